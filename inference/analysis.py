@@ -1,0 +1,45 @@
+"""The whole result of one bundle on one series: what the rooms after inference take."""
+
+from dataclasses import dataclass
+
+from inference.classify import Classification
+from inference.devices import Fingerprint
+from inference.image import Image
+from inference.saliency.maps import SaliencyMap
+from inference.trust.verdict import Trust
+
+
+@dataclass(frozen=True)
+class BundleIdentity:
+    """Which model it was, to the byte."""
+
+    name: str
+    version: str
+    title: str
+    digest: str
+    """SHA-256 of the bundle's list of digests: every file of it, weights included."""
+    weights_digest: str
+    """SHA-256 of the primary network's weights file."""
+    intended_use: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One map and how far it can be trusted."""
+
+    map: SaliencyMap
+    trust: Trust
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Image, what was found, why, and how far the why can be trusted."""
+
+    image: Image
+    bundle: BundleIdentity
+    classification: Classification
+    explanations: tuple[Explanation, ...]
+    fingerprint: Fingerprint
+    settings_digest: str
+    """SHA-256 of the settings that shape a result (method, parameters, number of planes explained)."""

@@ -1,0 +1,1 @@
+"""Saliency maps: one protocol, one registry, one file a family."""

@@ -1,0 +1,1 @@
+"""How far a saliency map can be trusted: one file a criterion."""

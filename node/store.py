@@ -1,0 +1,158 @@
+"""The node's database: what is here, what was decided, what was made of it, and where it went.
+
+SQLite (embedded, write-ahead log, synchronous=FULL) or PostgreSQL, one schema, migrated by Alembic (``node/migrations``).
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Engine,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+)
+
+METADATA = MetaData()
+
+
+class StudyState(StrEnum):
+    """Where a study stands on its way."""
+
+    RECEIVING = "receiving"
+    COMPLETE = "complete"
+    ROUTED = "routed"
+    NOT_ROUTED = "not routed"
+
+
+class JobState(StrEnum):
+    """Where the analysis of one study by one bundle stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    NOT_ANALYSED = "not analysed"
+    FAILED = "failed"
+
+
+class DeliveryState(StrEnum):
+    """How certain it is that a destination has an object. "Sent" is never shown as stored."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    STORED = "stored"
+    FAILED = "failed"
+
+
+def _moment(name: str, **options: Any) -> Column[datetime]:
+    return Column(name, DateTime(timezone=True), **options)
+
+
+instances = Table(
+    "instances",
+    METADATA,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False, index=True),
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("path", Text, nullable=False),  # relative to the inbox; never made of anything the network said
+    Column("calling_ae_title", String(16), nullable=False),
+    Column("peer_address", String(64), nullable=False),
+    _moment("received_at", nullable=False),
+)
+
+studies = Table(
+    "studies",
+    METADATA,
+    Column("study_instance_uid", String(64), primary_key=True),
+    Column("state", String(16), nullable=False, index=True),
+    _moment("first_received_at", nullable=False),
+    _moment("last_received_at", nullable=False),
+    _moment("complete_at"),
+    Column("proof", Text),  # by which proof the study is complete, such as "quiet for 10 s"
+    Column("route", Text),  # name of the rule that matched
+    Column("reason", Text),  # why this route, or why none, clause by clause
+)
+
+jobs = Table(
+    "jobs",
+    METADATA,
+    Column("id", String(64), primary_key=True),  # digest of study content, route, bundle and result settings
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    Column("route", Text, nullable=False),
+    Column("bundle", Text, nullable=False),  # empty: the study had no route and gets a "not analysed" report
+    Column("state", String(16), nullable=False, index=True),
+    Column("step", String(16)),  # the last step that finished
+    Column("reason", Text),  # why not analysed, or the error
+    Column("summary", JSON),  # findings with probability, method, trust, verdict: what console and demo show
+    _moment("created_at", nullable=False),
+    _moment("finished_at"),
+)
+
+results = Table(
+    "results",
+    METADATA,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("job_id", String(64), ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("role", String(32), nullable=False),  # capture or report
+    Column("path", Text, nullable=False),  # relative to the outbox
+    Column("preview_path", Text),  # PNG of a capture, relative to the outbox
+    Column("sha256", String(64), nullable=False),
+    _moment("created_at", nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("sop_instance_uid", String(64), ForeignKey("results.sop_instance_uid"), primary_key=True),
+    Column("destination", String(64), primary_key=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text),
+    _moment("updated_at", nullable=False),
+)
+
+
+def now() -> datetime:
+    """Give the time in UTC, with its zone."""
+    return datetime.now(UTC)
+
+
+def open_engine(url: str) -> Engine:
+    """Open the store; SQLite is put into write-ahead mode with a full sync at every commit.
+
+    Args:
+        url: an SQLAlchemy URL, ``sqlite:////var/lib/heatproof/heatproof.sqlite`` or ``postgresql+psycopg://...``.
+    """
+    engine = create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _durable_sqlite)
+    return engine
+
+
+def sqlite_url(home: Path) -> str:
+    """Give the URL of the embedded store below the node's home folder."""
+    return f"sqlite:///{home / 'heatproof.sqlite'}"
+
+
+def _durable_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

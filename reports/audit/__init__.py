@@ -1,0 +1,1 @@
+"""The audit: everything that happened, and whether the maps stay repeatable."""
