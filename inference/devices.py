@@ -1,6 +1,21 @@
-"""Where a network runs, and the fingerprint of everything that can move its numbers."""
+"""Where a network runs, in batches that fit, and the fingerprint of everything that can move its numbers."""
 
+import platform
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+
+from inference.errors import DeviceExhausted, Misconfigured
+
+LARGEST_BATCH = 8
+"""Samples of one batch: larger ones are slower per sample on a CPU and gain little on a GPU for single cases."""
+
+_ACTIVATIONS_PER_INPUT = 512
+"""Bytes of activations assumed for each byte of input when a first batch is chosen; halving mends a wrong guess."""
+
+_FINGERPRINTED = ("captum", "monai", "numpy", "pydicom", "scipy", "torch")
 
 
 @dataclass(frozen=True)
@@ -13,3 +28,80 @@ class Fingerprint:
     libraries: tuple[tuple[str, str], ...]
     """(distribution, version), sorted."""
     threads: int
+
+
+def choose_device(setting: str) -> torch.device:
+    """Give the device a setting means: auto, cpu or cuda.
+
+    Raises:
+        Misconfigured: cuda is asked for and there is none.
+    """
+    if setting == "cpu" or (setting == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if setting not in ("auto", "cuda"):
+        raise Misconfigured(f"There is no device {setting!r}.", cure="Choose auto, cpu or cuda.")
+    if not torch.cuda.is_available():
+        raise Misconfigured("The settings ask for CUDA and there is none.", cure="Set device to auto or cpu.")
+    return torch.device("cuda")
+
+
+def fingerprint(setting: str) -> Fingerprint:
+    """Say what the numbers of a run on this device depend on."""
+    device = choose_device(setting)
+    return Fingerprint(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        python=platform.python_version(),
+        libraries=tuple((name, version(name)) for name in _FINGERPRINTED),
+        threads=torch.get_num_threads(),
+    )
+
+
+def run_batched(
+    function: Callable[..., torch.Tensor], *tensors: torch.Tensor, budget_bytes: int = 1 << 31
+) -> torch.Tensor:
+    """Run a function over the first axis of its tensors in batches that fit; out of memory halves them and goes on.
+
+    Args:
+        function: takes a slice of every tensor, gives a tensor of as many rows; rows must not depend on each other.
+        tensors: at least one, all with the same length of the first axis.
+        budget_bytes: bound of memory for activations, from which the first batch is chosen.
+
+    Raises:
+        DeviceExhausted: out of memory with a single sample.
+    """
+    count = len(tensors[0])
+    sample_bytes = max(1, tensors[0][:1].numel() * tensors[0].element_size())
+    batch = max(1, min(LARGEST_BATCH, budget_bytes // (sample_bytes * _ACTIVATIONS_PER_INPUT)))
+    done: list[torch.Tensor] = []
+    start = 0
+    while start < count:
+        result = _attempt(function, [tensor[start : start + batch] for tensor in tensors])
+        if result is not None:
+            done.append(result)
+            start += batch
+        elif batch == 1:
+            raise DeviceExhausted(
+                "Out of memory with a batch of one.", cure="Give the node more memory, or a bundle with smaller inputs."
+            )
+        else:
+            batch //= 2
+            _release()
+    return torch.cat(done)
+
+
+def _attempt(function: Callable[..., torch.Tensor], tensors: list[torch.Tensor]) -> torch.Tensor | None:
+    """Give None where memory ran out; the error, and what its traceback holds, is gone by then."""
+    try:
+        return function(*tensors)
+    except (torch.OutOfMemoryError, MemoryError):
+        return None
+    except RuntimeError as error:
+        words = str(error).lower()
+        if "out of memory" in words or "can't allocate memory" in words or "alloc_failed" in words:
+            return None
+        raise
+
+
+def _release() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

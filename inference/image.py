@@ -1,27 +1,20 @@
 """One series as numbers: display pixels, geometry, and the way back to every source pixel."""
 
+import hashlib
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from inference.archive import Floats
+from inference.errors import UnreadableInstance, UnsupportedImage
+from inference.geometry import Orientation, depth_mm, plane_of
+from inference.instance import File, Frame, read_file
+from inference.pixels import Window, check, decode, modality_values, padding, window
 
-
-@dataclass(frozen=True)
-class Frame:
-    """One plane of a series: where its pixels came from and where they lie (PS3.3 C.7.6.2)."""
-
-    path: Path
-    sop_class_uid: str
-    sop_instance_uid: str
-    frame_number: int
-    """1-based; 1 for a single-frame instance."""
-    instance_number: int | None
-    position_mm: tuple[float, float, float] | None
-    """Image Position (Patient), the centre of the first pixel."""
-    orientation: tuple[float, float, float, float, float, float] | None
-    """Image Orientation (Patient): direction cosines of a row, then of a column."""
-    pixel_spacing_mm: tuple[float, float] | None
-    """Between rows, between columns."""
+__all__ = ["Frame", "Image", "Skipped", "Survey", "read_series", "read_study", "survey"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +38,167 @@ class Image:
     """(frames, rows, columns), 0 black to 1 white, after Modality LUT, VOI LUT or window, and MONOCHROME1 inversion."""
     digest: str
     """SHA-256 over the sorted (SOP Instance UID, SHA-256 of the file) pairs."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A series of a study that is not an image this product can read."""
+
+    series_instance_uid: str
+    """Empty for a file that is not DICOM."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a study holds: its image series, and what was passed over and why."""
+
+    images: tuple[Image, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def read_series(paths: Sequence[Path]) -> Image:
+    """Read one series: decode, apply Modality LUT and VOI, sort by geometry.
+
+    Every plane of a series is shown to a network with one and the same window, so that a plane's grey values do not
+    depend on what else lies in it: the planes' own VOI LUT or window (the first of several) where all planes share
+    it, otherwise the range of modality values of the whole series, padding left out. A viewer may window planes one
+    by one; a network trained on series must not.
+
+    Planes are sorted along their normal towards the patient's left, back or head; by Instance Number, then SOP
+    Instance UID, where positions are unknown.
+
+    Args:
+        paths: files of one series, in any order. The same instance twice counts once.
+
+    Raises:
+        UnreadableInstance: a file is not DICOM or lacks the UIDs that identify it.
+        UnsupportedImage: no pixels, colour, undecodable, several sizes or several orientations.
+    """
+    if not paths:
+        raise UnsupportedImage("The series has no files.")
+    files = {file.sop_instance_uid: file for file in (read_file(path) for path in paths)}
+    series = {file.series_instance_uid for file in files.values()}
+    if len(series) != 1:
+        raise UnsupportedImage(f"The files belong to {len(series)} series; give those of one.")
+    return _image([files[uid] for uid in sorted(files)])
+
+
+def survey(paths: Sequence[Path]) -> Survey:
+    """Read every series of a study; what cannot be read is named with its reason, never lost."""
+    grouped: dict[str, dict[str, File]] = {}
+    skipped: list[Skipped] = []
+    for path in sorted(paths):
+        try:
+            file = read_file(path)
+        except UnreadableInstance as error:
+            skipped.append(Skipped("", str(error)))
+            continue
+        grouped.setdefault(file.series_instance_uid, {})[file.sop_instance_uid] = file
+    images: list[Image] = []
+    for uid, files in sorted(grouped.items()):
+        try:
+            images.append(_image([files[key] for key in sorted(files)]))
+        except UnsupportedImage as error:
+            skipped.append(Skipped(uid, str(error)))
+    return Survey(tuple(images), tuple(skipped))
+
+
+def read_study(paths: Sequence[Path]) -> tuple[Image, ...]:
+    """Read the image series of a study, in the order of their UIDs.
+
+    Raises:
+        UnsupportedImage: there is none; the sentence gives the reason for each series that was passed over.
+    """
+    found = survey(paths)
+    if not found.images:
+        reasons = dict.fromkeys(series.reason for series in found.skipped)
+        raise UnsupportedImage(" ".join(("The study has no readable image series.", *reasons)))
+    return found.images
+
+
+def _image(files: list[File]) -> Image:
+    one_of_each = {(frame.orientation and plane_of(frame.orientation)) for file in files for frame in file.frames}
+    if len(one_of_each) > 1 or _turned([frame.orientation for file in files for frame in file.frames]):
+        raise UnsupportedImage("The planes of the series lie in several orientations, as those of a localiser do.")
+    for file in files:
+        check(file.dataset)
+    sizes = {(int(file.dataset.Rows), int(file.dataset.Columns)) for file in files}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{rows} x {columns}" for rows, columns in sorted(sizes))
+        raise UnsupportedImage(f"The planes of the series are of several sizes: {listed}.")
+    frames = [frame for file in files for frame in file.frames]
+    order = sorted(range(len(frames)), key=_place(frames))
+    pixels = _shown(files)[order]
+    head = files[0].dataset
+    orientation = frames[order[0]].orientation
+    words = dict.fromkeys(str(head.get(name) or "").strip() for name in ("SeriesDescription", "ProtocolName"))
+    return Image(
+        patient_key=str(head.get("PatientID") or ""),
+        study_instance_uid=str(head.StudyInstanceUID),
+        series_instance_uid=str(head.SeriesInstanceUID),
+        frame_of_reference_uid=str(head.get("FrameOfReferenceUID") or "") or None,
+        modality=str(head.get("Modality") or "").upper(),
+        body_part=str(head.get("BodyPartExamined") or "").strip().upper(),
+        plane=plane_of(orientation),
+        description=" ".join(word for word in words if word),
+        frames=tuple(frames[index] for index in order),
+        pixels=np.ascontiguousarray(pixels),
+        digest=_digest(files),
+    )
+
+
+def _turned(orientations: list[Orientation | None]) -> bool:
+    """Whether any plane is turned against the first by more than a degree or so."""
+    first = orientations[0]
+    known = [orientation for orientation in orientations if orientation is not None]
+    if first is None:
+        return bool(known)
+    return any(not np.allclose(orientation, first, atol=0.02) for orientation in known)
+
+
+def _place(frames: list[Frame]) -> Callable[[int], tuple[float, float, str, int]]:
+    """Give the sorting key of a plane: place along the normal, instance number, UID, frame number."""
+    by_geometry = all(frame.position_mm and frame.orientation for frame in frames)
+
+    def key(index: int) -> tuple[float, float, str, int]:
+        frame = frames[index]
+        depth = 0.0
+        if by_geometry and frame.orientation and frame.position_mm:
+            depth = round(depth_mm(frame.orientation, frame.position_mm), 3)
+        number = math.inf if frame.instance_number is None else float(frame.instance_number)
+        return depth, number, frame.sop_instance_uid, frame.frame_number
+
+    return key
+
+
+def _shown(files: list[File]) -> Floats:
+    """Display values of all planes in the order of the files: one window for the series (see ``read_series``)."""
+    values: list[Floats] = []
+    windows: set[Window | None] = set()
+    inverted: list[bool] = []
+    low, high = math.inf, -math.inf
+    for file in files:
+        stored = decode(file.dataset)
+        for index, plane in enumerate(stored):
+            header = file.header(index)
+            modality = modality_values(plane, header)
+            padded = padding(plane, header)
+            image = modality if padded is None or padded.all() else modality[~padded]
+            low, high = min(low, float(image.min())), max(high, float(image.max()))
+            values.append(modality)
+            windows.add(window(header))
+            inverted.append(str(header.PhotometricInterpretation) == "MONOCHROME1")
+    shared = windows.pop() if len(windows) == 1 else None
+    shown = (shared or Window(center=(low + high) / 2, width=max(high - low, 1e-6), function="LINEAR_EXACT")).show(
+        np.stack(values)
+    )
+    if high <= low and shared is None:
+        shown[:] = 0.0
+    shown[inverted] = 1.0 - shown[inverted]
+    return shown
+
+
+def _digest(files: list[File]) -> str:
+    pairs = sorted(f"{file.sop_instance_uid} {file.sha256}\n" for file in files)
+    return hashlib.sha256("".join(pairs).encode()).hexdigest()

@@ -1,18 +1,76 @@
 """All settings of the node: one TOML file, one frozen object; every wrong line is named at once."""
 
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydicom.datadict import DicomDictionary, tag_for_keyword
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from inference.errors import SettingsInvalid
+from node.problems import problems_of
+
+ENVIRONMENT_PREFIX = "HEATPROOF_"
+"""``HEATPROOF_NODE__PORT=104`` overrides ``port`` of ``[node]``; only tables, not lists, can be overridden."""
+
+
+def tag_of(attribute: str) -> int | None:
+    """Give the tag of a DICOM keyword or of a tag written as ``0008,0060``; None where it is neither."""
+    tag = tag_for_keyword(attribute)
+    if tag is not None:
+        return tag
+    written = re.fullmatch(r"\(?([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)?", attribute)
+    return int("".join(written.groups()), 16) if written else None
+
+
+def _check_attribute(path: str) -> str:
+    for attribute in path.split("."):
+        if tag_of(attribute) is None:
+            near = get_close_matches(attribute, (entry[4] for entry in DicomDictionary.values()), n=1)
+            raise ValueError(
+                f"{attribute!r} is no DICOM keyword or tag" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+    return path
+
+
+def _check_expression(expression: str) -> str:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    return expression
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    return (info.context or {}).get("folder", Path()) / path
+
 
 AETitle = Annotated[str, StringConstraints(pattern=r"^[ -\[\]-~]{1,16}$", strip_whitespace=True, min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+LocalPath = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A path; where it is relative, relative to the settings file."""
+Attribute = Annotated[str, AfterValidator(_check_attribute)]
+Expression = Annotated[str, AfterValidator(_check_expression)]
 
 
 class Section(BaseModel):
     """A table of the TOML file: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class NodeSettings(Section):
@@ -24,7 +82,7 @@ class NodeSettings(Section):
     """Address to listen on; 0.0.0.0 for all."""
     port: Port = 11112
     """DICOM port (PS3.8 9.1: 11112, or 104 with the privilege to bind it)."""
-    home: Path
+    home: LocalPath
     """Folder for inbox, outbox, jobs and the embedded database; made on start, mode 0700."""
     database_url: str | None = None
     """SQLAlchemy URL of PostgreSQL when several nodes share one store; SQLite below ``home`` when left out."""
@@ -42,7 +100,8 @@ class HttpSettings(Section):
     host: str = "127.0.0.1"
     """Loopback unless a reverse proxy with authentication stands before it."""
     port: Port = 8080
-    token_file: Path
+    """HTTP port of console, API and metrics."""
+    token_file: LocalPath
     """File with the access token; made with a random token, mode 0600, where it does not exist."""
 
 
@@ -55,39 +114,56 @@ class InferenceSettings(Section):
     """CPU threads of a network; 0 leaves the choice to torch."""
     budget_mebibytes: Annotated[int, Field(ge=64)] = 2048
     """Bound of memory for activations of one batch; out of memory halves the batch and goes on."""
-    bundle_folders: tuple[Path, ...] = ()
+    bundle_folders: tuple[LocalPath, ...] = ()
     """Folders with further sealed bundles, beside those shipped."""
 
 
 class Destination(Section):
     """Where results go."""
 
-    name: str
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    """What rules call it."""
     ae_title: AETitle
+    """Called AE title of the destination."""
     host: str
+    """Its address."""
     port: Port
+    """Its DICOM port."""
 
 
 class Clause(Section):
     """One condition on one attribute; all that are given must hold. A missing attribute never matches."""
 
-    attribute: str
-    """DICOM keyword, such as Modality, or tag, such as 0008,0060."""
+    attribute: Attribute
+    """DICOM keyword, such as Modality, or tag, such as 0008,0060; a dotted path leads into sequences."""
     equals: str | tuple[str, ...] | None = None
-    """The value, or any of several; compared without regard to case."""
-    matches: str | None = None
-    """A regular expression that must be found in the value."""
+    """The value, or any of several; compared without regard to case. One matching value of several is enough."""
+    matches: Expression | None = None
+    """A regular expression that must be found in the value; without regard to case."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The values of ``equals``."""
+        return (self.equals,) if isinstance(self.equals, str) else self.equals or ()
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if self.equals is None and self.matches is None:
+            raise ValueError("asks nothing; give equals or matches")
+        return self
 
 
 class Rule(Section):
     """One line of the routing table: the first whose clauses all hold on some series of the study decides."""
 
-    name: str
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    """What the decision calls it."""
     when: tuple[Clause, ...] = ()
     """All must hold on the same series; none: every study."""
-    bundles: tuple[str, ...]
+    bundles: Annotated[tuple[str, ...], Field(min_length=1)]
     """Bundles to run, in this order."""
     destinations: tuple[str, ...]
+    """Names of the destinations that get the results."""
     method: str | None = None
     """Saliency method; the bundle's own where left out."""
     planes_explained: Annotated[int, Field(ge=1, le=20)] = 3
@@ -110,3 +186,101 @@ class Settings(Section):
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = ()
     unrouted: Unrouted = Unrouted()
+
+
+def load(path: Path) -> Settings:
+    """Read the settings file; the environment may override single values (``HEATPROOF_NODE__PORT``).
+
+    Raises:
+        SettingsInvalid: it is missing, is no TOML, or anything in it is wrong; all of it is listed.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = tomllib.load(file)
+    except OSError as error:
+        raise SettingsInvalid(
+            (f"{path}: cannot be read ({error.strerror}); `heatproof config example` writes one",)
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid((f"{path}: is no TOML: {error}",)) from error
+    _override(raw, os.environ)
+    error_of: ValidationError | None = None
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(raw, context={"folder": path.absolute().parent})
+    except ValidationError as error:
+        error_of = error
+    problems = problems_of(raw, Settings, error_of)
+    if problems or settings is None:
+        raise SettingsInvalid(problems) from error_of
+    return settings
+
+
+def example(home: Path, port: int) -> str:
+    """Give a complete, commented settings file that ``load`` takes as it is.
+
+    Args:
+        home: the node's folder; the token file lies in it too.
+        port: DICOM port of the node.
+    """
+    text = files("node").joinpath("example.toml").read_text(encoding="utf-8")
+    return text.replace("@HOME@", str(home.absolute())).replace("@PORT@", str(port))
+
+
+def reference() -> str:
+    """Give a Markdown table of every setting: key, type, default and meaning."""
+    lines = ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in _rows(Settings, "")]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    schema = section.model_json_schema()
+    for name, field in section.model_fields.items():
+        inner = _section_in(field.annotation)
+        if inner is not None:
+            repeated = "[]" if field.annotation is not inner else ""
+            yield from _rows(inner, f"{prefix}{name}{repeated}.")
+            continue
+        default = "required" if field.is_required() else f"`{_toml(field.default)}`"
+        yield f"`{prefix}{name}`", _type(schema["properties"][name]), default, field.description or ""
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """Give the table a field holds, or holds a list of."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """Say a JSON schema in words."""
+    if "anyOf" in schema:
+        return " or ".join(_type(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "enum" in schema:
+        return ", ".join(f'"{value}"' for value in schema["enum"])
+    if schema["type"] == "array":
+        return f"list of {_type(schema['items'])}"
+    words = {"string": "path" if schema.get("format") == "path" else "text", "number": "number"}
+    limits = [
+        f"{sign} {schema[key]:g}" if schema[key] < 1e6 else f"{sign} {schema[key]}"
+        for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
+        if key in schema
+    ]
+    return " ".join([words.get(schema["type"], schema["type"]), *limits])
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for variable, value in environment.items():
+        section, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if variable.startswith(ENVIRONMENT_PREFIX) and key and isinstance(raw.setdefault(section, {}), dict):
+            raw[section][key] = value

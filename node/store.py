@@ -1,6 +1,6 @@
 """The node's database: what is here, what was decided, what was made of it, and where it went.
 
-SQLite (embedded, write-ahead log, synchronous=FULL) or PostgreSQL, one schema, migrated by Alembic (``node/migrations``).
+SQLite (embedded, write-ahead log, synchronous=FULL) or PostgreSQL: one schema, migrated by Alembic.
 """
 
 from datetime import UTC, datetime
@@ -8,11 +8,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Connection,
     DateTime,
+    Dialect,
     Engine,
     ForeignKey,
     Integer,
@@ -20,11 +26,17 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     create_engine,
     event,
 )
+from sqlalchemy.dialects import postgresql, sqlite
+
+from inference.errors import Misconfigured
 
 METADATA = MetaData()
+_MIGRATING = 0x48454154
+"""Key of PostgreSQL's advisory lock while the schema changes: two nodes that start at once take turns."""
 
 
 class StudyState(StrEnum):
@@ -55,8 +67,19 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
+class Moment(TypeDecorator[datetime]):
+    """A point in time with its zone; SQLite forgets the zone, which is always UTC here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give the zone back."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
 def _moment(name: str, **options: Any) -> Column[datetime]:
-    return Column(name, DateTime(timezone=True), **options)
+    return Column(name, Moment(), **options)
 
 
 instances = Table(
@@ -95,6 +118,7 @@ jobs = Table(
     Column("study_instance_uid", String(64), nullable=False, index=True),
     Column("route", Text, nullable=False),
     Column("bundle", Text, nullable=False),  # empty: the study had no route and gets a "not analysed" report
+    Column("options", JSON, nullable=False),  # method, planes_explained, destinations: as they were when it was routed
     Column("state", String(16), nullable=False, index=True),
     Column("step", String(16)),  # the last step that finished
     Column("reason", Text),  # why not analysed, or the error
@@ -142,8 +166,38 @@ def open_engine(url: str) -> Engine:
     """
     engine = create_engine(url, pool_pre_ping=True)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _durable_sqlite)
+        event.listen(engine, "connect", durable_sqlite)
     return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to this release's, in one transaction; several nodes may start at once.
+
+    Raises:
+        Misconfigured: the store was written by a newer release.
+    """
+    script = ScriptDirectory(str(Path(__file__).with_name("migrations")))
+    config = Config(attributes={"script": script})
+    config.set_main_option("script_location", script.dir)
+    with engine.connect() as connection:
+        lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else f"SELECT pg_advisory_xact_lock({_MIGRATING})"
+        connection.exec_driver_sql(lock)
+        here = MigrationContext.configure(connection).get_current_revision()
+        if here is not None and here not in {revision.revision for revision in script.walk_revisions()}:
+            raise Misconfigured(
+                f"The store is of a newer release of heatproof (schema {here}, this one knows up to "
+                f"{script.get_current_head()}).",
+                cure="Start that release again, or restore the backup that was made before the upgrade.",
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Give an insert that can say what to do on conflict, which SQL itself cannot: both stores can, each its own way."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
 
 
 def sqlite_url(home: Path) -> str:
@@ -151,7 +205,8 @@ def sqlite_url(home: Path) -> str:
     return f"sqlite:///{home / 'heatproof.sqlite'}"
 
 
-def _durable_sqlite(connection: Any, _record: object) -> None:
+def durable_sqlite(connection: Any, _record: object) -> None:
+    """Put one SQLite connection into write-ahead mode with a full sync at every commit."""
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")

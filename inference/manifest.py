@@ -1,0 +1,149 @@
+"""``heatproof.toml``: what a bundle says of itself, parsed once and trusted after."""
+
+import tomllib
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from inference.errors import BundleRefused
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path:
+        raise ValueError("must be a path inside the bundle")
+    return path
+
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+InnerPath = Annotated[str, AfterValidator(_inside)]
+Plane = Literal["axial", "coronal", "sagittal", "oblique", ""]
+Size = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Part(BaseModel):
+    """A table of the file: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CodeEntry(Part):
+    """A coded concept (PS3.3 8.8)."""
+
+    value: Text
+    scheme: Text
+    meaning: Text
+
+
+class ClassEntry(Part):
+    """One output of the network, in its order."""
+
+    name: Text
+    finding: bool
+    """Whether it is something to be found and explained."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Probability from which the class counts as found."""
+    code: CodeEntry | None = None
+
+
+class InputEntry(Part):
+    """What the bundle accepts, and the shape its networks take."""
+
+    modality: Annotated[tuple[Text, ...], Field(min_length=1)]
+    body_part: tuple[str, ...] = ()
+    """Body Part Examined, upper case; "" accepts images without the attribute; empty: no check."""
+    plane: tuple[Plane, ...] = ()
+    """"" accepts images without an orientation; empty: no check."""
+    channels: Annotated[int, Field(ge=1, le=16)] = 1
+    """The grey image is repeated."""
+    spatial_size: tuple[Size, Size] | tuple[Size, Size, Size]
+    minimum_frames: Annotated[int, Field(ge=1)] = 1
+    maximum_frames: Annotated[int, Field(ge=1)] | None = None
+    description_contains: tuple[Text, ...] = ()
+    """Words one of which must stand in Series Description or Protocol Name; empty: no check."""
+
+
+class NetworkEntry(Part):
+    """Weights, the definition in ``configs/inference.json`` they belong to, and the layer of class activation maps."""
+
+    file: InnerPath
+    network: Text = "network_def"
+    layer: Text | None = None
+    """Dotted module name; found by itself where left out."""
+
+
+class ReplicateEntry(Part):
+    """Weights of the primary's architecture, trained from another seed."""
+
+    file: InnerPath
+
+
+class NullEntry(Part):
+    """Preprocessed inputs of other subjects that have the finding."""
+
+    file: InnerPath
+    description: Text
+
+
+class Manifest(Part):
+    """The whole file."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]
+    version: Text
+    title: Text
+    kind: Literal["slices", "projection", "volume"]
+    """slices: a 2D network on every plane of a series; projection: on single images; volume: a 3D network."""
+    activation: Literal["softmax", "sigmoid"]
+    method: Text = "gradcam"
+    """Saliency method used unless settings say otherwise."""
+    intended_use: Text
+    not_for: Text
+    licence: Text
+    training_data: Text
+    input: InputEntry
+    classes: Annotated[tuple[ClassEntry, ...], Field(min_length=1)]
+    primary: NetworkEntry
+    replicates: tuple[ReplicateEntry, ...] = ()
+    alternates: tuple[NetworkEntry, ...] = ()
+    localiser: NetworkEntry | None = None
+    null: NullEntry | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [entry.name for entry in self.classes]
+        wanted = 3 if self.kind == "volume" else 2
+        if len(self.input.spatial_size) != wanted:
+            raise ValueError(f"input.spatial_size must have {wanted} numbers for kind {self.kind!r}")
+        if len(set(names)) != len(names):
+            raise ValueError("classes must have different names")
+        if not any(entry.finding for entry in self.classes):
+            raise ValueError("at least one class must have finding = true")
+        if self.activation == "softmax" and len(names) < 2:
+            raise ValueError("softmax needs at least two classes")
+        return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file the manifest names."""
+        entries = (self.primary, *self.replicates, *self.alternates, self.localiser, self.null)
+        return tuple(entry.file for entry in entries if entry is not None)
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """Parse and check ``heatproof.toml``.
+
+    Raises:
+        BundleRefused: it is not TOML, or keys are missing, unknown or wrong: all are named.
+    """
+    try:
+        return Manifest.model_validate(tomllib.loads(content.decode("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BundleRefused(f"heatproof.toml is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        problems = (f"  - {_key(problem['loc'])}: {problem['msg']}" for problem in error.errors())
+        raise BundleRefused("heatproof.toml cannot be used:\n" + "\n".join(problems)) from error
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(file)"

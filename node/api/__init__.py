@@ -1,0 +1,1 @@
+"""HTTP: health, metrics, and what the node knows of its studies, as JSON."""

@@ -1,0 +1,52 @@
+"""The web application of one node: health, API and console behind one token."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import Engine
+from starlette.exceptions import HTTPException
+
+from inference.errors import HeatproofError
+from node.api.faults import ErrorAnswers
+from node.api.guard import Guard, add_headers
+from node.api.health import Readiness, health_routes
+from node.api.overview import Overview
+from node.api.routes import api_routes
+from node.console.pages import Pages, console_pages
+from node.metrics import Metrics
+from node.security import open_token
+from node.settings import Settings
+from reports.audit.ledger import Ledger
+
+
+def create_app(
+    engine: Engine, settings: Settings, metrics: Metrics, ledger: Ledger, *, listening: Callable[[], bool]
+) -> FastAPI:
+    """Build the application; it only reads the store.
+
+    Args:
+        engine: the node's store.
+        settings: the whole file.
+        metrics: what ``/metrics`` shows.
+        ledger: names studies by their keys and tells their events.
+        listening: whether the DICOM listener accepts associations.
+
+    Raises:
+        SettingsInvalid: the console could be reached from elsewhere and nobody chose a token.
+    """
+    token = open_token(settings.http)
+    guard = Guard(token)
+    overview = Overview(engine, ledger, settings.node.home / "outbox")
+    pages = Pages(settings.node.ae_title)
+    answer = ErrorAnswers(pages)
+    app = FastAPI(title="heatproof", docs_url=None, redoc_url=None, openapi_url=None)
+    app.middleware("http")(add_headers)
+    app.include_router(health_routes(Readiness(engine, settings.node, listening), metrics, guard.probe))
+    app.include_router(api_routes(overview, guard.api))
+    app.include_router(console_pages(overview, guard, token, pages))
+    app.add_exception_handler(HeatproofError, answer.ours)
+    app.add_exception_handler(HTTPException, answer.http)
+    app.add_exception_handler(RequestValidationError, answer.invalid)
+    app.add_exception_handler(Exception, answer.unforeseen)
+    return app

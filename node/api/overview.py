@@ -1,0 +1,234 @@
+"""What the node knows of its studies, read from the store for API and console: nothing here names a patient.
+
+A study is called by its key (the ledger's keyed hash of its UID), a result by its job and the start of its digest.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydicom.uid import UID
+from sqlalchemy import Engine, Row, func, select
+
+from inference.errors import UnknownName
+from node.store import deliveries, instances, jobs, results, studies
+from reports.audit.ledger import Entry, Ledger
+
+T = TypeVar("T")
+
+DIGEST_LENGTH = 16
+"""Hexadecimal digits of a result's SHA-256 in its name."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How certain it is that one destination has one result."""
+
+    destination: str
+    state: str
+    attempts: int
+    last_error: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Result:
+    """One DICOM object that the node made."""
+
+    id: str
+    sop_instance_uid: str
+    role: str
+    kind: str
+    created_at: datetime
+    has_preview: bool
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The analysis of a study by one bundle; ``summary`` as :mod:`node.summary` writes it."""
+
+    id: str
+    bundle: str
+    state: str
+    step: str | None
+    reason: str | None
+    summary: dict[str, Any] | None
+    created_at: datetime
+    finished_at: datetime | None
+    results: tuple[Result, ...]
+
+    @property
+    def captures(self) -> dict[str, Result]:
+        """The overlays by SOP Instance UID, as ``summary`` names them."""
+        return {result.sop_instance_uid: result for result in self.results if result.has_preview}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Images of one kind from one sender."""
+
+    kind: str
+    """Name of the SOP class without "Storage", such as "MR Image"."""
+    calling_ae_title: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study and everything that became of it."""
+
+    key: str
+    state: str
+    first_received_at: datetime
+    last_received_at: datetime
+    complete_at: datetime | None
+    proof: str | None
+    route: str | None
+    reason: str | None
+    contents: tuple[Contents, ...]
+    jobs: tuple[Job, ...]
+
+
+class Overview:
+    """Reads studies, newest first, with jobs, results and deliveries."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, outbox: Path) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._outbox = outbox
+
+    def newest(self, limit: int) -> tuple[Study, ...]:
+        """Give the studies that arrived last."""
+        query = select(studies).order_by(studies.c.first_received_at.desc()).limit(limit)
+        return self._assemble(self._rows(query))
+
+    def study(self, key: str) -> tuple[Study, tuple[Entry, ...]]:
+        """Give one study and its events, oldest first.
+
+        Raises:
+            UnknownName: there is no study of this key.
+        """
+        uid = self._uid(key)
+        (study,) = self._assemble(self._rows(select(studies).where(studies.c.study_instance_uid == uid)))
+        return study, self._ledger.events(uid)
+
+    def file(self, result_id: str, *, preview: bool) -> Path:
+        """Find the DICOM file of a result, or its picture.
+
+        Raises:
+            UnknownName: there is no such result, or no picture of it.
+        """
+        job_id, _, digest = result_id.rpartition("-")
+        query = select(results).where(results.c.job_id == job_id)
+        for row in self._rows(query):
+            path = row.preview_path if preview else row.path
+            if digest and row.sha256[:DIGEST_LENGTH] == digest and path and (self._outbox / path).is_file():
+                return self._outbox / path
+        raise UnknownName("There is no such result.", cure="Take its id from the study.")
+
+    def _uid(self, key: str) -> str:
+        """Try the keys of all studies, the newest first: a keyed hash has no way back."""
+        query = select(studies.c.study_instance_uid).order_by(studies.c.first_received_at.desc())
+        with self._engine.connect() as connection:
+            for (uid,) in connection.execute(query):
+                if self._ledger.pseudonym(uid) == key:
+                    return str(uid)
+        raise UnknownName("There is no such study.", cure="Take the key from the list of studies.")
+
+    def _assemble(self, rows: Sequence[Row[Any]]) -> tuple[Study, ...]:
+        uids = [row.study_instance_uid for row in rows]
+        contents = self._contents(uids)
+        found_jobs = self._jobs(uids)
+        return tuple(
+            Study(
+                key=self._ledger.pseudonym(row.study_instance_uid),
+                state=row.state,
+                first_received_at=row.first_received_at,
+                last_received_at=row.last_received_at,
+                complete_at=row.complete_at,
+                proof=row.proof,
+                route=row.route,
+                reason=row.reason,
+                contents=contents[row.study_instance_uid],
+                jobs=found_jobs[row.study_instance_uid],
+            )
+            for row in rows
+        )
+
+    def _contents(self, uids: Sequence[str]) -> dict[str, tuple[Contents, ...]]:
+        columns = (instances.c.study_instance_uid, instances.c.sop_class_uid, instances.c.calling_ae_title)
+        images = func.count().label("images")
+        query = select(*columns, images).where(columns[0].in_(uids)).group_by(*columns).order_by(images.desc())
+        return _grouped(
+            (row.study_instance_uid, Contents(_kind(row.sop_class_uid), row.calling_ae_title, row.images))
+            for row in self._rows(query)
+        )
+
+    def _jobs(self, uids: Sequence[str]) -> dict[str, tuple[Job, ...]]:
+        rows = self._rows(select(jobs).where(jobs.c.study_instance_uid.in_(uids)).order_by(jobs.c.created_at))
+        made = self._results([row.id for row in rows])
+        return _grouped(
+            (
+                row.study_instance_uid,
+                Job(
+                    id=row.id,
+                    bundle=row.bundle,
+                    state=row.state,
+                    step=row.step,
+                    reason=row.reason,
+                    summary=row.summary,
+                    created_at=row.created_at,
+                    finished_at=row.finished_at,
+                    results=made[row.id],
+                ),
+            )
+            for row in rows
+        )
+
+    def _results(self, job_ids: Sequence[str]) -> dict[str, tuple[Result, ...]]:
+        rows = self._rows(select(results).where(results.c.job_id.in_(job_ids)).order_by(results.c.path))
+        sent = self._deliveries([row.sop_instance_uid for row in rows])
+        return _grouped(
+            (
+                row.job_id,
+                Result(
+                    id=f"{row.job_id}-{row.sha256[:DIGEST_LENGTH]}",
+                    sop_instance_uid=row.sop_instance_uid,
+                    role=row.role,
+                    kind=_kind(row.sop_class_uid),
+                    created_at=row.created_at,
+                    has_preview=row.preview_path is not None,
+                    deliveries=sent[row.sop_instance_uid],
+                ),
+            )
+            for row in rows
+        )
+
+    def _deliveries(self, uids: Sequence[str]) -> dict[str, tuple[Delivery, ...]]:
+        query = select(deliveries).where(deliveries.c.sop_instance_uid.in_(uids)).order_by(deliveries.c.destination)
+        return _grouped(
+            (
+                row.sop_instance_uid,
+                Delivery(row.destination, row.state, row.attempts, row.last_error, row.updated_at),
+            )
+            for row in self._rows(query)
+        )
+
+    def _rows(self, query: Any) -> Sequence[Row[Any]]:
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+
+def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
+    groups: defaultdict[str, tuple[T, ...]] = defaultdict(tuple)
+    for key, value in pairs:
+        groups[key] = (*groups[key], value)
+    return groups
+
+
+def _kind(sop_class_uid: str) -> str:
+    return UID(sop_class_uid).name.removesuffix(" Storage")

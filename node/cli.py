@@ -1,0 +1,205 @@
+"""The command ``heatproof``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from inference.errors import HeatproofError, Misconfigured
+
+app = typer.Typer(
+    name="heatproof",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A DICOM node that runs MONAI classifiers, explains each finding, and says how far the map can be trusted.",
+    epilog="Results are for research and demonstration. NOT FOR DIAGNOSTIC USE.",
+)
+config = typer.Typer(no_args_is_help=True, help="Check, explain or write the settings file.")
+bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the node.")
+app.add_typer(config, name="config")
+app.add_typer(bundle, name="bundle")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
+
+
+def main() -> None:
+    """Run the command; an error of ours ends it with its sentence and its cure, never with a traceback."""
+    try:
+        app()
+    except Misconfigured as error:
+        _fail(error, code=78)  # EX_CONFIG of sysexits.h
+    except HeatproofError as error:
+        _fail(error, code=1)
+
+
+@app.command()
+def serve(config_file: Config = Path("heatproof.toml")) -> None:
+    """Run the node until SIGTERM or Ctrl-C."""
+    from node.service import Node
+    from node.settings import load
+
+    Node(load(config_file)).run()
+
+
+@app.command()
+def explain(
+    path: Annotated[Path, typer.Argument(help="A DICOM file or a folder of one study.", exists=True)],
+    bundle_name: Annotated[str, typer.Option("--bundle", "-b", help="Name of a bundle, or the folder of one.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for PNG, .npy, DICOM objects and result.json.")],
+    method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method; the bundle's own.")] = None,
+    planes: Annotated[int, typer.Option("--planes", help="How many planes of a finding get a map.", min=1)] = 3,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Do for files what the node does for studies: classify, explain, say how far to trust it. No network."""
+    from node.explain import explain_files
+
+    result = explain_files(
+        path, bundle_name, out, method=method, planes_explained=planes, device=device, progress=_step(quiet=as_json)
+    )
+    if as_json:
+        _print_json(result)
+        return
+    for series in result["series"]:
+        _print_findings(series)
+    Console().print(f"Everything is in [bold]{out}[/bold]: result.json has every number.")
+
+
+@app.command()
+def methods(as_json: AsJson = False) -> None:
+    """List the saliency methods with their papers and parameters."""
+    from inference.saliency import methods as known
+
+    rows = [
+        {
+            "name": m.name,
+            "paper": m.paper,
+            "description": m.description,
+            "needs_layer": m.needs_layer,
+            "parameters": m.parameters,
+        }
+        for m in known()
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("method", "what it is", "paper", "parameters (default)")
+    for row in rows:
+        parameters = ", ".join(f"{key}={value}" for key, value in dict(row["parameters"]).items())
+        table.add_row(row["name"], row["description"], row["paper"], parameters)
+    Console().print(table)
+
+
+@app.command()
+def bundles(
+    folder: Annotated[list[Path] | None, typer.Option("--folder", help="A further folder of bundles.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the bundles the node would find, and why one is refused."""
+    from inference.bundle import discover
+
+    rows = [found.as_dict() for found in discover(tuple(folder or ()))]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("bundle", "version", "state", "what it does")
+    for row in rows:
+        table.add_row(row["name"], row["version"], row["state"], row["reason"] or row["title"])
+    Console().print(table)
+
+
+@bundle.command("seal")
+def bundle_seal(
+    folder: Annotated[Path, typer.Argument(help="The bundle's folder.", exists=True, file_okay=False)],
+) -> None:
+    """Check a bundle and write the SHA-256 of every file of it: what is not sealed is not loaded."""
+    from inference.seal import seal
+
+    digest = seal(folder)
+    Console().print(f"{folder.name} is sealed: {digest}")
+
+
+@config.command("check")
+def config_check(config_file: Config = Path("heatproof.toml")) -> None:
+    """Say whether the node would start with this file; every problem is listed."""
+    from node.service import load_bundles
+    from node.settings import load
+
+    settings = load(config_file)
+    load_bundles(settings)
+    Console().print(f"{config_file} is good: {len(settings.rules)} rules, {len(settings.destinations)} destinations.")
+
+
+@config.command("reference")
+def config_reference() -> None:
+    """Describe every setting: default, unit and meaning."""
+    from node.settings import reference
+
+    sys.stdout.write(reference())
+
+
+@config.command("example")
+def config_example(
+    home: Annotated[Path, typer.Option("--home", help="Folder for inbox, outbox and database.")],
+    port: Annotated[int, typer.Option("--port", help="DICOM port.", min=1, max=65535)] = 11112,
+) -> None:
+    """Write a complete, commented settings file to standard output."""
+    from node.settings import example
+
+    sys.stdout.write(example(home, port))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the node's files and the results.")] = Path("demo"),
+    study: Annotated[Path | None, typer.Option("--study", help="Your own DICOM folder.", exists=True)] = None,
+) -> None:
+    """Run the main job end to end: node, PACS, eight studies, and what came back beside the truth."""
+    from node.demo import run
+
+    raise typer.Exit(run(out, study))
+
+
+def _fail(error: HeatproofError, *, code: int) -> None:
+    Console(stderr=True).print(f"heatproof: {error}", style="bold red", markup=False, highlight=False)
+    sys.exit(code)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _step(*, quiet: bool) -> Any:
+    console = Console(stderr=True, quiet=quiet)
+    return lambda text: console.print(f"[dim]{text}[/dim]")
+
+
+def _print_findings(series: dict[str, Any]) -> None:
+    console = Console()
+    if series.get("not_analysed"):
+        console.print(f"Not analysed: {series['not_analysed']}")
+        return
+    if series["nothing_found"]:
+        console.print(f"{series['bundle']['name']}: nothing found in {series['planes']} planes.")
+        return
+    table = Table("class", "plane", "probability", "method", "peak (row, column)", "verdict", "picture")
+    for item in series["explanations"]:
+        table.add_row(
+            item["label"],
+            f"{item['frame'] + 1} of {item['planes']}",
+            f"{item['probability']:.3f}",
+            item["method"],
+            str(tuple(item["peak"])),
+            item["verdict"],
+            item["picture"],
+        )
+    console.print(table)
+    for item in series["explanations"][:1]:
+        for signal in item["signals"]:
+            console.print(f"  {signal['meaning']}: {signal['value']:.2f}", highlight=False)

@@ -1,0 +1,1 @@
+"""The console: the same facts as the API, as pages for people."""

@@ -1,0 +1,79 @@
+"""The eight studies of the demo: reference objects of known truth, and what must not be mistaken for one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread, dcmwrite
+from pydicom.data import get_testdata_file
+
+from inference.phantom import Lesion, Phantom, degrade, make_phantom, write_study
+
+
+@dataclass(frozen=True)
+class DemoStudy:
+    """One thing that is sent, and what is true of it."""
+
+    name: str
+    files: tuple[Path, ...]
+    truth: Phantom | None
+    """The reference object with its masks; None where nothing is known of the patient."""
+    expectation: str
+    """What should come back, in words."""
+    repeated: bool = False
+    """Sent a second time, after the first has been answered."""
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Of the first file."""
+        return str(dcmread(self.files[0], specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+
+
+def eight_studies(folder: Path) -> tuple[DemoStudy, ...]:
+    """Write the demo's studies below ``folder``."""
+    clear = make_phantom(1)
+    studies = [
+        _phantom("one lesion", clear, folder, "a finding with its map"),
+        _phantom("two lesions", make_phantom(2, lesions=2), folder, "a finding with its map"),
+        _phantom("a small faint lesion", make_phantom(3, lesions=(FAINT,)), folder, "a finding with its map"),
+        _phantom("no lesion", make_phantom(4, lesions=0), folder, "nothing found"),
+        _phantom("noise and motion", degrade(make_phantom(5), noise=0.06, motion=0.5, seed=5), folder, "doubt"),
+    ]
+    again = DemoStudy("the first one again", studies[0].files, clear, "nothing new", repeated=True)
+    cut = _cut(_phantom("cut", make_phantom(6), folder, "refused"))
+    return (*studies, again, cut, _chest())
+
+
+def own_study(folder: Path) -> tuple[DemoStudy, ...]:
+    """Take the user's own folder as the only study: every file in it, whatever it is."""
+    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and is_dicom(path)))
+    return (DemoStudy(folder.name, files, None, "whatever the model says"),)
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell whether the file has the DICOM prefix (PS3.10 7.1)."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+FAINT = Lesion(centre_mm=(-32.0, 8.0, 24.0), radii_mm=(8.0, 7.0, 9.0), contrast=0.12)
+
+
+def _phantom(name: str, phantom: Phantom, folder: Path, expectation: str) -> DemoStudy:
+    number = f"PHANTOM-{phantom.seed:04d}"
+    files = write_study(phantom, folder / number, patient_id=number, patient_name="PHANTOM^HEAD")
+    return DemoStudy(name, tuple(files), phantom, expectation)
+
+
+def _cut(study: DemoStudy) -> DemoStudy:
+    """Halve the pixel data of every instance, as a broken line or a full disk does."""
+    for path in study.files:
+        dataset = dcmread(path)
+        dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 4 * 2]
+        dcmwrite(path, dataset)
+    return DemoStudy("cut pixel data", study.files, None, study.expectation)
+
+
+def _chest() -> DemoStudy:
+    path = get_testdata_file("RG1_UNCR.dcm", download=False)
+    files = (Path(str(path)),) if path else ()
+    return DemoStudy("a chest radiograph", files, None, "not analysed, with the reason")

@@ -1,0 +1,213 @@
+"""The inbox: one file and one row for each instance that was answered with success, both synced before the answer.
+
+The order is the promise: temporary file, fsync, rename, fsync of the folder, commit of the row, and only then success.
+A crash in between leaves a file without a row, which was never acknowledged and is swept at the next start.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from io import BytesIO
+
+import structlog
+from pydicom.dataset import FileMetaDataset
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
+
+from inference.errors import ConflictingInstance, HeatproofError, Refused, StorageFull, Unavailable
+from node.instance import Arrival, Header, Instance, inspect
+from node.quarantine import Quarantine
+from node.settings import NodeSettings
+from node.store import insert_into, instances
+from node.studies import Studies
+from reports.audit.ledger import Event, Ledger
+from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ROOM_CURE = "Free some, or lower node.minimum_free_bytes; stores are accepted again by themselves."
+
+
+class Outcome(StrEnum):
+    """What became of an instance that was answered with success."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    OWN_RESULT = "own result"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Proof that success may be answered."""
+
+    outcome: Outcome
+    instance: Instance | None
+    """What is kept; None for a result of our own, which lies in the outbox already."""
+
+
+class Inbox:
+    """The folder ``inbox`` below the node's home, with its rows in the store and its ``quarantine`` beside it."""
+
+    def __init__(self, settings: NodeSettings, engine: Engine, ledger: Ledger, studies: Studies) -> None:
+        self.folder = settings.home / "inbox"
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._minimum_free_bytes = settings.minimum_free_bytes
+        self._quarantine = Quarantine(settings.home / "quarantine", minimum_free_bytes=settings.minimum_free_bytes)
+        self._engine = engine
+        self._ledger = ledger
+        self._studies = studies
+        self._log = structlog.get_logger("inbox")
+
+    def keep(self, arrival: Arrival) -> Receipt:
+        """Keep what arrived, durably; once this returns, success may be answered.
+
+        Returns:
+            what is kept: the same instance with the same bytes again changes nothing, and a result of our own that a
+            PACS sends back is only written down.
+
+        Raises:
+            UnreadableInstance, MismatchedInstance: it cannot be used; set aside in the quarantine.
+            ConflictingInstance: its UID is here with other bytes; the first is kept, this one set aside.
+            StorageFull: no room; nothing is left behind.
+            Unavailable: the store did not take the row; nothing was acknowledged.
+        """
+        try:
+            header = inspect(arrival)
+            if header.own_result:
+                self._ledger.append(
+                    Event.OWN_RESULT,
+                    study_instance_uid=header.study_instance_uid,
+                    details={"calling_ae_title": arrival.calling_ae_title},
+                )
+                return Receipt(Outcome.OWN_RESULT, None)
+            return self._admit(arrival, header)
+        except Refused as error:
+            self.set_aside(arrival, error)
+            raise
+        except DBAPIError as error:
+            raise Unavailable("The store did not take the instance.", cure="It may be sent again.") from error
+
+    def set_aside(self, arrival: Arrival, error: Exception) -> str:
+        """Put a refused arrival into the quarantine, and write it down; give the id it lies under."""
+        sentence = str(error) if isinstance(error, HeatproofError) else f"Unexpected {type(error).__name__}."
+        name = self._quarantine.keep(arrival, sentence)
+        event = Event.QUARANTINED if isinstance(error, ConflictingInstance) else Event.REFUSED
+        details = {"error": type(error).__name__, "quarantine": name, "calling_ae_title": arrival.calling_ae_title}
+        try:
+            self._ledger.append(event, details=details)
+        except DBAPIError as failure:
+            self._log.error("ledger_not_written", quarantine=name, error=type(failure).__name__)  # noqa: TRY400
+        return name
+
+    def sweep(self) -> int:
+        """Remove what a crash left: temporary files, and files without a row. Run it before anything arrives.
+
+        Returns:
+            how many files were removed.
+        """
+        with self._engine.connect() as connection:
+            kept = set(connection.execute(select(instances.c.path)).scalars())
+        orphans = [path for path in self.folder.iterdir() if path.name not in kept]
+        for path in orphans:
+            path.unlink()
+        return len(orphans)
+
+    def _admit(self, arrival: Arrival, header: Header) -> Receipt:
+        sha256 = hashlib.sha256(arrival.encoded).hexdigest()
+        known = self._find(header.sop_instance_uid)
+        if known is not None:
+            return Receipt(Outcome.DUPLICATE, _same(known, sha256))
+        instance = Instance(
+            sop_class_uid=header.sop_class_uid,
+            sop_instance_uid=header.sop_instance_uid,
+            series_instance_uid=header.series_instance_uid,
+            study_instance_uid=header.study_instance_uid,
+            transfer_syntax_uid=arrival.transfer_syntax_uid,
+            sha256=sha256,
+            size_bytes=len(arrival.encoded),
+            path=f"{uuid.uuid4().hex}.dcm",
+            calling_ae_title=arrival.calling_ae_title,
+            peer_address=arrival.peer_address,
+            received_at=arrival.received_at,
+        )
+        self._write(instance, arrival.encoded)
+        return self._register(instance)
+
+    def _find(self, sop_instance_uid: str) -> Instance | None:
+        query = select(instances).where(instances.c.sop_instance_uid == sop_instance_uid)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return Instance(**row._mapping) if row else None
+
+    def _register(self, instance: Instance) -> Receipt:
+        """Commit the row, and the study's with it; one of two that come at once wins, the other's file goes."""
+        try:
+            with self._engine.begin() as connection:
+                row = insert_into(connection, instances).values(asdict(instance)).on_conflict_do_nothing()
+                if connection.execute(row).rowcount:
+                    self._studies.received(connection, instance)
+        finally:
+            winner = self._find(instance.sop_instance_uid)  # where the store cannot say, the file stays for the sweep
+            if winner is None or winner.path != instance.path:
+                (self.folder / instance.path).unlink()
+        if winner is None:
+            raise Unavailable("The store did not take the instance.", cure="It may be sent again.")
+        outcome = Outcome.STORED if winner.path == instance.path else Outcome.DUPLICATE
+        return Receipt(outcome, _same(winner, instance.sha256))
+
+    def _write(self, instance: Instance, encoded: bytes) -> None:
+        """Put the file under its final name, synced; nothing of it is left where that fails."""
+        if shutil.disk_usage(self.folder).free - len(encoded) < self._minimum_free_bytes:
+            raise StorageFull("There is too little free space to keep what was sent.", cure=_ROOM_CURE)
+        final = self.folder / instance.path
+        temporary = final.with_suffix(".part")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_file_head(instance))
+                file.write(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(final)
+            self._sync_folder()
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            final.unlink(missing_ok=True)
+            if error.errno in _NO_ROOM:
+                raise StorageFull("The disk is full.", cure=_ROOM_CURE) from error
+            raise Unavailable("The instance could not be written.", cure="See the inbox's file system.") from error
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _same(known: Instance, sha256: str) -> Instance:
+    if known.sha256 != sha256:
+        raise ConflictingInstance(
+            "An instance of this UID with other bytes is already here; the first is kept.",
+            cure="Give a changed image a new SOP Instance UID.",
+        )
+    return known
+
+
+def _file_head(instance: Instance) -> bytes:
+    """PS3.10 7.1: a zeroed preamble, the prefix, and file meta information that names us as the writer."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(instance.sop_class_uid)
+    meta.MediaStorageSOPInstanceUID = UID(instance.sop_instance_uid)
+    meta.TransferSyntaxUID = UID(instance.transfer_syntax_uid)
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    meta.SourceApplicationEntityTitle = instance.calling_ae_title
+    buffer = BytesIO()
+    write_file_meta_info(buffer, meta)
+    return b"\0" * 128 + b"DICM" + buffer.getvalue()

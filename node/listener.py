@@ -1,0 +1,158 @@
+"""The listener: C-STORE and C-ECHO service class provider (PS3.4 annex B, PS3.7 9.1.5).
+
+It takes every storage SOP class and every common transfer syntax as sent, hands the encoded bytes to the inbox, and
+answers with what the inbox says. No pixel is decoded here.
+"""
+
+import threading
+import time
+import uuid
+from typing import Any
+
+import structlog
+from pydicom import uid
+from pydicom.dataset import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import Verification
+
+from inference.errors import HeatproofError, UnreadableInstance
+from node.association import AssociationServer
+from node.inbox import Inbox
+from node.instance import Arrival
+from node.metrics import Metrics
+from node.settings import NodeSettings
+from node.store import now
+from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+TRANSFER_SYNTAXES = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.RLELossless,
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+    uid.HTJ2K,
+)
+"""All that are common but deflated: 1 MB of it can become gigabytes."""
+MAXIMUM_PDU_LENGTH_BYTES = 128 * 1024
+"""Of P-DATA, as negotiated: half the time of the default for large images."""
+
+
+class Listener:
+    """Receives instances for one AE title; ``start`` returns when associations are accepted."""
+
+    def __init__(self, settings: NodeSettings, inbox: Inbox, metrics: Metrics) -> None:
+        self._settings = settings
+        self._inbox = inbox
+        self._metrics = metrics
+        self._log = structlog.get_logger("listener")
+        self._entity = _entity(settings)
+        self._server: AssociationServer | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether associations are accepted."""
+        return self._server is not None
+
+    @property
+    def port(self) -> int:
+        """The DICOM port; once started, the one that the system gave where the setting was 0."""
+        return int(self._server.server_address[1]) if self._server else self._settings.port
+
+    def start(self) -> None:
+        """Remove what a crash left in the inbox, then bind the port and accept associations.
+
+        Raises:
+            OSError: the port cannot be bound.
+        """
+        self._inbox.sweep()
+        self._server = self._entity.make_server(
+            (self._settings.host, self._settings.port),
+            evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_REJECTED, self._rejected)],
+            server_class=AssociationServer,
+        )
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="listener", daemon=True).start()
+
+    def stop(self, *, grace_seconds: float = 5.0) -> None:
+        """Accept nothing new, let open associations end, and abort those that have not after ``grace_seconds``."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.shutdown()
+        deadline = time.monotonic() + grace_seconds
+        for association in self._entity.active_associations:
+            association.join(max(deadline - time.monotonic(), 0.0))
+            if association.is_alive():
+                association.abort()
+
+    def _store(self, event: Any) -> Dataset:
+        """Answer one C-STORE request; nothing that goes wrong here may end the association or lose the arrival."""
+        arrival = None
+        try:
+            arrival = _arrival(event)
+            receipt = self._inbox.keep(arrival)
+        except HeatproofError as error:
+            self._metrics.instance(error.audit_outcome)
+            self._log.warning("instance_refused", error=type(error).__name__, status=f"{error.dimse_status:04X}")
+            return _answer(error.dimse_status, str(error.args[0]))
+        except Exception as error:  # noqa: BLE001 - the boundary to the network: the sender must get an answer
+            name = self._inbox.set_aside(arrival, error) if arrival else uuid.uuid4().hex
+            self._metrics.instance("failed")
+            self._log.error("instance_failed", id=name, error=type(error).__name__)  # noqa: TRY400 - no data in logs
+            return _answer(UnreadableInstance.dimse_status, f"Unexpected error; see {name}")
+        self._metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
+        return _answer(0x0000)
+
+    def _rejected(self, event: Any) -> None:
+        self._log.warning("association_rejected", peer_address=event.assoc.requestor.address)
+
+
+def _entity(settings: NodeSettings) -> AE:
+    entity = AE(ae_title=settings.ae_title)
+    entity.require_called_aet = True
+    entity.maximum_pdu_size = MAXIMUM_PDU_LENGTH_BYTES
+    entity.maximum_associations = settings.maximum_associations
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.acse_timeout = 10.0
+    for context in AllStoragePresentationContexts:
+        entity.add_supported_context(context.abstract_syntax, list(TRANSFER_SYNTAXES))
+    entity.add_supported_context(Verification)
+    return entity
+
+
+def _arrival(event: Any) -> Arrival:
+    """Take the request apart without decoding the data set.
+
+    Raises:
+        UnreadableInstance: the request came without a data set.
+    """
+    request = event.request
+    if request.DataSet is None:
+        raise UnreadableInstance("The request has no data set.")
+    return Arrival(
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        encoded=event.encoded_dataset(include_meta=False),
+        calling_ae_title=event.assoc.requestor.ae_title,
+        peer_address=event.assoc.requestor.address,
+        received_at=now(),
+    )
+
+
+def _answer(status: int, comment: str = "") -> Dataset:
+    """Give the status of a response; where PS3.7 9.1.1.1 allows it, with an Error Comment that says what is wrong."""
+    answer = Dataset()
+    answer.Status = status
+    if comment and status >= 0xA700:
+        answer.ErrorComment = comment[:64]
+    return answer

@@ -1,0 +1,103 @@
+"""Figures of the node for Prometheus; no label ever holds a UID or anything about a patient."""
+
+import shutil
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Column, Engine, func, select
+
+from node.store import DeliveryState, JobState, StudyState, deliveries, jobs, studies
+
+STEP_SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
+"""Upper bounds of the histogram of job steps."""
+
+
+class Metrics:
+    """What the node counts as it works, and what it reads from its store whenever it is asked."""
+
+    def __init__(self, engine: Engine, home: Path) -> None:
+        self._registry = CollectorRegistry()
+        self._instances = Counter(
+            "heatproof_instances_total", "Instances sent to the node", ["outcome"], registry=self._registry
+        )
+        self._bytes = Counter(
+            "heatproof_received_bytes_total", "Bytes of the instances that were kept", registry=self._registry
+        )
+        self._verdicts = Counter(
+            "heatproof_verdicts_total", "Saliency maps by verdict", ["bundle", "verdict"], registry=self._registry
+        )
+        self._steps = Histogram(
+            "heatproof_job_seconds", "Duration of a job's step", ["step"], buckets=STEP_SECONDS, registry=self._registry
+        )
+        self._registry.register(_Stored(engine, home))
+
+    def instance(self, outcome: str, *, size_bytes: int = 0) -> None:
+        """Count one instance that was sent to the node.
+
+        Args:
+            outcome: "stored", "duplicate", or the ``audit_outcome`` of the error it was answered with.
+            size_bytes: its size where it was kept.
+        """
+        self._instances.labels(outcome).inc()
+        self._bytes.inc(size_bytes)
+
+    def verdict(self, bundle: str, verdict: str) -> None:
+        """Count one explained finding."""
+        self._verdicts.labels(bundle, verdict).inc()
+
+    def job_seconds(self, step: str) -> AbstractContextManager[object]:
+        """Time one step of a job: ``with metrics.job_seconds("explain"): ...``."""
+        timer: AbstractContextManager[object] = self._steps.labels(step).time()
+        return timer
+
+    def page(self) -> bytes:
+        """Give everything in the text format of Prometheus, version 0.0.4."""
+        return generate_latest(self._registry)
+
+
+class _Stored(Collector):
+    """Reads states and free space at every scrape."""
+
+    def __init__(self, engine: Engine, home: Path) -> None:
+        self._engine = engine
+        self._home = home
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing: registering must not ask the store."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the gauges; a state that nothing is in counts 0, so that an alarm on it does not go missing."""
+        yield self._by_state("heatproof_studies", "Studies by state", studies.c.state, StudyState)
+        yield self._by_state("heatproof_jobs", "Jobs by state", jobs.c.state, JobState)
+        yield self._deliveries()
+        yield GaugeMetricFamily(
+            "heatproof_free_bytes", "Free space where studies are kept", value=shutil.disk_usage(self._home).free
+        )
+
+    def _by_state(self, name: str, meaning: str, column: Column[str], states: type[StrEnum]) -> Metric:
+        counts = self._counts(column)
+        family = GaugeMetricFamily(name, meaning, labels=["state"])
+        for state in states:
+            family.add_metric([state.value], counts.get((state.value,), 0))
+        return family
+
+    def _deliveries(self) -> Metric:
+        counts = self._counts(deliveries.c.destination, deliveries.c.state)
+        family = GaugeMetricFamily(
+            "heatproof_deliveries", "Objects by destination and state", labels=["destination", "state"]
+        )
+        for destination in sorted({key[0] for key in counts}):
+            for state in DeliveryState:
+                family.add_metric([destination, state.value], counts.get((destination, state.value), 0))
+        return family
+
+    def _counts(self, *columns: Column[str]) -> dict[tuple[str, ...], int]:
+        query = select(*columns, func.count()).group_by(*columns)
+        with self._engine.connect() as connection:
+            return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(query)}

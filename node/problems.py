@@ -1,0 +1,89 @@
+"""What is wrong with a settings file: every problem with its key, what is wrong, and the cure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+Raw = Mapping[str, Any]
+
+
+def problems_of(raw: Raw, model: type[BaseModel], error: ValidationError | None) -> tuple[str, ...]:
+    """List what the model found and what only the whole file can tell; empty when all is well.
+
+    Args:
+        raw: the file as read.
+        model: what it was held against.
+        error: what that gave; None when each value by itself is right.
+    """
+    single = [_sentence(found, model) for found in error.errors()] if error else []
+    return tuple(dict.fromkeys([*single, *_names(raw), *_destinations(raw), *_ports(raw)]))
+
+
+def _sentence(found: Any, model: type[BaseModel]) -> str:
+    where, key = _key(found["loc"]), str(found["loc"][-1]) if found["loc"] else ""
+    if found["type"] == "extra_forbidden":
+        known = _fields_at(model, found["loc"][:-1])
+        near = get_close_matches(key, known, n=1)
+        cure = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+        return f"{where}: there is no such setting; {cure}"
+    if found["type"] == "missing":
+        return f"{where}: is missing; it has no default"
+    message = found["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}"
+
+
+def _key(location: Sequence[str | int]) -> str:
+    """Write a place as in TOML: ``rules[0].when[1].matches``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".") or "the file"
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            for candidate in (annotation, *get_args(annotation)):
+                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                    model = candidate
+    return list(model.model_fields)
+
+
+def _tables(raw: Raw, key: str) -> list[Raw]:
+    found = raw.get(key, [])
+    return [table for table in found if isinstance(table, dict)] if isinstance(found, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _names(raw: Raw) -> Iterator[str]:
+    for key in ("destinations", "rules"):
+        for name, count in Counter(str(table.get("name")) for table in _tables(raw, key) if "name" in table).items():
+            if count > 1:
+                yield f"{key}: {count} are named {name!r}; give each its own name"
+
+
+def _destinations(raw: Raw) -> Iterator[str]:
+    known = [str(table["name"]) for table in _tables(raw, "destinations") if "name" in table]
+    unrouted = raw.get("unrouted")
+    users = [(f"rules[{index}]", rule) for index, rule in enumerate(_tables(raw, "rules"))]
+    users += [("unrouted", unrouted)] if isinstance(unrouted, dict) else []
+    for where, user in users:
+        for name in _texts(user.get("destinations")):
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+                yield f"{where}.destinations: there is no destination {name!r}; {cure}"
+
+
+def _ports(raw: Raw) -> Iterator[str]:
+    node, http = (raw.get(key) if isinstance(raw.get(key), dict) else {} for key in ("node", "http"))
+    dicom, web = str((node or {}).get("port", 11112)), str((http or {}).get("port", 8080))
+    if dicom == web:
+        yield f"http.port: {web} is the DICOM port too (node.port); give each its own"

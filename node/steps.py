@@ -1,0 +1,230 @@
+"""What each arrow of a job does. A step takes what the step before left on disk and leaves its own value there.
+
+A step that is run again after a crash writes the same files under the same names: nothing comes twice.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from inference import archive
+from inference.analyse import AnalysisOptions, assess_maps, explain_findings
+from inference.analysis import Analysis, Explanation
+from inference.bundle import Bundle
+from inference.classify import Classification, classify
+from inference.devices import fingerprint
+from inference.errors import OutOfScope
+from inference.image import Image, read_study
+from inference.prepare import prepare
+from inference.saliency.maps import SaliencyMap
+from inference.trust.verdict import Trust
+from node.settings import Settings
+from node.store import DeliveryState, deliveries, instances, jobs, now, results
+from node.summary import summarise
+from reports.results import ResultObject, write_not_analysed, write_results
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of ``jobs``, as far as the steps need it."""
+
+    id: str
+    study_instance_uid: str
+    bundle: str
+    reason: str | None
+    method: str | None
+    planes_explained: int
+    destinations: tuple[str, ...]
+    created_at: datetime
+    verdicts: tuple[str, ...]
+    """One for each map, once there is a summary."""
+
+
+class Steps:
+    """The arrows inside JOB: read, classify, explain, trust, report."""
+
+    ORDER = ("read", "classify", "explain", "trust", "report")
+
+    def __init__(self, settings: Settings, engine: Engine, home: Path, bundles: dict[str, Bundle]) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._inbox = home / "inbox"
+        self._work = home / "jobs"
+        self._outbox = home / "outbox"
+        self._bundles = bundles
+
+    def job(self, job_id: str) -> Job:
+        """Read the job from the store."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
+        return _job(row)
+
+    def paths(self, job: Job) -> tuple[Path, ...]:
+        """Give the files of the study, by SOP Instance UID."""
+        query = (
+            select(instances.c.path)
+            .where(instances.c.study_instance_uid == job.study_instance_uid)
+            .order_by(instances.c.sop_instance_uid)
+        )
+        with self._engine.connect() as connection:
+            return tuple(self._inbox / row[0] for row in connection.execute(query))
+
+    def read(self, job: Job) -> None:
+        """Study to images: those series that the bundle accepts.
+
+        Raises:
+            NotAnalysed: no route, no image, or no series that the bundle accepts; the message says why.
+        """
+        if not job.bundle:
+            raise OutOfScope(job.reason or "No rule routes this study to a bundle.")
+        bundle = self._bundles[job.bundle]
+        accepted: list[Image] = []
+        refusals: list[str] = []
+        for image in read_study(self.paths(job)):
+            try:
+                bundle.accepts(image)
+            except OutOfScope as error:
+                refusals.append(str(error))
+            else:
+                accepted.append(image)
+        if not accepted:
+            raise OutOfScope(f"{job.bundle} accepts no series of this study. " + " ".join(dict.fromkeys(refusals)))
+        archive.save(tuple(accepted), self._folder(job), "images")
+
+    def classify(self, job: Job) -> None:
+        """Images to findings."""
+        bundle, options = self._bundles[job.bundle], self.options(job)
+        found = tuple(classify(bundle, prepare(bundle, image), options=options) for image in self._load_images(job))
+        archive.save(found, self._folder(job), "classifications")
+
+    def explain(self, job: Job) -> None:
+        """Findings to saliency maps."""
+        bundle, options = self._bundles[job.bundle], self.options(job)
+        maps = tuple(
+            explain_findings(bundle, image, prepare(bundle, image), found.findings, options=options)
+            for image, found in zip(self._load_images(job), self._load_classifications(job), strict=True)
+        )
+        archive.save(maps, self._folder(job), "maps")
+
+    def trust(self, job: Job) -> None:
+        """Maps to how far they can be trusted."""
+        bundle, options = self._bundles[job.bundle], self.options(job)
+        trusts = tuple(
+            assess_maps(bundle, prepare(bundle, image), maps, options=options)
+            for image, maps in zip(self._load_images(job), self._load_maps(job), strict=True)
+        )
+        archive.save(trusts, self._folder(job), "trusts")
+
+    def report(self, job: Job) -> None:
+        """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
+        analyses = self._analyses(job)
+        folder = self._outbox / job.id
+        objects = tuple(write_results(analysis, folder, created=job.created_at) for analysis in analyses)
+        with self._engine.begin() as connection:
+            for written in objects:
+                self._queue(connection, job, written)
+            self._summarise(connection, job, summarise(analyses, objects))
+
+    def decline(self, job: Job, reason: str) -> None:
+        """Instead of an analysis: one structured report "not analysed" with the reason."""
+        written = write_not_analysed(self.paths(job), self._outbox / job.id, reason=reason, created=job.created_at)
+        with self._engine.begin() as connection:
+            self._queue(connection, job, written)
+
+    def options(self, job: Job) -> AnalysisOptions:
+        """Give the settings that shape this job's result."""
+        inference = self._settings.inference
+        return AnalysisOptions(
+            method=job.method or self._bundles[job.bundle].manifest.method,
+            planes_explained=job.planes_explained,
+            device=inference.device,
+            budget_mebibytes=inference.budget_mebibytes,
+        )
+
+    def _summarise(self, connection: Connection, job: Job, summary: dict[str, Any]) -> None:
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(summary=summary))
+
+    def _folder(self, job: Job) -> Path:
+        return self._work / job.id
+
+    def _load_images(self, job: Job) -> tuple[Image, ...]:
+        return archive.load(tuple[Image, ...], self._folder(job), "images")
+
+    def _load_classifications(self, job: Job) -> tuple[Classification, ...]:
+        return archive.load(tuple[Classification, ...], self._folder(job), "classifications")
+
+    def _load_maps(self, job: Job) -> tuple[tuple[SaliencyMap, ...], ...]:
+        return archive.load(tuple[tuple[SaliencyMap, ...], ...], self._folder(job), "maps")
+
+    def _analyses(self, job: Job) -> tuple[Analysis, ...]:
+        bundle, options = self._bundles[job.bundle], self.options(job)
+        trusts = archive.load(tuple[tuple[Trust, ...], ...], self._folder(job), "trusts")
+        images, found, maps = self._load_images(job), self._load_classifications(job), self._load_maps(job)
+        return tuple(
+            Analysis(
+                image=image,
+                bundle=bundle.identity,
+                classification=classification,
+                explanations=tuple(Explanation(map=m, trust=t) for m, t in zip(of_image, trust, strict=True)),
+                fingerprint=fingerprint(options.device),
+                settings_digest=options.digest,
+            )
+            for image, classification, of_image, trust in zip(images, found, maps, trusts, strict=True)
+        )
+
+    def _queue(self, connection: Connection, job: Job, written: Sequence[ResultObject]) -> None:
+        made = [
+            {
+                "sop_instance_uid": item.sop_instance_uid,
+                "sop_class_uid": item.sop_class_uid,
+                "series_instance_uid": item.series_instance_uid,
+                "job_id": job.id,
+                "role": item.role,
+                "path": str(item.path.relative_to(self._outbox)),
+                "preview_path": str(item.preview_path.relative_to(self._outbox)) if item.preview_path else None,
+                "sha256": item.sha256,
+                "created_at": job.created_at,
+            }
+            for item in written
+        ]
+        queued = [
+            {
+                "sop_instance_uid": item.sop_instance_uid,
+                "destination": destination,
+                "state": DeliveryState.QUEUED,
+                "attempts": 0,
+                "updated_at": now(),
+            }
+            for item in written
+            for destination in job.destinations
+        ]
+        insert_new(connection, results, made)
+        insert_new(connection, deliveries, queued)
+
+
+def insert_new(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> int:
+    """Insert the rows whose primary key is not there yet; give how many were."""
+    values = list(rows)
+    if not values:
+        return 0
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        study_instance_uid=row.study_instance_uid,
+        bundle=row.bundle,
+        reason=row.reason,
+        method=row.options["method"],
+        planes_explained=row.options["planes_explained"],
+        destinations=tuple(row.options["destinations"]),
+        created_at=row.created_at,
+        verdicts=tuple(item["verdict"] for item in (row.summary or {}).get("explanations", [])),
+    )

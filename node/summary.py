@@ -1,0 +1,56 @@
+"""The short form of a job's result: what the console, the API and the demo show."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from inference.analysis import Analysis, Explanation
+from reports.results import ResultObject
+
+
+def summarise(analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObject]]) -> dict[str, Any]:
+    """Put the findings of all analysed series into one JSON tree without patient data.
+
+    Args:
+        analyses: one for each series.
+        objects: what was written for each of them, captures in the order of the explanations.
+    """
+    first = analyses[0]
+    return {
+        "bundle": {
+            "name": first.bundle.name,
+            "version": first.bundle.version,
+            "title": first.bundle.title,
+            "digest": first.bundle.digest,
+        },
+        "device": first.fingerprint.device,
+        "nothing_found": not any(analysis.classification.ranges for analysis in analyses),
+        "planes": sum(len(analysis.image.frames) for analysis in analyses),
+        "ranges": [asdict(one) for analysis in analyses for one in analysis.classification.ranges],
+        "explanations": [
+            _explanation(explanation, len(analysis.image.frames), capture)
+            for analysis, written in zip(analyses, objects, strict=True)
+            for explanation, capture in zip(
+                analysis.explanations, (item for item in written if item.role == "capture"), strict=True
+            )
+        ],
+    }
+
+
+def _explanation(explanation: Explanation, planes: int, capture: ResultObject) -> dict[str, Any]:
+    shown, trust = explanation.map, explanation.trust
+    return {
+        "label": shown.finding.label,
+        "probability": shown.finding.probability,
+        "threshold": shown.finding.threshold,
+        "frame": shown.frame,
+        "planes": planes,
+        "method": shown.method,
+        "seed": shown.seed,
+        "peak": list(shown.peak),
+        "verdict": trust.verdict.value,
+        "reasons": list(trust.reasons),
+        "score": trust.score,
+        "signals": [asdict(signal) for signal in trust.signals],
+        "capture": capture.sop_instance_uid,
+    }

@@ -1,0 +1,189 @@
+"""The ledger: what happened to every study, in rows that are only ever added and that hold each other in place.
+
+Each row carries the digest of the row before it and its own, so that a changed, inserted or missing row breaks the
+chain and ``verify`` names it; the head is kept apart, so that a cut tail is seen too. Digests need no key: a copy of the
+table can be verified offline. Studies appear as a keyed hash (HMAC-SHA-256 under the site's key), and details are
+limited to listed names: no patient is in it.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Row, String, Table, Text, insert, select, update
+
+from inference.errors import UnknownName
+
+METADATA = MetaData()
+
+entries = Table(
+    "ledger",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False),  # ISO 8601 in UTC, as text: the digest covers these very characters
+    Column("event", String(32), nullable=False),
+    Column("study", String(64), index=True),  # keyed hash of the Study Instance UID
+    Column("details", Text, nullable=False),  # JSON, keys sorted
+    Column("previous", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+head = Table(
+    "ledger_head",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1: its row is the lock of ``append``
+    Column("seq", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+GENESIS = "0" * 64
+"""What the first row names as the one before it."""
+
+DETAIL_NAMES = frozenset(
+    {
+        "bundle", "bundles", "calling_ae_title", "content", "destination", "error", "job", "objects", "peer_address",
+        "problem", "quarantine", "route", "state", "status", "verdicts", "version",
+    }
+)  # fmt: skip
+"""Everything a row may say beside its event; none of it can name a patient."""
+
+Detail = str | int | float | bool | None
+
+
+class Event(StrEnum):
+    """What can happen, as stored."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    REFUSED = "refused"
+    QUARANTINED = "quarantined"
+    OWN_RESULT = "own result came back"
+    ROUTED = "routed"
+    NOT_ROUTED = "not routed"
+    ANALYSED = "analysed"
+    NOT_ANALYSED = "not analysed"
+    DELIVERED = "delivered"
+    DELIVERY_FAILED = "delivery failed"
+    DELIVERY_ABANDONED = "delivery abandoned"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger."""
+
+    seq: int
+    at: datetime
+    event: str
+    study: str | None
+    """Keyed hash of the Study Instance UID; none for events of the node itself."""
+    details: Mapping[str, Detail]
+    previous: str
+    digest: str
+
+
+class Ledger:
+    """Append-only rows in the store; safe to use from any thread, and from several nodes on one store."""
+
+    def __init__(self, engine: Engine, key: bytes) -> None:
+        self._engine = engine
+        self._key = key
+
+    def append(
+        self,
+        event: Event,
+        *,
+        study_instance_uid: str | None = None,
+        details: Mapping[str, Detail] | None = None,
+        connection: Connection | None = None,
+    ) -> int:
+        """Add one row, and give its number.
+
+        Args:
+            event: what happened.
+            study_instance_uid: of which study; stored as a keyed hash only.
+            details: simple values under ``DETAIL_NAMES``.
+            connection: to add it within a transaction that is under way; else it is a transaction of its own.
+
+        Raises:
+            UnknownName: a detail that is not listed.
+        """
+        unknown = sorted(set(details or {}) - DETAIL_NAMES)
+        if unknown:
+            raise UnknownName(f"The ledger takes no detail {unknown[0]!r}.", cure="Add it to DETAIL_NAMES.")
+        with self._transaction(connection) as within:
+            seq, previous = _next(within)
+            row: dict[str, str | int | None] = {
+                "seq": seq,
+                "at": datetime.now(UTC).isoformat(timespec="microseconds"),
+                "event": event.value,
+                "study": self.pseudonym(study_instance_uid) if study_instance_uid else None,
+                "details": json.dumps(dict(details or {}), sort_keys=True),
+                "previous": previous,
+            }
+            digest = _digest(row)
+            within.execute(insert(entries).values(**row, digest=digest))
+            within.execute(update(head).where(head.c.id == 1).values(digest=digest))
+        return seq
+
+    def events(self, study_instance_uid: str | None = None) -> tuple[Entry, ...]:
+        """Give all rows, or those of one study, oldest first."""
+        query = select(entries).order_by(entries.c.seq)
+        if study_instance_uid is not None:
+            query = query.where(entries.c.study == self.pseudonym(study_instance_uid))
+        with self._engine.connect() as connection:
+            return tuple(_entry(row) for row in connection.execute(query))
+
+    def verify(self) -> int | None:
+        """Recompute the chain.
+
+        Returns:
+            the number of the first row that is changed, missing or out of place; None when all is as it was written.
+        """
+        expected, previous = 1, GENESIS
+        with self._engine.connect() as connection:
+            last = connection.execute(select(head.c.seq, head.c.digest)).one_or_none()
+            upto = last.seq if last else 0
+            query = select(entries).where(entries.c.seq <= upto).order_by(entries.c.seq)
+            for row in connection.execute(query):
+                if row.seq != expected or row.previous != previous or row.digest != _digest(row._mapping):
+                    return min(row.seq, expected)
+                expected, previous = row.seq + 1, row.digest
+        return None if last is None or (upto, last.digest) == (expected - 1, previous) else expected
+
+    def pseudonym(self, study_instance_uid: str) -> str:
+        """Give the keyed hash under which a study appears: 64 hexadecimal digits."""
+        return hmac.new(self._key, study_instance_uid.encode(), hashlib.sha256).hexdigest()
+
+    @contextmanager
+    def _transaction(self, connection: Connection | None) -> Iterator[Connection]:
+        if connection is not None:
+            yield connection
+            return
+        with self._engine.begin() as own:
+            yield own
+
+
+def _next(connection: Connection) -> tuple[int, str]:
+    """Lock the head until the transaction ends; give the next number and the digest it follows."""
+    advance = update(head).where(head.c.id == 1).values(seq=head.c.seq + 1).returning(head.c.seq, head.c.digest)
+    row = connection.execute(advance).one_or_none()
+    if row is not None:
+        return row.seq, row.digest
+    connection.execute(insert(head).values(id=1, seq=1, digest=GENESIS))
+    return 1, GENESIS
+
+
+def _digest(row: Mapping[str, object]) -> str:
+    covered = [row[name] for name in ("seq", "at", "event", "study", "details", "previous")]
+    return hashlib.sha256(json.dumps(covered).encode()).hexdigest()
+
+
+def _entry(row: Row[tuple[object, ...]]) -> Entry:
+    values = dict(row._mapping)
+    details = json.loads(values.pop("details"))
+    return Entry(**{**values, "at": datetime.fromisoformat(values["at"]), "details": details})

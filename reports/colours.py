@@ -1,0 +1,51 @@
+"""Colours: a perceptually uniform scale for maps, and one colour a verdict (never without its word)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.archive import Floats
+from inference.trust.verdict import Verdict
+
+Colour = tuple[int, int, int]
+
+BACKGROUND: Colour = (16, 18, 22)
+PANEL: Colour = (26, 29, 35)
+RULE: Colour = (58, 64, 74)
+TEXT: Colour = (226, 229, 234)
+QUIET: Colour = (154, 161, 172)
+WARNING: Colour = (255, 138, 128)
+PEAK: Colour = (0, 229, 255)
+OUTLINE: Colour = (255, 255, 255)
+
+VERDICT: dict[Verdict, Colour] = {
+    Verdict.TRUSTED: (102, 187, 106),
+    Verdict.CAUTION: (255, 183, 77),
+    Verdict.WITHHELD: (239, 108, 100),
+    Verdict.OUT_OF_ENVELOPE: (239, 108, 100),
+    Verdict.UNCOMMISSIONED: (190, 172, 136),
+}
+
+_PLASMA = np.array(
+    [
+        (13, 8, 135), (49, 5, 151), (76, 2, 161), (102, 0, 167), (126, 3, 168), (149, 17, 161), (170, 35, 149),
+        (188, 53, 135), (204, 71, 120), (218, 90, 106), (230, 108, 92), (240, 128, 78), (248, 149, 64), (253, 172, 51),
+        (253, 197, 39), (248, 223, 37), (240, 249, 33),
+    ],
+    dtype=np.float32,
+)  # fmt: skip
+"""The scale "plasma" of matplotlib (S. van der Walt and N. Smith, CC0) at sixteenths."""
+
+
+def plasma(values: Floats) -> Floats:
+    """Give the colour of values from 0 to 1, as (..., 3) from 0 to 255.
+
+    Lightness rises evenly and every colour is saturated, so no part of the scale can be taken for grey anatomy.
+    """
+    steps = np.linspace(0.0, 1.0, len(_PLASMA))
+    channels = [np.interp(values, steps, _PLASMA[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=-1).astype(np.float32)
+
+
+def as_bytes(colours: Floats) -> NDArray[np.uint8]:
+    """Round colours from 0 to 255 to bytes."""
+    return np.clip(np.rint(colours), 0, 255).astype(np.uint8)

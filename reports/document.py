@@ -1,0 +1,138 @@
+"""The report as a DICOM object: Comprehensive 3D SR whose root follows TID 1500 (PS3.3 A.35.13, PS3.16 TID 1500)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from highdicom.sr import (
+    CodeContentItem,
+    CodedConcept,
+    Comprehensive3DSR,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    LanguageOfContentItemAndDescendants,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    RelationshipTypeValues,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from inference.analysis import BundleIdentity
+from reports import codes as concepts
+from reports.equipment import DEVICE_UID, PRODUCT, contributing_equipment, product_version, series_description, sign
+from reports.library import Reference
+from reports.measurements import comment
+from reports.subject import local_time, take_over
+from reports.uids import ResultUids
+
+SERIES_NUMBER = 9002
+_CONTAINS = RelationshipTypeValues.CONTAINS
+_ENGLISH = CodedConcept("en-US", "RFC5646", "English (United States)")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a report says."""
+
+    outcome: CodedConcept
+    """CID 6047: with findings, without findings, not analysed."""
+    sentences: tuple[str, ...]
+    library: ContainerContentItem | None
+    groups: tuple[MeasurementsAndQualitativeEvaluations, ...]
+
+
+class Report(Comprehensive3DSR):
+    """A Comprehensive 3D SR whose patient and study come byte for byte from the source."""
+
+    def copy_patient_and_study_information(self, dataset: Dataset) -> None:
+        """Take nothing from the evidence: it is bare references, of any SOP class."""
+
+
+def document(
+    content: Content,
+    *,
+    source: Dataset,
+    evidence: Sequence[Reference],
+    uids: ResultUids,
+    bundle: BundleIdentity | None,
+    created: datetime,
+    predecessors: Sequence[Reference] = (),
+) -> Report:
+    """Make the report: complete, preliminary, unverified.
+
+    Args:
+        content: what it says.
+        source: header of any instance of the study, for patient and study.
+        evidence: every instance it rests on or shows, the sources first.
+        uids: where its UIDs come from.
+        bundle: the model; None where none ran.
+        created: when the result was made; the same moment gives the same bytes.
+        predecessors: earlier reports that this one replaces.
+    """
+    name, its_version = (bundle.name, bundle.version) if bundle else (PRODUCT, product_version())
+    report = Report(
+        evidence=[reference.dataset() for reference in evidence],
+        content=_root(content, name),
+        series_instance_uid=uids.report_series(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=uids.report(),
+        instance_number=1,
+        manufacturer=PRODUCT,
+        manufacturer_model_name=PRODUCT,
+        software_versions=product_version(),
+        series_description=series_description(name, its_version),
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        previous_versions=[reference.dataset() for reference in predecessors] or None,
+        coding_schemes=[concepts.scheme()],
+    )
+    take_over(source, report)
+    report.ContributingEquipmentSequence = contributing_equipment(bundle)
+    moment = local_time(source, created)
+    for attribute in ("InstanceCreation", "Series", "Content"):
+        setattr(report, f"{attribute}Date", moment.date())
+        setattr(report, f"{attribute}Time", moment.time().replace(microsecond=0))
+    sign(report)
+    return report
+
+
+def _root(content: Content, model_name: str) -> ContainerContentItem:
+    root = ContainerContentItem(concepts.TITLE, template_id="1500")
+    items: list[ContentItem] = [*LanguageOfContentItemAndDescendants(_ENGLISH), *_observer(model_name)]
+    procedure = CodeContentItem(
+        concepts.PROCEDURE_REPORTED,
+        concepts.IMAGING_PROCEDURE,
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    items.append(procedure)
+    if content.library is not None:
+        items.append(content.library)
+    if content.groups:
+        groups = [group[0] for group in content.groups]
+        items.append(_container(concepts.IMAGING_MEASUREMENTS, groups))
+    summary = CodeContentItem(concepts.SUMMARY, content.outcome, relationship_type=_CONTAINS)
+    items.append(_container(concepts.QUALITATIVE_EVALUATIONS, [summary, *map(comment, content.sentences)]))
+    root.ContentSequence = ContentSequence(items)
+    return root
+
+
+def _container(name: CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container
+
+
+def _observer(model_name: str) -> ObservationContext:
+    device = DeviceObserverIdentifyingAttributes(
+        uid=DEVICE_UID,
+        name=PRODUCT,
+        manufacturer_name=PRODUCT,
+        model_name=model_name,
+        serial_number=product_version(),
+    )
+    return ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device))

@@ -1,0 +1,22 @@
+"""Measures of the picture, in pixels."""
+
+from collections.abc import Sequence
+
+WIDTH = 1624
+MARGIN = 28
+GAP = 32
+PANEL_SIDE = 768
+"""Long side of a panel, whatever the source's size."""
+
+
+def panel_size(shape: Sequence[int], pixel_spacing_mm: tuple[float, float] | None) -> tuple[int, int]:
+    """Give (height, width) of a panel: the long side is ``PANEL_SIDE``, the proportions are the patient's.
+
+    Args:
+        shape: (rows, columns) of the source plane.
+        pixel_spacing_mm: between rows, between columns; square pixels where it is not known.
+    """
+    spacing = pixel_spacing_mm if pixel_spacing_mm and min(pixel_spacing_mm) > 0 else (1.0, 1.0)
+    size = (shape[0] * spacing[0], shape[1] * spacing[1])
+    height, width = (max(1, round(PANEL_SIDE * side / max(size))) for side in size)
+    return height, width

@@ -1,0 +1,105 @@
+"""Whose study it is: the header of a source instance, and what a result takes over from it byte for byte."""
+
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
+
+from inference.errors import UnreadableInstance
+
+REQUIRED = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""Patient and General Study (PS3.3 C.7.1.1, C.7.2.1), type 2: empty where the source has none."""
+
+_AXES = (("L", "R"), ("P", "A"), ("H", "F"))
+
+TAKEN_OVER = (
+    "SpecificCharacterSet",
+    "TimezoneOffsetFromUTC",
+    "StudyInstanceUID",
+    "StudyDescription",
+    "IssuerOfPatientID",
+    "PatientBirthTime",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+)
+"""Taken over where the source has them."""
+
+
+def read_header(path: Path) -> Dataset:
+    """Read everything before the pixels.
+
+    Raises:
+        UnreadableInstance: the file is not DICOM or is gone.
+    """
+    try:
+        return dcmread(path, stop_before_pixels=True)
+    except (InvalidDicomError, FileNotFoundError, EOFError) as error:
+        raise UnreadableInstance("A source instance cannot be read again.", cure="Send the study again.") from error
+
+
+def take_over(source: Dataset, target: Dataset) -> None:
+    """Copy patient and study from the source to a result.
+
+    Text that nobody has read yet is copied as its bytes, with the character set it is in, so that names and identifiers
+    reach the archive exactly as it sent them, even where they do not keep to their character set.
+    """
+    for keyword in REQUIRED:
+        setattr(target, keyword, None)
+    for keyword in (*REQUIRED, *TAKEN_OVER):
+        tag = Tag(tag_for_keyword(keyword) or 0)
+        if tag not in source:
+            continue
+        element = source.get_item(tag)
+        if isinstance(element, RawDataElement):
+            element = element._replace(VR=dictionary_VR(tag), value=element.value or b"", is_implicit_VR=False)
+        target[tag] = element
+
+
+def local_time(source: Dataset, created: datetime) -> datetime:
+    """Give the moment on the clock the source's times are read on: its own offset from UTC, else this node's zone.
+
+    A result takes the source's Timezone Offset From UTC over, and that offset holds for all its times (PS3.3 C.12.1.1).
+    """
+    found = re.fullmatch(r"([+-])(\d{2})(\d{2})", str(source.get("TimezoneOffsetFromUTC", "")).strip())
+    if not found:
+        return created.astimezone()
+    sign, hours, minutes = found.groups()
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return created.astimezone(timezone(-offset if sign == "-" else offset))
+
+
+def orientation(cosines: tuple[float, ...] | None, source: Dataset) -> tuple[str, str] | None:
+    """Give the patient's direction along a row and down a column, such as ("L", "P") (PS3.3 C.7.6.1.1.1).
+
+    From the direction cosines, or else from the source's Patient Orientation; None where neither is there.
+    """
+    if cosines is not None:
+        return _direction(cosines[:3]), _direction(cosines[3:])
+    written = [str(part) for part in source.get("PatientOrientation") or []]
+    if len(written) == 2 and all(re.fullmatch(r"[APRLHF]{1,3}", part) for part in written):
+        return written[0], written[1]
+    return None
+
+
+def _direction(cosines: tuple[float, ...]) -> str:
+    named = [(abs(cosine), pair[0] if cosine >= 0 else pair[1]) for cosine, pair in zip(cosines, _AXES, strict=True)]
+    return "".join(letter for size, letter in sorted(named, reverse=True) if size > 0.3)

@@ -1,0 +1,96 @@
+"""Words and numbers as they are shown: plain characters, fixed decimals, no patient data."""
+
+import math
+import unicodedata
+from collections.abc import Mapping
+
+from inference.analysis import Analysis
+from inference.classify import Finding, PlaneRange
+from inference.saliency.maps import SaliencyMap
+from inference.trust.verdict import Signal
+
+_REPLACED = str.maketrans(
+    {"\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00d7": "x", "\u2265": ">=", "\u2264": "<=", "\u00df": "ss"}
+)
+"""Dashes, minus, times, at least, at most, sharp s: what Unicode itself has no plain form for."""
+
+
+def plain(text: str) -> str:
+    """Give the text in printable ASCII: it stands in objects of any character set and in any typeface.
+
+    Accents are dropped; what has no plain form becomes a question mark; line ends become blanks.
+    """
+    decomposed = unicodedata.normalize("NFKD", text.translate(_REPLACED))
+    kept = (" " if c.isspace() else c for c in decomposed if not unicodedata.combining(c))
+    return "".join(c if " " <= c <= "~" else "?" for c in kept).replace("\\", "/").strip()
+
+
+def shortened(text: str, length: int) -> str:
+    """Give the text, or its beginning and three dots, in at most ``length`` characters."""
+    return text if len(text) <= length else text[: length - 3].rstrip() + "..."
+
+
+def number(value: float | None) -> str:
+    """Give two decimals; a dash where there is no number."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Give ``low to high``; empty where there is none."""
+    return "" if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
+
+
+def digest(value: str) -> str:
+    """Give the first twelve characters of a digest: enough to tell two apart by eye."""
+    return plain(value)[:12]
+
+
+def method_name(method: str) -> str:
+    """Give ``integrated gradients`` for ``integrated_gradients``."""
+    return plain(method).replace("_", " ")
+
+
+def parameters(values: Mapping[str, str | int | float | bool]) -> str:
+    """Give ``name value`` pairs, sorted by name."""
+    return ", ".join(f"{plain(key)} {plain(str(values[key]))}" for key in sorted(values)) or "none"
+
+
+def plane(analysis: Analysis, frame: int) -> str:
+    """Give ``plane 12 of 24 (image 14)``: planes in order of geometry, from 1; the image's own number behind."""
+    image = analysis.image
+    text = f"plane {frame + 1} of {len(image.frames)}"
+    own = image.frames[frame].instance_number
+    return text if own is None or own == frame + 1 else f"{text} (image {own})"
+
+
+def probability(finding: Finding) -> str:
+    """Give the probability with the threshold it was held against."""
+    return f"probability {number(finding.probability)}, threshold {number(finding.threshold)}"
+
+
+def found(analysis: Analysis, planes: PlaneRange) -> str:
+    """Give ``planes 9 to 14 of 24, highest 0.97 on plane 12``."""
+    count = len(analysis.image.frames)
+    first, last = planes.first + 1, planes.last + 1
+    where = f"plane {first} of {count}" if first == last else f"planes {first} to {last} of {count}"
+    return f"{where}, highest {number(planes.peak_probability)} on plane {planes.peak + 1}"
+
+
+def null(signal: Signal) -> str:
+    """Give the null with interval and count, or say that there is none."""
+    if signal.null is None:
+        return "none"
+    spread = f" [{interval(signal.null_interval)}]" if signal.null_interval else ""
+    return f"{number(signal.null)}{spread}"
+
+
+def referenced(signal: Signal) -> str:
+    """Give a* with what the null's interval makes of it."""
+    spread = f" [{interval(signal.referenced_interval)}]" if signal.referenced_interval else ""
+    return f"{number(signal.referenced)}{spread}"
+
+
+def made_by(saliency_map: SaliencyMap) -> str:
+    """Give the method with layer and seed."""
+    layer = f", layer {plain(saliency_map.layer)}" if saliency_map.layer else ""
+    return f"{method_name(saliency_map.method)}{layer}, seed {saliency_map.seed}"

@@ -1,0 +1,125 @@
+"""A heatproof node in a process of its own, on free ports of loopback, and what tests ask of it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from node.demo.pacs import free_port, send
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
+class RunningNode:
+    """`heatproof serve`, or a driver script in its place that takes the same settings file."""
+
+    def __init__(self, folder: Path, *, destination_port: int, rules: str, quiet_seconds: float = 1.0) -> None:
+        self.folder = folder
+        self.dicom_port = free_port()
+        self.http_port = free_port()
+        self.settings = folder / "heatproof.toml"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.settings.write_text(
+            f"""
+[node]
+ae_title = "HEATPROOF"
+port = {self.dicom_port}
+home = "{folder / "home"}"
+quiet_seconds = {quiet_seconds}
+minimum_free_bytes = 0
+
+[http]
+port = {self.http_port}
+token_file = "{folder / "token"}"
+
+[inference]
+device = "cpu"
+
+[[destinations]]
+name = "pacs"
+ae_title = "DEMOPACS"
+host = "127.0.0.1"
+port = {destination_port}
+
+{rules}
+
+[unrouted]
+destinations = ["pacs"]
+""",
+            encoding="utf-8",
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, *driver: str) -> None:
+        """Start `heatproof serve`, or the driver with its arguments, and wait until associations are accepted."""
+        program = [sys.executable, *driver] if driver else [sys.executable, "-m", "node", "serve"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*program, "--config", str(self.settings)],
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            )
+        wait_for(lambda: self.dead or self._listening(), 60, "the start of the node")
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            assert self.process.wait(timeout=30) == 0, self.log
+        self.process = None
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def dead(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def send(self, paths: Sequence[Path]) -> list[int]:
+        return list(
+            send(list(paths), port=self.dicom_port, called_ae_title="HEATPROOF", progress=lambda: None).values()
+        )
+
+    def get(self, path: str) -> httpx.Response:
+        token = (self.folder / "token").read_text().strip()
+        return httpx.get(
+            f"http://127.0.0.1:{self.http_port}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+
+    def _listening(self) -> bool:
+        for port in (self.dicom_port, self.http_port):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) != 0:
+                    return False
+        return True

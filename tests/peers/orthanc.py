@@ -1,0 +1,140 @@
+"""A real Orthanc on loopback, started from the configuration that is shipped in ``deploy/orthanc``."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+CONFIGURATION = Path(__file__).parents[2] / "deploy" / "orthanc" / "orthanc.json"
+PROGRAM = shutil.which("Orthanc", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+
+
+def free_port() -> int:
+    """Give a TCP port that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class OrthancServer:
+    """Orthanc in the foreground with free ports and an empty storage folder; a context manager.
+
+    ``heatproof_port`` is where ``forward.lua`` sends new series; without one they go to a port nobody listens on.
+    """
+
+    def __init__(self, *, aet: str = "ORTHANC", heatproof_port: int | None = None, stable_seconds: int = 1) -> None:
+        if PROGRAM is None:
+            raise FileNotFoundError("Orthanc is not installed (Debian: apt-get install orthanc orthanc-dicomweb)")
+        self.aet = aet
+        self.http_port = free_port()
+        self.dicom_port = free_port()
+        self.url = f"http://127.0.0.1:{self.http_port}"
+        self._heatproof_port = heatproof_port or free_port()
+        self._stable_seconds = stable_seconds
+        self._folder = Path(tempfile.mkdtemp(prefix="orthanc-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rest = httpx.Client(base_url=self.url, timeout=60)
+
+    def __enter__(self) -> "OrthancServer":
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server and wait until its REST interface answers."""
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(PROGRAM), str(CONFIGURATION)], env=self._environment(), stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"Orthanc did not start:\n{self.log()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop the server and remove its storage."""
+        self._rest.close()
+        if self._process is not None:
+            self._process.kill()  # an orderly end takes seconds, and nothing is kept
+            self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def log_path(self) -> Path:
+        """Where the server's log goes while it runs."""
+        return self._folder / "log"
+
+    def log(self) -> str:
+        """Give the server's log so far."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def instances(self) -> list[str]:
+        """Give Orthanc's identifiers of all instances."""
+        return list(self.get("/instances"))
+
+    def studies(self) -> list[str]:
+        """Give Orthanc's identifiers of all studies."""
+        return list(self.get("/studies"))
+
+    def tags(self, instance: str) -> dict[str, Any]:
+        """Give the tags of one instance, by keyword."""
+        return dict(self.get(f"/instances/{instance}/simplified-tags"))
+
+    def instance_file(self, instance: str) -> bytes:
+        """Give the bytes of one instance as Orthanc holds them."""
+        return self._checked(self._rest.get(f"/instances/{instance}/file")).content
+
+    def upload(self, path: Path) -> str:
+        """Put one DICOM file in by REST; give its identifier."""
+        return str(self._checked(self._rest.post("/instances", content=path.read_bytes())).json()["ID"])
+
+    def set_modality(self, name: str, aet: str, host: str, port: int) -> None:
+        """Tell Orthanc where a DICOM node is (until it stops)."""
+        self._checked(self._rest.put(f"/modalities/{name}", json={"AET": aet, "Host": host, "Port": port}))
+
+    def get(self, path: str) -> Any:
+        """Give the JSON at a path of the REST interface."""
+        return self._checked(self._rest.get(path)).json()
+
+    def wait_for_instances(self, count: int, *, seconds: float = 30) -> list[str]:
+        """Wait until Orthanc holds at least so many instances; fail with its log when they do not come."""
+        deadline = time.monotonic() + seconds
+        while len(found := self.instances()) < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(found)} of {count} instances after {seconds} s:\n{self.log()}")
+            time.sleep(0.1)
+        return found
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "TCP_NODELAY": "1",
+            "ORTHANC_AET": self.aet,
+            "ORTHANC_DICOM_PORT": str(self.dicom_port),
+            "ORTHANC_HTTP_PORT": str(self.http_port),
+            "ORTHANC_STORAGE": str(self._folder / "storage"),
+            "ORTHANC_STABLE_SECONDS": str(self._stable_seconds),
+            "HEATPROOF_PORT": str(self._heatproof_port),
+        }
+
+    def _answers(self) -> bool:
+        try:
+            return self._rest.get("/system").is_success
+        except httpx.TransportError:
+            return False
+
+    @staticmethod
+    def _checked(response: httpx.Response) -> httpx.Response:
+        assert response.is_success, f"{response.request.method} {response.request.url.path}: {response.text}"
+        return response
