@@ -18,7 +18,7 @@ from inference.errors import BundleRefused, OutOfScope, UnknownName
 from inference.image import Image
 from inference.manifest import Manifest, NetworkEntry, parse_manifest
 from inference.scope import objections
-from inference.seal import SealedFolder
+from inference.digests import SealedFolder, read_seal
 
 T = TypeVar("T")
 
@@ -41,13 +41,13 @@ class Network:
 class Bundle:
     """One sealed bundle. Networks are read when first asked for and kept as long as this object lives."""
 
-    def __init__(self, folder: Path) -> None:
-        """Check the seal and everything that can be checked without building a network.
+    def __init__(self, folder: Path, listed: bytes) -> None:
+        """Check the files against their list of digests, and everything that can be checked without building a network.
 
         Raises:
             BundleRefused: incomplete, altered, or asking for what is not allowed.
         """
-        self._files = SealedFolder(folder)
+        self._files = SealedFolder(folder, listed)
         self.folder = folder
         self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"))
         for name in sorted(self._files.digests):
@@ -183,7 +183,7 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleRefused: incomplete, altered since it was sealed, or asking for code that is not allowed.
     """
-    return Bundle(folder)
+    return Bundle(folder, read_seal(folder))
 
 
 def load_named(name: str, folders: tuple[Path, ...] = ()) -> Bundle:
@@ -195,7 +195,9 @@ def load_named(name: str, folders: tuple[Path, ...] = ()) -> Bundle:
     """
     candidates = {folder.name: folder for folder in _candidates(folders)}
     if name not in candidates:
-        raise UnknownName(f"There is no bundle {name!r}.", cure=f"There are: {', '.join(sorted(candidates)) or 'none'}.")
+        raise UnknownName(
+            f"There is no bundle {name!r}.", cure=f"There are: {', '.join(sorted(candidates)) or 'none'}."
+        )
     return load_bundle(candidates[name])
 
 
@@ -241,4 +243,3 @@ def read_weights(content: bytes, where: str) -> dict[str, torch.Tensor]:
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise BundleRefused(f"{where} must hold a mapping of names to tensors and nothing else.")
     return dict(tensors)
-

@@ -117,7 +117,9 @@ class Config:
                 arguments.setdefault("pretrained", False)
             return called(**arguments)
         except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
-            raise BundleRefused(f"{self._name}, key {path}: {target} does not accept these arguments: {error}") from error
+            raise BundleRefused(
+                f"{self._name}, key {path}: {target} does not accept these arguments: {error}"
+            ) from error
 
     def _referred(self, reference: str, path: str) -> Any:
         node: Any = self._tree

@@ -85,7 +85,9 @@ def step_up(value: Volume, at: float, width: float) -> Volume:
 def depth_below_skin(head: Head, grid: Grid) -> Volume:
     """Depth in mm below the skin (negative outside), shape (slices, rows, columns)."""
     angle = np.arctan2(grid.y / head.length, grid.x / head.width)
-    wobble = 1 + head.lobes[0] * np.cos(3 * angle) + head.lobes[1] * np.sin(2 * angle) + head.lobes[2] * np.cos(2 * angle)
+    wobble = (
+        1 + head.lobes[0] * np.cos(3 * angle) + head.lobes[1] * np.sin(2 * angle) + head.lobes[2] * np.cos(2 * angle)
+    )
     radius = np.hypot(grid.x / head.width, grid.y / head.length) / wobble
     up, down = np.maximum(grid.z, 0) / head.height, np.minimum(grid.z + 15, 0) / 50
     shell = np.sqrt(radius**2 + up**2) + 0.10 * down**2
@@ -120,11 +122,15 @@ def brain_value(head: Head, grid: Grid, depth: Volume, rng: np.random.Generator)
     folds, fine, broad = (smooth_noise(rng, grid.shape, blur=b, slices=s) for b, s in ((3.5, 0.5), (1.4, 0.3), (14, 1)))
     cortex = 1 - step_up(depth, head.scalp + head.skull + 17, 2.5)
     value = WHITE_MATTER + 0.055 * cortex * np.exp(-((folds / 0.7) ** 2)) + 0.012 * fine + 0.015 * broad
-    deep = np.exp(-((grid.distance((22, -2, 2), (9, 17, 12))) ** 4)) + np.exp(-((grid.distance((-22, -2, 2), (9, 17, 12))) ** 4))
+    deep = np.exp(-((grid.distance((22, -2, 2), (9, 17, 12))) ** 4)) + np.exp(
+        -((grid.distance((-22, -2, 2), (9, 17, 12))) ** 4)
+    )
     value = value + 0.035 * deep
     dark = 0.75 * np.exp(-((folds / 0.17) ** 2)) * cortex
     rim = 1 - step_up(depth, head.scalp + head.skull + 1.8 + 0.8 * broad, 0.5)
-    fissure = np.exp(-((grid.x + 0.5 * broad) ** 2) / 1.3) * np.maximum(step_up(grid.z, 28, 3), step_up(np.abs(grid.y), 38, 3))
+    fissure = np.exp(-((grid.x + 0.5 * broad) ** 2) / 1.3) * np.maximum(
+        step_up(grid.z, 28, 3), step_up(np.abs(grid.y), 38, 3)
+    )
     cistern = np.exp(-(grid.distance((0, -4, -26), (13, 13, 8)) ** 4)) * (folds > -0.2)
     dark = np.clip(np.maximum.reduce([dark, rim, 0.8 * fissure * np.ones_like(dark), 0.7 * cistern]), 0, 1)
     wall = ventricle_distance(head, grid)

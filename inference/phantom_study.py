@@ -38,7 +38,9 @@ def write_study(
     content = hashlib.sha256(_stored(phantom.pixels).tobytes()).hexdigest()
     geometry = repr((phantom.pixels.shape, phantom.spacing_mm, phantom.origin_mm))
     key = "\x1f".join((content, geometry, patient_id, study_date, study_time, study_key))
-    accession = accession_number if accession_number is not None else "PH" + _digest("accession", key).hex()[:10].upper()
+    accession = (
+        accession_number if accession_number is not None else "PH" + _digest("accession", key).hex()[:10].upper()
+    )
     paths = []
     for index in range(len(phantom.pixels)):
         instance = _instance(phantom, index, key)
@@ -64,7 +66,9 @@ def _number(value: float) -> float:
     return float(f"{value:.7g}")  # a decimal string holds 16 characters
 
 
-def _stored(pixels: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+def _stored(
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
     return np.rint(np.clip(pixels, 0, 1) * FULL_SCALE).astype("<u2")
 
 

@@ -1,106 +1,52 @@
-"""The seal of a bundle: the SHA-256 of every file of it, and nothing in it that the list does not name."""
+"""Sealing a bundle: everything it needs is tried once, then the digests of its files are written."""
 
-import hashlib
-import re
 from pathlib import Path
 
+import torch
+
+from inference.bundle import Bundle, Network
+from inference.digests import SEAL, digest_files
 from inference.errors import BundleRefused
-
-SEAL = "heatproof.sha256"
-"""Name of the list, in the format of ``sha256sum``: ``sha256sum -c heatproof.sha256`` checks it too."""
-
-_LINE = re.compile(r"^([0-9a-f]{64})  (\S.*)$")
+from inference.saliency import method_named
 
 
-class SealedFolder:
-    """The files of a bundle; each is checked against the seal at the moment it is read."""
+def seal(folder: Path) -> str:
+    """Check a bundle in full and write ``heatproof.sha256``; an older seal is replaced only by a bundle that passes.
 
-    def __init__(self, folder: Path) -> None:
-        """Check that the folder holds exactly what its seal lists.
+    Every network is built, its weights are loaded, and one blank input is run through it.
 
-        Raises:
-            BundleRefused: not sealed; or a file is missing, extra, altered, a symbolic link or outside the folder.
-        """
-        self.folder = folder
-        content = _seal_of(folder)
-        self.digest = hashlib.sha256(content).hexdigest()
-        """SHA-256 of the list of digests."""
-        self.digests = _parse(content.decode("utf-8", "replace"), folder)
-        present = set(list_files(folder)) - {SEAL}
-        for name in sorted(present ^ set(self.digests)):
-            state = "is missing" if name in self.digests else "was added after the bundle was sealed"
-            raise BundleRefused(f"{folder.name}: {name} {state}.", cure=_reseal(folder))
-        for name in sorted(present):
-            self.read(name)
-
-    def read(self, name: str) -> bytes:
-        """Read one file whole.
-
-        Raises:
-            BundleRefused: the seal does not list it, or it was altered.
-        """
-        if name not in self.digests:
-            raise BundleRefused(f"{self.folder.name}: {name} is named in heatproof.toml but is not there.")
-        try:
-            content = (self.folder / name).read_bytes()
-        except OSError as error:
-            raise BundleRefused(f"{self.folder.name}: {name} cannot be read ({type(error).__name__}).") from error
-        if hashlib.sha256(content).hexdigest() != self.digests[name]:
-            raise BundleRefused(f"{self.folder.name}: {name} was altered after it was sealed.", cure=_reseal(self.folder))
-        return content
-
-
-def list_files(folder: Path) -> tuple[str, ...]:
-    """Give every file below a bundle's folder, sorted, by its path inside.
+    Returns:
+        SHA-256 of the list of digests: the bundle's own digest.
 
     Raises:
-        BundleRefused: no such folder; or something in it is a symbolic link or no regular file.
+        BundleRefused: something is missing, does not fit, or asks for code that is not allowed.
+        UnknownName: the saliency method it names does not exist.
     """
-    if not folder.is_dir():
-        raise BundleRefused(f"There is no bundle folder {folder.name!r}.")
-    found = []
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            raise BundleRefused(f"{folder.name}: {name} is a symbolic link.", cure="Put the file itself there.")
-        if path.is_file():
-            found.append(name)
-        elif not path.is_dir():
-            raise BundleRefused(f"{folder.name}: {name} is neither a file nor a folder.", cure="Remove it.")
-    return tuple(found)
+    listed = digest_files(folder)
+    bundle = Bundle(folder, listed)
+    method_named(bundle.manifest.method)
+    for network in (bundle.primary(), *bundle.replicates(), *bundle.alternates()):
+        _check_output(network, bundle)
+    bundle.localiser()
+    bundle.null_inputs()
+    (folder / SEAL).write_bytes(listed)
+    return bundle.identity.digest
 
 
-def write_seal(folder: Path) -> str:
-    """Write the digests of all files as they are now, unchecked, and give the digest of the list."""
-    lines = [
-        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
-        for name in list_files(folder)
-        if name != SEAL
-    ]
-    content = "".join(lines).encode()
-    (folder / SEAL).write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def _seal_of(folder: Path) -> bytes:
-    path = folder / SEAL
-    if not folder.is_dir():
-        raise BundleRefused(f"There is no bundle folder {folder.name!r}.")
-    if path.is_symlink() or not path.is_file():
-        raise BundleRefused(f"{folder.name} is not sealed.", cure=_reseal(folder))
-    return path.read_bytes()
-
-
-def _parse(text: str, folder: Path) -> dict[str, str]:
-    matches = [_LINE.match(line) for line in text.splitlines()]
-    listed = {match[2]: match[1] for match in matches if match}
-    if len(listed) != len(matches) or not listed:
-        raise BundleRefused(f"{folder.name}: {SEAL} is damaged.", cure=_reseal(folder))
-    for name in listed:
-        if name.startswith("/") or ".." in Path(name).parts:
-            raise BundleRefused(f"{folder.name}: {SEAL} names {name!r}, which lies outside the bundle.")
-    return listed
-
-
-def _reseal(folder: Path) -> str:
-    return f"If the bundle is as it should be, seal it: heatproof bundle seal {folder.name}"
+def _check_output(network: Network, bundle: Bundle) -> None:
+    entry = bundle.manifest.input
+    blank = torch.zeros(1, entry.channels, *entry.spatial_size)
+    try:
+        with torch.inference_mode():
+            output = network.module(blank)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise BundleRefused(
+            f"{bundle.folder.name}: {network.file} does not take inputs of shape {tuple(blank.shape)}: {error}"
+        ) from error
+    wanted = (1, len(bundle.manifest.classes))
+    if not isinstance(output, torch.Tensor) or tuple(output.shape) != wanted:
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise BundleRefused(
+            f"{bundle.folder.name}: {network.file} gives {shape} where the classes ask for {wanted}.",
+            cure="Make [[classes]] and the network agree.",
+        )

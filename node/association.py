@@ -47,7 +47,7 @@ class _Handler(RequestHandler):
     def _create_association(self) -> Any:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         association = super()._create_association()
-        # The plain socket was made within super(); a second one would announce the connection to the state machine twice.
+        # super() made the plain socket; making a second one would announce the connection twice to the state machine.
         association.dul.socket.__class__ = BoundedSocket
         return association
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -24,6 +24,7 @@ bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the 
 app.add_typer(config, name="config")
 app.add_typer(bundle, name="bundle")
 
+Device = Literal["auto", "cpu", "cuda"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
 
@@ -54,7 +55,7 @@ def explain(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for PNG, .npy, DICOM objects and result.json.")],
     method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method; the bundle's own.")] = None,
     planes: Annotated[int, typer.Option("--planes", help="How many planes of a finding get a map.", min=1)] = 3,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Do for files what the node does for studies: classify, explain, say how far to trust it. No network."""
@@ -76,7 +77,7 @@ def methods(as_json: AsJson = False) -> None:
     """List the saliency methods with their papers and parameters."""
     from inference.saliency import methods as known
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": m.name,
             "paper": m.paper,
@@ -91,7 +92,7 @@ def methods(as_json: AsJson = False) -> None:
         return
     table = Table("method", "what it is", "paper", "parameters (default)")
     for row in rows:
-        parameters = ", ".join(f"{key}={value}" for key, value in dict(row["parameters"]).items())
+        parameters = ", ".join(f"{key}={value}" for key, value in row["parameters"].items())
         table.add_row(row["name"], row["description"], row["paper"], parameters)
     Console().print(table)
 
@@ -128,11 +129,11 @@ def bundle_seal(
 @config.command("check")
 def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     """Say whether the node would start with this file; every problem is listed."""
-    from node.service import load_bundles
+    from node.service import routed_bundles
     from node.settings import load
 
     settings = load(config_file)
-    load_bundles(settings)
+    routed_bundles(settings)
     Console().print(f"{config_file} is good: {len(settings.rules)} rules, {len(settings.destinations)} destinations.")
 
 
@@ -161,7 +162,7 @@ def demo(
     study: Annotated[Path | None, typer.Option("--study", help="Your own DICOM folder.", exists=True)] = None,
 ) -> None:
     """Run the main job end to end: node, PACS, eight studies, and what came back beside the truth."""
-    from node.demo import run
+    from node.demo.run import run
 
     raise typer.Exit(run(out, study))
 

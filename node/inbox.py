@@ -101,7 +101,7 @@ class Inbox:
         try:
             self._ledger.append(event, details=details)
         except DBAPIError as failure:
-            self._log.error("ledger_not_written", quarantine=name, error=type(failure).__name__)  # noqa: TRY400
+            self._log.error("ledger_not_written", quarantine=name, error=type(failure).__name__)
         return name
 
     def sweep(self) -> int:

@@ -106,7 +106,7 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - the boundary to the network: the sender must get an answer
             name = self._inbox.set_aside(arrival, error) if arrival else uuid.uuid4().hex
             self._metrics.instance("failed")
-            self._log.error("instance_failed", id=name, error=type(error).__name__)  # noqa: TRY400 - no data in logs
+            self._log.error("instance_failed", id=name, error=type(error).__name__)
             return _answer(UnreadableInstance.dimse_status, f"Unexpected error; see {name}")
         self._metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
         return _answer(0x0000)

@@ -22,6 +22,14 @@ def problems_of(raw: Raw, model: type[BaseModel], error: ValidationError | None)
     return tuple(dict.fromkeys([*single, *_names(raw), *_destinations(raw), *_ports(raw)]))
 
 
+def section_in(annotation: Any) -> type[BaseModel] | None:
+    """Give the table that a field of this type holds, or holds a list of."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
 def _sentence(found: Any, model: type[BaseModel]) -> str:
     where, key = _key(found["loc"]), str(found["loc"][-1]) if found["loc"] else ""
     if found["type"] == "extra_forbidden":
@@ -31,6 +39,8 @@ def _sentence(found: Any, model: type[BaseModel]) -> str:
         return f"{where}: there is no such setting; {cure}"
     if found["type"] == "missing":
         return f"{where}: is missing; it has no default"
+    if found["type"] == "string_pattern_mismatch":
+        return f"{where}: is no AE title; 1 to 16 characters, without backslash or control characters"
     message = found["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}"
 
@@ -46,10 +56,7 @@ def _key(location: Sequence[str | int]) -> str:
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     for part in location:
         if isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            for candidate in (annotation, *get_args(annotation)):
-                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                    model = candidate
+            model = section_in(model.model_fields[part].annotation) or model
     return list(model.model_fields)
 
 
@@ -83,7 +90,9 @@ def _destinations(raw: Raw) -> Iterator[str]:
 
 
 def _ports(raw: Raw) -> Iterator[str]:
-    node, http = (raw.get(key) if isinstance(raw.get(key), dict) else {} for key in ("node", "http"))
-    dicom, web = str((node or {}).get("port", 11112)), str((http or {}).get("port", 8080))
+    node, http = raw.get("node"), raw.get("http")
+    if not (isinstance(node, dict) and isinstance(http, dict)):
+        return
+    dicom, web = str(node.get("port", 11112)), str(http.get("port", 8080))
     if dicom == web:
         yield f"http.port: {web} is the DICOM port too (node.port); give each its own"

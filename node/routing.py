@@ -3,17 +3,17 @@
 import hashlib
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine, select, update
 
-from inference.analyse import AnalysisOptions
 from inference.bundle import Bundle
+from inference.options import AnalysisOptions
 from node.job import Jobs
 from node.rules import Decision, Route, decide
 from node.settings import Settings
-from node.steps import insert_new
-from node.store import JobState, StudyState, jobs, now, studies
+from node.store import JobState, StudyState, insert_new, jobs, now, studies
 from node.studies import Studies
 from reports.audit.ledger import Event, Ledger
 
@@ -77,7 +77,7 @@ class Router(threading.Thread):
         route = decision.route or NOT_ROUTED
         destinations = route.destinations if decision.route else self._settings.unrouted.destinations
         content = self._studies.content_digest(study_instance_uid)
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "id": self._job_id(content, route, bundle, destinations),
                 "study_instance_uid": study_instance_uid,

@@ -3,6 +3,7 @@
 import secrets
 import signal
 import threading
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -43,8 +44,10 @@ class Node:
         store.migrate(self.engine)
         self.ledger = Ledger(self.engine, site_key(home))
         metrics = Metrics(self.engine, home)
-        studies = Studies(self.engine, quiet_seconds=settings.node.quiet_seconds)
+        studies = Studies(self.engine, home / "inbox", quiet_seconds=settings.node.quiet_seconds)
+        logs.configure(study_key=self.ledger.pseudonym)
         inbox = Inbox(settings.node, self.engine, self.ledger, studies)
+        inbox.sweep()
         self.listener = Listener(settings.node, inbox, metrics)
         DBOS(config=_workflow_store(settings))
         deliveries = Deliveries(settings, self.engine, self.ledger, home / "outbox")
@@ -65,7 +68,7 @@ class Node:
         self.router.start()
         self.listener.start()
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
-        self.ledger.append(Event.STARTED, details={"version": logs.product_version()})
+        self.ledger.append(Event.STARTED, details={"version": version("heatproof")})
         self._log.info("started", ae_title=self._settings.node.ae_title, port=self._settings.node.port)
 
     def stop(self) -> None:

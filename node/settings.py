@@ -3,13 +3,12 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydicom.datadict import DicomDictionary, tag_for_keyword
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,9 +19,11 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydicom.datadict import DicomDictionary, tag_for_keyword
 
 from inference.errors import SettingsInvalid
 from node.problems import problems_of
+from node.reference import table_of
 
 ENVIRONMENT_PREFIX = "HEATPROOF_"
 """``HEATPROOF_NODE__PORT=104`` overrides ``port`` of ``[node]``; only tables, not lists, can be overridden."""
@@ -229,54 +230,7 @@ def example(home: Path, port: int) -> str:
 
 def reference() -> str:
     """Give a Markdown table of every setting: key, type, default and meaning."""
-    lines = ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in _rows(Settings, "")]
-    return "\n".join(lines) + "\n"
-
-
-def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    schema = section.model_json_schema()
-    for name, field in section.model_fields.items():
-        inner = _section_in(field.annotation)
-        if inner is not None:
-            repeated = "[]" if field.annotation is not inner else ""
-            yield from _rows(inner, f"{prefix}{name}{repeated}.")
-            continue
-        default = "required" if field.is_required() else f"`{_toml(field.default)}`"
-        yield f"`{prefix}{name}`", _type(schema["properties"][name]), default, field.description or ""
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """Give the table a field holds, or holds a list of."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _type(schema: Mapping[str, Any]) -> str:
-    """Say a JSON schema in words."""
-    if "anyOf" in schema:
-        return " or ".join(_type(one) for one in schema["anyOf"] if one.get("type") != "null")
-    if "enum" in schema:
-        return ", ".join(f'"{value}"' for value in schema["enum"])
-    if schema["type"] == "array":
-        return f"list of {_type(schema['items'])}"
-    words = {"string": "path" if schema.get("format") == "path" else "text", "number": "number"}
-    limits = [
-        f"{sign} {schema[key]:g}" if schema[key] < 1e6 else f"{sign} {schema[key]}"
-        for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
-        if key in schema
-    ]
-    return " ".join([words.get(schema["type"], schema["type"]), *limits])
-
-
-def _toml(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return table_of(Settings)
 
 
 def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:

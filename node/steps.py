@@ -3,28 +3,27 @@
 A step that is run again after a crash writes the same files under the same names: nothing comes twice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Table, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, Row, select, update
 
 from inference import archive
-from inference.analyse import AnalysisOptions, assess_maps, explain_findings
 from inference.analysis import Analysis, Explanation
 from inference.bundle import Bundle
 from inference.classify import Classification, classify
 from inference.devices import fingerprint
 from inference.errors import OutOfScope
 from inference.image import Image, read_study
+from inference.options import AnalysisOptions
 from inference.prepare import prepare
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Trust
 from node.settings import Settings
-from node.store import DeliveryState, deliveries, instances, jobs, now, results
+from node.store import DeliveryState, deliveries, insert_new, instances, jobs, now, results
 from node.summary import summarise
 from reports.results import ResultObject, write_not_analysed, write_results
 
@@ -205,15 +204,6 @@ class Steps:
         ]
         insert_new(connection, results, made)
         insert_new(connection, deliveries, queued)
-
-
-def insert_new(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> int:
-    """Insert the rows whose primary key is not there yet; give how many were."""
-    values = list(rows)
-    if not values:
-        return 0
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount
 
 
 def _job(row: Row[Any]) -> Job:

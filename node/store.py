@@ -3,6 +3,7 @@
 SQLite (embedded, write-ahead log, synchronous=FULL) or PostgreSQL: one schema, migrated by Alembic.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -195,9 +196,16 @@ def migrate(engine: Engine) -> None:
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Give an insert that can say what to do on conflict, which SQL itself cannot: both stores can, each its own way."""
+    """Give an insert that can say what to do on conflict: both stores can, each in its own dialect."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert the rows whose primary key is not there yet; give how many were."""
+    if not rows:
+        return 0
+    return connection.execute(insert_into(connection, table).values(list(rows)).on_conflict_do_nothing()).rowcount
 
 
 def sqlite_url(home: Path) -> str:

@@ -83,7 +83,7 @@ class Studies:
             return tuple(Instance(**row._mapping) for row in connection.execute(query))
 
     def content_digest(self, study_instance_uid: str) -> str:
-        """SHA-256 over the sorted UIDs and digests of a study's instances: changes with every new image, and only then."""
+        """Give the digest of all kept instances of a study: it changes with every new image, and only then."""
         return content_digest(self.instances_of(study_instance_uid))
 
     def series_headers(self, study_instance_uid: str) -> tuple[SeriesHeader, ...]:

@@ -1,8 +1,8 @@
 """The ledger: what happened to every study, in rows that are only ever added and that hold each other in place.
 
 Each row carries the digest of the row before it and its own, so that a changed, inserted or missing row breaks the
-chain and ``verify`` names it; the head is kept apart, so that a cut tail is seen too. Digests need no key: a copy of the
-table can be verified offline. Studies appear as a keyed hash (HMAC-SHA-256 under the site's key), and details are
+chain and ``verify`` names it; the head is kept apart, so that a cut tail is seen too. Digests need no key: a copy of
+the table can be verified offline. Studies appear as a keyed hash (HMAC-SHA-256 under the site's key), and details are
 limited to listed names: no patient is in it.
 """
 
@@ -150,7 +150,7 @@ class Ledger:
             upto = last.seq if last else 0
             query = select(entries).where(entries.c.seq <= upto).order_by(entries.c.seq)
             for row in connection.execute(query):
-                if row.seq != expected or row.previous != previous or row.digest != _digest(row._mapping):
+                if row.seq != expected or row.previous != previous or row.digest != _digest(dict(row._mapping)):
                     return min(row.seq, expected)
                 expected, previous = row.seq + 1, row.digest
         return None if last is None or (upto, last.digest) == (expected - 1, previous) else expected

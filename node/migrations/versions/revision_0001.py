@@ -106,13 +106,13 @@ def _create_ledger() -> None:
         sa.Column("previous", sa.String(64), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
     )
-    op.create_table(
+    head = op.create_table(
         "ledger_head",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("seq", sa.Integer, nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
     )
-    op.execute(f"INSERT INTO ledger_head (id, seq, digest) VALUES (1, 0, '{'0' * 64}')")
+    op.bulk_insert(head, [{"id": 1, "seq": 0, "digest": "0" * 64}])
     triggers = _POSTGRESQL_TRIGGERS if op.get_bind().dialect.name == "postgresql" else _SQLITE_TRIGGERS
     for trigger in triggers:
         op.execute(trigger)

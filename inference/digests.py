@@ -1,0 +1,110 @@
+"""The files of a bundle by their SHA-256: the list that seals it, and reading that checks against the list."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from inference.errors import BundleRefused
+
+SEAL = "heatproof.sha256"
+"""Name of the list, in the format of ``sha256sum``: ``sha256sum -c heatproof.sha256`` checks it too."""
+
+_LINE = re.compile(r"^([0-9a-f]{64})  (\S.*)$")
+
+
+class SealedFolder:
+    """The files of a bundle; each is checked against the seal at the moment it is read."""
+
+    def __init__(self, folder: Path, listed: bytes) -> None:
+        """Check that the folder holds exactly what the list names.
+
+        Raises:
+            BundleRefused: a file is missing, extra, altered, a symbolic link or outside the folder.
+        """
+        self.folder = folder
+        self.digest = hashlib.sha256(listed).hexdigest()
+        """SHA-256 of the list of digests."""
+        self.digests = _parse(listed.decode("utf-8", "replace"), folder)
+        present = set(list_files(folder)) - {SEAL}
+        for name in sorted(present ^ set(self.digests)):
+            state = "is missing" if name in self.digests else "was added after the bundle was sealed"
+            raise BundleRefused(f"{folder.name}: {name} {state}.", cure=_reseal(folder))
+        for name in sorted(present):
+            self.read(name)
+
+    def read(self, name: str) -> bytes:
+        """Read one file whole.
+
+        Raises:
+            BundleRefused: the seal does not list it, or it was altered.
+        """
+        if name not in self.digests:
+            raise BundleRefused(f"{self.folder.name}: {name} is named in heatproof.toml but is not there.")
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise BundleRefused(f"{self.folder.name}: {name} cannot be read ({type(error).__name__}).") from error
+        if hashlib.sha256(content).hexdigest() != self.digests[name]:
+            raise BundleRefused(
+                f"{self.folder.name}: {name} was altered after it was sealed.", cure=_reseal(self.folder)
+            )
+        return content
+
+
+def list_files(folder: Path) -> tuple[str, ...]:
+    """Give every file below a bundle's folder, sorted, by its path inside.
+
+    Raises:
+        BundleRefused: no such folder; or something in it is a symbolic link or no regular file.
+    """
+    if not folder.is_dir():
+        raise BundleRefused(f"There is no bundle folder {folder.name!r}.")
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise BundleRefused(f"{folder.name}: {name} is a symbolic link.", cure="Put the file itself there.")
+        if path.is_file():
+            found.append(name)
+        elif not path.is_dir():
+            raise BundleRefused(f"{folder.name}: {name} is neither a file nor a folder.", cure="Remove it.")
+    return tuple(found)
+
+
+def digest_files(folder: Path) -> bytes:
+    """List every file of the folder as it is now, sorted, one line each, as ``sha256sum`` does."""
+    lines = [
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in list_files(folder)
+        if name != SEAL
+    ]
+    return "".join(lines).encode()
+
+
+def read_seal(folder: Path) -> bytes:
+    """Read the list that was written when the bundle was sealed.
+
+    Raises:
+        BundleRefused: no such folder, or it is not sealed.
+    """
+    path = folder / SEAL
+    if not folder.is_dir():
+        raise BundleRefused(f"There is no bundle folder {folder.name!r}.")
+    if path.is_symlink() or not path.is_file():
+        raise BundleRefused(f"{folder.name} is not sealed.", cure=_reseal(folder))
+    return path.read_bytes()
+
+
+def _parse(text: str, folder: Path) -> dict[str, str]:
+    matches = [_LINE.match(line) for line in text.splitlines()]
+    listed = {match[2]: match[1] for match in matches if match}
+    if len(listed) != len(matches) or not listed:
+        raise BundleRefused(f"{folder.name}: {SEAL} is damaged.", cure=_reseal(folder))
+    for name in listed:
+        if name.startswith("/") or ".." in Path(name).parts:
+            raise BundleRefused(f"{folder.name}: {SEAL} names {name!r}, which lies outside the bundle.")
+    return listed
+
+
+def _reseal(folder: Path) -> str:
+    return f"If the bundle is as it should be, seal it: heatproof bundle seal {folder.name}"

@@ -1,0 +1,75 @@
+"""The features of one layer: which layer to look at, and its activations with a gradient of their own."""
+
+import torch
+from torch import nn
+
+from inference.errors import UnknownName
+
+
+def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[int, ...]]:
+    """Give the modules whose output is a feature map larger than one pixel, in the order in which they finish.
+
+    Args:
+        model: the network.
+        inputs: (N, C, *spatial); one sample is enough.
+
+    Returns:
+        Dotted module name to (channels, *spatial) of its output.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == inputs.ndim and min(output.shape[2:]) > 1:
+            found.pop(name, None)
+            found[name] = tuple(output.shape[1:])
+
+    handles = [
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
+        for name, module in model.named_modules()
+        if name
+    ]
+    try:
+        with torch.no_grad():
+            model(inputs[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> str:
+    """Give the layer asked for, or the last one with a feature map.
+
+    Raises:
+        UnknownName: there is no such layer, or it gives no feature map; the message names those that do.
+    """
+    candidates = feature_layers(model, inputs)
+    if layer is None and candidates:
+        return list(candidates)[-1]
+    if layer in candidates:
+        return str(layer)
+    listed = ", ".join(list(candidates)[-12:]) or "none"
+    wanted = "a layer with a feature map" if layer is None else f"a feature map at layer {layer!r}"
+    raise UnknownName(
+        f"The network has no {wanted.removeprefix('a ')}.", cure=f"The last layers that have one: {listed}."
+    )
+
+
+def activations_and_gradients(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, layer: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
+    kept: list[torch.Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+        features = output.detach().requires_grad_()
+        kept.append(features)
+        return features.clone()  # a following in-place ReLU must not change what is kept
+
+    handle = model.get_submodule(layer).register_forward_hook(keep)
+    try:
+        logits = model(inputs).gather(1, targets[:, None])
+        gradient = torch.autograd.grad(logits.sum(), kept[-1])[0]
+    finally:
+        handle.remove()
+    return kept[-1].detach(), gradient
