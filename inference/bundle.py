@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,11 @@ from torch import nn
 
 from inference.analysis import BundleIdentity
 from inference.configs import Config
+from inference.digests import SealedFolder, read_seal
 from inference.errors import BundleRefused, OutOfScope, UnknownName
 from inference.image import Image
 from inference.manifest import Manifest, NetworkEntry, parse_manifest
 from inference.scope import objections
-from inference.digests import SealedFolder, read_seal
 
 T = TypeVar("T")
 
@@ -232,7 +233,9 @@ def read_weights(content: bytes, where: str) -> dict[str, torch.Tensor]:
     """
     try:
         if where.endswith(".pt"):
-            tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what torch thinks of the file is said in our words below
+                tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         else:
             tensors = safetensors.torch.load(content)
     except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:

@@ -87,8 +87,10 @@ def classify(bundle: "Bundle", model_input: "ModelInput", *, options: AnalysisOp
         if entry.finding:
             found = _ranges(entry.name, probabilities[:, index], entry.threshold)
             ranges += [_over_volume(run, model_input) for run in found] if model_input.is_volume else found
-            for position in choose_planes(probabilities[:, index], found, options.planes_explained):
-                findings.append(_finding(entry, index, float(probabilities[position, index]), position))
+            findings += [
+                _finding(entry, index, float(probabilities[position, index]), position)
+                for position in choose_planes(probabilities[:, index], found, options.planes_explained)
+            ]
     return Classification(
         labels=tuple(entry.name for entry in bundle.manifest.classes),
         probabilities=probabilities,

@@ -10,34 +10,11 @@ from inspect import signature
 from typing import Any, NoReturn
 
 import torch
-from monai.networks import nets
 from monai import transforms
+from monai.networks import nets
 
+from inference.allowed import LAYERS, NETWORKS, TRANSFORMS
 from inference.errors import BundleRefused
-
-NETWORKS = frozenset(
-    "AttentionUnet BasicUNet BasicUNetPlusPlus Classifier DenseNet DenseNet121 DenseNet169 DenseNet201 DenseNet264 "
-    "DynUNet EfficientNetBN FlexibleUNet HighResNet MedNeXt ResNet SEResNet50 SEResNet101 SEResNet152 SEResNext50 "
-    "SEResNext101 SENet154 SegResNet SwinUNETR UNet UNETR ViT VNet resnet10 resnet18 resnet34 resnet50 resnet101 "
-    "resnet152 resnet200".split()
-)
-"""Of ``monai.networks.nets``."""
-
-TRANSFORMS = frozenset(
-    "AdjustContrast BorderPad CenterScaleCrop CenterSpatialCrop ClipIntensityPercentiles Compose CropForeground "
-    "DivisiblePad EnsureType Flip GaussianSharpen GaussianSmooth HistogramNormalize Identity MedianSmooth "
-    "NormalizeIntensity Resize ResizeWithPadOrCrop Rotate90 SavitzkyGolaySmooth ScaleIntensity ScaleIntensityRange "
-    "ScaleIntensityRangePercentiles ShiftIntensity Spacing SpatialCrop SpatialPad StdShiftIntensity "
-    "ThresholdIntensity Zoom".split()
-)
-"""Of ``monai.transforms``: arrays in, arrays out, no random draw; none reads a file or takes a callable by name."""
-
-LAYERS = frozenset(
-    "AdaptiveAvgPool2d AdaptiveAvgPool3d AvgPool2d AvgPool3d BatchNorm2d BatchNorm3d Conv2d Conv3d Dropout Flatten "
-    "GELU GroupNorm Identity InstanceNorm2d InstanceNorm3d LeakyReLU Linear MaxPool2d MaxPool3d ReLU Sequential "
-    "SiLU".split()
-)
-"""Of ``torch.nn``."""
 
 _TABLES: Mapping[str, tuple[Any, frozenset[str]]] = {
     "monai.networks.nets": (nets, NETWORKS),
@@ -116,7 +93,15 @@ class Config:
             if "pretrained" in signature(called).parameters:
                 arguments.setdefault("pretrained", False)
             return called(**arguments)
-        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            ImportError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise BundleRefused(
                 f"{self._name}, key {path}: {target} does not accept these arguments: {error}"
             ) from error

@@ -39,7 +39,7 @@ class SealedFolder:
             BundleRefused: the seal does not list it, or it was altered.
         """
         if name not in self.digests:
-            raise BundleRefused(f"{self.folder.name}: {name} is named in heatproof.toml but is not there.")
+            raise BundleRefused(f"{self.folder.name}: {name} must be there and is not.")
         try:
             content = (self.folder / name).read_bytes()
         except OSError as error:

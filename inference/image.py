@@ -118,8 +118,7 @@ def read_study(paths: Sequence[Path]) -> tuple[Image, ...]:
 
 
 def _image(files: list[File]) -> Image:
-    one_of_each = {(frame.orientation and plane_of(frame.orientation)) for file in files for frame in file.frames}
-    if len(one_of_each) > 1 or _turned([frame.orientation for file in files for frame in file.frames]):
+    if _turned([frame.orientation for file in files for frame in file.frames]):
         raise UnsupportedImage("The planes of the series lie in several orientations, as those of a localiser do.")
     for file in files:
         check(file.dataset)
@@ -149,12 +148,11 @@ def _image(files: list[File]) -> Image:
 
 
 def _turned(orientations: list[Orientation | None]) -> bool:
-    """Whether any plane is turned against the first by more than a degree or so."""
-    first = orientations[0]
+    """Whether any plane is turned against the first by more than a degree or so, or only some have an orientation."""
     known = [orientation for orientation in orientations if orientation is not None]
-    if first is None:
+    if len(known) < len(orientations):
         return bool(known)
-    return any(not np.allclose(orientation, first, atol=0.02) for orientation in known)
+    return not np.allclose(known, known[0], atol=0.02)
 
 
 def _place(frames: list[Frame]) -> Callable[[int], tuple[float, float, str, int]]:

@@ -49,8 +49,8 @@ class Phantom:
     """One series and its truth.
 
     `pixels` float32 and `masks` bool have shape (slices, rows, columns), slices from neck to crown; `pixels` lies in
-    0..1. `spacing_mm` is (between slices, between rows, between columns); voxel (0, 0, 0) lies at `origin_mm`, (x, y, z)
-    in patient coordinates. `seed` made it.
+    0..1. `spacing_mm` is (between slices, between rows, between columns); voxel (0, 0, 0) lies at `origin_mm`,
+    (x, y, z) in patient coordinates. `seed` made it.
     """
 
     pixels: Volume

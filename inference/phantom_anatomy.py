@@ -8,6 +8,7 @@ skull, air and cerebrospinal fluid are dark, grey matter is a little brighter th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -77,7 +78,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int, int], *, blur:
     return np.asarray((field - field.mean()) / max(float(field.std()), 1e-6), np.float32)
 
 
-def step_up(value: Volume, at: float, width: float) -> Volume:
+def step_up(value: Volume, at: float | Volume, width: float) -> Volume:
     """Logistic step from 0 to 1 at `at`; 10 to 90 % takes about 4.4 `width`."""
     return np.asarray(1.0 / (1.0 + np.exp(np.clip(-(value - at) / width, -40, 40))), np.float32)
 
@@ -109,7 +110,7 @@ def ventricle_distance(head: Head, grid: Grid) -> Volume:
     horns = ((7.0, -26.0, 10.0), (9.0, -12.0, 15.0), (11.0, 4.0, 17.0), (16.0, 20.0, 14.0), (22.0, 34.0, 7.0))
     nearest = grid.distance((0, 0, -8), (0.45, 2.6, 2.2)) * 3.0 - 9.0
     nearest = np.minimum(nearest, grid.distance((0, 42, -38), (1.3, 1.0, 1.2)) - 6.0)
-    for start, end in zip(horns, horns[1:], strict=False):
+    for start, end in pairwise(horns):
         for share in (0.0, 0.33, 0.67):
             x, y, z = (start[i] + share * (end[i] - start[i]) for i in range(3))
             for side in (-1, 1):

@@ -84,7 +84,7 @@ def decode(dataset: Dataset) -> NDArray[np.generic]:
             stored = np.asarray(dataset.pixel_array)
     except _UNDECODABLE as error:
         raise UnsupportedImage(
-            f"The pixels are cut short, damaged, or compressed in a way that cannot be decoded ({type(error).__name__})."
+            f"The pixels are cut short, damaged, or compressed in an unknown way ({type(error).__name__})."
         ) from error
     shape = (frame_count(dataset), int(dataset.Rows), int(dataset.Columns))
     if stored.size != np.prod(shape):

@@ -12,7 +12,7 @@ import torch
 from monai.data import MetaTensor
 from monai.data.utils import to_affine_nd
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import affine_transform
 
 from inference.archive import Floats
 from inference.bundle import Bundle
@@ -55,19 +55,29 @@ class ModelInput:
         Returns:
             (rows, columns) float32.
         """
-        _planes, rows, columns = self.source_shape
-        grid = np.indices((rows, columns), dtype=np.float64).reshape(2, -1)
-        ones = np.ones((1, rows * columns))
-        source = np.concatenate([ones * frame, grid, ones] if self.is_volume else [grid, ones])
-        at = (np.linalg.inv(self.to_source) @ source)[:-1]
-        sampled = map_coordinates(values.astype(np.float64), at, order=1, mode="nearest")
-        sizes = np.array(values.shape)[:, None]
-        seen = np.all((at >= -0.5 - 1e-6) & (at <= sizes - 0.5 + 1e-6), axis=0)
-        return np.where(seen, sampled, 0.0).astype(np.float32).reshape(rows, columns)
+        turn_back, offset = self._from_frame(frame)
+        rows, columns = self.source_shape[1:]
+        shape = (1, rows, columns) if self.is_volume else (rows, columns)
+        sampled = affine_transform(
+            values.astype(np.float64), turn_back, offset, output_shape=shape, order=1, mode="nearest"
+        )
+        return np.where(self.seen(frame), sampled.reshape(rows, columns), 0.0).astype(np.float32)
 
     def seen(self, frame: int) -> NDArray[np.bool_]:
-        """Mark the pixels of a source plane that the network saw, (rows, columns)."""
-        return self.to_frame(np.ones(self.tensor.shape[2:], dtype=np.float32), frame) > 0
+        """Mark the pixels of a source plane whose centres lie in a pixel of the network's input, (rows, columns)."""
+        turn_back, offset = self._from_frame(frame)
+        row, column = np.ogrid[: self.source_shape[1], : self.source_shape[2]]
+        mask = np.ones(self.source_shape[1:], dtype=np.bool_)
+        for axis, size in enumerate(self.tensor.shape[2:]):
+            at = turn_back[axis, -2] * row + turn_back[axis, -1] * column + offset[axis]
+            mask &= (at >= -0.5 - 1e-6) & (at <= size - 0.5 + 1e-6)
+        return mask
+
+    def _from_frame(self, frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give matrix and offset from the indices of one source plane (a volume of one plane) to network indices."""
+        inverse = np.asarray(np.linalg.inv(self.to_source), dtype=np.float64)
+        turn_back, offset = inverse[:-1, :-1], inverse[:-1, -1]
+        return turn_back, np.asarray(offset + turn_back[:, 0] * frame if self.is_volume else offset, dtype=np.float64)
 
 
 def prepare(bundle: Bundle, image: Image) -> ModelInput:

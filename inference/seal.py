@@ -27,13 +27,33 @@ def seal(folder: Path) -> str:
     method_named(bundle.manifest.method)
     for network in (bundle.primary(), *bundle.replicates(), *bundle.alternates()):
         _check_output(network, bundle)
-    bundle.localiser()
+    localiser = bundle.localiser()
+    if localiser is not None:
+        _check_mask(localiser, bundle)
     bundle.null_inputs()
     (folder / SEAL).write_bytes(listed)
     return bundle.identity.digest
 
 
 def _check_output(network: Network, bundle: Bundle) -> None:
+    given, wanted = _output_shape(network, bundle), (1, len(bundle.manifest.classes))
+    if given != wanted:
+        raise BundleRefused(
+            f"{bundle.folder.name}: {network.file} gives {given} where the classes ask for {wanted}.",
+            cure="Make [[classes]] and the network agree.",
+        )
+
+
+def _check_mask(network: Network, bundle: Bundle) -> None:
+    given = _output_shape(network, bundle)
+    if given[2:] != bundle.manifest.input.spatial_size:
+        raise BundleRefused(
+            f"{bundle.folder.name}: {network.file} gives {given}, which is no mask of the input.",
+            cure="A localiser gives (N, channels, *spatial_size).",
+        )
+
+
+def _output_shape(network: Network, bundle: Bundle) -> tuple[int, ...]:
     entry = bundle.manifest.input
     blank = torch.zeros(1, entry.channels, *entry.spatial_size)
     try:
@@ -43,10 +63,4 @@ def _check_output(network: Network, bundle: Bundle) -> None:
         raise BundleRefused(
             f"{bundle.folder.name}: {network.file} does not take inputs of shape {tuple(blank.shape)}: {error}"
         ) from error
-    wanted = (1, len(bundle.manifest.classes))
-    if not isinstance(output, torch.Tensor) or tuple(output.shape) != wanted:
-        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise BundleRefused(
-            f"{bundle.folder.name}: {network.file} gives {shape} where the classes ask for {wanted}.",
-            cure="Make [[classes]] and the network agree.",
-        )
+    return tuple(output.shape) if isinstance(output, torch.Tensor) else ()

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
@@ -39,6 +40,14 @@ class BoundedSocket(AssociationSocket):
             received += chunk
         self.socket.settimeout(None)
         return received
+
+    def _shutdown_socket(self) -> None:
+        """Close the connection even where the peer did so first, on which shutting it down fails."""
+        if self.socket is None:
+            return
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
 
 
 class _Handler(RequestHandler):

@@ -112,7 +112,8 @@ class Inbox:
         """
         with self._engine.connect() as connection:
             kept = set(connection.execute(select(instances.c.path)).scalars())
-        orphans = [path for path in self.folder.iterdir() if path.name not in kept]
+        ours = (path for path in self.folder.iterdir() if path.suffix in {".dcm", ".part"})
+        orphans = [path for path in ours if path.name not in kept]
         for path in orphans:
             path.unlink()
         return len(orphans)

@@ -18,6 +18,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from inference.errors import MismatchedInstance, UnreadableInstance
+from reports.equipment import PRODUCT
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -196,7 +197,7 @@ def _check_rest(stream: _Stream, *, is_implicit: bool, is_little: bool) -> None:
 def _is_own(found: Dataset) -> bool:
     manufacturer = _text(found, _TEXTS["manufacturer"]).lower()
     derived = _text(found, _TEXTS["image_type"]).upper().startswith("DERIVED")
-    return manufacturer == "heatproof" and (derived or not any(tag in found for tag in PIXEL_TAGS))
+    return manufacturer == PRODUCT and (derived or not any(tag in found for tag in PIXEL_TAGS))
 
 
 def _frames(found: Dataset) -> int:

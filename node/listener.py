@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, AllStoragePresentationContexts, evt, register_uid
+from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import Verification
 
 from inference.errors import HeatproofError, UnreadableInstance
@@ -42,6 +43,13 @@ TRANSFER_SYNTAXES = (
     uid.HTJ2K,
 )
 """All that are common but deflated: 1 MB of it can become gigabytes."""
+RETIRED_IMAGE_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.3": "RetiredUltrasoundMultiFrameImageStorage",
+    "1.2.840.10008.5.1.4.1.1.5": "RetiredNuclearMedicineImageStorage",
+    "1.2.840.10008.5.1.4.1.1.6": "RetiredUltrasoundImageStorage",
+    "1.2.840.10008.5.1.4.1.1.12.3": "RetiredXRayAngiographicBiPlaneImageStorage",
+}
+"""Storage SOP classes of images that archives still hold, and that pynetdicom does not know."""
 MAXIMUM_PDU_LENGTH_BYTES = 128 * 1024
 """Of P-DATA, as negotiated: half the time of the default for large images."""
 
@@ -123,8 +131,13 @@ def _entity(settings: NodeSettings) -> AE:
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.acse_timeout = 10.0
-    for context in AllStoragePresentationContexts:
-        entity.add_supported_context(context.abstract_syntax, list(TRANSFER_SYNTAXES))
+    for retired, keyword in RETIRED_IMAGE_CLASSES.items():
+        register_uid(retired, keyword, StorageServiceClass)
+    for storage_class in (
+        *(context.abstract_syntax for context in AllStoragePresentationContexts),
+        *RETIRED_IMAGE_CLASSES,
+    ):
+        entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
     entity.add_supported_context(Verification)
     return entity
 

@@ -24,11 +24,12 @@ ALLOWED_KEYS = frozenset(
     {
         "timestamp", "level", "event",  # what and when
         "study", "job",  # keyed hash, digest
-        "peer", "ae_title", "port", "host", "version",  # who: calling AE titles and addresses of machines
+        "peer_address", "ae_title", "port", "host", "version",  # who: names and addresses of machines
         "route", "bundle", "method", "device", "step", "destination",  # names out of the settings
         "state", "outcome", "verdict", "status", "error",  # words of heatproof; error is the name of a class
         "instances", "attempts", "findings", "bytes", "seconds", "free_bytes",  # numbers
-        "logger", "where",  # a library's module and line
+        "logger", "where", "errno",  # a module and its line
+        "id", "quarantine",  # names we made up
     }
 )  # fmt: skip
 LONGEST_VALUE = 200

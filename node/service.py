@@ -11,7 +11,7 @@ import uvicorn
 from dbos import DBOS, DBOSConfig
 from sqlalchemy import create_engine, event
 
-from inference.bundle import Bundle
+from inference.bundle import Bundle, load_named
 from inference.errors import SettingsInvalid, UnknownName
 from node import delivery, job, logs, store
 from node.api.app import create_app

@@ -20,7 +20,9 @@ from inference.errors import OutOfScope
 from inference.image import Image, read_study
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
+from inference.saliency.findings import explain_findings
 from inference.saliency.maps import SaliencyMap
+from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust
 from node.settings import Settings
 from node.store import DeliveryState, deliveries, insert_new, instances, jobs, now, results

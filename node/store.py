@@ -177,9 +177,9 @@ def migrate(engine: Engine) -> None:
     Raises:
         Misconfigured: the store was written by a newer release.
     """
-    script = ScriptDirectory(str(Path(__file__).with_name("migrations")))
-    config = Config(attributes={"script": script})
-    config.set_main_option("script_location", script.dir)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
         lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else f"SELECT pg_advisory_xact_lock({_MIGRATING})"
         connection.exec_driver_sql(lock)

@@ -10,16 +10,17 @@ from reports.colours import BACKGROUND, QUIET, RULE, TEXT, VERDICT, WARNING
 from reports.equipment import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.layout import GAP, MARGIN, WIDTH
 from reports.typeface import BODY, SMALL, TITLE, line_height, width, wrapped, write, write_right
-from reports.wording import digest, interval, made_by, number, parameters, plane, probability, shortened
+from reports.wording import digest, interval, made_by, number, parameters, plane, probability, sentence, shortened
 
 _TALLEST = 4096
 _HEADING_HEIGHT = 112
-_VERDICT_WIDTH = 400
-_SIGNALS_WIDTH = 740
+_VERDICT_WIDTH = 384
+_SIGNALS_WIDTH = 690
 _PROVENANCE_WIDTH = WIDTH - 2 * MARGIN - 2 * GAP - _VERDICT_WIDTH - _SIGNALS_WIDTH
-_COLUMNS = (410, 575, _SIGNALS_WIDTH)
+_COLUMNS = (380, 540, _SIGNALS_WIDTH)
 """Right edges of value, null and a* within the table of signals."""
-_NAME_WIDTH = 330
+_NAME_WIDTH = 320
+_TITLE_WIDTH = 140
 
 
 def heading(analysis: Analysis, explanation: Explanation) -> Picture.Image:
@@ -28,9 +29,9 @@ def heading(analysis: Analysis, explanation: Explanation) -> Picture.Image:
     finding, bundle = explanation.map.finding, analysis.bundle
     warning_width = width(NOT_FOR_DIAGNOSTIC_USE, BODY) + 32
     room = WIDTH - 2 * MARGIN - warning_width - GAP
-    title = f"{finding.label}, {probability(finding)}"
+    title = f"{sentence(finding.label)}: {probability(finding)}"
     write(draw, (MARGIN, 22), wrapped(title, TITLE, room)[0], TITLE, TEXT)
-    who = f"{PRODUCT} {product_version()}, {bundle.title}. {plane(analysis, explanation.map.frame).capitalize()}."
+    who = f"{sentence(plane(analysis, explanation.map.frame))}. {bundle.title}, read by {PRODUCT} {product_version()}."
     write(draw, (MARGIN, 68), wrapped(who, SMALL, WIDTH - 2 * MARGIN)[0], SMALL, QUIET)
     box = (WIDTH - MARGIN - warning_width, 20, WIDTH - MARGIN, 60)
     draw.rounded_rectangle(box, radius=5, outline=WARNING, width=2)
@@ -62,7 +63,7 @@ def _verdict(draw: ImageDraw.ImageDraw, place: tuple[float, float], explanation:
     y = _paragraph(draw, (left, y), score, BODY, _VERDICT_WIDTH)
     if trust.verdict is not Verdict.WITHHELD:
         for reason in trust.reasons:
-            y = _paragraph(draw, (left, y + 6), reason, SMALL, _VERDICT_WIDTH)
+            y = _paragraph(draw, (left, y + 8), reason, SMALL, _VERDICT_WIDTH)
     return y
 
 
@@ -84,7 +85,7 @@ def _signals(draw: ImageDraw.ImageDraw, place: tuple[float, float], signals: tup
         write(draw, (left, y + 8), "none measured", SMALL, TEXT)
         return y + 8 + line_height(SMALL)
     words = (
-        "a* = (value - null) / (1 - null): 0 is as alike as maps of different patients, 1 is identical. Brackets: 95 %."
+        "a* = (value - null) / (1 - null): 0 is no better than maps of other patients, 1 is identical. Brackets: 95 %."
     )
     return _paragraph(draw, (left, y + 8), words, SMALL, _SIGNALS_WIDTH, QUIET)
 
@@ -110,12 +111,14 @@ def _provenance(
         ("Saliency", made_by(shown)),
         ("Parameters", shortened(parameters(shown.parameters), 150)),
         ("Bundle", f"{bundle.name} {bundle.version}"),
-        ("Digests", f"bundle {digest(bundle.digest)}, weights {digest(bundle.weights_digest)}"),
+        ("Bundle digest", digest(bundle.digest)),
+        ("Weights digest", digest(bundle.weights_digest)),
         ("Device", analysis.fingerprint.device),
     )
     for title, text in lines:
         write(draw, (left, y), title, SMALL, QUIET)
-        y = _paragraph(draw, (left, y + line_height(SMALL) - 4), text, SMALL, _PROVENANCE_WIDTH) + 6
+        room = _PROVENANCE_WIDTH - _TITLE_WIDTH
+        y = _paragraph(draw, (left + _TITLE_WIDTH, y), text, SMALL, room) + 4
     return y
 
 

@@ -19,9 +19,9 @@ _PAD = 10
 def plane_caption(analysis: Analysis, explanation: Explanation) -> Picture.Image:
     """Say which plane is shown."""
     picture, draw = _blank()
-    write(draw, (0, _PAD), f"Source image, {plane(analysis, explanation.map.frame)}", SMALL, TEXT)
-    own = "modality, window and orientation as received"
-    write(draw, (0, _PAD + line_height(SMALL)), own, SMALL, QUIET)
+    write(draw, (0, _PAD), f"Source: {plane(analysis, explanation.map.frame)}", SMALL, TEXT)
+    words = "In its own window and orientation, resized to this panel."
+    write(draw, (0, _PAD + line_height(SMALL)), words, SMALL, QUIET)
     return picture
 
 

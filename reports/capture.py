@@ -18,6 +18,7 @@ from reports.equipment import (
     series_description,
     sign,
 )
+from reports.laterality import take_over_side
 from reports.overlay import Overlay
 from reports.subject import local_time, take_over
 from reports.uids import ResultUids
@@ -68,6 +69,7 @@ def capture(overlay: Overlay, analysis: Analysis, index: int, *, source: Source,
         content_qualification="RESEARCH",
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
+    image["PixelData"].VR = "OB"
     take_over(source.header, image)
     image.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
     _describe(image, analysis, analysis.explanations[index])
@@ -104,11 +106,9 @@ def _refer(image: SCImage, source: Source) -> None:
     reference.PurposeOfReferenceCodeSequence = [SOURCE_FOR_PROCESSING]
     image.SourceImageSequence = [reference]
     image.PatientOrientation = list(source.orientation) if source.orientation else None
-    side = str(header.get("Laterality") or header.get("ImageLaterality") or "")
-    image.Laterality = side if side in ("L", "R") else None
-    for keyword in ("BodyPartExamined", "LossyImageCompression"):
-        if header.get(keyword):
-            image[keyword] = header[keyword]
+    take_over_side(header, image)
+    if header.get("LossyImageCompression"):
+        image.LossyImageCompression = header.LossyImageCompression
     if header.get("LossyImageCompression") == "01":
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
             if keyword in header:

@@ -78,6 +78,11 @@ def signal(measured: Signal) -> CodedConcept:
     return own(_value(measured.name), measured.meaning)
 
 
+def referenced(measured: Signal) -> CodedConcept:
+    """Give the concept of a trust signal's a*: a name of its own, so that no reader takes it for the value itself."""
+    return own(_value(f"{measured.name}_a_star"), f"a* of {measured.meaning}")
+
+
 def tier(measured: Signal) -> CodedConcept:
     """Give the kind of evidence a signal is."""
     kind = plain(measured.tier)

@@ -102,7 +102,8 @@ def document(
 
 
 def _root(content: Content, model_name: str) -> ContainerContentItem:
-    root = ContainerContentItem(concepts.TITLE, template_id="1500")
+    """Build the tree, what a person reads first: the order of TID 1500 is not significant."""
+    root = ContainerContentItem(concepts.TITLE, is_content_continuous=False, template_id="1500")
     items: list[ContentItem] = [*LanguageOfContentItemAndDescendants(_ENGLISH), *_observer(model_name)]
     procedure = CodeContentItem(
         concepts.PROCEDURE_REPORTED,
@@ -110,19 +111,18 @@ def _root(content: Content, model_name: str) -> ContainerContentItem:
         relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
     )
     items.append(procedure)
-    if content.library is not None:
-        items.append(content.library)
-    if content.groups:
-        groups = [group[0] for group in content.groups]
-        items.append(_container(concepts.IMAGING_MEASUREMENTS, groups))
     summary = CodeContentItem(concepts.SUMMARY, content.outcome, relationship_type=_CONTAINS)
     items.append(_container(concepts.QUALITATIVE_EVALUATIONS, [summary, *map(comment, content.sentences)]))
+    if content.groups:
+        items.append(_container(concepts.IMAGING_MEASUREMENTS, [group[0] for group in content.groups]))
+    if content.library is not None:
+        items.append(content.library)
     root.ContentSequence = ContentSequence(items)
     return root
 
 
 def _container(name: CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
-    container = ContainerContentItem(name, relationship_type=_CONTAINS)
+    container = ContainerContentItem(name, is_content_continuous=False, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence(items)
     return container
 

@@ -15,6 +15,7 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from inference.image import Frame, Image
 
@@ -57,17 +58,20 @@ def references(image: Image) -> list[Reference]:
 
 def image_library(image: Image) -> ContainerContentItem:
     """List the series: modality, frame of reference and grid once, then each instance with its place."""
-    group = ContainerContentItem(codes.DCM.ImageLibraryGroup, relationship_type=_CONTAINS)
-    group.ContentSequence = ContentSequence([*_shared(image), *_entries(image)])
-    library = ContainerContentItem(codes.DCM.ImageLibrary, relationship_type=_CONTAINS)
-    library.ContentSequence = ContentSequence([group])
-    return library
+    group = _container(codes.DCM.ImageLibraryGroup, [*_shared(image), *_entries(image)])
+    return _container(codes.DCM.ImageLibrary, [group])
 
 
 def modality_code(modality: str) -> CodedConcept | None:
     """Give the modality as CID 29 codes it; None where it is none of those."""
     known = (getattr(codes.cid29, name) for name in codes.cid29.dir())
     return next((CodedConcept.from_code(code) for code in known if code.value == modality), None)
+
+
+def _container(name: Code, items: list[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name, is_content_continuous=False, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container
 
 
 def _shared(image: Image) -> list[ContentItem]:
@@ -110,5 +114,5 @@ def _entries(image: Image) -> list[ContentItem]:
     return entries
 
 
-def _number(name: object, value: float, unit: object) -> NumContentItem:
+def _number(name: Code, value: float, unit: Code | CodedConcept) -> NumContentItem:
     return NumContentItem(name, float(f"{value:.6g}"), unit, relationship_type=_CONTEXT)

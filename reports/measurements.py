@@ -34,7 +34,7 @@ _PROPERTIES = RelationshipTypeValues.HAS_PROPERTIES
 def series_group(analysis: Analysis) -> MeasurementsAndQualitativeEvaluations:
     """Give the highest probability of every class in the whole series, found or not."""
     highest = analysis.classification.probabilities.max(axis=0)
-    return MeasurementsAndQualitativeEvaluations(
+    group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(analysis, "series", "whole series"),
         algorithm_id=_algorithm(analysis, None),
         measurements=[
@@ -42,6 +42,8 @@ def series_group(analysis: Analysis) -> MeasurementsAndQualitativeEvaluations:
             for label, value in zip(analysis.classification.labels, highest, strict=True)
         ],
     )
+    group[0].ContinuityOfContent = "SEPARATE"
+    return group
 
 
 def finding_group(analysis: Analysis, index: int) -> MeasurementsAndQualitativeEvaluations:
@@ -57,6 +59,7 @@ def finding_group(analysis: Analysis, index: int) -> MeasurementsAndQualitativeE
         qualitative_evaluations=[QualitativeEvaluation(concepts.VERDICT, concepts.verdict(explanation.trust.verdict))],
         source_images=[_source(analysis, shown.frame)],
     )
+    group[0].ContinuityOfContent = "SEPARATE"
     group[0].ContentSequence.extend(comment(text) for text in _comments(explanation))
     group[0].ContentSequence.append(_visual_explanation(analysis, index))
     return group
@@ -118,7 +121,7 @@ def _referenced(signal: Signal, value: float) -> Measurement:
             lower_measurement_uncertainty=_rounded(max(0.0, value - low)),
         )
     return _measurement(
-        concepts.signal(signal),
+        concepts.referenced(signal),
         value,
         method=concepts.tier(signal),
         derivation=concepts.NULL_REFERENCED,

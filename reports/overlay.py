@@ -86,7 +86,7 @@ def preview_png(overlay: Overlay, path: Path) -> None:
     """Write the picture as PNG, with no metadata, whole or not at all."""
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        Picture.fromarray(overlay.rgb).save(file, format="PNG", optimize=False)
+        Picture.fromarray(overlay.rgb).save(file, format="PNG", compress_level=3)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)

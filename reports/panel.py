@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw
+from scipy.ndimage import maximum_filter
 from skimage.measure import find_contours
 
 from inference.archive import Floats
@@ -15,11 +16,12 @@ CEILING_PERCENTILE = 99.5
 """Of the positive values as displayed: here the colour scale ends, so that one wild pixel does not hide the rest."""
 OUTLINE_LEVEL = 0.5
 """Share of the colour scale at which the outline runs."""
-MOST_OPAQUE = 0.72
+MOST_OPAQUE = 0.6
 """Opacity of the map where it is strongest; it falls to 0 in proportion."""
 
 RING_RADIUS = 15
 _FINE = 3
+_AROUND = 5
 
 
 def grey(plane: Floats, size: tuple[int, int]) -> Floats:
@@ -67,7 +69,8 @@ def withheld_panel(size: tuple[int, int], reasons: Sequence[str]) -> Picture.Ima
     draw = ImageDraw.Draw(picture)
     room = size[1] - 2 * BODY
     lines = [(line, TITLE) for line in wrapped("Map withheld", TITLE, room)]
-    lines += [(line, BODY) for reason in reasons for line in wrapped(reason, BODY, room)]
+    for reason in reasons:
+        lines += [("", SMALL), *((line, BODY) for line in wrapped(reason, BODY, room))]
     y = max(BODY, (size[0] - sum(line_height(text_size) for _, text_size in lines)) / 2)
     for line, text_size in lines:
         colour = WARNING if text_size == TITLE else TEXT
@@ -107,9 +110,10 @@ def _opposite(direction: str) -> str:
 
 
 def _draw_outline(picture: Picture.Image, share: Floats) -> None:
+    """Run the outline two pixels outside, so that it hides nothing of what it surrounds, however small."""
     fine = Picture.new("L", (picture.width * _FINE, picture.height * _FINE))
     draw = ImageDraw.Draw(fine)
-    for line in find_contours(share, OUTLINE_LEVEL):
+    for line in find_contours(maximum_filter(share, _AROUND), OUTLINE_LEVEL):
         draw.line([((x + 0.5) * _FINE, (y + 0.5) * _FINE) for y, x in line], fill=230, width=2 * _FINE - 1)
     picture.paste(OUTLINE, mask=fine.resize(picture.size, Picture.Resampling.BOX))
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -57,10 +58,10 @@ def read_header(path: Path) -> Dataset:
 
 
 def take_over(source: Dataset, target: Dataset) -> None:
-    """Copy patient and study from the source to a result.
+    """Copy patient and study from the source to a result that is written in Explicit VR Little Endian.
 
-    Text that nobody has read yet is copied as its bytes, with the character set it is in, so that names and identifiers
-    reach the archive exactly as it sent them, even where they do not keep to their character set.
+    Text is copied as its bytes, with the character set it claims to be in, so that names and identifiers reach the
+    archive exactly as it sent them, even where they do not keep to that character set.
     """
     for keyword in REQUIRED:
         setattr(target, keyword, None)
@@ -72,6 +73,8 @@ def take_over(source: Dataset, target: Dataset) -> None:
         if isinstance(element, RawDataElement):
             element = element._replace(VR=dictionary_VR(tag), value=element.value or b"", is_implicit_VR=False)
         target[tag] = element
+    declared = target.get("SpecificCharacterSet")
+    target.set_original_encoding(False, True, convert_encodings(declared) if declared else default_encoding)
 
 
 def local_time(source: Dataset, created: datetime) -> datetime:

@@ -25,6 +25,11 @@ def plain(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in kept).replace("\\", "/").strip()
 
 
+def sentence(text: str) -> str:
+    """Give the text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
 def shortened(text: str, length: int) -> str:
     """Give the text, or its beginning and three dots, in at most ``length`` characters."""
     return text if len(text) <= length else text[: length - 3].rstrip() + "..."
@@ -55,22 +60,28 @@ def parameters(values: Mapping[str, str | int | float | bool]) -> str:
     return ", ".join(f"{plain(key)} {plain(str(values[key]))}" for key in sorted(values)) or "none"
 
 
-def plane(analysis: Analysis, frame: int) -> str:
-    """Give ``plane 12 of 24 (image 14)``: planes in order of geometry, from 1; the image's own number behind."""
-    image = analysis.image
-    text = f"plane {frame + 1} of {len(image.frames)}"
-    own = image.frames[frame].instance_number
-    return text if own is None or own == frame + 1 else f"{text} (image {own})"
+def plane(analysis: Analysis, index: int) -> str:
+    """Give ``plane 12 of 24 (image 14)``: planes in order of geometry, from 1; the number viewers know it by behind."""
+    frames = analysis.image.frames
+    if len(frames) == 1:
+        return "single image"
+    frame = frames[index]
+    alone = sum(other.sop_instance_uid == frame.sop_instance_uid for other in frames) == 1
+    known = frame.instance_number if alone else frame.frame_number
+    behind = "" if known in (None, index + 1) else f" ({'image' if alone else 'frame'} {known})"
+    return f"plane {index + 1} of {len(frames)}{behind}"
 
 
 def probability(finding: Finding) -> str:
-    """Give the probability with the threshold it was held against."""
-    return f"probability {number(finding.probability)}, threshold {number(finding.threshold)}"
+    """Give the probability, what kind of number it is, and the threshold it was held against."""
+    return f"probability {number(finding.probability)} (uncalibrated), threshold {number(finding.threshold)}"
 
 
 def found(analysis: Analysis, planes: PlaneRange) -> str:
     """Give ``planes 9 to 14 of 24, highest 0.97 on plane 12``."""
     count = len(analysis.image.frames)
+    if count == 1:
+        return f"probability {number(planes.peak_probability)}"
     first, last = planes.first + 1, planes.last + 1
     where = f"plane {first} of {count}" if first == last else f"planes {first} to {last} of {count}"
     return f"{where}, highest {number(planes.peak_probability)} on plane {planes.peak + 1}"

@@ -1,5 +1,7 @@
 """The features of one layer: which layer to look at, and its activations with a gradient of their own."""
 
+from threading import get_ident
+
 import torch
 from torch import nn
 
@@ -17,9 +19,15 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
         Dotted module name to (channels, *spatial) of its output.
     """
     found: dict[str, tuple[int, ...]] = {}
+    here = get_ident()
 
     def note(name: str, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == inputs.ndim and min(output.shape[2:]) > 1:
+        if (
+            here == get_ident()
+            and isinstance(output, torch.Tensor)
+            and output.ndim == inputs.ndim
+            and min(output.shape[2:]) > 1
+        ):
             found.pop(name, None)
             found[name] = tuple(output.shape[1:])
 
@@ -60,8 +68,11 @@ def activations_and_gradients(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
     kept: list[torch.Tensor] = []
+    here = get_ident()
 
-    def keep(_module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+    def keep(_module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor | None:
+        if here != get_ident():
+            return None  # another thread runs the same network: its features are not ours
         features = output.detach().requires_grad_()
         kept.append(features)
         return features.clone()  # a following in-place ReLU must not change what is kept

@@ -27,7 +27,8 @@ def api_routes(overview: Overview, guard: Callable[..., None]) -> APIRouter:
 
     @routes.get("/results/{result_id}/preview.png")
     def preview(result_id: str) -> FileResponse:
-        return FileResponse(overview.file(result_id, preview=True), media_type="image/png")
+        path = overview.file(result_id, preview=True)
+        return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
 
     @routes.get("/results/{result_id}/result.dcm")
     def result(result_id: str) -> FileResponse:

@@ -1,7 +1,7 @@
 """The pages: a list of studies, one study, and the door. No script, nothing from other hosts."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 STUDIES_SHOWN = 50
 LONGEST_FORM = 4096
 """Bytes of a login form."""
-BUSY_SECONDS, IDLE_SECONDS = 5, 30
+BUSY_SECONDS, IDLE_SECONDS = 10, 60
 """How often the list shows itself anew while something moves, and while nothing does."""
 
 
@@ -43,15 +43,22 @@ class Pages:
         return HTMLResponse(self._environment.get_template(template).render(**values), status_code)
 
 
-def console_pages(overview: Overview, guard: Guard, token: AccessToken, pages: Pages) -> APIRouter:
-    """Give the console's routes."""
+def console_pages(
+    overview: Overview, guard: Guard, token: AccessToken, pages: Pages, obstacles: Callable[[], Sequence[str]]
+) -> APIRouter:
+    """Give the console's routes; the list begins with the ``obstacles`` that keep the node from taking studies."""
     routes = APIRouter()
 
     @routes.get("/", dependencies=[Depends(guard.page)])
     def list_page(refresh: Annotated[str, Query(pattern="^(on|off)$")] = "on") -> Response:
         studies = overview.newest(STUDIES_SHOWN)
         seconds = BUSY_SECONDS if any(busy(study) for study in studies) else IDLE_SECONDS
-        return pages.show("studies.html", studies=studies, refresh_seconds=seconds if refresh == "on" else 0)
+        return pages.show(
+            "studies.html",
+            studies=studies,
+            obstacles=obstacles(),
+            refresh_seconds=seconds if refresh == "on" else 0,
+        )
 
     @routes.get("/studies/{key}", dependencies=[Depends(guard.page)])
     def study_page(key: str) -> Response:

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from pydicom.uid import (
     Comprehensive3DSRStorage,
+    DigitalXRayImageStorageForPresentation,
     MRImageStorage,
     SecondaryCaptureImageStorage,
-    DigitalXRayImageStorageForPresentation,
 )
 from sqlalchemy import Connection, Engine
 
@@ -22,7 +22,7 @@ from reports.audit.ledger import Event, Ledger
 
 FOUND, EMPTY, CHEST, RUNNING, RECEIVING, FAILED, WITHHELD = (f"1.2.826.0.1.{number}" for number in range(1, 8))
 NEWEST_FIRST = (FOUND, EMPTY, CHEST, RUNNING, RECEIVING, FAILED, WITHHELD)
-SECRET_SENDER = "<b>CT & MR</b>"
+MARKUP_SENDER = "<b>CT & MR</b>"
 """An AE title that is markup: the network said so."""
 
 
@@ -63,7 +63,7 @@ def _receive(connection: Connection, uid: str, at: datetime) -> None:
             study_instance_uid=uid, first_received_at=at, last_received_at=at + timedelta(seconds=5), **values
         )
     )
-    sender = SECRET_SENDER if uid == CHEST else "ORTHANC"
+    sender = MARKUP_SENDER if uid == CHEST else "ORTHANC"
     for number in range(1 if uid == CHEST else 24):
         connection.execute(
             instances.insert().values(

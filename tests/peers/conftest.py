@@ -1,6 +1,7 @@
 """Programs of the system that the tests talk to: skipped by name where they are missing."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,3 +15,11 @@ def orthanc() -> Iterator[OrthancServer]:
         pytest.skip("Orthanc is not installed")
     with OrthancServer() as server:
         yield server
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest) -> Path:
+    """The folder where pictures for people are kept; git ignores it."""
+    folder = request.config.rootpath / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

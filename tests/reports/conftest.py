@@ -1,11 +1,11 @@
 """Analyses of real DICOM files: the pixels and headers are real, what the model would have said is made up."""
 
-import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from inference.analysis import Analysis, BundleIdentity, Explanation
 from inference.classify import Classification, Code, Finding, PlaneRange
 from inference.devices import Fingerprint
-from inference.image import Frame, Image
+from inference.image import read_series
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict
+from reports.results import write_results
 
 CREATED = datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
 GLIOMA = Code("393564001", "SCT", "Glioma")
@@ -48,6 +49,14 @@ def analyse() -> Analyse:
     return make_analysis
 
 
+@pytest.fixture(scope="session")
+def capture_of_mr(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The capture of one slice of a complete MR series, as it was written: look, do not change."""
+    folder = tmp_path_factory.mktemp("mr")
+    analysis = make_analysis([_write_slice(folder, 0, (48, 40), None)])
+    return dcmread(write_results(analysis, folder / "out", created=CREATED)[0].path)
+
+
 @pytest.fixture
 def brain() -> tuple[np.ndarray, np.ndarray]:
     """A real FLAIR slice and the mask of its glioma, as 0 to 1."""
@@ -60,6 +69,19 @@ def brain() -> tuple[np.ndarray, np.ndarray]:
     image = next((root / "images").glob(mask.stem.replace("_mask", "") + ".*"))
     planes = [np.asarray(Picture.open(path).convert("L")).astype(np.float32) / 255 for path in (image, mask)]
     return planes[0], planes[1]
+
+
+@pytest.fixture
+def errors() -> Callable[[Path], list[str]]:
+    """Give the errors that dciodvfy finds in a file; its warnings are about private coding schemes and the like."""
+
+    def validate(path: Path) -> list[str]:
+        program = Path(sys.executable).with_name("dciodvfy")
+        said = subprocess.run([program, path], capture_output=True, text=True, check=False)
+        assert "SCImage" in said.stderr + said.stdout or "Comprehensive3DSR" in said.stderr + said.stdout
+        return [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")]
+
+    return validate
 
 
 def make_analysis(
@@ -76,7 +98,7 @@ def make_analysis(
     reasons: tuple[str, ...] = ("This bundle has no passport for this site: nothing here is calibrated.",),
     signals: tuple[Signal, ...] | None = None,
 ) -> Analysis:
-    image = read_image(paths)
+    image = read_series(paths)
     shape = image.pixels.shape[1:]
     count = len(image.frames)
     probabilities = np.linspace(0.05, 0.97 if found else 0.31, count, dtype=np.float32)[:, None]
@@ -110,36 +132,6 @@ SIGNALS = (
     Signal("randomised_distance", "distance from the weight-randomised twin (1 - Spearman)", "A", 0.88, None, None, 0,
            None, None),
 )  # fmt: skip
-
-
-def read_image(paths: Sequence[Path]) -> Image:
-    frames, planes = [], []
-    for path in paths:
-        header = dcmread(path)
-        pixels = header.pixel_array.astype(np.float32)
-        pixels = (pixels - pixels.min()) / max(float(np.ptp(pixels)), 1.0)
-        if header.PhotometricInterpretation == "MONOCHROME1":
-            pixels = 1 - pixels
-        for number, plane in enumerate(pixels[None] if pixels.ndim == 2 else pixels, start=1):
-            frames.append(_frame(path, header, number))
-            planes.append(plane)
-    digests = sorted(f"{dcmread(p).SOPInstanceUID}{hashlib.sha256(p.read_bytes()).hexdigest()}" for p in paths)
-    return Image(
-        str(header.PatientID), header.StudyInstanceUID, header.SeriesInstanceUID, header.get("FrameOfReferenceUID"),
-        header.Modality, header.get("BodyPartExamined", ""), "axial", header.get("SeriesDescription", ""),
-        tuple(frames), np.stack(planes), hashlib.sha256("".join(digests).encode()).hexdigest(),
-    )  # fmt: skip
-
-
-def _frame(path: Path, header: Dataset, number: int) -> Frame:
-    def numbers(keyword: str) -> Any:
-        value = header.get(keyword)
-        return tuple(float(part) for part in value) if value else None
-
-    return Frame(
-        path, header.SOPClassUID, header.SOPInstanceUID, number, header.get("InstanceNumber"),
-        numbers("ImagePositionPatient"), numbers("ImageOrientationPatient"), numbers("PixelSpacing"),
-    )  # fmt: skip
 
 
 def _write_slice(folder: Path, index: int, shape: tuple[int, int], change: Callable[[Dataset], None] | None) -> Path:

@@ -1,0 +1,36 @@
+// OHIF shows what the local PACS has, by DICOMweb under its own address; it asks no other host for anything.
+window.config = {
+  name: 'heatproof',
+  routerBasename: '/',
+  extensions: [],
+  modes: [],
+  customizationService: {},
+  showStudyList: true,
+  showWarningMessageForCrossOrigin: false,
+  showCPUFallbackMessage: false,
+  strictZSpacingForVolumeViewport: true,
+  investigationalUseDialog: { option: 'always' },
+  defaultDataSourceName: 'pacs',
+  dataSources: [
+    {
+      namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
+      sourceName: 'pacs',
+      configuration: {
+        friendlyName: 'Local PACS',
+        name: 'pacs',
+        wadoUriRoot: window.location.origin + '/dicom-web',
+        qidoRoot: window.location.origin + '/dicom-web',
+        wadoRoot: window.location.origin + '/dicom-web',
+        qidoSupportsIncludeField: false,
+        imageRendering: 'wadors',
+        thumbnailRendering: 'wadors',
+        enableStudyLazyLoad: true,
+        supportsFuzzyMatching: false,
+        supportsWildcard: true,
+        supportsReject: false,
+        dicomUploadEnabled: false,
+        omitQuotationForMultipartRequest: true,
+      },
+    },
+  ],
+};

@@ -1,0 +1,53 @@
+"""The whole of one series by one bundle: the steps a job takes one by one, in one go."""
+
+from collections.abc import Callable
+
+from inference.analysis import Analysis, Explanation
+from inference.bundle import Bundle
+from inference.classify import classify
+from inference.devices import fingerprint
+from inference.image import Image
+from inference.options import AnalysisOptions
+from inference.prepare import prepare
+from inference.saliency.findings import explain_findings
+from inference.trust.assess import assess_maps
+
+__all__ = ["AnalysisOptions", "analyse", "assess_maps", "explain_findings"]
+
+
+def analyse(
+    image: Image,
+    bundle: Bundle,
+    options: AnalysisOptions,
+    progress: Callable[[str], None] | None = None,
+) -> Analysis:
+    """Classify, explain and assess one series.
+
+    Args:
+        image: the series.
+        bundle: what analyses it.
+        options: how.
+        progress: is told the name of each step when it begins: classify, explain, trust.
+
+    Raises:
+        OutOfScope: the bundle is not meant for this series.
+        UnknownName: no such method or parameter.
+        DeviceExhausted: out of memory with a batch of one.
+    """
+    say = progress or (lambda _step: None)
+    bundle.accepts(image)
+    say("classify")
+    model_input = prepare(bundle, image)
+    classification = classify(bundle, model_input, options=options)
+    say("explain")
+    maps = explain_findings(bundle, image, model_input, classification.findings, options=options)
+    say("trust")
+    trusts = assess_maps(bundle, model_input, maps, options=options)
+    return Analysis(
+        image=image,
+        bundle=bundle.identity,
+        classification=classification,
+        explanations=tuple(Explanation(map=m, trust=t) for m, t in zip(maps, trusts, strict=True)),
+        fingerprint=fingerprint(options.device),
+        settings_digest=options.digest,
+    )

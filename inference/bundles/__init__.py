@@ -1,0 +1,1 @@
+"""The shipped bundles, and the scripts that trained them."""

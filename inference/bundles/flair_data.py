@@ -1,0 +1,118 @@
+"""Axial FLAIR series with glioma masks, real (``labels.csv`` folders) and made (phantoms), as network inputs."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.data import MetaTensor
+from monai.transforms import Transform
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from inference.phantom import degrade, make_phantom
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Preprocessed slices of many subjects."""
+
+    inputs: torch.Tensor
+    """(N, 1, S, S) float32."""
+    masks: torch.Tensor
+    """(N, 1, S, S) float32, the share of each input pixel that is lesion."""
+    labels: torch.Tensor
+    """(N,) int64: 1 glioma, 0 none."""
+    groups: NDArray[np.str_]
+    """(N,) subject of each slice."""
+    positions: NDArray[np.int64]
+    """(N,) slice number in its series."""
+    sources: NDArray[np.uint8]
+    """(N, rows, columns) the images as they are stored."""
+    source_masks: NDArray[np.bool_]
+    """(N, rows, columns)."""
+
+    def pick(self, chosen: NDArray[np.bool_]) -> "Slices":
+        """Give the slices where ``chosen`` is true."""
+        index = torch.from_numpy(np.flatnonzero(chosen))
+        return Slices(
+            self.inputs[index],
+            self.masks[index],
+            self.labels[index],
+            self.groups[chosen],
+            self.positions[chosen],
+            self.sources[chosen],
+            self.source_masks[chosen],
+        )
+
+
+def read_patients(data: Path, splits: Sequence[str], preprocess: Transform) -> Slices:
+    """Read every patient of the splits; each series is preprocessed as a whole, as at inference.
+
+    Args:
+        data: folder with ``labels.csv``, ``images`` and ``masks``.
+        splits: names in the column ``split``.
+        preprocess: (slices, rows, columns) in 0..1 to (slices, S, S).
+    """
+    with (data / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] in splits]
+    by_patient: dict[str, list[dict[str, str]]] = {}
+    for row in sorted(rows, key=lambda row: (row["group"], int(row["slice"]))):
+        by_patient.setdefault(row["group"], []).append(row)
+    return join(_patient(data, name, rows, preprocess) for name, rows in by_patient.items())
+
+
+def make_phantoms(seeds: Iterable[int], preprocess: Transform) -> Slices:
+    """Make one phantom for each seed: every third without a lesion, every fourth degraded, up to three lesions."""
+    return join(_phantom(seed, preprocess) for seed in seeds)
+
+
+def join(parts: Iterable[Slices]) -> Slices:
+    """Put subjects after one another."""
+    every = list(parts)
+    return Slices(
+        torch.cat([part.inputs for part in every]),
+        torch.cat([part.masks for part in every]),
+        torch.cat([part.labels for part in every]),
+        np.concatenate([part.groups for part in every]),
+        np.concatenate([part.positions for part in every]),
+        np.concatenate([part.sources for part in every]),
+        np.concatenate([part.source_masks for part in every]),
+    )
+
+
+def _patient(data: Path, name: str, rows: Sequence[dict[str, str]], preprocess: Transform) -> Slices:
+    images = np.stack([np.asarray(Picture.open(data / row["file"]), np.uint8) for row in rows])
+    masks = np.stack([_mask(data, row, images.shape[1:]) for row in rows])
+    series = _subject(name, images, masks, preprocess)
+    return series.pick(np.array([float(row["head_fraction"]) > 0 for row in rows]))
+
+
+def _mask(data: Path, row: dict[str, str], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    return np.asarray(Picture.open(data / row["mask"])) > 0 if row["mask"] else np.zeros(shape, bool)
+
+
+def _phantom(seed: int, preprocess: Transform) -> Slices:
+    phantom = make_phantom(seed, lesions=(0, 1, 2, 1, 0, 3)[seed % 6])
+    if seed % 4 == 3:
+        rng = np.random.default_rng(seed)
+        phantom = degrade(phantom, noise=rng.uniform(0.01, 0.06), motion=rng.uniform(0.0, 0.5), seed=seed)
+    images = np.clip(phantom.pixels * 255, 0, 255).astype(np.uint8)
+    return _subject(f"phantom-{seed}", images, phantom.masks, preprocess)
+
+
+def _subject(name: str, images: NDArray[np.uint8], masks: NDArray[np.bool_], preprocess: Transform) -> Slices:
+    inputs = torch.as_tensor(preprocess(MetaTensor(torch.from_numpy(images.astype(np.float32) / 255))))
+    share = F.interpolate(torch.from_numpy(masks.astype(np.float32))[:, None], size=inputs.shape[1:], mode="area")
+    return Slices(
+        inputs.float().unsqueeze(1).contiguous(),
+        share,
+        torch.from_numpy(masks.any(axis=(1, 2)).astype(np.int64)),
+        np.array([name] * len(images)),
+        np.arange(len(images)),
+        images,
+        masks,
+    )

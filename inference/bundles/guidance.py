@@ -1,0 +1,148 @@
+"""Training a classifier whose class activation map is guided into the training masks.
+
+The loss is cross entropy plus, for positive slices, ``weight`` times minus the logarithm of the share of the positive
+Grad-CAM mass that lies in mask cells (after Ross et al. 2017, "Right for the right reasons", arXiv 1703.03717, with a
+class activation map in place of the input gradient).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from inference.bundles.flair_data import Slices
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that shapes a training run beside data and architecture."""
+
+    seed: int
+    guidance: float
+    """Weight of the guidance loss; 0 trains the plain classifier."""
+    epochs: int = 20
+    batch: int = 16
+    learning_rate: float = 1e-3
+    negatives_per_positive: float = 1.2
+    """Negative slices drawn in an epoch for each positive one."""
+
+
+def cam_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Grad-CAM of class 1 with its graph, so that a loss on it can be minimised.
+
+    Args:
+        model: a classifier of two classes.
+        layer: dotted name of the module whose output is the map's grid.
+        inputs: (N, 1, S, S).
+
+    Returns:
+        map (N, h, w), positive part only; logits (N, 2).
+    """
+    kept: list[torch.Tensor] = []
+    handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: kept.append(output))
+    try:
+        logits = model(inputs)
+    finally:
+        handle.remove()
+    (features,) = kept
+    (gradient,) = torch.autograd.grad(logits[:, 1].sum(), features, create_graph=True)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    return (weights * features).sum(dim=1).relu(), logits
+
+
+def guidance_loss(cam: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Minus the logarithm of the share of the map inside the mask, averaged over slices that have one.
+
+    Args:
+        cam: (N, h, w), not negative.
+        masks: (N, 1, S, S) share of lesion; a cell counts as mask where the lesion covers a quarter of it, or, for
+            lesions too small for that, where they cover most.
+    """
+    cells = F.adaptive_avg_pool2d(masks, cam.shape[1:])[:, 0]
+    most = cells.amax(dim=(1, 2), keepdim=True)
+    inside = (cells >= torch.minimum(torch.full_like(most, 0.25), most)) & (cells > 0)
+    some = (most[:, 0, 0] > 0) & (cam.detach().sum(dim=(1, 2)) > 0)
+    if not bool(some.any()):
+        return cam.sum() * 0.0
+    share = (cam * inside).sum(dim=(1, 2))[some] / cam.sum(dim=(1, 2))[some]
+    return -(share + 1e-3).log().mean()
+
+
+def train_classifier(
+    model: nn.Module, layer: str, data: Slices, recipe: Recipe, say: Callable[[str], None]
+) -> nn.Module:
+    """Train from scratch; the same arguments on the same machine give the same weights."""
+
+    def loss(inputs: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if recipe.guidance == 0:
+            return F.cross_entropy(model(inputs), labels)
+        cam, logits = cam_and_logits(model, layer, inputs)
+        chosen = labels == 1
+        guided = guidance_loss(cam[chosen], masks[chosen]) if bool(chosen.any()) else cam.sum() * 0.0
+        return F.cross_entropy(logits, labels) + recipe.guidance * guided
+
+    return _train(model, data, recipe, loss, say)
+
+
+def train_localiser(model: nn.Module, data: Slices, recipe: Recipe, say: Callable[[str], None]) -> nn.Module:
+    """Train a segmentation network on the masks: cross entropy plus soft Dice (Milletari et al. 2016)."""
+
+    def loss(inputs: torch.Tensor, masks: torch.Tensor, _labels: torch.Tensor) -> torch.Tensor:
+        logits = model(inputs)
+        probability = logits.sigmoid()
+        overlap = 2 * (probability * masks).sum() + 1
+        dice = 1 - overlap / (probability.sum() + masks.sum() + 1)
+        return F.binary_cross_entropy_with_logits(logits, masks) + dice
+
+    return _train(model, data, recipe, loss, say)
+
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def _train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Callable[[str], None]) -> nn.Module:
+    generator = torch.Generator().manual_seed(recipe.seed)
+    positive, negative = (torch.nonzero(data.labels == value)[:, 0] for value in (1, 0))
+    drawn = min(len(negative), int(len(positive) * recipe.negatives_per_positive))
+    batches = -(-(len(positive) + drawn) // recipe.batch)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=recipe.epochs * batches, pct_start=0.2
+    )
+    began = time.monotonic()
+    for epoch in range(1, recipe.epochs + 1):
+        model.train()
+        chosen = torch.cat([positive, negative[torch.randperm(len(negative), generator=generator)[:drawn]]])
+        total = 0.0
+        for index in chosen[torch.randperm(len(chosen), generator=generator)].split(recipe.batch):
+            inputs, masks = augment(data.inputs[index], data.masks[index], generator)
+            value = loss(inputs, masks, data.labels[index])
+            optimiser.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            total += float(value.detach())
+        say(f"epoch {epoch}/{recipe.epochs}, loss {total / batches:.3f}, {time.monotonic() - began:.0f} s")
+    return model.eval()
+
+
+def augment(inputs: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flip, turn (10 degrees), scale (10 %), shift (5 %), and change gamma and gain of each slice a little."""
+    count = len(inputs)
+
+    def spread(width: float) -> torch.Tensor:
+        return (torch.rand(count, generator=generator) - 0.5) * 2 * width
+
+    angle, scale = spread(0.17), 1 + spread(0.1)
+    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    matrix = torch.zeros(count, 2, 3)
+    matrix[:, 0, 0], matrix[:, 0, 1] = angle.cos() * scale * flip, -angle.sin() * scale
+    matrix[:, 1, 0], matrix[:, 1, 1] = angle.sin() * scale * flip, angle.cos() * scale
+    matrix[:, :, 2] = torch.stack([spread(0.05), spread(0.05)], dim=1)
+    grid = F.affine_grid(matrix, list(inputs.shape), align_corners=False)
+    moved = F.grid_sample(torch.cat([inputs, masks], dim=1), grid, align_corners=False)
+    gamma, gain = spread(0.25).exp()[:, None, None, None], (1 + spread(0.1))[:, None, None, None]
+    return moved[:, :1].clamp(0, 1).pow(gamma) * gain, moved[:, 1:]

@@ -1,0 +1,34 @@
+"""The conformance statement says what the code does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from inference import errors
+from node.listener import MAXIMUM_PDU_LENGTH_BYTES, TRANSFER_SYNTAXES
+from reports.equipment import IMPLEMENTATION_VERSION_NAME
+
+STATEMENT = (Path(__file__).parents[2] / "deploy" / "conformance.md").read_text()
+
+
+def leaves(kind: type[errors.HeatproofError]) -> Iterator[type[errors.HeatproofError]]:
+    for heir in kind.__subclasses__():
+        yield from leaves(heir)
+    if not kind.__subclasses__():
+        yield kind
+
+
+def test_the_transfer_syntaxes_are_those_the_listener_accepts() -> None:
+    section = STATEMENT.split("Transfer syntaxes")[1].split("Deflated")[0]
+    assert re.findall(r"\| (1\.2\.840\.10008\.1\.2[\d.]*) \|", section) == [str(uid) for uid in TRANSFER_SYNTAXES]
+
+
+def test_every_status_an_error_can_be_answered_with_is_explained() -> None:
+    section = STATEMENT.split("C-STORE responses")[1].split("### 2.3")[0]
+    stated = {int(code, 16) for code in re.findall(r"\| (0x[0-9A-F]{4}) \|", section)}
+    assert stated == {0x0000} | {kind.dimse_status for kind in leaves(errors.HeatproofError)}
+
+
+def test_the_negotiated_length_and_our_name_are_stated() -> None:
+    assert f"{MAXIMUM_PDU_LENGTH_BYTES:,} bytes" in STATEMENT
+    assert IMPLEMENTATION_VERSION_NAME in STATEMENT

@@ -1,0 +1,119 @@
+"""The whole of one series by one bundle."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydicom.data import get_testdata_file
+
+from inference import archive
+from inference.analyse import AnalysisOptions, analyse
+from inference.analysis import Analysis
+from inference.bundle import load_bundle
+from inference.errors import OutOfScope, UnknownName
+from inference.image import read_series
+from inference.seal import seal
+from inference.trust.verdict import Verdict
+
+
+def test_a_series_is_classified_explained_and_assessed(make_bundle, write_series, head):
+    image = read_series(write_series(head))
+    said = []
+    result = analyse(image, make_bundle(), AnalysisOptions(planes_explained=2, device="cpu"), said.append)
+    assert said == ["classify", "explain", "trust"]
+    assert result.classification.probabilities.shape == (6, 2)
+    assert np.allclose(result.classification.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert len(result.explanations) == 2
+    for explanation in result.explanations:
+        assert explanation.map.on_frame.shape == (48, 40)
+        assert explanation.trust.verdict is Verdict.UNCOMMISSIONED
+        assert explanation.trust.score is None
+        assert explanation.trust.reasons[0].startswith("This bundle has not been commissioned")
+        assert {signal.null_count for signal in explanation.trust.signals} == {4}
+
+
+def test_a_volume_bundle_of_three_channels_runs_the_same_way(make_bundle, write_series, head):
+    dense = {
+        "_target_": "monai.networks.nets.DenseNet", "spatial_dims": 3, "in_channels": 3, "out_channels": 2,
+        "init_features": 8, "growth_rate": 4, "block_config": [2, 2],
+    }  # fmt: skip
+    bundle = make_bundle(kind="volume", channels=3, size=(16, 24, 24), network=dense)
+    image = read_series(write_series(head))
+    result = analyse(
+        image, bundle, AnalysisOptions(device="cpu", method="integrated_gradients", parameters={"steps": 4})
+    )
+    (explanation,) = result.explanations
+    assert explanation.map.values.shape == (16, 24, 24)
+    assert explanation.map.on_frame.shape == (48, 40)
+    assert 0 <= explanation.map.frame < 6
+    assert result.classification.ranges[0].first == 0
+    assert result.classification.ranges[0].last == 5
+
+
+def test_a_projection_of_odd_shape_is_explained_on_its_own_pixels(make_bundle, bundle_folder):
+    """A real chest radiograph, MONOCHROME1, 1955 x 1841, without an orientation."""
+    path = get_testdata_file("RG1_UNCR.dcm", download=False)
+    if path is None:
+        pytest.skip("RG1_UNCR.dcm is in neither pydicom nor pydicom-data")
+    toml = bundle_folder / "heatproof.toml"
+    text = toml.read_text().replace('kind = "slices"', 'kind = "projection"').replace('["MR"]', '["CR"]')
+    text = text.replace('plane = ["axial"]', 'plane = [""]').replace("minimum_frames = 2", "maximum_frames = 1")
+    toml.write_text(text.replace('["BRAIN", ""]', '["CHEST"]'))
+    seal(bundle_folder)
+    result = analyse(read_series([Path(path)]), load_bundle(bundle_folder), AnalysisOptions(device="cpu"))
+    (explanation,) = result.explanations
+    assert explanation.map.on_frame.shape == (1955, 1841)
+    assert explanation.map.on_frame[explanation.map.peak] == explanation.map.on_frame.max()
+    assert np.isclose(explanation.map.on_frame.max(), explanation.map.values.max(), rtol=1e-3)
+
+
+@pytest.mark.gpu
+def test_cuda_says_what_the_cpu_says(make_bundle, write_series, head):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    image, bundle = read_series(write_series(head)), make_bundle()
+    for method in ("gradient", "integrated_gradients", "gradcam"):
+        cpu, cuda = (analyse(image, bundle, AnalysisOptions(device=d, method=method)) for d in ("cpu", "cuda"))
+        assert np.allclose(cpu.classification.probabilities, cuda.classification.probabilities, atol=1e-3)
+        assert cuda.fingerprint.device == torch.cuda.get_device_name()
+        for a, b in zip(cpu.explanations, cuda.explanations, strict=True):
+            assert np.allclose(a.map.values, b.map.values, atol=0.02 * np.abs(a.map.values).max())
+            assert [s.value for s in a.trust.signals] == pytest.approx([s.value for s in b.trust.signals], abs=0.05)
+
+
+def test_the_same_series_gives_the_same_bits(make_bundle, write_series, head):
+    image = read_series(write_series(head))
+    first, second = (analyse(image, make_bundle(name), AnalysisOptions(device="cpu")) for name in ("one", "two"))
+    for a, b in zip(first.explanations, second.explanations, strict=True):
+        assert np.array_equal(a.map.values, b.map.values)
+        assert a.trust == b.trust
+        assert a.map.seed == b.map.seed
+
+
+def test_an_analysis_survives_the_archive(make_bundle, write_series, head, tmp_path):
+    result = analyse(read_series(write_series(head)), make_bundle(), AnalysisOptions(device="cpu"))
+    archive.save(result, tmp_path / "kept", "analysis")
+    back = archive.load(Analysis, tmp_path / "kept", "analysis")
+    assert back.explanations[0].map.peak == result.explanations[0].map.peak
+    assert np.array_equal(back.explanations[0].map.on_frame, result.explanations[0].map.on_frame)
+    assert back.explanations[0].trust == result.explanations[0].trust
+    assert json.loads((tmp_path / "kept" / "analysis.json").read_text())
+
+
+def test_a_series_out_of_scope_is_refused_with_every_reason(make_bundle, write_series, head):
+    image = read_series(write_series(head[:1], Modality="CT", BodyPartExamined="KNEE"))
+    with pytest.raises(OutOfScope, match=r"modality CT, not MR; body part KNEE.*1 image, at least 2"):
+        analyse(image, make_bundle(), AnalysisOptions(device="cpu"))
+
+
+def test_an_unknown_method_is_named_with_the_nearest(make_bundle, write_series, head):
+    with pytest.raises(UnknownName, match="Did you mean 'gradcam'"):
+        analyse(read_series(write_series(head)), make_bundle(), AnalysisOptions(method="grad-cam", device="cpu"))
+
+
+def test_settings_that_do_not_shape_a_result_leave_the_digest_alone():
+    assert AnalysisOptions().digest == AnalysisOptions(device="cpu", budget_mebibytes=64).digest
+    assert AnalysisOptions().digest != AnalysisOptions(planes_explained=4).digest
+    assert AnalysisOptions().digest != AnalysisOptions(parameters={"relu": False}).digest

@@ -1,0 +1,61 @@
+"""Words are plain, short enough, and count planes as viewers do."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
+
+from inference.analysis import Analysis
+from reports.equipment import series_description
+from reports.typeface import SMALL, width, wrapped
+from reports.wording import number, plain, plane, shortened
+
+
+@settings(max_examples=60)
+@given(st.text())
+def test_every_text_becomes_printable_ascii_of_one_line(text: str) -> None:
+    assert all(" " <= character <= "~" and character != "\\" for character in plain(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("größer \u2013 3 \u00d7 4", "grosser - 3 x 4"), ("a\\b\nc", "a/b c"), ("Å", "A"), ("膠", "?")],
+)
+def test_letters_keep_as_much_as_they_can(text: str, expected: str) -> None:
+    assert plain(text) == expected
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=90), st.text(max_size=30))
+def test_the_warning_is_whole_in_every_series_description(name: str, version: str) -> None:
+    description = series_description(name, version)
+    assert len(description) <= 64
+    assert description.endswith(" - NOT FOR DIAGNOSTIC USE")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(alphabet="abc XYZ-", max_size=200), st.integers(60, 500))
+def test_wrapping_loses_nothing_and_fits(text: str, room: int) -> None:
+    lines = wrapped(text, SMALL, room)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(width(line, SMALL) <= room for line in lines)
+
+
+def test_numbers_that_are_none_are_dashes() -> None:
+    assert [number(value) for value in (None, float("nan"), float("inf"), 0.126)] == ["-", "-", "-", "0.13"]
+
+
+def test_a_shortened_text_shows_that_it_is() -> None:
+    assert shortened("abcdefgh", 6) == "abc..."
+    assert shortened("abcdef", 6) == "abcdef"
+
+
+def test_planes_are_counted_from_one_and_known_by_the_number_viewers_show(
+    series: Callable[..., list[Path]], analyse: Callable[..., Analysis]
+) -> None:
+    assert plane(analyse(series(3)), 1) == "plane 2 of 3 (image 12)"
+    assert plane(analyse(series(1)), 0) == "single image"
+    assert plane(analyse([Path(str(get_testdata_file("emri_small.dcm")))]), 4).startswith("plane 5 of 10")
