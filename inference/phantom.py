@@ -17,9 +17,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from inference.phantom_anatomy import FLUID, Grid, Head, Point, Volume, head_value, smooth_noise, step_up
-from inference.phantom_study import write_study
 
-__all__ = ["Lesion", "Mask", "Phantom", "degrade", "make_phantom", "write_study"]
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select, update
 
 from inference.errors import DeliveryFailed, UnknownName
 from node.settings import Destination, Settings
-from node.store import DeliveryState, deliveries, now, results
+from node.store import DeliveryState, deliveries, jobs, now, results
 from reports.audit.ledger import Event, Ledger
 
 QUEUE = "delivery"
@@ -56,17 +56,17 @@ class Deliveries(DBOSConfiguredInstance):
         self._outbox = outbox
 
     @DBOS.workflow(name="delivery")
-    def run(self, job_id: str, study_instance_uid: str, destination: str) -> int:
+    def run(self, job_id: str, destination: str) -> int:
         """Send until everything is there or the attempts are used up; give the number of attempts."""
         for attempt in range(1, MOST_ATTEMPTS + 1):
-            left = DBOS.run_step({"name": "send"}, self.send, job_id, study_instance_uid, destination)
+            left = DBOS.run_step({"name": "send"}, self.send, job_id, destination)
             if not left:
                 return attempt
             DBOS.sleep(delay_seconds(attempt, seed=f"{job_id}:{destination}"))
-        DBOS.run_step({"name": "give up"}, self.give_up, job_id, study_instance_uid, destination)
+        DBOS.run_step({"name": "give up"}, self.give_up, job_id, destination)
         return MOST_ATTEMPTS
 
-    def send(self, job_id: str, study_instance_uid: str, destination: str) -> int:
+    def send(self, job_id: str, destination: str) -> int:
         """Send what the destination does not have yet, over one association; give how many are left."""
         parcels = self._waiting(job_id, destination)
         if not parcels:
@@ -80,12 +80,12 @@ class Deliveries(DBOSConfiguredInstance):
         problems = sorted({problem for problem in outcomes.values() if problem})
         self._ledger.append(
             Event.DELIVERY_FAILED if problems else Event.DELIVERED,
-            study_instance_uid=study_instance_uid,
+            study_instance_uid=self._study(job_id),
             details={"destination": destination, "objects": len(parcels), "problem": "; ".join(problems)},
         )
         return sum(1 for problem in outcomes.values() if problem)
 
-    def give_up(self, job_id: str, study_instance_uid: str, destination: str) -> None:
+    def give_up(self, job_id: str, destination: str) -> None:
         """Mark what never arrived as failed; it stays in the outbox for a resend."""
         waiting = [parcel.sop_instance_uid for parcel in self._waiting(job_id, destination)]
         with self._engine.begin() as connection:
@@ -96,7 +96,7 @@ class Deliveries(DBOSConfiguredInstance):
             )
         self._ledger.append(
             Event.DELIVERY_ABANDONED,
-            study_instance_uid=study_instance_uid,
+            study_instance_uid=self._study(job_id),
             details={"destination": destination, "objects": len(waiting)},
         )
 
@@ -107,6 +107,11 @@ class Deliveries(DBOSConfiguredInstance):
                 cure="Add it again, or the results stay in the outbox.",
             )
         return self._destinations[name]
+
+    def _study(self, job_id: str) -> str:
+        with self._engine.connect() as connection:
+            query = select(jobs.c.study_instance_uid).where(jobs.c.id == job_id)
+            return str(connection.execute(query).scalar_one())
 
     def _waiting(self, job_id: str, destination: str) -> tuple[Parcel, ...]:
         query = (

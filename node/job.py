@@ -4,6 +4,7 @@ DBOS Transact checkpoints each arrow: killed at any moment, the node goes on at 
 is the job's, which is a digest of the study's content, the bundle and the settings, so a study sent twice runs once.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -48,7 +49,7 @@ class Jobs(DBOSConfiguredInstance):
             if ending is not None:
                 ending = DBOS.run_step({"name": "decline"}, self.decline, job_id, ending)
                 break
-        DBOS.run_step({"name": "deliver"}, self.deliver, job_id)
+        self.deliver(job_id, DBOS.run_step({"name": "address"}, self.address, job_id))
         return str(DBOS.run_step({"name": "finish"}, self.finish, job_id, ending))
 
     def attempt(self, name: str, job_id: str, *arguments: str) -> dict[str, str] | None:
@@ -88,13 +89,15 @@ class Jobs(DBOSConfiguredInstance):
         )
         return state
 
-    def deliver(self, job_id: str) -> None:
-        """Start one delivery workflow for each destination."""
-        job = self._steps.job(job_id)
-        for destination in job.destinations:
+    def address(self, job_id: str) -> tuple[str, ...]:
+        """Say where the results go."""
+        return self._steps.job(job_id).destinations
+
+    def deliver(self, job_id: str, destinations: Sequence[str]) -> None:
+        """Start one delivery workflow for each destination; part of the workflow itself, not a step of it."""
+        for destination in destinations:
             with SetWorkflowID(f"{job_id}:{destination}"):
-                DBOS.enqueue_workflow(delivery.QUEUE, self._deliveries.run, job_id, job.study_instance_uid, destination)
-        self._mark(job_id, step="deliver")
+                DBOS.enqueue_workflow(delivery.QUEUE, self._deliveries.run, job_id, destination)
 
     def _mark(self, job_id: str, **values: Any) -> None:
         with self._engine.begin() as connection:

@@ -96,12 +96,14 @@ class Router(threading.Thread):
         ]
         state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
         with self._engine.begin() as connection:
-            new = sum(insert_new(connection, jobs, [row]) for row in rows)
-            connection.execute(
+            decided = connection.execute(
                 update(studies)
-                .where(studies.c.study_instance_uid == study_instance_uid)
+                .where(studies.c.study_instance_uid == study_instance_uid, studies.c.state == StudyState.COMPLETE)
                 .values(state=state, route=route.name or None, reason=decision.reason)
-            )
+            ).rowcount
+            if not decided:  # a late image has opened the study again: it is decided when it is quiet once more
+                return []
+            new = insert_new(connection, jobs, rows)
         if new:
             self._ledger.append(
                 Event.ROUTED if decision.route else Event.NOT_ROUTED,

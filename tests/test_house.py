@@ -14,6 +14,7 @@ FORBIDDEN = {
     "inference": {"pynetdicom", "sqlalchemy", "highdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket"},
     "reports": {"pynetdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket", "torch"},
 }
+BANNED_CALLS = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads"}
 BROAD_EXCEPT_ALLOWED_IN = {"node/job.py", "node/listener.py"}
 
 
@@ -72,7 +73,11 @@ def dangerous(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         shell = any(keyword.arg == "shell" for keyword in node.keywords)
         unsafe_load = any(k.arg == "weights_only" and ast.unparse(k.value) != "True" for k in node.keywords)
-        return shell or unsafe_load or ast.unparse(node.func) in {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads"}
+        return (
+            shell
+            or unsafe_load
+            or ast.unparse(node.func) in {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads"}
+        )
     return False
 
 

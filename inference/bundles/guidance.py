@@ -24,8 +24,10 @@ class Recipe:
     guidance: float
     """Weight of the guidance loss; 0 trains the plain classifier."""
     epochs: int = 20
-    batch: int = 16
-    learning_rate: float = 1e-3
+    batch: int = 8
+    learning_rate: float = 2e-3
+    by_coverage: bool = False
+    """Whether a cell of the mask counts by how much of it is lesion."""
     negatives_per_positive: float = 1.2
     """Negative slices drawn in an epoch for each positive one."""
 
@@ -53,35 +55,42 @@ def cam_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[
     return (weights * features).sum(dim=1).relu(), logits
 
 
-def guidance_loss(cam: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+def guidance_loss(cam: torch.Tensor, masks: torch.Tensor, *, by_coverage: bool = False) -> torch.Tensor:
     """Minus the logarithm of the share of the map inside the mask, averaged over slices that have one.
 
     Args:
         cam: (N, h, w), not negative.
         masks: (N, 1, S, S) share of lesion; a cell counts as mask where the lesion covers a quarter of it, or, for
             lesions too small for that, where they cover most.
+        by_coverage: a cell counts by how much of it is lesion, set against the best covered cell: this draws the peak
+            from the rim of a lesion to its inside.
     """
     cells = F.adaptive_avg_pool2d(masks, cam.shape[1:])[:, 0]
     most = cells.amax(dim=(1, 2), keepdim=True)
     inside = (cells >= torch.minimum(torch.full_like(most, 0.25), most)) & (cells > 0)
+    weight = cells / most.clamp(min=1e-6) if by_coverage else inside.float()
     some = (most[:, 0, 0] > 0) & (cam.detach().sum(dim=(1, 2)) > 0)
     if not bool(some.any()):
         return cam.sum() * 0.0
-    share = (cam * inside).sum(dim=(1, 2))[some] / cam.sum(dim=(1, 2))[some]
+    share = (cam * weight).sum(dim=(1, 2))[some] / cam.sum(dim=(1, 2))[some]
     return -(share + 1e-3).log().mean()
 
 
 def train_classifier(
     model: nn.Module, layer: str, data: Slices, recipe: Recipe, say: Callable[[str], None]
 ) -> nn.Module:
-    """Train from scratch; the same arguments on the same machine give the same weights."""
+    """Train from the weights given; the same arguments on the same machine give the same weights."""
 
     def loss(inputs: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if recipe.guidance == 0:
             return F.cross_entropy(model(inputs), labels)
         cam, logits = cam_and_logits(model, layer, inputs)
         chosen = labels == 1
-        guided = guidance_loss(cam[chosen], masks[chosen]) if bool(chosen.any()) else cam.sum() * 0.0
+        guided = (
+            guidance_loss(cam[chosen], masks[chosen], by_coverage=recipe.by_coverage)
+            if bool(chosen.any())
+            else cam.sum() * 0.0
+        )
         return F.cross_entropy(logits, labels) + recipe.guidance * guided
 
     return _train(model, data, recipe, loss, say)

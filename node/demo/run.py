@@ -18,7 +18,7 @@ from node.demo.outcome import FiledResult, Row, file_results, repeated_row, rows
 from node.demo.pacs import send, start_pacs, wait
 from node.demo.studies import DemoStudy, eight_studies, own_study
 
-LONGEST_SECONDS = 300
+LONGEST_SECONDS = 240
 TRUST_CAPTION = (
     "a*: agreement of the map with those of two other trainings, 0 as for different patients, 1 identical; "
     "its interval is that of the null. It is not a probability that the map is right."

@@ -6,7 +6,8 @@ from pathlib import Path
 from pydicom import dcmread, dcmwrite
 from pydicom.data import get_testdata_file
 
-from inference.phantom import Lesion, Phantom, degrade, make_phantom, write_study
+from inference.phantom import Lesion, Phantom, degrade, make_phantom
+from node.demo.phantom_study import write_study
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from inference.phantom import Lesion, Phantom, degrade, make_phantom, write_study
+from inference.phantom import Lesion, Phantom, degrade, make_phantom
+from node.demo.phantom_study import write_study
 
 DECIMAL_MM = 1e-3
 

@@ -124,9 +124,10 @@ def test_maps_are_raw_float32_on_the_inputs_grid(method, dims, channels):
 @pytest.mark.parametrize("method", ALL)
 def test_the_same_seed_gives_the_same_bits_and_batching_changes_nothing(method):
     network, inputs = resnet(), images(11, 1, 32, 32)
-    first, second = (explain(network, inputs, 1, method, seed=5) for _ in range(2))
+    few = {"steps": 5} if "integrated" in method else {}
+    first, second = (explain(network, inputs, 1, method, seed=5, **few) for _ in range(2))
     assert torch.equal(first, second)
-    alone = explain(network, inputs[9:10], 1, method, seed=5)
+    alone = explain(network, inputs[9:10], 1, method, seed=5, **few)
     assert torch.allclose(first[9:10], alone, atol=1e-6)
 
 

@@ -13,6 +13,7 @@ from typing import Self
 
 import httpx
 
+from node.demo.host import is_delivered
 from node.demo.pacs import free_port, send
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,44 +26,37 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.1)
 
 
+RULES = """
+[[rules]]
+name = "flair"
+when = [{ attribute = "Modality", equals = "MR" }]
+bundles = ["glioma_flair"]
+destinations = ["pacs"]
+planes_explained = PLANES
+"""
+
+
 class RunningNode:
     """`heatproof serve`, or a driver script in its place that takes the same settings file."""
 
-    def __init__(self, folder: Path, *, destination_port: int, rules: str, quiet_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        destination_port: int | None = None,
+        rules: str = RULES,
+        planes_explained: int = 1,
+        quiet_seconds: float = 1.0,
+    ) -> None:
         self.folder = folder
         self.dicom_port = free_port()
         self.http_port = free_port()
         self.settings = folder / "heatproof.toml"
+        self._rules = rules.replace("PLANES", str(planes_explained))
+        self._quiet_seconds = quiet_seconds
         folder.mkdir(parents=True, exist_ok=True)
-        self.settings.write_text(
-            f"""
-[node]
-ae_title = "HEATPROOF"
-port = {self.dicom_port}
-home = "{folder / "home"}"
-quiet_seconds = {quiet_seconds}
-minimum_free_bytes = 0
-
-[http]
-port = {self.http_port}
-token_file = "{folder / "token"}"
-
-[inference]
-device = "cpu"
-
-[[destinations]]
-name = "pacs"
-ae_title = "DEMOPACS"
-host = "127.0.0.1"
-port = {destination_port}
-
-{rules}
-
-[unrouted]
-destinations = ["pacs"]
-""",
-            encoding="utf-8",
-        )
+        if destination_port is not None:
+            self.write_settings(destination_port=destination_port)
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -73,6 +67,48 @@ destinations = ["pacs"]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def write_settings(self, *, destination_port: int, destination_ae_title: str = "DEMOPACS") -> None:
+        self.settings.write_text(
+            f"""
+[node]
+ae_title = "HEATPROOF"
+port = {self.dicom_port}
+home = "{self.folder / "home"}"
+quiet_seconds = {self._quiet_seconds}
+minimum_free_bytes = 0
+
+[http]
+port = {self.http_port}
+token_file = "{self.folder / "token"}"
+
+[inference]
+device = "cpu"
+
+[[destinations]]
+name = "pacs"
+ae_title = "{destination_ae_title}"
+host = "127.0.0.1"
+port = {destination_port}
+
+{self._rules}
+
+[unrouted]
+destinations = ["pacs"]
+""",
+            encoding="utf-8",
+        )
+
+    def settle(self) -> None:
+        """Give anything that might still come the time to come: quiet time, a tick, a job."""
+        time.sleep(self._quiet_seconds + 6)
+        assert self.delivered, self.log
+
+    @property
+    def delivered(self) -> bool:
+        """Whether every study has been answered."""
+        studies = self.get("/api/studies").json()
+        return bool(studies) and all(is_delivered(study) for study in studies)
 
     def start(self, *driver: str) -> None:
         """Start `heatproof serve`, or the driver with its arguments, and wait until associations are accepted."""

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -25,23 +26,24 @@ def sqlite_store(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not binaries or os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("PostgreSQL is not installed, or this is not root")
-    folder = tmp_path_factory.mktemp("postgresql")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
-    shutil.chown(folder, "postgres")
-    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    programs, data = binaries[-1].parent, folder / "data"
-    quiet = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL}
-    subprocess.run([*as_postgres, programs / "initdb", "-A", "trust", "-N", "-D", data], **quiet)  # type: ignore[call-overload]
-    options = f"-c listen_addresses= -c fsync=off -k {folder}"
-    control = [*as_postgres, programs / "pg_ctl", "-D", data, "-w"]
-    subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], **quiet)  # type: ignore[call-overload]
-    yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)  # type: ignore[call-overload]
+    # Not below pytest's own folder: every other run of pytest closes that to other users.
+    with TemporaryDirectory(prefix="heatproof-postgresql-") as name:
+        folder, programs = Path(name), binaries[-1].parent
+        shutil.chown(folder, "postgres")
+
+        def run(program: str, *arguments: str | Path) -> None:
+            as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", programs / program]
+            command = [*as_postgres, "-D", folder / "data", *arguments]
+            subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+
+        run("initdb", "-A", "trust", "-N")
+        run("pg_ctl", "-w", "-o", f"-c listen_addresses= -c fsync=off -k {folder}", "-l", folder / "log", "start")
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        run("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
 @pytest.fixture

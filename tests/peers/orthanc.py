@@ -51,7 +51,7 @@ class OrthancServer:
             self._process = subprocess.Popen(
                 [str(PROGRAM), str(CONFIGURATION)], env=self._environment(), stdout=log, stderr=subprocess.STDOUT
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()

@@ -12,7 +12,8 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from inference.phantom import make_phantom, write_study
+from inference.phantom import make_phantom
+from node.demo.phantom_study import write_study
 from node.api.app import create_app
 from node.metrics import Metrics
 from node.settings import HttpSettings, NodeSettings, Settings
@@ -72,7 +73,7 @@ def test_the_pages_work_in_a_browser_and_break_no_rule_of_their_own(
         picture(browser, screenshots / f"console_study_{scheme}.png", images=3)
         complaints = [line["message"] for line in browser.get_log("browser")]
         browser.find_element(By.CSS_SELECTOR, "header button").click()
-        WebDriverWait(browser, 20).until(lambda _: browser.current_url == f"{address}/login")
+        WebDriverWait(browser, 60).until(lambda _: browser.current_url == f"{address}/login")
     assert complaints == []
 
 
@@ -80,6 +81,6 @@ def picture(browser: WebDriver, file: Path, *, images: int) -> None:
     """Wait for every image of the page, then keep a picture of all of it."""
     browser.execute_script("for (const image of document.images) image.loading = 'eager'")
     loaded = "return [...document.images].filter(image => image.complete && image.naturalWidth > 0).length"
-    WebDriverWait(browser, 20).until(lambda _: browser.execute_script(loaded) == images)
+    WebDriverWait(browser, 60).until(lambda _: browser.execute_script(loaded) == images)
     browser.set_window_size(1600, browser.execute_script("return document.documentElement.scrollHeight") + 150)
     file.write_bytes(browser.get_screenshot_as_png())

@@ -11,7 +11,8 @@ from pydicom import dcmread, dcmwrite
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
-from inference.phantom import make_phantom, write_study
+from inference.phantom import make_phantom
+from node.demo.phantom_study import write_study
 from node.demo.pacs import free_port
 from tests.peers.orthanc import PROGRAM, OrthancServer
 
@@ -35,7 +36,7 @@ class Receiver:
 
     def wait(self, count: int) -> list[str]:
         with self._arrived:
-            self._arrived.wait_for(lambda: len(self.uids) >= count, timeout=30)
+            self._arrived.wait_for(lambda: len(self.uids) >= count, timeout=60)
         return self.uids
 
     def stop(self) -> None:

@@ -13,7 +13,8 @@ from pydicom import dcmread
 from scipy.ndimage import gaussian_filter
 from selenium.webdriver.chrome.webdriver import WebDriver
 
-from inference.phantom import make_phantom, write_study
+from inference.phantom import make_phantom
+from node.demo.phantom_study import write_study
 from reports.results import ResultObject, write_results
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
 from tests.peers.orthanc import OrthancServer
@@ -53,7 +54,7 @@ def test_orthancs_viewer_shows_the_overlay_in_its_own_colours(
     assert_alike(shown, dcmread(capture.path).pixel_array)
 
 
-def wait_for_heat(browser: WebDriver, file: Path, *, seconds: float = 30) -> NDArray[np.uint8]:
+def wait_for_heat(browser: WebDriver, file: Path, *, seconds: float = 120) -> NDArray[np.uint8]:
     """Take pictures until colours appear in one; give it."""
     deadline = time.monotonic() + seconds
     while True:

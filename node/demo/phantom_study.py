@@ -1,17 +1,13 @@
 """A phantom written as MR Image Storage instances, one axial series (DICOM PS3.3 A.4)."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
-if TYPE_CHECKING:
-    from inference.phantom import Phantom
+from inference.phantom import Phantom
 
 IMPLEMENTATION_UID = UID("2.25.269160187236409173550247331946571190245")
 FULL_SCALE = 4095  # 12 bits stored
