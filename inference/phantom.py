@@ -18,7 +18,6 @@ from scipy.ndimage import gaussian_filter
 
 from inference.phantom_anatomy import FLUID, Grid, Head, Point, Volume, head_value, smooth_noise, step_up
 
-
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 LOWEST_MM, HIGHEST_MM = -62.0, 64.0

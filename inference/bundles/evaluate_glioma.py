@@ -45,7 +45,7 @@ class Judged:
 def judge(network: nn.Module, layer: str, data: Slices) -> Judged:
     """Run a classifier and explain class 1 of every slice by Grad-CAM, as the node does."""
     probability, hits = [], []
-    for index in torch.arange(len(data.labels)).split(16):
+    for index in torch.split(torch.arange(len(data.labels)), 16):
         with torch.inference_mode():
             probability.append(network(data.inputs[index]).softmax(dim=1)[:, 1])
         maps = explain(network, data.inputs[index], 1, "gradcam", layer=layer)
@@ -124,7 +124,7 @@ def control_figures(data: Slices, train: Slices) -> dict[str, Any]:
 def localiser_figures(network: nn.Module, data: Slices) -> dict[str, Any]:
     """How well the independent witness finds the lesion on positive slices."""
     with torch.inference_mode():
-        probability = torch.cat([network(part).sigmoid()[:, 0] for part in data.inputs.split(16)])
+        probability = torch.cat([network(part).sigmoid()[:, 0] for part in torch.split(data.inputs, 16)])
     hit = peak_hits(probability, data.source_masks)
     found, truth = (probability > 0.5).flatten(1).double(), (data.masks[:, 0] > 0.5).flatten(1).double()
     dice = (2 * (found * truth).sum(1) / (found.sum(1) + truth.sum(1)).clamp(min=1)).numpy()

@@ -65,7 +65,7 @@ def guidance_loss(cam: torch.Tensor, masks: torch.Tensor, *, by_coverage: bool =
         by_coverage: a cell counts by how much of it is lesion, set against the best covered cell: this draws the peak
             from the rim of a lesion to its inside.
     """
-    cells = F.adaptive_avg_pool2d(masks, cam.shape[1:])[:, 0]
+    cells = F.adaptive_avg_pool2d(masks, (cam.shape[1], cam.shape[2]))[:, 0]
     most = cells.amax(dim=(1, 2), keepdim=True)
     inside = (cells >= torch.minimum(torch.full_like(most, 0.25), most)) & (cells > 0)
     weight = cells / most.clamp(min=1e-6) if by_coverage else inside.float()
@@ -126,7 +126,7 @@ def _train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Call
         model.train()
         chosen = torch.cat([positive, negative[torch.randperm(len(negative), generator=generator)[:drawn]]])
         total = 0.0
-        for index in chosen[torch.randperm(len(chosen), generator=generator)].split(recipe.batch):
+        for index in torch.split(chosen[torch.randperm(len(chosen), generator=generator)], recipe.batch):
             inputs, masks = augment(data.inputs[index], data.masks[index], generator)
             value = loss(inputs, masks, data.labels[index])
             optimiser.zero_grad()

@@ -6,8 +6,8 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from inference.phantom import make_phantom
-from node.demo.phantom_study import write_study
 from node.demo.pacs import FilingScp
+from node.demo.phantom_study import write_study
 
 from .running import RunningNode, wait_for
 

@@ -13,8 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from inference.phantom import make_phantom
-from node.demo.phantom_study import write_study
 from node.api.app import create_app
+from node.demo.phantom_study import write_study
 from node.metrics import Metrics
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.store import open_engine, sqlite_url
