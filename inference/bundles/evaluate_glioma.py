@@ -2,7 +2,8 @@
 
 ``python -m inference.bundles.evaluate_glioma --data DIR --bundle DIR [--splits calibration,commissioning]``
 
-Prints the figures and writes ``figures.json`` into the bundle. Intervals: 95 %, percentile bootstrap over patients.
+Prints the figures, writes ``figures.json`` and the table of the model card into the bundle, which must be sealed again
+afterwards. Intervals: 95 %, percentile bootstrap over patients.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from torch import nn
 
 from inference.bundle import Bundle, load_bundle
 from inference.bundles.flair_data import Slices, make_phantoms, read_patients
+from inference.bundles.model_card import write_figures
 from inference.saliency import explain
 
 RESAMPLES = 2000
@@ -183,6 +185,7 @@ def main() -> None:
     figures = measure(load_bundle(asked.bundle), asked.data, asked.splits.split(","))
     text = json.dumps(figures, indent=2) + "\n"
     (asked.bundle / "figures.json").write_text(text, encoding="utf-8")
+    write_figures(asked.bundle / "README.md", figures)
     print(text)  # noqa: T201
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 from inference.errors import Unavailable
 from node.demo.pacs import AE_TITLE, Pacs, free_port, wait
 
-QUIET_SECONDS = 3.0
+QUIET_SECONDS = 4.0
 
 
 class DemoNode:

@@ -2,11 +2,10 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image as Picture
 from pydicom import Dataset, dcmread
 
@@ -30,7 +29,8 @@ class Row:
     """One line of the demo's table: one map, or one study without any."""
 
     study: str
-    expected: str
+    truth: str
+    """What is true of the patient, or of the files."""
     result: str
     """The class found, "nothing found", "not analysed", "refused" or "nothing new"."""
     bundle: str = ""
@@ -40,8 +40,8 @@ class Row:
     trust: str = ""
     """The first signal in words: nothing here is calibrated."""
     verdict: str = ""
-    peak_in_lesion: str = ""
-    """yes, no, or empty where the truth is not known."""
+    right: bool | None = None
+    """Whether the map's peak lies in a true lesion, or nothing was found where nothing is; None: truth not known."""
     reason: str = ""
     dicom: str = ""
     picture: str = ""
@@ -73,59 +73,56 @@ def rows_of(
     """Give the table's lines of one study."""
     rows: list[Row] = []
     if refused:
-        reason = f"{len(refused)} of {len(study.files)} instances: status 0x{refused[0]:04X}"
-        rows.append(Row(study=study.name, expected=study.expectation, result="refused", reason=reason))
+        reason = f"{len(refused)} of {len(study.files)} instances got status 0x{refused[0]:04X}"
+        rows.append(Row(study.name, study.truth, "refused", reason=reason))
     for job in jobs:
         uids = [result["sop_instance_uid"] for result in job["results"]]
         report = next((str(filed[uid].path) for uid in uids if uid in filed and not filed[uid].picture), "")
-        common = {"study": study.name, "expected": study.expectation, "bundle": job["bundle"], "dicom": report}
-        summary = job["summary"]
-        if not summary:
-            rows.append(Row(result=str(job["state"]), reason=str(job["reason"] or ""), **common))
-        elif summary["nothing_found"]:
-            rows.append(Row(result="nothing found", plane=f"{summary['planes']} planes", **common))
-        explanations = (summary or {}).get("explanations", [])
-        rows.extend(_explained(study, item, filed, {**common, "method": item["method"]}) for item in explanations)
+        base = Row(study.name, study.truth, str(job["state"]), bundle=job["bundle"], dicom=report)
+        rows.extend(_rows_of_job(study, base, job, filed))
     return rows
 
 
 def repeated_row(study: DemoStudy, new_objects: int) -> Row:
     """Give the line of a study that was sent a second time."""
     result = f"{new_objects} new objects" if new_objects else "nothing new"
-    return Row(study=study.name, expected=study.expectation, result=result)
+    return Row(study=study.name, truth=study.truth, result=result)
 
 
-def _explained(
-    study: DemoStudy,
-    item: Mapping[str, Any],
-    filed: Mapping[str, FiledResult],
-    common: Mapping[str, str],
-) -> Row:
-    capture = filed[item["capture"]]
+def _rows_of_job(study: DemoStudy, base: Row, job: Mapping[str, Any], filed: Mapping[str, FiledResult]) -> list[Row]:
+    summary = job["summary"]
+    if not summary:
+        return [replace(base, reason=str(job["reason"] or "").splitlines()[0])]
+    if summary["nothing_found"]:
+        right = None if study.phantom is None else not study.phantom.lesions
+        return [replace(base, result="nothing found", plane=f"in {summary['planes']} planes", right=right)]
+    return [_explained(study, base, item, filed[item["capture"]]) for item in summary["explanations"]]
+
+
+def _explained(study: DemoStudy, base: Row, item: Mapping[str, Any], capture: FiledResult) -> Row:
     row, column = item["peak"]
-    values = {**common, "dicom": str(capture.path), "picture": str(capture.picture)}
-    return Row(
+    return replace(
+        base,
         result=item["label"],
         plane=f"{item['frame'] + 1} of {item['planes']}",
         probability=item["probability"],
+        method=item["method"],
         trust=_first_signal(item["signals"]),
         verdict=item["verdict"],
-        peak_in_lesion=_inside(study.truth, item["frame"], row, column),
-        **values,
+        right=_inside(study.phantom, item["frame"], row, column),
+        dicom=str(capture.path),
+        picture=str(capture.picture),
     )
 
 
-def _inside(truth: Phantom | None, plane: int, row: int, column: int) -> str:
-    if truth is None:
-        return ""
-    mask: np.ndarray[Any, np.dtype[np.bool_]] = truth.masks[plane]
-    return "yes" if bool(mask[row, column]) else "no"
+def _inside(truth: Phantom | None, plane: int, row: int, column: int) -> bool | None:
+    return None if truth is None else bool(truth.masks[plane, row, column])
 
 
 def _first_signal(signals: Sequence[Mapping[str, Any]]) -> str:
     """Agreement with the replicates, against its null: the first honest number."""
     signal = next((one for one in signals if one["referenced"] is not None), None)
     if signal is None:
-        return "none"
+        return "no null"
     low, high = signal["referenced_interval"] or (float("nan"), float("nan"))
-    return f"a* {signal['referenced']:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{signal['referenced']:.2f} [{low:.2f}, {high:.2f}]"

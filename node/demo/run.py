@@ -23,12 +23,17 @@ TRUST_CAPTION = (
     "a*: agreement of the map with those of two other trainings, 0 as for different patients, 1 identical; "
     "its interval is that of the null. It is not a probability that the map is right."
 )
-STYLES = {"yes": "[green]yes[/green]", "no": "[bold red]NO (a miss)[/bold red]"}
+RIGHT = {True: "[green]yes[/green]", False: "[bold red]NO: peak outside[/bold red]"}
+MISSED = "[bold red]NO: missed[/bold red]"
+NARROWEST = 150
+"""Columns of the table where the output is no terminal."""
 
 
 def run(out: Path, own: Path | None) -> int:
     """Run the demo below ``out``; give the exit status."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=NARROWEST)
     began = time.monotonic()
     work = out / "work"
     for old in (work, out / "results"):
@@ -57,7 +62,7 @@ def run(out: Path, own: Path | None) -> int:
     ]
     rows += [repeated_row(study, len(new)) for study in again]
     (out / "summary.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
-    console.print(_table(rows, truth=own is None))
+    console.print(_table(rows))
     console.print(_epilogue(rows, out, time.monotonic() - began))
     return 0
 
@@ -102,27 +107,24 @@ def _jobs_of(
     return [job for job in jobs if any(result["sop_instance_uid"] in own for result in job["results"])]
 
 
-def _table(rows: Sequence[Row], *, truth: bool) -> Table:
-    table = Table(title="What came back", caption="NOT FOR DIAGNOSTIC USE. " + TRUST_CAPTION, show_lines=False)
-    for heading in ("study", "bundle", "result", "plane", "probability", "method", "agreement a*", "verdict"):
-        table.add_column(heading, overflow="fold")
-    if truth:
-        table.add_column("peak in the true lesion?")
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(title="What came back", caption="NOT FOR DIAGNOSTIC USE. " + TRUST_CAPTION)
+    for heading in ("study", "truth", "bundle", "what was said", "method", "agreement a*", "verdict", "right?"):
+        table.add_column(heading)
     for row in rows:
-        probability = "" if row.probability is None else f"{row.probability:.3f}"
-        cells = [row.study, row.bundle, row.result, row.plane, probability, row.method, row.trust, row.verdict]
-        table.add_row(*cells, *([STYLES.get(row.peak_in_lesion, "")] if truth else []))
-        if row.reason:
-            table.add_row("", "", f"[dim]{escape(row.reason)}[/dim]")
+        probability = "" if row.probability is None else f" {row.probability:.3f}"
+        said = f"{row.result}{probability}" + (f", plane {row.plane}" if row.picture else f" {row.plane}")
+        right = "" if row.right is None else RIGHT[row.right] if row.picture or row.right else MISSED
+        table.add_row(row.study, row.truth, row.bundle, said, row.method, row.trust, row.verdict, right)
     return table
 
 
 def _epilogue(rows: Sequence[Row], out: Path, seconds: float) -> str:
-    lines = []
-    for bundle in sorted({row.bundle for row in rows if row.peak_in_lesion}):
-        judged = [row for row in rows if row.bundle == bundle and row.peak_in_lesion]
-        hits = sum(row.peak_in_lesion == "yes" for row in judged)
-        lines.append(f"{bundle}: the peak lay in the true lesion in {hits} of {len(judged)} maps")
+    lines = [f"{row.study}: {row.result}, because {escape(row.reason)}" for row in rows if row.reason]
+    for bundle in sorted({row.bundle for row in rows if row.picture and row.right is not None}):
+        judged = [row for row in rows if row.bundle == bundle and row.picture]
+        hits = sum(bool(row.right) for row in judged)
+        lines.append(f"{bundle}: the map's peak lay in a true lesion in {hits} of {len(judged)} maps")
     pictures = [row.picture for row in rows if row.picture]
     lines.append(f"All that came back is in {out / 'results'}, the table is in {out / 'summary.json'}.")
     lines.append(f"{len(pictures)} overlays; look at {pictures[0]}" if pictures else "There is no overlay.")

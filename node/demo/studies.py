@@ -16,10 +16,10 @@ class DemoStudy:
 
     name: str
     files: tuple[Path, ...]
-    truth: Phantom | None
+    phantom: Phantom | None
     """The reference object with its masks; None where nothing is known of the patient."""
-    expectation: str
-    """What should come back, in words."""
+    truth: str
+    """What is true of it, in words."""
     repeated: bool = False
     """Sent a second time, after the first has been answered."""
 
@@ -33,21 +33,21 @@ def eight_studies(folder: Path) -> tuple[DemoStudy, ...]:
     """Write the demo's studies below ``folder``."""
     clear = make_phantom(1)
     studies = [
-        _phantom("one lesion", clear, folder, "a finding with its map"),
-        _phantom("two lesions", make_phantom(2, lesions=2), folder, "a finding with its map"),
-        _phantom("a small faint lesion", make_phantom(3, lesions=(FAINT,)), folder, "a finding with its map"),
-        _phantom("no lesion", make_phantom(4, lesions=0), folder, "nothing found"),
-        _phantom("noise and motion", degrade(make_phantom(5), noise=0.06, motion=0.5, seed=5), folder, "doubt"),
+        _phantom("one lesion", clear, folder),
+        _phantom("two lesions", make_phantom(2, lesions=2), folder),
+        _phantom("a small faint lesion", make_phantom(3, lesions=(FAINT,)), folder),
+        _phantom("no lesion", make_phantom(4, lesions=0), folder),
+        _phantom("noise and motion", degrade(make_phantom(5), noise=0.06, motion=0.5, seed=5), folder),
     ]
-    again = DemoStudy("the first one again", studies[0].files, clear, "nothing new", repeated=True)
-    cut = _cut(_phantom("cut", make_phantom(6), folder, "refused"))
+    again = DemoStudy("the first one again", studies[0].files, clear, "nothing new to say", repeated=True)
+    cut = _cut(_phantom("cut pixel data", make_phantom(6), folder))
     return (*studies, again, cut, _chest())
 
 
 def own_study(folder: Path) -> tuple[DemoStudy, ...]:
     """Take the user's own folder as the only study: every file in it, whatever it is."""
     files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and is_dicom(path)))
-    return (DemoStudy(folder.name, files, None, "whatever the model says"),)
+    return (DemoStudy(folder.name, files, None, "not known here"),)
 
 
 def is_dicom(path: Path) -> bool:
@@ -59,10 +59,12 @@ def is_dicom(path: Path) -> bool:
 FAINT = Lesion(centre_mm=(-32.0, 8.0, 24.0), radii_mm=(8.0, 7.0, 9.0), contrast=0.12)
 
 
-def _phantom(name: str, phantom: Phantom, folder: Path, expectation: str) -> DemoStudy:
+def _phantom(name: str, phantom: Phantom, folder: Path) -> DemoStudy:
     number = f"PHANTOM-{phantom.seed:04d}"
     files = write_study(phantom, folder / number, patient_id=number, patient_name="PHANTOM^HEAD")
-    return DemoStudy(name, tuple(files), phantom, expectation)
+    count = len(phantom.lesions)
+    truth = "no lesion" if not count else "1 lesion" if count == 1 else f"{count} lesions"
+    return DemoStudy(name, tuple(files), phantom, truth)
 
 
 def _cut(study: DemoStudy) -> DemoStudy:
@@ -71,10 +73,10 @@ def _cut(study: DemoStudy) -> DemoStudy:
         dataset = dcmread(path)
         dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 4 * 2]
         dcmwrite(path, dataset)
-    return DemoStudy("cut pixel data", study.files, None, study.expectation)
+    return DemoStudy(study.name, study.files, None, "half of every image is missing")
 
 
 def _chest() -> DemoStudy:
     path = get_testdata_file("RG1_UNCR.dcm", download=False)
     files = (Path(str(path)),) if path else ()
-    return DemoStudy("a chest radiograph", files, None, "not analysed, with the reason")
+    return DemoStudy("a chest radiograph", files, None, "no model here is meant for it")

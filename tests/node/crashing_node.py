@@ -36,6 +36,7 @@ def main() -> None:
     trap(Jobs, "deliver", where)
     trap(Jobs, "finish", where)
     trap(Deliveries, "send", where)
+    trap(Deliveries, "_record", where)
     Node(load(Path(settings))).run()
 
 
