@@ -47,18 +47,19 @@ class Row:
     picture: str = ""
 
 
-def file_results(received: Mapping[str, Path], folder: Path) -> dict[str, FiledResult]:
+def file_results(received: Mapping[str, Path], studies: Sequence[DemoStudy], folder: Path) -> dict[str, FiledResult]:
     """Copy what the PACS got to ``folder``, with a PNG of every capture made from its own pixels.
 
     Returns:
         By SOP Instance UID.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    names = {study.study_instance_uid: study.name.replace(" ", "-") for study in studies if study.files}
     filed: dict[str, FiledResult] = {}
     for uid, source in received.items():
         dataset = dcmread(source)
         kind = "overlay" if dataset.SOPClassUID == CAPTURE else "report"
-        path = folder / f"{dataset.get('PatientID', 'unknown')}-{kind}-{uid[-8:]}.dcm"
+        path = folder / f"{names.get(dataset.StudyInstanceUID, 'other')}-{kind}-{uid[-8:]}.dcm"
         shutil.copyfile(source, path)
         picture = path.with_suffix(".png") if kind == "overlay" else None
         if picture is not None:

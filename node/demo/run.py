@@ -55,7 +55,7 @@ def run(out: Path, own: Path | None) -> int:
             _send(again, node, progress, "sending one of them again")
             time.sleep(2 * QUIET_SECONDS if again else 0)
             new = set(pacs.received()) - before
-            filed = file_results(pacs.received(), out / "results")
+            filed = file_results(pacs.received(), once, out / "results")
             answers = node.studies()
     rows = [
         row for study in once for row in rows_of(study, _jobs_of(study, answers, filed), filed, refused[study.name])
