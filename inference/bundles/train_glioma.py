@@ -98,8 +98,8 @@ def configuration(*, localiser: bool) -> dict[str, Any]:
 def train_part(name: str, config: Config, data: Slices, *, guided: bool, quick: bool) -> nn.Module:
     """Train one network of the bundle from its seed, then refine it.
 
-    The refinement runs a sixth as long at a fifth of the learning rate; where there is guidance, it counts mask cells by
-    how much of them is lesion. The unguided twin has the same schedule.
+    The refinement runs a sixth as long at a fifth of the learning rate; where there is guidance, it counts mask cells
+    by how much of them is lesion. The unguided twin has the same schedule.
     """
     definition, seed = PARTS[name]
     torch.manual_seed(seed)
