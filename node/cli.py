@@ -129,10 +129,11 @@ def bundle_seal(
 @config.command("check")
 def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     """Say whether the node would start with this file; every problem is listed."""
-    from node.service import routed_bundles
     from node.settings import load
 
     settings = load(config_file)
+    from node.service import routed_bundles  # only once the file is good: it brings torch
+
     routed_bundles(settings)
     Console().print(f"{config_file} is good: {len(settings.rules)} rules, {len(settings.destinations)} destinations.")
 

@@ -151,7 +151,7 @@ def _elements(stream: _Stream, syntax: UID) -> Dataset:
 
 
 def _check_native_length(found: Dataset, length: int, syntax: UID) -> None:
-    """PS3.5 8.1.1: rows x columns x samples x bits allocated x frames; what follows is padding."""
+    """PS3.5 8.1.1: rows x columns x samples x bits allocated x frames, and padding of less than a frame."""
     if syntax.is_encapsulated:
         _refuse("native pixel data in an encapsulated transfer syntax")
     rows, columns, bits = (_number(found, _NUMBERS[name]) for name in ("rows", "columns", "bits_allocated"))
@@ -162,7 +162,7 @@ def _check_native_length(found: Dataset, length: int, syntax: UID) -> None:
     if _text(found, _TEXTS["photometric"]) == "YBR_FULL_422":
         total_bits = total_bits * 2 // 3
     expected = -(-total_bits // 8)
-    if length < expected:
+    if not expected <= length < expected + max(expected // _frames(found), 2):
         _refuse(f"{length} bytes of pixel data where {expected} belong")
 
 
