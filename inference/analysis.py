@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from inference.classify import Classification
 from inference.devices import Fingerprint
+from inference.findings import Classification
 from inference.image import Image
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Trust

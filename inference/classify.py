@@ -1,71 +1,20 @@
 """What the model says: probabilities of every plane, and the findings that deserve an explanation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from inference.archive import Floats
+from inference.bundle import Bundle
 from inference.devices import choose_device, run_batched
+from inference.findings import Classification, Finding, PlaneRange
 from inference.manifest import ClassEntry
 from inference.options import AnalysisOptions
-
-if TYPE_CHECKING:  # bundle -> analysis -> classify: the value types know no bundle
-    from inference.bundle import Bundle
-    from inference.prepare import ModelInput
+from inference.prepare import ModelInput
 
 
-@dataclass(frozen=True)
-class Code:
-    """A coded concept (PS3.3 8.8): value, coding scheme designator, meaning."""
-
-    value: str
-    scheme: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One class the model calls positive on one plane (or in one volume), chosen to be explained."""
-
-    label: str
-    class_index: int
-    code: Code | None
-    probability: float
-    """0 to 1, as the network's activation gives it; not calibrated."""
-    threshold: float
-    position: int
-    """Index into the model input's first axis: the plane of a series, 0 for a projection or a volume."""
-
-
-@dataclass(frozen=True)
-class PlaneRange:
-    """Neighbouring planes the model calls positive for one class: indices into ``Image.frames``, both inclusive."""
-
-    label: str
-    first: int
-    last: int
-    peak: int
-    """The plane of the highest probability."""
-    peak_probability: float
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The result of one bundle on one series."""
-
-    labels: tuple[str, ...]
-    probabilities: Floats
-    """(planes or 1, classes)."""
-    ranges: tuple[PlaneRange, ...]
-    """Empty: nothing found."""
-    findings: tuple[Finding, ...]
-    """The few that are explained, most probable first."""
-
-
-def classify(bundle: "Bundle", model_input: "ModelInput", *, options: AnalysisOptions) -> Classification:
+def classify(bundle: Bundle, model_input: ModelInput, *, options: AnalysisOptions) -> Classification:
     """Run the primary network on every plane, and choose the planes that deserve an explanation.
 
     Raises:
@@ -133,7 +82,7 @@ def _ranges(label: str, probabilities: Floats, threshold: float) -> list[PlaneRa
     return found
 
 
-def _over_volume(run: PlaneRange, model_input: "ModelInput") -> PlaneRange:
+def _over_volume(run: PlaneRange, model_input: ModelInput) -> PlaneRange:
     """A volume is called positive as a whole: all its planes, the middle one standing for its peak."""
     planes = model_input.source_shape[0]
     return PlaneRange(run.label, 0, planes - 1, planes // 2, run.peak_probability)

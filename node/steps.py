@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from inference import archive
 from inference.analysis import Analysis, Explanation
 from inference.bundle import Bundle
-from inference.classify import Classification, classify
+from inference.classify import classify
 from inference.devices import fingerprint
 from inference.errors import OutOfScope
+from inference.findings import Classification
 from inference.image import Image, read_study
 from inference.options import AnalysisOptions
 from inference.prepare import prepare

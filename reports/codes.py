@@ -6,7 +6,7 @@ from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 
-from inference.classify import Code
+from inference.findings import Code
 from inference.trust.verdict import Signal, Verdict
 from reports.wording import plain, shortened
 

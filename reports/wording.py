@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from inference.analysis import Analysis
-from inference.classify import Finding, PlaneRange
+from inference.findings import Finding, PlaneRange
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Signal
 

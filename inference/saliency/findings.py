@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from inference.bundle import Bundle, Network
-from inference.classify import Finding
 from inference.devices import choose_device
+from inference.findings import Finding
 from inference.image import Image
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput

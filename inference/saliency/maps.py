@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inference.archive import Floats
-from inference.classify import Finding
+from inference.findings import Finding
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class RunningNode:
         destination_port: int | None = None,
         rules: str = RULES,
         planes_explained: int = 1,
-        quiet_seconds: float = 1.0,
+        quiet_seconds: float = 3.0,
     ) -> None:
         self.folder = folder
         self.dicom_port = free_port()
@@ -130,9 +130,10 @@ destinations = ["pacs"]
         self.process = None
 
     def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+        """End it at once, if it is not dead already."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     @property
     def dead(self) -> bool:

@@ -29,12 +29,15 @@ def results_after_crash(where: str, study: list[Path], folder: Path) -> list[str
     """Send the study to a node that dies at `where`, start it again, and give what arrived, in order."""
     with FilingScp(folder / "pacs") as pacs:
         node = RunningNode(folder / "node", destination_port=pacs.port)
-        node.start(DRIVER, where)
-        assert set(node.send(study)) == {0x0000}
-        wait_for(lambda: node.dead, 60, f"the crash {where}")
-        node.start()
-        wait_for(lambda: node.delivered, 90, "the delivery after the crash")
-        node.stop()
+        try:
+            node.start(DRIVER, where)
+            assert set(node.send(study)) == {0x0000}
+            wait_for(lambda: node.dead, 60, f"the crash {where}")
+            node.start()
+            wait_for(lambda: node.delivered, 90, "the delivery after the crash")
+            node.stop()
+        finally:
+            node.kill()
         return pacs.arrivals
 
 

@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from inference.analysis import Analysis, BundleIdentity, Explanation
-from inference.classify import Classification, Code, Finding, PlaneRange
 from inference.devices import Fingerprint
+from inference.findings import Classification, Code, Finding, PlaneRange
 from inference.image import read_series
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from inference.analysis import Analysis
-from inference.classify import Code
+from inference.findings import Code
 from inference.trust.verdict import Signal, Verdict
 from reports.library import Reference
 from reports.results import ResultObject, write_results
