@@ -8,7 +8,7 @@ import torch
 from inference.archive import Floats
 from inference.bundle import Bundle
 from inference.devices import choose_device, run_batched
-from inference.findings import Classification, Finding, PlaneRange
+from inference.findings import Classification, Code, Finding, PlaneRange
 from inference.manifest import ClassEntry
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
