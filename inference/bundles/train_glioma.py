@@ -140,6 +140,7 @@ def store(tensors: dict[str, torch.Tensor], path: Path) -> None:
     part = path.with_suffix(".part")
     halved = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
     save_file({key: value.contiguous() for key, value in halved.items()}, part)
+    part.chmod(0o644)
     part.replace(path)
 
 
