@@ -1,6 +1,7 @@
 """What the shipped weights promise."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from inference.bundle import load_bundle
 from inference.bundles.evaluate_glioma import judge
 from inference.bundles.flair_data import make_phantoms, read_patients
+from inference.bundles.model_card import cell
 from tests.development_data import FOLDER, needs_data
 
 BUNDLES = Path(__file__).parents[2] / "inference" / "bundles"
@@ -60,3 +62,15 @@ def test_the_reference_object_is_read_too(name: str) -> None:
     primary = bundle.primary()
     called = judge(primary.module, str(primary.layer), phantoms).probability >= 0.5
     assert (called == (phantoms.labels.numpy() == 1)).mean() > 0.85
+
+
+def test_every_figure_of_the_readme_stands_in_the_bundles_figures() -> None:
+    readme = (BUNDLES.parents[1] / "README.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        assert readme_row(name) in readme
+
+
+def readme_row(name: str) -> str:
+    figures = json.loads((BUNDLES / name / "figures.json").read_text(encoding="utf-8"))["primary"]
+    columns = ("auc_per_slice", "sensitivity", "specificity", "peak_in_lesion_true_positives")
+    return f"| `{name}` | {' | '.join(cell(figures[column]) for column in columns)} |"
