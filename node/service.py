@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import structlog
+import torch
 import uvicorn
 from dbos import DBOS, DBOSConfig
 from sqlalchemy import create_engine, event
@@ -39,6 +40,8 @@ class Node:
             (home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._settings = settings
         self._log = structlog.get_logger("node")
+        if settings.inference.threads:
+            torch.set_num_threads(settings.inference.threads)
         bundles = routed_bundles(settings)
         self.engine = store.open_engine(settings.node.database_url or store.sqlite_url(home))
         store.migrate(self.engine)

@@ -16,7 +16,7 @@ from rich.table import Table
 from node.demo.host import QUIET_SECONDS, DemoNode, is_delivered
 from node.demo.outcome import FiledResult, Row, file_results, repeated_row, rows_of
 from node.demo.pacs import send, start_pacs, wait
-from node.demo.studies import DemoStudy, eight_studies, own_study
+from node.demo.studies import DemoStudy, eight_studies, own_studies
 
 LONGEST_SECONDS = 240
 TRUST_CAPTION = (
@@ -69,7 +69,7 @@ def run(out: Path, own: Path | None) -> int:
 
 def _prepare(work: Path, own: Path | None, progress: Progress) -> Sequence[DemoStudy]:
     task = progress.add_task("reading your study" if own else "making the reference objects", total=1)
-    studies = own_study(own) if own else eight_studies(work / "studies")
+    studies = own_studies(own) if own else eight_studies(work / "studies")
     progress.advance(task)
     return studies
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydicom import dcmread, dcmwrite
 from pydicom.data import get_testdata_file
 
+from inference.errors import UnsupportedImage
 from inference.phantom import Lesion, Phantom, degrade, make_phantom
 from node.demo.phantom_study import write_study
 
@@ -44,10 +45,23 @@ def eight_studies(folder: Path) -> tuple[DemoStudy, ...]:
     return (*studies, again, cut, _chest())
 
 
-def own_study(folder: Path) -> tuple[DemoStudy, ...]:
-    """Take the user's own folder as the only study: every file in it, whatever it is."""
-    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and is_dicom(path)))
-    return (DemoStudy(folder.name, files, None, "not known here"),)
+def own_studies(folder: Path) -> tuple[DemoStudy, ...]:
+    """Take the user's own DICOM files below ``folder``, whatever they are, study by study.
+
+    Raises:
+        UnsupportedImage: there is none.
+    """
+    by_study: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and is_dicom(path):
+            uid = str(dcmread(path, specific_tags=["StudyInstanceUID"]).get("StudyInstanceUID", ""))
+            by_study.setdefault(uid, []).append(path)
+    if not by_study:
+        raise UnsupportedImage(f"There is no DICOM file below {folder}.", cure="Name a folder with DICOM files.")
+    return tuple(
+        DemoStudy(f"your study {number}", tuple(paths), None, "not known here")
+        for number, paths in enumerate(by_study.values(), start=1)
+    )
 
 
 def is_dicom(path: Path) -> bool:
