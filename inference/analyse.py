@@ -1,18 +1,19 @@
 """The whole of one series by one bundle: the steps a job takes one by one, in one go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from inference.analysis import Analysis, Explanation
 from inference.bundle import Bundle
 from inference.classify import classify
 from inference.devices import fingerprint
+from inference.findings import Classification
 from inference.image import Image
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
 from inference.saliency.findings import explain_findings
+from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
-
-__all__ = ["AnalysisOptions", "analyse", "assess_maps", "explain_findings"]
+from inference.trust.verdict import Trust
 
 
 def analyse(
@@ -43,6 +44,19 @@ def analyse(
     maps = explain_findings(bundle, image, model_input, classification.findings, options=options)
     say("trust")
     trusts = assess_maps(bundle, model_input, maps, options=options)
+    return assemble(image, bundle, classification, maps, trusts, options=options)
+
+
+def assemble(
+    image: Image,
+    bundle: Bundle,
+    classification: Classification,
+    maps: Sequence[SaliencyMap],
+    trusts: Sequence[Trust],
+    *,
+    options: AnalysisOptions,
+) -> Analysis:
+    """Put the values of the single steps together; ``maps`` and ``trusts`` are in the order of the findings."""
     return Analysis(
         image=image,
         bundle=bundle.identity,

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, select, update
 
 from inference import archive
-from inference.analysis import Analysis, Explanation
+from inference.analyse import assemble
+from inference.analysis import Analysis
 from inference.bundle import Bundle
 from inference.classify import classify
-from inference.devices import fingerprint
 from inference.errors import OutOfScope
 from inference.findings import Classification
 from inference.image import Image, read_study
@@ -168,14 +168,7 @@ class Steps:
         trusts = archive.load(tuple[tuple[Trust, ...], ...], self._folder(job), "trusts")
         images, found, maps = self._load_images(job), self._load_classifications(job), self._load_maps(job)
         return tuple(
-            Analysis(
-                image=image,
-                bundle=bundle.identity,
-                classification=classification,
-                explanations=tuple(Explanation(map=m, trust=t) for m, t in zip(of_image, trust, strict=True)),
-                fingerprint=fingerprint(options.device),
-                settings_digest=options.digest,
-            )
+            assemble(image, bundle, classification, of_image, trust, options=options)
             for image, classification, of_image, trust in zip(images, found, maps, trusts, strict=True)
         )
 

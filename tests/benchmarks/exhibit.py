@@ -11,10 +11,10 @@ from pathlib import Path
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
-from inference.analysis import Analysis, Explanation
+from inference.analyse import assemble
+from inference.analysis import Analysis
 from inference.bundle import load_named
 from inference.classify import classify
-from inference.devices import fingerprint
 from inference.image import Image, read_series
 from inference.options import AnalysisOptions
 from inference.phantom import make_phantom
@@ -36,14 +36,7 @@ def explained(image: Image, name: str, plane: int | None) -> Analysis:
         finding = replace(finding, position=plane, probability=probability)
     maps = explain_findings(bundle, image, inputs, (finding,), options=options)
     trusts = assess_maps(bundle, inputs, maps, options=options)
-    return Analysis(
-        image=image,
-        bundle=bundle.identity,
-        classification=replace(found, findings=(finding,)),
-        explanations=(Explanation(map=maps[0], trust=trusts[0]),),
-        fingerprint=fingerprint("cpu"),
-        settings_digest=options.digest,
-    )
+    return assemble(image, bundle, replace(found, findings=(finding,)), maps, trusts, options=options)
 
 
 def panel(analysis: Analysis) -> Picture.Image:

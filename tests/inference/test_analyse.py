@@ -9,11 +9,12 @@ import torch
 from pydicom.data import get_testdata_file
 
 from inference import archive
-from inference.analyse import AnalysisOptions, analyse
+from inference.analyse import analyse
 from inference.analysis import Analysis
 from inference.bundle import load_bundle
 from inference.errors import OutOfScope, UnknownName
 from inference.image import read_series
+from inference.options import AnalysisOptions
 from inference.seal import seal
 from inference.trust.verdict import Verdict
 

@@ -6,9 +6,10 @@ import torch
 from monai.networks.nets import ResNet
 from scipy.stats import spearmanr
 
-from inference.analyse import AnalysisOptions, analyse
+from inference.analyse import analyse
 from inference.bundle import Network, load_bundle
 from inference.image import read_series
+from inference.options import AnalysisOptions
 from inference.prepare import prepare
 from inference.saliency import explain
 from inference.seal import seal
