@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from node.store import open_engine, sqlite_url
+from reports.audit.ledger import Event, Ledger
 from tests.development_data import FOLDER, needs_data
 from tests.node.running import RULES, RunningNode, wait_for
 from tests.peers.orthanc import PROGRAM, OrthancServer
@@ -112,7 +114,22 @@ def test_the_same_series_sent_again_brings_nothing_new(
     assert len(study["jobs"]) == 1
 
 
-def test_the_console_says_the_ledger_is_whole_and_nothing_is_calibrated(
+def test_the_ledgers_chain_is_whole_and_tells_the_way_of_the_study(
+    answered: tuple[OrthancServer, RunningNode, list[Path]],
+) -> None:
+    home = answered[1].folder / "home"
+    engine = open_engine(sqlite_url(home))
+    ledger = Ledger(engine, (home / "site.key").read_bytes())
+    told = [entry.event for entry in ledger.events()]
+    broken = ledger.verify()
+    engine.dispose()
+    assert broken is None
+    way = [event for event in told if event in {Event.ROUTED, Event.ANALYSED, Event.DELIVERED}]
+    assert way[0] == Event.ROUTED
+    assert sorted(way[1:]) == [Event.ANALYSED, Event.DELIVERED]  # a delivery may end before the job says it is done
+
+
+def test_nothing_the_api_shows_is_calibrated_and_every_agreement_has_its_null(
     answered: tuple[OrthancServer, RunningNode, list[Path]],
 ) -> None:
     (study,) = answered[1].get("/api/studies").json()
