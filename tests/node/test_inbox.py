@@ -164,6 +164,12 @@ def test_pixel_data_that_is_not_what_the_header_says_is_refused(keyword: str, va
         inspect(arrival(image))
 
 
+def test_padding_after_the_last_frame_is_not_held_against_an_image() -> None:
+    image = mr_image()
+    image.PixelData = image.PixelData + b"\0" * 128
+    assert inspect(arrival(image)).sop_instance_uid == image.SOPInstanceUID
+
+
 def test_fewer_fragments_than_frames_are_refused() -> None:
     image = compressed(mr_image())
     image.NumberOfFrames = 2
