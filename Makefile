@@ -14,6 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (about 1.6 GB with the CPU build of torch; some minutes) ..."
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[test,demo]'
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt --no-deps grad-cam quantus
 	touch $(STAMP)
 
 demo: $(STAMP)   ## run the main job end to end (STUDY=dir for your own DICOM folder)
