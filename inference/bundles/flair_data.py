@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,40 +12,8 @@ from monai.transforms import Transform
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
+from inference.bundles.slices import Slices, join
 from inference.phantom import degrade, make_phantom
-
-
-@dataclass(frozen=True)
-class Slices:
-    """Preprocessed slices of many subjects."""
-
-    inputs: torch.Tensor
-    """(N, 1, S, S) float32."""
-    masks: torch.Tensor
-    """(N, 1, S, S) float32, the share of each input pixel that is lesion."""
-    labels: torch.Tensor
-    """(N,) int64: 1 glioma, 0 none."""
-    groups: NDArray[np.str_]
-    """(N,) subject of each slice."""
-    positions: NDArray[np.int64]
-    """(N,) slice number in its series."""
-    sources: NDArray[np.uint8]
-    """(N, rows, columns) the images as they are stored."""
-    source_masks: NDArray[np.bool_]
-    """(N, rows, columns)."""
-
-    def pick(self, chosen: NDArray[np.bool_]) -> "Slices":
-        """Give the slices where ``chosen`` is true."""
-        index = torch.from_numpy(np.flatnonzero(chosen))
-        return Slices(
-            self.inputs[index],
-            self.masks[index],
-            self.labels[index],
-            self.groups[chosen],
-            self.positions[chosen],
-            self.sources[chosen],
-            self.source_masks[chosen],
-        )
 
 
 def read_patients(data: Path, splits: Sequence[str], preprocess: Transform) -> Slices:
@@ -68,20 +35,6 @@ def read_patients(data: Path, splits: Sequence[str], preprocess: Transform) -> S
 def make_phantoms(seeds: Iterable[int], preprocess: Transform) -> Slices:
     """Make one phantom for each seed: every third without a lesion, every fourth degraded, up to three lesions."""
     return join(_phantom(seed, preprocess) for seed in seeds)
-
-
-def join(parts: Iterable[Slices]) -> Slices:
-    """Put subjects after one another."""
-    every = list(parts)
-    return Slices(
-        torch.cat([part.inputs for part in every]),
-        torch.cat([part.masks for part in every]),
-        torch.cat([part.labels for part in every]),
-        np.concatenate([part.groups for part in every]),
-        np.concatenate([part.positions for part in every]),
-        np.concatenate([part.sources for part in every]),
-        np.concatenate([part.source_masks for part in every]),
-    )
 
 
 def _patient(data: Path, name: str, rows: Sequence[dict[str, str]], preprocess: Transform) -> Slices:
@@ -113,6 +66,7 @@ def _subject(name: str, images: NDArray[np.uint8], masks: NDArray[np.bool_], pre
         torch.from_numpy(masks.any(axis=(1, 2)).astype(np.int64)),
         np.array([name] * len(images)),
         np.arange(len(images)),
+        np.array(["axial"] * len(images)),
         images,
         masks,
     )

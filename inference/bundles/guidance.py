@@ -1,8 +1,8 @@
 """Training a classifier whose class activation map is guided into the training masks.
 
-The loss is cross entropy plus, for positive slices, ``weight`` times minus the logarithm of the share of the positive
-Grad-CAM mass that lies in mask cells (after Ross et al. 2017, "Right for the right reasons", arXiv 1703.03717, with a
-class activation map in place of the input gradient).
+The loss is cross entropy plus, for slices with a lesion, ``weight`` times minus the logarithm of the share of the
+positive Grad-CAM mass of the true class that lies in mask cells (after Ross et al. 2017, "Right for the right reasons",
+arXiv 1703.03717, with a class activation map in place of the input gradient).
 """
 
 import time
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from inference.bundles.flair_data import Slices
+from inference.bundles.slices import Slices
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,22 @@ class Recipe:
     by_coverage: bool = False
     """Whether a cell of the mask counts by how much of it is lesion."""
     negatives_per_positive: float = 1.2
-    """Negative slices drawn in an epoch for each positive one."""
+    """Slices without a lesion drawn in an epoch for each one with a lesion."""
 
 
-def cam_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Grad-CAM of class 1 with its graph, so that a loss on it can be minimised.
+def cam_and_logits(
+    model: nn.Module, layer: str, inputs: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Grad-CAM of one class of each slice, with its graph, so that a loss on it can be minimised.
 
     Args:
-        model: a classifier of two classes.
+        model: a classifier.
         layer: dotted name of the module whose output is the map's grid.
         inputs: (N, 1, S, S).
+        targets: (N,) index of the class that is explained.
 
     Returns:
-        map (N, h, w), positive part only; logits (N, 2).
+        map (N, h, w), positive part only; logits (N, classes).
     """
     kept: list[torch.Tensor] = []
     handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: kept.append(output))
@@ -50,7 +53,7 @@ def cam_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[
     finally:
         handle.remove()
     (features,) = kept
-    (gradient,) = torch.autograd.grad(logits[:, 1].sum(), features, create_graph=True)
+    (gradient,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), features, create_graph=True)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     return (weights * features).sum(dim=1).relu(), logits
 
@@ -84,13 +87,8 @@ def train_classifier(
     def loss(inputs: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if recipe.guidance == 0:
             return F.cross_entropy(model(inputs), labels)
-        cam, logits = cam_and_logits(model, layer, inputs)
-        chosen = labels == 1
-        guided = (
-            guidance_loss(cam[chosen], masks[chosen], by_coverage=recipe.by_coverage)
-            if bool(chosen.any())
-            else cam.sum() * 0.0
-        )
+        cam, logits = cam_and_logits(model, layer, inputs, labels)
+        guided = guidance_loss(cam, masks, by_coverage=recipe.by_coverage)
         return F.cross_entropy(logits, labels) + recipe.guidance * guided
 
     return _train(model, data, recipe, loss, say)
@@ -114,7 +112,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 def _train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Callable[[str], None]) -> nn.Module:
     generator = torch.Generator().manual_seed(recipe.seed)
-    positive, negative = (torch.nonzero(data.labels == value)[:, 0] for value in (1, 0))
+    has_lesion = data.masks.flatten(1).any(dim=1)
+    positive, negative = (torch.nonzero(which)[:, 0] for which in (has_lesion, ~has_lesion))
     drawn = min(len(negative), int(len(positive) * recipe.negatives_per_positive))
     batches = -(-(len(positive) + drawn) // recipe.batch)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=1e-2)

@@ -1,6 +1,7 @@
 """The table of figures in a model card, written from ``figures.json`` so that no number is typed by hand."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,34 @@ CONTROLS = {
 }
 
 
-def write_figures(card: Path, figures: Mapping[str, Any]) -> None:
-    """Replace what stands between the two marks of a model card."""
-    text = card.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
+def publish(folder: Path, figures: Mapping[str, Any], tables: str) -> None:
+    """Print the figures, and write ``figures.json`` and the tables of the model card into a bundle."""
+    text = json.dumps(figures, indent=2) + "\n"
+    (folder / "figures.json").write_text(text, encoding="utf-8")
+    card = folder / "README.md"
+    before, _, rest = card.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    card.write_text(f"{before}{BEGIN}\n{table(figures)}{END}{after}", encoding="utf-8")
+    card.write_text(f"{before}{BEGIN}\n{tables}{END}{after}", encoding="utf-8")
+    print(text)  # noqa: T201
+
+
+def rows(header: Sequence[str], lines: Iterable[Iterable[str]]) -> str:
+    """Give a Markdown table."""
+    head, *body = ("|" + "|".join(f" {text} " if text else " " for text in line) + "|" for line in (header, *lines))
+    return "\n".join([head, "|" + "---|" * len(header), *body])
 
 
 def table(figures: Mapping[str, Any]) -> str:
     """Give the figures as Markdown: networks, then controls, then the localiser."""
-    lines = [f"| network | {' | '.join(COLUMNS.values())} |", "|" + "---|" * (len(COLUMNS) + 1)]
-    for name, row in figures.items():
-        if isinstance(row, Mapping) and "auc_per_slice" in row:
-            cells = [cell(row[column]) for column in COLUMNS]
-            lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
-    lines += ["", "| control | |", "|---|---|"]
-    lines += [f"| {meaning} | {cell(figures['controls'][name])} |" for name, meaning in CONTROLS.items()]
+    measured = {name: row for name, row in figures.items() if isinstance(row, Mapping) and "auc_per_slice" in row}
+    lines = [
+        rows(
+            ["network", *COLUMNS.values()],
+            ([name.replace("_", " "), *(cell(row[c]) for c in COLUMNS)] for name, row in measured.items()),
+        ),
+        "",
+        rows(["control", ""], ([meaning, cell(figures["controls"][name])] for name, meaning in CONTROLS.items())),
+    ]
     if "localiser" in figures:
         localiser = figures["localiser"]
         lines += ["", f"Localiser (U-Net): peak in lesion {cell(localiser['peak_in_lesion'])}, "]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from inference.bundle import load_bundle
-from inference.bundles.evaluate_glioma import judge
 from inference.bundles.flair_data import make_phantoms, read_patients
+from inference.bundles.measuring import judge
 from inference.bundles.model_card import cell
 from tests.development_data import FOLDER, needs_data
 
@@ -44,8 +44,8 @@ def test_guided_maps_lie_in_the_lesion_and_unguided_ones_do_not_at_the_same_auc(
         bundle = load_bundle(BUNDLES / name)
         site = read_patients(FOLDER / "glioma_flair", ["commissioning"], bundle.preprocessing)
         primary = bundle.primary()
-        judged = judge(primary.module, str(primary.layer), site)
-        called = judged.probability >= 0.5
+        judged = judge(primary.module, str(primary.layer), site, 1)
+        called = judged.probability[:, 1] >= 0.5
         truth = site.labels.numpy() == 1
         hits.append(judged.hit[called & truth].mean())
         accuracies.append((called == truth).mean())
@@ -60,7 +60,7 @@ def test_the_reference_object_is_read_too(name: str) -> None:
     bundle = load_bundle(BUNDLES / name)
     phantoms = make_phantoms([1, 2, 4], bundle.preprocessing)
     primary = bundle.primary()
-    called = judge(primary.module, str(primary.layer), phantoms).probability >= 0.5
+    called = judge(primary.module, str(primary.layer), phantoms, 1).probability[:, 1] >= 0.5
     assert (called == (phantoms.labels.numpy() == 1)).mean() > 0.85
 
 
