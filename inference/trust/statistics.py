@@ -95,21 +95,32 @@ def paired_difference(
     return Difference(_interval(float(kept.mean()), means, len(kept), count), p_value)
 
 
-def difference_of_means(first: ArrayLike, second: ArrayLike, *, seed: int, resamples: int = RESAMPLES) -> Interval:
-    """Give mean(first) - mean(second) of two unpaired samples of groups, each resampled on its own.
+def difference_of_means(
+    first: ArrayLike,
+    second: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Give mean(first) - mean(second) of two unpaired samples, each resampled on its own.
 
     Args:
-        first: (N,), one row a group; NaN is left out.
-        second: (M,), likewise.
+        first: (N,); NaN is left out.
+        second: (M,), each row a group of its own; NaN is left out.
+        groups: (N,) of the first; None: every row is a group of its own.
         seed: of the resampling.
         resamples: bootstrap samples.
+
+    Returns:
+        The difference; ``n`` counts both samples' rows, ``groups`` those of the sample with fewer.
 
     Raises:
         Refused: either has no defined row.
     """
-    (one, own, n), (two, others, m) = _defined(first, None), _defined(second, None)
+    (one, own, n), (two, others, m) = _defined(first, groups), _defined(second, None)
     means = _resampled_means(one, own, n, seed, resamples) - _resampled_means(two, others, m, seed + 1, resamples)
-    return _interval(float(one.mean() - two.mean()), means, n + m, min(n, m))
+    return _interval(float(one.mean() - two.mean()), means, len(one) + len(two), min(n, m))
 
 
 def auroc(
