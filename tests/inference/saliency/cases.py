@@ -1,0 +1,84 @@
+"""What the oracles are asked: two small MONAI networks, trained for seconds, and eight slices of phantoms."""
+
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from monai.networks.nets import DenseNet, ResNet
+from torch import nn
+
+from inference.phantom import make_phantom
+
+SIZE = 64
+LAYERS = {"densenet": "features.transition1.conv", "resnet": "layer3"}
+"""A layer with an 8 x 8 or 16 x 16 grid in each network."""
+
+
+def network(name: str, *, inplace: bool = True) -> nn.Module:
+    """Make one of the networks, untrained and seeded; ``inplace`` only matters to oracles that hook every ReLU."""
+    torch.manual_seed(0)
+    if name == "densenet":
+        made: nn.Module = DenseNet(2, 1, 3, init_features=12, growth_rate=8, block_config=(2, 2), bn_size=2)
+    else:
+        made = ResNet(
+            block="basic", layers=[1, 1, 1, 1], block_inplanes=[8, 12, 16, 24], spatial_dims=2, n_input_channels=1,
+            num_classes=3, conv1_t_size=3,
+        )  # fmt: skip
+    if not inplace:
+        for module in made.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = False
+    return made.eval()
+
+
+@cache
+def slices() -> tuple[torch.Tensor, torch.Tensor]:
+    """Give 72 phantom slices, (N, 1, 64, 64), and what is on them: 0 nothing, 1 a lesion on the left, 2 on the right.
+
+    Every ninth stands for the rest: ``images`` gives eight of them.
+    """
+    pixels, labels = [], []
+    for seed in range(12):
+        phantom = make_phantom(seed, rows=SIZE, columns=SIZE, slices=14)
+        shown = phantom.masks.sum(axis=(1, 2))
+        left = phantom.masks[:, :, : SIZE // 2].sum(axis=(1, 2)) * 2 > shown
+        with_lesion = shown.argsort()[::-1][:3]
+        without = [index for index in range(3, 14) if not shown[index]][:3]
+        for index in (*with_lesion, *without):
+            pixels.append(torch.from_numpy(phantom.pixels[index]))
+            labels.append(0 if index in without else 2 - int(left[index]))
+    return torch.stack(pixels)[:, None], torch.tensor(labels)
+
+
+def images() -> torch.Tensor:
+    """Give the eight slices that are explained, (8, 1, 64, 64): five with a lesion, three without."""
+    return slices()[0][[0, 7, 13, 18, 26, 33, 46, 51]].clone()
+
+
+@cache
+def trained_weights(name: str) -> dict[str, torch.Tensor]:
+    """Give the weights after some steps of training on all slices; the same on one machine."""
+    inputs, labels = slices()
+    model = network(name).train()
+    generator = torch.Generator().manual_seed(0)
+    steps = 60
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(steps):
+        drawn = torch.randperm(len(inputs), generator=generator)[:24]
+        optimiser.zero_grad()
+        F.cross_entropy(model(inputs[drawn]), labels[drawn]).backward()
+        optimiser.step()
+    return {key: value.detach().clone() for key, value in model.state_dict().items()}
+
+
+def trained(name: str, *, inplace: bool = True) -> nn.Module:
+    """Make one of the networks with its trained weights, in evaluation mode, without gradients of its weights."""
+    model = network(name, inplace=inplace)
+    model.load_state_dict(trained_weights(name))
+    return model.eval().requires_grad_(False)
+
+
+def predicted(name: str) -> torch.Tensor:
+    """Give the class the trained network finds on each of the eight images."""
+    with torch.no_grad():
+        return trained(name)(images()).argmax(dim=1)
