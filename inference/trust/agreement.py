@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from inference.trust.otsu import above, otsu_thresholds
 
-Maps = NDArray[np.float32]
+Maps = NDArray[np.floating]
 Scores = NDArray[np.float64]
 
 HOTTEST_SHARE = 0.10

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from inference.errors import Refused
 from inference.trust.otsu import above, otsu_thresholds
 
-Maps = NDArray[np.float32] | NDArray[np.float64]
+Maps = NDArray[np.floating]
 Masks = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 

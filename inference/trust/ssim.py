@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inference.errors import Refused
 
-Maps = NDArray[np.float32] | NDArray[np.float64]
+Maps = NDArray[np.floating]
 Buffer = NDArray[np.floating]
 
 DATA_RANGE = 1.0
