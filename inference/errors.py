@@ -7,7 +7,8 @@
     │   ├── UnreadableInstance   not DICOM, cut short, or without the elements that identify it
     │   ├── MismatchedInstance   the command set and the data set name different instances
     │   ├── ConflictingInstance  an instance of this UID, with other bytes, is already here
-    │   └── UnknownName          no such method, bundle, parameter, route or destination
+    │   ├── UnknownName          no such method, bundle, parameter, route or destination
+    │   └── Unsuitable           the saliency method does not fit this network, or lacks the images it needs
     ├── NotAnalysed              readable, but no model here is meant for it: becomes a report that says so
     │   ├── UnsupportedImage     no pixels, colour, undecodable, or mixed geometry
     │   └── OutOfScope           modality, body part, plane or number of slices the bundle does not accept
@@ -72,6 +73,10 @@ class UnknownName(Refused):
     """No such method, bundle, parameter, route or destination."""
 
     http_status = 404
+
+
+class Unsuitable(Refused):
+    """The saliency method does not fit this network, or lacks the images it needs."""
 
 
 class NotAnalysed(HeatproofError):

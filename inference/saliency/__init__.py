@@ -1,6 +1,7 @@
 """Saliency maps: one protocol, one registry, one file a family."""
 
+from inference.saliency.profiles import normalise
 from inference.saliency.protocol import MethodInfo, Parameter
-from inference.saliency.registry import explain, method_named, methods, settle
+from inference.saliency.registry import explain, explain_many, method_named, methods, settle
 
-__all__ = ["MethodInfo", "Parameter", "explain", "method_named", "methods", "settle"]
+__all__ = ["MethodInfo", "Parameter", "explain", "explain_many", "method_named", "methods", "normalise", "settle"]

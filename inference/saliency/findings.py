@@ -14,7 +14,7 @@ from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 from inference.saliency.layers import choose_layer
 from inference.saliency.maps import SaliencyMap
-from inference.saliency.registry import explain, method_named, settle
+from inference.saliency.registry import explain_many, method_named, settle
 
 
 def explain_findings(
@@ -52,7 +52,8 @@ def _explained(
     sample = model_input.tensor[finding.position : finding.position + 1].to(device)
     layer = choose_layer(network.module, sample, network.layer) if method_named(method).needs_layer else None
     began = time.perf_counter()
-    raw = explain(network.module, sample, finding.class_index, method, seed=seed, layer=layer, **parameters)
+    wanted = {method: parameters}
+    raw = explain_many(network.module, sample, finding.class_index, wanted, seed=seed, layer=layer)[method]
     seconds = time.perf_counter() - began
     values = raw[0].cpu().numpy().astype(np.float32)
     highest = tuple(int(i) for i in np.unravel_index(int(values.argmax()), values.shape))

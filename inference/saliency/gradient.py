@@ -1,15 +1,12 @@
 """Simonyan, Vedaldi, Zisserman: Deep inside convolutional networks (2014), arXiv 1312.6034, section 3."""
 
-from functools import partial
-
 import torch
 
-from inference.devices import run_batched
-from inference.saliency.protocol import MethodInfo, Task, input_gradient
+from inference.saliency.protocol import MethodInfo, Task
 
 
 class Gradient:
-    """The gradient of the logit by the input, summed over channels, with its sign."""
+    """The gradient of the logit by the input, with its sign."""
 
     info = MethodInfo(
         name="gradient",
@@ -20,5 +17,5 @@ class Gradient:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the gradient, (N, *spatial)."""
-        return run_batched(partial(input_gradient, task.model), task.inputs, task.targets).sum(dim=1)
+        """Give the gradient, (N, C, *spatial)."""
+        return task.passes.gradients(task.inputs, task.targets)[0]

@@ -1,5 +1,7 @@
 """The features of one layer: which layer to look at, and its activations with a gradient of their own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import get_ident
 
 import torch
@@ -63,24 +65,38 @@ def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> s
     )
 
 
+def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.Tensor:
+    """Give a layer's output without a gradient, (N, K, *grid)."""
+    with torch.no_grad(), _kept(model, layer, differentiated=False) as kept:
+        model(inputs)
+    return kept[-1]
+
+
 def activations_and_gradients(
     model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, layer: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
+    with _kept(model, layer, differentiated=True) as kept:
+        logits = model(inputs).gather(1, targets[:, None])
+        gradient = torch.autograd.grad(logits.sum(), kept[-1])[0]
+    return kept[-1].detach(), gradient
+
+
+@contextmanager
+def _kept(model: nn.Module, layer: str, *, differentiated: bool) -> Iterator[list[torch.Tensor]]:
+    """Keep what a layer gives in this thread; where it is to be differentiated by, the network goes on from there."""
     kept: list[torch.Tensor] = []
     here = get_ident()
 
     def keep(_module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor | None:
         if here != get_ident():
             return None  # another thread runs the same network: its features are not ours
-        features = output.detach().requires_grad_()
+        features = output.detach().requires_grad_(differentiated)
         kept.append(features)
         return features.clone()  # a following in-place ReLU must not change what is kept
 
     handle = model.get_submodule(layer).register_forward_hook(keep)
     try:
-        logits = model(inputs).gather(1, targets[:, None])
-        gradient = torch.autograd.grad(logits.sum(), kept[-1])[0]
+        yield kept
     finally:
         handle.remove()
-    return kept[-1].detach(), gradient

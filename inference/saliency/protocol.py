@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from inference.saliency.passes import Passes
+
 Value = str | int | float | bool
 
 
@@ -20,6 +22,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     """The words allowed; empty where any value of the type is."""
     minimum: float | None = None
+    maximum: float | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class MethodInfo:
     needs_layer: bool
     """Whether it looks at the features of one layer."""
     details: Mapping[str, Parameter]
+    control: bool = False
+    """Whether it knows nothing of the finding and stands beside the methods for comparison."""
 
     @property
     def parameters(self) -> dict[str, Value]:
@@ -52,24 +57,30 @@ class Task:
     seed: int
     parameters: Mapping[str, Value]
     """Every parameter, defaults included."""
+    passes: Passes
+    """The way through the network."""
+    references: torch.Tensor | None = None
+    """(M, C, *spatial) float32: images of other subjects, for methods that compare with them."""
+    prior: torch.Tensor | None = None
+    """(*spatial) float32: where findings lie on average, for the control that knows nothing else."""
+
+    def number(self, name: str) -> float:
+        """Give a parameter that is a number."""
+        return float(self.parameters[name])
+
+    def whole(self, name: str) -> int:
+        """Give a parameter that is a whole number."""
+        return int(self.parameters[name])
 
 
 class Method(Protocol):
     """One family member: what is known of it, and how it explains."""
 
-    info: MethodInfo
-
-    def explain(self, task: Task) -> torch.Tensor:
-        """Give raw signed maps, (N, *spatial) float32, of each target's logit."""
+    @property
+    def info(self) -> MethodInfo:
+        """What is known of it without running it."""
         ...
 
-
-def target_logits(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Give the logit of each sample's target, (N,)."""
-    return model(inputs).gather(1, targets[:, None])[:, 0]
-
-
-def input_gradient(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Give the gradient of each target's logit by its input, of the shape of the inputs."""
-    leaf = inputs.detach().clone().requires_grad_()
-    return torch.autograd.grad(target_logits(model, leaf, targets).sum(), leaf)[0]
+    def explain(self, task: Task) -> torch.Tensor:
+        """Give raw signed attributions of each target's logit, (N, C, *spatial) or (N, 1, *spatial) float32."""
+        ...

@@ -1,19 +1,57 @@
 """The one table of saliency methods, and the one way to run them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 
 import torch
 from torch import nn
 
 from inference.errors import UnknownName
-from inference.saliency.gradcam import GradCam
+from inference.saliency.attention import Attention
+from inference.saliency.blur_integrated_gradients import BlurIntegratedGradients
+from inference.saliency.class_mixture import ClassMixture
+from inference.saliency.controls import CONTROLS
+from inference.saliency.gradcam import GradCam, GradCamPlusPlus, GuidedGradCam
 from inference.saliency.gradient import Gradient
-from inference.saliency.integrated_gradients import IntegratedGradients
+from inference.saliency.guided_backprop import DECONVOLUTION, GUIDED_BACKPROP
+from inference.saliency.guided_integrated_gradients import GuidedIntegratedGradients
+from inference.saliency.integrated_gradients import ExpectedGradients, IntegratedGradients, SmoothIntegratedGradients
+from inference.saliency.occlusion import Occlusion
+from inference.saliency.passes import BUDGET_BYTES, Passes, Progress
 from inference.saliency.protocol import Method, MethodInfo, Parameter, Task, Value
+from inference.saliency.rise import Rise
+from inference.saliency.scorecam import ScoreCam
+from inference.saliency.smoothgrad import Moment, SmoothGrad
+from inference.saliency.xrai import Xrai
 
-_METHODS: Mapping[str, Method] = {method.info.name: method for method in (Gradient(), IntegratedGradients(), GradCam())}
+_METHODS: Mapping[str, Method] = {
+    method.info.name: method
+    for method in (
+        Gradient(),
+        SmoothGrad(Moment.MEAN, "how much the logit rises when a pixel gets brighter, steadied by noise"),
+        SmoothGrad(Moment.SQUARE, "how strongly the logit reacts to a pixel, steadied by noise"),
+        SmoothGrad(Moment.VARIANCE, "how much the reaction to a pixel varies under noise"),
+        IntegratedGradients(),
+        SmoothIntegratedGradients(),
+        ExpectedGradients(),
+        GuidedIntegratedGradients(),
+        BlurIntegratedGradients(),
+        GUIDED_BACKPROP,
+        DECONVOLUTION,
+        GradCam(),
+        GradCamPlusPlus(),
+        GuidedGradCam(),
+        ScoreCam(),
+        ClassMixture(),
+        Attention(),
+        Xrai(),
+        Occlusion(),
+        Rise(),
+        *CONTROLS,
+    )
+}
 
 
 def methods() -> tuple[MethodInfo, ...]:
@@ -56,12 +94,18 @@ def explain(
     *,
     seed: int = 0,
     layer: str | None = None,
+    references: torch.Tensor | None = None,
+    prior: torch.Tensor | None = None,
+    keep_channels: bool = False,
+    budget_bytes: int = BUDGET_BYTES,
+    progress: Progress | None = None,
+    autocast: bool = False,
     **parameters: Value,
 ) -> torch.Tensor:
     """Explain the logit of one class on each input.
 
     Works under ``torch.inference_mode``; leaves the model as it was (mode, gradients, hooks), even after an error.
-    The same seed gives the same bits.
+    The same seed gives the same bits on the same device.
 
     Args:
         model: gives logits (N, classes).
@@ -70,6 +114,12 @@ def explain(
         method: see ``methods()``.
         seed: of every random draw of the method.
         layer: dotted module name, for methods that look at a layer; found by itself where left out.
+        references: (M, C, *spatial) images of other subjects, for expected gradients.
+        prior: (*spatial) mean of lesion masks, for the control average_mask.
+        keep_channels: give (N, C, *spatial) as the method made it, C or 1 channels, instead of the sum over them.
+        budget_bytes: bound of memory for activations; batches adapt to it.
+        progress: told after every batch: samples passed, samples known to be needed.
+        autocast: run the network in bfloat16 where torch deems it safe: faster on a GPU, less exact.
         **parameters: of the method; defaults otherwise.
 
     Returns:
@@ -77,31 +127,95 @@ def explain(
 
     Raises:
         UnknownName: no such method, parameter or layer.
+        Unsuitable: the method does not fit this network, or lacks the images it needs.
         DeviceExhausted: out of memory with a batch of one.
     """
-    settled = settle(method, parameters)
+    return explain_many(
+        model,
+        inputs,
+        targets,
+        {method: parameters},
+        seed=seed,
+        layer=layer,
+        references=references,
+        prior=prior,
+        keep_channels=keep_channels,
+        budget_bytes=budget_bytes,
+        progress=progress,
+        autocast=autocast,
+    )[method]
+
+
+def explain_many(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: int | torch.Tensor,
+    wanted: Sequence[str] | Mapping[str, Mapping[str, Value]],
+    *,
+    seed: int = 0,
+    layer: str | None = None,
+    references: torch.Tensor | None = None,
+    prior: torch.Tensor | None = None,
+    keep_channels: bool = False,
+    budget_bytes: int = BUDGET_BYTES,
+    progress: Progress | None = None,
+    autocast: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Explain by several methods, which share every pass of the network through the same point.
+
+    ``wanted`` holds the names of methods, or each with its parameters; everything else is as for ``explain`` and the
+    same for every method.
+
+    Returns:
+        The maps of each method, in the order asked for; to the bit those of ``explain`` alone where batches agree.
+
+    Raises:
+        UnknownName, Unsuitable, DeviceExhausted: as ``explain``; nothing is computed if a name is wrong.
+    """
+    named = wanted if isinstance(wanted, Mapping) else {name: {} for name in wanted}
+    settled = {name: settle(name, given) for name, given in named.items()}
     with torch.inference_mode(mode=False), torch.enable_grad(), _evaluating(model):
         device = next((parameter.device for parameter in model.parameters()), inputs.device)
-        plain = torch.Tensor.as_subclass(inputs, torch.Tensor).detach()
+        passes = Passes(
+            model, budget_bytes=budget_bytes, progress=progress, autocast=autocast, remember=len(settled) > 1
+        )
         task = Task(
             model=model,
-            inputs=plain.clone().to(device=device, dtype=torch.float32),
+            inputs=_plain(inputs, device),
             targets=torch.as_tensor(targets, device=device).clone().long().expand(len(inputs)),
             layer=layer,
             seed=seed,
-            parameters=settled,
+            parameters={},
+            passes=passes,
+            references=None if references is None else _plain(references, device),
+            prior=None if prior is None else _plain(prior, device),
         )
-        return _METHODS[method].explain(task).detach().float().to(inputs.device)
+        maps: dict[str, torch.Tensor] = {}
+        for name, parameters in settled.items():
+            made = _METHODS[name].explain(replace(task, parameters=parameters)).detach().float()
+            maps[name] = (made if keep_channels else made.sum(dim=1)).to(inputs.device)
+        return maps
+
+
+def _plain(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy to the device as an ordinary float32 tensor: no subclass, no inference tensor."""
+    plain = torch.Tensor.as_subclass(images, torch.Tensor).detach()
+    return plain.clone().to(device=device, dtype=torch.float32)
 
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode and back."""
+    """Put every module into evaluation mode and freeze its parameters, and back: gradients by them cost memory."""
     training = [module for module in model.modules() if module.training]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
+    for parameter in learning:
+        parameter.requires_grad = False
     try:
         yield
     finally:
+        for parameter in learning:
+            parameter.requires_grad = True
         for module in training:
             module.training = True
 
@@ -115,6 +229,8 @@ def _checked(name: str, parameter: Parameter, value: Value) -> Value:
         raise _unknown(f"{name}", str(value), parameter.choices)
     if parameter.minimum is not None and not isinstance(converted, str) and converted < parameter.minimum:
         raise UnknownName(f"{name} must be at least {parameter.minimum:g}, not {value!r}.")
+    if parameter.maximum is not None and not isinstance(converted, str) and converted > parameter.maximum:
+        raise UnknownName(f"{name} must be at most {parameter.maximum:g}, not {value!r}.")
     return converted
 
 

@@ -10,7 +10,7 @@ from inference.devices import choose_device
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 from inference.saliency.maps import SaliencyMap
-from inference.saliency.registry import explain, method_named
+from inference.saliency.registry import explain_many, method_named
 from inference.trust.agreement import Maps
 
 NULL_SEED = 0
@@ -52,13 +52,8 @@ class Case:
 
     def _maps(self, network: Network, inputs: torch.Tensor, seed: int) -> Maps:
         layer = network.layer if method_named(self.map.method).needs_layer else None
-        raw = explain(
-            network.module,
-            inputs.to(self.device),
-            self.map.finding.class_index,
-            self.map.method,
-            seed=seed,
-            layer=layer,
-            **self.map.parameters,
+        wanted = {self.map.method: self.map.parameters}
+        raw = explain_many(
+            network.module, inputs.to(self.device), self.map.finding.class_index, wanted, seed=seed, layer=layer
         )
-        return raw.cpu().numpy().astype(np.float32)
+        return raw[self.map.method].cpu().numpy().astype(np.float32)

@@ -1,0 +1,139 @@
+"""Passes through the network: in batches within a budget, counted, and with a memory never twice through one point."""
+
+import hashlib
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+
+from inference.devices import run_batched
+from inference.saliency.layers import activations, activations_and_gradients
+
+BUDGET_BYTES = 1 << 31
+"""Default bound of memory for the activations of one batch."""
+
+Progress = Callable[[int, int], None]
+"""Told after every batch: samples passed through the network, samples known to be needed so far."""
+
+Context = Callable[[], AbstractContextManager[object]]
+
+
+class Passes:
+    """The one way through the network for every method.
+
+    With ``remember`` a point that was differentiated once, to the bit, is not passed again: several methods that ask
+    for the same points share them without knowing of each other. A quarter of the budget is kept for that memory.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        budget_bytes: int = BUDGET_BYTES,
+        progress: Progress | None = None,
+        autocast: bool = False,
+        remember: bool = False,
+    ) -> None:
+        self._model = model
+        self._progress = progress
+        self._autocast = autocast
+        self._room = budget_bytes // 4 if remember else 0
+        self._budget = budget_bytes - self._room
+        self._known: dict[Hashable, torch.Tensor] = {}
+        self._done = self._planned = self._announced = 0
+
+    def announce(self, samples: int) -> None:
+        """Say how many samples a method will pass in all, where it asks for them one after the other."""
+        self._announced += samples
+        self._planned += samples
+
+    def logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Give the logits without a gradient, (N, classes)."""
+
+        def forward(batch: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                return self._model(batch)
+
+        return self._run(forward, inputs, differentiated=False)
+
+    def gradients(
+        self, points: torch.Tensor, targets: torch.Tensor, *, rule: Context = nullcontext, rule_name: str = ""
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give the gradient of each target's logit by its input, (N, C, *spatial), and that logit, (N,).
+
+        Args:
+            points: (N, C, *spatial).
+            targets: (N,) class indices.
+            rule: makes the context in which the network runs, such as another rule of propagation for ReLU.
+            rule_name: the name of that context; it keeps what is remembered apart.
+        """
+
+        def backward(batch: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+            leaf = batch.detach().clone().requires_grad_()
+            with rule():
+                logits = self._model(leaf).gather(1, wanted[:, None])
+                gradient = torch.autograd.grad(logits.sum(), leaf)[0]
+            return torch.cat([gradient.flatten(1), logits.detach().to(gradient)], dim=1)
+
+        rows = self._remembered(("gradients", rule_name), backward, points, targets)
+        return rows[:, :-1].reshape(points.shape), rows[:, -1]
+
+    def features(self, inputs: torch.Tensor, targets: torch.Tensor, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
+        grids: list[torch.Size] = []
+
+        def backward(batch: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+            features, gradient = activations_and_gradients(self._model, batch, wanted, layer=layer)
+            grids.append(features.shape[1:])
+            return torch.cat([features.flatten(1), gradient.flatten(1)], dim=1)
+
+        rows = self._run(backward, inputs, targets)
+        features, gradient = rows.reshape(len(rows), 2, *grids[0]).unbind(dim=1)
+        return features, gradient
+
+    def activations(self, inputs: torch.Tensor, layer: str) -> torch.Tensor:
+        """Give a layer's output without a gradient, (N, K, *grid)."""
+        return self._run(lambda batch: activations(self._model, batch, layer=layer), inputs, differentiated=False)
+
+    def _remembered(
+        self, kind: Hashable, function: Callable[..., torch.Tensor], points: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        if not self._room:
+            return self._run(function, points, targets)
+        keys = [
+            (kind, int(target), hashlib.sha256(point.cpu().numpy().tobytes()).digest())
+            for point, target in zip(points.contiguous(), targets, strict=True)
+        ]
+        first = {key: position for position, key in reversed(list(enumerate(keys))) if key not in self._known}
+        fresh: dict[Hashable, torch.Tensor] = {}
+        if first:
+            wanted = sorted(first.values())
+            fresh = {
+                keys[at]: row
+                for at, row in zip(wanted, self._run(function, points[wanted], targets[wanted]), strict=True)
+            }
+        rows = torch.stack([fresh[key] if key in fresh else self._known[key] for key in keys])
+        for key, row in fresh.items():
+            if row.nbytes <= self._room:
+                self._room -= row.nbytes
+                self._known[key] = row
+        return rows
+
+    def _run(
+        self, function: Callable[..., torch.Tensor], *tensors: torch.Tensor, differentiated: bool = True
+    ) -> torch.Tensor:
+        count = len(tensors[0])
+        covered = min(self._announced, count)
+        self._announced -= covered
+        self._planned += count - covered
+
+        def passed(*batch: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=self._autocast):
+                rows = function(*batch).float()
+            self._done += len(batch[0])
+            if self._progress is not None:
+                self._progress(self._done, self._planned)
+            return rows
+
+        return run_batched(passed, *tensors, budget_bytes=self._budget, differentiated=differentiated)

@@ -1,0 +1,70 @@
+"""From raw signed attributions to maps that are shown or compared: the one place where a map is normalised."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from inference.errors import UnknownName
+
+
+def normalise(attributions: torch.Tensor, profile: str) -> torch.Tensor:
+    """Normalise maps; a metric that wants normalised maps says which profile it was given.
+
+    Profiles:
+        ``display``: sum over channels, what speaks against the class cut, largest value 1. What the overlay shows.
+        ``magnitude``: sum over channels of the absolute values, to 0 .. 1.
+        ``legacy``: sum over channels of the absolute values, clipped at the 99th percentile, to 0 .. 1
+        (``VisualizeImageGrayscale`` of PAIR; Arun et al. 2021). It ties the highest hundredth of the pixels at 1.
+        ``signed``: sum over channels, divided by the largest absolute value: -1 .. 1, zero stays zero.
+
+    Args:
+        attributions: (N, C, *spatial), raw, as ``explain(..., keep_channels=True)`` gives them.
+        profile: one of the above.
+
+    Returns:
+        (N, *spatial) float32. A constant map gives zeros in every profile but ``display`` and ``signed``.
+
+    Raises:
+        UnknownName: there is no such profile.
+    """
+    if profile not in _PROFILES:
+        raise UnknownName(f"There is no profile {profile!r}.", cure=f"There are: {', '.join(_PROFILES)}.")
+    flat = attributions.float().flatten(2)
+    return _PROFILES[profile](flat).reshape(len(attributions), *attributions.shape[2:])
+
+
+def _display(flat: torch.Tensor) -> torch.Tensor:
+    positive = flat.sum(dim=1).clamp(min=0)
+    return positive / _above_zero(positive.amax(dim=1, keepdim=True))
+
+
+def _signed(flat: torch.Tensor) -> torch.Tensor:
+    summed = flat.sum(dim=1)
+    return summed / _above_zero(summed.abs().amax(dim=1, keepdim=True))
+
+
+def _magnitude(flat: torch.Tensor) -> torch.Tensor:
+    return _to_unit(flat.abs().sum(dim=1))
+
+
+def _legacy(flat: torch.Tensor) -> torch.Tensor:
+    magnitude = flat.abs().sum(dim=1)
+    highest = magnitude.double().quantile(0.99, dim=1, keepdim=True).float()
+    return _to_unit(torch.minimum(magnitude, highest))
+
+
+def _to_unit(values: torch.Tensor) -> torch.Tensor:
+    lowest, highest = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
+    return (values - lowest) / _above_zero(highest - lowest)
+
+
+def _above_zero(span: torch.Tensor) -> torch.Tensor:
+    return torch.where(span > 0, span, 1.0)
+
+
+_PROFILES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "display": _display,
+    "magnitude": _magnitude,
+    "legacy": _legacy,
+    "signed": _signed,
+}

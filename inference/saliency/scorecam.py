@@ -1,0 +1,84 @@
+"""Wang et al.: Score-CAM (2020), arXiv 1910.01279; Faster-Score-CAM (Li 2020): few channels, by variance."""
+
+import torch
+
+from inference.saliency.gradcam import RELU, on_input_grid, upsampled
+from inference.saliency.layers import choose_layer
+from inference.saliency.protocol import MethodInfo, Parameter, Task
+
+
+class ScoreCam:
+    """The features of one layer, each weighted by the logit of the image seen through it alone.
+
+    Weights are the softmax of these logits over channels (the paper's subtraction of a baseline falls out of it). One
+    forward pass a channel. With ``channels`` only the most varied ones are passed; the others take the logit that a
+    ridge regression on the cells of the passed masks predicts, since a channel left out of the sum moves the map more
+    than an error in its weight does.
+    """
+
+    info = MethodInfo(
+        name="scorecam",
+        paper="Wang et al. 2020, arXiv 1910.01279",
+        description="where the features of the last convolution alone let the class be seen, without gradients",
+        needs_layer=True,
+        details={
+            "relu": RELU,
+            "channels": Parameter(0, "channels passed, the most varied first; 0: all (the exact form)", minimum=0),
+        },
+    )
+
+    def explain(self, task: Task) -> torch.Tensor:
+        """Give the class activation map on the grid of the input, (N, 1, *spatial)."""
+        layer = choose_layer(task.model, task.inputs, task.layer)
+        features = task.passes.activations(task.inputs, layer)
+        passed = min(task.whole("channels") or features.shape[1], features.shape[1])
+        task.passes.announce(len(task.inputs) * passed)
+        grids = torch.stack(
+            [
+                (_weights(task, sample, target, grid, passed) * grid).sum(dim=0, keepdim=True)
+                for sample, target, grid in zip(task.inputs, task.targets, features, strict=True)
+            ]
+        )
+        return upsampled(grids, task)
+
+
+def _weights(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor, passed: int) -> torch.Tensor:
+    """Give the weight of each channel of one sample, (K, 1, ...)."""
+    cells = grid.flatten(1)
+    order = cells.var(dim=1, correction=0).argsort(descending=True, stable=True)[:passed]
+    scores = _scores(task, sample, target, grid[order])
+    if passed < len(grid):
+        lowest, highest = cells.amin(dim=1, keepdim=True), cells.amax(dim=1, keepdim=True)
+        seen = (cells - lowest) / (highest - lowest).clamp(min=1e-8)
+        predicted = _regressed(seen[order], scores, seen)
+        scores = predicted.index_put((order,), scores)
+    return scores.softmax(dim=0).reshape(-1, *[1] * (grid.ndim - 1))
+
+
+def _scores(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Give the target's logit of one sample seen through each channel, (K,)."""
+    scores = []
+    for channels in torch.split(grid, _CHANNELS_AT_ONCE):
+        masks = on_input_grid(channels[:, None], task)
+        flat = masks.flatten(1)
+        lowest = flat.amin(dim=1).reshape(-1, *[1] * (masks.ndim - 1))
+        highest = flat.amax(dim=1).reshape(-1, *[1] * (masks.ndim - 1))
+        seen = sample[None] * ((masks - lowest) / (highest - lowest).clamp(min=1e-8))
+        scores.append(task.passes.logits(seen)[:, target])
+    return torch.cat(scores)
+
+
+def _regressed(known: torch.Tensor, scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Predict scores from masks on their own grid by ridge regression in its dual form: (known, cells) to (wanted,)."""
+    centre, mean = known.mean(dim=0), scores.mean()
+    kernel = (known - centre) @ (known - centre).T
+    ridge = _RIDGE * kernel.diagonal().mean() * torch.eye(len(kernel), device=kernel.device)
+    dual = torch.linalg.solve(kernel + ridge, scores - mean)
+    return (wanted - centre) @ ((known - centre).T @ dual) + mean
+
+
+_CHANNELS_AT_ONCE = 64
+"""Masks held in memory at once."""
+
+_RIDGE = 0.1
+"""Share of the mean squared length of a mask added to the diagonal."""
