@@ -6,12 +6,14 @@ modules of that name stand in for it; they would break torchmetrics, so this is 
 
 import json
 import sys
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from tests.inference.saliency.cases import network
 
@@ -36,6 +38,8 @@ def stand_in_for_torchvision() -> None:
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     stand_in_for_torchvision()
+    # Score-CAM's masks: cells as in the paper's code and ours, not with the outer cells' centres on the image's edge
+    nn.UpsamplingBilinear2d = partial(nn.Upsample, mode="bilinear", align_corners=False)  # type: ignore[misc]
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import torch
 from captum.attr import NoiseTunnel, Saliency
-from monai.visualize import GuidedBackpropGrad
+from monai.visualize.gradient_based import _GradReLU
 from safetensors.torch import load_file, save_file
 from saliency.core import BlurIG, GuidedIG, XRAIParameters
 from saliency.core import xrai as pair_xrai_module
@@ -137,9 +137,15 @@ def captum_smoothed(model: nn.Module, points: torch.Tensor, target: int, kind: s
     return found.detach().sum(dim=1)[0]
 
 
-def monai_guided_backprop(model: nn.Module, image: torch.Tensor, target: int) -> torch.Tensor:
-    """Give MONAI's guided backpropagation of one image (C, H, W)."""
-    return GuidedBackpropGrad(model)(image[None].clone(), index=target).detach().sum(dim=1)[0]
+def with_monais_relu(model: nn.Module) -> nn.Module:
+    """Put MONAI's guided ReLU in the place of every ReLU.
+
+    MONAI's ``GuidedBackpropGrad`` does so where "relu" is in a module's name, which in its own ResNet it never is.
+    """
+    for name, module in list(model.named_modules()):
+        if isinstance(module, nn.ReLU):
+            model.set_submodule(name, _GradReLU())
+    return model
 
 
 def grad_cam(
