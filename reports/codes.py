@@ -50,13 +50,13 @@ TRUST_SCORE = own("trust_score", "Calibrated probability that the peak lies in a
 NULL_REFERENCED = own("null_referenced", "Null-referenced, a* = (value - null) / (1 - null)")
 
 TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent witness"}
-_GRADIENT_WEIGHTED = ("grad", "hires", "layer")
+_GRADIENT_WEIGHTED = ("grad", "hires", "layer", "mixture")
 
 
 def explanation_type(method: str) -> CodedConcept:
     """Give the concept of CID 217 that a saliency method is."""
     name = re.sub(r"[^a-z]", "", method.lower())
-    if "cam" not in name:
+    if "cam" not in name and name != "classmixture":
         return SALIENCY
     return GRADIENT_WEIGHTED if any(part in name for part in _GRADIENT_WEIGHTED) else CLASS_ACTIVATION
 

@@ -63,7 +63,7 @@ class SmoothIntegratedGradients:
         needs_layer=False,
         details={
             **NOISE,
-            "steps": Parameter(2, "intervals of the trapezoid sum of each copy", minimum=1),
+            "steps": Parameter(4, "intervals of the trapezoid sum of each copy", minimum=1),
             "baseline": BASELINE,
             "blur_sigma": BLUR_SIGMA,
             "complete": COMPLETE,
@@ -145,21 +145,35 @@ def integrals(task: Task, begin: torch.Tensor, ends: torch.Tensor, target: torch
     mean, slope_times = torch.zeros_like(ways), torch.zeros_like(ways)
     all_slopes: list[torch.Tensor] = []
     all_logits: list[torch.Tensor] = []
-    for part in torch.split(torch.arange(steps + 1, device=ways.device), max(1, LARGEST_BATCH // len(ends))):
-        # The last point is the image itself to the bit: other methods pass it too.
-        alphas = (part / steps).reshape(-1, *[1] * ways.ndim)
-        points = torch.where(alphas == 1, ends, begin + alphas * ways).flatten(0, 1)
-        gradients, logits = task.passes.gradients(points, target.expand(len(points)))
-        gradients = gradients.reshape(len(part), *ends.shape)
+    every = torch.arange(1, steps + 1, device=ways.device)
+    for part in (every.new_zeros(1), *torch.split(every, max(1, LARGEST_BATCH // len(ends)))):
+        gradients, logits = _along(task, begin, ends, target, part / steps)
         slopes = (gradients * ways).flatten(2).sum(dim=2)
         mean += torch.tensordot(weights[part], gradients, dims=1)
         weighted = (weights[part, None] * slopes).reshape(*slopes.shape, *[1] * begin.ndim)
         slope_times += (weighted * gradients).sum(dim=0)
         all_slopes.append(slopes.double())
-        all_logits.append(logits.double().reshape(len(part), len(ends)))
+        all_logits.append(logits.double())
     if task.parameters["complete"]:
         mean = mean + _missing(weights.double(), torch.cat(all_slopes), torch.cat(all_logits), mean, slope_times)
     return mean * ways
+
+
+def _along(
+    task: Task, begin: torch.Tensor, ends: torch.Tensor, target: torch.Tensor, alphas: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give gradients, (alphas, ends, C, *spatial), and logits, (alphas, ends), at shares of the ways.
+
+    The begin is the same point for every way and passed once; the end is the image itself to the bit, since other
+    methods pass it too.
+    """
+    shares = alphas.reshape(-1, *[1] * ends.ndim)
+    points = torch.where(shares == 1, ends, begin + shares * (ends - begin))
+    distinct = points[:, :1] if float(alphas[-1]) == 0 else points
+    flat = distinct.flatten(0, 1)
+    gradients, logits = task.passes.gradients(flat, target.expand(len(flat)))
+    gradients = gradients.reshape(distinct.shape).expand_as(points)
+    return gradients, logits.reshape(distinct.shape[:2]).expand(points.shape[:2])
 
 
 def _missing(

@@ -40,6 +40,7 @@ class Passes:
         self._autocast = autocast
         self._room = budget_bytes // 4 if remember else 0
         self._budget = budget_bytes - self._room
+        self._grids: dict[str, torch.Size] = {}
         self._known: dict[Hashable, torch.Tensor] = {}
         self._done = self._planned = self._announced = 0
 
@@ -81,15 +82,14 @@ class Passes:
 
     def features(self, inputs: torch.Tensor, targets: torch.Tensor, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
-        grids: list[torch.Size] = []
 
         def backward(batch: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
             features, gradient = activations_and_gradients(self._model, batch, wanted, layer=layer)
-            grids.append(features.shape[1:])
+            self._grids[layer] = features.shape[1:]
             return torch.cat([features.flatten(1), gradient.flatten(1)], dim=1)
 
-        rows = self._run(backward, inputs, targets)
-        features, gradient = rows.reshape(len(rows), 2, *grids[0]).unbind(dim=1)
+        rows = self._remembered(("features", layer), backward, inputs, targets)
+        features, gradient = rows.reshape(len(rows), 2, *self._grids[layer]).unbind(dim=1)
         return features, gradient
 
     def activations(self, inputs: torch.Tensor, layer: str) -> torch.Tensor:

@@ -11,9 +11,9 @@ class ScoreCam:
     """The features of one layer, each weighted by the logit of the image seen through it alone.
 
     Weights are the softmax of these logits over channels (the paper's subtraction of a baseline falls out of it). One
-    forward pass a channel. With ``channels`` only the most varied ones are passed; the others take the logit that a
-    ridge regression on the cells of the passed masks predicts, since a channel left out of the sum moves the map more
-    than an error in its weight does.
+    forward pass a channel. With ``channels`` only the most varied ones are passed; the others take the logit that
+    kernel regression on the passed masks predicts, since a channel left out of the sum (as in Faster-Score-CAM) moves
+    the map more than an error in its weight does.
     """
 
     info = MethodInfo(
@@ -69,16 +69,16 @@ def _scores(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.
 
 
 def _regressed(known: torch.Tensor, scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Predict scores from masks on their own grid by ridge regression in its dual form: (known, cells) to (wanted,)."""
-    centre, mean = known.mean(dim=0), scores.mean()
-    kernel = (known - centre) @ (known - centre).T
-    ridge = _RIDGE * kernel.diagonal().mean() * torch.eye(len(kernel), device=kernel.device)
-    dual = torch.linalg.solve(kernel + ridge, scores - mean)
-    return (wanted - centre) @ ((known - centre).T @ dual) + mean
+    """Predict scores by kernel ridge regression on masks, (masks, cells): those alike are scored alike, (wanted,)."""
+    squared = torch.cdist(known, known).square()
+    width = squared.median().clamp(min=1e-12)
+    kernel = torch.exp(-squared / width) + _RIDGE * torch.eye(len(known), device=known.device)
+    dual = torch.linalg.solve(kernel, scores - scores.mean())
+    return torch.exp(-torch.cdist(wanted, known).square() / width) @ dual + scores.mean()
 
 
 _CHANNELS_AT_ONCE = 64
 """Masks held in memory at once."""
 
 _RIDGE = 0.1
-"""Share of the mean squared length of a mask added to the diagonal."""
+"""Added to the diagonal of the kernel, whose own is 1."""
