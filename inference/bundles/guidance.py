@@ -15,6 +15,9 @@ from torch import nn
 
 from inference.bundles.slices import Slices
 
+TEMPERATURE = 16.0
+"""Of a cell of a class' map, summed over cells instead of averaged, as the logit of its being lesion."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -28,8 +31,12 @@ class Recipe:
     learning_rate: float = 2e-3
     by_coverage: bool = False
     """Whether a cell of the mask counts by how much of it is lesion."""
+    by_cells: bool = False
+    """Whether the maps of all classes are guided, cell by cell, instead of the share of the true class' map."""
     negatives_per_positive: float = 1.2
     """Slices without a lesion drawn in an epoch for each one with a lesion."""
+    mixed_precision: bool = False
+    """Whether convolutions run in bfloat16: twice as fast on processors that know it."""
 
 
 def cam_and_logits(
@@ -46,6 +53,17 @@ def cam_and_logits(
     Returns:
         map (N, h, w), positive part only; logits (N, classes).
     """
+    features, logits = _features_and_logits(model, layer, inputs)
+    return _cam(features, logits.gather(1, targets[:, None])).relu(), logits.float()
+
+
+def maps_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Grad-CAM of every class before its negative part is cut, (N, classes, h, w), and the logits, (N, classes)."""
+    features, logits = _features_and_logits(model, layer, inputs)
+    return torch.stack([_cam(features, one) for one in logits.unbind(dim=1)], dim=1), logits.float()
+
+
+def _features_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     kept: list[torch.Tensor] = []
     handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: kept.append(output))
     try:
@@ -53,9 +71,13 @@ def cam_and_logits(
     finally:
         handle.remove()
     (features,) = kept
-    (gradient,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), features, create_graph=True)
+    return features, logits
+
+
+def _cam(features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    (gradient,) = torch.autograd.grad(logits.sum(), features, create_graph=True)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * features).sum(dim=1).relu(), logits
+    return (weights.float() * features.float()).sum(dim=1)
 
 
 def guidance_loss(cam: torch.Tensor, masks: torch.Tensor, *, by_coverage: bool = False) -> torch.Tensor:
@@ -79,6 +101,28 @@ def guidance_loss(cam: torch.Tensor, masks: torch.Tensor, *, by_coverage: bool =
     return -(share + 1e-3).log().mean()
 
 
+def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Take each class' map for a coarse segmentation: the true class' is the lesion, the others' are empty.
+
+    Binary cross entropy over cells, added over classes, plus the soft Dice loss of the true class (Milletari 2016).
+
+    Args:
+        maps: (N, classes, h, w), signed.
+        masks: (N, 1, S, S) share of lesion.
+        labels: (N,) the true class.
+    """
+    cells = F.adaptive_avg_pool2d(masks, (maps.shape[2], maps.shape[3]))
+    logits = maps * (maps[0, 0].numel() / TEMPERATURE)
+    target = F.one_hot(labels, maps.shape[1])[:, :, None, None] * cells
+    surprise = F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1).mean()
+    return surprise + soft_dice(logits[torch.arange(len(labels)), labels].sigmoid(), cells[:, 0])
+
+
+def soft_dice(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """One minus the soft Dice overlap of a batch (Milletari et al. 2016); both of one shape, 0 to 1."""
+    return 1 - (2 * (probability * masks).sum() + 1) / (probability.sum() + masks.sum() + 1)
+
+
 def train_classifier(
     model: nn.Module, layer: str, data: Slices, recipe: Recipe, say: Callable[[str], None]
 ) -> nn.Module:
@@ -86,31 +130,35 @@ def train_classifier(
 
     def loss(inputs: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if recipe.guidance == 0:
-            return F.cross_entropy(model(inputs), labels)
-        cam, logits = cam_and_logits(model, layer, inputs, labels)
-        guided = guidance_loss(cam, masks, by_coverage=recipe.by_coverage)
+            return F.cross_entropy(model(inputs).float(), labels)
+        if recipe.by_cells:
+            maps, logits = maps_and_logits(model, layer, inputs)
+            guided = cell_loss(maps, masks, labels)
+        else:
+            maps, logits = cam_and_logits(model, layer, inputs, labels)
+            guided = guidance_loss(maps, masks, by_coverage=recipe.by_coverage)
         return F.cross_entropy(logits, labels) + recipe.guidance * guided
 
-    return _train(model, data, recipe, loss, say)
+    return train(model, data, recipe, loss, say)
 
 
 def train_localiser(model: nn.Module, data: Slices, recipe: Recipe, say: Callable[[str], None]) -> nn.Module:
     """Train a segmentation network on the masks: cross entropy plus soft Dice (Milletari et al. 2016)."""
 
     def loss(inputs: torch.Tensor, masks: torch.Tensor, _labels: torch.Tensor) -> torch.Tensor:
-        logits = model(inputs)
+        logits = model(inputs).float()
         probability = logits.sigmoid()
-        overlap = 2 * (probability * masks).sum() + 1
-        dice = 1 - overlap / (probability.sum() + masks.sum() + 1)
-        return F.binary_cross_entropy_with_logits(logits, masks) + dice
+        return F.binary_cross_entropy_with_logits(logits, masks) + soft_dice(probability, masks)
 
-    return _train(model, data, recipe, loss, say)
+    return train(model, data, recipe, loss, say)
 
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of inputs (N, 1, S, S), masks (N, 1, S, S) and labels (N,)."""
 
 
-def _train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Callable[[str], None]) -> nn.Module:
+def train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Callable[[str], None]) -> nn.Module:
+    """Minimise a loss by AdamW under a one-cycle schedule on augmented slices; give the model in evaluation mode."""
     generator = torch.Generator().manual_seed(recipe.seed)
     has_lesion = data.masks.flatten(1).any(dim=1)
     positive, negative = (torch.nonzero(which)[:, 0] for which in (has_lesion, ~has_lesion))
@@ -127,7 +175,8 @@ def _train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Call
         total = 0.0
         for index in torch.split(chosen[torch.randperm(len(chosen), generator=generator)], recipe.batch):
             inputs, masks = augment(data.inputs[index], data.masks[index], generator)
-            value = loss(inputs, masks, data.labels[index])
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.mixed_precision):
+                value = loss(inputs, masks, data.labels[index])
             optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

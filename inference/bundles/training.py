@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from inference.configs import Config
 
 SIZE = 128
 """Side of the input of every network, pixels."""
-LAYERS = {"network_def": "class_layers.relu", "alternate_def": "layer4"}
+LAYERS = {"DenseNet": "class_layers.relu", "ResNet": "layer4"}
 """Where the class activation map of an architecture is taken and guided: the features that are averaged."""
 PARTS = {
     "model": ("network_def", 1),
@@ -111,6 +111,9 @@ class Plan:
     """By architecture."""
     guidance: float
     """Weight of the guidance loss."""
+    by_cells: bool = False
+    mixed_precision: bool = False
+    """These two: see ``Recipe``."""
     unguided_parts: tuple[str, ...] = ("model", "replicate_1", "replicate_2", "alternate")
     """What is trained where guidance is left out."""
 
@@ -134,12 +137,14 @@ def train_part(plan: Plan, name: str, config: Config, data: Slices, *, guided: b
     model = config.network(definition)
     epochs = 1 if quick else plan.epochs[definition]
     guidance = plan.guidance if guided else 0.0
-    recipe = Recipe(seed=seed, guidance=guidance, epochs=epochs)
+    recipe = Recipe(
+        seed=seed, guidance=guidance, epochs=epochs, by_cells=plan.by_cells, mixed_precision=plan.mixed_precision
+    )
     if name == "localiser":
         return train_localiser(model, data, recipe, say(name))
-    layer = LAYERS[definition]
+    layer = LAYERS[type(model).__name__]
     trained = train_classifier(model, layer, data, recipe, say(name))
-    finer = Recipe(seed=seed + 100, guidance=guidance, epochs=max(epochs // 6, 1), learning_rate=4e-4, by_coverage=True)
+    finer = replace(recipe, seed=seed + 100, epochs=max(epochs // 6, 1), learning_rate=4e-4, by_coverage=True)
     return train_classifier(trained, layer, data, finer, say(f"{name} refined"))
 
 
