@@ -19,15 +19,13 @@ LEGACY_DATA_RANGE = 2.0
 """What Arun et al. 2021 used for the same maps: their numbers compare with this one only."""
 WINDOW = 7
 K1, K2 = 0.01, 0.03
-ROWS_AT_ONCE = 64
-"""Rows of one strip: what is filtered stays in the processor's cache."""
 
 
 def ssim(first: Maps, second: Maps, *, data_range: float) -> NDArray[np.float64]:
     """Give the mean structural similarity of each pair: uniform window 7, sample covariance, K 0.01 and 0.03.
 
     Equal to scikit-image's ``structural_similarity(a, b, data_range=data_range)`` of each pair, in the precision of the
-    input; four box filters instead of five, by sums shared between neighbours, strip by strip.
+    input; four box filters instead of five, by sums shared between neighbours, in buffers that fit the cache.
 
     Args:
         first: (N, H, W) or (N, D, H, W), float32 or float64.
@@ -43,29 +41,29 @@ def ssim(first: Maps, second: Maps, *, data_range: float) -> NDArray[np.float64]
     if first.shape != second.shape or min(first.shape[1:], default=0) < WINDOW:
         raise Refused(f"SSIM needs equal shapes of at least {WINDOW} a side, not {first.shape} and {second.shape}.")
     kind = np.float32 if first.dtype == second.dtype == np.float32 else np.float64
-    rows = first.shape[1] - WINDOW + 1
-    sums = np.zeros(len(first))
-    for pair, (one, two) in enumerate(
-        zip(first.astype(kind, copy=False), second.astype(kind, copy=False), strict=True)
-    ):
-        for start in range(0, rows, ROWS_AT_ONCE):
-            strip = slice(start, min(start + ROWS_AT_ONCE, rows) + WINDOW - 1)
-            sums[pair] += _similarity(one[strip], two[strip], data_range).sum(dtype=np.float64)
-    return np.asarray(sums / (rows * np.prod([side - WINDOW + 1 for side in first.shape[2:]])))
+    whole = tuple(slice(0, side - WINDOW + 1) for side in first.shape[1:])
+    room = np.empty((3, 4, int(np.prod(first.shape[1:]))), dtype=kind)
+    pairs = zip(first.astype(kind, copy=False), second.astype(kind, copy=False), strict=True)
+    return np.array([_similarity(one, two, data_range, room)[whole].mean(dtype=np.float64) for one, two in pairs])
 
 
-def _similarity(one: Buffer, two: Buffer, data_range: float) -> Buffer:
-    """Give the similarity at every whole window of one strip. Sums stand for means: both constants are scaled up."""
+def _similarity(one: Buffer, two: Buffer, data_range: float, room: Buffer) -> Buffer:
+    """Give the similarity of the window that starts at each pixel, within the room of (3, 4, pixels) it is given.
+
+    Sums stand for means throughout: both constants are scaled up. The image is one long row: neighbours along an axis
+    lie a stride apart, and windows that run over an edge hold nonsense, which the caller leaves out.
+    """
     cells = WINDOW**one.ndim
-    stack = np.empty((4, *one.shape), dtype=one.dtype)
-    stack[0], stack[1] = one, two
-    np.multiply(one, two, out=stack[2])
-    np.multiply(one, one, out=stack[3])
-    stack[3] += two * two
-    for axis in range(1, stack.ndim):
-        stack = _box_sums(stack, axis)
+    stack, twos, sums = room
+    stack[0], stack[1] = one.reshape(-1), two.reshape(-1)
+    np.multiply(stack[0], stack[1], out=stack[2])
+    np.multiply(stack[0], stack[0], out=stack[3])
+    stack[3] += np.multiply(stack[1], stack[1], out=twos[0])
+    for axis in range(one.ndim):
+        _box_sums(stack, twos, sums, int(np.prod(one.shape[axis + 1 :])))
+        stack, sums = sums, stack
     of_one, of_two, of_products, of_squares = stack
-    luminance = of_one * of_two
+    luminance = np.multiply(of_one, of_two, out=twos[0])
     of_one *= of_one
     of_two *= of_two
     of_one += of_two
@@ -81,22 +79,15 @@ def _similarity(one: Buffer, two: Buffer, data_range: float) -> Buffer:
     of_one += (K1 * data_range) ** 2 * cells**2
     luminance *= of_products
     of_one *= of_squares
-    return np.divide(luminance, of_one, out=luminance)
+    return np.divide(luminance, of_one, out=luminance).reshape(one.shape)
 
 
-def _box_sums(stack: Buffer, axis: int) -> Buffer:
-    """Sum seven neighbours along an axis as 4 + 2 + 1."""
-
-    def part(values: Buffer, start: int) -> Buffer:
-        picked = [slice(None)] * values.ndim
-        picked[axis] = slice(start, start + length)
-        return values[tuple(picked)]
-
-    length = stack.shape[axis] - 1
-    twos = part(stack, 0) + part(stack, 1)
-    length -= 2
-    fours = part(twos, 0) + part(twos, 2)
-    length -= 3
-    sums = part(fours, 0) + part(twos, 4)
-    sums += part(stack, 6)
-    return sums
+def _box_sums(stack: Buffer, twos: Buffer, sums: Buffer, stride: int) -> None:
+    """Sum seven neighbours a stride apart as 4 + 2 + 1, into ``sums``; the last six strides are left 0."""
+    length = stack.shape[1]
+    pairs, all_seven = length - stride, length - 6 * stride
+    np.add(stack[:, :pairs], stack[:, stride:], out=twos[:, :pairs])
+    np.add(twos[:, :all_seven], twos[:, 2 * stride : all_seven + 2 * stride], out=sums[:, :all_seven])
+    sums[:, :all_seven] += twos[:, 4 * stride : all_seven + 4 * stride]
+    sums[:, :all_seven] += stack[:, 6 * stride :]
+    sums[:, all_seven:] = 0
