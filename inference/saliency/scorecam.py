@@ -44,14 +44,15 @@ class ScoreCam:
 
 def _weights(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor, passed: int) -> torch.Tensor:
     """Give the weight of each channel of one sample, (K, 1, ...)."""
-    cells = grid.flatten(1)
-    order = cells.var(dim=1, correction=0).argsort(descending=True, stable=True)[:passed]
-    scores = _scores(task, sample, target, grid[order])
-    if passed < len(grid):
+    if passed == len(grid):
+        scores = _scores(task, sample, target, grid)
+    else:
+        cells = grid.flatten(1)
+        chosen = cells.var(dim=1, correction=0).argsort(descending=True, stable=True)[:passed]
         lowest, highest = cells.amin(dim=1, keepdim=True), cells.amax(dim=1, keepdim=True)
         seen = (cells - lowest) / (highest - lowest).clamp(min=1e-8)
-        predicted = _regressed(seen[order], scores, seen)
-        scores = predicted.index_put((order,), scores)
+        known = _scores(task, sample, target, grid[chosen])
+        scores = _regressed(seen[chosen], known, seen).index_put((chosen,), known)
     return scores.softmax(dim=0).reshape(-1, *[1] * (grid.ndim - 1))
 
 
