@@ -182,3 +182,9 @@ def test_the_seed_mask_has_its_share_and_its_seed():
     assert mask.sum() == 80
     assert np.array_equal(mask, seed_mask(100, 80, seed=1))
     assert np.array_equal(random_map(9, 9, seed=1), random_map(9, 9, seed=1))
+
+
+def test_a_blank_map_reveals_everything_at_once_and_scores_half():
+    image, mask = picture(1), seed_mask(SIDE, SIDE, seed=1)
+    curves = information_curves(image, np.zeros((SIDE, SIDE)), mask, probabilities, target=1)
+    assert curves.sic.auc == pytest.approx(0.5, abs=1e-3)
