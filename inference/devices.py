@@ -60,7 +60,7 @@ def run_batched(
     function: Callable[..., torch.Tensor],
     *tensors: torch.Tensor,
     budget_bytes: int = 1 << 31,
-    differentiated: bool = True,
+    sample_bytes: int | None = None,
 ) -> torch.Tensor:
     """Run a function over the first axis of its tensors in batches that fit; out of memory halves them and goes on.
 
@@ -68,15 +68,14 @@ def run_batched(
         function: takes a slice of every tensor, gives a tensor of as many rows; rows must not depend on each other.
         tensors: at least one, all with the same length of the first axis.
         budget_bytes: bound of memory for activations, from which the first batch is chosen.
-        differentiated: whether the activations are kept for a backward pass; without one an eighth is assumed.
+        sample_bytes: activations of one sample where they are known; a multiple of its own size is assumed otherwise.
 
     Raises:
         DeviceExhausted: out of memory with a single sample.
     """
     count = len(tensors[0])
-    sample_bytes = max(1, tensors[0][:1].numel() * tensors[0].element_size())
-    assumed = sample_bytes * (_ACTIVATIONS_PER_INPUT if differentiated else _ACTIVATIONS_PER_INPUT // 8)
-    batch = max(1, min(LARGEST_BATCH, budget_bytes // assumed))
+    assumed = tensors[0][:1].numel() * tensors[0].element_size() * _ACTIVATIONS_PER_INPUT
+    batch = max(1, min(LARGEST_BATCH, budget_bytes // max(1, sample_bytes or assumed)))
     done: list[torch.Tensor] = []
     start = 0
     while start < count:

@@ -1,8 +1,8 @@
 """Passes through the network: in batches within a budget, counted, and with a memory never twice through one point."""
 
 import hashlib
-from collections.abc import Callable, Hashable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -40,6 +40,8 @@ class Passes:
         self._autocast = autocast
         self._room = budget_bytes // 4 if remember else 0
         self._budget = budget_bytes - self._room
+        self._kept: int | None = None
+        self._largest: int | None = None
         self._grids: dict[str, torch.Size] = {}
         self._known: dict[Hashable, torch.Tensor] = {}
         self._done = self._planned = self._announced = 0
@@ -136,4 +138,34 @@ class Passes:
                 self._progress(self._done, self._planned)
             return rows
 
-        return run_batched(passed, *tensors, budget_bytes=self._budget, differentiated=differentiated)
+        if not differentiated:
+            return run_batched(passed, *tensors, budget_bytes=self._budget, sample_bytes=self._largest)
+        if self._kept is not None or count == 1:
+            return run_batched(passed, *tensors, budget_bytes=self._budget, sample_bytes=self._kept)
+        # The first sample alone shows what a sample costs; the others go in batches that fit.
+        with _measured(self._model) as sizes:
+            first = run_batched(passed, *[tensor[:1] for tensor in tensors], budget_bytes=self._budget)
+        self._kept, self._largest = sum(sizes), max(sizes, default=1) * _LIVE_LAYERS
+        rest = [tensor[1:] for tensor in tensors]
+        return torch.cat([first, run_batched(passed, *rest, budget_bytes=self._budget, sample_bytes=self._kept)])
+
+
+@contextmanager
+def _measured(model: nn.Module) -> Iterator[list[int]]:
+    """Note the bytes of every activation that is kept for the backward pass in this thread."""
+    known = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    sizes: list[int] = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            known.add(storage.data_ptr())
+            sizes.append(storage.nbytes())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield sizes
+
+
+_LIVE_LAYERS = 4
+"""Activations alive at once in a pass without a gradient, in units of the largest."""

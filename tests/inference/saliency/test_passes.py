@@ -81,8 +81,20 @@ def test_no_memory_for_a_single_sample_is_said_in_words():
 
 def test_a_small_budget_passes_one_sample_at_a_time():
     network = Counting()
-    explain(network, images(1), 1, "integrated_gradients", budget_bytes=64 * 64 * 4 * 600)
+    explain(network, images(1), 1, "integrated_gradients", budget_bytes=1 << 16)
     assert set(network.batches) == {1}
+
+
+def test_batches_are_as_large_as_the_measured_activations_allow():
+    kept: list[int] = []
+    network = Counting()
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: kept.append(t.untyped_storage().nbytes()) or t, lambda t: t
+    ):
+        network(images(1).requires_grad_())
+    network.batches.clear()
+    explain(network, images(1), 1, "smoothgrad", samples=16, budget_bytes=4 * sum(kept))
+    assert 4 <= max(network.batches) < 8
 
 
 @pytest.mark.parametrize(
