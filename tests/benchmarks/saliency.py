@@ -11,6 +11,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -28,7 +29,6 @@ ARUN = (
     "gradient", "smoothgrad_squared", "integrated_gradients", "smooth_integrated_gradients", "gradcam", "xrai",
     "guided_backprop", "guided_gradcam",
 )  # fmt: skip
-ROUNDS = 3
 
 
 def ours(case: Case, method: str, number: int, **parameters: float | str | bool) -> torch.Tensor:
@@ -40,10 +40,22 @@ def ours(case: Case, method: str, number: int, **parameters: float | str | bool)
 def versus(case: Case, name: str, peer: Callable[[int], object], kind: str | None = None, **parameters: object) -> Duel:
     """Let one of our methods meet a peer on every image."""
     method = name.split(",")[0]
-    reference = None if kind is None else partial(case.reference, kind)
+    reference = partial(case.reference, kind) if kind is not None and case.converged else None
     return duel(
-        name, case.model, case.images, partial(ours, case, method, **parameters), peer, reference, ROUNDS  # type: ignore[arg-type]
+        name, case.model, case.images, partial(ours, case, method, **parameters), peer, reference, case.rounds  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def errors(met: Duel) -> Figures:
+    """Give the mean distance of both from the converged maps; nothing where there are none."""
+    if not met.references:
+        return {}
+    return {
+        f"error, {whose}": statistics.mean(
+            distance(run.map, wanted) for run, wanted in zip(runs, met.references, strict=True)
+        )
+        for whose, runs in (("ours", met.ours), ("peer", met.peers))
+    }
 
 
 def xrai(case: Case) -> Figures:
@@ -53,7 +65,7 @@ def xrai(case: Case) -> Figures:
         return oracles.pair_xrai(case.model, case.images[number], case.targets[number], attribution=attribution)
 
     met = versus(case, "xrai", pair)
-    for turn in range(ROUNDS):
+    for turn in range(case.rounds if case.converged else 0):
         number = turn % len(case.images)
         attribution = torch.from_numpy(case.reference("xrai_attribution", number))[None]
         met.references.append(pair(number, attribution).numpy())
@@ -78,14 +90,11 @@ def integrated_gradients(case: Case) -> Figures:
     met = versus(case, "integrated_gradients", captum, "integrated_gradients")
     figures = met.figures()
     for whose, runs in (("ours", met.ours), ("peer", met.peers)):
-        numbers = [turn % len(case.images) for turn in range(ROUNDS)]
+        numbers = [turn % len(case.images) for turn in range(case.rounds)]
         figures[f"completeness gap, {whose}"] = statistics.mean(
             gap(number, run.map) for number, run in zip(numbers, runs, strict=True)
         )
-        figures[f"error, {whose}"] = statistics.mean(
-            distance(run.map, wanted) for run, wanted in zip(runs, met.references, strict=True)
-        )
-    return figures
+    return figures | errors(met)
 
 
 def smoothgrad(case: Case) -> Figures:
@@ -102,11 +111,7 @@ def smoothgrad(case: Case) -> Figures:
     met = versus(case, "smoothgrad", captum, "smoothgrad", samples=30)
     figures = met.figures()
     figures["rows, share of peer's"] = float(figures["rows ours"]) / float(figures["rows peer"])
-    for whose, runs in (("ours", met.ours), ("peer", met.peers)):
-        figures[f"error, {whose}"] = statistics.mean(
-            distance(run.map, wanted) for run, wanted in zip(runs, met.references, strict=True)
-        )
-    return figures
+    return figures | errors(met)
 
 
 def guided_integrated_gradients(case: Case) -> Figures:
@@ -145,7 +150,7 @@ def occlusion(case: Case) -> Figures:
 def explain_together(case: Case) -> Figures:
     """Arun's eight methods asked for at once: at most 0.7 of the sum of single calls."""
     ratios, alike, rows = [], [], []
-    for turn in range(ROUNDS):
+    for turn in range(case.rounds):
         number = turn % len(case.images)
         made: dict[str, torch.Tensor] = {}
 
@@ -206,8 +211,13 @@ def main() -> None:
                         help=f"comparisons to run: {', '.join(COMPARISONS)}")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--images", type=int, default=2, help="images that are explained, in turn (default 2)")
+    parser.add_argument("--rounds", type=int, default=3, help="times each comparison is run (default 3)")
+    parser.add_argument("--without-references", action="store_true", help="compare with the peers alone")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch; 1 on a busy machine")
     asked = parser.parse_args()
-    case = make_case(asked.images)
+    torch.set_num_threads(asked.threads)
+    made = make_case(asked.images)
+    case = replace(made, rounds=asked.rounds, converged=not asked.without_references)
     found: dict[str, Figures] = {}
     for name, compare in COMPARISONS.items():
         if name in asked.only:

@@ -5,6 +5,7 @@ Weights and converged references are kept in a folder of their own, so that only
 
 import csv
 import hashlib
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from tests.development_data import FOLDER
 
 SIDE = 224
 LAYER = "class_layers.relu"
-STEPS, BATCH = 90, 10
+STEPS, BATCH = 60, 8
 LABELS = ("glioma", "meningioma", "pituitary")
 CACHE = Path(tempfile.gettempdir()) / "heatproof-saliency-benchmark"
 
@@ -42,6 +43,9 @@ class Case:
     source: str
     key: str
     """Names the weights: references made with others are not used."""
+    rounds: int = 3
+    converged: bool = True
+    """Whether converged references are made and compared with."""
 
     def image(self, number: int) -> torch.Tensor:
         """Give one image as a batch of one."""
@@ -57,12 +61,12 @@ class Case:
         return float(self.image(number).max() - self.image(number).min())
 
     def reference(self, kind: str, number: int) -> np.ndarray:
-        """Give a converged map: ``integrated_gradients`` from black by 1000 steps, ``xrai_attribution`` from black and
-        white by 1000 steps each, or ``smoothgrad`` of 2000 samples.
+        """Give a converged map: ``integrated_gradients`` from black by 400 steps, ``xrai_attribution`` from black and
+        white by 400 steps each, or ``smoothgrad`` of 2000 samples.
         """
         path = CACHE / f"{self.key}-{kind}-{number}.npy"
         if not path.exists():
-            print(f"  making the reference {kind} of image {number} (kept in {CACHE}) ...", flush=True)
+            print(f"  making the reference {kind} of image {number} (kept in {CACHE}) ...", file=sys.stderr, flush=True)
             np.save(path, self._converged(kind, number))
         return np.asarray(np.load(path))
 
@@ -81,7 +85,7 @@ class Case:
 
     def _integrated(self, number: int, start: torch.Tensor) -> np.ndarray:
         found = IntegratedGradients(self.model).attribute(
-            self.image(number), start, target=self.targets[number], n_steps=1000, internal_batch_size=10
+            self.image(number), start, target=self.targets[number], n_steps=400, internal_batch_size=10
         )
         return found.detach().numpy()[0, 0].astype(np.float64)
 
@@ -99,7 +103,7 @@ def make_case(count: int) -> Case:
     weights = CACHE / f"densenet121-{digest}.safetensors"
     model = DenseNet121(spatial_dims=2, in_channels=1, out_channels=len(LABELS))
     if not weights.exists():
-        _train(model, inputs, labels, print)
+        _train(model, inputs, labels, lambda line: print(line, file=sys.stderr, flush=True))
         save_file(model.state_dict(), weights)
     model.load_state_dict(load_file(weights))
     model.eval().requires_grad_(False)
@@ -151,11 +155,14 @@ def _train(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, say: Ca
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=STEPS)
     began = time.perf_counter()
     model.train()
-    for _ in range(STEPS):
+    for step in range(STEPS):
         drawn = torch.randint(len(inputs), (BATCH,))
         optimiser.zero_grad()
         loss = F.cross_entropy(model(inputs[drawn]), labels[drawn])
         loss.backward()
         optimiser.step()
         schedule.step()
-    say(f"trained for {time.perf_counter() - began:.0f} s, loss {float(loss):.2f}")
+        if step % 10 == 9:
+            say(
+                f"training, step {step + 1} of {STEPS}: {time.perf_counter() - began:.0f} s, loss {float(loss.detach()):.2f}"
+            )
