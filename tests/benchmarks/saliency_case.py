@@ -163,6 +163,5 @@ def _train(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, say: Ca
         optimiser.step()
         schedule.step()
         if step % 10 == 9:
-            say(
-                f"training, step {step + 1} of {STEPS}: {time.perf_counter() - began:.0f} s, loss {float(loss.detach()):.2f}"
-            )
+            seconds = time.perf_counter() - began
+            say(f"training, step {step + 1} of {STEPS}: {seconds:.0f} s, loss {float(loss.detach()):.2f}")
