@@ -1,5 +1,7 @@
 """What a call of a saliency method costs: rows passed through the network, seconds, memory, and its floor."""
 
+import ctypes
+import gc
 import statistics
 import threading
 import time
@@ -78,6 +80,8 @@ class _Watch(threading.Thread):
 
 def measured(model: nn.Module, call: Callable[[], torch.Tensor | np.ndarray]) -> Run:
     """Run a call that gives one map and see what it costs."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the call before left over is not to serve this one
     watch = _Watch()
     watch.start()
     with counted(model) as counts:
