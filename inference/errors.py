@@ -18,7 +18,8 @@
     │   └── DeviceExhausted      out of memory even with the smallest batch
     └── Misconfigured            the node must not start, or the bundle must not load
         ├── SettingsInvalid      one or more settings are wrong; all are listed
-        └── BundleRefused        a bundle is incomplete, altered, or asks for code that is not allowed
+        ├── BundleRefused        a bundle is incomplete, altered, or asks for code that is not allowed
+        └── PassportRefused      a passport is missing, altered, or of another version, bundle or data
 
 Each leaf carries the DIMSE status it is answered with (PS3.4 table B.2-1; PS3.7 annex C), its HTTP status and the
 outcome the ledger records.
@@ -131,3 +132,7 @@ class SettingsInvalid(Misconfigured):
 
 class BundleRefused(Misconfigured):
     """A bundle is incomplete, altered since it was sealed, or asks for code that is not allowed."""
+
+
+class PassportRefused(Misconfigured):
+    """A passport is missing, altered, or of another version, bundle or data."""

@@ -73,6 +73,50 @@ def explain(
 
 
 @app.command()
+def commission(
+    bundle_name: Annotated[str | None, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for passport.json and report.html.")] = None,
+    methods: Annotated[str, typer.Option("--methods", "-m", help="Saliency methods, a,b; or all.")] = "all",
+    split: Annotated[
+        str, typer.Option("--split", help="Splits: the last is judged, those before it are fitted on.")
+    ] = "calibration,commissioning",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished work of an earlier run.")] = False,
+    save_maps: Annotated[bool, typer.Option("--save-maps", help="Keep the raw maps: maps/METHOD/IMAGE.npy.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="At most so many explained cases of each split.", min=1)
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
+    ] = None,
+    device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", help="Threads of torch; 0: its own choice.", min=0)] = 0,
+    check: Annotated[
+        Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a bundle's saliency maps are worth on a site's own cases, and write its passport."""
+    from node.commission import check_passport, commission_bundle, settings_of, show, show_check, use_threads
+
+    use_threads(threads)
+    if check is not None:
+        checked = check_passport(check, data, bundle_name, device=device, quiet=as_json)
+        _print_json(checked) if as_json else show_check(checked)
+        raise typer.Exit(0 if checked["agrees"] else 1)
+    if bundle_name is None or data is None or out is None:
+        raise typer.BadParameter("Give BUNDLE, --data and --out; or --check PASSPORT.")
+    settings = settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
+    passport = commission_bundle(bundle_name, data, out, settings, resume=resume, quiet=as_json)
+    if as_json:
+        sys.stdout.write((out / "passport.json").read_text(encoding="utf-8"))
+        return
+    show(passport, out)
+
+
+@app.command()
 def methods(as_json: AsJson = False) -> None:
     """List the saliency methods with their papers and parameters."""
     from inference.saliency import methods as known

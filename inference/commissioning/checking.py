@@ -1,0 +1,134 @@
+"""Checking a passport: whether it is of this bundle and these data, and whether a few of its maps come out again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from inference.bundle import Bundle
+from inference.commission import Progress, Source, set_up
+from inference.commissioning.bench import Bench
+from inference.commissioning.cases import gather
+from inference.commissioning.settings import CommissionSettings, key_of, resolve
+from inference.commissioning.store import Store
+from inference.commissioning.writing import map_digest
+from inference.devices import fingerprint
+from inference.errors import PassportRefused
+from inference.passport import Passport, Sample
+from inference.trust.localisation import average_precision, hit
+
+TOLERANCE = 1e-3
+"""How far average precision may differ on another device or with other libraries."""
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """One map of the sample, made again."""
+
+    case: str
+    method: str
+    identical: bool
+    """To the bit."""
+    agrees: bool
+    """In where it points: average precision within the tolerance, the same hit."""
+    average_precision: float | None
+    expected: float | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check found."""
+
+    agrees: bool
+    same_fingerprint: bool
+    """Whether device and libraries are those of the passport: only then maps must be identical."""
+    bundle_checked: bool
+    data_checked: bool
+    maps: tuple[Recomputed, ...]
+    """Empty without data."""
+
+
+def check(
+    passport: Passport, bundle: Bundle, source: Source | None, folder: Path, *, device: str, progress: Progress
+) -> Check:
+    """Verify the digests and recompute the sample.
+
+    Args:
+        passport: loaded, hence unaltered.
+        bundle: the one it should be about.
+        source: of the cases it should be about; None: only the bundle is checked.
+        folder: for what the check needs on disk.
+        device: auto, cpu or cuda.
+        progress: told what is being done.
+
+    Raises:
+        PassportRefused: it is about another bundle or other data.
+    """
+    if bundle.identity.digest != passport.bundle.digest:
+        raise PassportRefused(
+            f"The passport is about {passport.bundle.name} {passport.bundle.version} ({passport.bundle.digest[:12]}), "
+            f"not about this bundle ({bundle.identity.digest[:12]}).",
+            cure="Commission this bundle.",
+        )
+    same = _same_fingerprint(passport, device)
+    if source is None:
+        return Check(agrees=True, same_fingerprint=same, bundle_checked=True, data_checked=False, maps=())
+    settings = _settings(passport, device)
+    cases = gather(bundle, source(bundle, settings.splits), folder / "cases")
+    if cases.digest != passport.data.digest:
+        raise PassportRefused(
+            f"The data are not those of the passport: their digest is {cases.digest[:12]}, not "
+            f"{passport.data.digest[:12]} ({len(cases.entries)} cases now, "
+            f"{sum(split.cases for split in passport.data.splits.values())} then)."
+        )
+    settings = resolve(settings, bundle)
+    bench, _ = set_up(bundle, cases, settings, Store(folder, key_of(settings, cases.digest), resume=True))
+    maps: list[Recomputed] = []
+    for done, sample in enumerate(passport.sample):
+        progress("recomputing maps", done, len(passport.sample))
+        maps += _recomputed(bench, sample)
+    agrees = all(one.agrees and (one.identical or not same) for one in maps)
+    return Check(agrees=agrees, same_fingerprint=same, bundle_checked=True, data_checked=True, maps=tuple(maps))
+
+
+def _recomputed(bench: Bench, sample: Sample) -> list[Recomputed]:
+    rows = [row for row, one in enumerate(bench.explained) if bench.cases.entries[one.position].id == sample.case]
+    if not rows:
+        return [Recomputed(sample.case, name, False, False, None, None) for name in sample.digests]
+    one, masks = bench.explained[rows[0]], bench.masks(rows[:1])
+    made = bench.explainer.maps(bench.primary, one.position, one.target, list(sample.digests))
+    found = []
+    for name, values in made.items():
+        precision = float(average_precision(values[None], masks)[0])
+        hits = float(np.nan_to_num(hit(values[None], masks))[0])
+        expected = sample.average_precision[name]
+        near = expected is None if np.isnan(precision) else abs(precision - (expected or 0.0)) <= TOLERANCE
+        found.append(
+            Recomputed(
+                case=sample.case,
+                method=name,
+                identical=map_digest(values) == sample.digests[name],
+                agrees=near and abs(hits - sample.hit[name]) <= TOLERANCE,
+                average_precision=None if np.isnan(precision) else round(precision, 6),
+                expected=expected,
+            )
+        )
+    return found
+
+
+def _settings(passport: Passport, device: str) -> CommissionSettings:
+    kept = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in passport.settings.items()
+        if name in CommissionSettings.__dataclass_fields__
+    }
+    return CommissionSettings(**cast("dict[str, Any]", {**kept, "device": device}))
+
+
+def _same_fingerprint(passport: Passport, device: str) -> bool:
+    now = fingerprint(device)
+    then = passport.fingerprint
+    return (now.device, now.python, dict(now.libraries), now.threads) == (
+        then.device, then.python, then.libraries, then.threads,
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""How good the classifier is on the cases, which of them are explained, and how many of each kind there are."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.commissioning.bench import Explained
+from inference.commissioning.cases import Cases
+from inference.commissioning.judging import figure_from, figure_of
+from inference.commissioning.seeds import seed_of
+from inference.errors import Refused
+from inference.manifest import Manifest
+from inference.passport import ClassFigures, ClassificationEntry, Counts, Figure
+from inference.trust import statistics
+
+Probabilities = NDArray[np.float64]
+"""(N, classes)."""
+
+
+def called(probabilities: Probabilities, manifest: Manifest) -> NDArray[np.int64]:
+    """Give the class the model calls positive on each case; -1 where it calls none.
+
+    One finding: called at its threshold. Several under softmax: the most probable class, where it is a finding. Several
+    under sigmoid: of those at or above their thresholds the most probable.
+    """
+    findings = [index for index, entry in enumerate(manifest.classes) if entry.finding]
+    if len(findings) > 1 and manifest.activation == "softmax":
+        best = probabilities.argmax(axis=1)
+        return np.where(np.isin(best, findings), best, -1).astype(np.int64)
+    thresholds = np.array([manifest.classes[index].threshold for index in findings])
+    reached = np.where(probabilities[:, findings] >= thresholds, probabilities[:, findings], -1.0)
+    return np.where(reached.max(axis=1) >= 0, np.array(findings)[reached.argmax(axis=1)], -1).astype(np.int64)
+
+
+def explained_of(
+    cases: Cases, positions: Sequence[int], probabilities: Probabilities, manifest: Manifest
+) -> tuple[Explained, ...]:
+    """Give the cases the model calls positive, in their order."""
+    found = []
+    for position, row, target in zip(positions, probabilities, called(probabilities, manifest), strict=True):
+        if target >= 0:
+            case = cases.entries[position]
+            right = case.class_index == target
+            found.append(Explained(position, int(target), float(row[target]), right, right and case.masked))
+    return tuple(found)
+
+
+def counts_of(
+    cases: Cases,
+    positions: Sequence[int],
+    positive: Sequence[Explained],
+    explained: Sequence[Explained],
+    manifest: Manifest,
+) -> Counts:
+    """Count what one split holds."""
+    entries = [cases.entries[at] for at in positions]
+    finding = [case for case in entries if manifest.classes[case.class_index].finding]
+    called_positions = {one.position for one in positive}
+    return Counts(
+        cases=len(entries),
+        groups=len({case.group for case in entries}),
+        labels=dict(sorted(Counter(case.label for case in entries).items())),
+        with_finding=len(finding),
+        masked=sum(case.masked for case in finding),
+        called_positive=len(positive),
+        explained=len(explained),
+        true_positives=sum(one.right for one in explained),
+        missed=sum(
+            at not in called_positions and manifest.classes[cases.entries[at].class_index].finding for at in positions
+        ),
+    )
+
+
+def classification(
+    cases: Cases, positions: Sequence[int], probabilities: Probabilities, manifest: Manifest
+) -> ClassificationEntry:
+    """Measure the classifier: accuracy, and for each finding AUC, sensitivity and specificity, by group bootstrap."""
+    labels = np.array([cases.entries[at].class_index for at in positions])
+    groups = np.array([cases.entries[at].group for at in positions])
+    answer = called(probabilities, manifest)
+    findings = [index for index, entry in enumerate(manifest.classes) if entry.finding]
+    truth = np.where(np.isin(labels, findings), labels, -1)
+    by_class = {}
+    for index in findings:
+        own, said = labels == index, answer == index
+        by_class[manifest.classes[index].name] = ClassFigures(
+            auc=_auc(probabilities[:, index], own, groups),
+            sensitivity=_share(said[own], groups[own], "no case of this class in the split"),
+            specificity=_share(~said[~own], groups[~own], "no case of another class in the split"),
+            threshold=manifest.classes[index].threshold,
+        )
+    return ClassificationEntry(accuracy=_share(answer == truth, groups, "no case"), classes=by_class)
+
+
+def _auc(scores: NDArray[np.float64], events: NDArray[np.bool_], groups: NDArray[np.str_]) -> Figure:
+    try:
+        return figure_from(statistics.auroc(scores, events, groups, seed=seed_of("bootstrap")))
+    except Refused:
+        missing = "no case of this class" if not events.any() else "no case of another class"
+        return Figure(value=None, reason=f"{missing} in the split: there is no AUC")
+
+
+def _share(right: NDArray[np.bool_], groups: NDArray[np.str_], otherwise: str) -> Figure:
+    return figure_of(right.astype(float).tolist(), groups) if len(right) else Figure(value=None, reason=otherwise)

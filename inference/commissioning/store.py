@@ -1,0 +1,109 @@
+"""What commissioning has done so far, on disk: maps in chunks and raw figures, each whole or not there at all.
+
+The folder is named by a key over bundle, data, settings and libraries; a killed run goes on where it stopped, and what
+was computed for anything else is never taken up. Each file is renamed into place when it is complete.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import Refused
+
+Maps = NDArray[np.float32]
+Raw = dict[str, Any]
+"""What JSON holds: figures of one method by one family of criteria."""
+SECONDS = "_seconds"
+
+
+class Store:
+    """One folder of chunks and figures."""
+
+    def __init__(self, work: Path, key: str, *, resume: bool) -> None:
+        """Open the store of this key.
+
+        Raises:
+            Refused: there is unfinished work of this key, and it is not to be resumed.
+        """
+        self.folder = work / key[:16]
+        self.resumed = self.folder.is_dir() and any(self.folder.iterdir())
+        if self.resumed and not resume:
+            raise Refused(
+                f"{work} holds the unfinished work of an earlier run.",
+                cure="Give --resume to go on with it, or name another folder with --out.",
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def has_chunk(self, name: str, chunk: int) -> bool:
+        """Whether a chunk of this set of maps is there."""
+        return self._chunk(name, chunk).is_file()
+
+    def put_chunk(self, name: str, chunk: int, maps: Mapping[str, Maps], seconds: float) -> None:
+        """Write the maps of one chunk of cases by every method, (cases, *spatial) each."""
+        path = self._chunk(name, chunk)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **dict(maps), **{SECONDS: np.array(seconds)})
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+    def maps(self, name: str, method: str) -> Maps | None:
+        """Give all maps of one method in one set, (cases, *spatial); None where there are none."""
+        parts = []
+        for path in self._chunks(name):
+            with np.load(path, allow_pickle=False) as arrays:
+                if method in arrays.files:
+                    parts.append(arrays[method])
+        return np.concatenate(parts) if parts else None
+
+    def seconds(self) -> float:
+        """Time spent on all chunks, of earlier runs too."""
+        total = 0.0
+        for path in sorted(self.folder.glob("*/*.npz")):
+            with np.load(path, allow_pickle=False) as arrays:
+                total += float(arrays[SECONDS])
+        return total
+
+    def map_count(self) -> int:
+        """Count the maps of all sets and methods."""
+        total = 0
+        for path in sorted(self.folder.glob("*/*.npz")):
+            with np.load(path, allow_pickle=False) as arrays:
+                names = [name for name in arrays.files if name != SECONDS]
+                total += len(names) * len(arrays[names[0]]) if names else 0
+        return total
+
+    def keep(self, name: str, compute: Callable[[], Raw]) -> Raw:
+        """Give figures that were kept under this name, or compute and keep them. JSON gives every float back."""
+        path = self.folder / "figures" / f"{name}.json"
+        if path.is_file():
+            return cast("Raw", json.loads(path.read_text(encoding="utf-8")))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(compute())
+        part = path.with_suffix(".part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        return cast("Raw", json.loads(text))
+
+    def clear(self) -> None:
+        """Remove everything: the work is done."""
+        shutil.rmtree(self.folder)
+        if not any(self.folder.parent.iterdir()):
+            self.folder.parent.rmdir()
+
+    def _chunk(self, name: str, chunk: int) -> Path:
+        return self.folder / name / f"{chunk:05d}.npz"
+
+    def _chunks(self, name: str) -> list[Path]:
+        return sorted((self.folder / name).glob("*.npz"))

@@ -1,0 +1,192 @@
+"""``heatproof commission``: run it, show how far it is, and write what it found."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.table import Table
+
+from inference.bundle import Bundle, load_bundle, load_named
+from inference.commission import Progress as Told
+from inference.commission import Source, clear_work, commission
+from inference.commissioning.annotated_dicom import read_annotated_dicom
+from inference.commissioning.cases import AnnotatedSeries, Excluded
+from inference.commissioning.checking import check
+from inference.commissioning.labels_folder import LABELS, read_labels_folder
+from inference.commissioning.settings import CommissionSettings
+from inference.errors import UnknownName
+from inference.passport import Passport, load_passport, save_passport
+from reports.passport_page import figure, passport_page, verdict
+
+Device = Literal["auto", "cpu", "cuda"]
+
+COLUMNS = ("localisation_hit_rate", "localisation_average_precision", "weight_randomisation_cascade",
+           "repeatability_spearman", "reproducibility_spearman", "fidelity_brocki")  # fmt: skip
+"""Criteria shown at the terminal; the report has them all."""
+
+
+def named_bundle(name: str) -> Bundle:
+    """Load a bundle by its name, or from its folder."""
+    return load_bundle(Path(name)) if Path(name).is_dir() else load_named(name)
+
+
+def source_of(data: Path) -> Source:
+    """Read a folder with ``labels.csv``, or else one of DICOM files."""
+
+    def read(bundle: Bundle, splits: Sequence[str]) -> Iterable[AnnotatedSeries | Excluded]:
+        if (data / LABELS).is_file():
+            return read_labels_folder(data, splits, is_volume=bundle.manifest.kind == "volume")
+        return read_annotated_dicom(data, splits, bundle)
+
+    return read
+
+
+def commission_bundle(
+    bundle_name: str, data: Path, out: Path, settings: CommissionSettings, *, resume: bool, quiet: bool
+) -> Passport:
+    """Commission, and write ``passport.json`` and ``report.html`` into ``out``.
+
+    Raises:
+        Unsuitable: there is no case to commission with.
+        UnknownName: no such bundle, method, size or split.
+        Refused: unfinished work is there, and is not to be resumed.
+        BundleRefused: the bundle is not sealed, or altered.
+    """
+    bundle = named_bundle(bundle_name)
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_shown(quiet=quiet) as told:
+        found = commission(bundle, source_of(data), settings, out, resume=resume, progress=told)
+    save_passport(found.passport, out / "passport.json")
+    page = out / "report.html"
+    part = page.with_name("report.html.part")
+    part.write_text(passport_page(found.passport, found.pictures), encoding="utf-8")
+    part.replace(page)
+    clear_work(out)
+    return found.passport
+
+
+@contextmanager
+def progress_shown(*, quiet: bool) -> Iterator[Told]:
+    """Show one bar a stage, with the time left, on standard error."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeLeft(),
+    )
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(*columns, console=console, disable=quiet) as progress:
+        bars: dict[str, Any] = {}
+
+        def told(stage: str, done: int, total: int) -> None:
+            kind = stage.split(":", 1)[0].split(" ", 1)[0] if stage.startswith("measuring") else stage
+            if kind not in bars:
+                for old in bars.values():
+                    progress.stop_task(old)
+                bars[kind] = progress.add_task(stage, total=total or None)
+            progress.update(bars[kind], description=stage, completed=done, total=total or None)
+
+        yield told
+
+
+def show(passport: Passport, out: Path) -> None:
+    """Print the result for a person."""
+    console = Console()
+    table = Table("method", *(name.replace("_", " ") for name in COLUMNS), "deciding criteria passed")
+    for name, entry in passport.methods.items():
+        if entry.criteria:
+            cells = [f"{figure(one)} {verdict(one)[0]}" for one in (entry.criteria[key] for key in COLUMNS)]
+            table.add_row(name, *cells, str(passport.chosen.tally.get(name, "control")))
+    console.print(table)
+    for one in passport.data.excluded[:10]:
+        console.print(f"left out or not used in full: {one.name}: {one.reason}", markup=False, highlight=False)
+    if len(passport.data.excluded) > 10:
+        console.print(f"... and {len(passport.data.excluded) - 10} more: see the report.")
+    counts = passport.data.splits[passport.data.judged]
+    console.print(
+        f"{counts.cases} cases of {counts.groups} patients or groups, {counts.explained} explained, "
+        f"{counts.true_positives} true positives.",
+        highlight=False,
+    )
+    console.print(passport.chosen.reason, markup=False, highlight=False)
+    if passport.run is not None:
+        console.print(
+            f"{passport.run.maps} maps, {passport.run.seconds_per_map:.3f} s per image and method; "
+            f"{passport.run.seconds:.0f} s in all.",
+            highlight=False,
+        )
+    console.print(f"Written to {out}: passport.json, report.html", markup=False, highlight=False)
+
+
+def use_threads(count: int) -> None:
+    """Let torch use so many threads; 0 leaves it its own choice. The passport's fingerprint names them."""
+    if count:
+        torch.set_num_threads(count)
+
+
+def settings_of(
+    methods: str, split: str, sizes: Sequence[str], *, limit: int | None, device: Device, save_maps: bool
+) -> CommissionSettings:
+    """Make settings of what stands on the command line.
+
+    Raises:
+        UnknownName: a size is not NAME=COUNT, or there is none of this name.
+    """
+    given: dict[str, int] = {}
+    for size in sizes:
+        name, _, count = size.partition("=")
+        if not count.isdigit():
+            raise UnknownName(f"{size!r} is no size.", cure="Write NAME=COUNT, for example cascade_cases=48.")
+        given[name] = int(count)
+    return CommissionSettings(
+        methods=_names(methods), splits=_names(split), limit=limit, device=device, save_maps=save_maps
+    ).with_sizes(given)
+
+
+def check_passport(
+    path: Path, data: Path | None, bundle_name: str | None, *, device: Device, quiet: bool
+) -> dict[str, Any]:
+    """Verify a passport and recompute its sample; give what ``--json`` prints.
+
+    Raises:
+        PassportRefused: not a passport, altered, or of another bundle or other data.
+        UnknownName: there is no such bundle.
+    """
+    passport = load_passport(path)
+    bundle = named_bundle(bundle_name or passport.bundle.name)
+    with TemporaryDirectory() as folder, progress_shown(quiet=quiet) as told:
+        source = None if data is None else source_of(data)
+        found = check(passport, bundle, source, Path(folder), device=device, progress=told)
+    return {"passport": str(path), "digest": passport.digest, **asdict(found)}
+
+
+def show_check(checked: dict[str, Any]) -> None:
+    """Print what a check found, for a person."""
+    console = Console()
+    say = partial(console.print, highlight=False, markup=False)
+    say(f"{checked['passport']} is unaltered ({checked['digest'][:12]}), and its bundle is this one, to the byte.")
+    if not checked["data_checked"]:
+        say("The data were not checked: name them with --data.")
+        return
+    say("The data are those it was made with.")
+    same = sum(one["identical"] for one in checked["maps"])
+    near = sum(one["agrees"] for one in checked["maps"])
+    say(f"Of {len(checked['maps'])} maps made again, {same} are identical to the bit and {near} point at the same.")
+    if not checked["same_fingerprint"]:
+        say("Device or libraries are others than then: maps need not be identical to the bit.")
+    say("It holds." if checked["agrees"] else "IT DOES NOT HOLD: commission again.")
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())
