@@ -8,6 +8,7 @@ trains the comparison of the model card: the primary's recipe without guidance.
 """
 
 from inference.bundles.brain_data import CLASSES, read_tumours
+from inference.bundles.guidance import Recipe
 from inference.bundles.training import Plan, ask, densenet, preprocessing, resnet, train_bundle, unet
 
 PLAN = Plan(
@@ -21,6 +22,7 @@ PLAN = Plan(
     guidance=1.0,
     by_cells=True,
     mixed_precision=True,
+    sharpening=Recipe(seed=0, guidance=0.3, epochs=4, learning_rate=1e-3, by_coverage=True, mixed_precision=True),
     unguided_parts=("model",),
 )
 

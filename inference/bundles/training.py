@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from inference.bundles.guidance import Recipe, train_classifier, train_localiser
+from inference.bundles.guidance import Recipe, centre_classes, train_classifier, train_localiser
 from inference.bundles.slices import Slices
 from inference.configs import Config
 
@@ -114,6 +114,8 @@ class Plan:
     by_cells: bool = False
     mixed_precision: bool = False
     """These two: see ``Recipe``."""
+    sharpening: Recipe | None = None
+    """A last part of the training with a loss of its own, after the classes' weights were centred."""
     unguided_parts: tuple[str, ...] = ("model", "replicate_1", "replicate_2", "alternate")
     """What is trained where guidance is left out."""
 
@@ -130,7 +132,7 @@ def train_part(plan: Plan, name: str, config: Config, data: Slices, *, guided: b
     """Train one network of the bundle from its seed, then refine it.
 
     The refinement runs a sixth as long at a fifth of the learning rate; where there is guidance, it counts mask cells
-    by how much of them is lesion. An unguided network has the same schedule.
+    by how much of them is lesion. Some plans sharpen after that. An unguided network has the same schedule.
     """
     definition, seed = PARTS[name]
     torch.manual_seed(seed)
@@ -145,7 +147,12 @@ def train_part(plan: Plan, name: str, config: Config, data: Slices, *, guided: b
     layer = LAYERS[type(model).__name__]
     trained = train_classifier(model, layer, data, recipe, say(name))
     finer = replace(recipe, seed=seed + 100, epochs=max(epochs // 6, 1), learning_rate=4e-4, by_coverage=True)
-    return train_classifier(trained, layer, data, finer, say(f"{name} refined"))
+    refined = train_classifier(trained, layer, data, finer, say(f"{name} refined"))
+    if plan.sharpening is None:
+        return refined
+    centre_classes(refined)
+    last = replace(plan.sharpening, seed=seed + 200, guidance=plan.sharpening.guidance if guided else 0.0)
+    return train_classifier(refined, layer, data, last, say(f"{name} sharpened"))
 
 
 def say(name: str) -> Callable[[str], None]:

@@ -15,6 +15,7 @@ from inference.bundles.guidance import (
     Recipe,
     cam_and_logits,
     cell_loss,
+    centre_classes,
     guidance_loss,
     maps_and_logits,
     train_classifier,
@@ -107,6 +108,23 @@ def test_a_map_on_the_lesion_costs_less_than_one_beside_it() -> None:
 
     assert cost(right, 0) < cost(wrong, 0)
     assert cost(right, 0) < cost(right, 1)
+
+
+def test_guidance_by_contrast_does_not_see_what_all_classes_share() -> None:
+    data = make_slices(6)
+    maps = torch.rand(6, 3, 16, 16)
+    shared = torch.rand(6, 1, 16, 16)
+    costs = [float(cell_loss(each, data.masks, data.labels, contrast=True)) for each in (maps, maps + shared)]
+    assert costs[0] == pytest.approx(costs[1], abs=1e-3)
+
+
+def test_centring_the_classes_changes_no_probability() -> None:
+    data, network = make_slices(6), small_network().eval()
+    before = network(data.inputs)
+    centre_classes(network)
+    after = network(data.inputs)
+    assert torch.allclose(before.softmax(dim=1), after.softmax(dim=1), atol=1e-6)
+    assert torch.allclose(after.sum(dim=1), torch.zeros(6), atol=1e-5)
 
 
 @pytest.mark.slow
