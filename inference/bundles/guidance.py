@@ -135,8 +135,8 @@ def centre_classes(model: nn.Module) -> None:
     """
     last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     with torch.no_grad():
-        last.weight -= last.weight.mean(dim=0, keepdim=True)
-        last.bias -= last.bias.mean()
+        last.weight.sub_(last.weight.mean(dim=0, keepdim=True))
+        last.bias.sub_(last.bias.mean())
 
 
 def soft_dice(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
