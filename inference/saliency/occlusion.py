@@ -21,8 +21,9 @@ class Occlusion:
     """How far the logit falls when a window is covered; each pixel shows the mean over the windows that hold it.
 
     A window that the baseline leaves as it is costs nothing and counts zero. With ``share`` below 1 the others are
-    passed from coarse to fine: every second position of each axis first, then, round after round, those where the
-    surroundings differ most, up to that share of all; what is left is interpolated.
+    passed from coarse to fine: every second position of each axis first, then, round after round, those farthest from
+    any that was passed, and among them where the surroundings differ most, up to that share of all; what is left is
+    interpolated.
     """
 
     info = MethodInfo(
@@ -35,7 +36,7 @@ class Occlusion:
             "stride": Parameter(8, "distance of neighbouring windows, in pixels", minimum=1),
             "baseline": BASELINE,
             "blur_sigma": BLUR_SIGMA,
-            "share": Parameter(0.32, "share of the windows that is passed; 1: all", minimum=0, maximum=1),
+            "share": Parameter(0.33, "share of the windows that is passed; 1: all", minimum=0, maximum=1),
         },
     )
 
@@ -87,22 +88,24 @@ def _coarse_to_fine(
     coarse = unknown[(grid[unknown] % 2 == 0).all(axis=1)]
     passed(coarse[:: max(1, math.ceil(len(coarse) / max(1, most)))])
     left = most - min(len(coarse), most)
-    for _round in range(_ROUNDS):
+    for rounds_left in range(_ROUNDS, 0, -1):
         unknown = np.flatnonzero(np.isnan(falls))
-        chosen = min(len(unknown), math.ceil(left / _ROUNDS))
+        chosen = min(len(unknown), math.ceil(left / rounds_left))
         if chosen > 0:
-            passed(np.sort(unknown[_roughness(grid, falls, unknown).argsort(kind="stable")[-chosen:]]))
+            passed(np.sort(_by_need(grid, falls, unknown)[:chosen]))
+            left -= chosen
     known, unknown = np.flatnonzero(~np.isnan(falls)), np.flatnonzero(np.isnan(falls))
     if len(unknown):
         smooth = RBFInterpolator(grid[known].astype(float), falls[known], neighbors=_NEIGHBOURS, kernel="linear")
         falls[unknown] = smooth(grid[unknown].astype(float))
 
 
-def _roughness(grid: Positions, falls: Falls, unknown: Positions) -> Falls:
-    """Give the spread of the nearest known falls around each unknown position."""
+def _by_need(grid: Positions, falls: Falls, unknown: Positions) -> Positions:
+    """Sort unknown positions: farthest from a known one first, then where the known falls around differ most."""
     known = np.flatnonzero(~np.isnan(falls))
-    nearest = cKDTree(grid[known]).query(grid[unknown], k=min(len(known), 2 ** grid.shape[1] + 1))[1]
-    return falls[known][np.reshape(nearest, (len(unknown), -1))].std(axis=1)
+    distances, nearest = cKDTree(grid[known]).query(grid[unknown], k=min(len(known), 2 ** grid.shape[1] + 1))
+    spread = falls[known][np.reshape(nearest, (len(unknown), -1))].std(axis=1)
+    return unknown[np.lexsort((-spread, -np.reshape(distances, (len(unknown), -1))[:, 0]))]
 
 
 def _spread(falls: Falls, slices: list[tuple[slice, ...]], sample: torch.Tensor) -> torch.Tensor:
@@ -114,5 +117,5 @@ def _spread(falls: Falls, slices: list[tuple[slice, ...]], sample: torch.Tensor)
     return torch.from_numpy(total / np.maximum(count, 1)).to(sample)
 
 
-_ROUNDS = 3
+_ROUNDS = 6
 _NEIGHBOURS = 16

@@ -28,7 +28,7 @@ class Xrai:
         needs_layer=False,
         details={
             "algorithm": Parameter("full", "how segments are ranked", choices=("full", "fast")),
-            "steps": Parameter(12, "intervals of the integral from each baseline", minimum=1),
+            "steps": Parameter(24, "intervals of the integral from each baseline", minimum=1),
             "baseline": Parameter("black_and_white", "where the ways begin", choices=BASELINES),
             "blur_sigma": BLUR_SIGMA,
             "complete": COMPLETE,

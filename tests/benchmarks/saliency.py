@@ -58,18 +58,23 @@ def errors(met: Duel) -> Figures:
     }
 
 
-def xrai(case: Case) -> Figures:
-    """At least 5 times faster than PAIR's full XRAI."""
+def xrai(case: Case, **parameters: int) -> Figures:
+    """At least 5 times faster than PAIR's full XRAI, at a Pearson of 0.99 to the map of converged attributions."""
 
     def pair(number: int, attribution: torch.Tensor | None = None) -> torch.Tensor:
         return oracles.pair_xrai(case.model, case.images[number], case.targets[number], attribution=attribution)
 
-    met = versus(case, "xrai", pair)
+    met = versus(case, "xrai", pair, **parameters)
     for turn in range(case.rounds if case.converged else 0):
         number = turn % len(case.images)
         attribution = torch.from_numpy(case.reference("xrai_attribution", number))[None]
         met.references.append(pair(number, attribution).numpy())
     return met.figures()
+
+
+def xrai_coarse(case: Case) -> Figures:
+    """The same with half our steps: twelve from each baseline."""
+    return xrai(case, steps=12)
 
 
 def integrated_gradients(case: Case) -> Figures:
@@ -115,14 +120,25 @@ def smoothgrad(case: Case) -> Figures:
 
 
 def guided_integrated_gradients(case: Case) -> Figures:
-    """At least 1.5 times faster than PAIR's, 50 steps each."""
+    """At least 1.5 times faster than PAIR's, 50 steps each, of four images: ours at once, PAIR's one by one.
+
+    Steps follow one another, so an image alone costs what PAIR's costs; only a batch of images can share.
+    """
+
+    def four(number: int) -> torch.Tensor:
+        image = case.image(number)
+        return torch.cat([image, image.flip(2), image.flip(3), image.flip(2, 3)])
+
+    def at_once(number: int) -> torch.Tensor:
+        return explain(case.model, four(number), case.targets[number], "guided_integrated_gradients", steps=50)
 
     def pair(number: int) -> torch.Tensor:
-        return oracles.pair_guided_ig(
-            case.model, case.images[number], case.targets[number], case.black(number)[0], steps=50
+        black = case.black(number)[0]
+        return torch.stack(
+            [oracles.pair_guided_ig(case.model, image, case.targets[number], black, steps=50) for image in four(number)]
         )
 
-    return versus(case, "guided_integrated_gradients", pair, steps=50).figures()
+    return duel("guided_integrated_gradients", case.model, case.images, at_once, pair, rounds=case.rounds).figures()
 
 
 def blur_integrated_gradients(case: Case) -> Figures:
@@ -198,8 +214,8 @@ def scorecam_exact(case: Case) -> Figures:
 COMPARISONS: dict[str, Callable[[Case], Figures]] = {
     function.__name__: function
     for function in (
-        xrai, integrated_gradients, smoothgrad, guided_integrated_gradients, blur_integrated_gradients, occlusion,
-        explain_together, scorecam_fast, scorecam_exact,
+        xrai, xrai_coarse, integrated_gradients, smoothgrad, guided_integrated_gradients, blur_integrated_gradients,
+        occlusion, explain_together, scorecam_fast, scorecam_exact,
     )
 }  # fmt: skip
 """Score-CAM last: its peer needs stand-ins for torchvision, which nothing after it should meet."""

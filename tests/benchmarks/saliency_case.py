@@ -26,7 +26,7 @@ from tests.development_data import FOLDER
 
 SIDE = 224
 LAYER = "class_layers.relu"
-STEPS, BATCH = 60, 8
+STEPS, BATCH, TRAINING_SIDE = 160, 16, 112
 LABELS = ("glioma", "meningioma", "pituitary")
 CACHE = Path(tempfile.gettempdir()) / "heatproof-saliency-benchmark"
 
@@ -99,7 +99,7 @@ def make_case(count: int) -> Case:
     real = (FOLDER / "brain_t1ce" / "labels.csv").exists()
     inputs, labels = _real_slices() if real else _phantom_slices()
     CACHE.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(inputs.numpy().tobytes() + bytes([STEPS, BATCH])).hexdigest()[:12]
+    digest = hashlib.sha256(inputs.numpy().tobytes() + bytes([STEPS, BATCH, TRAINING_SIDE])).hexdigest()[:12]
     weights = CACHE / f"densenet121-{digest}.safetensors"
     model = DenseNet121(spatial_dims=2, in_channels=1, out_channels=len(LABELS))
     if not weights.exists():
@@ -153,12 +153,13 @@ def _train(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, say: Ca
     model.load_state_dict(DenseNet121(spatial_dims=2, in_channels=1, out_channels=len(LABELS)).state_dict())
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=STEPS)
+    small = F.interpolate(inputs, size=(TRAINING_SIDE, TRAINING_SIDE), mode="bilinear", antialias=True)
     began = time.perf_counter()
     model.train()
     for step in range(STEPS):
         drawn = torch.randint(len(inputs), (BATCH,))
         optimiser.zero_grad()
-        loss = F.cross_entropy(model(inputs[drawn]), labels[drawn])
+        loss = F.cross_entropy(model(small[drawn]), labels[drawn])
         loss.backward()
         optimiser.step()
         schedule.step()

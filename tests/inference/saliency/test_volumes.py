@@ -1,0 +1,36 @@
+"""Every method explains a volume of 64 x 64 x 64 by a MONAI 3D DenseNet, within its budget of memory."""
+
+import numpy as np
+import pytest
+import torch
+from monai.networks.nets import DenseNet
+
+from inference.saliency import explain, methods
+from inference.saliency.segments import segments
+from tests.benchmarks.saliency_3d import runs, volume
+
+BUDGET_MEBIBYTES = 256
+BESIDE_MEBIBYTES = 400
+"""For maps, masks, segments and the convolutions' own workspace."""
+
+
+@pytest.mark.slow
+def test_every_method_explains_a_volume_within_its_budget():
+    torch.manual_seed(0)
+    network = DenseNet(3, 1, 2, init_features=16, growth_rate=8, block_config=(2, 4)).eval()
+    for name, run in runs([method.name for method in methods()], network, BUDGET_MEBIBYTES << 20, short=True):
+        assert run.map.shape == (64, 64, 64), name
+        assert np.isfinite(run.map).all(), name
+        assert run.peak_mib < BUDGET_MEBIBYTES + BESIDE_MEBIBYTES, name
+
+
+@pytest.mark.slow
+def test_xrai_of_a_volume_is_made_of_supervoxels():
+    inputs = volume()
+    members = segments(inputs[0].double().numpy())
+    assert members.shape[1] == 64**3
+    assert (members.sum(axis=0) >= 6).all()  # each voxel lies in a segment of every scale
+    torch.manual_seed(0)
+    network = DenseNet(3, 1, 2, init_features=8, growth_rate=4, block_config=(2,)).eval()
+    values = explain(network, inputs, 1, "xrai", steps=2)[0]
+    assert 10 < len(values.unique()) <= members.shape[0] + 1
