@@ -1,5 +1,6 @@
 """Charts of a passport as inline SVG: dots with intervals and small line charts; no scripts, nothing from elsewhere."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,6 +11,7 @@ INK, QUIET, RULE = "#1d2430", "#5b6675", "#d5dae1"
 METHOD, CONTROL, CHOSEN = "#1f5fa8", "#9a6a12", "#0b7a4b"
 LINES = ("#1f5fa8", "#c0392b", "#6c4ab0", "#0b7a4b")
 NULL_WORD = "null"
+_TICK = 0.2
 _ROW, _LEFT, _RIGHT, _WIDTH = 19, 190, 70, 900
 
 
@@ -41,8 +43,8 @@ def dot_plot(dots: Sequence[Dot], label: str, *, low: float = 0.0, high: float =
         return _LEFT + room * (min(max(value, low), high) - low) / span
 
     parts = [_opened(_WIDTH, height, label)]
-    for step in range(6):
-        value = low + span * step / 5
+    for step in range(math.ceil(low / _TICK - 1e-9), math.floor(high / _TICK + 1e-9) + 1):
+        value = _TICK * step
         parts.append(_line(x(value), 4, x(value), height - 34, RULE))
         parts.append(_text(x(value), height - 20, f"{value:.1f}", "middle", QUIET))
     parts.append(_text(_LEFT + room / 2, height - 4, label, "middle", QUIET))

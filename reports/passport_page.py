@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from inference.commission import Picture
-from inference.commissioning.rules import RULES, Rule, rule_named
+from inference.commissioning.rules import RANDOM, RULES, Rule, rule_named
 from inference.passport import Criterion, Figure, Passport
 from reports.passport_charts import Dot, dot_plot, line_chart
 from reports.passport_gallery import data_uri, painted
@@ -50,7 +50,8 @@ PARTS = (
     ),
     Part(
         "Whether another training points at the same",
-        "Agreement counts only above that of different patients' maps: a* is 0 there, and 1 for identical maps.",
+        "Agreement counts only above that of different patients' maps: a* is 0 there, and 1 for identical maps. What "
+        "ignores the model repeats perfectly, as edges do: without sensitivity to the weights it says nothing.",
         ("repeatability_spearman", "reproducibility_spearman"),
         dots=("repeatability_spearman",),
     ),
@@ -214,7 +215,8 @@ def _curves(passport: Passport, criterion: str) -> list[str]:
     found = []
     for name in _ordered(passport):
         one = passport.methods[name].criteria.get(criterion)
-        if one is not None and one.curve is not None:
+        drawn = name in RANDOM or not passport.methods[name].control
+        if drawn and one is not None and one.curve is not None:
             found.append(line_chart(one.curve, f"{method_name(name)}: {rule_named(criterion).title}"))
     return found
 
@@ -222,7 +224,11 @@ def _curves(passport: Passport, criterion: str) -> list[str]:
 def _others(passport: Passport) -> list[dict[str, Any]]:
     tables = []
     for rule in RULES:
-        known = {name: entry.criteria[rule.name].also for name, entry in passport.methods.items() if entry.criteria}
+        known = {
+            name: entry.criteria[rule.name].also
+            for name, entry in passport.methods.items()
+            if rule.name in entry.criteria
+        }
         names = list(dict.fromkeys(key for also in known.values() for key in also))
         rows = [
             {"name": name, "css": "", "cells": [_other(known[name].get(key)) for key in names]}

@@ -1,5 +1,6 @@
 """What every measure works on: the explained cases of the judged split, their maps, and the networks."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from scipy.sparse import csr_array
 from inference.bundle import Network
 from inference.commissioning.cases import Cases, Mask
 from inference.commissioning.explaining import Explainer, Maps
-from inference.commissioning.seeds import drawn, seed_of
+from inference.commissioning.seeds import seed_of
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.store import Store
 from inference.errors import Unsuitable
@@ -64,15 +65,13 @@ class Bench:
         Each patient gives one case before any gives a second, so that a small draw holds many patients.
         """
         ids = [self.cases.entries[one.position].id for one in self.explained]
-        turn: dict[str, int] = {}
-        order = sorted(drawn(ids, None, what), key=lambda row: (seed_of(what, ids[row]), row))
+        order = sorted(range(len(ids)), key=lambda row: (seed_of(what, ids[row]), row))
+        given: Counter[str] = Counter()
         turns = []
-        for row in order:
-            group = self.group(row)
-            turns.append((turn.get(group, 0), row))
-            turn[group] = turn.get(group, 0) + 1
-        first = sorted(range(len(order)), key=lambda at: (turns[at][0], at))
-        return sorted(order[at] for at in first[:count])
+        for place, row in enumerate(order):
+            turns.append((given[self.group(row)], place, row))
+            given[self.group(row)] += 1
+        return sorted(row for _, _, row in sorted(turns)[:count])
 
     def group(self, row: int) -> str:
         """Give the patient of a row."""

@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 BLANK_SPAN = 0.08
 """A plane whose display values, 0 to 1, span less than this shows nothing, and is no case."""
 GREY_LEVELS = 65535
-"""Display values are rounded to so many levels before they are digested."""
+"""Display values are rounded to so many levels: what is digested is what is measured, from whatever container."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,14 +181,15 @@ class _Pile:
     def add(self, series: AnnotatedSeries) -> list[Excluded]:
         """Write every case of a series, and say what cannot be used."""
         try:
-            model_input = prepare(self._bundle, series.image)
+            image = replace(series.image, pixels=_levelled(series.image.pixels))
+            model_input = prepare(self._bundle, image)
         except OutOfScope as error:
             return [Excluded(one.name, str(error)) for one in series.annotations if one is not None]
         said: list[Excluded] = []
         for position, annotation in enumerate(series.annotations):
             if annotation is None:
                 continue
-            pixels = series.image.pixels if model_input.is_volume else series.image.pixels[position]
+            pixels = image.pixels if model_input.is_volume else image.pixels[position]
             if float(np.ptp(pixels)) < BLANK_SPAN:
                 self.blank += 1
                 continue
@@ -259,6 +260,11 @@ def mask_on_input(model_input: ModelInput, mask: Mask) -> Mask:
 def limited(cases: Cases, chosen: Sequence[int]) -> Cases:
     """Give the same store with some of the cases only."""
     return replace(cases, entries=tuple(cases.entries[at] for at in chosen))
+
+
+def _levelled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round to the grey levels: the last bit of a window's arithmetic tells no two pictures apart."""
+    return (np.round(pixels.astype(np.float64) * GREY_LEVELS) / GREY_LEVELS).astype(np.float32)
 
 
 def _plain(name: str) -> str:

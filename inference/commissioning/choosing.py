@@ -6,7 +6,7 @@ import numpy as np
 
 from inference.commissioning.bench import Bench
 from inference.commissioning.judging import rounded
-from inference.commissioning.rules import DECIDING, LOCALISATION
+from inference.commissioning.rules import DECIDING, LOCALISATION, RULES
 from inference.commissioning.seeds import seed_of
 from inference.commissioning.store import Raw
 from inference.errors import Refused
@@ -105,7 +105,12 @@ def gallery(raws: Raws, bench: Bench, method: str | None) -> tuple[Shown, ...]:
 
 
 def limits_of(
-    counts: Counts, fitted_on: str, excluded: int, limit: int | None, entries: Mapping[str, MethodEntry]
+    counts: Counts,
+    fitted_on: str,
+    excluded: int,
+    limit: int | None,
+    entries: Mapping[str, MethodEntry],
+    chosen: str | None,
 ) -> tuple[str, ...]:
     """Say what these figures cannot carry."""
     said = []
@@ -123,6 +128,7 @@ def limits_of(
         )
     if excluded:
         said.append(f"{excluded} cases were left out or could not be used in full; they are listed.")
+    said += _outdone(entries, chosen)
     hidden = [name for name, entry in entries.items() if entry.unsuitable]
     if hidden:
         said.append(f"Not measured, since they do not fit this network: {', '.join(hidden)}.")
@@ -134,6 +140,23 @@ def limits_of(
         "The figures hold for this site, this scanner and this bundle to the byte. They are not a clinical validation.",
     ]
     return tuple(said)
+
+
+def _outdone(entries: Mapping[str, MethodEntry], chosen: str | None) -> list[str]:
+    """Name the controls that score higher than the chosen method where it is held against them."""
+    if chosen is None:
+        return []
+    parts = []
+    for rule in (rule for rule in RULES if rule.kind == "controls"):
+        own = entries[chosen].criteria[rule.name]
+        sign = 1.0 if rule.higher_is_better else -1.0
+        better = [
+            name for name, value in own.baselines.items()
+            if value is not None and own.value is not None and sign * value > sign * own.value
+        ]  # fmt: skip
+        if better:
+            parts.append(f"{rule.title}: {', '.join(better)}")
+    return [f"Controls that score higher than {chosen}: {'; '.join(parts)}."] if parts else []
 
 
 def _lower_hit(entry: MethodEntry) -> float:

@@ -67,7 +67,11 @@ def contrast_figures(bench: Bench, method: str) -> Raw:
     rows = bench.subset(bench.settings.contrast_cases, "contrast")
     others = other_classes(bench.targets(rows), len(bench.explainer.bundle.manifest.classes), seed=seed_of("contrast"))
     maps = _explained(bench, rows, method, bench.primary.module, targets=[int(target) for target in others])
-    return {"rows": rows, "contrast": class_contrast(bench.maps(method, rows), maps).tolist()}
+    own = bench.maps(method, rows)
+    found = class_contrast(own, maps)
+    constant = [len(np.unique(one)) < 2 for one in own]  # a map of nothing has no contrast, nor a lack of it
+    found[constant] = np.nan
+    return {"rows": rows, "contrast": found.tolist()}
 
 
 def _explained(

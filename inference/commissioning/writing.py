@@ -60,7 +60,8 @@ def write(bench: Bench, splits: Mapping[str, Judged], raws: Raws, unfit: Mapping
     entries = _entries(bench, raws, unfit)
     chosen = choose(entries, raws, bench, manifest.method)
     fitted_on = ",".join(settings.fitted_on)
-    limits = limits_of(counts[settings.judged], fitted_on, len(bench.cases.excluded), settings.limit, entries)
+    left_out = len(bench.cases.excluded)
+    limits = limits_of(counts[settings.judged], fitted_on, left_out, settings.limit, entries, chosen.method)
     parts = {
         "bundle": _bundle(bench),
         "data": _data(bench, counts, fitted_on),
