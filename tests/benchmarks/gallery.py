@@ -26,8 +26,8 @@ from inference.bundle import Bundle, load_bundle
 from inference.errors import Unsuitable
 from inference.saliency import explain, methods, normalise
 
-CASES, CELL, GAP, MARGIN = 6, 158, 3, 232
-LARGEST_BYTES = 600_000
+CASES, CELL, GAP, MARGIN = 6, 140, 3, 232
+QUALITY = 72
 BACKGROUND, INK, OUTLINE = (16, 17, 20), (235, 235, 235), (64, 224, 255)
 HEAT = np.array([(0, 0, 0), (60, 10, 85), (150, 35, 80), (225, 90, 40), (250, 175, 30), (255, 250, 200)], np.float64)
 """Colours of a map from nothing to most, evenly spaced."""
@@ -150,20 +150,6 @@ def _broken(name: str) -> tuple[str, str, str]:
     return name.rpartition(" ") if len(name) > 22 else (name, "", "")
 
 
-def save(sheet: Picture.Image, out: Path) -> int:
-    """Write a PNG in a palette of greys and heat, as fine as the largest size allows; give its bytes."""
-    for levels in (24, 16, 12, 10, 8, 6):
-        greys = [(level, level, level) for level in np.linspace(16, 245, 10).astype(int)]
-        steps = [np.interp(np.linspace(0, 1, levels), np.linspace(0, 1, len(HEAT)), channel) for channel in HEAT.T]
-        heat = [tuple(colour) for colour in np.stack(steps, axis=1).astype(int)]
-        palette = Picture.new("P", (1, 1))
-        palette.putpalette([int(value) for colour in [BACKGROUND, OUTLINE, *greys, *heat] for value in colour])
-        sheet.quantize(palette=palette, dither=Picture.Dither.NONE).save(out, format="PNG", optimize=True)
-        if out.stat().st_size <= LARGEST_BYTES:
-            break
-    return out.stat().st_size
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -177,8 +163,8 @@ def main() -> None:
     cases, prior = read_cases(asked.data, bundle, asked.split)
     drawn, left_out = draw_rows(cases, prior, bundle)
     title = f"{bundle.manifest.name} {bundle.manifest.version}, split {asked.split}: what speaks for the class"
-    size = save(lay_out(cases, drawn, title), asked.out)
-    print(f"{asked.out}: {len(drawn)} rows, {len(cases.names)} cases, {size / 1000:.0f} kB")
+    lay_out(cases, drawn, title).save(asked.out, quality=QUALITY)
+    print(f"{asked.out}: {len(drawn)} rows, {len(cases.names)} cases, {asked.out.stat().st_size / 1000:.0f} kB")
     for reason in left_out:
         print(f"left out, {reason}")
 
