@@ -17,8 +17,6 @@ from inference.bundles.slices import Slices
 
 TEMPERATURE = 16.0
 """Of a cell of a class' map, summed over cells instead of averaged, as the logit of its being lesion."""
-CONTRAST_TEMPERATURE, CONTRAST_OFFSET = 8.0, 2.0
-"""The same for maps without what they share; the offset makes a silent cell an empty one."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,6 @@ class Recipe:
     """Whether the maps of all classes are guided, cell by cell, instead of the share of the true class' map."""
     negatives_per_positive: float = 1.2
     """Slices without a lesion drawn in an epoch for each one with a lesion."""
-    contrast: bool = False
-    """Whether guidance by cells takes out what the maps of all classes share."""
     mixed_precision: bool = False
     """Whether convolutions run in bfloat16: twice as fast on processors that know it."""
 
@@ -105,24 +101,20 @@ def guidance_loss(cam: torch.Tensor, masks: torch.Tensor, *, by_coverage: bool =
     return -(share + 1e-3).log().mean()
 
 
-def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor, *, contrast: bool = False) -> torch.Tensor:
+def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Take each class' map for a coarse segmentation: the true class' is the lesion, the others' are empty.
 
     Binary cross entropy over cells, added over classes, plus the soft Dice loss of the true class (Milletari 2016).
+    It teaches the features fast, but not where the class is decided: maps after it alone are negative everywhere, and
+    what tells the classes apart may lie outside the lesion. Centre the classes and guide the share of the map after it.
 
     Args:
         maps: (N, classes, h, w), signed.
         masks: (N, 1, S, S) share of lesion.
         labels: (N,) the true class.
-        contrast: whether what the maps share is taken out first. They then add up to nothing in every cell, so that
-            what lies outside the lesion can speak neither for a class nor against it: it must be silent.
     """
     cells = F.adaptive_avg_pool2d(masks, (maps.shape[2], maps.shape[3]))
-    if contrast:
-        summed = (maps - maps.mean(dim=1, keepdim=True)) * maps[0, 0].numel()
-        logits = summed / CONTRAST_TEMPERATURE - CONTRAST_OFFSET
-    else:
-        logits = maps * (maps[0, 0].numel() / TEMPERATURE)
+    logits = maps * (maps[0, 0].numel() / TEMPERATURE)
     target = F.one_hot(labels, maps.shape[1])[:, :, None, None] * cells
     surprise = F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1).mean()
     return surprise + soft_dice(logits[torch.arange(len(labels)), labels].sigmoid(), cells[:, 0])
@@ -154,7 +146,7 @@ def train_classifier(
             return F.cross_entropy(model(inputs).float(), labels)
         if recipe.by_cells:
             maps, logits = maps_and_logits(model, layer, inputs)
-            guided = cell_loss(maps, masks, labels, contrast=recipe.contrast)
+            guided = cell_loss(maps, masks, labels)
         else:
             maps, logits = cam_and_logits(model, layer, inputs, labels)
             guided = guidance_loss(maps, masks, by_coverage=recipe.by_coverage)

@@ -151,7 +151,11 @@ def train_part(plan: Plan, name: str, config: Config, data: Slices, *, guided: b
     if plan.sharpening is None:
         return refined
     centre_classes(refined)
-    last = replace(plan.sharpening, seed=seed + 200, guidance=plan.sharpening.guidance if guided else 0.0)
+    last = replace(plan.sharpening, seed=seed + 200)
+    if not guided:
+        last = replace(last, guidance=0.0)
+    if quick:
+        last = replace(last, epochs=1)
     return train_classifier(refined, layer, data, last, say(f"{name} sharpened"))
 
 
