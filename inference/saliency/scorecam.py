@@ -11,9 +11,9 @@ class ScoreCam:
     """The features of one layer, each weighted by the logit of the image seen through it alone.
 
     Weights are the softmax of these logits over channels (the paper's subtraction of a baseline falls out of it). One
-    forward pass a channel. With ``channels`` only the most varied ones are passed; the others take the logit that
-    kernel regression on the passed masks predicts, since a channel left out of the sum (as in Faster-Score-CAM) moves
-    the map more than an error in its weight does.
+    forward pass a channel. With ``channels`` only so many are passed: the most varied first, then, round after round,
+    those expected to add most to the map. The others take the logit that kernel regression on the passed masks
+    predicts: left out, as in Faster-Score-CAM, they can turn the map over.
     """
 
     info = MethodInfo(
@@ -44,16 +44,30 @@ class ScoreCam:
 
 def _weights(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor, passed: int) -> torch.Tensor:
     """Give the weight of each channel of one sample, (K, 1, ...)."""
-    if passed == len(grid):
-        scores = _scores(task, sample, target, grid)
-    else:
-        cells = grid.flatten(1)
-        chosen = cells.var(dim=1, correction=0).argsort(descending=True, stable=True)[:passed]
-        lowest, highest = cells.amin(dim=1, keepdim=True), cells.amax(dim=1, keepdim=True)
-        seen = (cells - lowest) / (highest - lowest).clamp(min=1e-8)
-        known = _scores(task, sample, target, grid[chosen])
-        scores = _regressed(seen[chosen], known, seen).index_put((chosen,), known)
+    scores = (
+        _scores(task, sample, target, grid) if passed == len(grid) else _estimated(task, sample, target, grid, passed)
+    )
     return scores.softmax(dim=0).reshape(-1, *[1] * (grid.ndim - 1))
+
+
+def _estimated(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor, passed: int) -> torch.Tensor:
+    """Give the logit of each channel, (K,), of which only so many are passed."""
+    cells = grid.flatten(1)
+    lowest, highest = cells.amin(dim=1, keepdim=True), cells.amax(dim=1, keepdim=True)
+    seen = (cells - lowest) / (highest - lowest).clamp(min=1e-8)
+    length = cells.norm(dim=1).clamp(min=1e-8).log()
+    expected = cells.var(dim=1, correction=0)
+    chosen = torch.zeros(0, dtype=torch.long, device=grid.device)
+    known = torch.zeros(0, device=grid.device)
+    scores = expected
+    for left in range(min(_ROUNDS, passed), 0, -1):
+        share = -(-(passed - len(chosen)) // left)
+        best = expected.index_fill(0, chosen, -torch.inf).argsort(descending=True, stable=True)[:share]
+        chosen = torch.cat([chosen, best])
+        known = torch.cat([known, _scores(task, sample, target, grid[best])])
+        scores = _regressed(seen[chosen], known, seen).index_put((chosen,), known)
+        expected = scores + length
+    return scores
 
 
 def _scores(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
@@ -77,6 +91,8 @@ def _regressed(known: torch.Tensor, scores: torch.Tensor, wanted: torch.Tensor) 
     dual = torch.linalg.solve(kernel, scores - scores.mean())
     return torch.exp(-torch.cdist(wanted, known).square() / width) @ dual + scores.mean()
 
+
+_ROUNDS = 8
 
 _CHANNELS_AT_ONCE = 64
 """Masks held in memory at once."""
