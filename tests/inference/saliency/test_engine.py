@@ -283,3 +283,15 @@ def test_two_threads_may_explain_by_one_network_at_once():
         for _ in range(3):
             together = pool.map(lambda i: explain(network, inputs[i : i + 1], 1, "gradcam", layer="layer3"), range(4))
             assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("method", ALL)
+def test_on_a_gpu_the_floor_of_repeatability_is_measured_and_recorded(method, record_property):
+    network, inputs = network_for(method).cuda(), images(2, 1, 32, 32).cuda()
+    first, second = (explained(network, inputs, 1, method, seed=5) for _ in range(2))
+    assert first.device.type == "cuda"
+    floor = float((first - second).abs().max() / first.abs().max().clamp(min=1e-12))
+    record_property(f"repeatability_floor_{method}", floor)
+    assert floor < 1e-3
