@@ -22,7 +22,7 @@ from inference.saliency import explain, explain_many
 from tests.benchmarks.measuring import Duel, distance, duel, measured, spearman
 from tests.benchmarks.saliency_case import LAYER, Case, make_case
 from tests.inference.saliency import oracles
-from tests.inference.saliency.grad_cam_process import stand_in_for_torchvision
+from tests.inference.saliency.grad_cam_process import stand_in_for_torchvision, upsample_as_in_the_paper
 
 Figures = dict[str, float | str]
 ARUN = (
@@ -190,6 +190,7 @@ def explain_together(case: Case) -> Figures:
 
 def _grad_cams_score_cam(case: Case) -> Callable[[int], np.ndarray]:
     stand_in_for_torchvision()
+    upsample_as_in_the_paper()
     from pytorch_grad_cam import ScoreCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 

@@ -35,11 +35,15 @@ def stand_in_for_torchvision() -> None:
         sys.modules[name] = module
 
 
+def upsample_as_in_the_paper() -> None:
+    """Let the cells of Score-CAM's masks lie as in the paper's code and ours, not on the edge of the image."""
+    nn.UpsamplingBilinear2d = partial(nn.Upsample, mode="bilinear", align_corners=False)  # type: ignore[misc]
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     stand_in_for_torchvision()
-    # Score-CAM's masks: cells as in the paper's code and ours, not with the outer cells' centres on the image's edge
-    nn.UpsamplingBilinear2d = partial(nn.Upsample, mode="bilinear", align_corners=False)  # type: ignore[misc]
+    upsample_as_in_the_paper()
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
