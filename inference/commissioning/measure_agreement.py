@@ -11,8 +11,8 @@ from inference.commissioning.explaining import Maps
 from inference.commissioning.seeds import seed_of
 from inference.commissioning.store import Raw
 from inference.errors import Unsuitable
+from inference.saliency.profiles import legacy_normalised
 from inference.trust.agreement import hottest_overlap_pairs, otsu_overlap_pairs, spearman_pairs
-from inference.trust.normalise import legacy_normalised
 from inference.trust.ssim import DATA_RANGE, LEGACY_DATA_RANGE, WINDOW, ssim
 
 Pairs = Callable[[Maps, Maps], NDArray[np.float64]]

@@ -12,9 +12,9 @@ from inference.commissioning.explaining import Maps
 from inference.commissioning.seeds import seed_of
 from inference.commissioning.store import Raw
 from inference.errors import Unsuitable
+from inference.saliency.profiles import legacy_normalised
 from inference.saliency.xrai import ranked
 from inference.trust import expert, localisation
-from inference.trust.normalise import legacy_normalised
 
 CHUNK = 64
 """Maps ranked at a time."""

@@ -16,7 +16,7 @@ from inference.errors import Unsuitable
 from inference.saliency.gradcam import RELU, GradCam
 from inference.saliency.passes import Passes
 from inference.saliency.protocol import MethodInfo, Parameter, Task
-from inference.trust.weights import randomised
+from inference.weights import randomised
 
 Draw = Callable[[Task], torch.Tensor]
 

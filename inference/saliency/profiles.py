@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from inference.errors import UnknownName
 
@@ -14,7 +16,8 @@ def normalise(attributions: torch.Tensor, profile: str) -> torch.Tensor:
         ``display``: sum over channels, what speaks against the class cut, largest value 1. What the overlay shows.
         ``magnitude``: sum over channels of the absolute values, to 0 .. 1.
         ``legacy``: sum over channels of the absolute values, clipped at the 99th percentile, to 0 .. 1
-        (``VisualizeImageGrayscale`` of PAIR; Arun et al. 2021). It ties the highest hundredth of the pixels at 1.
+        (``VisualizeImageGrayscale`` of PAIR; Arun et al. 2021). It ties the highest hundredth of the pixels at 1; a
+        map whose 99th percentile is its minimum is not clipped.
         ``signed``: sum over channels, divided by the largest absolute value: -1 .. 1, zero stays zero.
 
     Args:
@@ -33,6 +36,15 @@ def normalise(attributions: torch.Tensor, profile: str) -> torch.Tensor:
     return _PROFILES[profile](flat).reshape(len(attributions), *attributions.shape[2:])
 
 
+def legacy_normalised(maps: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Give the ``legacy`` profile of maps that are arrays without channels, (N, *spatial): for published figures only.
+
+    It throws the sign away and ties the hottest hundredth: the figures that decide are computed on the raw map.
+    """
+    attributions = torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float32))[:, None]
+    return np.asarray(normalise(attributions, "legacy").numpy(), dtype=np.float32)
+
+
 def _display(flat: torch.Tensor) -> torch.Tensor:
     positive = flat.sum(dim=1).clamp(min=0)
     return positive / _above_zero(positive.amax(dim=1, keepdim=True))
@@ -49,7 +61,9 @@ def _magnitude(flat: torch.Tensor) -> torch.Tensor:
 
 def _legacy(flat: torch.Tensor) -> torch.Tensor:
     magnitude = flat.abs().sum(dim=1)
-    highest = magnitude.double().quantile(0.99, dim=1, keepdim=True).float()
+    largest = magnitude.amax(dim=1, keepdim=True)
+    highest = torch.from_numpy(np.percentile(magnitude.cpu().double().numpy(), 99, axis=1, keepdims=True)).to(magnitude)
+    highest = torch.where(highest > magnitude.amin(dim=1, keepdim=True), highest, largest)
     return _to_unit(torch.minimum(magnitude, highest))
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from inference.saliency.profiles import legacy_normalised
 from inference.trust.agreement import spearman_pairs
-from inference.trust.normalise import legacy_normalised
 from inference.trust.pairs import NullPairs
 from inference.trust.ssim import LEGACY_DATA_RANGE, ssim
 from inference.trust.statistics import Interval, difference_of_means, mean_by_group
-from inference.trust.weights import cascade_states
+from inference.weights import cascade_states
 
 Explain = Callable[[nn.Module], NDArray[np.float32]]
 """A network to its maps of the reference images: (N, *spatial), signed, the same images and classes at every call."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from inference.errors import Refused
 from inference.trust.agreement import spearman_pairs
-from inference.trust.weights import cascade_states, randomised
+from inference.weights import cascade_states, randomised
 
 Maps = NDArray[np.floating]
 ExplainInputs = Callable[[nn.Module, Tensor], NDArray[np.float32]]

@@ -9,7 +9,7 @@ from inference.trust.agreement import spearman
 from inference.trust.case import Case
 from inference.trust.null import signal
 from inference.trust.verdict import Signal
-from inference.trust.weights import randomised
+from inference.weights import randomised
 
 
 def twin_signals(case: Case) -> tuple[Signal, ...]:

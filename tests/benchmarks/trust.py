@@ -32,7 +32,7 @@ from inference.trust.information import (
 )
 from inference.trust.road import SHARES, imputation
 from inference.trust.ssim import ssim
-from inference.trust.weights import cascade_states
+from inference.weights import cascade_states
 
 Result = np.ndarray | list[float]
 

@@ -8,8 +8,8 @@ from skimage.filters import threshold_otsu
 from skimage.metrics import structural_similarity
 
 from inference.errors import Refused
+from inference.saliency.profiles import legacy_normalised
 from inference.trust.agreement import hottest_overlap, hottest_overlap_pairs, otsu_overlap_pairs, spearman_pairs
-from inference.trust.normalise import legacy_normalised
 from inference.trust.pairs import null_pairs
 from inference.trust.ssim import DATA_RANGE, LEGACY_DATA_RANGE, ssim
 

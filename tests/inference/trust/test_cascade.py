@@ -9,7 +9,7 @@ from torch import nn
 from inference.errors import Refused
 from inference.trust.cascade import cascade, sensitivity
 from inference.trust.pairs import null_pairs
-from inference.trust.weights import cascade_states, stages
+from inference.weights import cascade_states, stages
 
 METHODS = ("GRAD", "SG", "IG", "SIG", "GCAM", "XRAI", "GBP", "GGCAM")
 PUBLISHED = {

@@ -107,7 +107,7 @@ def test_entropy_is_quantus(network):
 
 
 def test_efficient_mprt_is_the_rise_of_quantus_entropies(network):
-    from inference.trust.weights import randomised
+    from inference.weights import randomised
 
     maps, disturbed = gradients(network, IMAGES), gradients(randomised(network, seed=5), IMAGES)
     before, after = ([discrete_entropy(v, v, n_bins=100) for v in m] for m in (maps, disturbed))
