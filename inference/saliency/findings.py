@@ -53,7 +53,9 @@ def _explained(
     layer = choose_layer(network.module, sample, network.layer) if method_named(method).needs_layer else None
     began = time.perf_counter()
     wanted = {method: parameters}
-    raw = explain_many(network.module, sample, finding.class_index, wanted, seed=seed, layer=layer)[method]
+    raw = explain_many(
+        network.module, sample, finding.class_index, wanted, seed=seed, layer=layer, references=bundle.null_inputs()
+    )[method]
     seconds = time.perf_counter() - began
     values = raw[0].cpu().numpy().astype(np.float32)
     highest = tuple(int(i) for i in np.unravel_index(int(values.argmax()), values.shape))

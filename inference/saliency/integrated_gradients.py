@@ -111,7 +111,7 @@ class ExpectedGradients:
         if task.references is None or task.references.shape[1:] != task.inputs.shape[1:]:
             raise Unsuitable(
                 "Expected gradients need images of other subjects, of the shape of the input.",
-                cure="Give them as references=, (M, C, *spatial).",
+                cure="Give them as references=, or ship them with the bundle ([null] inputs).",
             )
         task.passes.announce(len(task.inputs) * task.whole("samples"))
         return torch.stack([self._expected(task, *one) for one in zip(task.inputs, task.targets, strict=True)])

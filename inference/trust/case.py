@@ -54,6 +54,12 @@ class Case:
         layer = network.layer if method_named(self.map.method).needs_layer else None
         wanted = {self.map.method: self.map.parameters}
         raw = explain_many(
-            network.module, inputs.to(self.device), self.map.finding.class_index, wanted, seed=seed, layer=layer
+            network.module,
+            inputs.to(self.device),
+            self.map.finding.class_index,
+            wanted,
+            seed=seed,
+            layer=layer,
+            references=self.bundle.null_inputs(),
         )
         return raw[self.map.method].cpu().numpy().astype(np.float32)

@@ -53,6 +53,12 @@ def test_a_volume_bundle_of_three_channels_runs_the_same_way(make_bundle, write_
     assert result.classification.ranges[0].last == 5
 
 
+def test_expected_gradients_compare_with_the_subjects_that_ship_with_the_bundle(make_bundle, write_series, head):
+    options = AnalysisOptions(device="cpu", method="expected_gradients", parameters={"samples": 4}, planes_explained=1)
+    result = analyse(read_series(write_series(head)), make_bundle(), options)
+    assert np.abs(result.explanations[0].map.values).max() > 0
+
+
 def test_a_projection_of_odd_shape_is_explained_on_its_own_pixels(make_bundle, bundle_folder):
     """A real chest radiograph, MONOCHROME1, 1955 x 1841, without an orientation."""
     path = get_testdata_file("RG1_UNCR.dcm", download=False)
