@@ -35,7 +35,7 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
 def test_methods_are_listed_for_machines_with_papers_and_parameters() -> None:
     names = {row["name"]: row for row in json.loads(heatproof("methods", "--json").stdout)}
     assert {"gradient", "integrated_gradients", "gradcam"} <= set(names)
-    assert names["integrated_gradients"]["parameters"]["steps"] == 50
+    assert names["integrated_gradients"]["parameters"]["steps"] == 24
 
 
 @pytest.mark.slow
