@@ -69,7 +69,7 @@ def explain(
         return
     for series in result["series"]:
         _print_findings(series)
-    Console().print(f"Everything is in [bold]{out}[/bold]: result.json has every number.")
+    Console().print(f"Everything is in [bold]{out}[/bold]: result.json has every number.", soft_wrap=True)
 
 
 @app.command()
@@ -167,7 +167,7 @@ def bundle_seal(
     from inference.seal import seal
 
     digest = seal(folder)
-    Console().print(f"{folder.name} is sealed: {digest}")
+    Console().print(f"{folder.name} is sealed: {digest}", soft_wrap=True)
 
 
 @config.command("check")
@@ -179,7 +179,10 @@ def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     from node.service import routed_bundles  # only once the file is good: it brings torch
 
     routed_bundles(settings)
-    Console().print(f"{config_file} is good: {len(settings.rules)} rules, {len(settings.destinations)} destinations.")
+    Console().print(
+        f"{config_file} is good: {len(settings.rules)} rules, {len(settings.destinations)} destinations.",
+        soft_wrap=True,
+    )
 
 
 @config.command("reference")
