@@ -114,10 +114,14 @@ class ExpectedGradients:
                 cure="Give them as references=, or ship them with the bundle ([null] inputs).",
             )
         task.passes.announce(len(task.inputs) * task.whole("samples"))
-        return torch.stack([self._expected(task, *one) for one in zip(task.inputs, task.targets, strict=True)])
+        references = task.references
+        return torch.stack(
+            [self._expected(task, references, *one) for one in zip(task.inputs, task.targets, strict=True)]
+        )
 
-    def _expected(self, task: Task, sample: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        references = task.references if task.references is not None else task.inputs
+    def _expected(
+        self, task: Task, references: torch.Tensor, sample: torch.Tensor, target: torch.Tensor
+    ) -> torch.Tensor:
         count = task.whole("samples")
         generator = torch.Generator().manual_seed(task.seed)
         turns = -(-count // len(references))

@@ -57,9 +57,7 @@ def _covered(task: Task, sample: torch.Tensor, cover: torch.Tensor, target: torc
     """Give the map of one sample, (*spatial)."""
     window, stride = task.whole("window"), task.whole("stride")
     counts = [max(1, math.ceil((size - window) / stride) + 1) for size in sample.shape[1:]]
-    grid = np.stack(np.meshgrid(*[np.arange(count) for count in counts], indexing="ij"), axis=-1).reshape(
-        -1, len(counts)
-    )
+    grid = np.argwhere(np.ones(counts, dtype=bool))
     slices = [tuple(slice(int(i) * stride, int(i) * stride + window) for i in position) for position in grid]
     falls = np.full(len(grid), np.nan)
     changed = (sample != cover).any(dim=0)
@@ -73,16 +71,14 @@ def _covered(task: Task, sample: torch.Tensor, cover: torch.Tensor, target: torc
                 point[(slice(None), *slices[index])] = cover[(slice(None), *slices[index])]
             falls[part] = logit - task.passes.logits(points)[:, target].double().cpu().numpy()
 
-    _coarse_to_fine(grid, falls, int(task.number("share") * len(grid)), passed, whole=task.number("share") >= 1)
+    _coarse_to_fine(grid, falls, int(task.number("share") * len(grid)), passed)
     return _spread(falls, slices, sample)
 
 
-def _coarse_to_fine(
-    grid: Positions, falls: Falls, most: int, passed: Callable[[Positions], None], *, whole: bool
-) -> None:
+def _coarse_to_fine(grid: Positions, falls: Falls, most: int, passed: Callable[[Positions], None]) -> None:
     """Fill in what is not known of the falls: pass at most so many positions, interpolate the rest."""
     unknown = np.flatnonzero(np.isnan(falls))
-    if whole or len(unknown) <= most:
+    if len(unknown) <= most:
         passed(unknown)
         return
     coarse = unknown[(grid[unknown] % 2 == 0).all(axis=1)]

@@ -23,7 +23,9 @@ class ScoreCam:
         needs_layer=True,
         details={
             "relu": RELU,
-            "channels": Parameter(0, "channels passed, the most varied first; 0: all (the exact form)", minimum=0),
+            "channels": Parameter(
+                0, "channels passed, the most varied first, then the weightiest; 0: all (the exact form)", minimum=0
+            ),
         },
     )
 
