@@ -9,8 +9,7 @@ import torch
 
 from inference.errors import DeviceExhausted, Misconfigured
 
-LARGEST_BATCH = 8
-"""Samples of one batch: larger ones are slower per sample on a CPU and gain little on a GPU for single cases."""
+_LARGEST_BATCH = {"cpu": 8, "cuda": 128}
 
 _ACTIVATIONS_PER_INPUT = 512
 """Bytes of activations assumed for each byte of input when a first batch is chosen; halving mends a wrong guess."""
@@ -56,6 +55,11 @@ def fingerprint(setting: str) -> Fingerprint:
     )
 
 
+def largest_batch(device: torch.device) -> int:
+    """Give the samples of one batch: more are slower per sample on a CPU, and gain little on a GPU."""
+    return _LARGEST_BATCH[device.type]
+
+
 def run_batched(
     function: Callable[..., torch.Tensor],
     *tensors: torch.Tensor,
@@ -66,7 +70,7 @@ def run_batched(
 
     Args:
         function: takes a slice of every tensor, gives a tensor of as many rows; rows must not depend on each other.
-        tensors: at least one, all with the same length of the first axis.
+        tensors: at least one, all with the same length of the first axis, on the device where the function runs.
         budget_bytes: bound of memory for activations, from which the first batch is chosen.
         sample_bytes: activations of one sample where they are known; a multiple of its own size is assumed otherwise.
 
@@ -75,7 +79,7 @@ def run_batched(
     """
     count = len(tensors[0])
     assumed = tensors[0][:1].numel() * tensors[0].element_size() * _ACTIVATIONS_PER_INPUT
-    batch = max(1, min(LARGEST_BATCH, budget_bytes // max(1, sample_bytes or assumed)))
+    batch = max(1, min(largest_batch(tensors[0].device), budget_bytes // max(1, sample_bytes or assumed)))
     done: list[torch.Tensor] = []
     start = 0
     while start < count:

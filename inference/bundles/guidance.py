@@ -171,7 +171,10 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Callable[[str], None]) -> nn.Module:
-    """Minimise a loss by AdamW under a one-cycle schedule on augmented slices; give the model in evaluation mode."""
+    """Minimise a loss by AdamW under a one-cycle schedule on augmented slices; give the model in evaluation mode.
+
+    It runs where the model is; every draw is made on the CPU, the same for every device.
+    """
     generator = torch.Generator().manual_seed(recipe.seed)
     has_lesion = data.masks.flatten(1).any(dim=1)
     positive, negative = (torch.nonzero(which)[:, 0] for which in (has_lesion, ~has_lesion))
@@ -181,21 +184,23 @@ def train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Calla
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=recipe.epochs * batches, pct_start=0.2
     )
+    device = next(model.parameters()).device
+    all_inputs, all_masks, all_labels = (of.to(device) for of in (data.inputs, data.masks, data.labels))
     began = time.monotonic()
     for epoch in range(1, recipe.epochs + 1):
         model.train()
         chosen = torch.cat([positive, negative[torch.randperm(len(negative), generator=generator)[:drawn]]])
-        total = 0.0
+        total = torch.zeros((), device=device)
         for index in torch.split(chosen[torch.randperm(len(chosen), generator=generator)], recipe.batch):
-            inputs, masks = augment(data.inputs[index], data.masks[index], generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.mixed_precision):
-                value = loss(inputs, masks, data.labels[index])
+            inputs, masks = augment(all_inputs[index], all_masks[index], generator)
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
+                value = loss(inputs, masks, all_labels[index])
             optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
-            total += float(value.detach())
-        say(f"epoch {epoch}/{recipe.epochs}, loss {total / batches:.3f}, {time.monotonic() - began:.0f} s")
+            total = total + value.detach()
+        say(f"epoch {epoch}/{recipe.epochs}, loss {float(total) / batches:.3f}, {time.monotonic() - began:.0f} s")
     return model.eval()
 
 
@@ -212,7 +217,7 @@ def augment(inputs: torch.Tensor, masks: torch.Tensor, generator: torch.Generato
     matrix[:, 0, 0], matrix[:, 0, 1] = angle.cos() * scale * flip, -angle.sin() * scale
     matrix[:, 1, 0], matrix[:, 1, 1] = angle.sin() * scale * flip, angle.cos() * scale
     matrix[:, :, 2] = torch.stack([spread(0.05), spread(0.05)], dim=1)
-    grid = F.affine_grid(matrix, list(inputs.shape), align_corners=False)
+    grid = F.affine_grid(matrix.to(inputs.device), list(inputs.shape), align_corners=False)
     moved = F.grid_sample(torch.cat([inputs, masks], dim=1), grid, align_corners=False)
-    gamma, gain = spread(0.25).exp()[:, None, None, None], (1 + spread(0.1))[:, None, None, None]
+    gamma, gain = (of[:, None, None, None].to(inputs.device) for of in (spread(0.25).exp(), 1 + spread(0.1)))
     return moved[:, :1].clamp(0, 1).pow(gamma) * gain, moved[:, 1:]

@@ -16,6 +16,7 @@ from torch import nn
 from inference.bundles.guidance import Recipe, centre_classes, train_classifier, train_localiser
 from inference.bundles.slices import Slices
 from inference.configs import Config
+from inference.devices import choose_device
 
 SIZE = 128
 """Side of the input of every network, pixels."""
@@ -128,7 +129,9 @@ class Plan:
         return Config(text.encode(), "configs/inference.json")
 
 
-def train_part(plan: Plan, name: str, config: Config, data: Slices, *, guided: bool, quick: bool) -> nn.Module:
+def train_part(
+    plan: Plan, name: str, config: Config, data: Slices, *, device: torch.device, guided: bool, quick: bool
+) -> nn.Module:
     """Train one network of the bundle from its seed, then refine it.
 
     The refinement runs a sixth as long at a fifth of the learning rate; where there is guidance, it counts mask cells
@@ -136,7 +139,7 @@ def train_part(plan: Plan, name: str, config: Config, data: Slices, *, guided: b
     """
     definition, seed = PARTS[name]
     torch.manual_seed(seed)
-    model = config.network(definition)
+    model = config.network(definition).to(device)
     epochs = 1 if quick else plan.epochs[definition]
     guidance = plan.guidance if guided else 0.0
     recipe = Recipe(
@@ -169,7 +172,7 @@ def store(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     halved = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
-    save_file({key: value.contiguous() for key, value in halved.items()}, part)
+    save_file({key: value.cpu().contiguous() for key, value in halved.items()}, part)
     part.chmod(0o644)
     part.replace(path)
 
@@ -182,6 +185,7 @@ def ask(doc: str | None) -> argparse.Namespace:
     parser.add_argument("--unguided", action="store_true", help="the same recipe without guidance")
     parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(PARTS)}")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="one epoch: for trying the script, not for use")
     return parser.parse_args()
 
@@ -193,6 +197,9 @@ def train_bundle(plan: Plan, asked: argparse.Namespace, config: Config, data: Sl
     print(f"{len(data.labels)} slices of {len(np.unique(data.groups))} subjects", flush=True)  # noqa: T201
     default = plan.unguided_parts if asked.unguided else tuple(PARTS)
     for name in [name for name in asked.only.split(",") if name] or default:
-        model = train_part(plan, name, config, data, guided=not asked.unguided, quick=asked.quick)
+        model = train_part(
+            plan, name, config, data,
+            device=choose_device(asked.device), guided=not asked.unguided, quick=asked.quick,
+        )  # fmt: skip
         store(model.state_dict(), asked.out / "models" / f"{name}.safetensors")
     print(f"{time.monotonic() - began:.0f} s in all", flush=True)  # noqa: T201

@@ -88,9 +88,9 @@ class Explainer:
 
         def logits(batch: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
-                return network.module(batch.to(self.device)).float().cpu()
+                return network.module(batch).float()
 
-        raw = run_batched(logits, inputs)
+        raw = run_batched(logits, inputs.to(self.device)).cpu()
         return raw.softmax(dim=1) if self.bundle.manifest.activation == "softmax" else raw.sigmoid()
 
 

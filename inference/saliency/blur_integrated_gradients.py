@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from inference.devices import LARGEST_BATCH
+from inference.devices import largest_batch
 from inference.saliency.protocol import MethodInfo, Parameter, Task
 
 _TRUNCATE = 4.0
@@ -38,8 +38,9 @@ class BlurIntegratedGradients:
         task.passes.announce(len(nodes) * len(task.inputs))
         step = task.number("max_sigma") / task.whole("steps")
         total = torch.zeros_like(task.inputs)
-        for first in range(0, len(nodes), LARGEST_BATCH):
-            chosen = range(first, min(first + LARGEST_BATCH, len(nodes)))
+        most = largest_batch(task.inputs.device)
+        for first in range(0, len(nodes), most):
+            chosen = range(first, min(first + most, len(nodes)))
             for index, sample in enumerate(task.inputs):
                 sigmas = [nodes[i] * step for i in chosen]
                 exact = sample.cpu().double()

@@ -9,7 +9,7 @@ regression, over the points of the way, on the slope of the logit. Measured besi
 
 import torch
 
-from inference.devices import LARGEST_BATCH
+from inference.devices import largest_batch
 from inference.errors import Unsuitable
 from inference.saliency.baselines import BASELINE, BLUR_SIGMA, baselines
 from inference.saliency.protocol import MethodInfo, Parameter, Task
@@ -129,7 +129,8 @@ class ExpectedGradients:
         alphas = (torch.arange(count) + torch.rand(count, generator=generator)) / count
         alphas = alphas[torch.randperm(count, generator=generator)]
         total = torch.zeros_like(sample)
-        for part, shares in zip(torch.split(chosen, LARGEST_BATCH), torch.split(alphas, LARGEST_BATCH), strict=True):
+        most = largest_batch(sample.device)
+        for part, shares in zip(torch.split(chosen, most), torch.split(alphas, most), strict=True):
             begin = references[part.to(references.device)]
             points = begin + shares.to(sample).reshape(-1, *[1] * sample.ndim) * (sample - begin)
             gradients, _ = task.passes.gradients(points, target.expand(len(points)))
@@ -150,7 +151,7 @@ def integrals(task: Task, begin: torch.Tensor, ends: torch.Tensor, target: torch
     all_slopes: list[torch.Tensor] = []
     all_logits: list[torch.Tensor] = []
     every = torch.arange(1, steps + 1, device=ways.device)
-    for part in (every.new_zeros(1), *torch.split(every, max(1, LARGEST_BATCH // len(ends)))):
+    for part in (every.new_zeros(1), *torch.split(every, max(1, largest_batch(ways.device) // len(ends)))):
         gradients, logits = _along(task, begin, ends, target, part / steps)
         slopes = (gradients * ways).flatten(2).sum(dim=2)
         mean += torch.tensordot(weights[part], gradients, dims=1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
-from inference.devices import LARGEST_BATCH
+from inference.devices import largest_batch
 from inference.saliency.baselines import BASELINE, BLUR_SIGMA, baselines
 from inference.saliency.protocol import MethodInfo, Parameter, Task
 
@@ -64,8 +64,9 @@ def _covered(task: Task, sample: torch.Tensor, cover: torch.Tensor, target: torc
     falls[[not bool(changed[place].any()) for place in slices]] = 0.0
 
     def passed(chosen: Positions) -> None:
-        for first in range(0, len(chosen), LARGEST_BATCH):
-            part = chosen[first : first + LARGEST_BATCH]
+        most = largest_batch(sample.device)
+        for first in range(0, len(chosen), most):
+            part = chosen[first : first + most]
             points = sample.repeat(len(part), *[1] * sample.ndim)
             for point, index in zip(points, part, strict=True):
                 point[(slice(None), *slices[index])] = cover[(slice(None), *slices[index])]

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from inference.devices import LARGEST_BATCH
+from inference.devices import largest_batch
 from inference.saliency.protocol import MethodInfo, Parameter, Task
 
 
@@ -39,7 +39,7 @@ def _covariance(task: Task, sample: torch.Tensor, target: torch.Tensor) -> torch
     products, total, squares = (torch.zeros(spatial, device=sample.device) for _ in range(3))
     logits_total, offset, left = 0.0, None, task.whole("masks")
     while left > 0:
-        count = min(LARGEST_BATCH, left)
+        count = min(largest_batch(sample.device), left)
         masks = _masks(spatial, (count + 1) // 2, task, generator).to(sample)
         masks = torch.stack([masks, 1 - masks], dim=1).flatten(0, 1)[:count]
         logits = task.passes.logits(sample * masks[:, None])[:, target]

@@ -9,7 +9,7 @@ from enum import Enum
 
 import torch
 
-from inference.devices import LARGEST_BATCH
+from inference.devices import largest_batch
 from inference.saliency.protocol import MethodInfo, Parameter, Task
 
 NOISE = {
@@ -72,7 +72,7 @@ def noisy(sample: torch.Tensor, task: Task) -> Iterator[torch.Tensor]:
     deviation = task.number("noise") * float(sample.max() - sample.min())
     left = task.whole("samples")
     while left > 0:
-        count = min(LARGEST_BATCH, left)
+        count = min(largest_batch(sample.device), left)
         half = torch.randn(((count + 1) // 2, *sample.shape), generator=generator).to(sample)
         yield sample + deviation * torch.stack([half, -half], dim=1).flatten(0, 1)[:count]
         left -= count
