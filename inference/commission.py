@@ -10,30 +10,24 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from inference.bundle import Bundle, Network
-from inference.commissioning.bench import ALTERNATE, PRIMARY, REPLICATE, TUNING, Bench, Explained
-from inference.commissioning.cases import AnnotatedSeries, Cases, Excluded, Mask, gather
-from inference.commissioning.choosing import Raws
-from inference.commissioning.classifying import Probabilities, explained_of
-from inference.commissioning.explaining import Explainer, Maps, Priors, fill_store, fitting, references_of
-from inference.commissioning.judging import RAW_REASON
-from inference.commissioning.readings import EXTRA, FAMILIES
-from inference.commissioning.seeds import drawn
+from inference.bundle import Bundle
+from inference.commissioning.bench import PRIMARY, REPLICATE, Bench
+from inference.commissioning.cases import AnnotatedSeries, Excluded, Mask, gather
+from inference.commissioning.explaining import Maps, fitting
 from inference.commissioning.settings import CommissionSettings, key_of, resolve
 from inference.commissioning.store import Raw, Store
-from inference.commissioning.writing import Judged, write
-from inference.devices import choose_device, fingerprint
-from inference.errors import Refused, Unsuitable
+from inference.commissioning.work import Job, Progress, explain_all, measure_all, networks, pool_of, set_up
+from inference.commissioning.writing import write
+from inference.devices import fingerprint
+from inference.errors import Unsuitable
 from inference.passport import Passport, Run, Shown, sealed
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, and how many of how many of its steps are."""
 Source = Callable[[Bundle, Sequence[str]], Iterable[AnnotatedSeries | Excluded]]
 """Reads the cases of some splits."""
 
@@ -63,6 +57,7 @@ def commission(
     out: Path,
     *,
     resume: bool = False,
+    workers: int = 1,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> Commissioned:
     """Commission one bundle.
@@ -73,9 +68,11 @@ def commission(
         settings: methods, splits, sizes.
         out: folder; unfinished work lies in ``out/work`` until ``clear_work``, with ``save_maps`` maps in ``out/maps``.
         resume: go on with the unfinished work of the same bundle, data and settings.
+        workers: processes that share the work; the passport does not depend on their number.
         progress: see ``Progress``.
 
     Raises:
+        DeviceExhausted: out of memory with a batch of one, or in a worker.
         Unsuitable: there is no case.
         UnknownName: no such method, size or split.
         Refused: there is unfinished work and ``resume`` is false.
@@ -89,10 +86,12 @@ def commission(
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(settings.device)))
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     trial = bench.store.keep("fitting", lambda: _fitting(bench, progress))
-    explaining = time.perf_counter()
-    _explain(bench, trial["reasons"], progress)
-    explaining = time.perf_counter() - explaining
-    raws = _measure(bench, trial["reasons"][PRIMARY], progress)
+    job = Job(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
+    with pool_of(workers) as pool:
+        explaining = time.perf_counter()
+        explain_all(bench, trial["reasons"], job, pool, progress)
+        explaining = time.perf_counter() - explaining
+        raws = measure_all(bench, trial["reasons"][PRIMARY], job, pool, progress)
     progress("judging", 0, 0)
     passport = sealed(write(bench, splits, raws, trial["reasons"][PRIMARY]))
     if settings.save_maps:
@@ -107,56 +106,14 @@ def clear_work(out: Path) -> None:
     shutil.rmtree(out / "work", ignore_errors=True)
 
 
-def set_up(bundle: Bundle, cases: Cases, settings: CommissionSettings, store: Store) -> tuple[Bench, dict[str, Judged]]:
-    """Classify every case, and say which are explained: what every measure works on."""
-    device = choose_device(settings.device)
-    judged = cases.of(settings.judged)
-    fitted = tuple(at for split in settings.fitted_on for at in cases.of(split))
-    primary = bundle.primary(device)
-    explainer = Explainer(bundle, cases, Priors(cases, fitted), references_of(bundle, cases, fitted), device)
-    splits = {split: _classified(explainer, primary, cases.of(split), settings) for split in settings.splits}
-    tuning = [one for split in settings.fitted_on for one in splits[split].explained if one.masked]
-    ids = [cases.entries[one.position].id for one in tuning]
-    bench = Bench(
-        explainer=explainer,
-        store=store,
-        settings=settings,
-        explained=splits[settings.judged].explained if judged else (),
-        tuning=tuple(tuning[row] for row in drawn(ids, settings.tuning_cases, "tuning")),
-        primary=primary,
-        replicates=bundle.replicates(device),
-        alternates=bundle.alternates(device),
-    )
-    return bench, splits
-
-
-def _classified(
-    explainer: Explainer, primary: Network, positions: Sequence[int], settings: CommissionSettings
-) -> Judged:
-    cases, manifest = explainer.cases, explainer.bundle.manifest
-    if not positions:
-        return Judged((), np.zeros((0, len(manifest.classes))), (), ())
-    probabilities: Probabilities = explainer.probabilities(primary, positions)
-    positive = explained_of(cases, positions, probabilities, manifest)
-    rows = drawn([cases.entries[one.position].id for one in positive], settings.limit, "limit")
-    return Judged(tuple(positions), probabilities, positive, tuple(positive[row] for row in rows))
-
-
-def _networks(bench: Bench) -> dict[str, Network]:
-    """Give every network by the name of its set of maps."""
-    named = {PRIMARY: bench.primary}
-    named |= {f"{REPLICATE}_{at}": network for at, network in enumerate(bench.replicates)}
-    return named | {f"{ALTERNATE}_{at}": network for at, network in enumerate(bench.alternates)}
-
-
 def _fitting(bench: Bench, progress: Progress) -> Raw:
     """Try every method on one case by the primary and each alternate; replicates are of the primary's architecture."""
-    reasons: dict[str, dict[str, str]] = {name: {} for name in _networks(bench)}
+    reasons: dict[str, dict[str, str]] = {name: {} for name in networks(bench)}
     seconds: dict[str, float] = {}
     if not bench.explained:
         return {"reasons": reasons, "seconds": seconds}
     first = bench.explained[0]
-    for name, network in _networks(bench).items():
+    for name, network in networks(bench).items():
         if name.startswith(REPLICATE):
             reasons[name] = reasons[PRIMARY]
             continue
@@ -166,49 +123,6 @@ def _fitting(bench: Bench, progress: Progress) -> Raw:
         reasons[name] = {**reasons[PRIMARY], **found}
         seconds = seconds or took
     return {"reasons": reasons, "seconds": seconds}
-
-
-def _explain(bench: Bench, reasons: dict[str, dict[str, str]], progress: Progress) -> None:
-    """Make every map that is not there yet."""
-    rows = bench.subset(bench.settings.agreement_cases, "agreement")
-    shared = [bench.explained[row] for row in rows]
-    whole = [(PRIMARY, bench.primary, bench.explained), (TUNING, bench.primary, bench.tuning)]
-    others = [(name, network, tuple(shared)) for name, network in _networks(bench).items() if name != PRIMARY]
-    for name, network, chosen in [*whole, *others]:
-        unfit = reasons.get(name, reasons[PRIMARY])
-        methods = [method for method in bench.settings.methods if method not in unfit]
-        stage = f"explaining by {len(methods)} methods: {name.replace('_', ' ')}"
-        fill_store(
-            bench.explainer, bench.store, name, network, _work(chosen), methods,
-            chunk_cases=bench.settings.chunk_cases, tick=partial(progress, stage),
-        )  # fmt: skip
-
-
-def _work(chosen: Sequence[Explained]) -> list[tuple[int, int]]:
-    return [(one.position, one.target) for one in chosen]
-
-
-def _measure(bench: Bench, unfit: dict[str, str], progress: Progress) -> Raws:
-    """Take every raw figure that is not there yet."""
-    methods = [method for method in bench.settings.methods if method not in unfit]
-    todo = [(family, method) for method in methods for family in FAMILIES]
-    todo += [(family, extra) for family, extras in EXTRA.items() for extra in extras]
-    raws: dict[str, dict[str, Raw]] = {}
-    for done, (family, method) in enumerate(todo):
-        progress(f"measuring {method}: {family}", done, len(todo))
-        raws.setdefault(method, {})[family] = bench.store.keep(
-            f"{family}.{method}", partial(_measured, bench, family, method)
-        )
-    return raws
-
-
-def _measured(bench: Bench, family: str, method: str) -> Raw:
-    if not bench.explained:
-        return {RAW_REASON: "the model calls no case positive"}
-    try:
-        return FAMILIES[family](bench, method)
-    except Refused as error:
-        return {RAW_REASON: str(error)}
 
 
 def _pictures(bench: Bench, shown: Sequence[Shown]) -> tuple[Picture, ...]:

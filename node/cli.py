@@ -92,7 +92,8 @@ def commission(
         list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
     ] = None,
     device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", help="Threads of torch; 0: its own choice.", min=0)] = 0,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.", min=1)] = 1,
+    threads: Annotated[int, typer.Option("--threads", help="Threads of each; 0: torch's own choice.", min=0)] = 0,
     check: Annotated[
         Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
     ] = None,
@@ -109,7 +110,7 @@ def commission(
     if bundle_name is None or data is None or out is None:
         raise typer.BadParameter("Give BUNDLE, --data and --out; or --check PASSPORT.")
     settings = settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
-    passport = commission_bundle(bundle_name, data, out, settings, resume=resume, quiet=as_json)
+    passport = commission_bundle(bundle_name, data, out, settings, resume=resume, workers=workers, quiet=as_json)
     if as_json:
         sys.stdout.write((out / "passport.json").read_text(encoding="utf-8"))
         return

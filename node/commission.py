@@ -15,13 +15,13 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 
 from inference.bundle import Bundle, load_bundle, load_named
-from inference.commission import Progress as Told
 from inference.commission import Source, clear_work, commission
 from inference.commissioning.annotated_dicom import read_annotated_dicom
 from inference.commissioning.cases import AnnotatedSeries, Excluded
 from inference.commissioning.checking import check
 from inference.commissioning.labels_folder import LABELS, read_labels_folder
 from inference.commissioning.settings import CommissionSettings
+from inference.commissioning.work import Progress as Told
 from inference.errors import UnknownName
 from inference.passport import Passport, load_passport, save_passport
 from reports.passport_page import figure, passport_page, verdict
@@ -50,7 +50,7 @@ def source_of(data: Path) -> Source:
 
 
 def commission_bundle(
-    bundle_name: str, data: Path, out: Path, settings: CommissionSettings, *, resume: bool, quiet: bool
+    bundle_name: str, data: Path, out: Path, settings: CommissionSettings, *, resume: bool, workers: int, quiet: bool
 ) -> Passport:
     """Commission, and write ``passport.json`` and ``report.html`` into ``out``.
 
@@ -63,7 +63,7 @@ def commission_bundle(
     bundle = named_bundle(bundle_name)
     out.mkdir(parents=True, exist_ok=True)
     with progress_shown(quiet=quiet) as told:
-        found = commission(bundle, source_of(data), settings, out, resume=resume, progress=told)
+        found = commission(bundle, source_of(data), settings, out, resume=resume, workers=workers, progress=told)
     save_passport(found.passport, out / "passport.json")
     page = out / "report.html"
     part = page.with_name("report.html.part")

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,15 +84,20 @@ class Cases:
     """Every case, ordered by split, group and id, with arrays that stay on disk."""
 
     entries: tuple[AnnotatedCase, ...]
-    inputs: NDArray[np.float32]
+    inputs: "np.memmap[Any, np.dtype[np.float32]]"
     """(rows, channels, *spatial), by ``AnnotatedCase.row``."""
-    masks: Mask
+    masks: "np.memmap[Any, np.dtype[np.bool_]]"
     """(rows, *spatial), by ``AnnotatedCase.row``; all false where the case has none."""
     excluded: tuple[Excluded, ...]
     blank: int
     """Planes left out because they show nothing."""
     digest: str
     """SHA-256 over every case: group, split, label, and the digests of pixels and mask."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process open the same files instead of receiving what is in them."""
+        files = [(str(array.filename), array.shape) for array in (self.inputs, self.masks)]
+        return _opened, (self.entries, *files, self.excluded, self.blank, self.digest)
 
     def of(self, split: str) -> tuple[int, ...]:
         """Give the positions in ``entries`` of one split."""
@@ -159,13 +164,31 @@ def gather(
     count = len(pile.entries)
     shape = (count, bundle.manifest.input.channels, *spatial)
     order = sorted(pile.entries, key=lambda case: (case.split, case.group, case.id))
+    return _opened(
+        tuple(order),
+        (str(folder / "inputs.raw"), shape),
+        (str(folder / "masks.raw"), (count, *spatial)),
+        tuple(sorted(excluded, key=lambda one: (one.name, one.reason))),
+        pile.blank,
+        digest_of(sorted(pile.lines)),
+    )
+
+
+def _opened(
+    entries: tuple[AnnotatedCase, ...],
+    inputs: tuple[str, tuple[int, ...]],
+    masks: tuple[str, tuple[int, ...]],
+    excluded: tuple[Excluded, ...],
+    blank: int,
+    digest: str,
+) -> Cases:
     return Cases(
-        entries=tuple(order),
-        inputs=np.memmap(folder / "inputs.raw", dtype=np.float32, mode="r", shape=shape),
-        masks=np.memmap(folder / "masks.raw", dtype=np.bool_, mode="r", shape=(count, *spatial)),
-        excluded=tuple(sorted(excluded, key=lambda one: (one.name, one.reason))),
-        blank=pile.blank,
-        digest=digest_of(sorted(pile.lines)),
+        entries=entries,
+        inputs=np.memmap(inputs[0], dtype=np.float32, mode="r", shape=inputs[1]),
+        masks=np.memmap(masks[0], dtype=np.bool_, mode="r", shape=masks[1]),
+        excluded=excluded,
+        blank=blank,
+        digest=digest,
     )
 
 

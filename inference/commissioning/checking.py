@@ -7,11 +7,12 @@ from typing import Any, cast
 import numpy as np
 
 from inference.bundle import Bundle
-from inference.commission import Progress, Source, set_up
+from inference.commission import Source
 from inference.commissioning.bench import Bench
 from inference.commissioning.cases import gather
 from inference.commissioning.settings import CommissionSettings, key_of, resolve
 from inference.commissioning.store import Store
+from inference.commissioning.work import Progress, set_up
 from inference.commissioning.writing import map_digest
 from inference.devices import fingerprint
 from inference.errors import PassportRefused

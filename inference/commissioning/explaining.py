@@ -1,7 +1,7 @@
 """Maps of cases by every method at once: passes shared between methods, draws seeded by the case and the network."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,6 @@ from inference.errors import Refused
 from inference.saliency import explain_many
 
 Maps = NDArray[np.float32]
-Tick = Callable[[int, int], None]
-"""Told how many of how many are done."""
 REFERENCES = 16
 """Images of other patients given to methods that compare with some, such as expected gradients."""
 
@@ -153,39 +151,27 @@ def fitting(
     return reasons, seconds
 
 
-def fill_store(
+def fill_chunk(
     explainer: Explainer,
     store: Store,
     name: str,
     network: Network,
+    chunk: int,
     work: Sequence[tuple[int, int]],
     methods: Sequence[str],
-    *,
-    chunk_cases: int,
-    tick: Tick,
 ) -> None:
-    """Make the maps of one set, chunk by chunk, leaving out the chunks that are there.
+    """Make the maps of one chunk of a set.
 
     Args:
         explainer: makes them.
         store: takes them.
         name: of the set.
         network: explained.
-        work: position and target of each case.
+        chunk: its number.
+        work: position and target of each case of the chunk.
         methods: that fit the network.
-        chunk_cases: cases of one file.
-        tick: told after each case.
     """
-    if not methods:
-        return
-    for chunk, start in enumerate(range(0, len(work), chunk_cases)):
-        part = work[start : start + chunk_cases]
-        if not store.has_chunk(name, chunk):
-            began = time.perf_counter()
-            made: list[Mapping[str, Maps]] = []
-            for offset, (position, target) in enumerate(part):
-                made.append(explainer.maps(network, position, target, methods))
-                tick(start + offset + 1, len(work))
-            stacked = {method: np.stack([maps[method] for maps in made]) for method in methods}
-            store.put_chunk(name, chunk, stacked, time.perf_counter() - began)
-        tick(min(start + chunk_cases, len(work)), len(work))
+    began = time.perf_counter()
+    made = [explainer.maps(network, position, target, methods) for position, target in work]
+    stacked = {method: np.stack([maps[method] for maps in made]) for method in methods}
+    store.put_chunk(name, chunk, stacked, time.perf_counter() - began)

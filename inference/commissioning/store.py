@@ -81,9 +81,13 @@ class Store:
                 total += len(names) * len(arrays[names[0]]) if names else 0
         return total
 
+    def has(self, name: str) -> bool:
+        """Whether figures of this name are there."""
+        return self._figures(name).is_file()
+
     def keep(self, name: str, compute: Callable[[], Raw]) -> Raw:
         """Give figures that were kept under this name, or compute and keep them. JSON gives every float back."""
-        path = self.folder / "figures" / f"{name}.json"
+        path = self._figures(name)
         if path.is_file():
             return cast("Raw", json.loads(path.read_text(encoding="utf-8")))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +105,9 @@ class Store:
         shutil.rmtree(self.folder)
         if not any(self.folder.parent.iterdir()):
             self.folder.parent.rmdir()
+
+    def _figures(self, name: str) -> Path:
+        return self.folder / "figures" / f"{name}.json"
 
     def _chunk(self, name: str, chunk: int) -> Path:
         return self.folder / name / f"{chunk:05d}.npz"

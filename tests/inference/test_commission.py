@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from inference.commission import Commissioned, commission
 from inference.commissioning.cases import AnnotatedSeries, Excluded, class_of, gather
 from inference.commissioning.labels_folder import read_labels_folder
 from inference.commissioning.rules import RULES
-from inference.errors import PassportRefused, Refused, UnknownName, Unsuitable
+from inference.errors import DeviceExhausted, PassportRefused, Refused, UnknownName, Unsuitable
 from inference.passport import digest_of_passport, load_passport, save_passport, sealed
 from inference.seal import seal
 
@@ -247,6 +248,26 @@ def test_wrong_words_are_answered_with_what_there_is(tiny: Bundle, data: Path, t
         SMALL.with_sizes({"cascade": 3})
     with pytest.raises(Unsuitable, match=r"labels\.csv"):
         commission(tiny, folder_source(tmp_path), SMALL, tmp_path)
+
+
+@pytest.mark.slow
+def test_several_workers_give_the_same_passport_bit_for_bit(
+    tiny: Bundle, data: Path, done: tuple[Commissioned, Path], tmp_path: Path
+) -> None:
+    shared = commission(tiny, folder_source(data), SMALL, tmp_path, workers=2)
+    assert shared.passport.digest == done[0].passport.digest
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_named_with_its_cure(tiny: Bundle, data: Path, tmp_path: Path) -> None:
+    def kill(_stage: str, done: int, total: int) -> None:
+        if total and done == 2:
+            for child in active_children():
+                child.kill()
+
+    with pytest.raises(DeviceExhausted, match="worker was killed"):
+        commission(tiny, folder_source(data), SMALL, tmp_path, workers=2, progress=kill)
+    assert commission(tiny, folder_source(data), SMALL, tmp_path, resume=True).passport.digest
 
 
 @pytest.mark.slow

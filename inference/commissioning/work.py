@@ -1,0 +1,215 @@
+"""The work of commissioning in pieces: maps by the chunk, raw figures by method and family; in one process or several.
+
+No piece depends on another of its stage, and each gives the same to the bit whoever does it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from inference.bundle import Bundle, Network, load_bundle
+from inference.commissioning.bench import ALTERNATE, PRIMARY, REPLICATE, TUNING, Bench, Explained
+from inference.commissioning.cases import Cases
+from inference.commissioning.choosing import Raws
+from inference.commissioning.classifying import Probabilities, explained_of
+from inference.commissioning.explaining import Explainer, Priors, fill_chunk, references_of
+from inference.commissioning.judging import RAW_REASON
+from inference.commissioning.readings import EXTRA, FAMILIES
+from inference.commissioning.seeds import drawn
+from inference.commissioning.settings import CommissionSettings
+from inference.commissioning.store import Raw, Store
+from inference.commissioning.writing import Judged
+from inference.devices import choose_device
+from inference.errors import DeviceExhausted, Refused
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, and how many of how many of its steps are."""
+Reasons = dict[str, dict[str, str]]
+"""Why some methods do not fit, by set of maps and method."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to set up the same bench."""
+
+    bundle: Path
+    settings: CommissionSettings
+    work: Path
+    key: str
+    threads: int
+    cases: Cases = field(compare=False)
+    """Part of the key."""
+
+
+Piece = tuple[Any, ...]
+Action = Callable[..., object]
+"""Does one piece: of a bench, and of what names the piece."""
+Pool = ProcessPoolExecutor | None
+
+
+@lru_cache(maxsize=1)
+def _bench_of(job: Job) -> Bench:
+    """Set up once in each worker."""
+    torch.set_num_threads(job.threads)
+    store = Store(job.work, job.key, resume=True)
+    return set_up(load_bundle(job.bundle), job.cases, job.settings, store)[0]
+
+
+def set_up(bundle: Bundle, cases: Cases, settings: CommissionSettings, store: Store) -> tuple[Bench, dict[str, Judged]]:
+    """Classify every case, and say which are explained: what every measure works on."""
+    device = choose_device(settings.device)
+    judged = cases.of(settings.judged)
+    fitted = tuple(at for split in settings.fitted_on for at in cases.of(split))
+    primary = bundle.primary(device)
+    explainer = Explainer(bundle, cases, Priors(cases, fitted), references_of(bundle, cases, fitted), device)
+    splits = {split: _classified(explainer, primary, cases.of(split), settings) for split in settings.splits}
+    tuning = [one for split in settings.fitted_on for one in splits[split].explained if one.masked]
+    ids = [cases.entries[one.position].id for one in tuning]
+    bench = Bench(
+        explainer=explainer,
+        store=store,
+        settings=settings,
+        explained=splits[settings.judged].explained if judged else (),
+        tuning=tuple(tuning[row] for row in drawn(ids, settings.tuning_cases, "tuning")),
+        primary=primary,
+        replicates=bundle.replicates(device),
+        alternates=bundle.alternates(device),
+    )
+    return bench, splits
+
+
+def _classified(
+    explainer: Explainer, primary: Network, positions: Sequence[int], settings: CommissionSettings
+) -> Judged:
+    cases, manifest = explainer.cases, explainer.bundle.manifest
+    if not positions:
+        return Judged((), np.zeros((0, len(manifest.classes))), (), ())
+    probabilities: Probabilities = explainer.probabilities(primary, positions)
+    positive = explained_of(cases, positions, probabilities, manifest)
+    rows = drawn([cases.entries[one.position].id for one in positive], settings.limit, "limit")
+    return Judged(tuple(positions), probabilities, positive, tuple(positive[row] for row in rows))
+
+
+def _networks(bench: Bench) -> dict[str, Network]:
+    """Give every network by the name of its set of maps."""
+    named = {PRIMARY: bench.primary}
+    named |= {f"{REPLICATE}_{at}": network for at, network in enumerate(bench.replicates)}
+    return named | {f"{ALTERNATE}_{at}": network for at, network in enumerate(bench.alternates)}
+
+
+def networks(bench: Bench) -> dict[str, Network]:
+    """Give every network by the name of its set of maps."""
+    named = {PRIMARY: bench.primary}
+    named |= {f"{REPLICATE}_{at}": network for at, network in enumerate(bench.replicates)}
+    return named | {f"{ALTERNATE}_{at}": network for at, network in enumerate(bench.alternates)}
+
+
+def explain_all(bench: Bench, reasons: Reasons, job: Job, pool: Pool, progress: Progress) -> None:
+    """Make every map that is not there yet."""
+    size, every, todo = bench.settings.chunk_cases, 0, []
+    for name in dict.fromkeys((PRIMARY, TUNING, *networks(bench))):
+        unfit = reasons.get(name, reasons[PRIMARY])
+        methods = tuple(method for method in bench.settings.methods if method not in unfit)
+        chunks = range(-(-len(_cases_of(bench, name)) // size)) if methods else range(0)
+        every += len(chunks)
+        todo += [(name, chunk, methods) for chunk in chunks if not bench.store.has_chunk(name, chunk)]
+    stage = f"explaining, {size} cases by {len(bench.settings.methods)} methods a step"
+    _each(bench, job, pool, _make_chunk, todo, lambda done: progress(stage, every - len(todo) + done, every))
+
+
+def _make_chunk(bench: Bench, name: str, chunk: int, methods: tuple[str, ...]) -> None:
+    network = networks(bench)[PRIMARY if name == TUNING else name]
+    size = bench.settings.chunk_cases
+    part = [(one.position, one.target) for one in _cases_of(bench, name)[chunk * size : (chunk + 1) * size]]
+    fill_chunk(bench.explainer, bench.store, name, network, chunk, part, methods)
+
+
+def _cases_of(bench: Bench, name: str) -> Sequence[Explained]:
+    if name == PRIMARY:
+        return bench.explained
+    if name == TUNING:
+        return bench.tuning
+    return [bench.explained[row] for row in bench.subset(bench.settings.agreement_cases, "agreement")]
+
+
+def measure_all(bench: Bench, unfit: dict[str, str], job: Job, pool: Pool, progress: Progress) -> Raws:
+    """Take every raw figure that is not there yet, and give them all."""
+    methods = [method for method in bench.settings.methods if method not in unfit]
+    every = [(family, method) for family in FAMILIES for method in methods]
+    every += [(family, extra) for family, extras in EXTRA.items() for extra in extras]
+    todo = [(family, method) for family, method in every if not bench.store.has(f"{family}.{method}")]
+    names = ["", *(f"{method}: {family}" for family, method in todo)]
+    before = len(every) - len(todo)
+    _each(
+        bench, job, pool, _measure, todo,
+        lambda done: progress(f"measuring {names[done]}".rstrip(), before + done, len(every)),
+    )  # fmt: skip
+    raws: dict[str, dict[str, Raw]] = {}
+    for family, method in every:
+        raws.setdefault(method, {})[family] = _measure(bench, family, method)
+    return raws
+
+
+def _measure(bench: Bench, family: str, method: str) -> Raw:
+    return bench.store.keep(f"{family}.{method}", lambda: _measured(bench, family, method))
+
+
+def _measured(bench: Bench, family: str, method: str) -> Raw:
+    if not bench.explained:
+        return {RAW_REASON: "the model calls no case positive"}
+    try:
+        return FAMILIES[family](bench, method)
+    except Refused as error:
+        return {RAW_REASON: str(error)}
+
+
+@contextmanager
+def pool_of(workers: int) -> Iterator[Pool]:
+    """Give so many processes; none for one worker, which is this process."""
+    if workers == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _each(
+    bench: Bench, job: Job, pool: Pool, action: Action, pieces: Sequence[Piece], tell: Callable[[int], None]
+) -> None:
+    """Do every piece, here or in the pool, and tell how many are done.
+
+    Raises:
+        DeviceExhausted: a worker was killed, which is what happens where memory runs out.
+    """
+    tell(0)
+    if pool is None:
+        for done, piece in enumerate(pieces, start=1):
+            action(bench, *piece)
+            tell(done)
+        return
+    try:
+        futures = [pool.submit(_do, job, action, piece) for piece in pieces]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            tell(done)
+    except BrokenProcessPool as error:
+        raise DeviceExhausted(
+            "A worker was killed, as happens where memory runs out.", cure="Give --resume, and fewer --workers."
+        ) from error
+
+
+def _do(job: Job, action: Action, piece: Piece) -> None:
+    action(_bench_of(job), *piece)
