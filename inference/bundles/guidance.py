@@ -1,8 +1,9 @@
 """Training a classifier whose class activation map is guided into the training masks.
 
-The loss is cross entropy plus, for slices with a lesion, ``weight`` times minus the logarithm of the share of the
-positive Grad-CAM mass of the true class that lies in mask cells (after Ross et al. 2017, "Right for the right reasons",
-arXiv 1703.03717, with a class activation map in place of the input gradient).
+The loss is cross entropy plus, for slices with a lesion, a weight times minus the logarithm of the share of the
+positive class activation map of the true class that lies in mask cells (after Ross et al. 2017, "Right for the right
+reasons", arXiv 1703.03717, with a class activation map in place of the input gradient), and, where a recipe asks for
+it, the cell loss below.
 """
 
 import time
@@ -15,8 +16,8 @@ from torch import nn
 
 from inference.bundles.slices import Slices
 
-TEMPERATURE = 16.0
-"""Of a cell of a class' map, summed over cells instead of averaged, as the logit of its being lesion."""
+CELL_GAIN, CELL_MARGIN = 0.1, 4.0
+"""A cell of a class' map, times the gain, less the margin, is the logit of its being lesion: a map of zero is none."""
 
 
 @dataclass(frozen=True)
@@ -25,59 +26,41 @@ class Recipe:
 
     seed: int
     guidance: float
-    """Weight of the guidance loss; 0 trains the plain classifier."""
+    """Weight of the guidance loss."""
     epochs: int = 20
     batch: int = 8
     learning_rate: float = 2e-3
     by_coverage: bool = False
     """Whether a cell of the mask counts by how much of it is lesion."""
-    by_cells: bool = False
-    """Whether the maps of all classes are guided, cell by cell, instead of the share of the true class' map."""
+    cells: float = 0.0
+    """Weight of the cell loss. Without it and guidance, the plain classifier is trained."""
     negatives_per_positive: float = 1.2
     """Slices without a lesion drawn in an epoch for each one with a lesion."""
     mixed_precision: bool = False
     """Whether convolutions run in bfloat16: twice as fast on processors that know it."""
 
 
-def cam_and_logits(
-    model: nn.Module, layer: str, inputs: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Grad-CAM of one class of each slice, with its graph, so that a loss on it can be minimised.
+def maps_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the class activation map of every class, with its graph, and the logits (Zhou et al. 2016).
+
+    Where one linear layer follows the mean of the features, as here, Grad-CAM is its positive part, scaled.
 
     Args:
-        model: a classifier.
-        layer: dotted name of the module whose output is the map's grid.
+        model: a classifier whose last layer is linear, on the means of the features.
+        layer: dotted name of the module whose output these features are.
         inputs: (N, 1, S, S).
-        targets: (N,) index of the class that is explained.
 
     Returns:
-        map (N, h, w), positive part only; logits (N, classes).
+        maps (N, classes, h, w), signed; logits (N, classes).
     """
-    features, logits = _features_and_logits(model, layer, inputs)
-    return _cam(features, logits.gather(1, targets[:, None])).relu(), logits.float()
-
-
-def maps_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Grad-CAM of every class before its negative part is cut, (N, classes, h, w), and the logits, (N, classes)."""
-    features, logits = _features_and_logits(model, layer, inputs)
-    return torch.stack([_cam(features, one) for one in logits.unbind(dim=1)], dim=1), logits.float()
-
-
-def _features_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     kept: list[torch.Tensor] = []
     handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: kept.append(output))
     try:
         logits = model(inputs)
     finally:
         handle.remove()
-    (features,) = kept
-    return features, logits
-
-
-def _cam(features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    (gradient,) = torch.autograd.grad(logits.sum(), features, create_graph=True)
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights.float() * features.float()).sum(dim=1)
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    return torch.einsum("nkhw,ck->nchw", kept[0].float(), last.weight.float()), logits.float()
 
 
 def guidance_loss(cam: torch.Tensor, masks: torch.Tensor, *, by_coverage: bool = False) -> torch.Tensor:
@@ -105,8 +88,7 @@ def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> 
     """Take each class' map for a coarse segmentation: the true class' is the lesion, the others' are empty.
 
     Binary cross entropy over cells, added over classes, plus the soft Dice loss of the true class (Milletari 2016).
-    It teaches the features fast, but not where the class is decided: maps after it alone are negative everywhere, and
-    what tells the classes apart may lie outside the lesion. Centre the classes and guide the share of the map after it.
+    The margin lets an empty map be zero: without it maps are negative everywhere, and their peak means nothing.
 
     Args:
         maps: (N, classes, h, w), signed.
@@ -114,21 +96,10 @@ def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> 
         labels: (N,) the true class.
     """
     cells = F.adaptive_avg_pool2d(masks, (maps.shape[2], maps.shape[3]))
-    logits = maps * (maps[0, 0].numel() / TEMPERATURE)
+    logits = maps * CELL_GAIN - CELL_MARGIN
     target = F.one_hot(labels, maps.shape[1])[:, :, None, None] * cells
     surprise = F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1).mean()
     return surprise + soft_dice(logits[torch.arange(len(labels)), labels].sigmoid(), cells[:, 0])
-
-
-def centre_classes(model: nn.Module) -> None:
-    """Take from the last linear layer what its classes share.
-
-    No softmax probability changes, and each class' activation map shows what sets the class apart from the others.
-    """
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    with torch.no_grad():
-        last.weight.sub_(last.weight.mean(dim=0, keepdim=True))
-        last.bias.sub_(last.bias.mean())
 
 
 def soft_dice(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -142,15 +113,16 @@ def train_classifier(
     """Train from the weights given; the same arguments on the same machine give the same weights."""
 
     def loss(inputs: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        if recipe.guidance == 0:
+        if not recipe.guidance and not recipe.cells:
             return F.cross_entropy(model(inputs).float(), labels)
-        if recipe.by_cells:
-            maps, logits = maps_and_logits(model, layer, inputs)
-            guided = cell_loss(maps, masks, labels)
-        else:
-            maps, logits = cam_and_logits(model, layer, inputs, labels)
-            guided = guidance_loss(maps, masks, by_coverage=recipe.by_coverage)
-        return F.cross_entropy(logits, labels) + recipe.guidance * guided
+        maps, logits = maps_and_logits(model, layer, inputs)
+        total = F.cross_entropy(logits, labels)
+        if recipe.guidance:
+            own = maps[torch.arange(len(labels)), labels].relu()
+            total = total + recipe.guidance * guidance_loss(own, masks, by_coverage=recipe.by_coverage)
+        if recipe.cells:
+            total = total + recipe.cells * cell_loss(maps, masks, labels)
+        return total
 
     return train(model, data, recipe, loss, say)
 

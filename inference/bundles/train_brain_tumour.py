@@ -8,7 +8,6 @@ trains the comparison of the model card: the primary's recipe without guidance.
 """
 
 from inference.bundles.brain_data import CLASSES, read_tumours
-from inference.bundles.guidance import Recipe
 from inference.bundles.training import Plan, ask, densenet, preprocessing, resnet, train_bundle, unet
 
 PLAN = Plan(
@@ -19,10 +18,10 @@ PLAN = Plan(
         "localiser_def": unet(),
     },
     epochs={"network_def": 12, "alternate_def": 12, "localiser_def": 10},
-    guidance=1.0,
-    by_cells=True,
+    guidance=0.2,
+    cells=1.0,
+    by_coverage=True,
     mixed_precision=True,
-    sharpening=Recipe(seed=0, guidance=0.3, epochs=4, learning_rate=1e-3, by_coverage=True, mixed_precision=True),
     unguided_parts=("model",),
 )
 

@@ -13,14 +13,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from inference.bundles.guidance import Recipe, centre_classes, train_classifier, train_localiser
+from inference.bundles.guidance import Recipe, train_classifier, train_localiser
 from inference.bundles.slices import Slices
 from inference.configs import Config
 from inference.devices import choose_device
 
 SIZE = 128
 """Side of the input of every network, pixels."""
-LAYERS = {"DenseNet": "class_layers.relu", "ResNet": "layer4"}
+LAYERS = {"DenseNet": "class_layers.relu", "ResNet": "layer4", "GatedClassifier": "stages.3"}
 """Where the class activation map of an architecture is taken and guided: the features that are averaged."""
 PARTS = {
     "model": ("network_def", 1),
@@ -101,6 +101,16 @@ def unet() -> dict[str, Any]:
     }
 
 
+def gated(classes: int) -> dict[str, Any]:
+    """Define a small classifier with two attention gates, of 32 x 32 and 64 x 64 cells; ``stages.3`` has 16 x 16."""
+    return {
+        "_target_": "inference.attention_gate.GatedClassifier",
+        "spatial_dims": 2,
+        "in_channels": 1,
+        "num_classes": classes,
+    }
+
+
 @dataclass(frozen=True)
 class Plan:
     """The networks of a bundle and how they are trained."""
@@ -112,11 +122,10 @@ class Plan:
     """By architecture."""
     guidance: float
     """Weight of the guidance loss."""
-    by_cells: bool = False
+    cells: float = 0.0
+    by_coverage: bool = False
     mixed_precision: bool = False
-    """These two: see ``Recipe``."""
-    sharpening: Recipe | None = None
-    """A last part of the training with a loss of its own, after the classes' weights were centred."""
+    """These three: see ``Recipe``."""
     unguided_parts: tuple[str, ...] = ("model", "replicate_1", "replicate_2", "alternate")
     """What is trained where guidance is left out."""
 
@@ -135,31 +144,26 @@ def train_part(
     """Train one network of the bundle from its seed, then refine it.
 
     The refinement runs a sixth as long at a fifth of the learning rate; where there is guidance, it counts mask cells
-    by how much of them is lesion. Some plans sharpen after that. An unguided network has the same schedule.
+    by how much of them is lesion. An unguided network has the same schedule.
     """
     definition, seed = PARTS[name]
     torch.manual_seed(seed)
     model = config.network(definition).to(device)
-    epochs = 1 if quick else plan.epochs[definition]
-    guidance = plan.guidance if guided else 0.0
     recipe = Recipe(
-        seed=seed, guidance=guidance, epochs=epochs, by_cells=plan.by_cells, mixed_precision=plan.mixed_precision
+        seed=seed,
+        guidance=plan.guidance if guided else 0.0,
+        cells=plan.cells if guided else 0.0,
+        epochs=1 if quick else plan.epochs[definition],
+        by_coverage=plan.by_coverage,
+        mixed_precision=plan.mixed_precision,
     )
     if name == "localiser":
         return train_localiser(model, data, recipe, say(name))
     layer = LAYERS[type(model).__name__]
     trained = train_classifier(model, layer, data, recipe, say(name))
-    finer = replace(recipe, seed=seed + 100, epochs=max(epochs // 6, 1), learning_rate=4e-4, by_coverage=True)
-    refined = train_classifier(trained, layer, data, finer, say(f"{name} refined"))
-    if plan.sharpening is None:
-        return refined
-    centre_classes(refined)
-    last = replace(plan.sharpening, seed=seed + 200)
-    if not guided:
-        last = replace(last, guidance=0.0)
-    if quick:
-        last = replace(last, epochs=1)
-    return train_classifier(refined, layer, data, last, say(f"{name} sharpened"))
+    epochs = max(recipe.epochs // 6, 1)
+    finer = replace(recipe, seed=seed + 100, epochs=epochs, learning_rate=4e-4, by_coverage=True)
+    return train_classifier(trained, layer, data, finer, say(f"{name} refined"))
 
 
 def say(name: str) -> Callable[[str], None]:
@@ -177,16 +181,22 @@ def store(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     part.replace(path)
 
 
-def ask(doc: str | None) -> argparse.Namespace:
-    """Read the command line of a training script."""
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """Give the command line that every training script has."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
-    parser.add_argument("--out", type=Path, required=True, help="the bundle's folder")
-    parser.add_argument("--unguided", action="store_true", help="the same recipe without guidance")
-    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(PARTS)}")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="one epoch: for trying the script, not for use")
+    return parser
+
+
+def ask(doc: str | None) -> argparse.Namespace:
+    """Read the command line of a script that trains a guided bundle or its unguided twin."""
+    parser = arguments(doc)
+    parser.add_argument("--unguided", action="store_true", help="the same recipe without guidance")
+    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(PARTS)}")
     return parser.parse_args()
 
 
