@@ -1,0 +1,151 @@
+"""Whether a mean of patients' losses lies below a line, at a stated confidence, and how many patients that takes.
+
+Losses lie in [0, 1] and patients are independent; nothing else is assumed. The test is a game of bets (Waudby-Smith and
+Ramdas 2024): starting with delta, patients are met in an order drawn beforehand, and each is betted on at odds that are
+fair if the mean were ``alpha``. By Markov's inequality such a player owns 1 at the end with probability at most delta
+unless the mean lies below alpha. How to bet is free. After each patient the target is set anew from what is owned and
+who is left (Voráček and Orabona 2025): the largest number of misses the wealth still pays for; the bet is that of the
+exact binomial test of it. So losses of 0 or 1 certify whatever the exact binomial (Clopper-Pearson) bound certifies and
+a little more, and shares between, as slices of one patient give, certify from far fewer patients: at mean 0.05, alpha
+and delta 0.10, 100 patients of 13 correlated slices (0.3) certify in 0.86 of simulations; one slice drawn of each with
+the exact bound in 0.62, Hoeffding-Bentkus in 0.30. At mean 0.10 they certify wrongly in 0.02.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import bdtr
+from scipy.stats import beta, binom
+
+from inference.errors import Refused
+
+Losses = NDArray[np.float64]
+WON = 1.0 - 1e-12
+UNLIKELY = 1e-9
+LINES = np.round(np.concatenate([np.arange(990, 200, -10), np.arange(200, 0, -1)]) / 1000, 3)
+"""Where the upper bound is looked for, from above."""
+MOST_GROUPS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bets:
+    """The test of "the mean loss is alpha or more" for at most so many patients, with its table of binomials."""
+
+    alpha: float
+    delta: float
+    table: Losses
+    """(most + 1, C + 1): P(Binomial(patients left, alpha) <= c), c = -1 .. C - 1."""
+
+    @classmethod
+    def of(cls, alpha: float, delta: float, most: int) -> Self:
+        """Make the test.
+
+        Args:
+            alpha: the line, above 0, below 1.
+            delta: largest probability of a false rejection, above 0, below 1.
+            most: patients at most.
+
+        Raises:
+            Refused: alpha or delta is no probability between 0 and 1.
+        """
+        check_levels(alpha, delta)
+        largest = int(binom.ppf(1 - UNLIKELY, most, alpha)) + 1
+        table = binom.cdf(np.arange(-1, largest + 1)[None], np.arange(most + 1)[:, None], alpha)
+        return cls(alpha, delta, table)
+
+    def rejects(self, losses: Losses) -> NDArray[np.bool_]:
+        """Tell whether each row's mean loss is below alpha at confidence 1 - delta, (R, G) -> (R,).
+
+        Args:
+            losses: (R, G), patients in an order drawn without regard to their losses; NaN: not in this row.
+        """
+        met = ~np.isnan(losses)
+        left = met[:, ::-1].cumsum(axis=1)[:, ::-1]
+        wealth = np.full(len(losses), self.delta)
+        for patient in range(losses.shape[1]):
+            rows = np.flatnonzero(met[:, patient] & (wealth < WON))
+            if len(rows):
+                wealth[rows] = self._after(wealth[rows], left[rows, patient], losses[rows, patient])
+        return wealth >= WON
+
+    def _after(self, wealth: Losses, left: NDArray[np.intp], loss: Losses) -> Losses:
+        """Bet all wealth on at most c misses among those left, c the most it pays for, and meet one patient."""
+        misses = np.clip((self.table[left] <= wealth[:, None]).sum(axis=1) - 1, 1, self.table.shape[1] - 1)
+        kept = (1 - loss) * self.table[left - 1, misses] + loss * self.table[left - 1, misses - 1]
+        return np.asarray(wealth / self.table[left, misses] * kept)
+
+
+def upper_bound(losses: ArrayLike, delta: float) -> float:
+    """Give an upper bound of the mean loss at confidence 1 - delta: the lowest line down to which every line rejects.
+
+    Args:
+        losses: (G,), each in 0..1, in an order drawn without regard to them.
+        delta: above 0, below 1.
+
+    Returns:
+        1.0 where nothing can be said; steps of 0.001 below 0.2, of 0.01 above.
+    """
+    row = np.asarray(losses, dtype=np.float64)[None]
+    bound = 1.0
+    for line in LINES:
+        if not len(row[0]) or not Bets.of(float(line), delta, row.shape[1]).rejects(row)[0]:
+            return bound
+        bound = float(line)
+    return bound
+
+
+def binomial_upper_bound(misses: int, trials: int, delta: float) -> float:
+    """Give the exact upper bound of a probability after so many misses (Clopper and Pearson 1934); 1 for no trial."""
+    return 1.0 if misses >= trials else float(beta.ppf(1 - delta, misses + 1, trials - misses))
+
+
+def needed_groups(alpha: float, delta: float, expected_miss: float = 0.0, *, power: float = 0.8) -> int | None:
+    """Give how many patients with a trusted map certify alpha, if a patient's maps hit or miss together.
+
+    Exact binomial: the fewest for which so few may miss that they do with probability ``power``. Without a miss, 22 for
+    alpha = delta = 0.10.
+
+    Args:
+        alpha: share of patients' trusted maps that may miss.
+        delta: 1 - confidence.
+        expected_miss: true share that misses.
+        power: probability of the certificate.
+
+    Returns:
+        None where no number does: the expected miss is not below alpha, or more than 100,000 would be needed.
+
+    Raises:
+        Refused: alpha or delta is no probability between 0 and 1.
+    """
+    check_levels(alpha, delta)
+    if expected_miss >= alpha:
+        return None
+    misses = 0
+    while (groups := fewest_groups(alpha, delta, misses)) <= MOST_GROUPS:
+        if bdtr(misses, groups, expected_miss) >= power:
+            return groups
+        misses += 1
+    return None
+
+
+def fewest_groups(alpha: float, delta: float, misses: int) -> int:
+    """Give how few patients certify alpha although so many of them miss (exact binomial)."""
+    low, high = misses, misses + 1
+    while bdtr(misses, high, alpha) > delta:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if bdtr(misses, middle, alpha) > delta else (low, middle)
+    return high
+
+
+def check_levels(alpha: float, delta: float) -> None:
+    """Refuse an alpha or delta that is no probability between 0 and 1.
+
+    Raises:
+        Refused: always with the offending pair.
+    """
+    if not (0 < alpha < 1 and 0 < delta < 1):
+        raise Refused(f"alpha {alpha} and delta {delta} must lie between 0 and 1, both ends left out.")
