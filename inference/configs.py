@@ -13,6 +13,7 @@ import torch
 from monai import transforms
 from monai.networks import nets
 
+from inference import attention_gate
 from inference.allowed import LAYERS, NETWORKS, TRANSFORMS
 from inference.errors import BundleRefused
 
@@ -20,6 +21,7 @@ _TABLES: Mapping[str, tuple[Any, frozenset[str]]] = {
     "monai.networks.nets": (nets, NETWORKS),
     "monai.transforms": (transforms, TRANSFORMS),
     "torch.nn": (torch.nn, LAYERS),
+    "inference.attention_gate": (attention_gate, frozenset(("GatedClassifier",))),
 }
 
 _DOWNLOADS = ("pretrained", "pretrained_weights", "weights")
@@ -165,8 +167,8 @@ def _check_key(key: str, item: Any, name: str, path: str) -> None:
         if package not in _TABLES or called not in _TABLES[package][1]:
             raise BundleRefused(
                 f"{name}, key {path}: {item!r} is not on the list of what a bundle may use.",
-                cure="Allowed are networks of monai.networks.nets, deterministic array transforms of monai.transforms "
-                "and plain layers of torch.nn, by their full names.",
+                cure="Allowed are networks of monai.networks.nets, inference.attention_gate.GatedClassifier, "
+                "deterministic array transforms of monai.transforms and plain layers of torch.nn, by their full names.",
             )
     elif key.startswith(("_", "$", "%", "@")) or "+" in key[:1]:
         raise BundleRefused(
