@@ -51,8 +51,10 @@ class Bets:
             Refused: alpha or delta is no probability between 0 and 1.
         """
         check_levels(alpha, delta)
-        largest = int(binom.ppf(1 - UNLIKELY, most, alpha)) + 1
-        table = binom.cdf(np.arange(-1, largest + 1)[None], np.arange(most + 1)[:, None], alpha)
+        table = np.ones((most + 1, int(binom.ppf(1 - UNLIKELY, most, alpha)) + 3))
+        table[:, 0] = 0.0
+        for left in range(1, most + 1):
+            table[left, 1:] = (1 - alpha) * table[left - 1, 1:] + alpha * table[left - 1, :-1]
         return cls(alpha, delta, table)
 
     def rejects(self, losses: Losses) -> NDArray[np.bool_]:
