@@ -57,8 +57,8 @@ def mean_by_group(
     Raises:
         Refused: no row is defined.
     """
-    kept, labels, count = _defined(values, groups)
-    return _interval(float(kept.mean()), _resampled_means(kept, labels, count, seed, resamples), len(kept), count)
+    kept, labels, count = defined_rows(values, groups)
+    return interval_of(float(kept.mean()), _resampled_means(kept, labels, count, seed, resamples), len(kept), count)
 
 
 def paired_difference(
@@ -85,14 +85,14 @@ def paired_difference(
     Raises:
         Refused: no row is defined in both.
     """
-    kept, labels, count = _defined(
+    kept, labels, count = defined_rows(
         np.asarray(values, dtype=np.float64) - np.asarray(control, dtype=np.float64),
         groups,
     )
     means = _resampled_means(kept, labels, count, seed, resamples)
     sides = 1 + np.array([(means <= 0).sum(), (means >= 0).sum()])
     p_value = min(1.0, 2.0 * float(sides.min()) / (1 + resamples)) if count > 1 else 1.0
-    return Difference(_interval(float(kept.mean()), means, len(kept), count), p_value)
+    return Difference(interval_of(float(kept.mean()), means, len(kept), count), p_value)
 
 
 def difference_of_means(
@@ -118,9 +118,9 @@ def difference_of_means(
     Raises:
         Refused: either has no defined row.
     """
-    (one, own, n), (two, others, m) = _defined(first, groups), _defined(second, None)
+    (one, own, n), (two, others, m) = defined_rows(first, groups), defined_rows(second, None)
     means = _resampled_means(one, own, n, seed, resamples) - _resampled_means(two, others, m, seed + 1, resamples)
-    return _interval(float(one.mean() - two.mean()), means, len(one) + len(two), min(n, m))
+    return interval_of(float(one.mean() - two.mean()), means, len(one) + len(two), min(n, m))
 
 
 def auroc(
@@ -146,7 +146,7 @@ def auroc(
         Refused: the rows do not hold both kinds.
     """
     values = np.asarray(scores, dtype=np.float64)
-    kept, labels, count = _defined(values, groups)
+    kept, labels, count = defined_rows(values, groups)
     positive = np.asarray(events, dtype=np.bool_)[~np.isnan(values)]
     if positive.all() or not positive.any():
         raise Refused("An AUROC needs rows with the event and rows without it.")
@@ -154,13 +154,18 @@ def auroc(
     kept, labels, positive = kept[order], labels[order], positive[order]
     ties = np.unique(kept, return_inverse=True)[1]
     chunk = max(1, CELLS_AT_ONCE // len(kept))
-    draws = _draws(count, seed, resamples)
-    parts = [_weighted_auroc(w[:, labels], positive, ties) for w in np.array_split(draws, -(-resamples // chunk))]
-    value = float(_weighted_auroc(np.ones((1, len(kept))), positive, ties)[0])
-    return _interval(value, np.concatenate(parts), len(kept), count)
+    draws = draw_groups(count, seed, resamples)
+    parts = [weighted_auroc(w[:, labels], positive, ties) for w in np.array_split(draws, -(-resamples // chunk))]
+    value = float(weighted_auroc(np.ones((1, len(kept))), positive, ties)[0])
+    return interval_of(value, np.concatenate(parts), len(kept), count)
 
 
-def _defined(values: ArrayLike, groups: ArrayLike | None) -> tuple[Weights, NDArray[np.intp], int]:
+def defined_rows(values: ArrayLike, groups: ArrayLike | None) -> tuple[Weights, NDArray[np.intp], int]:
+    """Leave out NaN rows: (kept values, index of each one's group, number of groups).
+
+    Raises:
+        Refused: no row is left, or the labels are not as many as the rows.
+    """
     rows = np.asarray(values, dtype=np.float64)
     keep = ~np.isnan(rows)
     if not keep.any():
@@ -172,18 +177,18 @@ def _defined(values: ArrayLike, groups: ArrayLike | None) -> tuple[Weights, NDAr
     return rows[keep], index, len(unique)
 
 
-def _draws(groups: int, seed: int, resamples: int) -> Weights:
+def draw_groups(groups: int, seed: int, resamples: int) -> Weights:
     """Draw how often each group is in each bootstrap sample: (resamples, groups)."""
     return np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(float)
 
 
 def _resampled_means(values: Weights, labels: NDArray[np.intp], groups: int, seed: int, resamples: int) -> Weights:
-    draws = _draws(groups, seed, resamples)
+    draws = draw_groups(groups, seed, resamples)
     sums, counts = np.bincount(labels, values, groups), np.bincount(labels, minlength=groups)
     return np.asarray((draws @ sums) / (draws @ counts))
 
 
-def _weighted_auroc(weights: Weights, positive: NDArray[np.bool_], ties: NDArray[np.intp]) -> Weights:
+def weighted_auroc(weights: Weights, positive: NDArray[np.bool_], ties: NDArray[np.intp]) -> Weights:
     """Give the AUROC of rows sorted by score under each of several weightings, (B, N) -> (B,)."""
     starts = np.flatnonzero(np.diff(ties, prepend=-1))
     with_event = np.add.reduceat(weights * positive, starts, axis=1)
@@ -193,7 +198,8 @@ def _weighted_auroc(weights: Weights, positive: NDArray[np.bool_], ties: NDArray
     return np.divide((with_event * below).sum(axis=1), pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
-def _interval(value: float, resampled: Weights, n: int, groups: int) -> Interval:
+def interval_of(value: float, resampled: Weights, n: int, groups: int) -> Interval:
+    """Make the percentile interval of a figure from its resampled values; NaN among them are passed over."""
     tail = (1 - CONFIDENCE) / 2
     edges = np.nanquantile(resampled, [tail, 1 - tail]) if groups > 1 else np.full(2, np.nan)
     return Interval(value, float(edges[0]), float(edges[1]), n, groups)

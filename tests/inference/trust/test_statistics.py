@@ -92,11 +92,11 @@ def test_auroc_is_scikit_learns_ties_included_and_its_interval_is_by_patient():
 
 
 def test_a_resampled_auroc_is_the_one_of_the_repeated_rows():
-    from inference.trust.statistics import _weighted_auroc
+    from inference.trust.statistics import weighted_auroc
 
     scores, events = np.array([0.1, 0.2, 0.2, 0.7]), np.array([False, True, False, True])
     weights = np.array([[2.0, 1.0, 0.0, 1.0], [1.0, 3.0, 1.0, 1.0], [0.0, 2.0, 0.0, 2.0]])
-    made = _weighted_auroc(weights, events, np.array([0, 1, 1, 2]))
+    made = weighted_auroc(weights, events, np.array([0, 1, 1, 2]))
     oracle = [roc_auc_score(np.repeat(events, w.astype(int)), np.repeat(scores, w.astype(int))) for w in weights[:2]]
     assert made[:2] == pytest.approx(oracle)
     assert np.isnan(made[2])
