@@ -13,11 +13,11 @@ from inference.bundles.training import Plan, ask, densenet, preprocessing, resne
 PLAN = Plan(
     preprocessing=preprocessing(each_plane=True),
     networks={
-        "network_def": densenet(len(CLASSES), init_features=16, growth_rate=48),
-        "alternate_def": resnet(len(CLASSES), layers=[1, 1, 2, 2], block_inplanes=[4, 16, 48, 128]),
+        "network_def": resnet(len(CLASSES), layers=[1, 1, 2, 2], block_inplanes=[4, 16, 48, 128]),
+        "alternate_def": densenet(len(CLASSES), init_features=16, growth_rate=48),
         "localiser_def": unet(),
     },
-    epochs={"network_def": 12, "alternate_def": 12, "localiser_def": 10},
+    epochs={"network_def": 30, "alternate_def": 30, "localiser_def": 16},
     guidance=0.2,
     cells=1.0,
     by_coverage=True,

@@ -26,6 +26,7 @@ from inference.bundles.guidance import Recipe, train, train_localiser
 from inference.bundles.slices import Slices
 from inference.bundles.training import preprocessing, say, unet
 from inference.configs import Config
+from inference.devices import choose_device
 from inference.trust.agreement import otsu_overlap_pairs, spearman_pairs
 from inference.trust.localisation import average_precision, hit
 from inference.trust.ssim import DATA_RANGE, ssim
@@ -38,16 +39,16 @@ SETS = {"glioma_flair": (read_patients, False), "brain_tumour_t1ce": (read_tumou
 """How a set is read, and whether each plane is scaled by itself."""
 
 
-def train_unet(config: Config, data: Slices, recipe: Recipe) -> nn.Module:
+def train_unet(config: Config, data: Slices, recipe: Recipe, device: torch.device) -> nn.Module:
     """Train the U-Net on the masks."""
     torch.manual_seed(recipe.seed)
-    return train_localiser(config.network("localiser_def"), data, recipe, say(f"U-Net, seed {recipe.seed}"))
+    return train_localiser(config.network("localiser_def").to(device), data, recipe, say(f"U-Net, seed {recipe.seed}"))
 
 
-def train_retinanet(_config: Config, data: Slices, recipe: Recipe) -> nn.Module:
+def train_retinanet(_config: Config, data: Slices, recipe: Recipe, device: torch.device) -> nn.Module:
     """Train the detector on the boxes round the masks."""
     torch.manual_seed(recipe.seed)
-    detector = Detector()
+    detector = Detector().to(device)
     return train(
         detector,
         data,
@@ -63,7 +64,8 @@ def unet_maps(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         return model(inputs).sigmoid()[:, 0].clone()
 
 
-KINDS: dict[str, tuple[Callable[[Config, Slices, Recipe], nn.Module], Callable[[Any, torch.Tensor], Any]]] = {
+Fit = Callable[[Config, Slices, Recipe, torch.device], nn.Module]
+KINDS: dict[str, tuple[Fit, Callable[[Any, torch.Tensor], Any]]] = {
     "unet": (train_unet, unet_maps),
     "retinanet": (train_retinanet, detection_maps),
 }
@@ -96,7 +98,7 @@ def _summary(values: Any, data: Slices) -> dict[str, Any]:
     return {"value": round(found.value, 4), "interval": [round(found.low, 4), round(found.high, 4)], "n": found.n}
 
 
-def measure(data: Path, name: str, kind: str, epochs: int) -> dict[str, Any]:
+def measure(data: Path, name: str, kind: str, epochs: int, device: torch.device) -> dict[str, Any]:
     """Train a reference twice and give its figures."""
     read, each_plane = SETS[name]
     config_text = json.dumps({"localiser_def": unet(), "preprocessing": preprocessing(each_plane=each_plane)})
@@ -106,7 +108,7 @@ def measure(data: Path, name: str, kind: str, epochs: int) -> dict[str, Any]:
     fit, explain = KINDS[kind]
     maps: list[Maps] = []
     for seed in SEEDS:
-        model = fit(config, training, Recipe(seed=seed, guidance=0.0, epochs=epochs))
+        model = fit(config, training, Recipe(seed=seed, guidance=0.0, epochs=epochs), device).cpu()
         maps.append(torch.cat([explain(model, part) for part in torch.split(site.inputs, 16)]).numpy())
     return {"set": name, "kind": kind, "epochs": epochs, **reference_figures(maps, site)}
 
@@ -119,11 +121,15 @@ def main() -> None:
     parser.add_argument("--kind", choices=tuple(KINDS), default="unet")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path, help="file for the figures")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     began = time.monotonic()
-    text = json.dumps(measure(asked.data, asked.set, asked.kind, asked.epochs), indent=2) + "\n"
+    text = (
+        json.dumps(measure(asked.data, asked.set, asked.kind, asked.epochs, choose_device(asked.device)), indent=2)
+        + "\n"
+    )
     if asked.out is not None:
         asked.out.write_text(text, encoding="utf-8")
     print(f"{text}{time.monotonic() - began:.0f} s in all", flush=True)  # noqa: T201
