@@ -19,6 +19,7 @@ from inference.commissioning.settings import CommissionSettings
 from inference.errors import UnknownName
 from inference.passport import Criterion, load_passport
 
+from ..benchmarks.shortcut_page import NAMES, page, read_pictures
 from .flair_folder import write_flair
 
 
@@ -154,12 +155,16 @@ def test_the_exhibit_is_made_from_data_to_table(tmp_path: Path, monkeypatch: pyt
     for name in ("honest", "shortcut"):
         passport = load_passport(out / name / "passport.json")
         assert told["passports"][name] == passport.digest
-        pictures = np.load(out / name / "pictures.npz", allow_pickle=False)
-        assert len(pictures["map"]) == len(pictures["mask"]) == len(pictures["image"]) == len(passport.gallery)
+        assert len(read_pictures(out / name, passport)) == len(passport.gallery)
         assert not (out / name / "work").exists()
         for kind in ("marked", "unmarked"):
             assert set(told["classified"][name][kind]) == {"auc", "sensitivity", "peak_near_marker"}
     assert told["classified"]["honest"]["unmarked"]["auc"]["value"] > 0.8
+    pictures = {name: read_pictures(out / name, load_passport(out / name / "passport.json")) for name in NAMES}
+    html = page(told, pictures)
+    assert html.count("<img") >= 1
+    assert "http" not in html, "the page needs no network"
+    assert all(name in html for name in NAMES.values())
     text = as_text(found)
     assert all(rule.title in text for rule in RULES)
     assert "failed by the one with the shortcut" in text
