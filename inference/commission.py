@@ -91,7 +91,7 @@ def commission(
         explaining = time.perf_counter()
         explain_all(bench, trial["reasons"], job, pool, progress)
         explaining = time.perf_counter() - explaining
-        raws = measure_all(bench, trial["reasons"][PRIMARY], job, pool, progress)
+        raws = measure_all(bench, trial["reasons"][PRIMARY], trial["seconds"], job, pool, progress)
     progress("judging", 0, 0)
     passport = sealed(write(bench, splits, raws, trial["reasons"][PRIMARY]))
     if settings.save_maps:

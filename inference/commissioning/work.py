@@ -3,7 +3,7 @@
 No piece depends on another of its stage, and each gives the same to the bit whoever does it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from inference.commissioning.choosing import Raws
 from inference.commissioning.classifying import Probabilities, explained_of
 from inference.commissioning.explaining import Explainer, Priors, fill_chunk, references_of
 from inference.commissioning.judging import RAW_REASON
-from inference.commissioning.readings import EXTRA, FAMILIES
+from inference.commissioning.readings import EXTRA, FAMILIES, MAKE_MAPS
 from inference.commissioning.seeds import drawn
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.store import Raw, Store
@@ -114,7 +114,11 @@ def networks(bench: Bench) -> dict[str, Network]:
 
 
 def explain_all(bench: Bench, reasons: Reasons, job: Job, pool: Pool, progress: Progress) -> None:
-    """Make every map that is not there yet."""
+    """Make every map that is not there yet.
+
+    Raises:
+        DeviceExhausted: out of memory with a batch of one, or a process of the pool was killed.
+    """
     size, every, todo = bench.settings.chunk_cases, 0, []
     for name in dict.fromkeys((PRIMARY, TUNING, *networks(bench))):
         unfit = reasons.get(name, reasons[PRIMARY])
@@ -141,11 +145,26 @@ def _cases_of(bench: Bench, name: str) -> Sequence[Explained]:
     return [bench.explained[row] for row in bench.subset(bench.settings.agreement_cases, "agreement")]
 
 
-def measure_all(bench: Bench, unfit: dict[str, str], job: Job, pool: Pool, progress: Progress) -> Raws:
-    """Take every raw figure that is not there yet, and give them all."""
+def measure_all(
+    bench: Bench, unfit: dict[str, str], alone: Mapping[str, float], job: Job, pool: Pool, progress: Progress
+) -> Raws:
+    """Take every raw figure that is not there yet, and give them all; what makes most maps anew comes first.
+
+    Args:
+        bench: whose cases, maps and networks are measured.
+        unfit: methods left out, with the reason.
+        alone: seconds of one map by each method.
+        job: the same bench for the pool's processes.
+        pool: where it is done; None: here.
+        progress: told after each piece.
+
+    Raises:
+        DeviceExhausted: see ``explain_all``.
+    """
     methods = [method for method in bench.settings.methods if method not in unfit]
     every = [(family, method) for family in FAMILIES for method in methods]
     every += [(family, extra) for family, extras in EXTRA.items() for extra in extras]
+    every.sort(key=lambda one: -alone.get(one[1], 0.0) * (one[0] in MAKE_MAPS))
     todo = [(family, method) for family, method in every if not bench.store.has(f"{family}.{method}")]
     names = ["", *(f"{method}: {family}" for family, method in todo)]
     before = len(every) - len(todo)
