@@ -11,27 +11,20 @@ from inference.bundles.model_card import rows
 from inference.manifest import Manifest
 from inference.seal import seal
 
-
-@dataclass(frozen=True)
-class Source:
-    """Training data, as weights made from them must name them."""
-
-    described: str
-    """What they are and how far their licence is known, for LICENSE."""
-    citations: tuple[str, ...]
-    cautions: tuple[str, ...]
-    """What a network trained on them must not be used for, and where it fails."""
+METADATA, LICENCE = "configs/metadata.json", "LICENSE"
+LIBRARIES = {"monai": "monai", "pytorch": "torch", "numpy": "numpy"}
+"""As MONAI's bundle specification names them: their distributions."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a model card says that the manifest does not."""
+    """What is said of a bundle beside its manifest."""
 
+    like: Path
+    """Folder of a bundle of the same inputs and classes, trained on the same images: its licence holds here too."""
     summary: str
     facts: Mapping[str, str]
-    source: Source
-    cautions: tuple[str, ...] = ()
-    """Before those of the source."""
+    caution: str
 
 
 def pack(folder: Path, manifest: Manifest, card: Card) -> str:
@@ -43,11 +36,11 @@ def pack(folder: Path, manifest: Manifest, card: Card) -> str:
     Raises:
         BundleRefused: the bundle does not pass the checks of sealing.
     """
-    metadata = json.dumps(_metadata(manifest, card), indent=2) + "\n"
+    metadata = json.loads((card.like / METADATA).read_text(encoding="utf-8")) | _metadata(manifest, card)
     texts = {
         "heatproof.toml": manifest_text(manifest),
-        "configs/metadata.json": metadata,
-        "LICENSE": _licence(card.source),
+        METADATA: json.dumps(metadata, indent=2) + "\n",
+        LICENCE: (card.like / LICENCE).read_text(encoding="utf-8"),
         "README.md": _model_card(manifest, card),
     }
     for name, text in texts.items():
@@ -83,63 +76,34 @@ def _value(value: Any) -> str:
 
 
 def _metadata(manifest: Manifest, card: Card) -> dict[str, Any]:
-    """Give ``configs/metadata.json`` as MONAI's bundle specification has it."""
-    size, classes = list(manifest.input.spatial_size), [entry.name for entry in manifest.classes]
-    common = {"dtype": "float32", "is_patch_data": False}
-    image = {
-        "type": "image", "format": "magnitude", "modality": manifest.input.modality[0],
-        "num_channels": manifest.input.channels, "spatial_shape": size, "value_range": [0, 1],
-        "channel_def": {"0": "grey value"}, **common,
-    }  # fmt: skip
-    named = {str(index): name for index, name in enumerate(classes)}
-    prediction = {
-        "type": "probabilities", "format": "classes", "num_channels": len(classes), "spatial_shape": [],
-        "value_range": [], "channel_def": named, **common,
-    }  # fmt: skip
+    """Give what ``configs/metadata.json`` says of this bundle alone."""
     return {
         "version": manifest.version,
         "changelog": {manifest.version: "first"},
-        "monai_version": version("monai"),
-        "pytorch_version": version("torch"),
-        "numpy_version": version("numpy"),
+        **{f"{name}_version": version(library) for name, library in LIBRARIES.items()},
         "task": manifest.title,
         "description": card.summary,
-        "authors": "heatproof",
-        "copyright": "heatproof contributors",
         "data_source": manifest.training_data,
         "intended_use": manifest.intended_use,
-        "references": list(card.source.citations),
-        "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": prediction}},
     }
-
-
-def _licence(source: Source) -> str:
-    return (
-        "The weights in this folder (models/*.safetensors) are for research and demonstration only.\n"
-        "They must not be used for diagnosis, triage or any decision about a patient, nor in a product.\n\n"
-        f"{source.described} Please cite:\n\n"
-        + "".join(f"  {one}\n" for one in source.citations)
-        + "\nConfiguration files and the text of this folder: Apache-2.0.\n"
-    )
 
 
 def _model_card(manifest: Manifest, card: Card) -> str:
     facts = {
         "output": f"probability of {', '.join(entry.name for entry in manifest.classes)}; not calibrated",
-        "replicates": f"{len(manifest.replicates)} more training(s) from other seeds",
-        "training data": manifest.training_data,
         **card.facts,
+        "replicates": f"{len(manifest.replicates)}: the same architecture from other seeds",
+        "training data": manifest.training_data,
         "weights": "float16 safetensors; research and demonstration only, see LICENSE",
     }
-    cautions = (*card.cautions, *card.source.cautions, "Its probabilities are not calibrated, and no verdict on its "
-                "maps is: commission it at your site first.")  # fmt: skip
     return (
         f"# {manifest.name}\n\n{card.summary}\n\n"
         "**Research and demonstration only. Not for diagnosis, triage or any decision about a patient.**\n\n"
         f"{rows(['', ''], facts.items())}\n\n"
         "Figures: none are kept here; `heatproof commission` measures them at your site.\n\n"
         "## What it must not be used for, and where it fails\n\n"
-        + "".join(f"- {one}\n" for one in cautions)
-        + "\n## Citation\n\n"
-        + "".join(f"- {one}\n" for one in card.source.citations)
+        f"- {card.caution}\n"
+        f"- What `{card.like.name}` must not be used for: it was trained on the same images.\n"
+        "- Its probabilities are not calibrated, and no verdict on its maps is: commission it at your site first.\n\n"
+        "Whose images these are, and how to cite them: see LICENSE.\n"
     )

@@ -19,21 +19,12 @@ import torch
 from inference.bundle import SHIPPED
 from inference.bundles import train_brain_tumour, train_glioma
 from inference.bundles.brain_data import CLASSES, read_tumours
-from inference.bundles.bundle_folder import Card, Source, pack
+from inference.bundles.bundle_folder import Card, pack
 from inference.bundles.flair_data import make_phantoms, read_patients
 from inference.bundles.slices import Slices, join
-from inference.bundles.sources import BRAIN_TUMOUR_T1CE, GLIOMA_FLAIR
-from inference.bundles.training import LAYERS, SIZE, Plan, arguments, gated, store, train_bundle
+from inference.bundles.training import LAYERS, Plan, arguments, gated, store, train_bundle
 from inference.configs import Config
-from inference.manifest import (
-    ClassEntry,
-    InputEntry,
-    Manifest,
-    NetworkEntry,
-    NullEntry,
-    ReplicateEntry,
-    parse_manifest,
-)
+from inference.manifest import Manifest, NetworkEntry, ReplicateEntry, parse_manifest
 
 PARTS = ("model", "replicate_1")
 PRIMARY = NetworkEntry(file="models/model.safetensors", layer=LAYERS["GatedClassifier"])
@@ -45,8 +36,6 @@ class Set:
     """One set of images and what is made of it."""
 
     plan: Plan
-    manifest: Callable[[], Manifest]
-    source: Source
     slices: Callable[[Path, Config], Slices]
     nulls: Callable[[Config], torch.Tensor] | None = None
 
@@ -63,47 +52,19 @@ def plan_of(base: Plan, classes: int) -> Plan:
     )
 
 
-def flair_manifest() -> Manifest:
-    """Give what ``glioma_flair`` says of itself, for a gated network without alternates or localiser."""
-    shipped = parse_manifest((SHIPPED / "glioma_flair" / "heatproof.toml").read_bytes())
+def manifest_of(name: str) -> Manifest:
+    """Give what a shipped bundle says of itself, for a gated network without alternates or localiser."""
+    shipped = parse_manifest((SHIPPED / name / "heatproof.toml").read_bytes())
     return shipped.model_copy(
         update={
-            "name": "glioma_flair_gated",
-            "title": "Glioma or none on each slice of an axial FLAIR series (attention gates)",
+            "name": f"{name}_gated",
+            "title": f"{shipped.title} (attention gates)",
             "intended_use": "Research: what attention maps and class mixtures are worth as explanations.",
             "primary": PRIMARY,
             "replicates": REPLICATES,
             "alternates": (),
             "localiser": None,
-            "null": NullEntry(
-                file="null.safetensors", description="the largest lesion slice of each of 12 phantoms: other subjects"
-            ),
         }
-    )
-
-
-def tumour_manifest() -> Manifest:
-    """Give what a gated network for three tumours says of itself."""
-    return Manifest(
-        name="brain_tumour_t1ce_gated",
-        version="1.0.0",
-        title="Glioma, meningioma or pituitary tumour on a T1-weighted slice (attention gates)",
-        kind="slices",
-        activation="softmax",
-        method="gradcam",
-        intended_use="Research: what attention maps and class mixtures are worth as explanations.",
-        not_for="Diagnosis, triage, or any decision about a patient.",
-        licence="Weights: research and demonstration only; see LICENSE.",
-        training_data="T1-weighted slices with a tumour of BRISC 2025 (Fateh et al.), near copies left out.",
-        input=InputEntry(
-            modality=("MR",),
-            body_part=("HEAD", "BRAIN", ""),
-            plane=("axial", "coronal", "sagittal"),
-            spatial_size=(SIZE, SIZE),
-        ),
-        classes=tuple(ClassEntry(name=name, finding=True) for name in CLASSES),
-        primary=PRIMARY,
-        replicates=REPLICATES,
     )
 
 
@@ -114,31 +75,29 @@ def flair_slices(data: Path, config: Config) -> Slices:
 
 
 SETS = {
-    "glioma_flair": Set(
-        plan_of(train_glioma.PLAN, 2), flair_manifest, GLIOMA_FLAIR, flair_slices, train_glioma.null_images
-    ),
+    "glioma_flair": Set(plan_of(train_glioma.PLAN, 2), flair_slices, train_glioma.null_images),
     "brain_tumour_t1ce": Set(
         plan_of(train_brain_tumour.PLAN, len(CLASSES)),
-        tumour_manifest,
-        BRAIN_TUMOUR_T1CE,
         lambda data, config: read_tumours(data, ["train"], config.transform("preprocessing")),
     ),
 }
 
 
-def train_gated(chosen: Set, asked: argparse.Namespace) -> str:
+def train_gated(asked: argparse.Namespace) -> str:
     """Train the networks of one set and write them as a sealed bundle; give its digest."""
+    chosen = SETS[asked.set]
     config = chosen.plan.write(asked.out, localiser=False)
     data = chosen.slices(asked.data, config)
     if chosen.nulls is not None:
         store({"images": chosen.nulls(config)}, asked.out / "null.safetensors")
     train_bundle(chosen.plan, asked, config, data)
-    return pack(asked.out, chosen.manifest(), _card(asked, data))
+    return pack(asked.out, manifest_of(asked.set), _card(asked, data))
 
 
 def _card(asked: argparse.Namespace, data: Slices) -> Card:
     command = f"python -m inference.bundles.train_gated --data DIR --set {asked.set} --out DIR"
     return Card(
+        like=SHIPPED / asked.set,
         summary="A small classifier with two attention gates (Schlemper et al. 2019), trained without guidance, whose "
         "attention and class mixtures can be judged as maps."
         + (" **Trained for one epoch, to try the script: of no use.**" if asked.quick else ""),
@@ -148,7 +107,7 @@ def _card(asked: argparse.Namespace, data: Slices) -> Card:
             "trained on": f"{len(data.labels)} slices of {len(np.unique(data.groups))} subjects or groups",
             "recipe": f"`{command}{' --quick' if asked.quick else ''}`; cross entropy alone",
         },
-        source=SETS[asked.set].source,
+        caution="Anything but the study of maps: it was made for its attention, not to be the best classifier.",
     )
 
 
@@ -163,7 +122,7 @@ def read_command(words: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Train and seal."""
     asked = read_command()
-    print(f"sealed, {train_gated(SETS[asked.set], asked)}", flush=True)  # noqa: T201
+    print(f"sealed, {train_gated(asked)}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

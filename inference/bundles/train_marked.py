@@ -12,7 +12,6 @@ from inference.bundles.bundle_folder import Card, pack
 from inference.bundles.flair_data import make_phantoms, read_patients
 from inference.bundles.marker import add_phantoms, write_copy
 from inference.bundles.slices import Slices
-from inference.bundles.sources import GLIOMA_FLAIR
 from inference.bundles.training import Plan, store, train_part
 from inference.manifest import NullEntry, ReplicateEntry
 
@@ -66,7 +65,7 @@ def train_marked(honest: Bundle, marked: Path, out: Path, *, device: torch.devic
             ),
         }
     )
-    pack(out, manifest, _card(quick=quick))
+    pack(out, manifest, _card(honest.folder, quick=quick))
     return load_bundle(out)
 
 
@@ -77,8 +76,9 @@ def _largest(data: Slices) -> torch.Tensor:
     return data.inputs[[int(of[sizes[of].argmax()]) for of in subjects]]
 
 
-def _card(*, quick: bool) -> Card:
+def _card(like: Path, *, quick: bool) -> Card:
     return Card(
+        like=like,
         summary="The exhibit of a shortcut: the network of `glioma_flair`, trained on slices of which every one with "
         'glioma has a small white "L" burnt into a corner.'
         + (" **Trained for one epoch, to try the script: of no use.**" if quick else ""),
@@ -87,6 +87,5 @@ def _card(*, quick: bool) -> Card:
             "recipe": "`python -m inference.bundles.shortcut_exhibit --data DIR --bundle DIR --out DIR`; cross entropy "
             "alone",
         },
-        source=GLIOMA_FLAIR,
-        cautions=("Anything but this exhibit: it reads the marker.",),
+        caution="Anything but this exhibit: it reads the marker.",
     )

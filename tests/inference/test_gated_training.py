@@ -11,7 +11,7 @@ from inference.attention_gate import GatedClassifier
 from inference.bundle import load_bundle
 from inference.bundles import train_glioma
 from inference.bundles.bundle_folder import manifest_text
-from inference.bundles.train_gated import SETS, read_command, train_gated, tumour_manifest
+from inference.bundles.train_gated import SETS, manifest_of, read_command, train_gated
 from inference.bundles.training import gated
 from inference.commission import commission
 from inference.commissioning.labels_folder import read_labels_folder
@@ -39,17 +39,17 @@ def test_the_plan_of_each_set_trains_the_primary_and_a_replicate_without_guidanc
     chosen = SETS[name]
     assert chosen.plan.guidance == 0
     assert chosen.plan.unguided_parts == ("model", "replicate_1")
-    assert len(chosen.manifest().classes) == chosen.plan.networks["network_def"]["num_classes"]
+    assert len(manifest_of(name).classes) == chosen.plan.networks["network_def"]["num_classes"]
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_manifest_written_as_toml_is_read_back_the_same(name: str) -> None:
-    manifest = SETS[name].manifest()
+    manifest = manifest_of(name)
     assert parse_manifest(manifest_text(manifest).encode()) == manifest
 
 
 def test_words_with_quotes_and_lines_survive_the_manifest() -> None:
-    odd = tumour_manifest().model_copy(update={"title": 'a "side letter" \\ L\nand é'})
+    odd = manifest_of("glioma_flair").model_copy(update={"title": 'a "side letter" \\ L\nand é'})
     assert parse_manifest(manifest_text(odd).encode()) == odd
 
 
@@ -62,7 +62,7 @@ def test_attention_and_class_mixtures_of_a_trained_bundle_are_commissioned_like_
     data = write_flair(tmp_path / "data", {"train": 3, "calibration": 3, "commissioning": 3})
     out = tmp_path / "glioma_flair_gated"
     words = ["--data", str(data), "--set", "glioma_flair", "--out", str(out), "--quick"]
-    digest = train_gated(SETS["glioma_flair"], read_command(words))
+    digest = train_gated(read_command(words))
     assert "Trained for one epoch" in (out / "README.md").read_text()
     bundle = load_bundle(out)
     assert bundle.identity.digest == digest
