@@ -12,11 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from inference.bundles.slices import Slices
+from inference.trust.image_statistics import grey_statistics
 
 Features = NDArray[np.float64]
 Guesses = NDArray[np.int64]
 PLANES = ("axial", "coronal", "sagittal")
-QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 BORDER = 4
 BACKGROUND = 10
 """Grey levels below this are air."""
@@ -46,23 +46,8 @@ def shortcut_guesses(train: Slices, data: Slices) -> Mapping[str, Guesses]:
 
 def global_statistics(data: Slices) -> Features:
     """Give mean, SD, maximum, share of air, mean and SD of the border, 8 quantiles and the plane, (N, 17)."""
-    pixels = data.sources.astype(np.float64)
-    flat = pixels.reshape(len(pixels), -1)
-    inner = np.ones(pixels.shape[1:], bool)
-    inner[BORDER:-BORDER, BORDER:-BORDER] = False
-    border = flat[:, inner.ravel()]
-    return np.column_stack(
-        [
-            flat.mean(axis=1),
-            flat.std(axis=1),
-            flat.max(axis=1),
-            (flat < BACKGROUND).mean(axis=1),
-            border.mean(axis=1),
-            border.std(axis=1),
-            np.quantile(flat, QUANTILES, axis=1).T,
-            _planes(data),
-        ]
-    )
+    grey = grey_statistics(data.sources.astype(np.float64), air=BACKGROUND, border=(BORDER, BORDER))
+    return np.column_stack([grey, _planes(data)])
 
 
 def lesion_boxes(data: Slices) -> Features:
