@@ -6,7 +6,7 @@ commissioning hardly varied count most, which is where images of another kind li
 carry every patient's features along. A case is out if it is out in any view. ``fit_envelope.py`` fits it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
