@@ -48,6 +48,11 @@ QUICK_SIZES = {
     "null_pairs": 20, "sample_cases": 1,
 }  # fmt: skip
 
+NOTE = (
+    "The network with the shortcut is trained without guidance. Where the honest one was guided, criteria of "
+    "localisation tell of both differences; figures on marked and on unmarked slices tell of the marker alone."
+)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -173,6 +178,7 @@ def as_file(found: Found) -> dict[str, Any]:
             name: list(exposed(compare(found.honest, found.shortcut, name))) for name in sorted(both)
         },
         "classified": found.classified,
+        "note": NOTE,
         "marker": "a white L of 16 x 11 pixels on 256, upper corner, in every slice with glioma and in no other",
     }
 
@@ -195,6 +201,7 @@ def as_text(found: Found) -> str:
             rows(["criterion", "honest", "", "with the shortcut", ""], lines),
             rows(["network and slices", "AUC", "sensitivity", "peak near the marker, all called positive"], figures),
             "Passed by the honest one, failed by the one with the shortcut: " + (", ".join(names) or "none") + ".",
+            NOTE,
             "Brackets: 95 % bootstrap intervals over patients; (passed), (failed): the interval does not settle it.",
         ]
     )

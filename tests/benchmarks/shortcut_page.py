@@ -64,6 +64,7 @@ def page(told: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]]) -> 
         f"<p>Marker: {escape(told['marker'])}. Honest: {escape(told['honest']['name'])}. Saliency method: "
         f"{escape(told['method'])}. Each network is commissioned on slices like those it was trained on.</p>"
         f"<h2>Passed by the honest network, failed by the one with the shortcut</h2><ul>{listed}</ul>"
+        f"<p>{escape(told['note'])}</p>"
         f"<h2>Every criterion</h2>{_criteria(told['criteria'])}"
         "<p>Brackets: 95 % bootstrap intervals over patients. (passed), (failed): the interval does not settle it.</p>"
         f"<h2>What each makes of the marker</h2>{_classified(told['classified'])}"
