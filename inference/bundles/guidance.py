@@ -102,6 +102,23 @@ def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> 
     return surprise + soft_dice(logits[torch.arange(len(labels)), labels].sigmoid(), cells[:, 0])
 
 
+def pointing_share(model: nn.Module, layer: str, data: Slices) -> float:
+    """Give the share of slices with a lesion where the highest cell of the true class' map lies in it.
+
+    It does where the lesion covers at least half as much of it as of the cell it covers most.
+    """
+    device = next(model.parameters()).device
+    found: list[torch.Tensor] = []
+    for index in torch.split(torch.nonzero(data.masks.flatten(1).any(dim=1))[:, 0], 32):
+        with torch.no_grad():
+            maps, _ = maps_and_logits(model, layer, data.inputs[index].to(device))
+        own = maps[torch.arange(len(index)), data.labels[index].to(device)].flatten(1).cpu()
+        cells = F.adaptive_avg_pool2d(data.masks[index], (maps.shape[2], maps.shape[3])).flatten(1)
+        most = cells.amax(dim=1, keepdim=True)
+        found.append(cells.gather(1, own.argmax(dim=1, keepdim=True)) >= most / 2)
+    return float(torch.cat(found).float().mean())
+
+
 def soft_dice(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """One minus the soft Dice overlap of a batch (Milletari et al. 2016); both of one shape, 0 to 1."""
     return 1 - (2 * (probability * masks).sum() + 1) / (probability.sum() + masks.sum() + 1)

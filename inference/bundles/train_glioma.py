@@ -15,9 +15,16 @@ from inference.configs import Config
 
 PLAN = Plan(
     preprocessing=preprocessing(each_plane=False),
-    networks={"network_def": densenet(2), "alternate_def": resnet(2), "localiser_def": unet()},
-    epochs={"network_def": 24, "alternate_def": 14, "localiser_def": 12},
-    guidance=0.15,
+    networks={
+        "network_def": densenet(2),
+        "alternate_def": resnet(2, layers=[1, 1, 2, 2], block_inplanes=[4, 16, 48, 128]),
+        "localiser_def": unet(),
+    },
+    epochs={"network_def": 30, "alternate_def": 30, "localiser_def": 16},
+    guidance=0.2,
+    cells=1.0,
+    by_coverage=True,
+    mixed_precision=True,
 )
 PHANTOM_SEEDS = range(100_000, 100_024)
 NULL_SEEDS = [seed for seed in range(900_000, 900_024) if seed % 6 in (1, 2, 3)]
