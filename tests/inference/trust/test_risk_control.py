@@ -144,7 +144,8 @@ def test_an_undefined_score_is_never_trusted() -> None:
 def test_seventeen_patients_certify_no_tenth_but_show_what_they_can() -> None:
     groups = np.repeat(np.arange(17), 28)
     score, miss = np.full(len(groups), 0.97), np.zeros(len(groups), bool)
-    assert certify(score, miss, groups, alpha=0.1, delta=0.1, seed=0).threshold is None
+    refused = certify(score, miss, groups, alpha=0.1, delta=0.1, seed=0)
+    assert (refused.threshold, refused.trusted, refused.coverage.value, refused.groups_lacking) == (None, 0, 0.0, 5)
     assert certify(score, miss, groups, alpha=0.1, delta=0.1, seed=0, unit=Unit.CASE).threshold is not None
     shown = smallest_alpha(score, miss, groups, delta=0.1, seed=0)
     assert shown is not None
