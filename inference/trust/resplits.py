@@ -1,10 +1,11 @@
 """The experiment "risk control holds": certify on half of the patients, count misses among TRUSTED maps on the others.
 
 The halves are drawn by patient, many times. The certificate promises that in at most delta of sites the true risk of
-the threshold exceeds alpha. What a split shows is the miss share of the other half, which also exceeds alpha by the
-chance of a finite half: with a true risk above alpha in 0.05 to 0.06 of simulated sites of 150 patients, a fresh half
-of 150 showed more than alpha in 0.11 to 0.13. So splits whose other half refutes alpha, at 95 % confidence, are counted
-too. Splits of the same cases are alike: for other cases the binomial intervals are too narrow.
+the threshold exceeds alpha. What a split shows is the miss share of the other half. That exceeds alpha more often: by
+the chance of a finite half, and because the misses one half lacks the other has. In simulation (150 patients certify,
+150 judge, alpha = delta = 0.10) the true risk exceeds alpha at 0.05 to 0.06 of sites, a fresh half shows more than
+alpha at 0.11 to 0.13, the other half of the same site at 0.14. So splits whose other half refutes alpha, at 95 %
+confidence, are counted too (0.02). Splits of the same cases are alike: for other cases the intervals are too narrow.
 """
 
 from collections.abc import Sequence

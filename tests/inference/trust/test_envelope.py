@@ -39,7 +39,7 @@ def envelope() -> Envelope:
 
 
 def test_about_epsilon_of_new_patients_is_out(envelope: Envelope) -> None:
-    out = envelope.is_out({"features": features(700, 3, 5), "statistics": image_statistics(heads(2100, 5))})
+    out = envelope.is_out({"features": features(200, 3, 5), "statistics": image_statistics(heads(600, 5))})
     assert 0.01 < out.mean() < 0.09
     assert envelope.out.low < 0.05 < envelope.out.high + 0.02
     assert [view.epsilon for view in envelope.views] == [0.025, 0.025]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from inference.errors import Refused
 from inference.trust.resplits import resplit
@@ -21,24 +21,23 @@ def site(patients: int, slices: int, alike: float, seed: int) -> tuple[np.ndarra
 
 
 def test_trusted_maps_of_other_patients_keep_to_alpha_but_for_delta_and_chance() -> None:
-    made = [resplit(*site(300, 1, 0.0, seed), alpha=0.1, delta=0.1, seed=0, splits=40) for seed in range(5)]
-    assert np.mean([one.exceeded.value for one in made]) <= 0.15
-    assert np.mean([one.refuted.value for one in made]) <= 0.05
-    for one in made:
-        assert one.certified.value > 0.9
-        assert one.coverage_spread[0] <= one.coverage <= one.coverage_spread[1]
-        assert 0.4 < one.coverage < 0.8
-        assert one.miss < 0.1
+    made = [resplit(*site(300, 1, 0.0, seed), alpha=0.1, delta=0.1, seed=0, splits=1) for seed in range(100)]
+    assert sum(one.exceeded.count for one in made) <= binom.ppf(0.999, 100, 0.13)
+    assert sum(one.refuted.count for one in made) <= binom.ppf(0.999, 100, 0.05)
+    assert sum(one.certified.count for one in made) > 90
+    assert 0.5 < np.mean([one.coverage for one in made]) < 0.75
+    assert np.mean([one.miss for one in made if one.miss is not None]) < 0.1
 
 
 def test_splits_of_one_seed_are_the_same() -> None:
     first, second = (resplit(*site(60, 2, 0.3, 1), alpha=0.2, delta=0.1, seed=4, splits=10) for _ in range(2))
     assert first == second
+    assert first.coverage_spread[0] <= first.coverage <= first.coverage_spread[1]
 
 
 def test_counting_alike_slices_as_independent_exceeds_alpha_more_often() -> None:
     exceeded = dict.fromkeys(Unit, 0)
-    for seed in range(6):
+    for seed in range(4):
         for unit in Unit:
             made = resplit(*site(60, 12, 0.95, seed), alpha=0.1, delta=0.1, seed=0, unit=unit, splits=20)
             exceeded[unit] += made.exceeded.count
