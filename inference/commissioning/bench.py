@@ -48,6 +48,8 @@ class Bench:
     """Of the judged split: every figure is about these rows."""
     tuning: tuple[Explained, ...]
     """True positives of the split fitted on, outlined; empty where there is none."""
+    fitted: tuple[Explained, ...]
+    """Of the splits fitted on: what the verdict is fitted on."""
     primary: Network
     replicates: tuple[Network, ...]
     alternates: tuple[Network, ...]

@@ -80,6 +80,7 @@ def set_up(bundle: Bundle, cases: Cases, settings: CommissionSettings, store: St
         settings=settings,
         explained=splits[settings.judged].explained if judged else (),
         tuning=tuple(tuning[row] for row in drawn(ids, settings.tuning_cases, "tuning")),
+        fitted=tuple(one for split in settings.fitted_on for one in splits[split].explained),
         primary=primary,
         replicates=bundle.replicates(device),
         alternates=bundle.alternates(device),

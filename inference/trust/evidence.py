@@ -1,0 +1,159 @@
+"""What the passes through the networks tell about one finding, whatever map is shown for it.
+
+Made once a case: maps by the replicates and alternates, by the weight-randomised twin, of the class that comes next,
+of the moved image, the gradient, the localiser's word, and the features that say what kind of image it is. Signals
+(``signals.py``) hold a map against it without a further pass, but for two of the image with the map's place covered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inference.bundle import Bundle, Network
+from inference.saliency.layers import activations, choose_layer
+from inference.saliency.registry import explain_many, method_named
+from inference.weights import randomised
+
+Maps = NDArray[np.float32]
+Numbers = NDArray[np.float64]
+TWIN_SEED = 20261122
+"""The twin's weights belong to the bundle, so that every case meets the same one."""
+NOISE = 0.05
+"""SD of the noise of the moved image, as a share of the input's own span."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All of one finding, on the grid of the network's input."""
+
+    image: Maps
+    """(*spatial), the input's first channel."""
+    probabilities: Numbers
+    """(classes,) of the primary."""
+    class_index: int
+    replicates: Maps
+    """(R, *spatial)"""
+    alternates: Maps
+    """(A, *spatial)"""
+    twin: Maps
+    """(*spatial)"""
+    contrast: Maps
+    """(*spatial), of the most probable other class."""
+    moved: Maps
+    """(K, *spatial), of the image flipped, shifted and with noise, moved back."""
+    gradient: Maps
+    """(*spatial), absolute: another family of methods."""
+    witness: Maps | None
+    """(*spatial), the localiser's probability of a finding; None: the bundle has no localiser."""
+    features: Numbers
+    """(F,), the primary's last features, averaged over the grid."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examiner:
+    """Gathers evidence with the networks of one bundle and one method."""
+
+    bundle: Bundle
+    method: str
+    parameters: Mapping[str, Any]
+    device: torch.device
+
+    def evidence(self, inputs: torch.Tensor, class_index: int, *, seed: int) -> Evidence:
+        """Gather what is known of one finding.
+
+        Args:
+            inputs: (1, channels, *spatial).
+            class_index: class explained.
+            seed: of the draws of methods that draw.
+
+        Raises:
+            DeviceExhausted: out of memory with a batch of one.
+        """
+        primary, here = self.bundle.primary(self.device), inputs.to(self.device)
+        probabilities = self.probabilities(inputs)[0]
+        other = int(np.argsort(-probabilities, kind="stable")[0])
+        other = int(np.argsort(-probabilities, kind="stable")[1]) if other == class_index else other
+        moved, back = _moved(here, seed)
+        several = self._maps(primary, torch.cat([moved, here]), [class_index] * len(moved) + [other], seed)
+        replicates, alternates = (
+            [self._maps(network, here, [class_index], seed)[0] for network in networks]
+            for networks in (self.bundle.replicates(self.device), self.bundle.alternates(self.device))
+        )
+        none = np.zeros((0, *here.shape[2:]), np.float32)
+        gradient = explain_many(primary.module, here, class_index, ["gradient"], seed=seed)["gradient"]
+        return Evidence(
+            image=inputs[0, 0].numpy().astype(np.float32),
+            probabilities=probabilities,
+            class_index=class_index,
+            replicates=np.stack(replicates) if replicates else none,
+            alternates=np.stack(alternates) if alternates else none,
+            twin=self._maps(self._twin(primary), here, [class_index], seed)[0],
+            contrast=several[-1],
+            moved=np.stack([undo(one) for undo, one in zip(back, several[:-1], strict=True)]),
+            gradient=np.abs(gradient[0].cpu().numpy()).astype(np.float32),
+            witness=self._witness(here),
+            features=self._features(primary, here),
+        )
+
+    def map(self, inputs: torch.Tensor, class_index: int, *, seed: int, network: Network | None = None) -> Maps:
+        """Explain one input by the method, (*spatial); by the primary unless another network is named."""
+        chosen = network or self.bundle.primary(self.device)
+        return np.asarray(self._maps(chosen, inputs.to(self.device), [class_index], seed)[0])
+
+    def twin_map(self, inputs: torch.Tensor, class_index: int, *, seed: int) -> Maps:
+        """Explain one input by the weight-randomised twin, (*spatial)."""
+        return self.map(inputs, class_index, seed=seed, network=self._twin(self.bundle.primary(self.device)))
+
+    def probabilities(self, inputs: torch.Tensor) -> Numbers:
+        """Give the primary's probabilities, (N, channels, *spatial) -> (N, classes)."""
+        with torch.inference_mode():
+            logits = self.bundle.primary(self.device).module(inputs.to(self.device)).double().cpu()
+        soft = self.bundle.manifest.activation == "softmax"
+        return np.asarray((logits.softmax(dim=1) if soft else logits.sigmoid()).numpy())
+
+    def _maps(self, network: Network, inputs: torch.Tensor, targets: list[int], seed: int) -> Maps:
+        layer = (
+            choose_layer(network.module, inputs[:1], network.layer) if method_named(self.method).needs_layer else None
+        )
+        made = explain_many(
+            network.module,
+            inputs,
+            torch.tensor(targets, device=self.device),
+            {self.method: self.parameters},
+            seed=seed,
+            layer=layer,
+            references=self.bundle.null_inputs(),
+        )
+        return np.asarray(made[self.method].cpu().numpy(), np.float32)
+
+    def _twin(self, primary: Network) -> Network:
+        key = ("randomised twin", primary.file, str(self.device))
+        module = self.bundle.keep(key, lambda: randomised(primary.module, seed=TWIN_SEED))
+        return Network(module, primary.layer, "randomised twin")
+
+    def _witness(self, inputs: torch.Tensor) -> Maps | None:
+        localiser = self.bundle.localiser(self.device)
+        if localiser is None:
+            return None
+        with torch.inference_mode():
+            return np.asarray(localiser.module(inputs).sigmoid()[0].amax(dim=0).cpu().numpy(), np.float32)
+
+    def _features(self, primary: Network, inputs: torch.Tensor) -> Numbers:
+        layer = choose_layer(primary.module, inputs, primary.layer)
+        grid = activations(primary.module, inputs, layer=layer)[0]
+        return np.asarray(grid.flatten(1).mean(dim=1).double().cpu().numpy())
+
+
+def _moved(inputs: torch.Tensor, seed: int) -> tuple[torch.Tensor, list[Any]]:
+    """Give the image flipped, shifted and with noise, (3, ...), and how a map of each is moved back."""
+    last = inputs.ndim - 1
+    shift = max(1, inputs.shape[last] // 32)
+    generator = torch.Generator().manual_seed(seed % (1 << 63))
+    noise = torch.randn(inputs.shape, generator=generator).to(inputs.device)
+    span = inputs.amax() - inputs.amin()
+    moved = [inputs.flip(last), inputs.roll(shift, dims=last), inputs + NOISE * span * noise]
+    return torch.cat(moved), [lambda m: m[..., ::-1], lambda m: np.roll(m, -shift, axis=-1), lambda m: m]

@@ -1,0 +1,279 @@
+"""Signals of one map against its evidence: what is known of it without knowing where the finding is.
+
+Tier A looks at the map and the model, B at the image under the map's peak, C at an independent localiser. The tiers are
+different evidence and are reported apart: agreement and stability say nothing of being right, a bright spot is no
+lesion, and only the localiser comes from outside the model.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, label
+
+from inference.trust.agreement import hottest_overlap, spearman
+from inference.trust.evidence import Evidence, Maps, Numbers
+
+PEAK_BLUR_SHARE = 1 / 85
+"""SD of the blur of what is read at the peak, as a share of the shorter side: 1.5 of 128 pixels."""
+DISC_SHARE, RING_SHARE = 1 / 25, 1 / 10
+"""Radii of the disc round the peak and of the ring round the disc, as shares of the shorter side."""
+HOTTEST = 0.05
+SURE = 0.5
+Predict = Callable[[torch.Tensor], Numbers]
+"""Inputs (N, channels, *spatial) to probabilities (N, classes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one signal is, and what its low and high values mean to a reader."""
+
+    name: str
+    tier: str
+    meaning: str
+    low: str
+    """Said where the value speaks against the map by being low; empty: it never does."""
+    high: str
+    """The same for a high value."""
+    referenced: bool = False
+    """Whether it is an agreement that maps of different patients have too, so that it needs a null."""
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("probability", "A", "probability of the finding", "The model is unsure of the finding.", ""),
+    Kind("margin", "A", "lead over the next class", "Another class is nearly as probable.", ""),
+    Kind(
+        "peak_height", "A", "height of the map's peak (logarithm)", "The map is faint.", "The map is unusually strong."
+    ),
+    Kind("concentration", "A", "share of the map in its hottest 5 %", "The map is spread out.", "The map is a dot."),
+    Kind("second_peak", "A", "height of the second spot, as a share of the first", "", "The map has several spots."),
+    Kind("edge_distance", "A", "distance of the peak from the image's edge", "The peak lies at the edge.", ""),
+    Kind("replicate_rank", "A", "rank of the peak in the replicates' maps", "Other trainings look elsewhere.", ""),
+    Kind("replicate_spearman", "A", "agreement with the replicates (Spearman)", "Other trainings disagree.", "", True),
+    Kind("replicate_overlap", "A", "overlap with the replicates' hottest 10 %", "Other trainings disagree.", "", True),
+    Kind("replicate_distance", "A", "distance to the replicates' peaks", "", "Other trainings point elsewhere."),
+    Kind(
+        "alternate_rank", "A", "rank of the peak in the alternates' maps", "Another architecture looks elsewhere.", ""
+    ),
+    Kind(
+        "alternate_spearman",
+        "A",
+        "agreement with the alternates (Spearman)",
+        "Another architecture disagrees.",
+        "",
+        True,
+    ),
+    Kind("alternate_distance", "A", "distance to the alternates' peaks", "", "Another architecture points elsewhere."),
+    Kind(
+        "twin_spearman", "A", "likeness to the untrained twin's map (Spearman)", "", "An untrained network draws this."
+    ),
+    Kind(
+        "contrast_spearman",
+        "A",
+        "likeness to the next class' map (Spearman)",
+        "",
+        "It looks the same for another class.",
+    ),
+    Kind("contrast_rank", "A", "rank of the peak in the next class' map", "", "Another class claims the same place."),
+    Kind("moved_rank", "A", "rank of the peak when the image is moved", "The peak wanders as the image moves.", ""),
+    Kind(
+        "moved_spearman",
+        "A",
+        "stability when the image is moved (Spearman)",
+        "The map changes as the image moves.",
+        "",
+        True,
+    ),
+    Kind("gradient_rank", "A", "rank of the peak in the gradient", "The gradient says otherwise.", ""),
+    Kind("deletion", "A", "fall of the probability when the map's place is blurred", "The place hardly matters.", ""),
+    Kind("insertion", "A", "probability by the map's place alone", "The place alone does not show it.", ""),
+    Kind(
+        "peak_brightness", "B", "rank of the grey value at the peak", "The spot is dark.", "The spot is the brightest."
+    ),
+    Kind("peak_contrast", "B", "contrast of the peak with its surroundings", "Nothing stands out there.", ""),
+    Kind(
+        "peak_texture", "B", "texture at the peak, against the image's", "The spot is smooth.", "The spot is an edge."
+    ),
+    Kind("peak_asymmetry", "B", "difference from the mirrored place", "The other side looks the same.", ""),
+    Kind("witness_at_peak", "C", "localiser's probability at the peak", "The localiser sees no finding there.", ""),
+    Kind(
+        "witness_share",
+        "C",
+        "share of the map where the localiser sees a finding",
+        "The localiser looks elsewhere.",
+        "",
+    ),
+    Kind(
+        "witness_distance",
+        "C",
+        "distance of the peak from the localiser's finding",
+        "",
+        "The localiser points elsewhere.",
+    ),
+    Kind("witness_certainty", "C", "localiser's highest probability", "The localiser sees no finding at all.", ""),
+)
+NAMES = tuple(kind.name for kind in KINDS)
+TIERS = tuple(kind.tier for kind in KINDS)
+NONE = float("nan")
+
+
+def signal_table(maps: Maps, evidence: Sequence[Evidence], covered: Numbers, *, seeds: Sequence[int]) -> Numbers:
+    """Give every signal of several maps, (N, signals) in the order of ``NAMES``; NaN where it cannot be had.
+
+    Args:
+        maps: (N, *spatial), signed.
+        evidence: of each map's case.
+        covered: (N, 2), from ``covered_probabilities``.
+        seeds: of the lot among ties, one a map.
+    """
+    rows = [signals(*one) for one in zip(maps, evidence, covered, seeds, strict=True)]
+    return np.array([[row[name] for name in NAMES] for row in rows]).reshape(len(maps), len(NAMES))
+
+
+def signals(values: Maps, evidence: Evidence, covered: Numbers, seed: int) -> Mapping[str, float]:
+    """Give every signal of one map, by name.
+
+    Args:
+        values: (*spatial), signed.
+        evidence: of its case.
+        covered: (2,): the probability without, and with nothing but, the map's hottest place.
+        seed: of the lot among ties.
+    """
+    peak = peak_of(values)
+    order = np.sort(evidence.probabilities)[::-1]
+    own = float(evidence.probabilities[evidence.class_index])
+    best_other = order[1] if own >= order[0] else order[0]
+    return {
+        "probability": own,
+        "margin": own - float(best_other),
+        **_shape(values, peak),
+        **_others("replicate", values, peak, evidence.replicates, seed),
+        **{
+            n: v for n, v in _others("alternate", values, peak, evidence.alternates, seed).items() if "overlap" not in n
+        },
+        "twin_spearman": _alike(values, evidence.twin[None]),
+        "contrast_spearman": _alike(values, evidence.contrast[None]),
+        "contrast_rank": _rank_at(evidence.contrast, peak),
+        "moved_rank": float(np.mean([_rank_at(one, peak) for one in evidence.moved])),
+        "moved_spearman": _alike(values, evidence.moved),
+        "gradient_rank": _rank_at(_blurred(evidence.gradient, 2.0), peak),
+        "deletion": own - float(covered[0]),
+        "insertion": float(covered[1]),
+        **_under(evidence.image, peak),
+        **_witnessed(values, peak, evidence.witness),
+    }
+
+
+def covered_probabilities(maps: Maps, inputs: torch.Tensor, class_indices: Sequence[int], predict: Predict) -> Numbers:
+    """Give the probability of each map's class without its hottest tenth, and with nothing but that, (N, 2).
+
+    What is taken away is replaced by the image blurred beyond recognition (Fong and Vedaldi 2017).
+
+    Args:
+        maps: (N, *spatial).
+        inputs: (N, channels, *spatial).
+        class_indices: of each map.
+        predict: see ``Predict``.
+    """
+    width = min(inputs.shape[2:]) / 8
+    blurred = torch.from_numpy(
+        np.stack([[gaussian_filter(channel, width) for channel in one] for one in inputs.numpy()])
+    ).to(inputs)
+    place = torch.from_numpy(np.stack([_hot_place(one) for one in maps]))[:, None].to(inputs)
+    without, only = inputs * (1 - place) + blurred * place, blurred * (1 - place) + inputs * place
+    found = predict(torch.cat([without, only]))
+    index = np.arange(len(maps))
+    return np.stack([found[index, class_indices], found[len(maps) + index, class_indices]], axis=1)
+
+
+def peak_of(values: Maps) -> tuple[int, ...]:
+    """Give the index of the highest value; of several, the one next to their mean."""
+    highest = np.argwhere(values == values.max())
+    return tuple(int(i) for i in highest[np.square(highest - highest.mean(axis=0)).sum(axis=1).argmin()])
+
+
+def _shape(values: Maps, peak: tuple[int, ...]) -> dict[str, float]:
+    shown = np.clip(values.astype(np.float64), 0, None)
+    total, highest = float(shown.sum()), float(shown.max())
+    if highest <= 0:
+        return {"peak_height": NONE, "concentration": NONE, "second_peak": NONE, "edge_distance": NONE}
+    hottest = np.sort(shown, axis=None)[::-1][: max(1, round(HOTTEST * shown.size))]
+    spots, count = label(shown >= highest / 4)
+    heights = [float(shown[spots == one].max()) for one in range(1, count + 1) if one != spots[peak]]
+    edge = min(min(at, side - 1 - at) / side for at, side in zip(peak, shown.shape, strict=True))
+    return {
+        "peak_height": float(np.log(highest)),
+        "concentration": float(hottest.sum() / total),
+        "second_peak": max(heights, default=0.0) / highest,
+        "edge_distance": edge,
+    }
+
+
+def _others(who: str, values: Maps, peak: tuple[int, ...], theirs: Maps, seed: int) -> dict[str, float]:
+    names = [f"{who}_{what}" for what in ("rank", "spearman", "overlap", "distance")]
+    if not len(theirs):
+        return dict.fromkeys(names, NONE)
+    ranks = [_rank_at(one, peak) for one in theirs]
+    distances = [_distance(peak, peak_of(one), values.shape) for one in theirs]
+    overlap = hottest_overlap(values, theirs, seed=seed)
+    found = (np.mean(ranks), _alike(values, theirs), overlap.mean(), np.mean(distances))
+    return {name: float(value) for name, value in zip(names, found, strict=True)}
+
+
+def _under(image: Maps, peak: tuple[int, ...]) -> dict[str, float]:
+    """Look at the image where the map peaks; the mirror is that of the last axis."""
+    side = min(image.shape)
+    away = np.sqrt(
+        sum((axis - at) ** 2 for axis, at in zip(np.ogrid[tuple(map(slice, image.shape))], peak, strict=True))
+    )
+    disc, ring = away <= max(1.0, DISC_SHARE * side), (away > DISC_SHARE * side) & (away <= RING_SHARE * side)
+    tissue = image > image.min() + 0.04 * np.ptp(image)
+    spread = float(image[tissue].std()) if tissue.any() else 0.0
+    if spread <= 0:
+        return dict.fromkeys(("peak_brightness", "peak_contrast", "peak_texture", "peak_asymmetry"), NONE)
+    here = float(image[disc].mean())
+    return {
+        "peak_brightness": float((image[tissue] < here).mean()),
+        "peak_contrast": (here - float(image[ring].mean())) / spread,
+        "peak_texture": float(image[disc].std()) / spread,
+        "peak_asymmetry": (here - float(image[..., ::-1][disc].mean())) / spread,
+    }
+
+
+def _witnessed(values: Maps, peak: tuple[int, ...], witness: Maps | None) -> dict[str, float]:
+    names = ("witness_at_peak", "witness_share", "witness_distance", "witness_certainty")
+    if witness is None:
+        return dict.fromkeys(names, NONE)
+    shown = np.clip(values.astype(np.float64), 0, None)
+    seen = np.argwhere(witness > SURE)
+    apart = np.sqrt(np.square((seen - peak) / np.array(values.shape)).sum(axis=1)).min() if len(seen) else 1.0
+    total = float(shown.sum())
+    share = float((shown * witness).sum() / total) if total > 0 else NONE
+    found = (_blurred(witness, min(values.shape) * PEAK_BLUR_SHARE)[peak], share, apart, witness.max())
+    return {name: float(value) for name, value in zip(names, found, strict=True)}
+
+
+def _alike(values: Maps, others: Maps) -> float:
+    return float(spearman(values, others).mean())
+
+
+def _rank_at(values: NDArray[np.floating], peak: tuple[int, ...]) -> float:
+    """Give the share of pixels below the value at a place, ties half."""
+    at = values[peak]
+    return float((values < at).mean() + (values == at).mean() / 2)
+
+
+def _distance(one: Sequence[int], two: Sequence[int], shape: Sequence[int]) -> float:
+    return float(np.sqrt(np.square((np.array(one) - np.array(two)) / np.array(shape)).sum()))
+
+
+def _blurred(values: Maps, width: float) -> NDArray[np.float64]:
+    return np.asarray(gaussian_filter(values.astype(np.float64), width))
+
+
+def _hot_place(values: Maps) -> Maps:
+    """Mark the hottest tenth, softly at its rim, (*spatial), 0 to 1."""
+    bound = np.partition(values, -max(1, values.size // 10), axis=None)[-max(1, values.size // 10)]
+    return np.asarray(gaussian_filter((values >= bound).astype(np.float32), 1.0))
