@@ -14,6 +14,9 @@
     chosen           method for deployment, the manifest's, tally of deciding criteria, the reason in words
     sample           some cases with the digest of each map and its localisation: what ``--check`` recomputes
     gallery          which cases show best, worst and misleading maps
+    references       absent, or networks that were told where the lesion is, each trained twice: set, kind (unet or
+                     retinanet), epochs, split, slices, groups, trainings (seed, average_precision, hit), repeatability
+                     (spearman, ssim, iou_above_otsu); one file of ``heatproof commission --references`` holds one
     limits           sentences
     verdict          absent, or whatever a later step of commissioning adds (calibrator, thresholds)
     run              seconds, seconds_per_map: of this run, not part of the digest
@@ -46,10 +49,13 @@ from inference.commissioning.entries import (
     Left,
     MethodEntry,
     Part,
+    Reference,
+    Repeats,
     Run,
     Sample,
     Scalar,
     Shown,
+    Training,
 )
 from inference.errors import PassportRefused
 
@@ -72,18 +78,24 @@ __all__ = [
     "MethodEntry",
     "Part",
     "Passport",
+    "Reference",
+    "Repeats",
     "Run",
     "Sample",
     "Scalar",
     "Shown",
+    "Training",
     "digest_of_passport",
     "load_passport",
+    "load_reference",
     "save_passport",
     "sealed",
 ]
 
 SCHEMA = "heatproof.passport"
 VERSION = 1
+OPTIONAL = ("references", "verdict")
+"""Keys that are absent where there is nothing to say: a passport written before they were known keeps its digest."""
 
 
 class Passport(Part):
@@ -101,6 +113,7 @@ class Passport(Part):
     chosen: Chosen
     sample: tuple[Sample, ...]
     gallery: tuple[Shown, ...]
+    references: tuple[Reference, ...] = ()
     limits: tuple[str, ...]
     verdict: Any = None
     run: Run | None = None
@@ -137,12 +150,7 @@ def load_passport(path: Path) -> Passport:
     Raises:
         PassportRefused: not there, not a passport, of another version, incomplete, or altered.
     """
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PassportRefused(f"{path} cannot be read ({type(error).__name__}).") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PassportRefused(f"{path} is not JSON: {error}.") from error
+    tree = _read(path)
     if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
         raise PassportRefused(f"{path} is not a passport: its schema is not {SCHEMA!r}.")
     if tree.get("version") != VERSION:
@@ -153,17 +161,54 @@ def load_passport(path: Path) -> Passport:
     try:
         passport = Passport.model_validate(tree)
     except ValidationError as error:
-        problems = (f"  - {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:20])
-        raise PassportRefused(f"{path} cannot be used:\n" + "\n".join(problems)) from error
+        raise PassportRefused(_problems(path, error)) from error
     if digest_of_passport(passport) != passport.digest:
         raise PassportRefused(f"{path} was altered after it was written.", cure="Commission again.")
     return passport
 
 
+def load_reference(path: Path, judged: str) -> Reference:
+    """Read the figures of one localisation reference, as ``inference.bundles.train_references`` writes them.
+
+    Args:
+        path: a JSON file.
+        judged: the split the passport is about.
+
+    Raises:
+        PassportRefused: not there, incomplete, or measured on another split.
+    """
+    try:
+        reference = Reference.model_validate(_read(path))
+    except ValidationError as error:
+        raise PassportRefused(
+            _problems(path, error), cure="Write it by python -m inference.bundles.train_references --out FILE."
+        ) from error
+    if reference.split != judged:
+        raise PassportRefused(
+            f"{path} was measured on the split {reference.split!r}; this passport is about {judged!r}.",
+            cure=f"Measure the reference on {judged!r}.",
+        )
+    return reference
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PassportRefused(f"{path} cannot be read ({type(error).__name__}).") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise PassportRefused(f"{path} is not JSON: {error}.") from error
+
+
+def _problems(path: Path, error: ValidationError) -> str:
+    problems = (f"  - {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:20])
+    return "\n".join([f"{path} cannot be used:", *problems])
+
+
 def _tree(passport: Passport, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Give the plain tree; ``verdict`` only where there is one."""
+    """Give the plain tree; ``verdict`` and ``references`` only where there are some."""
     tree = passport.model_dump(mode="json", by_alias=True)
-    absent = {*without, *(("verdict",) if passport.verdict is None else ())}
+    absent = {*without, *(key for key in OPTIONAL if tree[key] in (None, []))}
     return {key: value for key, value in tree.items() if key not in absent}
 
 

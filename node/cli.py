@@ -91,6 +91,9 @@ def commission(
     size: Annotated[
         list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
     ] = None,
+    references: Annotated[
+        list[Path] | None, typer.Option("--references", help="Figures of a localisation reference.", dir_okay=False)
+    ] = None,
     device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.", min=1)] = 1,
     threads: Annotated[int, typer.Option("--threads", help="Threads of each; 0: torch's own choice.", min=0)] = 0,
@@ -110,7 +113,10 @@ def commission(
     if bundle_name is None or data is None or out is None:
         raise typer.BadParameter("Give BUNDLE, --data and --out; or --check PASSPORT.")
     settings = settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
-    passport = commission_bundle(bundle_name, data, out, settings, resume=resume, workers=workers, quiet=as_json)
+    passport = commission_bundle(
+        bundle_name, data, out, settings,
+        references=references or (), resume=resume, workers=workers, quiet=as_json,
+    )  # fmt: skip
     if as_json:
         sys.stdout.write((out / "passport.json").read_text(encoding="utf-8"))
         return

@@ -23,8 +23,9 @@ from inference.commissioning.labels_folder import LABELS, read_labels_folder
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.work import Progress as Told
 from inference.errors import UnknownName
-from inference.passport import Passport, load_passport, save_passport
-from reports.passport_page import figure, passport_page, verdict
+from inference.passport import Passport, load_passport, load_reference, save_passport, sealed
+from reports.passport_page import passport_page, verdict
+from reports.passport_words import figure
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -50,27 +51,40 @@ def source_of(data: Path) -> Source:
 
 
 def commission_bundle(
-    bundle_name: str, data: Path, out: Path, settings: CommissionSettings, *, resume: bool, workers: int, quiet: bool
+    bundle_name: str,
+    data: Path,
+    out: Path,
+    settings: CommissionSettings,
+    *,
+    references: Sequence[Path] = (),
+    resume: bool,
+    workers: int,
+    quiet: bool,
 ) -> Passport:
     """Commission, and write ``passport.json`` and ``report.html`` into ``out``.
+
+    ``references``: files of localisation references, read before anything is computed.
 
     Raises:
         Unsuitable: there is no case to commission with.
         UnknownName: no such bundle, method, size or split.
         Refused: unfinished work is there, and is not to be resumed.
         BundleRefused: the bundle is not sealed, or altered.
+        PassportRefused: a file of references cannot be used.
     """
+    told_where = tuple(load_reference(path, settings.judged) for path in references)
     bundle = named_bundle(bundle_name)
     out.mkdir(parents=True, exist_ok=True)
     with progress_shown(quiet=quiet) as told:
         found = commission(bundle, source_of(data), settings, out, resume=resume, workers=workers, progress=told)
-    save_passport(found.passport, out / "passport.json")
+    passport = sealed(found.passport.model_copy(update={"references": told_where}))
+    save_passport(passport, out / "passport.json")
     page = out / "report.html"
     part = page.with_name("report.html.part")
-    part.write_text(passport_page(found.passport, found.pictures), encoding="utf-8")
+    part.write_text(passport_page(passport, found.pictures), encoding="utf-8")
     part.replace(page)
     clear_work(out)
-    return found.passport
+    return passport
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from inference.commissioning.rules import RANDOM, RULES, Rule, rule_named
 from inference.passport import Criterion, Figure, Passport
 from reports.passport_charts import Dot, dot_plot, line_chart
 from reports.passport_gallery import data_uri, painted
+from reports.passport_words import bracketed, ceilings, figure, margin, said_of
 from reports.wording import method_name, number
 
 KINDS = ("best", "worst", "misleading")
@@ -87,20 +88,11 @@ def passport_page(passport: Passport, pictures: Sequence[Picture] = ()) -> str:
         counts={rule.name: _counts(passport, rule.name) for rule in RULES},
         hidden=[(name, entry.unsuitable) for name, entry in passport.methods.items() if entry.unsuitable],
         parts=[_part(passport, part) for part in PARTS],
+        said=said_of(passport, [name for name in _ordered(passport) if not passport.methods[name].control]),
+        ceilings=ceilings(passport),
         others=_others(passport),
         gallery=_gallery(pictures),
     )
-
-
-def figure(one: Figure) -> str:
-    """Give ``0.91 [0.85, 0.95]``, or the reason why there is no number."""
-    if one.value is None:
-        return one.reason or "-"
-    return f"{number(one.value)}{_interval(one.ci)}"
-
-
-def _interval(ci: tuple[float, float] | None) -> str:
-    return "" if ci is None else f" [{number(ci[0])}, {number(ci[1])}]"
 
 
 def _rows(passport: Passport, rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -133,20 +125,27 @@ def _styled(rows: list[dict[str, Any]], passport: Passport) -> list[dict[str, An
     return rows
 
 
-def _cell(criterion: Criterion | None, rule: Rule) -> dict[str, str]:
+def _cell(criterion: Criterion | None, rule: Rule) -> dict[str, Any]:
     if criterion is None or criterion.value is None:
         reason = criterion.reason if criterion else "not measured"
-        return {"value": "", "null": "", "mark": "-", "css": "none", "reason": reason, "short": "not measured"}
+        return {"value": "", "null": [], "mark": "-", "css": "none", "reason": reason, "short": "not measured"}
     mark, css = verdict(criterion)
-    null = ""
-    if criterion.null is not None:
-        null = f"null {number(criterion.null)}"
-        if rule.kind == "agreement":
-            a_star = "none (no room above the null)"
-            if criterion.referenced is not None:
-                a_star = f"{number(criterion.referenced)}{_interval(criterion.referenced_ci)}"
-            null += f"; a* {a_star}"
-    return {"value": figure(criterion), "null": null, "mark": mark, "css": css, "reason": criterion.reason, "short": ""}
+    behind = _behind(criterion, rule)
+    return {
+        "value": figure(criterion),
+        "null": behind,
+        "mark": mark,
+        "css": css,
+        "reason": criterion.reason,
+        "short": "",
+    }
+
+
+def _behind(criterion: Criterion, rule: Rule) -> list[str]:
+    """Give the lines beneath a figure: what its verdict rests on. A control is held against nothing but its null."""
+    alone = rule.kind == "line" or (rule.kind == "controls" and criterion.passed is None)
+    words = "" if alone else margin(criterion, rule)
+    return words.split("; ") if words else []
 
 
 def verdict(criterion: Criterion) -> tuple[str, str]:
@@ -181,6 +180,7 @@ def _part(passport: Passport, part: Part) -> dict[str, Any]:
         "rules": rules,
         "rows": _rows(passport, rules),
         "counts": {rule.name: _counts(passport, rule.name) for rule in rules},
+        "paired": any(rule.kind == "controls" for rule in rules),
         "null": any(rule.kind in ("null", "agreement") for rule in rules),
         "referenced": any(rule.kind == "agreement" for rule in rules),
         "reasons": list(reasons),
@@ -246,7 +246,7 @@ def _other(one: Figure | None) -> Mapping[str, str]:
     null = (
         ""
         if one.null is None
-        else f"null {number(one.null)}, a* {number(one.referenced)}{_interval(one.referenced_ci)}"
+        else f"null {number(one.null)}, a* {number(one.referenced)}{bracketed(one.referenced_ci)}"
     )
     return {"value": figure(one), "null": null}
 

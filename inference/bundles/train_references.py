@@ -5,12 +5,13 @@
 A reference is trained twice, from two seeds, on the slices of split ``train``, and measured on split ``commissioning``:
 how well it localises, and how alike the two trainings are (localisation and repeatability, Arun et al. 2021, Radiology:
 Artificial Intelligence 3(6) e200267). Its weights are not kept. Intervals: 95 %, bootstrap over patients or groups.
+What is written is what ``heatproof commission --references FILE`` reads.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,18 @@ from inference.bundles.flair_data import read_patients
 from inference.bundles.guidance import Recipe, train, train_localiser
 from inference.bundles.slices import Slices
 from inference.bundles.training import preprocessing, say, unet
+from inference.commissioning.judging import figure_of
 from inference.configs import Config
 from inference.devices import choose_device
+from inference.passport import Reference, Repeats, Training
 from inference.trust.agreement import otsu_overlap_pairs, spearman_pairs
 from inference.trust.localisation import average_precision, hit
 from inference.trust.ssim import DATA_RANGE, ssim
-from inference.trust.statistics import mean_by_group
 
 Maps = NDArray[np.float32]
 SEEDS = (11, 12)
-RESAMPLING_SEED = 20261122
+SPLIT = "commissioning"
+"""What the references are measured on."""
 SETS = {"glioma_flair": (read_patients, False), "brain_tumour_t1ce": (read_tumours, True)}
 """How a set is read, and whether each plane is scaled by itself."""
 
@@ -71,46 +74,49 @@ KINDS: dict[str, tuple[Fit, Callable[[Any, torch.Tensor], Any]]] = {
 }
 
 
-def reference_figures(maps: list[Maps], data: Slices) -> dict[str, Any]:
+def reference_figures(maps: Sequence[Maps], data: Slices, **told: Any) -> Reference:
     """Say how well the maps of each training localise, and how alike those of the first two are.
 
     Args:
         maps: for each training, (N, S, S) from 0 to 1.
         data: the slices they were made of, each with a lesion.
+        told: set, kind, epochs and split of the reference.
     """
     masks = data.masks[:, 0].numpy() > 0.5
-    figures: dict[str, Any] = {"slices": len(masks), "groups": len(np.unique(data.groups))}
-    for seed, each in zip(SEEDS, maps, strict=False):
-        figures[f"seed_{seed}"] = {
-            "average_precision": _summary(average_precision(each, masks), data),
-            "hit": _summary(hit(each, masks), data),
-        }
-    figures["repeatability"] = {
-        "spearman": _summary(spearman_pairs(maps[0], maps[1]), data),
-        "ssim": _summary(ssim(maps[0], maps[1], data_range=DATA_RANGE), data),
-        "iou_above_otsu": _summary(otsu_overlap_pairs(maps[0], maps[1]), data),
-    }
-    return figures
+    first, second = maps[:2]
+    return Reference(
+        **told,
+        slices=len(masks),
+        groups=len(np.unique(data.groups)),
+        trainings=tuple(
+            Training(
+                seed=seed,
+                average_precision=figure_of(list(average_precision(each, masks)), data.groups),
+                hit=figure_of(list(hit(each, masks)), data.groups),
+            )
+            for seed, each in zip(SEEDS, maps, strict=True)
+        ),
+        repeatability=Repeats(
+            spearman=figure_of(list(spearman_pairs(first, second)), data.groups),
+            ssim=figure_of(list(ssim(first, second, data_range=DATA_RANGE)), data.groups),
+            iou_above_otsu=figure_of(list(otsu_overlap_pairs(first, second)), data.groups),
+        ),
+    )
 
 
-def _summary(values: Any, data: Slices) -> dict[str, Any]:
-    found = mean_by_group(values, data.groups, seed=RESAMPLING_SEED)
-    return {"value": round(found.value, 4), "interval": [round(found.low, 4), round(found.high, 4)], "n": found.n}
-
-
-def measure(data: Path, name: str, kind: str, epochs: int, device: torch.device) -> dict[str, Any]:
+def measure(data: Path, name: str, kind: str, epochs: int, device: torch.device) -> Reference:
     """Train a reference twice and give its figures."""
     read, each_plane = SETS[name]
     config_text = json.dumps({"localiser_def": unet(), "preprocessing": preprocessing(each_plane=each_plane)})
     config = Config(config_text.encode(), "configs/inference.json")
-    training, site = (read(data, [part], config.transform("preprocessing")) for part in ("train", "commissioning"))
+    training, site = (read(data, [part], config.transform("preprocessing")) for part in ("train", SPLIT))
     site = site.pick(site.masks.flatten(1).amax(dim=1).numpy() > 0.5)
     fit, explain = KINDS[kind]
     maps: list[Maps] = []
     for seed in SEEDS:
         model = fit(config, training, Recipe(seed=seed, guidance=0.0, epochs=epochs), device).cpu()
         maps.append(torch.cat([explain(model, part) for part in torch.split(site.inputs, 16)]).numpy())
-    return {"set": name, "kind": kind, "epochs": epochs, **reference_figures(maps, site)}
+    return reference_figures(maps, site, set=name, kind=kind, epochs=epochs, split=SPLIT)
 
 
 def main() -> None:
@@ -126,10 +132,8 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     began = time.monotonic()
-    text = (
-        json.dumps(measure(asked.data, asked.set, asked.kind, asked.epochs, choose_device(asked.device)), indent=2)
-        + "\n"
-    )
+    found = measure(asked.data, asked.set, asked.kind, asked.epochs, choose_device(asked.device))
+    text = found.model_dump_json(indent=2, exclude_defaults=True) + "\n"
     if asked.out is not None:
         asked.out.write_text(text, encoding="utf-8")
     print(f"{text}{time.monotonic() - began:.0f} s in all", flush=True)  # noqa: T201

@@ -167,6 +167,42 @@ class Chosen(Part):
     reason: str
 
 
+class Training(Part):
+    """One training of a reference, and how well it localises."""
+
+    seed: int
+    average_precision: Figure
+    hit: Figure
+
+
+class Repeats(Part):
+    """How alike the first two trainings of a reference are on the same cases."""
+
+    spearman: Figure
+    ssim: Figure
+    iou_above_otsu: Figure
+
+
+class Reference(Part):
+    """Networks that were told where the lesion is, trained more than once: the ceiling (Arun et al. 2021).
+
+    Measured on every slice of the split that has a lesion.
+    """
+
+    set: str
+    """Data they were trained on."""
+    kind: Literal["unet", "retinanet"]
+    """unet: told the masks; retinanet: told the boxes round them."""
+    epochs: Annotated[int, Field(ge=1)]
+    split: str
+    """Split they were measured on."""
+    slices: Annotated[int, Field(ge=1)]
+    groups: Annotated[int, Field(ge=1)]
+    """Patients or groups of these."""
+    trainings: Annotated[tuple[Training, ...], Field(min_length=2)]
+    repeatability: Repeats
+
+
 class Sample(Part):
     """One case to be recomputed."""
 

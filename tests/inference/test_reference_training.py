@@ -5,7 +5,7 @@ import torch
 
 from inference.bundles.detector import Detector, box_of, detection_maps, detector_loss
 from inference.bundles.slices import Slices
-from inference.bundles.train_references import reference_figures
+from inference.bundles.train_references import SEEDS, reference_figures
 
 
 def test_the_box_round_a_mask_has_its_first_and_last_rows_and_columns() -> None:
@@ -40,6 +40,10 @@ def test_maps_equal_to_the_masks_localise_perfectly_and_repeat_perfectly() -> No
     groups = np.array(["a", "a", "b", "c"])
     labels = torch.ones(4, dtype=torch.int64)
     data = Slices(masks, masks, labels, groups, np.arange(4), np.array(["axial"] * 4), empty, empty > 0)
-    figures = reference_figures([masks[:, 0].numpy()] * 2, data)
-    assert figures["seed_11"]["average_precision"]["value"] == figures["seed_12"]["hit"]["value"] == 1.0
-    assert all(one["value"] == 1.0 for one in figures["repeatability"].values())
+    told = {"set": "glioma_flair", "kind": "unet", "epochs": 1, "split": "commissioning"}
+    figures = reference_figures([masks[:, 0].numpy()] * 2, data, **told)
+    assert (figures.slices, figures.groups) == (4, 3)
+    assert [one.seed for one in figures.trainings] == list(SEEDS)
+    repeats = (figures.repeatability.spearman, figures.repeatability.ssim, figures.repeatability.iou_above_otsu)
+    localises = [figure for one in figures.trainings for figure in (one.average_precision, one.hit)]
+    assert all(one.value == 1.0 and one.ci == (1.0, 1.0) for one in (*repeats, *localises))

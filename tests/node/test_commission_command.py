@@ -82,3 +82,6 @@ def test_wrong_words_end_with_a_sentence_and_no_traceback(tmp_path: Path) -> Non
     answer = said(*size, status=1)
     assert "cascade_cases" in answer
     assert "Traceback" not in answer
+    told = tmp_path / "unet.json"
+    told.write_text('{"set": "glioma_flair"}')
+    assert "trainings: Field required" in said(*size[:-2], "--references", str(told), status=78)

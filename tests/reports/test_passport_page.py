@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from inference.commission import Picture
-from inference.passport import Criterion, Curve, Passport, Shown
+from inference.passport import Comparison, Criterion, Curve, Passport, Reference, Shown
 from reports.passport_charts import Dot, dot_plot, line_chart
 from reports.passport_gallery import painted
 from reports.passport_page import passport_page, verdict
+from reports.passport_words import hardest, said_of
 
 SHA = "0" * 64
 LINES = {"same image": (1.0, 0.3), "null": (0.4, 0.4)}
@@ -136,6 +137,48 @@ def test_a_verdict_is_told_in_words_and_says_whether_it_is_clear() -> None:
     assert said(passed=True, clear=False) == "(pass)"
     assert said(passed=False, clear=False) == "(fail)"
     assert said(passed=None, clear=None) == "-"
+
+
+def reference(kind: str, slices: int) -> Reference:
+    figure = {"value": 0.81, "ci": (0.72, 0.86), "n": slices, "groups": 17}
+    trainings = [{"seed": seed, "average_precision": figure, "hit": figure} for seed in (11, 12)]
+    repeats = dict.fromkeys(("spearman", "ssim", "iou_above_otsu"), figure)
+    return Reference.model_validate(
+        {"set": "tiny", "kind": kind, "epochs": 8, "split": "commissioning", "slices": slices, "groups": 17,
+         "trainings": trainings, "repeatability": repeats}
+    )  # fmt: skip
+
+
+def test_the_ceiling_stands_beneath_the_methods_and_says_on_which_cases_it_was_measured(passport: Passport) -> None:
+    assert "told where the lesion is" not in passport_page(passport)
+    told = (reference("unet", 39), reference("retinanet", 44))
+    page = passport_page(passport.model_copy(update={"references": told}))
+    for words in (
+        "U-Net, seed 11", "U-Net, seed 12", "RetinaNet, seed 12", "0.81 [0.72, 0.86]", "39 slices of 17 patients",
+        "not only on what the classifier calls", "of tied hottest pixels the share inside the mask counts",
+        "39 outlined cases, not 44",
+    ):  # fmt: skip
+        assert words in page, words
+    assert page.index("random") < page.index("U-Net, seed 11") < page.index("What the map depends on")
+
+
+def test_what_fails_is_said_with_what_stands_in_its_way(passport: Passport) -> None:
+    against = {
+        "edge": Comparison(value=-0.2, ci=(-0.3, -0.1), p_value=0.01),
+        "centre": Comparison(value=0.1, ci=(-0.1, 0.3), p_value=0.4),
+        "blank": Comparison(value=0.5, ci=(0.4, 0.6), p_value=0.0),
+    }
+    failed = Criterion.model_validate(criterion(passed=False, clear=True)).model_copy(update={"against": against})
+    entries = dict(passport.methods)
+    criteria = {**entries["gradient"].criteria, "localisation_hit_rate": failed}
+    entries["gradient"] = entries["gradient"].model_copy(update={"criteria": criteria})
+    changed = passport.model_copy(update={"methods": entries})
+    first, second = said_of(changed, ["gradcam", "gradient"])
+    assert first.passes == ("Hit rate*", "Weights, cascade*", "Repeatability*")
+    assert second.fails == ("Hit rate* (worse than edge; not told from centre)",)
+    assert second.undecided[1] == "Repeatability* (0.90, null 0.50; a* 0.80 [0.60, 0.90])"
+    assert hardest(failed) == ("edge", against["edge"])
+    assert "-0.20 [-0.30, -0.10] against edge" in passport_page(changed)
 
 
 def test_charts_keep_every_dot_and_point_inside_and_dash_the_null() -> None:
