@@ -157,10 +157,12 @@ def _file_name(name: str) -> str:
 
 def _run(store: Store, alone: dict[str, float], seconds: float, share: float) -> Run:
     maps = store.map_count()
+    working, in_network = store.times()
     return Run(
         seconds=round(seconds, 1),
         maps=maps,
         seconds_per_map=round(store.seconds() / maps, 4) if maps else 0.0,
         seconds_alone=alone,
         share_in_maps=round(share, 3),
+        share_in_network=round(in_network / working, 3) if working else None,
     )

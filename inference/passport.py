@@ -19,7 +19,8 @@
                      (spearman, ssim, iou_above_otsu); one file of ``heatproof commission --references`` holds one
     limits           sentences
     verdict          absent, or whatever a later step of commissioning adds (calibrator, thresholds)
-    run              seconds, seconds_per_map: of this run, not part of the digest
+    run              seconds, seconds_per_map, share_in_network (of the time spent on maps and figures): of this run,
+                     not part of the digest
 
 Every figure is rounded to six decimals. ``null`` stands for what could not be measured; the reason is in words beside
 it. Neither patients nor groups are named; cases go by digests of their pixels.

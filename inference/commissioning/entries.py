@@ -240,3 +240,6 @@ class Run(Part):
     """Of each method on one case alone."""
     share_in_maps: float
     """Of the time, spent explaining rather than measuring."""
+    share_in_network: float | None = None
+    """Of the time spent on maps and figures, by all processes and earlier runs, spent in passes of a network (at least:
+    looking a layer up is not counted)."""

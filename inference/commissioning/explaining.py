@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from inference.commissioning.store import Store
 from inference.devices import run_batched
 from inference.errors import Refused
 from inference.saliency import explain_many
+from inference.saliency.passes import Clock
 
 Maps = NDArray[np.float32]
 REFERENCES = 16
@@ -31,6 +32,8 @@ class Explainer:
     priors: "Priors"
     references: torch.Tensor | None
     device: torch.device
+    clock: Clock = field(default_factory=Clock)
+    """Counts the time inside networks."""
 
     def maps(
         self, network: Network, position: int, target: int, methods: Sequence[str], *, module: nn.Module | None = None
@@ -70,6 +73,7 @@ class Explainer:
             layer=network.layer,
             references=self.references,
             prior=self.priors.of(position),
+            clock=self.clock,
         )
         return {name: maps[0].cpu().numpy().astype(np.float32) for name, maps in made.items()}
 
@@ -88,7 +92,7 @@ class Explainer:
             with torch.inference_mode():
                 return network.module(batch).float()
 
-        raw = run_batched(logits, inputs.to(self.device)).cpu()
+        raw = run_batched(self.clock.timed(logits), inputs.to(self.device)).cpu()
         return raw.softmax(dim=1) if self.bundle.manifest.activation == "softmax" else raw.sigmoid()
 
 

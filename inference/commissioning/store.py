@@ -72,6 +72,16 @@ class Store:
                 total += float(arrays[SECONDS])
         return total
 
+    def note_time(self, piece: str, seconds: float, in_network: float) -> None:
+        """Note how long one piece of work took, and how much of that inside networks."""
+        self._replace(self.folder / "times" / f"{piece}.json", json.dumps([seconds, in_network]))
+
+    def times(self) -> tuple[float, float]:
+        """Give the seconds of all pieces done, of earlier runs too, and those of them inside networks."""
+        paths = sorted((self.folder / "times").glob("*.json"))
+        noted = np.array([json.loads(path.read_text(encoding="utf-8")) for path in paths]).reshape(-1, 2)
+        return float(noted[:, 0].sum()), float(noted[:, 1].sum())
+
     def map_count(self) -> int:
         """Count the maps of all sets and methods."""
         total = 0
@@ -90,14 +100,8 @@ class Store:
         path = self._figures(name)
         if path.is_file():
             return cast("Raw", json.loads(path.read_text(encoding="utf-8")))
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(compute())
-        part = path.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        self._replace(path, text)
         return cast("Raw", json.loads(text))
 
     def clear(self) -> None:
@@ -105,6 +109,15 @@ class Store:
         shutil.rmtree(self.folder)
         if not any(self.folder.parent.iterdir()):
             self.folder.parent.rmdir()
+
+    def _replace(self, path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
 
     def _figures(self, name: str) -> Path:
         return self.folder / "figures" / f"{name}.json"

@@ -3,6 +3,7 @@
 No piece depends on another of its stage, and each gives the same to the bit whoever does it.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -217,7 +218,7 @@ def _each(
     tell(0)
     if pool is None:
         for done, piece in enumerate(pieces, start=1):
-            action(bench, *piece)
+            _timed(bench, action, piece)
             tell(done)
         return
     try:
@@ -232,4 +233,12 @@ def _each(
 
 
 def _do(job: Job, action: Action, piece: Piece) -> None:
-    action(_bench_of(job), *piece)
+    _timed(_bench_of(job), action, piece)
+
+
+def _timed(bench: Bench, action: Action, piece: Piece) -> None:
+    """Do one piece, and note how long it took and how much of that was spent in passes of a network."""
+    began, passed = time.perf_counter(), bench.explainer.clock.seconds
+    action(bench, *piece)
+    name = ".".join(str(part) for part in piece[:2])
+    bench.store.note_time(name, time.perf_counter() - began, bench.explainer.clock.seconds - passed)

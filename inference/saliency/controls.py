@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from inference.errors import Unsuitable
 from inference.saliency.gradcam import RELU, GradCam
-from inference.saliency.passes import Passes
 from inference.saliency.protocol import MethodInfo, Parameter, Task
 from inference.weights import randomised
 
@@ -74,7 +73,7 @@ def _average_mask(task: Task) -> torch.Tensor:
 
 def _untrained(task: Task) -> torch.Tensor:
     twin = randomised(task.model, seed=task.seed)
-    return GradCam().explain(replace(task, model=twin, passes=Passes(twin)))
+    return GradCam().explain(replace(task, model=twin, passes=task.passes.through(twin)))
 
 
 def _one_channel(task: Task) -> tuple[int, ...]:

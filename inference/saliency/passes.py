@@ -1,6 +1,7 @@
 """Passes through the network: in batches within a budget, counted, and with a memory never twice through one point."""
 
 import hashlib
+import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -19,6 +20,26 @@ Progress = Callable[[int, int], None]
 Context = Callable[[], AbstractContextManager[object]]
 
 
+class Clock:
+    """Seconds spent inside networks, of all passes that run by it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """Give the function, its time counted; on a GPU it ends when the device has ended."""
+
+        def run(*batch: torch.Tensor) -> torch.Tensor:
+            _await(batch[0])
+            began = time.perf_counter()
+            rows = function(*batch)
+            _await(rows)
+            self.seconds += time.perf_counter() - began
+            return rows
+
+        return run
+
+
 class Passes:
     """The one way through the network for every method.
 
@@ -34,8 +55,10 @@ class Passes:
         progress: Progress | None = None,
         autocast: bool = False,
         remember: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         self._model = model
+        self._clock = clock
         self._progress = progress
         self._autocast = autocast
         self._room = budget_bytes // 4 if remember else 0
@@ -45,6 +68,10 @@ class Passes:
         self._grids: dict[str, torch.Size] = {}
         self._known: dict[Hashable, torch.Tensor] = {}
         self._done = self._planned = self._announced = 0
+
+    def through(self, model: nn.Module) -> "Passes":
+        """Give a way through another network, by the same clock."""
+        return Passes(model, clock=self._clock)
 
     def announce(self, samples: int) -> None:
         """Say how many samples a method will pass in all, where it asks for them one after the other."""
@@ -138,16 +165,22 @@ class Passes:
                 self._progress(self._done, self._planned)
             return rows
 
+        run = passed if self._clock is None else self._clock.timed(passed)
         if not differentiated:
-            return run_batched(passed, *tensors, budget_bytes=self._budget, sample_bytes=self._largest)
+            return run_batched(run, *tensors, budget_bytes=self._budget, sample_bytes=self._largest)
         if self._kept is not None or count == 1:
-            return run_batched(passed, *tensors, budget_bytes=self._budget, sample_bytes=self._kept)
+            return run_batched(run, *tensors, budget_bytes=self._budget, sample_bytes=self._kept)
         # The first sample alone shows what a sample costs; the others go in batches that fit.
         with _measured(self._model) as sizes:
-            first = run_batched(passed, *[tensor[:1] for tensor in tensors], budget_bytes=self._budget)
+            first = run_batched(run, *[tensor[:1] for tensor in tensors], budget_bytes=self._budget)
         self._kept, self._largest = sum(sizes), max(sizes, default=1) * _LIVE_LAYERS
         rest = [tensor[1:] for tensor in tensors]
-        return torch.cat([first, run_batched(passed, *rest, budget_bytes=self._budget, sample_bytes=self._kept)])
+        return torch.cat([first, run_batched(run, *rest, budget_bytes=self._budget, sample_bytes=self._kept)])
+
+
+def _await(tensor: torch.Tensor) -> None:
+    if tensor.is_cuda:
+        torch.cuda.synchronize(tensor.device)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from inference.saliency.guided_backprop import DECONVOLUTION, GUIDED_BACKPROP
 from inference.saliency.guided_integrated_gradients import GuidedIntegratedGradients
 from inference.saliency.integrated_gradients import ExpectedGradients, IntegratedGradients, SmoothIntegratedGradients
 from inference.saliency.occlusion import Occlusion
-from inference.saliency.passes import BUDGET_BYTES, Passes, Progress
+from inference.saliency.passes import BUDGET_BYTES, Clock, Passes, Progress
 from inference.saliency.protocol import Method, MethodInfo, Parameter, Task, Value
 from inference.saliency.rise import Rise
 from inference.saliency.scorecam import ScoreCam
@@ -160,11 +160,12 @@ def explain_many(
     budget_bytes: int = BUDGET_BYTES,
     progress: Progress | None = None,
     autocast: bool = False,
+    clock: Clock | None = None,
 ) -> dict[str, torch.Tensor]:
     """Explain by several methods, which share every pass of the network through the same point.
 
     ``wanted`` holds the names of methods, or each with its parameters; everything else is as for ``explain`` and the
-    same for every method.
+    same for every method. ``clock`` counts the time inside the network.
 
     Returns:
         The maps of each method, in the order asked for; to the bit those of ``explain`` alone where batches agree.
@@ -177,7 +178,12 @@ def explain_many(
     with torch.inference_mode(mode=False), torch.enable_grad(), _evaluating(model):
         device = next((parameter.device for parameter in model.parameters()), inputs.device)
         passes = Passes(
-            model, budget_bytes=budget_bytes, progress=progress, autocast=autocast, remember=len(settled) > 1
+            model,
+            budget_bytes=budget_bytes,
+            progress=progress,
+            autocast=autocast,
+            remember=len(settled) > 1,
+            clock=clock,
         )
         task = Task(
             model=model,
