@@ -17,12 +17,13 @@ TIES = (
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one method passes, fails and leaves open, each criterion with what decided it."""
+    """What one method passes, fails and leaves open, each criterion with what stands in its way."""
 
     method: str
     passes: tuple[str, ...]
     fails: tuple[str, ...]
     undecided: tuple[str, ...]
+    unjudged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,14 @@ def hardest(criterion: Criterion) -> tuple[str, Comparison] | None:
 def margin(criterion: Criterion, rule: Rule) -> str:
     """Give what the verdict rests on: the line or null, or the difference from the hardest control; better is above 0.
 
-    Empty where nothing was judged.
+    Empty where nothing was judged. Parts are set apart by semicolons.
     """
     if rule.kind == "controls":
         found = hardest(criterion)
         if found is None:
             return ""
         name, one = found
-        return f"{'+' if one.value >= 0 else ''}{number(one.value)}{bracketed(one.ci)} against {method_name(name)}"
+        return f"{'+' if one.value >= 0 else ''}{number(one.value)}{bracketed(one.ci)}; against {method_name(name)}"
     if rule.kind == "line":
         return f"line {number(rule.line)}"
     if criterion.null is None:
@@ -80,20 +81,25 @@ def said_of(passport: Passport, methods: Sequence[str]) -> list[Said]:
     """Give for each of these methods what it passes, what it fails and what its intervals leave open."""
     found = []
     for name in methods:
-        parts: dict[str, list[str]] = {"passes": [], "fails": [], "undecided": []}
+        parts: dict[str, list[str]] = {"passes": [], "fails": [], "undecided": [], "unjudged": []}
         for rule in RULES:
             one = passport.methods[name].criteria.get(rule.name)
             if one is None or one.passed is None:
+                parts["unjudged"].append(_titled(rule))
                 continue
             kind = "undecided" if not one.clear else "passes" if one.passed else "fails"
             parts[kind].append(_phrase(one, rule, kind))
-        found.append(Said(name, tuple(parts["passes"]), tuple(parts["fails"]), tuple(parts["undecided"])))
+        found.append(Said(name, **{kind: tuple(phrases) for kind, phrases in parts.items()}))
     return found
+
+
+def _titled(rule: Rule) -> str:
+    return f"{rule.title}{'*' if rule.deciding else ''}"
 
 
 def _phrase(criterion: Criterion, rule: Rule, kind: str) -> str:
     """Give the title alone for what passes; else what stands in the way."""
-    title = f"{rule.title}{'*' if rule.deciding else ''}"
+    title = _titled(rule)
     if kind == "passes":
         return title
     if rule.kind != "controls":

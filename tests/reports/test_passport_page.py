@@ -178,7 +178,8 @@ def test_what_fails_is_said_with_what_stands_in_its_way(passport: Passport) -> N
     assert second.fails == ("Hit rate* (worse than edge; not told from centre)",)
     assert second.undecided[1] == "Repeatability* (0.90, null 0.50; a* 0.80 [0.60, 0.90])"
     assert hardest(failed) == ("edge", against["edge"])
-    assert "-0.20 [-0.30, -0.10] against edge" in passport_page(changed)
+    assert second.unjudged[-1] == "Region Dice"
+    assert "-0.20 [-0.30, -0.10]</small><br><small>against edge" in passport_page(changed)
 
 
 def test_charts_keep_every_dot_and_point_inside_and_dash_the_null() -> None:
