@@ -8,7 +8,7 @@ from html import escape
 from inference.passport import Curve
 
 INK, QUIET, RULE = "#1d2430", "#5b6675", "#d5dae1"
-METHOD, CONTROL, CHOSEN = "#1f5fa8", "#9a6a12", "#0b7a4b"
+METHOD, CONTROL, CHOSEN, TOLD = "#1f5fa8", "#9a6a12", "#0b7a4b", "#6c4ab0"
 LINES = ("#1f5fa8", "#c0392b", "#6c4ab0", "#0b7a4b")
 NULL_WORD = "null"
 _TICK = 0.2
@@ -23,7 +23,7 @@ class Dot:
     value: float
     interval: tuple[float, float] | None
     kind: str
-    """chosen, method or control."""
+    """chosen, method, control, or told: a network that was told where the lesion is."""
 
 
 def dot_plot(dots: Sequence[Dot], label: str, *, low: float = 0.0, high: float = 1.0) -> str:
@@ -48,11 +48,11 @@ def dot_plot(dots: Sequence[Dot], label: str, *, low: float = 0.0, high: float =
         parts.append(_line(x(value), 4, x(value), height - 34, RULE))
         parts.append(_text(x(value), height - 20, f"{value:.1f}", "middle", QUIET))
     parts.append(_text(_LEFT + room / 2, height - 4, label, "middle", QUIET))
-    colours = {"chosen": CHOSEN, "method": METHOD, "control": CONTROL}
+    colours = {"chosen": CHOSEN, "method": METHOD, "control": CONTROL, "told": TOLD}
     for at, dot in enumerate(dots):
         y = 14 + _ROW * at
         colour = colours[dot.kind]
-        mark = {"chosen": " (chosen)", "control": " (control)"}.get(dot.kind, "")
+        mark = {"chosen": " (chosen)", "control": " (control)", "told": " (told)"}.get(dot.kind, "")
         parts.append(_text(_LEFT - 10, y + 4, dot.name.replace("_", " ") + mark, "end", INK))
         if dot.interval is not None:
             parts.append(_line(x(dot.interval[0]), y, x(dot.interval[1]), y, colour, width=2.2))

@@ -13,7 +13,7 @@ from inference.commissioning.rules import RANDOM, RULES, Rule, rule_named
 from inference.passport import Criterion, Figure, Passport
 from reports.passport_charts import Dot, dot_plot, line_chart
 from reports.passport_gallery import data_uri, painted
-from reports.passport_words import bracketed, ceilings, figure, margin, said_of
+from reports.passport_words import bracketed, ceilings, figure, margin, said_of, told_dots
 from reports.wording import method_name, number
 
 KINDS = ("best", "worst", "misleading")
@@ -202,6 +202,7 @@ def _dots(passport: Passport, criterion: str) -> str:
             dots.append(Dot(name, value, ci, "chosen" if name == passport.chosen.method else kind))
     if not dots:
         return ""
+    dots += told_dots(passport, criterion)
     edges = [edge for dot in dots for edge in (dot.value, *(dot.interval or ()))]
     high = max(_SHORTEST, *(-(-edge * 10 // 1) / 10 for edge in edges))
     low = min(0.0, *((edge * 10 // 1) / 10 for edge in edges))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from inference.commissioning.rules import RULES, Rule
 from inference.passport import Comparison, Criterion, Figure, Passport, Reference
+from reports.passport_charts import Dot
 from reports.wording import method_name, number
 
 NETWORKS = {"unet": "U-Net", "retinanet": "RetinaNet"}
@@ -124,3 +125,17 @@ def ceilings(passport: Passport) -> list[Ceiling]:
             notes.append(f"This split has {split.masked} outlined cases, not {one.slices}: these are other cases.")
         found.append(Ceiling(one, NETWORKS[one.kind], TOLD[one.kind], " ".join(notes)))
     return found
+
+
+def told_dots(passport: Passport, criterion: str) -> list[Dot]:
+    """Give a dot for each training of each reference, for a criterion that was measured on them."""
+    return [
+        Dot(f"{NETWORKS[one.kind]}, seed {training.seed}", found.value, found.ci, "told")
+        for one in passport.references
+        for training in one.trainings
+        for name, found in (
+            ("localisation_average_precision", training.average_precision),
+            ("localisation_hit_rate", training.hit),
+        )
+        if name == criterion and found.value is not None
+    ]

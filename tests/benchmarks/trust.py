@@ -3,7 +3,8 @@
 ``python -m tests.benchmarks.trust [--only ssim pic road weights] [--rounds 3] [--side 224]``
 
 Ours and the peer run in turn in one process, on one BLAS and one torch thread (scipy's interpolator is many times
-slower with several on busy cores). Predictions are a formula, so that the metric is what is timed.
+slower with several on busy cores). Predictions are a formula, so that the metric is what is timed. What commissioning
+as a whole takes is in ``tests.benchmarks.commissioning``.
 """
 
 import argparse

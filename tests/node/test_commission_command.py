@@ -52,15 +52,30 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def written_reference(path: Path) -> Path:
+    """Write the figures of a reference, as they stand after its training."""
+    figure = {"value": 0.8, "ci": [0.7, 0.9], "n": 4, "groups": 2}
+    trainings = [{"seed": seed, "average_precision": figure, "hit": figure} for seed in (11, 12)]
+    repeats = dict.fromkeys(("spearman", "ssim", "iou_above_otsu"), figure)
+    told = {"set": "phantoms", "kind": "unet", "epochs": 1, "split": "commissioning", "slices": 4, "groups": 2}
+    path.write_text(json.dumps({**told, "trainings": trainings, "repeatability": repeats}))
+    return path
+
+
 @pytest.mark.slow
 def test_commission_writes_passport_and_report_and_check_finds_what_changed(site: Path, tmp_path: Path) -> None:
     sizes = [word for size in SIZES for word in ("--size", f"{size}_cases=2")]
     arguments = ["glioma_flair", "--data", str(site), "--out", str(tmp_path), "--methods", "gradcam", "--threads", "1"]
-    run = heatproof(*arguments, *sizes, "--size", "smprt_samples=1", "--json")
+    told = written_reference(tmp_path / "unet.json")
+    run = heatproof(*arguments, *sizes, "--size", "smprt_samples=1", "--references", str(told), "--json")
     passport = json.loads(run.stdout)
     assert passport == json.loads((tmp_path / "passport.json").read_text())
     assert passport["run"]["seconds_per_map"] > 0
-    assert "Passport of saliency maps" in (tmp_path / "report.html").read_text()
+    assert 0 < passport["run"]["share_in_network"] < 1
+    assert passport["references"][0]["kind"] == "unet"
+    report = (tmp_path / "report.html").read_text()
+    assert "Passport of saliency maps" in report
+    assert "U-Net, seed 12" in report
     assert not (tmp_path / "work").exists()
     where = ["--check", str(tmp_path / "passport.json"), "--data", str(site), "--threads", "1"]
     checked = json.loads(heatproof(*where, "--json").stdout)
