@@ -9,7 +9,7 @@ and gives the same passport to the bit.
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from inference.bundle import Bundle
+from inference.commissioning.belonging import check_bundle, check_data, settings_of
 from inference.commissioning.bench import PRIMARY, REPLICATE, Bench
 from inference.commissioning.cases import AnnotatedSeries, Excluded, Mask, gather
 from inference.commissioning.explaining import Maps, fitting
-from inference.commissioning.settings import CommissionSettings, key_of, resolve
+from inference.commissioning.settings import CommissionSettings, Device, key_of, resolve
 from inference.commissioning.store import Raw, Store
+from inference.commissioning.verdict import verdict_of
 from inference.commissioning.work import Job, Progress, explain_all, measure_all, networks, pool_of, set_up
 from inference.commissioning.writing import write
 from inference.devices import fingerprint
@@ -92,13 +94,58 @@ def commission(
         explain_all(bench, trial["reasons"], job, pool, progress)
         explaining = time.perf_counter() - explaining
         raws = measure_all(bench, trial["reasons"][PRIMARY], trial["seconds"], job, pool, progress)
+        verdict = verdict_of(bench, job, pool, progress)
     progress("judging", 0, 0)
-    passport = sealed(write(bench, splits, raws, trial["reasons"][PRIMARY]))
+    written = write(bench, splits, raws, trial["reasons"][PRIMARY])
+    passport = sealed(written.model_copy(update={"verdict": verdict}))
     if settings.save_maps:
         _save_maps(bench, out / "maps")
     seconds = time.perf_counter() - began
     run = _run(bench.store, trial["seconds"], seconds, explaining / seconds)
     return Commissioned(passport.model_copy(update={"run": run}), _pictures(bench, passport.gallery))
+
+
+def add_verdict(
+    passport: Passport,
+    bundle: Bundle,
+    source: Source,
+    out: Path,
+    *,
+    limit: int | None = None,
+    device: Device = "auto",
+    resume: bool = False,
+    workers: int = 1,
+    progress: Progress = lambda _stage, _done, _total: None,
+) -> Passport:
+    """Fit the verdict anew on the cases of a passport, and give the passport with it, sealed again.
+
+    Args:
+        passport: of this bundle and these cases.
+        bundle: sealed.
+        source: of annotated cases.
+        out: folder; unfinished work lies in ``out/work`` until ``clear_work``.
+        limit: at most so many explained cases of each split; None: all, whatever the passport's other figures rest on.
+        device: auto, cpu or cuda.
+        resume: go on with unfinished work.
+        workers: processes that share the work.
+        progress: see ``Progress``.
+
+    Raises:
+        PassportRefused: the passport is about another bundle or other data.
+        DeviceExhausted: out of memory with a batch of one, or in a worker.
+        Refused: there is unfinished work and ``resume`` is false.
+    """
+    check_bundle(passport, bundle)
+    settings = resolve(replace(settings_of(passport, device), methods=(bundle.manifest.method,), limit=limit), bundle)
+    work = out / "work"
+    cases = gather(bundle, source(bundle, settings.splits), work / "cases")
+    check_data(passport, cases)
+    key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(device)), "verdict")
+    bench, _ = set_up(bundle, cases, settings, Store(work, key, resume=resume))
+    job = Job(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
+    with pool_of(workers) as pool:
+        verdict = verdict_of(bench, job, pool, progress)
+    return sealed(passport.model_copy(update={"verdict": verdict}))
 
 
 def clear_work(out: Path) -> None:

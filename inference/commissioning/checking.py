@@ -2,20 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
 from inference.bundle import Bundle
 from inference.commission import Source
+from inference.commissioning.belonging import check_bundle, check_data, settings_of
 from inference.commissioning.bench import Bench
 from inference.commissioning.cases import gather
-from inference.commissioning.settings import CommissionSettings, key_of, resolve
+from inference.commissioning.settings import Device, key_of, resolve
 from inference.commissioning.store import Store
 from inference.commissioning.work import Progress, set_up
 from inference.commissioning.writing import map_digest
 from inference.devices import fingerprint
-from inference.errors import PassportRefused
 from inference.passport import Passport, Sample
 from inference.trust.localisation import average_precision, hit
 
@@ -51,7 +50,7 @@ class Check:
 
 
 def check(
-    passport: Passport, bundle: Bundle, source: Source | None, folder: Path, *, device: str, progress: Progress
+    passport: Passport, bundle: Bundle, source: Source | None, folder: Path, *, device: Device, progress: Progress
 ) -> Check:
     """Verify the digests and recompute the sample.
 
@@ -66,23 +65,13 @@ def check(
     Raises:
         PassportRefused: it is about another bundle or other data.
     """
-    if bundle.identity.digest != passport.bundle.digest:
-        raise PassportRefused(
-            f"The passport is about {passport.bundle.name} {passport.bundle.version} ({passport.bundle.digest[:12]}), "
-            f"not about this bundle ({bundle.identity.digest[:12]}).",
-            cure="Commission this bundle.",
-        )
+    check_bundle(passport, bundle)
     same = _same_fingerprint(passport, device)
     if source is None:
         return Check(agrees=True, same_fingerprint=same, bundle_checked=True, data_checked=False, maps=())
-    settings = _settings(passport, device)
+    settings = settings_of(passport, device)
     cases = gather(bundle, source(bundle, settings.splits), folder / "cases")
-    if cases.digest != passport.data.digest:
-        raise PassportRefused(
-            f"The data are not those of the passport: their digest is {cases.digest[:12]}, not "
-            f"{passport.data.digest[:12]} ({len(cases.entries)} cases now, "
-            f"{sum(split.cases for split in passport.data.splits.values())} then)."
-        )
+    check_data(passport, cases)
     settings = resolve(settings, bundle)
     bench, _ = set_up(bundle, cases, settings, Store(folder, key_of(settings, cases.digest), resume=True))
     maps: list[Recomputed] = []
@@ -118,16 +107,7 @@ def _recomputed(bench: Bench, sample: Sample) -> list[Recomputed]:
     return found
 
 
-def _settings(passport: Passport, device: str) -> CommissionSettings:
-    kept = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in passport.settings.items()
-        if name in CommissionSettings.__dataclass_fields__
-    }
-    return CommissionSettings(**cast("dict[str, Any]", {**kept, "device": device}))
-
-
-def _same_fingerprint(passport: Passport, device: str) -> bool:
+def _same_fingerprint(passport: Passport, device: Device) -> bool:
     now = fingerprint(device)
     then = passport.fingerprint
     return (now.device, now.python, dict(now.libraries), now.threads) == (

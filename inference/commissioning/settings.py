@@ -11,6 +11,7 @@ from inference.saliency import methods as known_methods
 from inference.saliency.registry import method_named, settle
 
 ALL = "all"
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class CommissionSettings:
     """Recomputed by ``--check``."""
     chunk_cases: int = 8
     """Written to disk together: what a kill can lose."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     save_maps: bool = False
 
     @property

@@ -129,7 +129,7 @@ def explain_all(bench: Bench, reasons: Reasons, job: Job, pool: Pool, progress: 
         every += len(chunks)
         todo += [(name, chunk, methods) for chunk in chunks if not bench.store.has_chunk(name, chunk)]
     stage = f"explaining, {size} cases by {len(bench.settings.methods)} methods a step"
-    _each(bench, job, pool, _make_chunk, todo, lambda done: progress(stage, every - len(todo) + done, every))
+    each(bench, job, pool, _make_chunk, todo, lambda done: progress(stage, every - len(todo) + done, every))
 
 
 def _make_chunk(bench: Bench, name: str, chunk: int, methods: tuple[str, ...]) -> None:
@@ -170,7 +170,7 @@ def measure_all(
     todo = [(family, method) for family, method in every if not bench.store.has(f"{family}.{method}")]
     names = ["", *(f"{method}: {family}" for family, method in todo)]
     before = len(every) - len(todo)
-    _each(
+    each(
         bench, job, pool, _measure, todo,
         lambda done: progress(f"measuring {names[done]}".rstrip(), before + done, len(every)),
     )  # fmt: skip
@@ -207,7 +207,7 @@ def pool_of(workers: int) -> Iterator[Pool]:
             raise
 
 
-def _each(
+def each(
     bench: Bench, job: Job, pool: Pool, action: Action, pieces: Sequence[Piece], tell: Callable[[int], None]
 ) -> None:
     """Do every piece, here or in the pool, and tell how many are done.

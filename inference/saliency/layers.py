@@ -48,38 +48,57 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
 
 
 def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> str:
-    """Give the layer asked for, or the last one with a feature map.
+    """Give the layer asked for, or the last one with a feature map, which takes a pass to find.
 
     Raises:
-        UnknownName: there is no such layer, or it gives no feature map; the message names those that do.
+        UnknownName: there is no such layer; the message names those there are.
     """
+    if layer and layer in dict(model.named_modules()):
+        return layer  # whether it gives a feature map is seen when it does
     candidates = feature_layers(model, inputs)
     if layer is None and candidates:
         return list(candidates)[-1]
-    if layer in candidates:
-        return str(layer)
+    raise _without(model, inputs, layer)
+
+
+def _without(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> UnknownName:
+    candidates = feature_layers(model, inputs)
     listed = ", ".join(list(candidates)[-12:]) or "none"
     wanted = "a layer with a feature map" if layer is None else f"a feature map at layer {layer!r}"
-    raise UnknownName(
-        f"The network has no {wanted.removeprefix('a ')}.", cure=f"The last layers that have one: {listed}."
-    )
+    cure = f"The last layers that have one: {listed}."
+    return UnknownName(f"The network has no {wanted.removeprefix('a ')}.", cure=cure)
 
 
 def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.Tensor:
-    """Give a layer's output without a gradient, (N, K, *grid)."""
+    """Give a layer's output without a gradient, (N, K, *grid).
+
+    Raises:
+        UnknownName: it is no feature map.
+    """
     with torch.no_grad(), _kept(model, layer, differentiated=False) as kept:
         model(inputs)
-    return kept[-1]
+    return _checked(kept, model, inputs, layer)
 
 
 def activations_and_gradients(
     model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, layer: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
+    """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid).
+
+    Raises:
+        UnknownName: it is no feature map.
+    """
     with _kept(model, layer, differentiated=True) as kept:
         logits = model(inputs).gather(1, targets[:, None])
-        gradient = torch.autograd.grad(logits.sum(), kept[-1])[0]
-    return kept[-1].detach(), gradient
+        features = _checked(kept, model, inputs, layer)
+        gradient = torch.autograd.grad(logits.sum(), features)[0]
+    return features.detach(), gradient
+
+
+def _checked(kept: list[torch.Tensor], model: nn.Module, inputs: torch.Tensor, layer: str) -> torch.Tensor:
+    if not kept or kept[-1].ndim != inputs.ndim or min(kept[-1].shape[2:]) <= 1:
+        raise _without(model, inputs, layer)
+    return kept[-1]
 
 
 @contextmanager

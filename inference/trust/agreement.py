@@ -93,10 +93,11 @@ def _ranks(maps: Maps) -> Scores:
 
 def _hottest(values: Maps, lot: np.random.Generator) -> NDArray[np.bool_]:
     count = max(1, round(HOTTEST_SHARE * values.size))
-    order = np.lexsort((lot.random(values.size), -values))
-    chosen = np.zeros(values.size, dtype=np.bool_)
-    chosen[order[:count]] = True
-    return chosen
+    bound = np.partition(values, -count)[-count]
+    chosen = values > bound
+    tied = np.flatnonzero(values == bound)
+    chosen[lot.permutation(tied)[: count - int(chosen.sum())]] = True
+    return np.asarray(chosen)
 
 
 def _overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:

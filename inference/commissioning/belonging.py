@@ -1,0 +1,47 @@
+"""Whether a passport is about this bundle and these cases, and with what settings it was made."""
+
+from typing import Any, cast
+
+from inference.bundle import Bundle
+from inference.commissioning.cases import Cases
+from inference.commissioning.settings import CommissionSettings, Device
+from inference.errors import PassportRefused
+from inference.passport import Passport
+
+
+def check_bundle(passport: Passport, bundle: Bundle) -> None:
+    """Hold the bundle's digest against the passport's.
+
+    Raises:
+        PassportRefused: it is about another bundle.
+    """
+    if bundle.identity.digest != passport.bundle.digest:
+        raise PassportRefused(
+            f"The passport is about {passport.bundle.name} {passport.bundle.version} ({passport.bundle.digest[:12]}), "
+            f"not about this bundle ({bundle.identity.digest[:12]}).",
+            cure="Commission this bundle.",
+        )
+
+
+def check_data(passport: Passport, cases: Cases) -> None:
+    """Hold the digest of the cases against the passport's.
+
+    Raises:
+        PassportRefused: they are others.
+    """
+    if cases.digest != passport.data.digest:
+        raise PassportRefused(
+            f"The data are not those of the passport: their digest is {cases.digest[:12]}, not "
+            f"{passport.data.digest[:12]} ({len(cases.entries)} cases now, "
+            f"{sum(split.cases for split in passport.data.splits.values())} then)."
+        )
+
+
+def settings_of(passport: Passport, device: Device) -> CommissionSettings:
+    """Give the settings the passport was made with, for a device of one's own."""
+    kept = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in passport.settings.items()
+        if name in CommissionSettings.__dataclass_fields__
+    }
+    return CommissionSettings(**cast("dict[str, Any]", {**kept, "device": device}))
