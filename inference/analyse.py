@@ -14,6 +14,7 @@ from inference.saliency.findings import explain_findings
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust
+from inference.trust.warrant import Warrant
 
 
 def analyse(
@@ -21,6 +22,7 @@ def analyse(
     bundle: Bundle,
     options: AnalysisOptions,
     progress: Callable[[str], None] | None = None,
+    warrant: Warrant | None = None,
 ) -> Analysis:
     """Classify, explain and assess one series.
 
@@ -28,6 +30,7 @@ def analyse(
         image: the series.
         bundle: what analyses it.
         options: how.
+        warrant: of the site's passport; None: no verdict.
         progress: is told the name of each step when it begins: classify, explain, trust.
 
     Raises:
@@ -43,7 +46,7 @@ def analyse(
     say("explain")
     maps = explain_findings(bundle, image, model_input, classification.findings, options=options)
     say("trust")
-    trusts = assess_maps(bundle, model_input, maps, options=options)
+    trusts = assess_maps(bundle, model_input, maps, options=options, warrant=warrant)
     return assemble(image, bundle, classification, maps, trusts, options=options)
 
 

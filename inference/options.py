@@ -24,8 +24,11 @@ class AnalysisOptions:
     budget_mebibytes: int = 2048
     """Bound of memory for activations of one batch."""
 
+    warrant: str = ""
+    """Digest of the passport that verdicts rest on, with alpha and delta; empty: none."""
+
     @property
     def digest(self) -> str:
-        """SHA-256 of what shapes a result: method, parameters, number of planes explained; not device and memory."""
-        shaping = [self.method, dict(self.parameters), self.planes_explained]
+        """SHA-256 of what shapes a result: method, parameters, planes explained, passport; not device and memory."""
+        shaping = [self.method, dict(self.parameters), self.planes_explained, *([self.warrant] if self.warrant else [])]
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()

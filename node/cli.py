@@ -56,14 +56,20 @@ def explain(
     method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method; the bundle's own.")] = None,
     planes: Annotated[int, typer.Option("--planes", help="How many planes of a finding get a map.", min=1)] = 3,
     device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    passport: Annotated[
+        Path | None, typer.Option("--passport", help="The site's passport of this bundle: verdicts rest on it.")
+    ] = None,
+    alpha: Annotated[float, typer.Option("--alpha", help="Largest share of TRUSTED maps that may miss.")] = 0.10,
+    delta: Annotated[float, typer.Option("--delta", help="1 - confidence of that.")] = 0.10,
     as_json: AsJson = False,
 ) -> None:
     """Do for files what the node does for studies: classify, explain, say how far to trust it. No network."""
     from node.explain import explain_files
 
     result = explain_files(
-        path, bundle_name, out, method=method, planes_explained=planes, device=device, progress=_step(quiet=as_json)
-    )
+        path, bundle_name, out, method=method, planes_explained=planes, device=device,
+        passport=passport, alpha=alpha, delta=delta, progress=_step(quiet=as_json),
+    )  # fmt: skip
     if as_json:
         _print_json(result)
         return

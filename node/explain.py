@@ -15,6 +15,8 @@ from inference.bundle import Bundle, load_bundle, load_named
 from inference.errors import NotAnalysed, UnsupportedImage
 from inference.image import Image, read_study
 from inference.options import AnalysisOptions
+from inference.passport import load_passport
+from inference.trust.warrant import Warrant
 from node.summary import summarise
 from reports.results import ResultObject, write_not_analysed, write_results
 
@@ -27,6 +29,9 @@ def explain_files(
     method: str | None,
     planes_explained: int,
     device: Literal["auto", "cpu", "cuda"],
+    passport: Path | None = None,
+    alpha: float = 0.10,
+    delta: float = 0.10,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     """Analyse every series below ``path`` and write everything to ``out``.
@@ -38,6 +43,9 @@ def explain_files(
         method: saliency method; None: the bundle's own.
         planes_explained: how many planes of a finding get a map.
         device: auto, cpu or cuda.
+        passport: what commissioning wrote for this bundle; None: no verdict.
+        alpha: largest share of TRUSTED maps that may miss.
+        delta: 1 - confidence of that.
         progress: told what is being done.
 
     Returns:
@@ -47,14 +55,21 @@ def explain_files(
         UnsupportedImage: nothing below ``path`` is a readable image.
         UnknownName: no such bundle or method.
         BundleRefused: the bundle is not sealed, or altered.
+        PassportRefused: the passport is altered, has no verdict, or cannot be read.
     """
     bundle = load_bundle(Path(bundle_name)) if Path(bundle_name).is_dir() else load_named(bundle_name)
-    options = AnalysisOptions(method=method, planes_explained=planes_explained, device=device)
+    warrant = None if passport is None else Warrant.of(load_passport(passport), alpha=alpha, delta=delta)
+    options = AnalysisOptions(
+        method=method,
+        planes_explained=planes_explained,
+        device=device,
+        warrant="" if warrant is None else warrant.identity,
+    )
     files = _files(path)
     progress(f"reading {len(files)} files")
     created = datetime.now(UTC)
     series = [
-        _one_series(image, bundle, options, out / f"series-{number}", created, progress)
+        _one_series(image, bundle, options, warrant, out / f"series-{number}", created, progress)
         for number, image in enumerate(read_study(files), start=1)
     ]
     result = {"heatproof": "NOT FOR DIAGNOSTIC USE", "created": created.isoformat(), "series": series}
@@ -73,13 +88,14 @@ def _one_series(
     image: Image,
     bundle: Bundle,
     options: AnalysisOptions,
+    warrant: Warrant | None,
     out: Path,
     created: datetime,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     try:
         bundle.accepts(image)
-        analysis = analyse(image, bundle, options, progress=progress)
+        analysis = analyse(image, bundle, options, progress=progress, warrant=warrant)
     except NotAnalysed as error:
         paths = tuple(frame.path for frame in image.frames)
         written = write_not_analysed(paths, out, reason=str(error), created=created)

@@ -3,6 +3,7 @@
 import secrets
 import signal
 import threading
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from sqlalchemy import create_engine, event
 
 from inference.bundle import Bundle, load_named
 from inference.errors import SettingsInvalid, UnknownName
+from inference.passport import load_passport
+from inference.trust.warrant import Warrant
 from node import delivery, job, logs, store
 from node.api.app import create_app
 from node.delivery import Deliveries
@@ -54,7 +57,7 @@ class Node:
         self.listener = Listener(settings.node, inbox, metrics)
         DBOS(config=_workflow_store(settings))
         deliveries = Deliveries(settings, self.engine, self.ledger, home / "outbox")
-        steps = Steps(settings, self.engine, home, bundles)
+        steps = Steps(settings, self.engine, home, bundles, warrants_of(settings, bundles))
         jobs = Jobs(steps, self.engine, self.ledger, deliveries, metrics)
         self.router = Router(settings, self.engine, self.ledger, studies, bundles, jobs)
         application = create_app(self.engine, settings, metrics, self.ledger, listening=lambda: self.listener.running)
@@ -112,6 +115,23 @@ def routed_bundles(settings: Settings) -> dict[str, Bundle]:
     if problems:
         raise SettingsInvalid(tuple(problems))
     return found
+
+
+def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, Warrant]:
+    """Read the site's passports, by bundle; a bundle without one stays UNCOMMISSIONED.
+
+    Raises:
+        PassportRefused: a passport is altered, has no verdict, or cannot be read.
+    """
+    chosen = settings.inference
+    if chosen.passport_folder is None:
+        return {}
+    paths = {name: chosen.passport_folder / name / "passport.json" for name in bundles}
+    return {
+        name: Warrant.of(load_passport(path), alpha=chosen.alpha, delta=chosen.delta)
+        for name, path in paths.items()
+        if path.is_file()
+    }
 
 
 def site_key(home: Path) -> bytes:

@@ -117,6 +117,12 @@ class InferenceSettings(Section):
     """Bound of memory for activations of one batch; out of memory halves the batch and goes on."""
     bundle_folders: tuple[LocalPath, ...] = ()
     """Folders with further sealed bundles, beside those shipped."""
+    passport_folder: LocalPath | None = None
+    """Folder of the site's passports, each as NAME/passport.json of the bundle NAME; without one no map is judged."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    """Largest share of TRUSTED maps that may miss, counted by patients."""
+    delta: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    """1 - confidence of that."""
 
 
 class Destination(Section):

@@ -25,6 +25,7 @@ from inference.saliency.findings import explain_findings
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust
+from inference.trust.warrant import Warrant
 from node.settings import Settings
 from node.store import DeliveryState, deliveries, insert_new, instances, jobs, now, results
 from node.summary import summarise
@@ -52,13 +53,16 @@ class Steps:
 
     ORDER = ("read", "classify", "explain", "trust", "report")
 
-    def __init__(self, settings: Settings, engine: Engine, home: Path, bundles: dict[str, Bundle]) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, home: Path, bundles: dict[str, Bundle], warrants: dict[str, Warrant]
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._inbox = home / "inbox"
         self._work = home / "jobs"
         self._outbox = home / "outbox"
         self._bundles = bundles
+        self._warrants = warrants
 
     def job(self, job_id: str) -> Job:
         """Read the job from the store."""
@@ -117,7 +121,7 @@ class Steps:
         """Maps to how far they can be trusted."""
         bundle, options = self._bundles[job.bundle], self.options(job)
         trusts = tuple(
-            assess_maps(bundle, prepare(bundle, image), maps, options=options)
+            assess_maps(bundle, prepare(bundle, image), maps, options=options, warrant=self._warrants.get(job.bundle))
             for image, maps in zip(self._load_images(job), self._load_maps(job), strict=True)
         )
         archive.save(trusts, self._folder(job), "trusts")
@@ -146,6 +150,7 @@ class Steps:
             planes_explained=job.planes_explained,
             device=inference.device,
             budget_mebibytes=inference.budget_mebibytes,
+            warrant=self._warrants[job.bundle].identity if job.bundle in self._warrants else "",
         )
 
     def _summarise(self, connection: Connection, job: Job, summary: dict[str, Any]) -> None:

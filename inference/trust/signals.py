@@ -37,6 +37,8 @@ class Kind:
     """Said where the value speaks against the map by being low; empty: it never does."""
     high: str
     """The same for a high value."""
+    turn: float = 0.5
+    """Between low and high, where both are said."""
     referenced: bool = False
     """Whether it is an agreement that maps of different patients have too, so that it needs a null."""
 
@@ -44,15 +46,27 @@ class Kind:
 KINDS: tuple[Kind, ...] = (
     Kind("probability", "A", "probability of the finding", "The model is unsure of the finding.", ""),
     Kind("margin", "A", "lead over the next class", "Another class is nearly as probable.", ""),
-    Kind(
-        "peak_height", "A", "height of the map's peak (logarithm)", "The map is faint.", "The map is unusually strong."
-    ),
-    Kind("concentration", "A", "share of the map in its hottest 5 %", "The map is spread out.", "The map is a dot."),
+    Kind("peak_height", "A", "height of the map's peak (logarithm)", "The map is faint.", ""),
+    Kind("concentration", "A", "share of the map in its hottest 5 %", "The map is spread out.", ""),
     Kind("second_peak", "A", "height of the second spot, as a share of the first", "", "The map has several spots."),
     Kind("edge_distance", "A", "distance of the peak from the image's edge", "The peak lies at the edge.", ""),
     Kind("replicate_rank", "A", "rank of the peak in the replicates' maps", "Other trainings look elsewhere.", ""),
-    Kind("replicate_spearman", "A", "agreement with the replicates (Spearman)", "Other trainings disagree.", "", True),
-    Kind("replicate_overlap", "A", "overlap with the replicates' hottest 10 %", "Other trainings disagree.", "", True),
+    Kind(
+        "replicate_spearman",
+        "A",
+        "agreement with the replicates (Spearman)",
+        "Other trainings disagree.",
+        "",
+        referenced=True,
+    ),
+    Kind(
+        "replicate_overlap",
+        "A",
+        "overlap with the replicates' hottest 10 %",
+        "Other trainings disagree.",
+        "",
+        referenced=True,
+    ),
     Kind("replicate_distance", "A", "distance to the replicates' peaks", "", "Other trainings point elsewhere."),
     Kind(
         "alternate_rank", "A", "rank of the peak in the alternates' maps", "Another architecture looks elsewhere.", ""
@@ -63,7 +77,7 @@ KINDS: tuple[Kind, ...] = (
         "agreement with the alternates (Spearman)",
         "Another architecture disagrees.",
         "",
-        True,
+        referenced=True,
     ),
     Kind("alternate_distance", "A", "distance to the alternates' peaks", "", "Another architecture points elsewhere."),
     Kind(
@@ -84,7 +98,7 @@ KINDS: tuple[Kind, ...] = (
         "stability when the image is moved (Spearman)",
         "The map changes as the image moves.",
         "",
-        True,
+        referenced=True,
     ),
     Kind("gradient_rank", "A", "rank of the peak in the gradient", "The gradient says otherwise.", ""),
     Kind("deletion", "A", "fall of the probability when the map's place is blurred", "The place hardly matters.", ""),
@@ -94,7 +108,12 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("peak_contrast", "B", "contrast of the peak with its surroundings", "Nothing stands out there.", ""),
     Kind(
-        "peak_texture", "B", "texture at the peak, against the image's", "The spot is smooth.", "The spot is an edge."
+        "peak_texture",
+        "B",
+        "texture at the peak, against the image's",
+        "The spot is smooth.",
+        "The spot is an edge.",
+        1.0,
     ),
     Kind("peak_asymmetry", "B", "difference from the mirrored place", "The other side looks the same.", ""),
     Kind("witness_at_peak", "C", "localiser's probability at the peak", "The localiser sees no finding there.", ""),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inference.archive import Floats
+
 
 class Verdict(StrEnum):
     """The word shown beside a map."""
@@ -16,7 +18,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Signal:
-    """One measured quantity. Nothing here is calibrated."""
+    """One measured quantity."""
 
     name: str
     """Machine name, such as ``replicate_agreement_spearman``."""
@@ -35,6 +37,8 @@ class Signal:
     """a* = (value - null) / (1 - null): 0 as alike as maps of different subjects, 1 identical."""
     referenced_interval: tuple[float, float] | None
     """What ``null_interval`` makes of ``referenced``; the value itself is of one case and has no interval."""
+    part: float | None = None
+    """Its part in the log-odds of the score, against the average map of commissioning; above 0 speaks for the map."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +51,6 @@ class Trust:
     score: float | None
     """Calibrated P(the map's peak lies in a true finding); None until the bundle is commissioned at this site."""
     signals: tuple[Signal, ...]
+    """The weightiest first, where there is a score."""
+    witness: Floats | None = None
+    """(rows, columns) of the plane shown: the localiser's probability of a finding; None: no localiser or passport."""

@@ -1,0 +1,172 @@
+"""The verdict on one map: TRUSTED, CAUTION, WITHHELD or OUT OF ENVELOPE, with the reasons in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from inference.saliency.maps import SaliencyMap
+from inference.trust.agreement import referenced
+from inference.trust.evidence import Evidence, Examiner, Numbers
+from inference.trust.image_statistics import image_statistics
+from inference.trust.signals import KINDS, NAMES, Kind, covered_probabilities, signal_table
+from inference.trust.verdict import Signal, Verdict
+from inference.trust.warrant import Warrant
+from inference.trust.withholding import MORE_LIKELY_WRONG
+
+Null = Mapping[str, float]
+SPEAKS = 0.25
+"""A part of the log-odds from which on a signal is named as a reason."""
+MOST_REASONS = 3
+NAMES_OF_BOGUS = {
+    "random": "noise",
+    "centre": "the middle of the image",
+    "edge": "edges",
+    "blank": "nothing at all",
+    "average_mask": "where findings lie on average",
+    "untrained": "an untrained network",
+    "brightness": "brightness",
+    "another": "another patient's map",
+    "randomised": "random weights",
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The word, why, how probable, and from what."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    score: float | None
+    signals: tuple[Signal, ...]
+
+
+def judge(
+    warrant: Warrant, examiner: Examiner, evidence: Evidence, shown: SaliencyMap, inputs: torch.Tensor, label: str
+) -> Judgement:
+    """Judge one map.
+
+    Args:
+        warrant: of the passport.
+        examiner: of the bundle and method the passport is about.
+        evidence: of this finding.
+        shown: the map.
+        inputs: (1, channels, *spatial), what it explains.
+        label: name of the class, as in the passport's nulls.
+
+    Raises:
+        DeviceExhausted: out of memory with a batch of one.
+    """
+    covered = covered_probabilities(shown.values[None], inputs, [evidence.class_index], examiner.probabilities)
+    raw = signal_table(shown.values[None], [evidence], covered, seeds=[shown.seed])[0]
+    nulls = warrant.nulls.get(label, {})
+    values = np.array([_against(value, nulls.get(name)) for name, value in zip(NAMES, raw, strict=True)])
+    score = float(warrant.calibrator.probability(values[None], NAMES)[0])
+    parts = dict(
+        zip(
+            (term.name for term in warrant.calibrator.terms),
+            warrant.calibrator.parts(values[None], NAMES)[0],
+            strict=True,
+        )
+    )
+    signals = _signals(raw, values, nulls, parts)
+    blank = bool(shown.values.max() == shown.values.min())
+    views = {"features": evidence.features[None], "statistics": image_statistics(evidence.image[None])}
+    ratios = {name: float(one[0]) for name, one in warrant.envelope.ratios(views).items()}
+    spoken = _spoken(raw, parts, for_it=score >= MORE_LIKELY_WRONG)
+    if blank:
+        return Judgement(Verdict.WITHHELD, ("The map is blank: the method found nothing to show.",), None, signals)
+    if warrant.gate_failures:
+        against = ", ".join(NAMES_OF_BOGUS.get(kind, kind) for kind in warrant.gate_failures)
+        reason = f"At this site this model's maps point into findings no more often than {against}: none is shown."
+        return Judgement(Verdict.WITHHELD, (reason,), None, signals)
+    if max(ratios.values()) > 1:
+        return Judgement(Verdict.OUT_OF_ENVELOPE, _strange(warrant, views, ratios), None, signals)
+    if score < MORE_LIKELY_WRONG:
+        reason = f"The map more likely points outside a finding than into one (P {score:.2f})."
+        return Judgement(Verdict.WITHHELD, (reason, *spoken), score, signals)
+    threshold = warrant.certificate.threshold
+    if not warrant.witness:
+        reason = "The bundle has no independent localiser: without one no map is TRUSTED."
+        return Judgement(Verdict.CAUTION, (reason, *spoken), score, signals)
+    if threshold is None:
+        return Judgement(Verdict.CAUTION, (_uncertified(warrant), *spoken), score, signals)
+    if score >= threshold:
+        return Judgement(Verdict.TRUSTED, (_promise(warrant), *spoken), score, signals)
+    reason = f"P {score:.2f} lies below {threshold:.2f}, from which on maps are TRUSTED here."
+    return Judgement(Verdict.CAUTION, (reason, *_spoken(raw, parts, for_it=False)), score, signals)
+
+
+def _promise(warrant: Warrant) -> str:
+    found = warrant.certificate
+    return (
+        f"Of maps trusted like this at most {found.alpha:.0%} miss, with {1 - found.delta:.0%} confidence, "
+        f"by {found.groups} patients of commissioning."
+    )
+
+
+def _uncertified(warrant: Warrant) -> str:
+    found = warrant.certificate
+    could = f"{warrant.possible_alpha:.2f}" if warrant.possible_alpha is not None else "none up to 0.50"
+    return (
+        f"No map is TRUSTED here: {found.groups_total} patients cannot certify at most {found.alpha:.0%} misses "
+        f"(smallest alpha they can: {could})."
+    )
+
+
+def _strange(warrant: Warrant, views: Mapping[str, Numbers], ratios: Mapping[str, float]) -> tuple[str, ...]:
+    reasons = ["The image is unlike those this model was commissioned on: nothing is known of its maps there."]
+    if ratios.get("statistics", 0.0) > 1:
+        ((name, sd),) = warrant.envelope.strangest(views, "statistics")
+        side = "above" if sd > 0 else "below"
+        reasons.append(f"Strangest: {name.replace('_', ' ')}, {abs(sd):.1f} SD {side} commissioning's mean.")
+    return tuple(reasons)
+
+
+def _against(value: float, null: Null | None) -> float:
+    if null is None or np.isnan(value):
+        return float(value)
+    starred = referenced(float(value), null["value"])
+    return float("nan") if starred is None else starred
+
+
+def _signals(
+    raw: Numbers, values: Numbers, nulls: Mapping[str, Null], parts: Mapping[str, float]
+) -> tuple[Signal, ...]:
+    found = []
+    for kind, value, starred in zip(KINDS, raw, values, strict=True):
+        null = nulls.get(kind.name)
+        interval = None if null is None else (null["low"], null["high"])
+        edges = sorted(e for e in (referenced(float(value), at) for at in interval or ()) if e is not None)
+        found.append(
+            Signal(
+                name=kind.name,
+                meaning=kind.meaning,
+                tier=kind.tier,
+                value=float(value),
+                null=None if null is None else null["value"],
+                null_interval=interval,
+                null_count=0 if null is None else int(null["groups"]),
+                referenced=None if null is None or np.isnan(starred) else float(starred),
+                referenced_interval=(edges[0], edges[1]) if len(edges) == 2 else None,
+                part=parts.get(kind.name),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: -abs(one.part or 0.0)))
+
+
+def _spoken(raw: Numbers, parts: Mapping[str, float], *, for_it: bool) -> tuple[str, ...]:
+    """Say what speaks against the map, the weightiest first; of a map that is believed, the one weightiest thing."""
+    against = sorted((part, name) for name, part in parts.items() if part <= -SPEAKS)
+    said: list[str] = []
+    for _, name in against:
+        words = _words(KINDS[NAMES.index(name)], float(raw[NAMES.index(name)]))
+        if words and words not in said:
+            said.append(words)
+    return tuple(said[: 1 if for_it else MOST_REASONS])
+
+
+def _words(kind: Kind, value: float) -> str:
+    """Give the sentence for a signal that speaks against the map; of two, the one for the side its value is on."""
+    return kind.low if kind.low and (not kind.high or value < kind.turn) else kind.high
