@@ -241,5 +241,5 @@ class Run(Part):
     share_in_maps: float
     """Of the time, spent explaining rather than measuring."""
     share_in_network: float | None = None
-    """Of the time spent on maps and figures, by all processes and earlier runs, spent in passes of a network (at least:
-    looking a layer up is not counted)."""
+    """Of the time spent on maps and figures, by all processes and earlier runs, spent in passes of a network; what the
+    verdict takes is in neither."""

@@ -72,15 +72,16 @@ class Store:
                 total += float(arrays[SECONDS])
         return total
 
-    def note_time(self, piece: str, seconds: float, in_network: float) -> None:
-        """Note how long one piece of work took, and how much of that inside networks."""
+    def note_time(self, piece: str, seconds: float, in_network: float | None) -> None:
+        """Note how long one piece of work took, and how much of that inside networks; None: not known."""
         self._replace(self.folder / "times" / f"{piece}.json", json.dumps([seconds, in_network]))
 
     def times(self) -> tuple[float, float]:
-        """Give the seconds of all pieces done, of earlier runs too, and those of them inside networks."""
+        """Give the seconds of all pieces of which both are known, of earlier runs too, and those inside networks."""
         paths = sorted((self.folder / "times").glob("*.json"))
-        noted = np.array([json.loads(path.read_text(encoding="utf-8")) for path in paths]).reshape(-1, 2)
-        return float(noted[:, 0].sum()), float(noted[:, 1].sum())
+        noted = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        known = [(seconds, in_network) for seconds, in_network in noted if in_network is not None]
+        return sum((one[0] for one in known), 0.0), sum((one[1] for one in known), 0.0)
 
     def map_count(self) -> int:
         """Count the maps of all sets and methods."""

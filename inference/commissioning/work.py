@@ -101,13 +101,6 @@ def _classified(
     return Judged(tuple(positions), probabilities, positive, tuple(positive[row] for row in rows))
 
 
-def _networks(bench: Bench) -> dict[str, Network]:
-    """Give every network by the name of its set of maps."""
-    named = {PRIMARY: bench.primary}
-    named |= {f"{REPLICATE}_{at}": network for at, network in enumerate(bench.replicates)}
-    return named | {f"{ALTERNATE}_{at}": network for at, network in enumerate(bench.alternates)}
-
-
 def networks(bench: Bench) -> dict[str, Network]:
     """Give every network by the name of its set of maps."""
     named = {PRIMARY: bench.primary}
@@ -237,8 +230,9 @@ def _do(job: Job, action: Action, piece: Piece) -> None:
 
 
 def _timed(bench: Bench, action: Action, piece: Piece) -> None:
-    """Do one piece, and note how long it took and how much of that was spent in passes of a network."""
+    """Do one piece, and note how long it took and how much of that in passes of a network, where its clock runs."""
     began, passed = time.perf_counter(), bench.explainer.clock.seconds
     action(bench, *piece)
-    name = ".".join(str(part) for part in piece[:2])
-    bench.store.note_time(name, time.perf_counter() - began, bench.explainer.clock.seconds - passed)
+    seconds, in_network = time.perf_counter() - began, bench.explainer.clock.seconds - passed
+    clocked = action in (_make_chunk, _measure)
+    bench.store.note_time(".".join(str(part) for part in piece[:2]), seconds, in_network if clocked else None)

@@ -22,6 +22,7 @@ from inference.commission import commission
 from inference.commissioning.bench import PRIMARY, TUNING
 from inference.commissioning.readings import FAMILIES
 from inference.commissioning.settings import CommissionSettings
+from inference.commissioning.verdict_rows import PARTS
 from inference.passport import Passport
 from node.commission import source_of
 from tests.development_data import FOLDER
@@ -36,12 +37,12 @@ SIZE = {
     "road": "perturbation_cases", "information": "information_cases", "regions": "region_cases",
     TUNING: "tuning_cases",
 }  # fmt: skip
-"""Which size bounds the cases of a family or set of maps; localisation and the primary's maps take every case."""
+"""Which size bounds the cases of a family or set of maps; all others take every case."""
 
 
 def cases_of(part: str, settings: CommissionSettings, images: int) -> int:
     """Give how many cases a family of criteria, or a set of maps, works on."""
-    if part in ("localisation", PRIMARY):
+    if part in ("localisation", PRIMARY, *PARTS):
         return images
     return min(images, int(getattr(settings, SIZE.get(part, "agreement_cases"))))
 
@@ -75,7 +76,7 @@ def tell(passport: Passport, total: Mapping[str, float], setting_up: float, imag
     for name in methods:
         print(f"{name}: {run.seconds_alone.get(name, float('nan')):.3f} s an image alone")
     for part, seconds in sorted(total.items(), key=lambda one: -one[1]):
-        kind = "figures" if part in FAMILIES else "maps"
+        kind = "figures" if part in FAMILIES else "signals of the verdict" if part in PARTS else "maps"
         print(f"{part}: {seconds / 3600:.2f} h ({kind})")
     missing = {
         f"{name}: {one.reason}" for method in methods
@@ -88,7 +89,7 @@ def tell(passport: Passport, total: Mapping[str, float], setting_up: float, imag
     print(
         f"{images} images x {len(methods)} methods and every control, all criteria: {hours:.1f} h on one core, "
         f"{hours / 2:.1f} h on 2; {3600 * hours / images / len(methods):.2f} s of one core for each image and method; "
-        f"setting up took {setting_up:.0f} s; of the small run {share} in passes of the network",
+        f"setting up took {setting_up:.0f} s; of the small run's maps and figures {share} in passes of the network",
         flush=True,
     )
 
