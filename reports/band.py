@@ -4,23 +4,20 @@ from PIL import Image as Picture
 from PIL import ImageDraw
 
 from inference.analysis import Analysis, Explanation
-from inference.trust.verdict import Signal, Verdict
-from reports.codes import TIERS
+from inference.trust.verdict import Trust, Verdict
 from reports.colours import BACKGROUND, QUIET, RULE, TEXT, VERDICT, WARNING
 from reports.equipment import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.layout import GAP, MARGIN, WIDTH
-from reports.typeface import BODY, SMALL, TITLE, line_height, width, wrapped, write, write_right
-from reports.wording import digest, interval, made_by, number, parameters, plane, probability, sentence, shortened
+from reports.signal_table import TABLE_WIDTH, signal_table
+from reports.typeface import BODY, SMALL, TITLE, paragraph, width, wrapped, write, write_right
+from reports.wording import digest, made_by, number, parameters, plane, probability, sentence, shortened
 
 _TALLEST = 4096
 _HEADING_HEIGHT = 112
 _VERDICT_WIDTH = 384
-_SIGNALS_WIDTH = 690
-_PROVENANCE_WIDTH = WIDTH - 2 * MARGIN - 2 * GAP - _VERDICT_WIDTH - _SIGNALS_WIDTH
-_COLUMNS = (380, 540, _SIGNALS_WIDTH)
-"""Right edges of value, null and a* within the table of signals."""
-_NAME_WIDTH = 320
+_PROVENANCE_WIDTH = WIDTH - 2 * MARGIN - 2 * GAP - _VERDICT_WIDTH - TABLE_WIDTH
 _TITLE_WIDTH = 140
+_SMALL_PRINT = "P is calibrated at this site; for a single map it has no interval."
 
 
 def heading(analysis: Analysis, explanation: Explanation) -> Picture.Image:
@@ -46,8 +43,8 @@ def band(analysis: Analysis, explanation: Explanation) -> Picture.Image:
     left = MARGIN
     bottoms = [_verdict(draw, (left, 20), explanation)]
     left += _VERDICT_WIDTH + GAP
-    bottoms.append(_signals(draw, (left, 20), explanation.trust.signals))
-    left += _SIGNALS_WIDTH + GAP
+    bottoms.append(signal_table(draw, (left, 20), explanation.trust))
+    left += TABLE_WIDTH + GAP
     bottoms.append(_provenance(draw, (left, 20), analysis, explanation))
     return picture.crop((0, 0, WIDTH, round(max(bottoms)) + 18))
 
@@ -59,47 +56,22 @@ def _verdict(draw: ImageDraw.ImageDraw, place: tuple[float, float], explanation:
     middle = left + (_VERDICT_WIDTH - width(trust.verdict.value, TITLE)) / 2
     write(draw, (middle, top + 9), trust.verdict.value, TITLE, BACKGROUND)
     y = top + 70
-    score = "No calibrated score." if trust.score is None else f"P(peak lies in a true finding) = {number(trust.score)}"
-    y = _paragraph(draw, (left, y), score, BODY, _VERDICT_WIDTH)
+    y = paragraph(draw, (left, y), _score(trust), BODY, _VERDICT_WIDTH)
+    if trust.score is not None:
+        y = paragraph(draw, (left, y + 4), _SMALL_PRINT, SMALL, _VERDICT_WIDTH, QUIET)
     if trust.verdict is not Verdict.WITHHELD:
         for reason in trust.reasons:
-            y = _paragraph(draw, (left, y + 8), reason, SMALL, _VERDICT_WIDTH)
+            colour = WARNING if trust.verdict is Verdict.OUT_OF_ENVELOPE else TEXT
+            y = paragraph(draw, (left, y + 8), reason, SMALL, _VERDICT_WIDTH, colour)
     return y
 
 
-def _signals(draw: ImageDraw.ImageDraw, place: tuple[float, float], signals: tuple[Signal, ...]) -> float:
-    left, y = place
-    write(draw, (left, y), "Trust signals", SMALL, QUIET)
-    for edge, title in zip(_COLUMNS, ("value", "null", "a*"), strict=True):
-        write_right(draw, (left + edge, y), title, SMALL, QUIET)
-    y += line_height(SMALL)
-    tier = None
-    for signal in signals:
-        if signal.tier != tier:
-            tier = signal.tier
-            draw.line((left, y + 2, left + _SIGNALS_WIDTH, y + 2), fill=RULE)
-            write(draw, (left, y + 8), f"{tier}: {TIERS.get(tier, 'other')}", SMALL, QUIET)
-            y += 8 + line_height(SMALL)
-        y = _signal(draw, (left, y), signal)
-    if not signals:
-        write(draw, (left, y + 8), "none measured", SMALL, TEXT)
-        return y + 8 + line_height(SMALL)
-    words = (
-        "a* = (value - null) / (1 - null): 0 is no better than maps of other patients, 1 is identical. Brackets: 95 %."
-    )
-    return _paragraph(draw, (left, y + 8), words, SMALL, _SIGNALS_WIDTH, QUIET)
-
-
-def _signal(draw: ImageDraw.ImageDraw, place: tuple[float, float], signal: Signal) -> float:
-    left, top = place
-    spread = signal.null_interval and f"[{interval(signal.null_interval)}], n {signal.null_count}"
-    around = signal.referenced_interval and f"[{interval(signal.referenced_interval)}]"
-    values = (number(signal.value), number(signal.null), number(signal.referenced))
-    for edge, value, below in zip(_COLUMNS, values, ("", spread or "", around or ""), strict=True):
-        write_right(draw, (left + edge, top), value, SMALL, TEXT)
-        write_right(draw, (left + edge, top + line_height(SMALL)), below, SMALL, QUIET)
-    bottom = _paragraph(draw, (left, top), signal.meaning, SMALL, _NAME_WIDTH)
-    return max(bottom, top + line_height(SMALL) * (2 if spread or around else 1)) + 4
+def _score(trust: Trust) -> str:
+    if trust.score is not None:
+        return f"P(peak lies in a true finding) = {number(trust.score)}"
+    if trust.verdict is Verdict.OUT_OF_ENVELOPE:
+        return "No score: calibration does not reach this image."
+    return "No calibrated score."
 
 
 def _provenance(
@@ -118,22 +90,7 @@ def _provenance(
     for title, text in lines:
         write(draw, (left, y), title, SMALL, QUIET)
         room = _PROVENANCE_WIDTH - _TITLE_WIDTH
-        y = _paragraph(draw, (left + _TITLE_WIDTH, y), text, SMALL, room) + 4
-    return y
-
-
-def _paragraph(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[float, float],
-    text: str,
-    size: int,
-    room: float,
-    colour: tuple[int, int, int] = TEXT,
-) -> float:
-    left, y = place
-    for line in wrapped(text, size, room):
-        write(draw, (left, y), line, size, colour)
-        y += line_height(size)
+        y = paragraph(draw, (left + _TITLE_WIDTH, y), text, SMALL, room) + 4
     return y
 
 

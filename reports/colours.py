@@ -16,12 +16,16 @@ QUIET: Colour = (154, 161, 172)
 WARNING: Colour = (255, 138, 128)
 PEAK: Colour = (0, 229, 255)
 OUTLINE: Colour = (255, 255, 255)
+LOCALISER: Colour = (105, 255, 120)
+"""Not on the scale for maps, nor near the outline's white and the ring's cyan; always dotted as well."""
+FOR_MAP: Colour = (128, 203, 196)
+AGAINST_MAP: Colour = (255, 138, 128)
 
 VERDICT: dict[Verdict, Colour] = {
     Verdict.TRUSTED: (102, 187, 106),
     Verdict.CAUTION: (255, 183, 77),
-    Verdict.WITHHELD: (239, 108, 100),
-    Verdict.OUT_OF_ENVELOPE: (239, 108, 100),
+    Verdict.WITHHELD: (222, 82, 78),
+    Verdict.OUT_OF_ENVELOPE: WARNING,
     Verdict.UNCOMMISSIONED: (190, 172, 136),
 }
 

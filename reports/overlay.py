@@ -1,6 +1,7 @@
 """The picture of one explanation: the plane as it is, the plane with its map, and what is known about the map.
 
-Deterministic, and free of patient data. A map whose verdict is WITHHELD is not painted: its panel says why.
+Deterministic, and free of patient data. A map whose verdict is WITHHELD is not painted: its panel says why. What the
+independent localiser sees is a dotted contour on both panels.
 """
 
 import os
@@ -47,7 +48,7 @@ class Overlay:
     rgb: NDArray[np.uint8]
     """(rows, columns, 3)."""
     plane: Placement
-    """The panel without the map."""
+    """The panel without the map, with the localiser's contour."""
     map: Placement
     """The panel with the map."""
 
@@ -93,10 +94,11 @@ def preview_png(overlay: Overlay, path: Path) -> None:
 
 
 def _panels(source: Floats, explanation: Explanation, size: tuple[int, int]) -> tuple[Picture.Image, Picture.Image]:
-    plane = grey(source, size)
+    plane, witness = grey(source, size), explanation.trust.witness
     if explanation.trust.verdict is Verdict.WITHHELD:
-        return plain_panel(plane), withheld_panel(size, explanation.trust.reasons)
+        return plain_panel(plane, witness), withheld_panel(size, explanation.trust.reasons)
     row, column = explanation.map.peak
     in_panel = Placement(0, 0, size[0] / source.shape[0], size[1] / source.shape[1])
     share = strength(explanation.map.on_frame, size)
-    return plain_panel(plane), painted_panel(plane, share, in_panel.to_overlay(row, column))
+    painted = painted_panel(plane, share, in_panel.to_overlay(row, column), witness)
+    return plain_panel(plane, witness), painted

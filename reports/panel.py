@@ -9,7 +9,8 @@ from scipy.ndimage import maximum_filter
 from skimage.measure import find_contours
 
 from inference.archive import Floats
-from reports.colours import BACKGROUND, OUTLINE, PANEL, PEAK, TEXT, WARNING, as_bytes, plasma
+from inference.trust.signals import SURE
+from reports.colours import BACKGROUND, LOCALISER, OUTLINE, PANEL, PEAK, TEXT, WARNING, Colour, as_bytes, plasma
 from reports.typeface import BODY, SMALL, TITLE, line_height, width, wrapped, write
 
 CEILING_PERCENTILE = 99.5
@@ -20,6 +21,10 @@ MOST_OPAQUE = 0.6
 """Opacity of the map where it is strongest; it falls to 0 in proportion."""
 
 RING_RADIUS = 15
+DOT_RADIUS, DOT_STEP = 1.9, 9.0
+"""Of the localiser's dotted contour: a dot's radius, and from one dot's centre to the next."""
+_CASING = 1.4
+"""How far the dark rim reaches round a dot, so that it is seen on any colour."""
 _FINE = 3
 _AROUND = 5
 
@@ -42,23 +47,63 @@ def strength(on_frame: Floats, size: tuple[int, int]) -> Floats:
     return np.clip(shown / np.percentile(shown[shown > 0], CEILING_PERCENTILE), 0.0, 1.0).astype(np.float32)
 
 
-def plain_panel(plane: Floats) -> Picture.Image:
-    """Draw the plane alone. ``plane`` is (height, width) of the panel, 0 to 255."""
-    return Picture.fromarray(as_bytes(np.repeat(plane[..., None], 3, axis=-1)))
+def plain_panel(plane: Floats, witness: Floats | None = None) -> Picture.Image:
+    """Draw the plane without its map.
+
+    Args:
+        plane: (height, width) of the panel, 0 to 255.
+        witness: see ``mark_localiser``; None: no contour.
+    """
+    picture = Picture.fromarray(as_bytes(np.repeat(plane[..., None], 3, axis=-1)))
+    if witness is not None:
+        mark_localiser(picture, witness)
+    return picture
 
 
-def painted_panel(plane: Floats, share: Floats, peak: tuple[float, float]) -> Picture.Image:
-    """Draw the plane under its map, with the outline and a ring around the highest value.
+def mark_localiser(picture: Picture.Image, witness: Floats) -> None:
+    """Run a dotted contour round the places where the localiser sees a finding, just outside of them.
+
+    Args:
+        picture: a panel.
+        witness: (rows, columns) of the source plane, the localiser's probability. A single sure pixel has its contour.
+    """
+    size = (picture.height, picture.width)
+    if not (witness >= SURE).any():
+        return
+    shown = np.array(Picture.fromarray(witness.astype(np.float32)).resize(size[::-1], Picture.Resampling.BILINEAR))
+    sure = np.nonzero(witness >= SURE)
+    shown[tuple(((i + 0.5) * new / old).astype(int) for i, new, old in zip(sure, size, witness.shape, strict=True))] = 1
+    around = np.pad(maximum_filter(shown, _AROUND), 1)
+    dots = [dot for line in find_contours(around, SURE) for dot in _dots(line - 1)]
+    for colour, radius in ((BACKGROUND, DOT_RADIUS + _CASING), (LOCALISER, DOT_RADIUS)):
+        _draw_dots(picture, dots, radius, colour)
+
+
+def dot_sample(height: int) -> Picture.Image:
+    """Draw a piece of the dotted contour, for the legend."""
+    picture = Picture.new("RGB", (round(5 * DOT_STEP), height), BACKGROUND)
+    _draw_dots(picture, [(height / 2, (i + 0.5) * DOT_STEP) for i in range(5)], DOT_RADIUS, LOCALISER)
+    return picture
+
+
+def painted_panel(
+    plane: Floats, share: Floats, peak: tuple[float, float], witness: Floats | None = None
+) -> Picture.Image:
+    """Draw the plane under its map, with the outline, the localiser's contour and a ring around the highest value.
 
     Args:
         plane: (height, width) of the panel, 0 to 255.
         share: what ``strength`` gave, at the same size.
         peak: (row, column) of the highest value, in pixels of the panel.
+        witness: see ``mark_localiser``; None: no contour.
     """
     opacity = (share * np.float32(MOST_OPAQUE))[..., None]
     picture = Picture.fromarray(as_bytes(plane[..., None] * (1 - opacity) + plasma(share) * opacity))
     if share.any():
         _draw_outline(picture, share)
+    if witness is not None:
+        mark_localiser(picture, witness)
+    if share.any():
         _draw_ring(ImageDraw.Draw(picture), peak)
     return picture
 
@@ -116,6 +161,25 @@ def _draw_outline(picture: Picture.Image, share: Floats) -> None:
     for line in find_contours(maximum_filter(share, _AROUND), OUTLINE_LEVEL):
         draw.line([((x + 0.5) * _FINE, (y + 0.5) * _FINE) for y, x in line], fill=230, width=2 * _FINE - 1)
     picture.paste(OUTLINE, mask=fine.resize(picture.size, Picture.Resampling.BOX))
+
+
+def _dots(line: Floats) -> list[tuple[float, float]]:
+    """Give (row, column) of dots at even distances along a line of (row, column); of a line too short, one dot."""
+    steps = np.hypot(*np.diff(line, axis=0).T)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    count = max(1, round(along[-1] / DOT_STEP))
+    places = np.linspace(0.0, along[-1], count, endpoint=False)
+    rows, columns = (np.interp(places, along, line[:, axis]) for axis in (0, 1))
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))
+
+
+def _draw_dots(picture: Picture.Image, dots: Sequence[tuple[float, float]], radius: float, colour: Colour) -> None:
+    fine = Picture.new("L", (picture.width * _FINE, picture.height * _FINE))
+    draw = ImageDraw.Draw(fine)
+    for y, x in dots:
+        box = [(place + 0.5 + reach) * _FINE for reach in (-radius, radius) for place in (x, y)]
+        draw.ellipse(box, fill=255)
+    picture.paste(colour, mask=fine.resize(picture.size, Picture.Resampling.BOX))
 
 
 def _draw_ring(draw: ImageDraw.ImageDraw, peak: tuple[float, float]) -> None:

@@ -4,7 +4,7 @@ from functools import cache
 
 from PIL import ImageDraw, ImageFont
 
-from reports.colours import Colour
+from reports.colours import TEXT, Colour
 from reports.wording import plain
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -64,3 +64,14 @@ def write(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size
 def write_right(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, colour: Colour) -> None:
     """Write one line with its top right corner at ``place``."""
     draw.text((place[0] - width(text, size), place[1]), plain(text), fill=colour, font=font(size))
+
+
+def paragraph(
+    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, room: float, colour: Colour = TEXT
+) -> float:
+    """Write lines no wider than ``room`` pixels from the top left corner ``place`` on; gives their bottom."""
+    left, y = place
+    for line in wrapped(text, size, room):
+        write(draw, (left, y), line, size, colour)
+        y += line_height(size)
+    return y

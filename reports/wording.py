@@ -40,6 +40,11 @@ def number(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
 
 
+def signed(value: float | None) -> str:
+    """Give two decimals with the sign always written; a dash where there is no number."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:+.2f}"
+
+
 def interval(bounds: tuple[float, float] | None) -> str:
     """Give ``low to high``; empty where there is none."""
     return "" if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
