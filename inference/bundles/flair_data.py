@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from inference.bundles.slices import Slices, join
-from inference.phantom import degrade, make_phantom
+from inference.phantom import Phantom, degrade, make_phantom
 
 
 def read_patients(data: Path, splits: Sequence[str], preprocess: Transform) -> Slices:
@@ -48,11 +48,17 @@ def _mask(data: Path, row: dict[str, str], shape: tuple[int, ...]) -> NDArray[np
     return np.asarray(Picture.open(data / row["mask"])) > 0 if row["mask"] else np.zeros(shape, bool)
 
 
-def _phantom(seed: int, preprocess: Transform) -> Slices:
+def drawn_phantom(seed: int) -> Phantom:
+    """Give a phantom with none to three lesions, one in four with noise and motion."""
     phantom = make_phantom(seed, lesions=(0, 1, 2, 1, 0, 3)[seed % 6])
-    if seed % 4 == 3:
-        rng = np.random.default_rng(seed)
-        phantom = degrade(phantom, noise=rng.uniform(0.01, 0.06), motion=rng.uniform(0.0, 0.5), seed=seed)
+    if seed % 4 != 3:
+        return phantom
+    rng = np.random.default_rng(seed)
+    return degrade(phantom, noise=rng.uniform(0.01, 0.06), motion=rng.uniform(0.0, 0.5), seed=seed)
+
+
+def _phantom(seed: int, preprocess: Transform) -> Slices:
+    phantom = drawn_phantom(seed)
     images = np.clip(phantom.pixels * 255, 0, 255).astype(np.uint8)
     return _subject(f"phantom-{seed}", images, phantom.masks, preprocess)
 

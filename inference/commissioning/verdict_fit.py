@@ -56,8 +56,8 @@ def fit_verdict(fitted: Told, judged: Told, *, classes: Sequence[str], witness: 
     uses = USES if witness else USES[:3]
     fits = {use: before.fit(use) for use in uses}
     final, use = fits[uses[-1]], uses[-1]
-    scores = after.probability(final.calibrator)
-    own_scores = before.own_of(final.out_of_fold)
+    locks = (final, fits["C"]) if witness else (final,)
+    scores, own_scores = after.score(locks), before.out_of_fold(locks)
     envelope = fit_envelope(
         {"features": fitted.features, "statistics": fitted.statistics}, before.own.group,
         seed=SEED, columns={"statistics": statistic_names(dimensions)},
@@ -71,6 +71,7 @@ def fit_verdict(fitted: Told, judged: Told, *, classes: Sequence[str], witness: 
         "signals": [list(one) for one in zip(NAMES, TIERS, strict=True)],
         "nulls": {classes[index]: table for index, table in nulls.items()},
         "calibrator": final.calibrator.to_plain(),
+        "witness_calibrator": fits["C"].calibrator.to_plain() if witness else None,
         "fit": {"chosen": final.chosen, "recalibrated_by": final.recalibrated_by, "log_losses": dict(final.log_losses)},
         "envelope": envelope.to_plain(),
         "scores": {
@@ -87,7 +88,9 @@ def fit_verdict(fitted: Told, judged: Told, *, classes: Sequence[str], witness: 
         "withheld": asdict(withhold(scores, miss, groups, delta=DELTA, seed=SEED)),
         "out_of_envelope": _interval(out),
         "bogus_trusted_and_wrong": {
-            kind: _bogus(before, after, use, kind) for kind in BOGUS if (fitted.rows.kind == kind).any()
+            kind: _bogus(before, after, (use, "C") if witness else (use,), kind)
+            for kind in BOGUS
+            if (fitted.rows.kind == kind).any()
         },
         "blind_spot": _blind_spot(judged, after) if witness else None,
         "resplits": [
@@ -109,8 +112,8 @@ class Part:
         self.values = against_nulls(self.rows.values, self.rows.class_index, nulls)
 
     def fit(self, use: str, *, without: str = "") -> Fit:
-        """Fit a calibrator on displayed maps and the bogus ones in their place, but for one kind."""
-        kept = (self.rows.mode == "map") & (self.rows.kind != without)
+        """Fit a calibrator on displayed maps and bogus ones, in their place and method-wide, but for one kind."""
+        kept = self.rows.kind != without
         return fit_calibrator(
             self.values[kept], NAMES, TIERS, self.rows.hit[kept], self.rows.group[kept],
             use=use, seed=SEED, bogus=self.rows.kind[kept] != OWN,
@@ -120,13 +123,21 @@ class Part:
         """Give P of the maps of one kind."""
         return calibrator.probability(self.values[self.these(kind, mode)], NAMES)
 
+    def score(self, locks: Sequence[Fit], kind: str = OWN, mode: str = "map") -> Numbers:
+        """Give what TRUSTED is decided by: P by all tiers, and no higher than P by the witness alone.
+
+        Agreement, however perfect, cannot make up for a localiser that sees nothing: a method that is bogus as a whole
+        agrees with itself.
+        """
+        return np.min([self.probability(fit.calibrator, kind, mode) for fit in locks], axis=0)
+
+    def out_of_fold(self, locks: Sequence[Fit]) -> Numbers:
+        """Give the same of the displayed maps that the fits saw, by folds that did not see the patient."""
+        return np.min([fit.out_of_fold[~np.isnan(fit.out_of_fold)] for fit in locks], axis=0)
+
     def these(self, kind: str, mode: str = "map") -> NDArray[np.bool_]:
         """Mark the rows of one kind and mode."""
         return np.asarray((self.rows.kind == kind) & (self.rows.mode == mode))
-
-    def own_of(self, out_of_fold: Numbers) -> Numbers:
-        """Give the scores of displayed maps, of those of every map a fit saw."""
-        return out_of_fold[~np.isnan(out_of_fold)]
 
 
 def nulls_of(rows: Rows) -> dict[int, dict[str, Plain]]:
@@ -213,10 +224,10 @@ def _smallest(own_scores: Numbers, before: Part, unit: Unit) -> Plain | None:
     return _certificate(smallest_alpha(own_scores, miss, groups, delta=DELTA, seed=SEED, unit=unit, grid=TRUSTABLE))
 
 
-def _bogus(before: Part, after: Part, use: str, kind: str) -> Plain:
-    """Judge one kind of bogus map by a calibrator and a threshold that never saw it."""
-    unseen = before.fit(use, without=kind)
-    own_scores = before.own_of(unseen.out_of_fold)
+def _bogus(before: Part, after: Part, uses: Sequence[str], kind: str) -> Plain:
+    """Judge one kind of bogus map by calibrators and a threshold that never saw it."""
+    unseen = [before.fit(use, without=kind) for use in uses]
+    own_scores = before.out_of_fold(unseen)
     entry: Plain = {}
     for unit in Unit:
         found = certify(
@@ -224,7 +235,7 @@ def _bogus(before: Part, after: Part, use: str, kind: str) -> Plain:
         )
         for mode in ("map", "method"):
             these = after.these(kind, mode)
-            p = after.probability(unseen.calibrator, kind, mode)
+            p = after.score(unseen, kind, mode)
             wrong = (p >= (np.inf if found.threshold is None else found.threshold)) & ~after.rows.hit[these]
             share = mean_by_group(wrong.astype(float), after.rows.group[these], seed=SEED)
             entry[f"{mode}_{unit.name.lower()}"] = {**_interval(share), "passed": share.value <= MOST_BOGUS}

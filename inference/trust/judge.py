@@ -87,14 +87,17 @@ def judge(
         reason = f"The map more likely points outside a finding than into one (P {score:.2f})."
         return Judgement(Verdict.WITHHELD, (reason, *spoken), score, signals)
     threshold = warrant.certificate.threshold
-    if not warrant.witness:
+    if warrant.witness_calibrator is None:
         reason = "The bundle has no independent localiser: without one no map is TRUSTED."
         return Judgement(Verdict.CAUTION, (reason, *spoken), score, signals)
     if threshold is None:
         return Judgement(Verdict.CAUTION, (_uncertified(warrant), *spoken), score, signals)
-    if score >= threshold:
+    seen = float(warrant.witness_calibrator.probability(values[None], NAMES)[0])
+    if min(score, seen) >= threshold:
         return Judgement(Verdict.TRUSTED, (_promise(warrant), *spoken), score, signals)
     reason = f"P {score:.2f} lies below {threshold:.2f}, from which on maps are TRUSTED here."
+    if score >= threshold:
+        reason = f"The localiser alone gives P {seen:.2f}, below {threshold:.2f}: no agreement makes up for that."
     return Judgement(Verdict.CAUTION, (reason, *_spoken(raw, parts, for_it=False)), score, signals)
 
 

@@ -29,8 +29,9 @@ class Warrant:
     nulls: Mapping[str, Mapping[str, Mapping[str, float]]]
     """By class and signal: mean agreement with another patient's map, its interval and count."""
     calibrator: Calibrator
+    witness_calibrator: Calibrator | None
+    """P by the localiser alone, which no agreement can outvote; None: the bundle has no localiser."""
     envelope: Envelope
-    witness: bool
     certificate: Certificate
     possible_alpha: float | None
     """The smallest alpha these cases would have certified; None: none up to 0.5."""
@@ -79,8 +80,8 @@ class Warrant:
                 method=passport.bundle.method,
                 nulls=entry["nulls"],
                 calibrator=Calibrator.from_plain(entry["calibrator"]),
+                witness_calibrator=Calibrator.from_plain(alone) if (alone := entry["witness_calibrator"]) else None,
                 envelope=Envelope.from_plain(entry["envelope"]),
-                witness=bool(entry["witness"]),
                 certificate=certificate,
                 possible_alpha=None if possible is None else possible.alpha,
                 gate_failures=tuple(kind for kind, one in checks.items() if not one["passed"]),
