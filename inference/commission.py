@@ -116,8 +116,8 @@ def add_verdict(
     resume: bool = False,
     workers: int = 1,
     progress: Progress = lambda _stage, _done, _total: None,
-) -> Passport:
-    """Fit the verdict anew on the cases of a passport, and give the passport with it, sealed again.
+) -> Commissioned:
+    """Fit the verdict anew on the cases of a passport, and give the passport with it, sealed again, and its pictures.
 
     Args:
         passport: of this bundle and these cases.
@@ -145,7 +145,8 @@ def add_verdict(
     job = Job(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     with pool_of(workers) as pool:
         verdict = verdict_of(bench, job, pool, progress)
-    return sealed(passport.model_copy(update={"verdict": verdict}))
+    made = sealed(passport.model_copy(update={"verdict": verdict}))
+    return Commissioned(made, tuple(_made_again(bench, one) for one in passport.gallery))
 
 
 def clear_work(out: Path) -> None:
@@ -170,6 +171,13 @@ def _fitting(bench: Bench, progress: Progress) -> Raw:
         reasons[name] = {**reasons[PRIMARY], **found}
         seconds = seconds or took
     return {"reasons": reasons, "seconds": seconds}
+
+
+def _made_again(bench: Bench, shown: Shown) -> Picture:
+    row = next(at for at, one in enumerate(bench.explained) if bench.cases.entries[one.position].id == shown.case)
+    one = bench.explained[row]
+    values = bench.explainer.maps(bench.primary, one.position, one.target, [shown.method])[shown.method]
+    return Picture(shown, bench.cases.input_of(one.position)[0], values, bench.masks([row])[0])
 
 
 def _pictures(bench: Bench, shown: Sequence[Shown]) -> tuple[Picture, ...]:

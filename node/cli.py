@@ -106,23 +106,48 @@ def commission(
     check: Annotated[
         Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
     ] = None,
+    verdict: Annotated[
+        Path | None, typer.Option("--verdict", help="Fit the verdict of this passport anew on --data.", dir_okay=False)
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Tell how many annotated patients buy which alpha.")] = False,
+    patients: Annotated[
+        int | None, typer.Option("--patients", help="With --plan: what so many patients reach.", min=1)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure what a bundle's saliency maps are worth on a site's own cases, and write its passport."""
-    from node.commission import check_passport, commission_bundle, settings_of, show, show_check, use_threads
+    from node.commission import (
+        check_passport,
+        commission_bundle,
+        refit_verdict,
+        settings_of,
+        show,
+        show_check,
+        show_plan,
+        use_threads,
+    )
 
+    if plan:
+        show_plan(patients, as_json=as_json)
+        return
     use_threads(threads)
     if check is not None:
         checked = check_passport(check, data, bundle_name, device=device, quiet=as_json)
         _print_json(checked) if as_json else show_check(checked)
         raise typer.Exit(0 if checked["agrees"] else 1)
-    if bundle_name is None or data is None or out is None:
-        raise typer.BadParameter("Give BUNDLE, --data and --out; or --check PASSPORT.")
-    settings = settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
-    passport = commission_bundle(
-        bundle_name, data, out, settings,
-        references=references or (), resume=resume, workers=workers, quiet=as_json,
-    )  # fmt: skip
+    if data is None or out is None or (bundle_name is None and verdict is None):
+        raise typer.BadParameter("Give BUNDLE, --data and --out; or --check PASSPORT; or --plan.")
+    if verdict is not None:
+        passport = refit_verdict(
+            verdict, data, out, bundle_name=bundle_name, references=references or (), limit=limit,
+            device=device, resume=resume, workers=workers, quiet=as_json,
+        )  # fmt: skip
+    else:
+        settings = settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
+        passport = commission_bundle(
+            str(bundle_name), data, out, settings,
+            references=references or (), resume=resume, workers=workers, quiet=as_json,
+        )  # fmt: skip
     if as_json:
         sys.stdout.write((out / "passport.json").read_text(encoding="utf-8"))
         return

@@ -15,15 +15,16 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 
 from inference.bundle import Bundle, load_bundle, load_named
-from inference.commission import Source, clear_work, commission
+from inference.commission import Commissioned, Source, add_verdict, clear_work, commission
 from inference.commissioning.annotated_dicom import read_annotated_dicom
 from inference.commissioning.cases import AnnotatedSeries, Excluded
 from inference.commissioning.checking import check
 from inference.commissioning.labels_folder import LABELS, read_labels_folder
+from inference.commissioning.planning import Assumptions, plan, plan_lines
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.work import Progress as Told
 from inference.errors import UnknownName
-from inference.passport import Passport, load_passport, load_reference, save_passport, sealed
+from inference.passport import Passport, Reference, load_passport, load_reference, save_passport, sealed
 from reports.passport_page import passport_page, verdict
 from reports.passport_words import figure
 
@@ -77,7 +78,43 @@ def commission_bundle(
     out.mkdir(parents=True, exist_ok=True)
     with progress_shown(quiet=quiet) as told:
         found = commission(bundle, source_of(data), settings, out, resume=resume, workers=workers, progress=told)
-    passport = sealed(found.passport.model_copy(update={"references": told_where}))
+    return _written(found, told_where, out)
+
+
+def refit_verdict(
+    path: Path,
+    data: Path,
+    out: Path,
+    *,
+    bundle_name: str | None = None,
+    references: Sequence[Path] = (),
+    limit: int | None,
+    device: Device,
+    resume: bool,
+    workers: int,
+    quiet: bool,
+) -> Passport:
+    """Fit the verdict on the cases of a passport anew, and write the passport with it and its report into ``out``.
+
+    Raises:
+        PassportRefused: not a passport, altered, or of another bundle or other data.
+        UnknownName: there is no such bundle.
+        Refused: unfinished work is there, and is not to be resumed.
+    """
+    passport = load_passport(path)
+    told_where = tuple(load_reference(one, passport.data.judged) for one in references) or passport.references
+    bundle = named_bundle(bundle_name or passport.bundle.name)
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_shown(quiet=quiet) as told:
+        found = add_verdict(
+            passport, bundle, source_of(data), out,
+            limit=limit, device=device, resume=resume, workers=workers, progress=told,
+        )  # fmt: skip
+    return _written(found, told_where, out)
+
+
+def _written(found: Commissioned, references: tuple[Reference, ...], out: Path) -> Passport:
+    passport = sealed(found.passport.model_copy(update={"references": references}))
     save_passport(passport, out / "passport.json")
     page = out / "report.html"
     part = page.with_name("report.html.part")
@@ -200,6 +237,16 @@ def show_check(checked: dict[str, Any]) -> None:
     if not checked["same_fingerprint"]:
         say("Device or libraries are others than then: maps need not be identical to the bit.")
     say("It holds." if checked["agrees"] else "IT DOES NOT HOLD: commission again.")
+
+
+def show_plan(patients: int | None, *, as_json: bool) -> None:
+    """Print how many annotated patients buy which alpha, before any work."""
+    made = plan(Assumptions(), patients=patients)
+    if as_json:
+        Console().print_json(data=asdict(made))
+        return
+    for line in plan_lines(made):
+        Console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _names(words: str) -> tuple[str, ...]:

@@ -1,15 +1,17 @@
 """The short form of a job's result: what the console, the API and the demo show."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
+from reports.localiser import seen
 from reports.results import ResultObject
 
 
 def summarise(analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObject]]) -> dict[str, Any]:
-    """Put the findings of all analysed series into one JSON tree without patient data.
+    """Put the findings of all analysed series into one JSON tree without patient data, arrays or numbers that are none.
 
     Args:
         analyses: one for each series.
@@ -51,6 +53,8 @@ def _explanation(explanation: Explanation, planes: int, capture: ResultObject) -
         "verdict": trust.verdict.value,
         "reasons": list(trust.reasons),
         "score": trust.score,
-        "signals": [asdict(signal) for signal in trust.signals],
+        "localiser": str(seen(trust)),
+        "signals": [asdict(signal) for signal in trust.signals if math.isfinite(signal.value)],
+        "not_measured": [signal.meaning for signal in trust.signals if not math.isfinite(signal.value)],
         "capture": capture.sop_instance_uid,
     }

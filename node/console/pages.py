@@ -18,6 +18,8 @@ from node.store import DeliveryState, JobState, StudyState
 
 FOLDER = Path(__file__).parent
 STUDIES_SHOWN = 50
+SIGNALS_SHOWN = 4
+"""Of each study, in the list; the weightiest where there is a score."""
 LONGEST_FORM = 4096
 """Bytes of a login form."""
 BUSY_SECONDS, IDLE_SECONDS = 10, 60
@@ -36,7 +38,12 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters |= {"moment": moment, "number": number, "interval": interval}
-        self._environment.globals |= {"ae_title": ae_title, "whereabouts": whereabouts, "busy": busy}
+        self._environment.globals |= {
+            "ae_title": ae_title,
+            "whereabouts": whereabouts,
+            "busy": busy,
+            "SIGNALS_SHOWN": SIGNALS_SHOWN,
+        }
 
     def show(self, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
         """Give one page."""
