@@ -8,6 +8,7 @@ from pydicom.sr.codedict import codes
 
 from inference.findings import Code
 from inference.trust.verdict import Signal, Verdict
+from reports.localiser import Seen
 from reports.wording import plain, shortened
 
 SCHEME = "99HEATPROOF"
@@ -48,6 +49,8 @@ THRESHOLD = own("threshold", "Decision threshold of the probability")
 VERDICT = own("verdict", "Verdict on the saliency map")
 TRUST_SCORE = own("trust_score", "Calibrated probability that the peak lies in a true finding")
 NULL_REFERENCED = own("null_referenced", "Null-referenced, a* = (value - null) / (1 - null)")
+PART = own("part_in_log_odds", "Part in the log-odds of the score, above 0 for the map")
+LOCALISER = own("localiser", "Independent localiser")
 
 TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent witness"}
 _GRADIENT_WEIGHTED = ("grad", "hires", "layer", "mixture")
@@ -81,6 +84,16 @@ def signal(measured: Signal) -> CodedConcept:
 def referenced(measured: Signal) -> CodedConcept:
     """Give the concept of a trust signal's a*: a name of its own, so that no reader takes it for the value itself."""
     return own(_value(f"{measured.name}_a_star"), f"a* of {measured.meaning}")
+
+
+def part(measured: Signal) -> CodedConcept:
+    """Give the concept of a trust signal's part in the score, by a name of its own like its a*."""
+    return own(_value(f"{measured.name}_part"), f"Part of {measured.meaning}")
+
+
+def localiser(what: Seen) -> CodedConcept:
+    """Give the concept of what the localiser saw."""
+    return own(_value(f"localiser_{what.name.lower()}"), what)
 
 
 def tier(measured: Signal) -> CodedConcept:

@@ -21,12 +21,18 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from inference.analysis import Analysis, Explanation
-from inference.trust.verdict import Signal, Verdict
+from inference.trust.verdict import Signal, Trust, Verdict
 from reports import codes as concepts
 from reports.equipment import LONG_STRING, PRODUCT, product_version
+from reports.localiser import seen
 from reports.uids import ResultUids
+from reports.weights import weighed
 from reports.wording import interval, made_by, parameters, plain, plane, shortened
 
+_NO_INTERVAL = (
+    "The calibrated probability, the signals and their parts in it are of a single map and have no interval. Parts are "
+    "compared with the average map of commissioning."
+)
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _PROPERTIES = RelationshipTypeValues.HAS_PROPERTIES
 
@@ -56,7 +62,7 @@ def finding_group(analysis: Analysis, index: int) -> MeasurementsAndQualitativeE
         finding_type=concepts.finding(finding.code, finding.label),
         algorithm_id=_algorithm(analysis, explanation),
         measurements=_measurements(explanation),
-        qualitative_evaluations=[QualitativeEvaluation(concepts.VERDICT, concepts.verdict(explanation.trust.verdict))],
+        qualitative_evaluations=_evaluations(explanation.trust),
         source_images=[_source(analysis, shown.frame)],
     )
     group[0].ContinuityOfContent = "SEPARATE"
@@ -70,12 +76,21 @@ def comment(text: str) -> TextContentItem:
     return TextContentItem(concepts.COMMENT, plain(text), relationship_type=_CONTAINS)
 
 
+def _evaluations(trust: Trust) -> list[QualitativeEvaluation]:
+    return [
+        QualitativeEvaluation(concepts.VERDICT, concepts.verdict(trust.verdict)),
+        QualitativeEvaluation(concepts.LOCALISER, concepts.localiser(seen(trust))),
+    ]
+
+
 def _comments(explanation: Explanation) -> list[str]:
     shown, trust = explanation.map, explanation.trust
     texts = [f"{trust.verdict.value}: {reason}" for reason in trust.reasons]
     if trust.verdict is not Verdict.WITHHELD:
         row, column = shown.peak
         texts.append(f"The map is highest at row {row}, column {column} of the source image, counted from 0.")
+    if trust.score is not None:
+        texts.append(_NO_INTERVAL)
     unmeasured = [signal.meaning for signal in trust.signals if not math.isfinite(signal.value)]
     return texts + [f"Not measurable: {meaning}." for meaning in unmeasured]
 
@@ -93,6 +108,8 @@ def _measurements(explanation: Explanation) -> list[Measurement]:
             measured.append(_signal(signal))
         if signal.referenced is not None and math.isfinite(signal.referenced):
             measured.append(_referenced(signal, signal.referenced))
+        if weighed(trust) and signal.part is not None and math.isfinite(signal.part):
+            measured.append(_part(signal, signal.part))
     return measured
 
 
@@ -127,6 +144,10 @@ def _referenced(signal: Signal, value: float) -> Measurement:
         derivation=concepts.NULL_REFERENCED,
         properties=properties,
     )
+
+
+def _part(signal: Signal, value: float) -> Measurement:
+    return _measurement(concepts.part(signal), value, method=concepts.tier(signal), derivation=concepts.PART)
 
 
 def _measurement(name: object, value: float, **modifiers: object) -> Measurement:

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
-from reports.colours import plasma
+from reports.colours import LOCALISER, VERDICT, plasma
 from reports.layout import PANEL_SIDE, WIDTH
 from reports.overlay import Overlay, Placement, draw_overlay, preview_png
 
@@ -123,6 +123,63 @@ def test_a_withheld_map_leaves_no_trace_in_the_picture(series: Series, analyse: 
     paths, maps = series(1), [one_hot((48, 40), where) for where in ((3, 3), (40, 30))]
     first, second = (draw_overlay(analyse(paths, on_frame=m, verdict=Verdict.WITHHELD), 0).rgb for m in maps)
     np.testing.assert_array_equal(first, second)
+
+
+def green(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where the localiser's colour is."""
+    return (np.abs(rgb.astype(int) - np.array(LOCALISER)) < 60).all(axis=-1)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_the_localiser_is_a_contour_beside_every_map_whatever_its_verdict(
+    series: Series, analyse: Analyse, verdict: Verdict
+) -> None:
+    witness = np.zeros((48, 40), np.float32)
+    witness[10:20, 5:15] = 0.9
+    overlay = draw_overlay(analyse(series(1), verdict=verdict, witness=witness), 0)
+    left, right = (green(panel(overlay, place, (48, 40))) for place in (overlay.plane, overlay.map))
+    rows, columns = (places / overlay.plane.scale_row for places in np.nonzero(left))
+    assert [rows.min(), rows.max(), columns.min(), columns.max()] == pytest.approx([10, 20, 5, 15], abs=0.6)
+    assert right.any() is np.bool_(verdict is not Verdict.WITHHELD)
+
+
+def test_the_contour_hides_nothing_of_what_it_surrounds(series: Series, analyse: Analyse) -> None:
+    paths, witness = series(1), np.zeros((48, 40), np.float32)
+    witness[20:23, 20:23] = 1
+    bare, marked = (draw_overlay(analyse(paths, witness=w), 0) for w in (None, witness))
+    inside = [slice(round(a), round(b)) for a, b in zip(bare.plane.to_overlay(20, 20), bare.plane.to_overlay(22, 22),
+                                                          strict=True)]  # fmt: skip
+    np.testing.assert_array_equal(bare.rgb[inside[0], inside[1]], marked.rgb[inside[0], inside[1]])
+    assert (bare.rgb != marked.rgb).any()
+
+
+@pytest.mark.parametrize("shape", [(48, 40), (1500, 1100)])
+@pytest.mark.parametrize("probability", [0.5, 1.0])
+def test_a_single_sure_pixel_of_the_localiser_has_its_contour(
+    series: Series, analyse: Analyse, shape: tuple[int, int], probability: float
+) -> None:
+    where = (shape[0] // 3, shape[1] // 2)
+    overlay = draw_overlay(analyse(series(1, shape=shape), witness=probability * one_hot(shape, where)), 0)
+    found = np.argwhere(green(panel(overlay, overlay.plane, shape)))
+    centre = np.array(overlay.plane.to_overlay(*where)) - (overlay.plane.top, overlay.plane.left)
+    assert len(found)
+    assert np.abs(found - centre).max() < 20
+
+
+def test_a_localiser_that_is_sure_everywhere_is_outlined_along_the_edge(series: Series, analyse: Analyse) -> None:
+    overlay = draw_overlay(analyse(series(1), witness=np.ones((48, 40), np.float32)), 0)
+    marked = green(panel(overlay, overlay.plane, (48, 40)))
+    assert all(edge.any() for edge in (marked[:3], marked[-3:], marked[:, :3], marked[:, -3:]))
+    assert not marked[5:-5, 5:-5].any()
+
+
+def test_a_localiser_that_sees_nothing_has_no_contour(series: Series, analyse: Analyse) -> None:
+    overlay = draw_overlay(analyse(series(1), witness=np.full((48, 40), 0.49, np.float32)), 0)
+    assert not any(green(panel(overlay, place, (48, 40))).any() for place in (overlay.plane, overlay.map))
+
+
+def test_no_two_verdicts_have_the_same_colour() -> None:
+    assert len(set(VERDICT.values())) == len(Verdict) == len(VERDICT)
 
 
 def test_the_ring_does_not_hide_the_peak(series: Series, analyse: Analyse) -> None:

@@ -19,6 +19,7 @@ from inference.trust.verdict import Signal, Verdict
 from reports.library import Reference
 from reports.results import ResultObject, write_results
 from reports.uids import ResultUids
+from tests.reports import made_up
 
 Series = Callable[..., list[Path]]
 Analyse = Callable[..., Analysis]
@@ -105,6 +106,16 @@ def test_every_outcome_has_no_error(
     results = write_results(analysis, tmp_path / "out", created=created)
     assert len(results) == (2 if verdict else 1)
     assert [errors(result.path) for result in results] == [[]] * len(results)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_every_verdict_with_all_its_signals_has_no_error(
+    verdict: Verdict, series: Series, analyse: Analyse, errors: Errors, tmp_path: Path, created: datetime
+) -> None:
+    options = {"verdict": verdict, "score": made_up.SCORES.get(verdict), "reasons": made_up.REASONS[verdict]}
+    analysis = analyse(series(1), signals=made_up.signals(), witness=np.ones((48, 40), np.float32), **options)
+    results = write_results(analysis, tmp_path / "out", created=created)
+    assert [errors(result.path) for result in results] == [[], []]
 
 
 def test_odd_numbers_and_foreign_words_have_no_error(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from highdicom.sr import srread
 from pydicom import dcmread
@@ -18,6 +19,7 @@ from reports.results import write_not_analysed, write_results
 from reports.structured import analysis_report
 from reports.subject import read_header
 from reports.uids import ResultUids
+from tests.reports import made_up
 
 Series = Callable[..., list[Path]]
 Analyse = Callable[..., Analysis]
@@ -48,7 +50,11 @@ def named(dataset: Dataset, code: str) -> list[Dataset]:
 
 
 def texts(path: Path) -> str:
-    return "\n".join(item.TextValue for item in items(dcmread(path)) if item.ValueType == "TEXT")
+    return texts_of(dcmread(path))
+
+
+def texts_of(written: Dataset) -> str:
+    return "\n".join(item.TextValue for item in items(written) if item.ValueType == "TEXT")
 
 
 def test_it_is_preliminary_unverified_english_and_not_for_diagnostic_use(series: Series, report: Report) -> None:
@@ -102,6 +108,42 @@ def test_every_signal_has_its_null_and_its_a_star_with_interval(series: Series, 
     reach = [float(named(a_star, code)[0].MeasuredValueSequence[0].NumericValue) for code in ("371886008", "371885007")]
     assert reach == pytest.approx([0.0476, 0.0667], abs=1e-3)
     assert named(a_star, "121401")[0].ConceptCodeSequence[0].CodeValue == "null_referenced"
+
+
+def test_every_signal_of_a_commissioned_site_has_its_part_in_the_score(series: Series, report: Report) -> None:
+    written = dcmread(report(series(1), verdict=Verdict.TRUSTED, score=0.93, signals=made_up.signals()))
+    for signal in made_up.signals():
+        (part,) = named(written, f"{signal.name}_part")
+        assert float(part.MeasuredValueSequence[0].NumericValue) == pytest.approx(signal.part, rel=1e-5)
+        assert named(part, "121401")[0].ConceptCodeSequence[0].CodeValue == "part_in_log_odds"
+        assert len(named(written, signal.name)) == 1
+        assert len(named(written, f"{signal.name}_a_star")) == (signal.referenced is not None)
+    assert "have no interval" in texts_of(written)
+
+
+def test_without_a_score_nothing_is_told_as_a_part_of_one(series: Series, report: Report) -> None:
+    written = dcmread(report(series(1), verdict=Verdict.OUT_OF_ENVELOPE, score=None, signals=made_up.signals()))
+    assert named(written, "witness_at_peak")
+    assert not named(written, "witness_at_peak_part")
+
+
+@pytest.mark.parametrize(
+    ("witness", "verdict", "code"),
+    [
+        (0.9, Verdict.TRUSTED, "localiser_finding"),
+        (0.5, Verdict.WITHHELD, "localiser_finding"),
+        (0.1, Verdict.WITHHELD, "localiser_nothing"),
+        (None, Verdict.CAUTION, "localiser_absent"),
+        (None, Verdict.UNCOMMISSIONED, "localiser_not_asked"),
+    ],
+)
+def test_it_says_what_the_localiser_saw_or_that_there_is_none(
+    series: Series, report: Report, witness: float | None, verdict: Verdict, code: str
+) -> None:
+    seen = None if witness is None else np.full((48, 40), witness, np.float32)
+    (evaluation,) = named(dcmread(report(series(1), verdict=verdict, witness=seen)), "localiser")
+    concept = evaluation.ConceptCodeSequence[0]
+    assert (concept.get("CodeValue") or concept.LongCodeValue) == code
 
 
 def test_a_signal_that_could_not_be_measured_is_said_in_words(series: Series, report: Report) -> None:
@@ -188,8 +230,9 @@ def test_not_analysed_is_coded_and_reads_back(series: Series, tmp_path: Path, cr
 def test_dcmtk_reads_it(series: Series, report: Report, program: str, found: bool) -> None:
     if shutil.which(program) is None:
         pytest.skip(f"DCMTK's {program} is not installed")
-    path = report(series(2), found=found)
+    path = report(series(2), found=found, verdict=Verdict.TRUSTED, score=0.93, signals=made_up.signals())
     said = subprocess.run([program, path], capture_output=True, text=True, check=True, errors="replace")
     assert "E: " not in said.stderr
     assert "Imaging Measurement Report" in said.stdout
     assert ("Visual explanation" in said.stdout) is found
+    assert ("Part of localiser" in said.stdout.replace("&apos;", "'").replace("&#39;", "'")) is found
