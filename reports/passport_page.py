@@ -13,6 +13,7 @@ from inference.commissioning.rules import RANDOM, RULES, Rule, rule_named
 from inference.passport import Criterion, Figure, Passport
 from reports.passport_charts import Dot, dot_plot, line_chart
 from reports.passport_gallery import data_uri, painted
+from reports.passport_verdict import verdict_blocks
 from reports.passport_words import bracketed, ceilings, figure, margin, said_of, told_dots
 from reports.wording import method_name, number
 
@@ -91,6 +92,7 @@ def passport_page(passport: Passport, pictures: Sequence[Picture] = ()) -> str:
         said=said_of(passport, [name for name in _ordered(passport) if not passport.methods[name].control]),
         ceilings=ceilings(passport),
         others=_others(passport),
+        verdict=verdict_blocks(passport.verdict),
         gallery=_gallery(pictures),
     )
 
