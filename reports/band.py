@@ -10,7 +10,7 @@ from reports.equipment import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.layout import GAP, MARGIN, WIDTH
 from reports.signal_table import TABLE_WIDTH, signal_table
 from reports.typeface import BODY, SMALL, TITLE, paragraph, width, wrapped, write, write_right
-from reports.wording import digest, made_by, number, parameters, plane, probability, sentence, shortened
+from reports.wording import PROBABILITY, digest, made_by, number, parameters, plane, probability, sentence, shortened
 
 _TALLEST = 4096
 _HEADING_HEIGHT = 112
@@ -68,7 +68,7 @@ def _verdict(draw: ImageDraw.ImageDraw, place: tuple[float, float], explanation:
 
 def _score(trust: Trust) -> str:
     if trust.score is not None:
-        return f"P(peak lies in a true finding) = {number(trust.score)}"
+        return f"{PROBABILITY} = {number(trust.score)}"
     if trust.verdict is Verdict.OUT_OF_ENVELOPE:
         return "No score: calibration does not reach this image."
     return "No calibrated score."

@@ -50,7 +50,7 @@ def map_caption(explanation: Explanation) -> Picture.Image:
 def _localiser(picture: Picture.Image, draw: ImageDraw.ImageDraw, trust: Trust) -> None:
     what = seen(trust)
     if what is Seen.FINDING:
-        _dotted(picture, draw, f"independent localiser, probability {number(SURE)}; it sees the image, not the map.")
+        _dotted(picture, draw, f"independent localiser, probability {number(SURE)} and more inside.")
     elif trust.witness is not None:
         _line(draw, 2, f"{what}: highest probability {number(float(trust.witness.max()))}.")
     else:

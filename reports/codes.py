@@ -88,7 +88,7 @@ def referenced(measured: Signal) -> CodedConcept:
 
 def part(measured: Signal) -> CodedConcept:
     """Give the concept of a trust signal's part in the score, by a name of its own like its a*."""
-    return own(_value(f"{measured.name}_part"), f"Part of {measured.meaning}")
+    return own(_value(f"{measured.name}_part"), f"Log-odds part: {measured.meaning}")
 
 
 def localiser(what: Seen) -> CodedConcept:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import distance_transform_edt, maximum_filter
 from skimage.measure import find_contours
 
 from inference.archive import Floats
@@ -23,6 +24,8 @@ MOST_OPAQUE = 0.6
 RING_RADIUS = 15
 DOT_RADIUS, DOT_STEP = 1.9, 9.0
 """Of the localiser's dotted contour: a dot's radius, and from one dot's centre to the next."""
+_APART = 5.0
+"""Pixels from the finding to the middle of the dots round it."""
 _CASING = 1.4
 """How far the dark rim reaches round a dot, so that it is seen on any colour."""
 _FINE = 3
@@ -61,20 +64,17 @@ def plain_panel(plane: Floats, witness: Floats | None = None) -> Picture.Image:
 
 
 def mark_localiser(picture: Picture.Image, witness: Floats) -> None:
-    """Run a dotted contour round the places where the localiser sees a finding, just outside of them.
+    """Run a dotted contour round the places where the localiser sees a finding, outside of them, so that it hides none.
 
     Args:
         picture: a panel.
         witness: (rows, columns) of the source plane, the localiser's probability. A single sure pixel has its contour.
     """
-    size = (picture.height, picture.width)
-    if not (witness >= SURE).any():
+    sure = witness >= SURE
+    if not sure.any():
         return
-    shown = np.array(Picture.fromarray(witness.astype(np.float32)).resize(size[::-1], Picture.Resampling.BILINEAR))
-    sure = np.nonzero(witness >= SURE)
-    shown[tuple(((i + 0.5) * new / old).astype(int) for i, new, old in zip(sure, size, witness.shape, strict=True))] = 1
-    around = np.pad(maximum_filter(shown, _AROUND), 1)
-    dots = [dot for line in find_contours(around, SURE) for dot in _dots(line - 1)]
+    away = np.pad(distance_transform_edt(~_grown(sure, (picture.height, picture.width))), 1, constant_values=np.inf)
+    dots = [dot for line in find_contours(np.minimum(away, 2 * _APART), _APART) for dot in _dots(line - 1)]
     for colour, radius in ((BACKGROUND, DOT_RADIUS + _CASING), (LOCALISER, DOT_RADIUS)):
         _draw_dots(picture, dots, radius, colour)
 
@@ -161,6 +161,17 @@ def _draw_outline(picture: Picture.Image, share: Floats) -> None:
     for line in find_contours(maximum_filter(share, _AROUND), OUTLINE_LEVEL):
         draw.line([((x + 0.5) * _FINE, (y + 0.5) * _FINE) for y, x in line], fill=230, width=2 * _FINE - 1)
     picture.paste(OUTLINE, mask=fine.resize(picture.size, Picture.Resampling.BOX))
+
+
+def _grown(sure: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Resize a mask to (height, width); no pixel of it is lost, whether it grows or shrinks."""
+    grown = np.array(Picture.fromarray(sure.astype(np.uint8)).resize(size[::-1], Picture.Resampling.NEAREST)) > 0
+    centres = (
+        ((places + 0.5) * new / old).astype(int)
+        for places, new, old in zip(np.nonzero(sure), size, sure.shape, strict=True)
+    )
+    grown[tuple(centres)] = True
+    return grown
 
 
 def _dots(line: Floats) -> list[tuple[float, float]]:

@@ -6,14 +6,15 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from inference.analysis import Analysis
+from inference.analysis import Analysis, Explanation
 from reports import codes as concepts
 from reports.document import Content, Report, document
 from reports.equipment import NOT_FOR_DIAGNOSTIC_USE
 from reports.library import Reference, image_library, references
+from reports.localiser import seen
 from reports.measurements import finding_group, series_group
 from reports.uids import ResultUids
-from reports.wording import found, number, plain
+from reports.wording import PROBABILITY, found, number, plain, plane
 
 _WARNING = f"{NOT_FOR_DIAGNOSTIC_USE}. Result of software, unverified; research and demonstration only."
 
@@ -85,8 +86,16 @@ def _summary(analysis: Analysis) -> list[str]:
     sentences = [f"Found: {plain(planes.label)}, {found(analysis, planes)}." for planes in classification.ranges]
     if not classification.ranges:
         sentences.append("Nothing found: no plane reached the threshold of any class. This does not exclude disease.")
+    sentences += [_verdict(analysis, explanation) for explanation in analysis.explanations]
     sentences.append("Probabilities are the network's output and are not calibrated.")
     for column, label in enumerate(classification.labels):
         values = " ".join(number(float(value)) for value in classification.probabilities[:, column])
         sentences.append(f"Probability of {plain(label)} by plane, in order of geometry from 1: {values}")
     return sentences + [f"Intended use: {text}" for text in [analysis.bundle.intended_use] if text]
+
+
+def _verdict(analysis: Analysis, explanation: Explanation) -> str:
+    shown, trust = explanation.map, explanation.trust
+    score = "" if trust.score is None else f", {PROBABILITY} = {number(trust.score)}"
+    head = f"Map of {plain(shown.finding.label)}, {plane(analysis, shown.frame)}: {trust.verdict.value}{score}."
+    return " ".join([head, *trust.reasons[:1], f"{seen(trust)}."])

@@ -9,6 +9,8 @@ from inference.findings import Finding, PlaneRange
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Signal
 
+PROBABILITY = "P(peak lies in a true finding)"
+"""What the calibrated score is."""
 _REPLACED = str.maketrans(
     {"\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00d7": "x", "\u2265": ">=", "\u2264": "<=", "\u00df": "ss"}
 )

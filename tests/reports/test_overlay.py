@@ -145,10 +145,10 @@ def test_the_localiser_is_a_contour_beside_every_map_whatever_its_verdict(
 
 def test_the_contour_hides_nothing_of_what_it_surrounds(series: Series, analyse: Analyse) -> None:
     paths, witness = series(1), np.zeros((48, 40), np.float32)
-    witness[20:23, 20:23] = 1
+    witness[20:21, 20:22] = 1
     bare, marked = (draw_overlay(analyse(paths, witness=w), 0) for w in (None, witness))
-    inside = [slice(round(a), round(b)) for a, b in zip(bare.plane.to_overlay(20, 20), bare.plane.to_overlay(22, 22),
-                                                          strict=True)]  # fmt: skip
+    first, last = bare.plane.to_overlay(19.5, 19.5), bare.plane.to_overlay(20.5, 21.5)
+    inside = [slice(round(a + 0.5), round(b + 0.5)) for a, b in zip(first, last, strict=True)]
     np.testing.assert_array_equal(bare.rgb[inside[0], inside[1]], marked.rgb[inside[0], inside[1]])
     assert (bare.rgb != marked.rgb).any()
 

@@ -89,6 +89,13 @@ def test_the_verdict_stands_with_its_reasons(series: Series, report: Report) -> 
     assert scores == [pytest.approx(0.61)]
 
 
+def test_the_summary_gives_each_verdict_before_any_signal(series: Series, report: Report) -> None:
+    path = report(series(2), verdict=Verdict.CAUTION, score=0.61, reasons=("Two replicates disagree.", "More."))
+    line = "Map of glioma, plane 1 of 2 (image 11): CAUTION, P(peak lies in a true finding) = 0.61. "
+    assert f"{line}Two replicates disagree. No independent localiser in this bundle." in texts(path)
+    assert texts(path).index(line) < texts(path).index("bundle digest")
+
+
 def test_nothing_looks_calibrated_before_it_is(series: Series, report: Report) -> None:
     path = report(series(1), score=None)
     assert not named(dcmread(path), "trust_score")
@@ -235,4 +242,4 @@ def test_dcmtk_reads_it(series: Series, report: Report, program: str, found: boo
     assert "E: " not in said.stderr
     assert "Imaging Measurement Report" in said.stdout
     assert ("Visual explanation" in said.stdout) is found
-    assert ("Part of localiser" in said.stdout.replace("&apos;", "'").replace("&#39;", "'")) is found
+    assert ("Log-odds part: localiser" in said.stdout) is found
