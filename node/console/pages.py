@@ -18,8 +18,8 @@ from node.store import DeliveryState, JobState, StudyState
 
 FOLDER = Path(__file__).parent
 STUDIES_SHOWN = 50
-SIGNALS_SHOWN = 4
-"""Of each study, in the list; the weightiest where there is a score."""
+SIGNALS_LISTED, SIGNALS_SHOWN = 4, 7
+"""Of each study in the list, and of each map before one asks for more; the weightiest where there is a score."""
 LONGEST_FORM = 4096
 """Bytes of a login form."""
 BUSY_SECONDS, IDLE_SECONDS = 10, 60
@@ -42,6 +42,7 @@ class Pages:
             "ae_title": ae_title,
             "whereabouts": whereabouts,
             "busy": busy,
+            "SIGNALS_LISTED": SIGNALS_LISTED,
             "SIGNALS_SHOWN": SIGNALS_SHOWN,
         }
 
