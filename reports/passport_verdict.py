@@ -85,7 +85,8 @@ def _limits(verdict: Plain) -> tuple[str, ...]:
     cannot = f" They cannot certify alpha {', '.join(unsure)}: at that alpha nothing is TRUSTED." if unsure else ""
     witness = "" if verdict["witness"] else " The bundle has no localiser: nothing is TRUSTED, whatever the score."
     return (
-        "The unit is the patient: slices of one patient are alike. A certificate speaks of a patient drawn at random "
+        "The unit is the patient, as the data name them: slices of one are alike. Where the data name none, groups of "
+        "copies stand in, and the promise is weaker. A certificate speaks of a patient drawn at random "
         "from those with a TRUSTED map and of one such map of theirs. Alpha: the share of those maps that may miss.",
         f"The {fitted['groups']} patients fitted on certify {can}, each at confidence {confidence}{least}.{cannot}",
         f"Fitted on {fitted['cases']} maps of {fitted['groups']} patients ({fitted['hits']} hit), judged on "
@@ -100,7 +101,7 @@ def _gate(gate: Plain) -> Block:
         (_name(kind), Cell(str(one["groups"])), Cell(_signed(one), "", *_mark(one["passed"], True)))
         for kind, one in gate["better_than"].items()
     )
-    word = "Passed" if gate["passed"] else "Failed: no map is TRUSTED"
+    word = "Passed" if gate["passed"] else "Failed: no map is shown"
     words = (
         f"{word}. The displayed maps, as a method, must point into findings more often than every kind of bogus map. "
         "Paired difference of the hit rate on the part fitted on, 95 % interval over patients; above 0 is better.",
@@ -224,15 +225,16 @@ def _resplits(found: Sequence[Plain]) -> Block:
 
 def _rest(verdict: Plain) -> tuple[str, ...]:
     held = verdict["withheld"]
-    below = f"Withheld: below {number(held['threshold'])} a map is more likely wrong than right, and is not shown. "
+    line = number(held["threshold"])
+    below = f"Withheld: where P by all tiers is below {line} a map is more likely wrong than right, and is not shown. "
     if held["withheld"]:
         below += (
-            f"On the part judged {held['misses']} of {held['withheld']} such maps of {held['groups']} patients miss"
+            f"Of maps judged whose score lies below, {held['misses']} of {held['withheld']} in {held['groups']} "
+            f"patients miss, {number(held['risk'])} by patient; at confidence {number(1 - held['delta'])} at least "
+            f"{number(held['lower'])}."
         )
-        below += f", {number(held['risk'])} by patient; at confidence {number(1 - held['delta'])} at least "
-        below += f"{number(held['lower'])}."
     else:
-        below += "On the part judged there is no such map."
+        below += "No map judged scores below."
     epsilon = number(verdict["envelope"]["epsilon"])
     out = f"Out of envelope: {_fine(verdict['out_of_envelope'])} of the maps judged; the envelope was set to {epsilon}."
     blind = verdict["blind_spot"]
