@@ -62,6 +62,7 @@ from inference.errors import PassportRefused
 
 __all__ = [
     "SCHEMA",
+    "SHIPPED_PASSPORTS",
     "VERSION",
     "BundleEntry",
     "Chosen",
@@ -94,6 +95,8 @@ __all__ = [
 ]
 
 SCHEMA = "heatproof.passport"
+SHIPPED_PASSPORTS = Path(__file__).parent / "passports"
+"""Passports that come with the product, as SITE/BUNDLE/passport.json: examples, and the demo's."""
 VERSION = 1
 OPTIONAL = ("references", "verdict")
 """Keys that are absent where there is nothing to say: a passport written before they were known keeps its digest."""

@@ -30,7 +30,7 @@ class Assumptions:
     patients_with_trusted: float = 0.8
     """Share of patients with at least one TRUSTED map: only they count."""
     certifying: float = 0.5
-    """Share of annotated patients that certify the threshold; the others fit the calibrator."""
+    """Share of annotated patients that the verdict is fitted on and certified by; the others are what is reported."""
 
     def miss(self, alpha: float) -> float:
         """Give the miss share expected under TRUSTED."""
@@ -108,7 +108,7 @@ def plan_lines(made: Plan) -> tuple[str, ...]:
         f"What it takes to say, at {confidence} confidence, that at most a share of TRUSTED maps misses.",
         f"Taken for granted: {taken.cases_per_patient:g} cases per patient; truly missing under TRUSTED: {miss};",
         f"{taken.patients_with_trusted:g} of patients have a TRUSTED map; {taken.certifying:g} of patients certify, "
-        "the others fit the score.",
+        "the others are reported on.",
         "",
         "at most   certifying patients with a TRUSTED map   to annotate          if cases were",
         "          without a miss    as expected            patients    cases    independent (optimistic)",

@@ -10,9 +10,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from inference.errors import Unavailable
+from inference.passport import SHIPPED_PASSPORTS
 from node.demo.pacs import AE_TITLE, Pacs, free_port, wait
 
 QUIET_SECONDS = 4.0
+PHANTOMS = SHIPPED_PASSPORTS / "phantoms"
+"""What the shipped bundles' maps are worth on phantoms like those the demo sends."""
 
 
 class DemoNode:
@@ -78,6 +81,9 @@ minimum_free_bytes = 0
 [http]
 port = {http_port}
 token_file = "{folder}/token"
+
+[inference]
+passport_folder = "{PHANTOMS}"
 
 [[destinations]]
 name = "demo-pacs"

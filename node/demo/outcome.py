@@ -38,7 +38,7 @@ class Row:
     probability: float | None = None
     method: str = ""
     trust: str = ""
-    """The first signal in words: nothing here is calibrated."""
+    """P by the passport, where there is one."""
     verdict: str = ""
     right: bool | None = None
     """Whether the map's peak lies in a true lesion, or nothing was found where nothing is; None: truth not known."""
@@ -108,7 +108,7 @@ def _explained(study: DemoStudy, base: Row, item: Mapping[str, Any], capture: Fi
         plane=f"{item['frame'] + 1} of {item['planes']}",
         probability=item["probability"],
         method=item["method"],
-        trust=_first_signal(item["signals"]),
+        trust=_trust(item),
         verdict=item["verdict"],
         right=_inside(study.phantom, item["frame"], row, column),
         dicom=str(capture.path),
@@ -120,10 +120,6 @@ def _inside(truth: Phantom | None, plane: int, row: int, column: int) -> bool | 
     return None if truth is None else bool(truth.masks[plane, row, column])
 
 
-def _first_signal(signals: Sequence[Mapping[str, Any]]) -> str:
-    """Agreement with the replicates, against its null: the first honest number."""
-    signal = next((one for one in signals if one["referenced"] is not None), None)
-    if signal is None:
-        return "no null"
-    low, high = signal["referenced_interval"] or (float("nan"), float("nan"))
-    return f"{signal['referenced']:.2f} [{low:.2f}, {high:.2f}]"
+def _trust(item: Mapping[str, Any]) -> str:
+    """Give P that the peak lies in a true finding, by the passport; without one there is none."""
+    return "no score" if item["score"] is None else f"P {item['score']:.2f}"
