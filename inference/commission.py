@@ -8,9 +8,10 @@ and gives the same passport to the bit.
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,9 @@ from inference.passport import Passport, Run, Shown, sealed
 
 Source = Callable[[Bundle, Sequence[str]], Iterable[AnnotatedSeries | Excluded]]
 """Reads the cases of some splits."""
+
+
+VERDICT_RESTS = "Whatever the other figures rest on, the verdict rests on"
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +149,16 @@ def add_verdict(
     job = Job(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     with pool_of(workers) as pool:
         verdict = verdict_of(bench, job, pool, progress)
-    made = sealed(passport.model_copy(update={"verdict": verdict}))
+    made = sealed(passport.model_copy(update={"verdict": verdict, "limits": _limits(passport, verdict)}))
     return Commissioned(made, tuple(_made_again(bench, one) for one in passport.gallery))
+
+
+def _limits(passport: Passport, verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    others = tuple(one for one in passport.limits if not one.startswith(VERDICT_RESTS))
+    if "counts" not in verdict:
+        return others
+    fitted, judged = (verdict["counts"][part]["cases"] for part in ("fitted", "judged"))
+    return (*others, f"{VERDICT_RESTS} {fitted} explained cases to fit on and {judged} to be judged by.")
 
 
 def clear_work(out: Path) -> None:

@@ -1,7 +1,6 @@
 """The passport's verdict in words and tables: what of one case's map may be believed, its limits first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from inference.commissioning.verdict import REASON
@@ -9,6 +8,7 @@ from inference.commissioning.verdict_fit import MOST_BOGUS
 from inference.trust.bounds import binomial_upper_bound
 from inference.trust.judge import NAMES_OF_BOGUS
 from inference.trust.risk_control import Unit
+from reports.passport_block import Block, Cell
 from reports.wording import method_name, number, sentence, signed
 
 Plain = Mapping[str, Any]
@@ -26,26 +26,6 @@ _UNSEEN = 0.025
 """One side of a 95 % interval: for what was never seen."""
 _AT = 0.10
 """The alpha that bogus maps and re-splits are judged at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One figure, what stands beneath it in small print, and its verdict with its style."""
-
-    text: str
-    small: str = ""
-    mark: str = ""
-    css: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One question: its words, and a table where there are figures."""
-
-    title: str
-    words: tuple[str, ...]
-    head: tuple[str, ...] = ()
-    rows: tuple[tuple[Cell, ...], ...] = ()
 
 
 def verdict_blocks(verdict: Plain | None) -> tuple[Block, ...]:

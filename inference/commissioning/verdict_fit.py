@@ -21,9 +21,9 @@ from inference.trust.failure_detection import judge_by_class, judge_score
 from inference.trust.fit_calibrator import Fit, fit_calibrator
 from inference.trust.fit_envelope import fit_envelope
 from inference.trust.image_statistics import statistic_names
+from inference.trust.kinds import KINDS, NAMES, TIERS
 from inference.trust.resplits import resplit
 from inference.trust.risk_control import GRID, Certificate, Unit, certify, smallest_alpha
-from inference.trust.signals import KINDS, NAMES, TIERS
 from inference.trust.statistics import Interval, mean_by_group
 from inference.trust.withholding import MORE_LIKELY_WRONG, withhold
 
@@ -85,7 +85,7 @@ def fit_verdict(fitted: Told, judged: Told, *, classes: Sequence[str], witness: 
         "baselines": {name: _judgement(s, after, classes) for name, s in _baselines(before, after).items()},
         "trusted": [_trusted(own_scores, before, scores, after, alpha, unit) for alpha in ALPHAS for unit in Unit],
         "smallest_alpha": {unit.name.lower(): _smallest(own_scores, before, unit) for unit in Unit},
-        "withheld": asdict(withhold(scores, miss, groups, delta=DELTA, seed=SEED)),
+        "withheld": asdict(withhold(after.probability(final.calibrator), miss, groups, delta=DELTA, seed=SEED)),
         "out_of_envelope": _interval(out),
         "bogus_trusted_and_wrong": {
             kind: _bogus(before, after, (use, "C") if witness else (use,), kind)

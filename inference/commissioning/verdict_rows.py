@@ -21,7 +21,8 @@ from inference.commissioning.store import Raw
 from inference.saliency import explain_many
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.image_statistics import image_statistics
-from inference.trust.signals import NAMES, covered_probabilities, peak_of, signal_table
+from inference.trust.kinds import NAMES
+from inference.trust.signals import covered_probabilities, peak_of, signal_table
 
 Words = NDArray[np.str_]
 Whole = NDArray[np.int64]

@@ -10,7 +10,8 @@ from inference.saliency.maps import SaliencyMap
 from inference.trust.agreement import referenced
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.image_statistics import image_statistics
-from inference.trust.signals import KINDS, NAMES, Kind, covered_probabilities, signal_table
+from inference.trust.kinds import KINDS, NAMES, Kind
+from inference.trust.signals import covered_probabilities, signal_table
 from inference.trust.verdict import Signal, Verdict
 from inference.trust.warrant import Warrant
 from inference.trust.withholding import MORE_LIKELY_WRONG
@@ -171,5 +172,5 @@ def _spoken(raw: Numbers, parts: Mapping[str, float], *, for_it: bool) -> tuple[
 
 
 def _words(kind: Kind, value: float) -> str:
-    """Give the sentence for a signal that speaks against the map; of two, the one for the side its value is on."""
-    return kind.low if kind.low and (not kind.high or value < kind.turn) else kind.high
+    """Give the sentence for a signal that speaks against the map by lying on its bad side; empty: it does not."""
+    return kind.low if value < kind.turn else kind.high

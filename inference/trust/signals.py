@@ -6,7 +6,6 @@ lesion, and only the localiser comes from outside the model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from scipy.ndimage import gaussian_filter, label
 
 from inference.trust.agreement import hottest_overlap, spearman
 from inference.trust.evidence import Evidence, Maps, Numbers
+from inference.trust.kinds import NAMES
 
 PEAK_BLUR_SHARE = 1 / 85
 """SD of the blur of what is read at the peak, as a share of the shorter side: 1.5 of 128 pixels."""
@@ -26,115 +26,6 @@ Predict = Callable[[torch.Tensor], Numbers]
 """Inputs (N, channels, *spatial) to probabilities (N, classes)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What one signal is, and what its low and high values mean to a reader."""
-
-    name: str
-    tier: str
-    meaning: str
-    low: str
-    """Said where the value speaks against the map by being low; empty: it never does."""
-    high: str
-    """The same for a high value."""
-    turn: float = 0.5
-    """Between low and high, where both are said."""
-    referenced: bool = False
-    """Whether it is an agreement that maps of different patients have too, so that it needs a null."""
-
-
-KINDS: tuple[Kind, ...] = (
-    Kind("probability", "A", "probability of the finding", "The model is unsure of the finding.", ""),
-    Kind("margin", "A", "lead over the next class", "Another class is nearly as probable.", ""),
-    Kind("peak_height", "A", "height of the map's peak (logarithm)", "The map is faint.", ""),
-    Kind("concentration", "A", "share of the map in its hottest 5 %", "The map is spread out.", ""),
-    Kind("second_peak", "A", "height of the second spot, as a share of the first", "", "The map has several spots."),
-    Kind("edge_distance", "A", "distance of the peak from the image's edge", "The peak lies at the edge.", ""),
-    Kind("replicate_rank", "A", "rank of the peak in the replicates' maps", "Other trainings look elsewhere.", ""),
-    Kind(
-        "replicate_spearman",
-        "A",
-        "agreement with the replicates (Spearman)",
-        "Other trainings disagree.",
-        "",
-        referenced=True,
-    ),
-    Kind(
-        "replicate_overlap",
-        "A",
-        "overlap with the replicates' hottest 10 %",
-        "Other trainings disagree.",
-        "",
-        referenced=True,
-    ),
-    Kind("replicate_distance", "A", "distance to the replicates' peaks", "", "Other trainings point elsewhere."),
-    Kind(
-        "alternate_rank", "A", "rank of the peak in the alternates' maps", "Another architecture looks elsewhere.", ""
-    ),
-    Kind(
-        "alternate_spearman",
-        "A",
-        "agreement with the alternates (Spearman)",
-        "Another architecture disagrees.",
-        "",
-        referenced=True,
-    ),
-    Kind("alternate_distance", "A", "distance to the alternates' peaks", "", "Another architecture points elsewhere."),
-    Kind(
-        "twin_spearman", "A", "likeness to the untrained twin's map (Spearman)", "", "An untrained network draws this."
-    ),
-    Kind(
-        "contrast_spearman",
-        "A",
-        "likeness to the next class' map (Spearman)",
-        "",
-        "It looks the same for another class.",
-    ),
-    Kind("contrast_rank", "A", "rank of the peak in the next class' map", "", "Another class claims the same place."),
-    Kind("moved_rank", "A", "rank of the peak when the image is moved", "The peak wanders as the image moves.", ""),
-    Kind(
-        "moved_spearman",
-        "A",
-        "stability when the image is moved (Spearman)",
-        "The map changes as the image moves.",
-        "",
-        referenced=True,
-    ),
-    Kind("gradient_rank", "A", "rank of the peak in the gradient", "The gradient says otherwise.", ""),
-    Kind("deletion", "A", "fall of the probability when the map's place is blurred", "The place hardly matters.", ""),
-    Kind("insertion", "A", "probability by the map's place alone", "The place alone does not show it.", ""),
-    Kind(
-        "peak_brightness", "B", "rank of the grey value at the peak", "The spot is dark.", "The spot is the brightest."
-    ),
-    Kind("peak_contrast", "B", "contrast of the peak with its surroundings", "Nothing stands out there.", ""),
-    Kind(
-        "peak_texture",
-        "B",
-        "texture at the peak, against the image's",
-        "The spot is smooth.",
-        "The spot is an edge.",
-        1.0,
-    ),
-    Kind("peak_asymmetry", "B", "difference from the mirrored place", "The other side looks the same.", ""),
-    Kind("witness_at_peak", "C", "localiser's probability at the peak", "The localiser sees no finding there.", ""),
-    Kind(
-        "witness_share",
-        "C",
-        "share of the map where the localiser sees a finding",
-        "The localiser looks elsewhere.",
-        "",
-    ),
-    Kind(
-        "witness_distance",
-        "C",
-        "distance of the peak from the localiser's finding",
-        "",
-        "The localiser points elsewhere.",
-    ),
-    Kind("witness_certainty", "C", "localiser's highest probability", "The localiser sees no finding at all.", ""),
-)
-NAMES = tuple(kind.name for kind in KINDS)
-TIERS = tuple(kind.tier for kind in KINDS)
 NONE = float("nan")
 
 

@@ -10,8 +10,8 @@ from inference.errors import PassportRefused
 from inference.passport import Passport
 from inference.trust.calibrator import Calibrator
 from inference.trust.envelope import Envelope
+from inference.trust.kinds import NAMES, TIERS
 from inference.trust.risk_control import GRID, Certificate, certify, smallest_alpha
-from inference.trust.signals import NAMES, TIERS
 from inference.trust.withholding import MORE_LIKELY_WRONG
 
 SEED = 20261122

@@ -35,7 +35,7 @@ def eight_studies(folder: Path) -> tuple[DemoStudy, ...]:
     clear = make_phantom(1)
     studies = [
         _phantom("one lesion", clear, folder),
-        _phantom("two lesions", make_phantom(2, lesions=2), folder),
+        _phantom("noise", degrade(make_phantom(5), noise=0.055, seed=5), folder),
         _phantom("a small faint lesion", make_phantom(3, lesions=(FAINT,)), folder),
         _phantom("no lesion", make_phantom(4, lesions=0), folder),
         _phantom("noise and motion", degrade(make_phantom(5), noise=0.06, motion=0.5, seed=5), folder),

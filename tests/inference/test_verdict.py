@@ -24,7 +24,8 @@ from inference.prepare import prepare
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess
 from inference.trust.evidence import Examiner
-from inference.trust.signals import NAMES, covered_probabilities, peak_of, signal_table
+from inference.trust.kinds import NAMES
+from inference.trust.signals import covered_probabilities, peak_of, signal_table
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from node.demo.phantom_study import write_study

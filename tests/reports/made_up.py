@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from inference.trust.signals import KINDS
+from inference.trust.kinds import KINDS
 from inference.trust.verdict import Signal, Verdict
 
 REASONS = {
