@@ -38,7 +38,7 @@ def eight_studies(folder: Path) -> tuple[DemoStudy, ...]:
         _phantom("noise", degrade(make_phantom(5), noise=0.055, seed=5), folder),
         _phantom("a small faint lesion", make_phantom(3, lesions=(FAINT,)), folder),
         _phantom("no lesion", make_phantom(4, lesions=0), folder),
-        _phantom("noise and motion", degrade(make_phantom(5), noise=0.06, motion=0.5, seed=5), folder),
+        _phantom("noise and motion", degrade(make_phantom(13), noise=0.06, motion=0.5, seed=13), folder),
     ]
     again = DemoStudy("the first one again", studies[0].files, clear, "nothing new to say", repeated=True)
     cut = _cut(_phantom("cut pixel data", make_phantom(6), folder))
