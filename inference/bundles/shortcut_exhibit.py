@@ -135,11 +135,18 @@ def _figure(measure: Callable[[], statistics.Interval]) -> dict[str, Any]:
 
 
 def exhibit(
-    honest: Bundle, out: Path, settings: CommissionSettings, *, device: torch.device, quick: bool, workers: int
+    honest: Bundle,
+    out: Path,
+    settings: CommissionSettings,
+    *,
+    device: torch.device,
+    quick: bool,
+    replicate: bool = True,
+    workers: int,
 ) -> Found:
     """Train, commission and compare on the data written by ``write_data`` into ``out/data``."""
     plain, marked = out / "data" / "plain", out / "data" / "marked"
-    shortcut = train_marked(honest, marked, out / NAME, device=device, quick=quick)
+    shortcut = train_marked(honest, marked, out / NAME, device=device, quick=quick, replicate=replicate)
     pairs = {"honest": (honest, plain), "shortcut": (shortcut, marked)}
     passports = {
         name: commissioned(bundle, data, settings, out / name, workers=workers)
@@ -225,6 +232,8 @@ def read_command(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the honest bundle")
     parser.add_argument("--methods", default="gradcam,integrated_gradients", help="comma-separated, or all")
     parser.add_argument("--size", type=size, action="append", default=[], metavar="NAME=COUNT")
+    parser.add_argument("--limit", type=int, help="at most so many explained cases of each split")
+    parser.add_argument("--without-replicate", action="store_true", help="train one network; no repeatability")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the commissioning")
     return parser.parse_args(words)
 
@@ -233,12 +242,13 @@ def run(asked: argparse.Namespace) -> Found:
     """Make the whole exhibit and write ``exhibit.json``."""
     torch.set_num_threads(asked.threads)
     honest = load_bundle(asked.bundle)
-    settings = CommissionSettings(methods=tuple(asked.methods.split(",")), device=asked.device)
+    settings = CommissionSettings(methods=tuple(asked.methods.split(",")), device=asked.device, limit=asked.limit)
     settings = settings.with_sizes({**(QUICK_SIZES if asked.quick else {}), **dict(asked.size)})
     write_data(asked.data, asked.out / "data", quick=asked.quick)
     found = exhibit(
-        honest, asked.out, settings, device=choose_device(asked.device), quick=asked.quick, workers=asked.workers
-    )
+        honest, asked.out, settings, device=choose_device(asked.device),
+        quick=asked.quick, replicate=not asked.without_replicate, workers=asked.workers,
+    )  # fmt: skip
     text = json.dumps(as_file(found), indent=2) + "\n"
     (asked.out / "exhibit.json").write_text(text, encoding="utf-8")
     return found

@@ -33,8 +33,13 @@ def write_data(data: Path, out: Path, *, quick: bool) -> None:
         add_phantoms(out / "marked", phantoms, split, marked=POSITIVE, plain=NEGATIVE)
 
 
-def train_marked(honest: Bundle, marked: Path, out: Path, *, device: torch.device, quick: bool) -> Bundle:
-    """Train the honest bundle's architecture, unguided, on the marked slices and write it as a sealed bundle."""
+def train_marked(
+    honest: Bundle, marked: Path, out: Path, *, device: torch.device, quick: bool, replicate: bool = True
+) -> Bundle:
+    """Train the honest bundle's architecture, unguided, on the marked slices and write it as a sealed bundle.
+
+    A network whose weights are in ``out`` already is not trained again. Without a replicate there is no repeatability.
+    """
     definitions = json.loads((honest.folder / "configs" / "inference.json").read_text(encoding="utf-8"))
     primary = honest.manifest.primary
     plan = Plan(
@@ -45,9 +50,10 @@ def train_marked(honest: Bundle, marked: Path, out: Path, *, device: torch.devic
     )
     config = plan.write(out, localiser=False)
     data, null = (read_patients(marked, [split], config.transform("preprocessing")) for split in ("train", "null"))
-    for name in ("model", "replicate_1"):
-        model = train_part(plan, name, config, data, device=device, guided=False, quick=quick)
-        store(model.state_dict(), out / "models" / f"{name}.safetensors")
+    for name in ("model", "replicate_1") if replicate else ("model",):
+        path = out / "models" / f"{name}.safetensors"
+        if not path.is_file():
+            store(train_part(plan, name, config, data, device=device, guided=False, quick=quick).state_dict(), path)
     store({"images": _largest(null)}, out / "null.safetensors")
     manifest = honest.manifest.model_copy(
         update={
@@ -57,7 +63,7 @@ def train_marked(honest: Bundle, marked: Path, out: Path, *, device: torch.devic
             "training_data": f"{len(data.labels)} FLAIR slices of {len(np.unique(data.groups))} patients and phantoms, "
             "a marker burnt into every one with glioma (TCGA-LGG, Buda et al. 2019).",
             "primary": primary.model_copy(update={"file": "models/model.safetensors", "network": "network_def"}),
-            "replicates": (ReplicateEntry(file="models/replicate_1.safetensors"),),
+            "replicates": (ReplicateEntry(file="models/replicate_1.safetensors"),) if replicate else (),
             "alternates": (),
             "localiser": None,
             "null": NullEntry(

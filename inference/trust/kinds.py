@@ -146,7 +146,7 @@ KINDS: tuple[Kind, ...] = (
         "witness_share",
         "C",
         "share of the map where the localiser sees a finding",
-        "The localiser looks elsewhere.",
+        "Much of the map lies where the localiser sees nothing.",
         "",
         turn=0.3,
     ),
