@@ -33,4 +33,7 @@ def test_the_demo_brings_everything_back_and_tells_the_truth(tmp_path: Path) -> 
             assert not row[kind] or Path(row[kind]).exists()
         if row["picture"]:
             assert dcmread(row["dicom"], stop_before_pixels=True).Modality == "OT"
-            assert row["verdict"] == "UNCOMMISSIONED"
+            assert row["verdict"] == "WITHHELD" or row["bundle"] == "glioma_flair"
+            assert row["right"] or row["verdict"] != "TRUSTED"
+    shown = {row["verdict"] for row in rows if row["picture"]}
+    assert {"TRUSTED", "CAUTION", "WITHHELD"} <= shown
