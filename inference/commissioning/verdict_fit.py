@@ -23,17 +23,15 @@ from inference.trust.fit_envelope import fit_envelope
 from inference.trust.image_statistics import statistic_names
 from inference.trust.kinds import KINDS, NAMES, TIERS
 from inference.trust.resplits import resplit
-from inference.trust.risk_control import GRID, Certificate, Unit, certify, smallest_alpha
+from inference.trust.risk_control import Certificate, Unit, certify, smallest_alpha
 from inference.trust.statistics import Interval, mean_by_group
-from inference.trust.withholding import MORE_LIKELY_WRONG, withhold
+from inference.trust.warrant import SEED, TRUSTABLE
+from inference.trust.withholding import withhold
 
 Plain = dict[str, Any]
 USES = ("A", "B", "AB", "C", "ABC")
 ALPHAS = (0.05, 0.10, 0.20)
 DELTA = 0.10
-SEED = 20261122
-TRUSTABLE = tuple(step for step in GRID if step >= MORE_LIKELY_WRONG)
-"""Thresholds of TRUSTED: never where a map is more likely wrong than right."""
 MOST_BOGUS = 0.02
 """Share of a kind of bogus maps that may be TRUSTED and wrong."""
 
