@@ -113,7 +113,7 @@ def test_a_class_index_off_by_one_is_not_trusted(bundle: Bundle, warrant: Warran
     assert shown(bundle, clear, of_none, warrant).verdict is not Verdict.TRUSTED
 
 
-def test_the_wrong_layer_is_not_trusted(bundle: Bundle, warrant: Warrant, clear: Image) -> None:
+def test_the_wrong_layer_scores_lower_or_gets_no_score(bundle: Bundle, warrant: Warrant, clear: Image) -> None:
     def shallow(one: SaliencyMap) -> SaliencyMap:
         primary = bundle.primary()
         inputs = prepare(bundle, clear).tensor[one.finding.position : one.finding.position + 1]
