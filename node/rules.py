@@ -11,7 +11,8 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from node.settings import Clause, Rule, tag_of
+from node.section import tag_of
+from node.settings import Clause, Rule
 
 SHOWN = frozenset(
     {

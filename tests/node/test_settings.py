@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from inference.errors import SettingsInvalid
-from node.settings import Section, Settings, example, load, reference
+from node.section import Section
+from node.settings import Settings, example, load, reference
 
 MINIMAL = """
 [node]

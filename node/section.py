@@ -1,0 +1,54 @@
+"""What every table of the settings file is made of: frozen, unknown keys are errors, values say what they are."""
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydicom.datadict import DicomDictionary, tag_for_keyword
+
+
+def tag_of(attribute: str) -> int | None:
+    """Give the tag of a DICOM keyword or of a tag written as ``0008,0060``; None where it is neither."""
+    tag = tag_for_keyword(attribute)
+    if tag is not None:
+        return tag
+    written = re.fullmatch(r"\(?([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)?", attribute)
+    return int("".join(written.groups()), 16) if written else None
+
+
+def _check_attribute(path: str) -> str:
+    for attribute in path.split("."):
+        if tag_of(attribute) is None:
+            near = get_close_matches(attribute, (entry[4] for entry in DicomDictionary.values()), n=1)
+            raise ValueError(
+                f"{attribute!r} is no DICOM keyword or tag" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+    return path
+
+
+def _check_expression(expression: str) -> str:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    return expression
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    return (info.context or {}).get("folder", Path()) / path
+
+
+AETitle = Annotated[str, StringConstraints(pattern=r"^[ -\[\]-~]{1,16}$", strip_whitespace=True, min_length=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+LocalPath = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A path; where it is relative, relative to the settings file."""
+Attribute = Annotated[str, AfterValidator(_check_attribute)]
+Expression = Annotated[str, AfterValidator(_check_expression)]
+
+
+class Section(BaseModel):
+    """A table of the TOML file: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
