@@ -21,6 +21,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    Float,
     ForeignKey,
     Integer,
     MetaData,
@@ -151,6 +152,35 @@ deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
     _moment("updated_at", nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),  # of the secret, which is nowhere
+    Column("scopes", String(64), nullable=False),  # such as "operate read"
+    _moment("created_at", nullable=False),
+    _moment("expires_at"),
+)
+
+sessions = Table(
+    "sessions",
+    METADATA,
+    Column("sha256", String(64), primary_key=True),  # of the cookie
+    Column("token_sha256", String(64), nullable=False),  # of the token it was opened with
+    _moment("ends_at", nullable=False),
+)
+
+nodes = Table(
+    "nodes",
+    METADATA,
+    Column("id", String(128), primary_key=True),  # of a worker slot; the same after every restart
+    Column("run", String(32), nullable=False),  # of one start of it
+    Column("version", String(32), nullable=False),
+    Column("interval_seconds", Float, nullable=False),  # between heartbeats
+    _moment("started_at", nullable=False),
+    _moment("heartbeat_at"),  # by the database's clock; empty once it has ended in good order
 )
 
 
