@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from node.section import tag_of
-from node.settings import Clause, Rule
+from node.rule import Clause, Rule
 
 SHOWN = frozenset(
     {

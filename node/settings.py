@@ -1,18 +1,21 @@
 """All settings of the node: one TOML file, one frozen object; every wrong line is named at once."""
 
+import hashlib
 import os
+import socket
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError
 
 from inference.errors import SettingsInvalid
 from node.problems import problems_of
 from node.reference import table_of
-from node.section import AETitle, Attribute, Expression, LocalPath, Port, Section
+from node.rule import Rule
+from node.section import AETitle, LocalPath, Port, Section
 
 ENVIRONMENT_PREFIX = "HEATPROOF_"
 """``HEATPROOF_NODE__PORT=104`` overrides ``port`` of ``[node]``; only tables, not lists, can be overridden."""
@@ -31,12 +34,33 @@ class NodeSettings(Section):
     """Folder for inbox, outbox, jobs and the embedded database; made on start, mode 0700."""
     database_url: str | None = None
     """SQLAlchemy URL of PostgreSQL when several nodes share one store; SQLite below ``home`` when left out."""
+    shared_folder: LocalPath | None = None
+    """Folder of inbox, outbox and jobs where several nodes share one store; ``home`` when left out."""
+    slot: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    """Name of this worker among them, the same after every restart; AE title@host name when left out."""
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """How often the node says that it lives; after four in silence another one takes its work over."""
     quiet_seconds: Annotated[float, Field(gt=0)] = 10.0
     """A study is complete when no image of it arrived for this long."""
     minimum_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     """Below this much free space stores are refused with 0xA700 until there is room again."""
     maximum_associations: Annotated[int, Field(ge=1)] = 20
     """How many associations may be open at once."""
+
+    @property
+    def files(self) -> Path:
+        """The folder of inbox, outbox and jobs."""
+        return self.shared_folder or self.home
+
+    @property
+    def worker(self) -> str:
+        """What this node's work in the queue is filed under."""
+        return self.slot or f"{self.ae_title}@{socket.gethostname()}"
+
+    @property
+    def file_prefix(self) -> str:
+        """What the names of this worker's files start with in a shared inbox; nothing where the inbox is its own."""
+        return hashlib.sha256(self.worker.encode()).hexdigest()[:12] + "-" if self.shared_folder else ""
 
 
 class HttpSettings(Section):
@@ -80,45 +104,6 @@ class Destination(Section):
     """Its address."""
     port: Port
     """Its DICOM port."""
-
-
-class Clause(Section):
-    """One condition on one attribute; all that are given must hold. A missing attribute never matches."""
-
-    attribute: Attribute
-    """DICOM keyword, such as Modality, or tag, such as 0008,0060; a dotted path leads into sequences."""
-    equals: str | tuple[str, ...] | None = None
-    """The value, or any of several; compared without regard to case. One matching value of several is enough."""
-    matches: Expression | None = None
-    """A regular expression that must be found in the value; without regard to case."""
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """The values of ``equals``."""
-        return (self.equals,) if isinstance(self.equals, str) else self.equals or ()
-
-    @model_validator(mode="after")
-    def _asks_something(self) -> Self:
-        if self.equals is None and self.matches is None:
-            raise ValueError("asks nothing; give equals or matches")
-        return self
-
-
-class Rule(Section):
-    """One line of the routing table: the first whose clauses all hold on some series of the study decides."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    """What the decision calls it."""
-    when: tuple[Clause, ...] = ()
-    """All must hold on the same series; none: every study."""
-    bundles: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Bundles to run, in this order."""
-    destinations: tuple[str, ...]
-    """Names of the destinations that get the results."""
-    method: str | None = None
-    """Saliency method; the bundle's own where left out."""
-    planes_explained: Annotated[int, Field(ge=1, le=20)] = 3
-    """How many planes of a finding get a map."""
 
 
 class Unrouted(Section):

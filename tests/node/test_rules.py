@@ -4,7 +4,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.rules import SeriesHeader, decide
-from node.settings import Clause, Rule
+from node.rule import Clause, Rule
 
 
 def series(**attributes: Any) -> SeriesHeader:

@@ -91,7 +91,7 @@ destinations = ["nowhere"]
         "rules: 2 are named 'twice'",
         "rules[0].when[0].attribute: 'Modalty' is no DICOM keyword or tag; did you mean 'Modality'?",
         "rules[0].when[0].matches: is no regular expression",
-        "rules[0].when[1]: asks nothing; give equals or matches",
+        "rules[0].when[1]: asks nothing; give equals, matches, excludes, at_least, at_most or exists",
         "rules[0].destinations: there is no destination 'pasc'; did you mean 'pacs'?",
         "rules[1].bundles:",
         "unrouted.destinations: there is no destination 'nowhere'; known: pacs",
