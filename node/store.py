@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -152,6 +153,19 @@ deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
     _moment("updated_at", nullable=False),
+    _moment("sent_at"),  # when the destination took it last
+    Column("proof", String(32)),  # by what it is known to be stored there, such as "storage commitment"
+)
+
+commitments = Table(
+    "commitments",
+    METADATA,
+    Column("transaction_uid", String(64), primary_key=True),
+    Column("job_id", String(64), nullable=False, index=True),
+    Column("destination", String(64), nullable=False),
+    Column("objects", JSON, nullable=False),  # SOP Instance UIDs that were asked about
+    _moment("requested_at", nullable=False),
+    _moment("answered_at"),
 )
 
 tokens = Table(
@@ -181,6 +195,25 @@ nodes = Table(
     Column("interval_seconds", Float, nullable=False),  # between heartbeats
     _moment("started_at", nullable=False),
     _moment("heartbeat_at"),  # by the database's clock; empty once it has ended in good order
+)
+
+
+refusals = Table(
+    "refusals",
+    METADATA,
+    Column("id", String(64), primary_key=True),  # digest of who was refused what: the same again is counted
+    _moment("at", nullable=False, index=True),  # the last time
+    Column("times", Integer, nullable=False),
+    Column("peer_address", String(64), nullable=False, index=True),
+    Column("calling_ae_title", String(64), nullable=False),  # as sent, escaped and cut
+    Column("called_ae_title", String(64), nullable=False),
+    Column("offers", JSON, nullable=False),  # presentation contexts: context_id, abstract_syntax, transfer_syntaxes
+    Column("accepted", Boolean, nullable=False),  # whether the association was accepted without these contexts
+    Column("result", Integer),  # of the A-ASSOCIATE-RJ; none where it was aborted or accepted
+    Column("source", Integer),
+    Column("reason", Integer),
+    Column("problem", Text, nullable=False),
+    Column("cure", Text, nullable=False),
 )
 
 

@@ -14,6 +14,21 @@ def upgrade() -> None:
     """Add what is new."""
     _create_access()
     _create_fleet()
+    _create_proofs()
+
+
+def _create_proofs() -> None:
+    op.add_column("deliveries", sa.Column("sent_at", sa.DateTime(timezone=True)))
+    op.add_column("deliveries", sa.Column("proof", sa.String(32)))
+    op.create_table(
+        "commitments",
+        sa.Column("transaction_uid", sa.String(64), primary_key=True),
+        sa.Column("job_id", sa.String(64), nullable=False, index=True),
+        sa.Column("destination", sa.String(64), nullable=False),
+        sa.Column("objects", sa.JSON, nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True)),
+    )
 
 
 def _create_access() -> None:
@@ -42,4 +57,23 @@ def _create_fleet() -> None:
         sa.Column("interval_seconds", sa.Float, nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("heartbeat_at", sa.DateTime(timezone=True)),
+    )
+
+
+def _create_refusals() -> None:
+    op.create_table(
+        "refusals",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False, index=True),
+        sa.Column("times", sa.Integer, nullable=False),
+        sa.Column("peer_address", sa.String(64), nullable=False, index=True),
+        sa.Column("calling_ae_title", sa.String(64), nullable=False),
+        sa.Column("called_ae_title", sa.String(64), nullable=False),
+        sa.Column("offers", sa.JSON, nullable=False),
+        sa.Column("accepted", sa.Boolean, nullable=False),
+        sa.Column("result", sa.Integer),
+        sa.Column("source", sa.Integer),
+        sa.Column("reason", sa.Integer),
+        sa.Column("problem", sa.Text, nullable=False),
+        sa.Column("cure", sa.Text, nullable=False),
     )
