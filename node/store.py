@@ -112,6 +112,20 @@ studies = Table(
     Column("proof", Text),  # by which proof the study is complete, such as "quiet for 10 s"
     Column("route", Text),  # name of the rule that matched
     Column("reason", Text),  # why this route, or why none, clause by clause
+    Column("arrivals", Integer, nullable=False, default=0, server_default="0"),  # new images so far: no clock counts
+    Column("missing", Text),  # what was not here when it was decided nevertheless
+    Column("answers", JSON),  # what every clause of every rule said to every series
+)
+
+performed_steps = Table(
+    "performed_steps",
+    METADATA,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("study_instance_uid", String(64), primary_key=True, index=True),  # one step may serve several
+    Column("state", String(16), nullable=False),  # IN PROGRESS, COMPLETED or DISCONTINUED
+    Column("calling_ae_title", String(16), nullable=False),
+    Column("instances", JSON, nullable=False),  # SOP Instance UIDs of its performed series
+    _moment("updated_at", nullable=False),
 )
 
 jobs = Table(
@@ -128,6 +142,8 @@ jobs = Table(
     Column("summary", JSON),  # findings with probability, method, trust, verdict: what console and demo show
     _moment("created_at", nullable=False),
     _moment("finished_at"),
+    Column("generation", Integer, nullable=False, default=1, server_default="1"),  # which decision about the study
+    Column("missing", Text),  # of the study, when it was decided
 )
 
 results = Table(
@@ -142,6 +158,8 @@ results = Table(
     Column("preview_path", Text),  # PNG of a capture, relative to the outbox
     Column("sha256", String(64), nullable=False),
     _moment("created_at", nullable=False),
+    Column("source_series_uid", String(64)),  # what was analysed; none where the whole study was not
+    Column("superseded_by", String(64)),  # the report that took its place, made when late images came
 )
 
 deliveries = Table(

@@ -47,7 +47,7 @@ GENESIS = "0" * 64
 DETAIL_NAMES = frozenset(
     {
         "bundle", "bundles", "calling_ae_title", "content", "destination", "error", "job", "objects", "peer_address",
-        "problem", "quarantine", "route", "state", "status", "verdicts", "version",
+        "problem", "quarantine", "route", "state", "status", "verdicts", "version", "worker",
     }
 )  # fmt: skip
 """Everything a row may say beside its event; none of it can name a patient."""
@@ -65,11 +65,15 @@ class Event(StrEnum):
     OWN_RESULT = "own result came back"
     ROUTED = "routed"
     NOT_ROUTED = "not routed"
+    RULES_LOADED = "rules loaded"
+    RULES_REFUSED = "rules refused"
+    SUPERSEDED = "results superseded"
     ANALYSED = "analysed"
     NOT_ANALYSED = "not analysed"
     DELIVERED = "delivered"
     DELIVERY_FAILED = "delivery failed"
     DELIVERY_ABANDONED = "delivery abandoned"
+    TAKEN_OVER = "work taken over"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Add what is new."""
+    _create_completeness()
     _create_access()
     _create_fleet()
     _create_proofs()
+    _create_refusals()
 
 
 def _create_proofs() -> None:
@@ -76,4 +78,23 @@ def _create_refusals() -> None:
         sa.Column("reason", sa.Integer),
         sa.Column("problem", sa.Text, nullable=False),
         sa.Column("cure", sa.Text, nullable=False),
+    )
+
+
+def _create_completeness() -> None:
+    op.add_column("studies", sa.Column("arrivals", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("studies", sa.Column("missing", sa.Text))
+    op.add_column("studies", sa.Column("answers", sa.JSON))
+    op.add_column("jobs", sa.Column("generation", sa.Integer, nullable=False, server_default="1"))
+    op.add_column("jobs", sa.Column("missing", sa.Text))
+    op.add_column("results", sa.Column("source_series_uid", sa.String(64)))
+    op.add_column("results", sa.Column("superseded_by", sa.String(64)))
+    op.create_table(
+        "performed_steps",
+        sa.Column("sop_instance_uid", sa.String(64), primary_key=True),
+        sa.Column("study_instance_uid", sa.String(64), primary_key=True, index=True),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("calling_ae_title", sa.String(16), nullable=False),
+        sa.Column("instances", sa.JSON, nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
     )
