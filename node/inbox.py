@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inference.errors import ConflictingInstance, HeatproofError, Refused, StorageFull, Unavailable
 from node.instance import Arrival, Header, Instance, inspect
+from node.limits import STANDARD, Limits
 from node.quarantine import Quarantine
 from node.settings import NodeSettings
 from node.store import insert_into, instances
@@ -53,11 +54,21 @@ class Receipt:
 class Inbox:
     """The folder ``inbox`` below the node's home, with its rows in the store and its ``quarantine`` beside it."""
 
-    def __init__(self, settings: NodeSettings, engine: Engine, ledger: Ledger, studies: Studies) -> None:
-        self.folder = settings.home / "inbox"
+    def __init__(
+        self,
+        settings: NodeSettings,
+        engine: Engine,
+        ledger: Ledger,
+        studies: Studies,
+        *,
+        limits: Limits = STANDARD,
+    ) -> None:
+        self.folder = settings.files / "inbox"
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._prefix = settings.file_prefix
         self._minimum_free_bytes = settings.minimum_free_bytes
         self._quarantine = Quarantine(settings.home / "quarantine", minimum_free_bytes=settings.minimum_free_bytes)
+        self._limits = limits
         self._engine = engine
         self._ledger = ledger
         self._studies = studies
@@ -77,7 +88,7 @@ class Inbox:
             Unavailable: the store did not take the row; nothing was acknowledged.
         """
         try:
-            header = inspect(arrival)
+            header = inspect(arrival, self._limits)
             if header.own_result:
                 self._ledger.append(
                     Event.OWN_RESULT,
@@ -112,7 +123,7 @@ class Inbox:
         """
         with self._engine.connect() as connection:
             kept = set(connection.execute(select(instances.c.path)).scalars())
-        ours = (path for path in self.folder.iterdir() if path.suffix in {".dcm", ".part"})
+        ours = (path for path in self.folder.glob(f"{self._prefix}*") if path.suffix in {".dcm", ".part"})
         orphans = [path for path in ours if path.name not in kept]
         for path in orphans:
             path.unlink()
@@ -131,7 +142,7 @@ class Inbox:
             transfer_syntax_uid=arrival.transfer_syntax_uid,
             sha256=sha256,
             size_bytes=len(arrival.encoded),
-            path=f"{uuid.uuid4().hex}.dcm",
+            path=f"{self._prefix}{uuid.uuid4().hex}.dcm",
             calling_ae_title=arrival.calling_ae_title,
             peer_address=arrival.peer_address,
             received_at=arrival.received_at,

@@ -1,9 +1,13 @@
 """The running node: everything started in order, and stopped in the opposite one."""
 
+import fcntl
+import os
 import secrets
 import signal
 import threading
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,12 +18,13 @@ from dbos import DBOS, DBOSConfig
 from sqlalchemy import create_engine, event
 
 from inference.bundle import Bundle, load_named
-from inference.errors import SettingsInvalid, UnknownName
+from inference.errors import Misconfigured, SettingsInvalid, UnknownName
 from inference.passport import load_passport
 from inference.trust.warrant import Warrant
 from node import delivery, job, logs, store
 from node.api.app import create_app
 from node.delivery import Deliveries
+from node.fleet import Fleet
 from node.inbox import Inbox
 from node.job import Jobs
 from node.listener import Listener
@@ -38,28 +43,31 @@ class Node:
     """One DICOM node. ``start`` returns when studies are accepted; ``stop`` leaves nothing half-done."""
 
     def __init__(self, settings: Settings) -> None:
-        home = settings.node.home
-        for folder in ("inbox", "outbox", "jobs"):
-            (home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        home, shared = settings.node.home, settings.node.files
+        for folder in (home, *(shared / name for name in ("inbox", "outbox", "jobs"))):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = lock(home)
         self._settings = settings
+        self._asked = threading.Event()
+        self._replaced = False
         self._log = structlog.get_logger("node")
         if settings.inference.threads:
             torch.set_num_threads(settings.inference.threads)
         bundles = routed_bundles(settings)
         self.engine = store.open_engine(settings.node.database_url or store.sqlite_url(home))
         store.migrate(self.engine)
-        self.ledger = Ledger(self.engine, site_key(home))
-        metrics = Metrics(self.engine, home)
-        studies = Studies(self.engine, home / "inbox", quiet_seconds=settings.node.quiet_seconds)
+        self.ledger = Ledger(self.engine, site_key(shared))
+        metrics = Metrics(self.engine, shared)
+        studies = Studies(self.engine, shared / "inbox", quiet_seconds=settings.node.quiet_seconds)
         logs.configure(study_key=self.ledger.pseudonym)
         inbox = Inbox(settings.node, self.engine, self.ledger, studies)
-        inbox.sweep()
         self.listener = Listener(settings.node, inbox, metrics)
         DBOS(config=_workflow_store(settings))
-        deliveries = Deliveries(settings, self.engine, self.ledger, home / "outbox")
-        steps = Steps(settings, self.engine, home, bundles, warrants_of(settings, bundles))
+        deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox")
+        steps = Steps(settings, self.engine, shared, bundles, warrants_of(settings, bundles))
         jobs = Jobs(steps, self.engine, self.ledger, deliveries, metrics)
         self.router = Router(settings, self.engine, self.ledger, studies, bundles, jobs)
+        self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self.router.resume, replaced=self._give_way)
         application = create_app(self.engine, settings, metrics, self.ledger, listening=lambda: self.listener.running)
         self._http = uvicorn.Server(
             uvicorn.Config(application, settings.http.host, settings.http.port, log_config=None, access_log=False)
@@ -67,11 +75,13 @@ class Node:
 
     def start(self) -> None:
         """Resume what a crash left, then accept associations, then answer HTTP."""
+        self.fleet.enter()
         DBOS.launch()
         DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)
         DBOS.register_queue(delivery.QUEUE, worker_concurrency=4, polling_interval_sec=0.2)
         self.router.resume()
         self.router.start()
+        self.fleet.start()
         self.listener.start()
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
         self.ledger.append(Event.STARTED, details={"version": version("heatproof")})
@@ -83,18 +93,31 @@ class Node:
         self.router.stop()
         self._http.should_exit = True
         DBOS.destroy(workflow_completion_timeout_sec=10)
+        self.fleet.leave()
         self.ledger.append(Event.STOPPED)
         self.engine.dispose()
         self._log.info("stopped")
 
     def run(self) -> None:
-        """Start, and stop at SIGTERM or SIGINT."""
-        asked = threading.Event()
+        """Start, and stop at SIGTERM or SIGINT.
+
+        Raises:
+            Misconfigured: another node has started under this one's name; the work goes on there.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: asked.set())
+            signal.signal(number, lambda *_: self._asked.set())
         self.start()
-        asked.wait()
+        self._asked.wait()
         self.stop()
+        if self._replaced:
+            raise Misconfigured(
+                f"Another node of this store has started as {self._settings.node.worker}.",
+                cure="Give each node a node.slot of its own.",
+            )
+
+    def _give_way(self) -> None:
+        self._replaced = True
+        self._asked.set()
 
 
 def routed_bundles(settings: Settings) -> dict[str, Bundle]:
@@ -134,19 +157,43 @@ def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, 
     }
 
 
-def site_key(home: Path) -> bytes:
-    """Give the secret that identifiers in ledger, log and URLs are hashed with; made on the first start, mode 0600."""
-    path = home / "site.key"
+def lock(home: Path) -> int:
+    """Hold the home folder until the process ends; give the open descriptor.
+
+    Raises:
+        Misconfigured: another process holds it.
+    """
+    descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise Misconfigured(f"Another node runs on {home}.", cure="Give each node a node.home of its own.") from error
+    return descriptor
+
+
+def site_key(folder: Path) -> bytes:
+    """Give the secret that identifiers in ledger, log and URLs are hashed with; made on the first start, mode 0600.
+
+    It is whole or absent: a crash leaves no empty key, and of nodes that start at once one makes it for all.
+    """
+    path = folder / "site.key"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(32))
+        fresh = folder / f"site.key.{uuid.uuid4().hex}"
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
     return path.read_bytes()
 
 
 def _workflow_store(settings: Settings) -> DBOSConfig:
     common: DBOSConfig = {
         "name": "heatproof",
-        "executor_id": settings.node.ae_title,
+        "executor_id": settings.node.worker,
         "application_version": WORKFLOW_VERSION,
         "log_level": "ERROR",
         "console_log_level": "ERROR",

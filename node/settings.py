@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError
 
 from inference.errors import SettingsInvalid
+from node.destination import Destination
 from node.problems import problems_of
+from node.proxy import ProxySettings
 from node.reference import table_of
 from node.rule import Rule
 from node.section import AETitle, LocalPath, Port, Section
@@ -71,7 +73,8 @@ class HttpSettings(Section):
     port: Port = 8080
     """HTTP port of console, API and metrics."""
     token_file: LocalPath
-    """File with the access token; made with a random token, mode 0600, where it does not exist."""
+    """File with the first access token; made with a random token, mode 0600, where it does not exist."""
+    proxy: ProxySettings = ProxySettings()
 
 
 class InferenceSettings(Section):
@@ -91,19 +94,6 @@ class InferenceSettings(Section):
     """Largest share of TRUSTED maps that may miss, counted by patients."""
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """1 - confidence of that."""
-
-
-class Destination(Section):
-    """Where results go."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    """What rules call it."""
-    ae_title: AETitle
-    """Called AE title of the destination."""
-    host: str
-    """Its address."""
-    port: Port
-    """Its DICOM port."""
 
 
 class Unrouted(Section):

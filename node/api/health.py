@@ -28,7 +28,7 @@ class Readiness:
             found.append("The listener does not accept associations.")
         if not self._store_answers():
             found.append("The database does not answer.")
-        free = shutil.disk_usage(self._settings.home).free
+        free = shutil.disk_usage(self._settings.files).free
         if free < self._settings.minimum_free_bytes:
             found.append(f"{free} bytes are free, and node.minimum_free_bytes is {self._settings.minimum_free_bytes}.")
         return found
@@ -42,7 +42,7 @@ class Readiness:
         return True
 
 
-def health_routes(readiness: Readiness, metrics: Metrics, guard: Callable[..., None]) -> APIRouter:
+def health_routes(readiness: Readiness, metrics: Metrics, guard: Callable[..., object]) -> APIRouter:
     """Give ``/livez``, ``/readyz`` and ``/metrics``."""
     routes = APIRouter(dependencies=[Depends(guard)])
 
