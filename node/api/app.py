@@ -1,4 +1,4 @@
-"""The web application of one node: health, API and console behind one token."""
+"""The web application of one node: health, API and console behind one door."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,17 @@ from inference.errors import HeatproofError
 from node.api.faults import ErrorAnswers
 from node.api.guard import Guard, add_headers
 from node.api.health import Readiness, health_routes
+from node.api.limits import BodyCap
 from node.api.overview import Overview
 from node.api.routes import api_routes
 from node.console.pages import Pages, console_pages
 from node.metrics import Metrics
-from node.security import open_token
+from node.security import Door
 from node.settings import Settings
 from reports.audit.ledger import Ledger
+
+LONG_BODIES: dict[str, int] = {}
+"""Paths that take longer bodies than the others, by their beginning, each with its limit in bytes."""
 
 
 def create_app(
@@ -35,17 +39,17 @@ def create_app(
     Raises:
         SettingsInvalid: the console could be reached from elsewhere and nobody chose a token.
     """
-    token = open_token(settings.http)
-    guard = Guard(token)
-    overview = Overview(engine, ledger, settings.node.home / "outbox")
+    guard = Guard(Door(settings.http, engine))
+    overview = Overview(engine, ledger, settings.node.files / "outbox")
     pages = Pages(settings.node.ae_title)
     answer = ErrorAnswers(pages)
     app = FastAPI(title="heatproof", docs_url=None, redoc_url=None, openapi_url=None)
-    app.middleware("http")(add_headers)
+    app.add_middleware(BodyCap, answers=answer, long_bodies=LONG_BODIES)
+    app.middleware("http")(add_headers)  # outside of the one before
     readiness = Readiness(engine, settings.node, listening)
     app.include_router(health_routes(readiness, metrics, guard.probe))
-    app.include_router(api_routes(overview, guard.api))
-    app.include_router(console_pages(overview, guard, token, pages, readiness.obstacles))
+    app.include_router(api_routes(overview, ledger, guard))
+    app.include_router(console_pages(overview, guard, pages, readiness.obstacles))
     app.add_exception_handler(HeatproofError, answer.ours)
     app.add_exception_handler(HTTPException, answer.http)
     app.add_exception_handler(RequestValidationError, answer.invalid)
