@@ -12,7 +12,8 @@ from pynetdicom.association import Association
 from sqlalchemy import Engine, select, update
 
 from inference.errors import DeliveryFailed, UnknownName
-from node.settings import Destination, Settings
+from node.destination import Destination
+from node.settings import Settings
 from node.store import DeliveryState, deliveries, jobs, now, results
 from reports.audit.ledger import Event, Ledger
 
