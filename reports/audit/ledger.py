@@ -47,7 +47,7 @@ GENESIS = "0" * 64
 DETAIL_NAMES = frozenset(
     {
         "bundle", "bundles", "calling_ae_title", "content", "destination", "error", "job", "objects", "peer_address",
-        "problem", "quarantine", "route", "state", "status", "verdicts", "version", "worker",
+        "problem", "proof", "quarantine", "route", "state", "status", "verdicts", "version", "worker",
     }
 )  # fmt: skip
 """Everything a row may say beside its event; none of it can name a patient."""
@@ -73,6 +73,9 @@ class Event(StrEnum):
     DELIVERED = "delivered"
     DELIVERY_FAILED = "delivery failed"
     DELIVERY_ABANDONED = "delivery abandoned"
+    DELIVERY_PROVEN = "stored at the destination"
+    DELIVERY_UNCOMMITTED = "not kept by the destination"
+    DELIVERY_RESENT = "delivery asked for again"
     TAKEN_OVER = "work taken over"
 
 
