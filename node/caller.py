@@ -1,5 +1,6 @@
 """Who is asking, and what they may do."""
 
+import hmac
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,7 +25,13 @@ class Caller:
     scopes: frozenset[Scope]
     form_token: str = ""
     """What forms of this caller's pages carry (``form_token``); empty where no browser is behind it."""
+    can_log_out: bool = False
+    """Whether the session is ours to end; a user of the reverse proxy logs out there."""
 
     def may(self, scope: Scope) -> bool:
         """Say whether the caller has a scope."""
         return scope in self.scopes
+
+    def owns_form(self, given: str) -> bool:
+        """Say whether a form came from a page that was made for this caller."""
+        return hmac.compare_digest(given.encode(), self.form_token.encode())

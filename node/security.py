@@ -1,51 +1,70 @@
-"""Who may see the console: one access token, kept in a file."""
+"""Who may see the console: the first token, kept in a file; further ones, sessions, and users of a reverse proxy."""
 
 import hashlib
 import hmac
 import ipaddress
 import os
 import secrets
-import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sqlalchemy import Engine
+
 from inference.errors import SettingsInvalid
+from node.caller import Caller, Scope
+from node.sessions import Sessions
 from node.settings import HttpSettings
+from node.tokens import Tokens, digest_of
 
 COOKIE = "heatproof"
-SESSION_SECONDS = 12 * 3600
-"""A browser that has logged in asks for the token again after this."""
 
 
-@dataclass(frozen=True, repr=False)
-class AccessToken:
-    """The secret for API and console; it is compared in constant time and never printed."""
+class Door:
+    """Knows everyone who may come in; secrets are compared by their digests and never printed."""
 
-    secret: str
+    def __init__(self, http: HttpSettings, engine: Engine) -> None:
+        first = open_token(http)
+        self.proxy = http.proxy
+        self._first = digest_of(first)
+        self._form_key = hmac.digest(first.encode(), b"form tokens", "sha256")
+        self._tokens = Tokens(engine)
+        self._sessions = Sessions(engine)
 
-    def matches(self, given: str) -> bool:
-        """Say whether this is the token."""
-        return hmac.compare_digest(_digest(given), _digest(self.secret))
+    def by_token(self, secret: str) -> Caller | None:
+        """Give who shows this token; None where it is wrong, removed or expired."""
+        return self._by_digest(digest_of(secret))
 
-    def session(self, *, now: float | None = None) -> str:
-        """Give the content of a browser's cookie: an end in seconds since 1970 and a signature, not the token."""
-        ends = str(int((time.time() if now is None else now) + SESSION_SECONDS))
-        return f"{ends}.{self._signature(ends)}"
+    def by_session(self, session: str) -> Caller | None:
+        """Give whose browser has this cookie; None where it is none of ours, or has ended."""
+        digest = self._sessions.token_of(session)
+        caller = self._by_digest(digest) if digest else None
+        return replace(caller, form_token=self._form_token("session", session), can_log_out=True) if caller else None
 
-    def opens(self, session: str, *, now: float | None = None) -> bool:
-        """Say whether a cookie was given by ``session`` and has not ended."""
-        ends, _, signature = session.partition(".")
-        if not hmac.compare_digest(_digest(signature), _digest(self._signature(ends))):
-            return False
-        return int(ends) > (time.time() if now is None else now)
+    def by_proxy(self, user: str, groups: str) -> Caller:
+        """Give the user that the proxy names; whoever asks has made sure that it was the proxy."""
+        return Caller(user, self.proxy.scopes_of(groups), self._form_token("user", user))
 
-    def _signature(self, ends: str) -> str:
-        return hmac.new(self.secret.encode(), f"console session until {ends}".encode(), "sha256").hexdigest()
+    def log_in(self, secret: str) -> str | None:
+        """Open a new session for who shows this token; None where it is wrong."""
+        return self._sessions.open(digest_of(secret)) if self.by_token(secret) else None
+
+    def log_out(self, session: str) -> None:
+        """End a session for good: its cookie opens nothing any more, wherever a copy of it is."""
+        self._sessions.close(session)
+
+    def _by_digest(self, digest: str) -> Caller | None:
+        if hmac.compare_digest(digest, self._first):
+            return Caller("first token", frozenset(Scope))
+        token = self._tokens.find(digest)
+        return Caller(token.name, token.scopes) if token else None
+
+    def _form_token(self, kind: str, whose: str) -> str:
+        return hmac.new(self._form_key, f"{kind}:{whose}".encode(), hashlib.sha256).hexdigest()
 
 
-def open_token(http: HttpSettings) -> AccessToken:
-    """Read the token, or make one where there is none and only this machine can reach the console.
+def open_token(http: HttpSettings) -> str:
+    """Read the first token, which may do everything, or make one where there is none and only this machine gets in.
 
     Raises:
         SettingsInvalid: the file is empty, or the console can be reached from elsewhere and nobody chose a token.
@@ -60,12 +79,15 @@ def open_token(http: HttpSettings) -> AccessToken:
                 )
             )
         _create(path)
-    secret = path.read_text().strip()
+    try:
+        secret = path.read_text().strip()
+    except OSError as error:
+        raise SettingsInvalid((f"http.token_file: {path} cannot be read ({error.strerror}).",)) from error
     if not secret:
         raise SettingsInvalid(
             ("http.token_file: the file is empty. Remove it, and a token is made at the next start.",)
         )
-    return AccessToken(secret)
+    return secret
 
 
 def is_loopback(host: str) -> bool:
@@ -91,7 +113,3 @@ def _create(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(32) + "\n")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

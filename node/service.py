@@ -13,7 +13,6 @@ from pathlib import Path
 
 import structlog
 import torch
-import uvicorn
 from dbos import DBOS, DBOSConfig
 from sqlalchemy import create_engine, event
 
@@ -23,6 +22,7 @@ from inference.passport import load_passport
 from inference.trust.warrant import Warrant
 from node import delivery, job, logs, store
 from node.api.app import create_app
+from node.api.limits import bounded_server
 from node.delivery import Deliveries
 from node.fleet import Fleet
 from node.inbox import Inbox
@@ -69,9 +69,7 @@ class Node:
         self.router = Router(settings, self.engine, self.ledger, studies, bundles, jobs)
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self.router.resume, replaced=self._give_way)
         application = create_app(self.engine, settings, metrics, self.ledger, listening=lambda: self.listener.running)
-        self._http = uvicorn.Server(
-            uvicorn.Config(application, settings.http.host, settings.http.port, log_config=None, access_log=False)
-        )
+        self._http = bounded_server(application, settings.http.host, settings.http.port)
 
     def start(self) -> None:
         """Resume what a crash left, then accept associations, then answer HTTP."""

@@ -9,11 +9,16 @@ from node.api.guard import HEADERS
 from node.console.pages import Pages
 
 SENTENCES = {
-    401: ("The access token is missing or wrong.", "Send it as 'Authorization: Bearer ...'; it is in http.token_file."),
-    403: ("This form did not come from a page of this node.", "Open the console and try again there."),
+    401: (
+        "The access token is missing, wrong or expired.",
+        "Send one as 'Authorization: Bearer ...'; `heatproof token add` makes one.",
+    ),
+    403: ("This is not allowed.", "Ask for a token with the scope it needs."),
     404: ("There is no such page.", "The list of studies is at /."),
     405: ("This address does not take that method.", "Use GET."),
-    413: ("The request is too long.", "Send the token and nothing else."),
+    408: ("The request took too long to arrive.", "Send it again."),
+    413: ("The request is too long.", "Send less at once."),
+    415: ("A packed body is not taken.", "Send it without Content-Encoding."),
 }
 UNNAMED = ("The request cannot be answered.", "The list of studies is at /.")
 
@@ -33,7 +38,8 @@ class ErrorAnswers:
         headers = dict(error.headers or {})
         if error.status_code == 303:
             return RedirectResponse(headers["Location"], status_code=303)
-        answer = self._tell(request, error.status_code, *SENTENCES.get(error.status_code, UNNAMED))
+        told = error.detail if isinstance(error.detail, tuple) else SENTENCES.get(error.status_code, UNNAMED)
+        answer = self._tell(request, error.status_code, *told)
         answer.headers.update(headers)
         return answer
 

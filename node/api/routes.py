@@ -1,38 +1,49 @@
-"""Studies and results as JSON, PNG and DICOM."""
+"""Studies and results as JSON, PNG and DICOM; the ledger as JSON."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 
+from node.api.guard import Guard
 from node.api.overview import Overview, Study
+from reports.audit.ledger import Entry, Ledger
 
 MOST_STUDIES = 200
 
 
-def api_routes(overview: Overview, guard: Callable[..., None]) -> APIRouter:
-    """Give ``/api/...``; every route asks ``guard`` first."""
-    routes = APIRouter(prefix="/api", dependencies=[Depends(guard)])
+def api_routes(overview: Overview, ledger: Ledger, guard: Guard) -> APIRouter:
+    """Give ``/api/...``."""
+    routes = APIRouter(prefix="/api")
+    reading, auditing = [Depends(guard.read)], [Depends(guard.audit)]
 
-    @routes.get("/studies")
+    @routes.get("/studies", dependencies=reading)
     def newest_studies(limit: Annotated[int, Query(ge=1, le=MOST_STUDIES)] = 50) -> list[Study]:
         return list(overview.newest(limit))
 
-    @routes.get("/studies/{key}")
+    @routes.get("/studies/{key}", dependencies=reading)
     def one_study(key: str) -> dict[str, Any]:
         study, events = overview.study(key)
         return {**asdict(study), "events": [{"at": e.at, "event": e.event, "details": e.details} for e in events]}
 
-    @routes.get("/results/{result_id}/preview.png")
+    @routes.get("/results/{result_id}/preview.png", dependencies=reading)
     def preview(result_id: str) -> FileResponse:
         path = overview.file(result_id, preview=True)
         return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
 
-    @routes.get("/results/{result_id}/result.dcm")
+    @routes.get("/results/{result_id}/result.dcm", dependencies=reading)
     def result(result_id: str) -> FileResponse:
         path = overview.file(result_id, preview=False)
         return FileResponse(path, media_type="application/dicom", filename=f"{result_id}.dcm")
+
+    @routes.get("/ledger", dependencies=auditing)
+    def whole_ledger() -> list[Entry]:
+        return list(ledger.events())
+
+    @routes.get("/ledger/verify", dependencies=auditing)
+    def verify_ledger() -> dict[str, Any]:
+        broken = ledger.verify()
+        return {"intact": broken is None, "first_broken": broken}
 
     return routes

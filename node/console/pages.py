@@ -5,23 +5,26 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
 
+from node.api.form import read_form
 from node.api.guard import Guard
 from node.api.overview import Job, Overview, Study
-from node.security import COOKIE, SESSION_SECONDS, AccessToken
+from node.caller import Caller
+from node.security import COOKIE
+from node.sessions import SESSION_SECONDS
 from node.store import DeliveryState, JobState, StudyState
 
 FOLDER = Path(__file__).parent
+PAGES = (("/", "Studies"),)
+"""What the header leads to."""
 STUDIES_SHOWN = 50
 SIGNALS_LISTED, SIGNALS_SHOWN = 4, 7
 """Of each study in the list, and of each map before one asks for more; the weightiest where there is a score."""
-LONGEST_FORM = 4096
-"""Bytes of a login form."""
 BUSY_SECONDS, IDLE_SECONDS = 10, 60
 """How often the list shows itself anew while something moves, and while nothing does."""
 
@@ -40,38 +43,46 @@ class Pages:
         self._environment.filters |= {"moment": moment, "number": number, "interval": interval}
         self._environment.globals |= {
             "ae_title": ae_title,
+            "PAGES": PAGES,
+            "here": "",
             "whereabouts": whereabouts,
             "busy": busy,
             "SIGNALS_LISTED": SIGNALS_LISTED,
             "SIGNALS_SHOWN": SIGNALS_SHOWN,
         }
 
-    def show(self, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
-        """Give one page."""
-        return HTMLResponse(self._environment.get_template(template).render(**values), status_code)
+    def show(
+        self, template: str, *, caller: Caller | None = None, status_code: int = 200, **values: Any
+    ) -> HTMLResponse:
+        """Give one page, with what its caller may do; without a caller there is only the page itself."""
+        text = self._environment.get_template(template).render(caller=caller, **values)
+        return HTMLResponse(text, status_code)
 
 
-def console_pages(
-    overview: Overview, guard: Guard, token: AccessToken, pages: Pages, obstacles: Callable[[], Sequence[str]]
-) -> APIRouter:
+def console_pages(overview: Overview, guard: Guard, pages: Pages, obstacles: Callable[[], Sequence[str]]) -> APIRouter:
     """Give the console's routes; the list begins with the ``obstacles`` that keep the node from taking studies."""
     routes = APIRouter()
 
-    @routes.get("/", dependencies=[Depends(guard.page)])
-    def list_page(refresh: Annotated[str, Query(pattern="^(on|off)$")] = "on") -> Response:
+    Known = Annotated[Caller, Depends(guard.page)]  # noqa: N806 - a type
+
+    @routes.get("/")
+    def list_page(caller: Known, refresh: Annotated[str, Query(pattern="^(on|off)$")] = "on") -> Response:
         studies = overview.newest(STUDIES_SHOWN)
         seconds = BUSY_SECONDS if any(busy(study) for study in studies) else IDLE_SECONDS
         return pages.show(
             "studies.html",
+            caller=caller,
+            here="/",
             studies=studies,
             obstacles=obstacles(),
             refresh_seconds=seconds if refresh == "on" else 0,
         )
 
-    @routes.get("/studies/{key}", dependencies=[Depends(guard.page)])
-    def study_page(key: str) -> Response:
+    @routes.get("/studies/{key}")
+    def study_page(key: str, caller: Known) -> Response:
         study, events = overview.study(key)
-        return pages.show("study.html", study=study, events=events, refresh_seconds=BUSY_SECONDS if busy(study) else 0)
+        seconds = BUSY_SECONDS if busy(study) else 0
+        return pages.show("study.html", caller=caller, study=study, events=events, refresh_seconds=seconds)
 
     @routes.get("/login")
     def login_page() -> Response:
@@ -79,17 +90,24 @@ def console_pages(
 
     @routes.post("/login", dependencies=[Depends(guard.form)])
     async def log_in(request: Request) -> Response:
-        if not token.matches(await _given_token(request)):
+        given = (await read_form(request)).get("token", "").strip()
+        session = await run_in_threadpool(guard.door.log_in, given)
+        if session is None:
             return pages.show("login.html", wrong=True, status_code=401)
         answer = RedirectResponse("/", status_code=303)
-        secure = request.url.scheme == "https"
         answer.set_cookie(
-            COOKIE, token.session(), max_age=SESSION_SECONDS, httponly=True, samesite="strict", secure=secure
+            COOKIE,
+            session,
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="strict",
+            secure=guard.is_https(request),
         )
         return answer
 
     @routes.post("/logout", dependencies=[Depends(guard.form)])
-    async def log_out() -> Response:
+    async def log_out(request: Request) -> Response:
+        await run_in_threadpool(guard.door.log_out, request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/login", status_code=303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
@@ -132,12 +150,3 @@ def number(value: float | None) -> str:
 def interval(bounds: Sequence[float] | None) -> str:
     """Write an interval; nothing where there is none."""
     return "" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"
-
-
-async def _given_token(request: Request) -> str:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            raise HTTPException(413)
-    return parse_qs(body.decode("ascii", errors="replace")).get("token", [""])[0].strip()

@@ -5,15 +5,16 @@ import time
 from types import TracebackType
 from typing import Self
 
-import uvicorn
 from fastapi import FastAPI
+
+from node.api.limits import bounded_server
 
 
 class WebServer:
     """Serves an application on a free port until the block ends; ``url`` is where."""
 
     def __init__(self, application: FastAPI) -> None:
-        self._server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, ws="none", lifespan="off"))
+        self._server = bounded_server(application, "127.0.0.1", 0)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self.url = ""
 
