@@ -64,7 +64,7 @@ def find(destination: Destination, parcels: Sequence[Parcel]) -> frozenset[str]:
 
 def _exchange(destination: Destination, method: str, path: str, **request: Any) -> Any:
     """Make one request; give the JSON of the answer, None where it is empty or there is nothing."""
-    headers = {"Accept": "application/dicom+json", **request.pop("headers", {})}
+    headers = {"Accept": "application/dicom+json", "Accept-Encoding": "identity", **request.pop("headers", {})}
     try:
         if destination.token_file:
             headers["Authorization"] = f"Bearer {destination.token_file.read_text().strip()}"
@@ -91,7 +91,7 @@ def _exchange(destination: Destination, method: str, path: str, **request: Any) 
 
 def _bounded(response: httpx.Response, name: str) -> bytes:
     body = bytearray()
-    for chunk in response.iter_bytes(_CHUNK_BYTES):
+    for chunk in response.iter_raw(_CHUNK_BYTES):
         body += chunk
         if len(body) > MOST_ANSWER_BYTES:
             raise DeliveryFailed(f"{name} answered with more than {MOST_ANSWER_BYTES} bytes.")
