@@ -23,8 +23,8 @@ from node.proxy import ProxySettings
 from node.store import now, studies
 from node.tokens import Tokens
 from tests.node.hospital_day import CHEST
-from tests.node.site import Site
 from tests.node.web import WebServer
+from tests.node.web_site import Site
 
 OPEN = {"/login", "/logout", "/console.css"}
 """Routes for everyone: the door itself, and what it looks like."""

@@ -17,8 +17,8 @@ from node.security import Door, open_token
 from node.settings import HttpSettings
 from node.store import METADATA, deliveries, instances, jobs, now, results, sessions, studies
 from tests.node.hospital_day import CHEST, FOUND, NEWEST_FIRST
-from tests.node.site import Site
 from tests.node.web import WebServer
+from tests.node.web_site import Site
 
 
 @pytest.fixture(scope="module")
