@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.archive import Floats
+from inference.decoding import STANDARD, DecodingLimits, DecodingProcess
 from inference.errors import UnreadableInstance, UnsupportedImage
 from inference.geometry import Orientation, depth_mm, plane_of
 from inference.instance import File, Frame, read_file
@@ -57,7 +58,7 @@ class Survey:
     skipped: tuple[Skipped, ...]
 
 
-def read_series(paths: Sequence[Path]) -> Image:
+def read_series(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Image:
     """Read one series: decode, apply Modality LUT and VOI, sort by geometry.
 
     Every plane of a series is shown to a network with one and the same window, so that a plane's grey values do not
@@ -70,6 +71,7 @@ def read_series(paths: Sequence[Path]) -> Image:
 
     Args:
         paths: files of one series, in any order. The same instance twice counts once.
+        limits: what its pixels may ask for; compressed ones are decoded in a process that is held to them.
 
     Raises:
         UnreadableInstance: a file is not DICOM or lacks the UIDs that identify it.
@@ -81,10 +83,11 @@ def read_series(paths: Sequence[Path]) -> Image:
     series = {file.series_instance_uid for file in files.values()}
     if len(series) != 1:
         raise UnsupportedImage(f"The files belong to {len(series)} series; give those of one.")
-    return _image([files[uid] for uid in sorted(files)])
+    with DecodingProcess(limits) as process:
+        return _image([files[uid] for uid in sorted(files)], process)
 
 
-def survey(paths: Sequence[Path]) -> Survey:
+def survey(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Survey:
     """Read every series of a study; what cannot be read is named with its reason, never lost."""
     grouped: dict[str, dict[str, File]] = {}
     skipped: list[Skipped] = []
@@ -96,28 +99,29 @@ def survey(paths: Sequence[Path]) -> Survey:
             continue
         grouped.setdefault(file.series_instance_uid, {})[file.sop_instance_uid] = file
     images: list[Image] = []
-    for uid, files in sorted(grouped.items()):
-        try:
-            images.append(_image([files[key] for key in sorted(files)]))
-        except UnsupportedImage as error:
-            skipped.append(Skipped(uid, str(error)))
+    with DecodingProcess(limits) as process:
+        for uid, files in sorted(grouped.items()):
+            try:
+                images.append(_image([files[key] for key in sorted(files)], process))
+            except UnsupportedImage as error:
+                skipped.append(Skipped(uid, str(error)))
     return Survey(tuple(images), tuple(skipped))
 
 
-def read_study(paths: Sequence[Path]) -> tuple[Image, ...]:
+def read_study(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> tuple[Image, ...]:
     """Read the image series of a study, in the order of their UIDs.
 
     Raises:
         UnsupportedImage: there is none; the sentence gives the reason for each series that was passed over.
     """
-    found = survey(paths)
+    found = survey(paths, limits)
     if not found.images:
         reasons = dict.fromkeys(series.reason for series in found.skipped)
         raise UnsupportedImage(" ".join(("The study has no readable image series.", *reasons)))
     return found.images
 
 
-def _image(files: list[File]) -> Image:
+def _image(files: list[File], process: DecodingProcess) -> Image:
     if _turned([frame.orientation for file in files for frame in file.frames]):
         raise UnsupportedImage("The planes of the series lie in several orientations, as those of a localiser do.")
     for file in files:
@@ -127,8 +131,13 @@ def _image(files: list[File]) -> Image:
         listed = ", ".join(f"{rows} x {columns}" for rows, columns in sorted(sizes))
         raise UnsupportedImage(f"The planes of the series are of several sizes: {listed}.")
     frames = [frame for file in files for frame in file.frames]
+    ((rows, columns),) = sizes
+    if len(frames) * rows * columns > process.limits.values:
+        raise UnsupportedImage(
+            f"{len(frames)} planes of {rows} x {columns} pixels are too many; {process.limits.values} pixels are read."
+        )
     order = sorted(range(len(frames)), key=_place(frames))
-    pixels = _shown(files)[order]
+    pixels = _shown(files, process)[order]
     head = files[0].dataset
     orientation = frames[order[0]].orientation
     words = dict.fromkeys(str(head.get(name) or "").strip() for name in ("SeriesDescription", "ProtocolName"))
@@ -170,14 +179,14 @@ def _place(frames: list[Frame]) -> Callable[[int], tuple[float, float, str, int]
     return key
 
 
-def _shown(files: list[File]) -> Floats:
+def _shown(files: list[File], process: DecodingProcess) -> Floats:
     """Display values of all planes in the order of the files: one window for the series (see ``read_series``)."""
     values: list[Floats] = []
     windows: set[Window | None] = set()
     inverted: list[bool] = []
     low, high = math.inf, -math.inf
     for file in files:
-        stored = decode(file.dataset)
+        stored = decode(file.dataset, process)
         for index, plane in enumerate(stored):
             header = file.header(index)
             modality = modality_values(plane, header)

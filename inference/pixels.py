@@ -1,5 +1,6 @@
 """Stored pixel values as a viewer would show them: decoding, Modality LUT, VOI (PS3.3 C.7.6.3, C.11.1, C.11.2)."""
 
+import re
 import struct
 import warnings
 from dataclasses import dataclass
@@ -8,10 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from inference.errors import UnsupportedImage
+from inference.decoding import DecodingProcess
+from inference.errors import UnreadableInstance, UnsupportedImage
 
-MAXIMUM_VALUES = 1 << 29
-"""Pixel values one file may announce: more is refused from the header, before anything is decoded."""
+MAXIMUM_FRAMES = 1 << 20
+"""Of one file; what lies in it for each frame is looked at before its pixels."""
+_DECODED_BY = (
+    "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PhotometricInterpretation",
+    "PixelRepresentation",
+)  # fmt: skip
+"""What a decoder must know beside the compressed pixels (PS3.3 C.7.6.3)."""
 
 _UNDECODABLE = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError, OSError, RuntimeError,
@@ -51,7 +58,7 @@ def check(header: Dataset) -> None:
     """Refuse what cannot be shown to a network of grey images, by the header alone.
 
     Raises:
-        UnsupportedImage: no pixels, colour, bits that are not 8 to 16, or absurdly many pixels.
+        UnsupportedImage: no pixels, colour, or bits that are not 8 to 16.
     """
     if "PixelData" not in header:
         raise UnsupportedImage("The instance has no pixels.")
@@ -62,34 +69,67 @@ def check(header: Dataset) -> None:
     if allocated not in (8, 16) or not stored or stored > allocated:
         raise UnsupportedImage(f"Pixels of {stored} bits in {allocated} are not supported; 8 to 16 bits are.")
     rows, columns = header.get("Rows") or 0, header.get("Columns") or 0
-    if not 0 < rows * columns * frame_count(header) <= MAXIMUM_VALUES:
-        raise UnsupportedImage(f"{frame_count(header)} frames of {rows} x {columns} pixels cannot be read.")
+    if not (rows and columns):
+        raise UnsupportedImage(f"An image of {rows} x {columns} pixels cannot be read.")
 
 
 def frame_count(header: Dataset) -> int:
-    """Give the number of frames, 1 where the attribute is absent or empty."""
-    return int(header.get("NumberOfFrames") or 1)
+    """Give the number of frames, 1 where the attribute is absent or empty.
+
+    Raises:
+        UnreadableInstance: absurdly many.
+    """
+    count = int(header.get("NumberOfFrames") or 1)
+    if not 0 < count <= MAXIMUM_FRAMES:
+        raise UnreadableInstance(f"The file announces {count} frames.")
+    return count
 
 
-def decode(dataset: Dataset) -> NDArray[np.generic]:
+def decode(dataset: Dataset, process: DecodingProcess) -> NDArray[np.generic]:
     """Give the stored values, (frames, rows, columns), signed or unsigned as the file says.
+
+    Args:
+        dataset: one file, read whole.
+        process: where compressed pixels are decoded; native ones are read here.
 
     Raises:
         UnsupportedImage: see ``check``; or the pixels are cut short or damaged.
     """
     check(dataset)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
-            stored = np.asarray(dataset.pixel_array)
-    except _UNDECODABLE as error:
-        raise UnsupportedImage(
-            f"The pixels are cut short, damaged, or compressed in an unknown way ({type(error).__name__})."
-        ) from error
+    stored = _decompressed(dataset, process) if _is_compressed(dataset) else _native(dataset)
     shape = (frame_count(dataset), int(dataset.Rows), int(dataset.Columns))
     if stored.size != np.prod(shape):
         raise UnsupportedImage("The pixels are not of the size that the header announces.")
     return stored.reshape(shape)
+
+
+def _is_compressed(dataset: Dataset) -> bool:
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    return syntax is not None and syntax.is_encapsulated
+
+
+def _decompressed(dataset: Dataset, process: DecodingProcess) -> NDArray[np.generic]:
+    try:
+        header = {re.sub("(?<!^)(?=[A-Z])", "_", keyword).lower(): dataset[keyword].value for keyword in _DECODED_BY}
+        header |= {"number_of_frames": frame_count(dataset), "pixel_keyword": "PixelData"}
+        if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
+            tables = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+            header["extended_offsets"] = tuple(np.frombuffer(table, dtype="<u8").tolist() for table in tables)
+        syntax, encapsulated = dataset.file_meta.TransferSyntaxUID, dataset.PixelData
+    except _UNDECODABLE as error:
+        raise UnsupportedImage(f"The pixels lack what is needed to decode them ({type(error).__name__}).") from error
+    return process.decode(str(syntax), encapsulated, header)
+
+
+def _native(dataset: Dataset) -> NDArray[np.generic]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
+            return np.asarray(dataset.pixel_array)
+    except _UNDECODABLE as error:
+        raise UnsupportedImage(
+            f"The pixels are cut short, damaged, or compressed in an unknown way ({type(error).__name__})."
+        ) from error
 
 
 def modality_values(stored: NDArray[np.generic], header: Dataset) -> Values:
@@ -137,7 +177,7 @@ def read_table(item: Dataset) -> tuple[tuple[int, ...], int, int]:
         data = item.LUTData
         if isinstance(data, bytes):
             wide = "<u2" if item.original_encoding[1] is not False else ">u2"
-            data = np.frombuffer(data, dtype=np.uint8 if len(data) == count else wide).tolist()
+            data = np.frombuffer(data[: 2 * count], dtype=np.uint8 if len(data) == count else wide).tolist()
         table = tuple(int(value) for value in data[:count])
     except (AttributeError, TypeError, ValueError) as error:
         raise UnsupportedImage("A lookup table of the image is damaged.") from error

@@ -7,17 +7,20 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import SettingsInvalid
 from node.destination import Destination
+from node.limits import Limits
+from node.ask import CompletenessSettings
 from node.problems import problems_of
 from node.proxy import ProxySettings
 from node.reference import table_of
 from node.rule import Rule
 from node.section import AETitle, LocalPath, Port, Section
+from node.tls import TlsSettings
 
 ENVIRONMENT_PREFIX = "HEATPROOF_"
 """``HEATPROOF_NODE__PORT=104`` overrides ``port`` of ``[node]``; only tables, not lists, can be overridden."""
@@ -108,10 +111,20 @@ class Settings(Section):
 
     node: NodeSettings
     http: HttpSettings
+    tls: TlsSettings | None = None
     inference: InferenceSettings = InferenceSettings()
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = ()
     unrouted: Unrouted = Unrouted()
+    completeness: CompletenessSettings = CompletenessSettings()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _share_tls(self) -> Self:
+        """Give the files of [tls] to every destination that wants them."""
+        for destination in self.destinations:
+            destination.with_tls(self.tls)
+        return self
 
 
 def load(path: Path) -> Settings:

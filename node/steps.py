@@ -91,7 +91,7 @@ class Steps:
         bundle = self._bundles[job.bundle]
         accepted: list[Image] = []
         refusals: list[str] = []
-        for image in read_study(self.paths(job)):
+        for image in read_study(self.paths(job), self._settings.limits.decoding):
             try:
                 bundle.accepts(image)
             except OutOfScope as error:

@@ -217,21 +217,6 @@ def test_bytes_that_are_no_data_set_are_refused(garbage: bytes) -> None:
         inspect(replace(WHOLE, encoded=garbage))
 
 
-@pytest.mark.parametrize("depth", [65, 1_000, 50_000])
-def test_sequences_nested_without_end_are_refused_or_kept_but_crash_nothing(depth: int) -> None:
-    opening = b"\x08\x00\x15\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
-    closing = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
-    image = mr_image()
-    encoded = encode(image)
-    place = encoded.index(b"\x10\x00\x10\x00PN")
-    nested = encoded[:place] + opening * depth + closing * depth + encoded[place:]
-    if depth == 65:
-        assert inspect(arrival(image, encoded=nested)).sop_instance_uid == image.SOPInstanceUID
-    else:
-        with pytest.raises(UnreadableInstance):
-            inspect(arrival(image, encoded=nested))
-
-
 def test_too_little_free_space_refuses_and_takes_again_by_itself(intake: Intake) -> None:
     intake.inbox._minimum_free_bytes = 1 << 60
     with pytest.raises(StorageFull):

@@ -1,0 +1,172 @@
+"""Compressed pixels, decoded in a process of their own: what a hostile image does there, it does not do here.
+
+Decoders are C libraries with a history of overflows and of images that unpack without end. The process has a ceiling
+of address space, a deadline, no files to write and nothing of the environment; it reads pixels from one pipe and
+writes planes to the other, and its death is a sentence about one image. It is started at the first compressed image
+and serves until it is closed, or fails.
+"""
+
+import json
+import math
+import os
+import select
+import struct
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import UnsupportedImage
+
+PROGRAM = Path(__file__).with_name("decoder.py")
+_LENGTH = struct.Struct("<Q")
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class DecodingLimits:
+    """What the pixels of one study may ask for."""
+
+    values: int = 1 << 29
+    """Rows x columns x frames of one series."""
+    seconds: float = 300.0
+    """Decoding time of all files together."""
+    mebibytes: int = 4096
+    """Address space of the process."""
+
+
+STANDARD = DecodingLimits()
+
+
+class DecodingProcess:
+    """Decodes one image after another; close it, or use it as a context manager."""
+
+    def __init__(self, limits: DecodingLimits = STANDARD) -> None:
+        self.limits = limits
+        self._seconds_left = limits.seconds
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def decode(self, transfer_syntax_uid: str, encapsulated: bytes, header: dict[str, Any]) -> NDArray[np.generic]:
+        """Decode the frames of one image of one sample a pixel.
+
+        Args:
+            transfer_syntax_uid: how it is compressed.
+            encapsulated: the value of Pixel Data (PS3.5 A.4), offset table first.
+            header: what pydicom's decoders need: rows, columns, number_of_frames, bits_allocated and so on.
+
+        Returns:
+            (frames, rows, columns) of the type that the header asks for.
+
+        Raises:
+            UnsupportedImage: damaged, in an unknown compression, or beyond the limits.
+        """
+        started = time.monotonic()
+        asked = {**header, "transfer_syntax_uid": transfer_syntax_uid, "length": len(encapsulated)}
+        try:
+            answer, planes = self._ask(asked, encapsulated, deadline=started + self._seconds_left)
+        except TimeoutError as error:
+            self.close()
+            raise UnsupportedImage(
+                "The compressed pixels take too long to decode.", cure=f"{self.limits.seconds:g} s are allowed."
+            ) from error
+        except (EOFError, OSError, ValueError) as error:
+            self.close()
+            raise UnsupportedImage(
+                "The compressed pixels ended the process that decodes them: they are damaged, or need more memory than "
+                f"{self.limits.mebibytes} MiB."
+            ) from error
+        finally:
+            self._seconds_left -= time.monotonic() - started
+        if planes is None:
+            raise UnsupportedImage(
+                f"The pixels are cut short, damaged, or compressed in an unknown way ({answer['error']})."
+            )
+        return planes
+
+    def close(self) -> None:
+        """End the process; another image starts a new one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        for pipe in _pipes(process):
+            with suppress(OSError):
+                pipe.close()
+        process.wait()
+
+    def _ask(
+        self, asked: dict[str, Any], encapsulated: bytes, *, deadline: float
+    ) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
+        process = self._process = self._process or self._start()
+        into, out_of = _pipes(process)
+        header = json.dumps(asked).encode()
+        _write(into, _LENGTH.pack(len(header)) + header, deadline)
+        _write(into, encapsulated, deadline)
+        (length,) = _LENGTH.unpack(_read(out_of, _LENGTH.size, deadline))
+        answer = json.loads(_read(out_of, min(length, _CHUNK_BYTES), deadline))
+        if "error" in answer:
+            return answer, None
+        kind, shape = np.dtype(answer["type"]), tuple(answer["shape"])
+        if math.prod(shape) > self.limits.values:
+            raise ValueError("More was decoded than the header announced.")
+        return answer, np.frombuffer(_read(out_of, math.prod(shape) * kind.itemsize, deadline), kind).reshape(shape)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        limits = (self.limits.mebibytes << 20, math.ceil(self.limits.seconds) + 5)
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, and a program of our own
+            [sys.executable, "-P", "-s", str(PROGRAM), *map(str, limits)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+        )
+        for pipe in _pipes(process):
+            os.set_blocking(pipe.fileno(), False)
+        return process
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Give what leads into a process and what leads out of it."""
+    return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+
+
+def _wait(pipe: IO[bytes], event: int, deadline: float) -> None:
+    poll = select.poll()
+    poll.register(pipe, event)
+    if not poll.poll(max(deadline - time.monotonic(), 0.0) * 1000):
+        raise TimeoutError
+
+
+def _write(pipe: IO[bytes], content: bytes, deadline: float) -> None:
+    rest = memoryview(content)
+    while rest:
+        _wait(pipe, select.POLLOUT, deadline)
+        rest = rest[os.write(pipe.fileno(), rest[:_CHUNK_BYTES]) :]
+
+
+def _read(pipe: IO[bytes], size: int, deadline: float) -> bytearray:
+    content = bytearray(size)
+    rest = memoryview(content)
+    while rest:
+        _wait(pipe, select.POLLIN, deadline)
+        count = os.readv(pipe.fileno(), [rest[:_CHUNK_BYTES]])
+        if not count:
+            raise EOFError
+        rest = rest[count:]
+    return content
