@@ -1,198 +1,239 @@
-"""Results on their way to a destination, by C-STORE (PS3.4 annex B), with back-off for days."""
+"""Results on their way to a destination: queued, sent, and stored once that is proven; tried again for days.
+
+A consignment is what one job has for one destination. Each attempt is a short durable workflow that starts the next
+one with a delay, so nothing waits in a running slot, and a destination that is down holds up nobody else's results.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from dbos import DBOS, DBOSConfiguredInstance
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
-from pynetdicom.association import Association
-from sqlalchemy import Engine, select, update
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
+from sqlalchemy import Engine
 
 from inference.errors import DeliveryFailed, UnknownName
+from node import commitment, dicomweb, read_back, storing
+from node.commitment import Commitments, Report, mark_stored
+from node.consignments import Consignments
 from node.destination import Destination
 from node.settings import Settings
-from node.store import DeliveryState, deliveries, jobs, now, results
-from reports.audit.ledger import Event, Ledger
+from node.store import DeliveryState
+from node.storing import Parcel
+from reports.audit.ledger import Detail, Event, Ledger
 
 QUEUE = "delivery"
-FIRST_DELAY_SECONDS = 5.0
-LONGEST_DELAY_SECONDS = 3600.0
-MOST_ATTEMPTS = 120
-"""With an hour between the later ones: about five days."""
+AT_ONCE = 2
+"""Consignments under way to one destination."""
+_LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """One object that a destination is to have."""
+class Patience:
+    """How long, and how often, a destination is tried."""
 
-    sop_instance_uid: str
-    sop_class_uid: str
-    path: Path
+    first_delay_seconds: float = 5.0
+    longest_delay_seconds: float = 3600.0
+    most_attempts: int = 120
+    """With an hour between the later ones: about five days."""
 
+    def delay_seconds(self, attempt: int, *, seed: str) -> float:
+        """Give the pause after an attempt: doubled each time up to the longest, less up to a quarter of it.
 
-def delay_seconds(attempt: int, *, seed: str) -> float:
-    """Give the pause after a failed attempt: 5 s doubled each time up to an hour, less up to a quarter of it.
-
-    Args:
-        attempt: 1 after the first failure.
-        seed: what the jitter is drawn from, so that a resumed workflow waits as long as it would have.
-    """
-    full = min(FIRST_DELAY_SECONDS * 2.0 ** (attempt - 1), LONGEST_DELAY_SECONDS)
-    return full * (1.0 - 0.25 * Random(f"{seed}:{attempt}").random())
+        Args:
+            attempt: 1 after the first.
+            seed: what the jitter is drawn from, so that consignments of one outage do not come back all at once.
+        """
+        full = min(self.first_delay_seconds * 2.0 ** min(attempt - 1, 30), self.longest_delay_seconds)
+        return full * (1.0 - 0.25 * Random(f"{seed}:{attempt}").random())
 
 
 @DBOS.dbos_class()
 class Deliveries(DBOSConfiguredInstance):
-    """The durable sender: one workflow for one job and one destination."""
+    """The durable sender: one chain of workflows for one consignment."""
 
-    def __init__(self, settings: Settings, engine: Engine, ledger: Ledger, outbox: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        ledger: Ledger,
+        outbox: Path,
+        *,
+        version: str = "",
+        patience: Patience | None = None,
+    ) -> None:
+        """Bind to one node.
+
+        Args:
+            settings: the whole file.
+            engine: the node's store.
+            ledger: what happened is written there.
+            outbox: folder that the paths of ``results`` are relative to.
+            version: of the workflows that this node runs; chains of another one are not counted on.
+            patience: how long and how often a destination is tried.
+        """
         super().__init__("node")
         self._own_title = settings.node.ae_title
         self._destinations = {destination.name: destination for destination in settings.destinations}
         self._engine = engine
         self._ledger = ledger
-        self._outbox = outbox
+        self._version = version
+        self._patience = patience or Patience()
+        self._consignments = Consignments(engine, outbox)
+        self._commitments = Commitments(engine, self._own_title, self._heard)
+
+    def start(self, job_id: str, destination: str, *, chain: int = 0) -> None:
+        """Start the first attempt, or join it where it has been started before."""
+        self._enqueue(job_id, destination, chain, 1)
+
+    def resend(self, job_id: str, destination: str) -> int:
+        """Send again, and now, what a destination is not proven to hold; give the number of objects."""
+        count = self._consignments.requeue(job_id, destination)
+        if count:
+            self._tell(Event.DELIVERY_RESENT, job_id, destination, objects=count)
+            live = self._live(job_id, destination)
+            for workflow_id in live:
+                DBOS.set_workflow_delay(workflow_id, delay_seconds=0)
+            if not live:
+                self._restart(job_id, destination)
+        return count
+
+    def resume(self) -> None:
+        """Start a chain for every consignment that needs one: after an upgrade, or when the store failed meanwhile."""
+        awaiting_proof = [name for name in self._destinations if self._is_proven(name)]
+        for job_id, destination in self._consignments.unsettled(awaiting_proof):
+            if not self._live(job_id, destination):
+                self._restart(job_id, destination)
+
+    def reported(self, event: Any) -> tuple[int, None]:
+        """Answer the N-EVENT-REPORT of a peer that tells what it commits to."""
+        return self._commitments.reported(event)
 
     @DBOS.workflow(name="delivery")
-    def run(self, job_id: str, destination: str) -> int:
-        """Send until everything is there or the attempts are used up; give the number of attempts."""
-        for attempt in range(1, MOST_ATTEMPTS + 1):
-            left = DBOS.run_step({"name": "send"}, self.send, job_id, destination)
-            if not left:
-                return attempt
-            DBOS.sleep(delay_seconds(attempt, seed=f"{job_id}:{destination}"))
-        DBOS.run_step({"name": "give up"}, self.give_up, job_id, destination)
-        return MOST_ATTEMPTS
+    def run(self, job_id: str, destination: str, chain: int, attempt: int) -> int:
+        """Make one attempt, and start the next one with a delay where something is left; give how much is."""
+        left = int(DBOS.run_step({"name": "send"}, self.send, job_id, destination))
+        if left and attempt >= self._patience.most_attempts:
+            DBOS.run_step({"name": "give up"}, self.give_up, job_id, destination)
+        elif left:
+            delay_seconds = self._patience.delay_seconds(attempt, seed=f"{job_id}:{destination}")
+            self._enqueue(job_id, destination, chain, attempt + 1, delay_seconds=delay_seconds)
+        return left
 
     def send(self, job_id: str, destination: str) -> int:
-        """Send what the destination does not have yet, over one association; give how many are left."""
-        parcels = self._waiting(job_id, destination)
-        if not parcels:
-            return 0
+        """Send what is queued, ask for proof of what is sent; give how many objects are not yet where they shall be."""
+        proven = self._is_proven(destination)
+        if proven:
+            patience_seconds = self._destinations[destination].proof_seconds
+            self._consignments.expire(job_id, destination, older_than_seconds=patience_seconds)
+        queued = self._consignments.parcels(job_id, destination, DeliveryState.QUEUED)
+        if queued:
+            self._hand_over(job_id, destination, queued)
+        unproven = self._consignments.parcels(job_id, destination, DeliveryState.SENT) if proven else ()
+        if unproven:
+            self._prove(job_id, self._destinations[destination], unproven)
+        return self._consignments.left(job_id, destination, proven=proven)
+
+    def give_up(self, job_id: str, destination: str) -> None:
+        """Mark what never arrived, or was never proven, as failed; it stays in the outbox for a resend."""
+        count = self._consignments.abandon(job_id, destination, proven=self._is_proven(destination))
+        self._tell(Event.DELIVERY_ABANDONED, job_id, destination, objects=count)
+
+    def _hand_over(self, job_id: str, destination: str, parcels: Sequence[Parcel]) -> None:
         try:
-            outcomes = store(self._named(destination), parcels, calling_ae_title=self._own_title)
+            outcomes = self._store(destination, parcels)
         except (DeliveryFailed, UnknownName) as error:
             outcomes = {parcel.sop_instance_uid: str(error) for parcel in parcels}
         for sop_instance_uid, problem in outcomes.items():
             self._record(sop_instance_uid, destination, problem)
-        problems = sorted({problem for problem in outcomes.values() if problem})
-        self._ledger.append(
-            Event.DELIVERY_FAILED if problems else Event.DELIVERED,
-            study_instance_uid=self._study(job_id),
-            details={"destination": destination, "objects": len(parcels), "problem": "; ".join(problems)},
-        )
-        return sum(1 for problem in outcomes.values() if problem)
+        problem = "; ".join(sorted({problem for problem in outcomes.values() if problem}))
+        event = Event.DELIVERY_FAILED if problem else Event.DELIVERED
+        self._tell(event, job_id, destination, objects=len(parcels), problem=problem)
 
-    def give_up(self, job_id: str, destination: str) -> None:
-        """Mark what never arrived as failed; it stays in the outbox for a resend."""
-        waiting = [parcel.sop_instance_uid for parcel in self._waiting(job_id, destination)]
-        with self._engine.begin() as connection:
-            connection.execute(
-                update(deliveries)
-                .where(deliveries.c.destination == destination, deliveries.c.sop_instance_uid.in_(waiting))
-                .values(state=DeliveryState.FAILED, updated_at=now())
-            )
-        self._ledger.append(
-            Event.DELIVERY_ABANDONED,
-            study_instance_uid=self._study(job_id),
-            details={"destination": destination, "objects": len(waiting)},
-        )
-
-    def _named(self, name: str) -> Destination:
-        if name not in self._destinations:
+    def _store(self, destination: str, parcels: Sequence[Parcel]) -> dict[str, str]:
+        if destination not in self._destinations:
             raise UnknownName(
-                f"There is no destination {name!r} in the settings any more.",
+                f"There is no destination {destination!r} in the settings any more.",
                 cure="Add it again, or the results stay in the outbox.",
             )
-        return self._destinations[name]
-
-    def _study(self, job_id: str) -> str:
-        with self._engine.connect() as connection:
-            query = select(jobs.c.study_instance_uid).where(jobs.c.id == job_id)
-            return str(connection.execute(query).scalar_one())
-
-    def _waiting(self, job_id: str, destination: str) -> tuple[Parcel, ...]:
-        query = (
-            select(results.c.sop_instance_uid, results.c.sop_class_uid, results.c.path)
-            .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
-            .where(
-                results.c.job_id == job_id,
-                deliveries.c.destination == destination,
-                deliveries.c.state == DeliveryState.QUEUED,
-            )
-            .order_by(results.c.path)
-        )
-        with self._engine.connect() as connection:
-            return tuple(Parcel(row[0], row[1], self._outbox / row[2]) for row in connection.execute(query))
+        named = self._destinations[destination]
+        if named.protocol == "stow":
+            return dicomweb.store(named, parcels)
+        return storing.store(named, parcels, calling_ae_title=self._own_title)
 
     def _record(self, sop_instance_uid: str, destination: str, problem: str) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(
-                update(deliveries)
-                .where(deliveries.c.sop_instance_uid == sop_instance_uid, deliveries.c.destination == destination)
-                .values(
-                    state=DeliveryState.QUEUED if problem else DeliveryState.SENT,
-                    attempts=deliveries.c.attempts + 1,
-                    last_error=problem or None,
-                    updated_at=now(),
-                )
+        self._consignments.sent(sop_instance_uid, destination, problem)
+
+    def _prove(self, job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> None:
+        """Ask a destination what it holds; what goes wrong is kept as the last error, and asked again."""
+        try:
+            if destination.proof == "commitment":
+                self._commitments.request(job_id, destination, parcels)
+                return
+            if destination.proof == "find":
+                proof, held = "C-FIND", read_back.find(destination, parcels, calling_ae_title=self._own_title)
+            else:
+                proof, held = "QIDO-RS", dicomweb.find(destination, parcels)
+        except DeliveryFailed as error:
+            self._consignments.complain(parcels, destination.name, str(error))
+            return
+        missing = [parcel for parcel in parcels if parcel.sop_instance_uid not in held]
+        problem = f"{destination.name} took this object, but does not find it when asked by {proof}."
+        self._consignments.complain(missing, destination.name, problem)
+        if held:
+            with self._engine.begin() as connection:
+                mark_stored(connection, destination.name, sorted(held), proof=proof)
+            self._tell(Event.DELIVERY_PROVEN, job_id, destination.name, objects=len(held), proof=proof)
+
+    def _heard(self, report: Report) -> None:
+        """Write down what a storage commitment brought."""
+        if report.stored:
+            self._tell(
+                Event.DELIVERY_PROVEN,
+                report.job_id,
+                report.destination,
+                objects=len(report.stored),
+                proof=commitment.PROOF,
+            )
+        if report.failed:
+            problem = "; ".join(sorted(set(report.failed.values())))
+            self._tell(
+                Event.DELIVERY_UNCOMMITTED,
+                report.job_id,
+                report.destination,
+                objects=len(report.failed),
+                problem=problem,
             )
 
+    def _tell(self, event: Event, job_id: str, destination: str, **details: Detail) -> None:
+        study = self._consignments.study(job_id)
+        self._ledger.append(event, study_instance_uid=study, details={"destination": destination, **details})
 
-def store(destination: Destination, parcels: Sequence[Parcel], *, calling_ae_title: str) -> dict[str, str]:
-    """C-STORE every parcel over one association.
+    def _is_proven(self, destination: str) -> bool:
+        """Whether "sent" is not the end for this destination."""
+        return destination in self._destinations and self._destinations[destination].proof != "none"
 
-    Returns:
-        For each SOP Instance UID an empty string, or what the destination said. A warning (0xB000, 0xB006, 0xB007;
-        PS3.4 table B.2-1) means that the object is stored.
+    def _restart(self, job_id: str, destination: str) -> None:
+        chains = [int(found.workflow_id.split(":")[1].split(".")[0]) for found in self._workflows(job_id, destination)]
+        self.start(job_id, destination, chain=max(chains, default=-1) + 1)
 
-    Raises:
-        DeliveryFailed: there was no association.
-    """
-    association = _associate(destination, parcels, calling_ae_title)
-    try:
-        return {parcel.sop_instance_uid: _send(association, parcel, destination) for parcel in parcels}
-    finally:
-        if association.is_established:
-            association.release()
+    def _live(self, job_id: str, destination: str) -> list[str]:
+        """Give the ids of the workflows that will still do something about a consignment."""
+        found = self._workflows(job_id, destination, status=_LIVE, app_version=self._version or None)
+        return [workflow.workflow_id for workflow in found]
 
-
-def _associate(destination: Destination, parcels: Sequence[Parcel], calling_ae_title: str) -> Association:
-    entity = AE(ae_title=calling_ae_title)
-    entity.connection_timeout = entity.acse_timeout = entity.network_timeout = 15
-    entity.dimse_timeout = 60
-    for sop_class in sorted({parcel.sop_class_uid for parcel in parcels}):
-        entity.add_requested_context(sop_class, [ExplicitVRLittleEndian])
-        entity.add_requested_context(sop_class, [ImplicitVRLittleEndian])
-    association = entity.associate(
-        destination.host, destination.port, ae_title=destination.ae_title, max_pdu=128 * 1024
-    )
-    if association.is_established:
-        return association
-    place = f"{destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
-    if association.is_rejected:
-        primitive = association.acceptor.primitive
-        why = getattr(primitive, "reason_str", "no reason given")
-        raise DeliveryFailed(
-            f"{place} rejected the association: {why}.",
-            cure=f"Check that it knows the calling AE title {calling_ae_title} and is itself {destination.ae_title}.",
+    def _workflows(self, job_id: str, destination: str, **which: Any) -> list[WorkflowStatus]:
+        found = DBOS.list_workflows(
+            name="delivery", workflow_id_prefix=f"{job_id}:", load_input=False, load_output=False, **which
         )
-    raise DeliveryFailed(f"No association with {place}.", cure="Check that it runs, and the address and the port.")
+        return [workflow for workflow in found if workflow.queue_partition_key == destination]
 
-
-def _send(association: Association, parcel: Parcel, destination: Destination) -> str:
-    if not association.is_established:
-        return f"{destination.name} ended the association before this object was sent."
-    try:
-        status = association.send_c_store(parcel.path)
-    except ValueError:
-        return f"{destination.name} accepts no presentation context for SOP class {parcel.sop_class_uid}."
-    if not status:
-        return f"{destination.name} gave no answer to the store request."
-    code = int(status.Status)
-    if code == 0x0000 or code & 0xF000 == 0xB000:
-        return ""
-    return f"{destination.name} refused the object with status 0x{code:04X}."
+    def _enqueue(
+        self, job_id: str, destination: str, chain: int, attempt: int, *, delay_seconds: float | None = None
+    ) -> None:
+        with (
+            SetWorkflowID(f"{job_id}:{chain}.{attempt}:{destination}"),
+            SetEnqueueOptions(queue_partition_key=destination, delay_seconds=delay_seconds),
+        ):
+            DBOS.enqueue_workflow(QUEUE, self.run, job_id, destination, chain, attempt)

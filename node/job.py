@@ -12,7 +12,6 @@ from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 from sqlalchemy import Engine, update
 
 from inference.errors import HeatproofError, NotAnalysed
-from node import delivery
 from node.delivery import Deliveries
 from node.metrics import Metrics
 from node.steps import Steps
@@ -96,8 +95,7 @@ class Jobs(DBOSConfiguredInstance):
     def deliver(self, job_id: str, destinations: Sequence[str]) -> None:
         """Start one delivery workflow for each destination; part of the workflow itself, not a step of it."""
         for destination in destinations:
-            with SetWorkflowID(f"{job_id}:{destination}"):
-                DBOS.enqueue_workflow(delivery.QUEUE, self._deliveries.run, job_id, destination)
+            self._deliveries.start(job_id, destination)
 
     def _mark(self, job_id: str, **values: Any) -> None:
         with self._engine.begin() as connection:

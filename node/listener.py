@@ -7,6 +7,7 @@ answers with what the inbox says. No pixel is decoded here.
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -14,13 +15,14 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt, register_uid
 from pynetdicom.service_class import StorageServiceClass
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from inference.errors import HeatproofError, UnreadableInstance
 from node.association import AssociationServer
 from node.inbox import Inbox
 from node.instance import Arrival
 from node.metrics import Metrics
+from node.performed_steps import PerformedSteps
 from node.settings import NodeSettings
 from node.store import now
 from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -57,12 +59,17 @@ MAXIMUM_PDU_LENGTH_BYTES = 128 * 1024
 class Listener:
     """Receives instances for one AE title; ``start`` returns when associations are accepted."""
 
-    def __init__(self, settings: NodeSettings, inbox: Inbox, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: NodeSettings, inbox: Inbox, metrics: Metrics, *, handlers: Sequence[tuple[Any, Any]] = ()
+    ) -> None:
+        """Bind to one inbox; ``handlers`` answer what is not C-STORE or C-ECHO, as (event of pynetdicom, function)."""
+        self._handlers = handlers
         self._settings = settings
         self._inbox = inbox
         self._metrics = metrics
         self._log = structlog.get_logger("listener")
         self._entity = _entity(settings)
+        self._further = performed_steps.join(self._entity) if performed_steps else []
         self._server: AssociationServer | None = None
 
     @property
@@ -84,7 +91,7 @@ class Listener:
         self._inbox.sweep()
         self._server = self._entity.make_server(
             (self._settings.host, self._settings.port),
-            evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_REJECTED, self._rejected)],
+            evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_REJECTED, self._rejected), *self._handlers],
             server_class=AssociationServer,
         )
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="listener", daemon=True).start()
@@ -139,6 +146,7 @@ def _entity(settings: NodeSettings) -> AE:
     ):
         entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
     entity.add_supported_context(Verification)
+    entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)  # the reports of a peer
     return entity
 
 

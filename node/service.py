@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 import torch
 from dbos import DBOS, DBOSConfig
+from pynetdicom import evt
 from sqlalchemy import create_engine, event
 
 from inference.bundle import Bundle, load_named
@@ -23,26 +24,30 @@ from inference.trust.warrant import Warrant
 from node import delivery, job, logs, store
 from node.api.app import create_app
 from node.api.limits import bounded_server
+from node.completeness import Completeness
+from node.counting import Counting
 from node.delivery import Deliveries
 from node.fleet import Fleet
 from node.inbox import Inbox
 from node.job import Jobs
 from node.listener import Listener
 from node.metrics import Metrics
+from node.performed_steps import PerformedSteps
 from node.routing import Router
+from node.rulebook import Rulebook, bundles_of
 from node.settings import Settings
 from node.steps import Steps
 from node.studies import Studies
 from reports.audit.ledger import Event, Ledger
 
-WORKFLOW_VERSION = "1"
+WORKFLOW_VERSION = "2"
 """Counts up when the steps of a workflow change: only jobs of the same version are resumed."""
 
 
 class Node:
     """One DICOM node. ``start`` returns when studies are accepted; ``stop`` leaves nothing half-done."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, path: Path | None = None) -> None:
         home, shared = settings.node.home, settings.node.files
         for folder in (home, *(shared / name for name in ("inbox", "outbox", "jobs"))):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,18 +59,22 @@ class Node:
         if settings.inference.threads:
             torch.set_num_threads(settings.inference.threads)
         bundles = routed_bundles(settings)
+        warrants = warrants_of(settings, bundles)
         self.engine = store.open_engine(settings.node.database_url or store.sqlite_url(home))
         store.migrate(self.engine)
         self.ledger = Ledger(self.engine, site_key(shared))
         metrics = Metrics(self.engine, shared)
-        studies = Studies(self.engine, shared / "inbox", quiet_seconds=settings.node.quiet_seconds)
+        studies = Studies(self.engine, shared / "inbox")
+        performed_steps = PerformedSteps(self.engine)
         logs.configure(study_key=self.ledger.pseudonym)
         inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
         DBOS(config=_workflow_store(settings))
-        deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox", version=WORKFLOW_VERSION)
-        self.listener = Listener(settings.node, inbox, metrics, event_report=deliveries.reported)
-        steps = Steps(settings, self.engine, shared, bundles, warrants_of(settings, bundles))
-        jobs = Jobs(steps, self.engine, self.ledger, deliveries, metrics)
+        self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox", version=WORKFLOW_VERSION)
+        self.listener = Listener(
+            settings.node, inbox, metrics, handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
+        )
+        steps = Steps(settings, self.engine, shared, bundles, warrants)
+        jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics)
         self.router = Router(settings, self.engine, self.ledger, studies, bundles, jobs)
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self.router.resume, replaced=self._give_way)
         application = create_app(self.engine, settings, metrics, self.ledger, listening=lambda: self.listener.running)
@@ -78,6 +87,7 @@ class Node:
         DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)
         DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.2)
         self.router.resume()
+        self.deliveries.resume()
         self.router.start()
         self.fleet.start()
         self.listener.start()
@@ -89,6 +99,7 @@ class Node:
         """Accept nothing new, finish the step under way, leave the rest for the next start."""
         self.listener.stop()
         self.router.stop()
+        self.counting.stop()
         self._http.should_exit = True
         DBOS.destroy(workflow_completion_timeout_sec=10)
         self.fleet.leave()
@@ -97,13 +108,14 @@ class Node:
         self._log.info("stopped")
 
     def run(self) -> None:
-        """Start, and stop at SIGTERM or SIGINT.
+        """Start, read the rules again at SIGHUP, and stop at SIGTERM or SIGINT.
 
         Raises:
             Misconfigured: another node has started under this one's name; the work goes on there.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._asked.set())
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=self.rulebook.reload, name="reload").start())
         self.start()
         self._asked.wait()
         self.stop()
@@ -122,17 +134,9 @@ def routed_bundles(settings: Settings) -> dict[str, Bundle]:
     """Load every bundle that a rule names.
 
     Raises:
-        SettingsInvalid: a rule names a bundle that is not there.
-        BundleRefused: one of them is not sealed, altered, or asks for code that is not allowed.
+        SettingsInvalid: a rule names a bundle that is not there or is refused, or a method that does not exist.
     """
-    found: dict[str, Bundle] = {}
-    problems: list[str] = []
-    for rule in settings.rules:
-        for name in rule.bundles:
-            try:
-                found.setdefault(name, load_named(name, settings.inference.bundle_folders))
-            except UnknownName as error:
-                problems.append(f"rules[{rule.name!r}].bundles: {error}")
+    found, problems = bundles_of(settings.rules, settings.inference.bundle_folders)
     if problems:
         raise SettingsInvalid(tuple(problems))
     return found

@@ -63,6 +63,7 @@ class Steps:
         self._outbox = home / "outbox"
         self._bundles = bundles
         self._warrants = warrants
+        self._wanted = {destination.name: destination.objects for destination in settings.destinations}
 
     def job(self, job_id: str) -> Job:
         """Read the job from the store."""
@@ -202,6 +203,7 @@ class Steps:
             }
             for item in written
             for destination in job.destinations
+            if item.role in self._wanted.get(destination, (item.role,))
         ]
         insert_new(connection, results, made)
         insert_new(connection, deliveries, queued)
