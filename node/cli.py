@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
+from node import administration
 
 app = typer.Typer(
     name="heatproof",
@@ -23,6 +24,9 @@ config = typer.Typer(no_args_is_help=True, help="Check, explain or write the set
 bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the node.")
 app.add_typer(config, name="config")
 app.add_typer(bundle, name="bundle")
+app.add_typer(administration.token, name="token")
+app.add_typer(administration.audit, name="audit")
+app.command("doctor")(administration.doctor)
 
 Device = Literal["auto", "cpu", "cuda"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
@@ -45,7 +49,7 @@ def serve(config_file: Config = Path("heatproof.toml")) -> None:
     from node.service import Node
     from node.settings import load
 
-    Node(load(config_file)).run()
+    Node(load(config_file), config_file).run()
 
 
 @app.command()

@@ -33,7 +33,7 @@ def store(destination: Destination, parcels: Sequence[Parcel]) -> dict[str, str]
     """
     boundary = uuid.uuid4().hex
     headers = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}'}
-    answer = _exchange(destination, "POST", "/studies", headers=headers, content=_body(parcels, boundary))
+    answer = exchange(destination, "POST", "/studies", headers=headers, content=_body(parcels, boundary))
     if not isinstance(answer, dict):
         raise DeliveryFailed(f"{destination.name} did not say what it stored.")
     failed = {_text(item, _REFERENCED_UID): _number(item, _REASON) for item in _items(answer, _FAILED)}
@@ -58,12 +58,16 @@ def find(destination: Destination, parcels: Sequence[Parcel]) -> frozenset[str]:
     return frozenset(
         parcel.sop_instance_uid
         for path, parcel in with_path
-        if _names(_exchange(destination, "GET", path, params={"SOPInstanceUID": parcel.sop_instance_uid}), parcel)
+        if _names(exchange(destination, "GET", path, params={"SOPInstanceUID": parcel.sop_instance_uid}), parcel)
     )
 
 
-def _exchange(destination: Destination, method: str, path: str, **request: Any) -> Any:
-    """Make one request; give the JSON of the answer, None where it is empty or there is nothing."""
+def exchange(destination: Destination, method: str, path: str, **request: Any) -> Any:
+    """Make one request; give the JSON of the answer, None where it is empty or there is nothing.
+
+    Raises:
+        DeliveryFailed: it cannot be reached, or answered what cannot be understood.
+    """
     headers = {"Accept": "application/dicom+json", "Accept-Encoding": "identity", **request.pop("headers", {})}
     try:
         if destination.token_file:

@@ -15,14 +15,13 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt, register_uid
 from pynetdicom.service_class import StorageServiceClass
-from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
+from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitmentPushModel, Verification
 
 from inference.errors import HeatproofError, UnreadableInstance
 from node.association import AssociationServer
 from node.inbox import Inbox
 from node.instance import Arrival
 from node.metrics import Metrics
-from node.performed_steps import PerformedSteps
 from node.settings import NodeSettings
 from node.store import now
 from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -69,7 +68,8 @@ class Listener:
         self._metrics = metrics
         self._log = structlog.get_logger("listener")
         self._entity = _entity(settings)
-        self._further = performed_steps.join(self._entity) if performed_steps else []
+        if any(event is evt.EVT_N_CREATE for event, _ in handlers):
+            self._entity.add_supported_context(ModalityPerformedProcedureStep)
         self._server: AssociationServer | None = None
 
     @property

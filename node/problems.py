@@ -19,7 +19,7 @@ def problems_of(raw: Raw, model: type[BaseModel], error: ValidationError | None)
         error: what that gave; None when each value by itself is right.
     """
     single = [_sentence(found, model) for found in error.errors()] if error else []
-    return tuple(dict.fromkeys([*single, *_names(raw), *_destinations(raw), *_ports(raw)]))
+    return tuple(dict.fromkeys([*single, *_names(raw), *_destinations(raw), *_asked(raw), *_ports(raw)]))
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
@@ -84,9 +84,22 @@ def _destinations(raw: Raw) -> Iterator[str]:
     for where, user in users:
         for name in _texts(user.get("destinations")):
             if name not in known:
-                near = get_close_matches(name, known, n=1)
-                cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
-                yield f"{where}.destinations: there is no destination {name!r}; {cure}"
+                yield f"{where}.destinations: {_no_destination(name, known)}"
+
+
+def _asked(raw: Raw) -> Iterator[str]:
+    known = [str(table["name"]) for table in _tables(raw, "destinations") if "name" in table]
+    completeness = raw.get("completeness")
+    for index, ask in enumerate(_tables(completeness, "ask") if isinstance(completeness, dict) else []):
+        name = ask.get("destination")
+        if isinstance(name, str) and name not in known:
+            yield f"completeness.ask[{index}].destination: {_no_destination(name, known)}"
+
+
+def _no_destination(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+    return f"there is no destination {name!r}; {cure}"
 
 
 def _ports(raw: Raw) -> Iterator[str]:

@@ -2,19 +2,23 @@
 
 import hashlib
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy.exc import DBAPIError
 
-from inference.bundle import Bundle
 from inference.options import AnalysisOptions
+from node.completeness import Completeness
 from node.job import Jobs
-from node.rules import Decision, Route, decide
-from node.settings import Settings
+from node.rulebook import Rulebook
+from node.rules import Decision, Route, RuleAnswer, decide, explain
 from node.store import JobState, StudyState, insert_new, jobs, now, studies
-from node.studies import Studies
+from node.studies import Snapshot, Studies
 from reports.audit.ledger import Event, Ledger
 
 TICK_SECONDS = 0.5
@@ -30,19 +34,19 @@ class Router(threading.Thread):
 
     def __init__(
         self,
-        settings: Settings,
+        rulebook: Rulebook,
         engine: Engine,
         ledger: Ledger,
         studies_here: Studies,
-        bundles: Mapping[str, Bundle],
+        completeness: Completeness,
         started: Jobs,
     ) -> None:
         super().__init__(name="router", daemon=True)
-        self._settings = settings
+        self._rulebook = rulebook
         self._engine = engine
         self._ledger = ledger
         self._studies = studies_here
-        self._bundles = bundles
+        self._completeness = completeness
         self._jobs = started
         self._stopping = threading.Event()
         self._log = structlog.get_logger("router")
@@ -50,7 +54,10 @@ class Router(threading.Thread):
     def run(self) -> None:
         """Tick until stopped."""
         while not self._stopping.wait(TICK_SECONDS):
-            self.tick()
+            try:
+                self.tick()
+            except DBAPIError as error:  # the store is away for a moment; the next tick asks again
+                self._log.error("not_routed_yet", error=type(error).__name__)
 
     def stop(self) -> None:
         """End after the tick that is under way."""
@@ -68,21 +75,45 @@ class Router(threading.Thread):
 
     def tick(self) -> None:
         """Route every study that has become complete."""
-        for study_instance_uid in self._studies.completed(now()):
-            decision = decide(self._settings.rules, self._studies.series_headers(study_instance_uid))
-            for job_id in self._record(study_instance_uid, decision):
+        at = now()
+        for study in self._completeness.close(at, seconds=time.monotonic()):
+            rules, headers = self._rulebook.rules, self._studies.series_headers(study.study_instance_uid)
+            decision = decide(rules, headers, at)
+            for job_id in self._record(study, decision, explain(rules, headers, at), at):
                 self._jobs.enqueue(job_id)
 
-    def _record(self, study_instance_uid: str, decision: Decision) -> list[str]:
+    def _record(
+        self, study: Snapshot, decision: Decision, answers: Sequence[RuleAnswer], at: datetime
+    ) -> tuple[str, ...]:
+        """Write the decision and its jobs down in one transaction; nothing where an image has come since."""
+        uid = study.study_instance_uid
         route = decision.route or NOT_ROUTED
-        destinations = route.destinations if decision.route else self._settings.unrouted.destinations
-        content = self._studies.content_digest(study_instance_uid)
-        rows: list[dict[str, Any]] = [
-            {
-                "id": self._job_id(content, route, bundle, destinations),
-                "study_instance_uid": study_instance_uid,
+        destinations = route.destinations if decision.route else self._rulebook.unrouted_destinations
+        content = self._studies.content_digest(uid)
+        state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
+        decided = (
+            update(studies)
+            .where(
+                studies.c.study_instance_uid == uid,
+                studies.c.state == StudyState.COMPLETE,
+                studies.c.arrivals == study.arrivals,
+            )
+            .values(
+                state=state,
+                route=route.name or None,
+                reason=decision.reason,
+                answers=[asdict(answer) for answer in answers],
+            )
+            .returning(studies.c.missing)
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(decided).one_or_none()
+            if row is None:
+                return ()
+            missing = _missing(row.missing, decision)
+            common = {
+                "study_instance_uid": uid,
                 "route": route.name,
-                "bundle": bundle,
                 "options": {
                     "method": route.method,
                     "planes_explained": route.planes_explained,
@@ -90,34 +121,46 @@ class Router(threading.Thread):
                 },
                 "state": JobState.QUEUED,
                 "reason": None if decision.route else decision.reason,
-                "created_at": now(),
+                "missing": missing,
+                "generation": _next_generation(connection, uid),
+                "created_at": at,
             }
-            for bundle in route.bundles
-        ]
-        state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
-        with self._engine.begin() as connection:
-            decided = connection.execute(
-                update(studies)
-                .where(studies.c.study_instance_uid == study_instance_uid, studies.c.state == StudyState.COMPLETE)
-                .values(state=state, route=route.name or None, reason=decision.reason)
-            ).rowcount
-            if not decided:  # a late image has opened the study again: it is decided when it is quiet once more
-                return []
+            ids = {bundle: self._job_id(content, route, bundle, destinations) for bundle in route.bundles}
+            rows: list[dict[str, Any]] = [{**common, "id": ids[bundle], "bundle": bundle} for bundle in ids]
             new = insert_new(connection, jobs, rows)
         if new:
             self._ledger.append(
                 Event.ROUTED if decision.route else Event.NOT_ROUTED,
-                study_instance_uid=study_instance_uid,
-                details={"route": route.name, "bundles": ", ".join(route.bundles), "content": content},
+                study_instance_uid=uid,
+                details={
+                    "route": route.name,
+                    "bundles": ", ".join(route.bundles),
+                    "content": content,
+                    "problem": f"missing: {missing}" if missing else None,
+                },
             )
-        return [row["id"] for row in rows]
+        return tuple(ids.values())
 
     def _job_id(self, content: str, route: Route, bundle: str, destinations: tuple[str, ...]) -> str:
         """Digest of everything the result depends on, so that the same study again is the same job."""
         parts = [content, bundle, *destinations]
         if bundle:
             options = AnalysisOptions(
-                method=route.method or self._bundles[bundle].manifest.method, planes_explained=route.planes_explained
+                method=route.method or self._rulebook.bundles[bundle].manifest.method,
+                planes_explained=route.planes_explained,
             )
-            parts += [self._bundles[bundle].identity.digest, options.digest]
+            parts += [self._rulebook.bundles[bundle].identity.digest, options.digest]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _next_generation(connection: Connection, study_instance_uid: str) -> int:
+    """Count the decisions about a study: what is decided later supersedes, whatever the clock said."""
+    query = select(func.max(jobs.c.generation)).where(jobs.c.study_instance_uid == study_instance_uid)
+    return int(connection.execute(query).scalar() or 0) + 1
+
+
+def _missing(known: str | None, decision: Decision) -> str | None:
+    """Add the series that the rule expects and the study has not, where nobody has said so yet."""
+    told = known or ""
+    series = (f"a series that matches {wanted!r}" for wanted in decision.missing_series)
+    return "; ".join([*([told] if told else []), *(one for one in series if one not in told)]) or None

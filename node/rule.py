@@ -23,7 +23,10 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class Clause(Section):
-    """One condition on one attribute; all that are given must hold. A missing attribute never matches, unless it is excluded or must not exist."""
+    """One condition on one attribute; all that are given must hold.
+
+    A missing attribute never matches, but for ``excludes`` and ``exists = false``.
+    """
 
     attribute: Attribute
     """DICOM keyword, such as Modality, or tag, such as 0008,0060; a dotted path leads into sequences."""

@@ -1,51 +1,15 @@
 """The routing table: which bundles look at a study, and why, in words."""
 
 import re
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime, timedelta
 
-from pydicom import dcmread
-from pydicom.datadict import dictionary_VR, keyword_for_tag
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-
-from node.section import tag_of
 from node.rule import Clause, Rule
-
-SHOWN = frozenset(
-    {
-        "AnatomicRegionSequence", "BodyPartExamined", "BitsAllocated", "BitsStored", "CodeValue", "Columns",
-        "ImageOrientationPatient", "ImageType", "Laterality", "MagneticFieldStrength", "Manufacturer",
-        "ManufacturerModelName", "Modality", "MRAcquisitionType", "NumberOfFrames", "PatientPosition",
-        "PhotometricInterpretation", "PixelSpacing", "PresentationIntentType", "Rows", "SamplesPerPixel", "ScanOptions",
-        "ScanningSequence", "SequenceVariant", "SliceThickness", "SOPClassUID", "ViewPosition",
-    }
-)  # fmt: skip
-"""Attributes whose values may stand in a reason: technical ones without free text."""
+from node.series import SeriesHeader, is_about_patient, may_show
 
 _HIDDEN = "(value not shown)"
-
-
-@dataclass(frozen=True)
-class SeriesHeader:
-    """What the rules see of one series: the data set of one of its instances, without pixels."""
-
-    dataset: Dataset
-
-    @classmethod
-    def read(cls, path: Path) -> "SeriesHeader":
-        """Read one kept file up to its pixel data."""
-        return cls(dcmread(path, stop_before_pixels=True, defer_size=1 << 16))
-
-    def values(self, attribute: str) -> tuple[str, ...]:
-        """Give the values of an attribute as text, none where it is missing or empty.
-
-        Args:
-            attribute: keyword or tag (``0008,0060``); a dotted path leads into sequences, through all their items.
-        """
-        return tuple(_values([self.dataset], attribute.split(".")))
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True)
@@ -61,11 +25,46 @@ class Route:
 
 
 @dataclass(frozen=True)
+class ClauseAnswer:
+    """What one clause, or the hours of a rule, said."""
+
+    held: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class SeriesAnswer:
+    """What every clause of a rule said to the series that got the same answers."""
+
+    numbers: tuple[int, ...]
+    """Which series of the study, from 1, in the order of their UIDs."""
+    held: bool
+    clauses: tuple[ClauseAnswer, ...]
+
+
+@dataclass(frozen=True)
+class RuleAnswer:
+    """Why one rule did, or did not, match a study: every clause, held against every series."""
+
+    name: str
+    held: bool
+    hours: ClauseAnswer | None
+    """None where the rule is asked at any time."""
+    series: tuple[SeriesAnswer, ...]
+    missing_series: tuple[str, ...]
+    """Of the rule's expected series, those that are not here."""
+
+
+@dataclass(frozen=True)
 class Decision:
     """Which route, if any, and every clause that was asked on the way to it."""
 
     route: Route | None
     trace: tuple[str, ...]
+    expected_series: int = 0
+    """How many the rule that matched expects."""
+    missing_series: tuple[str, ...] = ()
+    """Those of them that the study has not."""
 
     @property
     def reason(self) -> str:
@@ -73,23 +72,53 @@ class Decision:
         return "\n".join(self.trace)
 
 
-def decide(rules: Sequence[Rule], headers: Sequence[SeriesHeader]) -> Decision:
+def decide(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime) -> Decision:
     """Take the first rule whose clauses all hold on the same series of the study.
 
     Args:
         rules: the routing table, in order.
         headers: one for each series of the study.
+        at: when it is decided, with a zone: rules may have hours, in local time.
     """
     trace: list[str] = []
     for rule in rules:
+        hours = _in_hours(rule, at)
+        if hours is not None and not hours.held:
+            trace.append(f"rule {rule.name!r}: {hours.sentence}")
+            continue
         for number, header in enumerate(headers, start=1):
-            held, sentence = _ask(rule.when, header)
+            held, sentence = _first_failure(rule, header)
             trace.append(f"rule {rule.name!r}, series {number} of {len(headers)}: {sentence}")
             if held:
-                return Decision(_route(rule), tuple(trace))
+                missing = _missing_series(rule, headers)
+                return Decision(_route(rule), tuple(trace), len(rule.expected_series), missing)
     if not rules:
         trace.append("there are no rules in the settings")
     return Decision(None, (*trace, "no rule matches this study"))
+
+
+def explain(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime) -> tuple[RuleAnswer, ...]:
+    """Hold every clause of every rule against every series: the answer to why this was, or was not, analysed.
+
+    Args:
+        rules: the routing table, in order; the first that held decides.
+        headers: one for each series of the study.
+        at: when it is, or was, decided, with a zone.
+    """
+    return tuple(_answer(rule, headers, at) for rule in rules)
+
+
+def _answer(rule: Rule, headers: Sequence[SeriesHeader], at: datetime) -> RuleAnswer:
+    groups: dict[tuple[ClauseAnswer, ...], list[int]] = {}
+    for number, header in enumerate(headers, start=1):
+        groups.setdefault(tuple(_ask(clause, header) for clause in rule.when), []).append(number)
+    series = tuple(
+        SeriesAnswer(tuple(numbers), all(clause.held for clause in clauses), clauses)
+        for clauses, numbers in groups.items()
+    )
+    hours = _in_hours(rule, at)
+    held = (hours is None or hours.held) and any(one.held for one in series)
+    return RuleAnswer(rule.name, held, hours, series, _missing_series(rule, headers))
 
 
 def _route(rule: Rule) -> Route:
@@ -102,62 +131,90 @@ def _route(rule: Rule) -> Route:
     )
 
 
-def _ask(clauses: Iterable[Clause], header: SeriesHeader) -> tuple[bool, str]:
+def _missing_series(rule: Rule, headers: Sequence[SeriesHeader]) -> tuple[str, ...]:
+    here = [text for header in headers for text in header.values("SeriesDescription")]
+    return tuple(
+        wanted for wanted in rule.expected_series if not any(re.search(wanted, text, re.IGNORECASE) for text in here)
+    )
+
+
+def _in_hours(rule: Rule, at: datetime) -> ClauseAnswer | None:
+    """Say whether the rule is asked at this moment; the day is that on which the hours begin."""
+    if rule.hours is None and not rule.weekdays:
+        return None
+    local = at.astimezone()
+    start, end = (rule.hours or "00:00-00:00").split("-")
+    clock, day = f"{local:%H:%M}", local
+    if start < end:
+        within = start <= clock < end
+    else:  # over midnight; the same time twice is the whole day
+        within = clock >= start or clock < end
+        day = local - timedelta(days=1) if clock < start else local
+    held = within and (not rule.weekdays or _DAYS[day.weekday()] in rule.weekdays)
+    wish = " ".join([*([" ".join(rule.weekdays)] if rule.weekdays else []), *([rule.hours] if rule.hours else [])])
+    moment = f"it is {_DAYS[local.weekday()]} {clock}"
+    return ClauseAnswer(held, f"{moment}, as wanted ({wish})" if held else f"{moment}, wanted {wish}")
+
+
+def _first_failure(rule: Rule, header: SeriesHeader) -> tuple[bool, str]:
     """Hold the clauses against one series, up to the first that fails."""
     told: list[str] = []
-    for clause in clauses:
-        values = header.values(clause.attribute)
-        held = any(_holds(clause, value) for value in values)
-        told.append(_tell(clause, values, held=held))
-        if not held:
+    for clause in rule.when:
+        answer = _ask(clause, header)
+        told.append(answer.sentence)
+        if not answer.held:
             return False, "; ".join(told)
     return True, "; ".join(told) or "no condition"
 
 
-def _holds(clause: Clause, value: str) -> bool:
+def _ask(clause: Clause, header: SeriesHeader) -> ClauseAnswer:
+    values = header.values(clause.attribute)
+    held = _holds(clause, values)
+    shown = "\\".join(values) if may_show(clause.attribute) else _HIDDEN
+    told = f"{clause.attribute} is {shown if values else 'missing'}"
+    return ClauseAnswer(held, f"{told}, {'as wanted' if held else f'wanted {_wish(clause)}'}")
+
+
+def _holds(clause: Clause, values: tuple[str, ...]) -> bool:
+    if clause.exists is not None and clause.exists != bool(values):
+        return False
+    if clause.excludes is not None and any(re.search(clause.excludes, value, re.IGNORECASE) for value in values):
+        return False
+    asked = (clause.equals, clause.matches, clause.at_least, clause.at_most)
+    return all(one is None for one in asked) or any(_fits(clause, value) for value in values)
+
+
+def _fits(clause: Clause, value: str) -> bool:
+    """Say whether one value is what equals, matches, at_least and at_most ask for, as far as they are given."""
     if clause.equals is not None and value.casefold() not in {wanted.casefold() for wanted in clause.wanted}:
         return False
-    return clause.matches is None or re.search(clause.matches, value, re.IGNORECASE) is not None
-
-
-def _tell(clause: Clause, values: tuple[str, ...], *, held: bool) -> str:
-    if not values:
-        return f"{clause.attribute} is missing, wanted {_wish(clause)}"
-    shown = "\\".join(values) if _may_show(clause.attribute) else _HIDDEN
-    return f"{clause.attribute} is {shown}, {'as wanted' if held else f'wanted {_wish(clause)}'}"
+    if clause.matches is not None and not re.search(clause.matches, value, re.IGNORECASE):
+        return False
+    if clause.at_least is None and clause.at_most is None:
+        return True
+    try:
+        number = float(value)
+    except ValueError:
+        return False
+    low, high = clause.at_least, clause.at_most
+    return (low is None or number >= low) and (high is None or number <= high)
 
 
 def _wish(clause: Clause) -> str:
     """Say what a clause asks for; where it asks about the patient, not even that."""
-    if _is_about_patient(clause.attribute):
-        return _HIDDEN
-    wishes = [" or ".join(clause.wanted)] if clause.equals is not None else []
-    return " and ".join([*wishes, f"a match of {clause.matches!r}"] if clause.matches is not None else wishes)
+    return _HIDDEN if is_about_patient(clause.attribute) else " and ".join(_wishes(clause))
 
 
-def _may_show(attribute: str) -> bool:
-    tag = tag_of(attribute.split(".")[-1])
-    return tag is not None and keyword_for_tag(tag) in SHOWN
-
-
-def _is_about_patient(attribute: str) -> bool:
-    tag = tag_of(attribute.split(".")[-1])
-    if tag is None or tag >> 16 in (0x0010, 0x0032, 0x0038, 0x0040) or tag in (0x00080050, 0x00080051):
-        return True
-    return tag >> 16 & 1 == 0 and keyword_for_tag(tag) != "" and dictionary_VR(tag) == "PN"
-
-
-def _values(datasets: Iterable[Dataset], path: list[str]) -> Iterator[str]:
-    tag = tag_of(path[0])
-    for dataset in datasets:
-        if tag is None or tag not in dataset:
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd values are common, and a warning would print them
-            element = dataset[tag]
-        if element.VR == "SQ":
-            if path[1:]:
-                yield from _values(element.value, path[1:])
-        elif len(path) == 1:
-            many = element.value if isinstance(element.value, (MultiValue, list)) else [element.value]
-            yield from (text for text in (str(value).strip() for value in many if value is not None) if text)
+def _wishes(clause: Clause) -> Iterator[str]:
+    if clause.equals is not None:
+        yield " or ".join(clause.wanted)
+    if clause.matches is not None:
+        yield f"a match of {clause.matches!r}"
+    if clause.excludes is not None:
+        yield f"no match of {clause.excludes!r}"
+    if clause.at_least is not None:
+        yield f"at least {clause.at_least:g}"
+    if clause.at_most is not None:
+        yield f"at most {clause.at_most:g}"
+    if clause.exists is not None:
+        yield "any value" if clause.exists else "it missing"

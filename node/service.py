@@ -17,8 +17,8 @@ from dbos import DBOS, DBOSConfig
 from pynetdicom import evt
 from sqlalchemy import create_engine, event
 
-from inference.bundle import Bundle, load_named
-from inference.errors import Misconfigured, SettingsInvalid, UnknownName
+from inference.bundle import Bundle
+from inference.errors import Misconfigured, SettingsInvalid
 from inference.passport import load_passport
 from inference.trust.warrant import Warrant
 from node import delivery, job, logs, store
@@ -66,16 +66,22 @@ class Node:
         metrics = Metrics(self.engine, shared)
         studies = Studies(self.engine, shared / "inbox")
         performed_steps = PerformedSteps(self.engine)
+        further = performed_steps.handlers if settings.completeness.performed_steps else []
         logs.configure(study_key=self.ledger.pseudonym)
         inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
         DBOS(config=_workflow_store(settings))
         self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox", version=WORKFLOW_VERSION)
         self.listener = Listener(
-            settings.node, inbox, metrics, handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
+            settings.node, inbox, metrics, handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further]
         )
         steps = Steps(settings, self.engine, shared, bundles, warrants)
         jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics)
-        self.router = Router(settings, self.engine, self.ledger, studies, bundles, jobs)
+        self.rulebook = Rulebook(
+            settings, bundles, warrants, self.ledger, path=path, warrants_of=lambda new: warrants_of(settings, new)
+        )
+        self.counting = Counting(settings, self.engine)
+        completeness = Completeness(settings, studies, performed_steps, self.counting, self.rulebook)
+        self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs)
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self.router.resume, replaced=self._give_way)
         application = create_app(self.engine, settings, metrics, self.ledger, listening=lambda: self.listener.running)
         self._http = bounded_server(application, settings.http.host, settings.http.port)

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import SettingsInvalid
+from node.ask import CompletenessSettings
 from node.destination import Destination
 from node.limits import Limits
-from node.ask import CompletenessSettings
 from node.problems import problems_of
 from node.proxy import ProxySettings
 from node.reference import table_of

@@ -1,31 +1,41 @@
-"""Studies: which instances belong together, and when a study is complete."""
+"""Studies: which instances belong together, and whether a study waits for images, for a decision, or for nothing."""
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, select, update
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from sqlalchemy import Connection, Engine, func, select, update
 
 from node.instance import Instance
-from node.rules import SeriesHeader
+from node.series import SeriesHeader
 from node.store import StudyState, insert_into, instances, studies
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study as it stands after so many arrivals."""
+
+    study_instance_uid: str
+    arrivals: int
+    """How many images came: it counts up with every new one, whatever the clock does."""
 
 
 class Studies:
     """The studies of the store; their state is there and nowhere else, so a restart changes nothing."""
 
-    def __init__(self, engine: Engine, inbox: Path, *, quiet_seconds: float) -> None:
+    def __init__(self, engine: Engine, inbox: Path) -> None:
         """Bind to a store.
 
         Args:
             engine: the migrated store.
             inbox: folder that the paths of instances are relative to.
-            quiet_seconds: a study is complete when no new image of it arrived for this long.
         """
         self._engine = engine
         self._inbox = inbox
-        self._quiet = timedelta(seconds=quiet_seconds)
 
     def received(self, connection: Connection, instance: Instance) -> None:
         """Open the study of a new instance, or open it again, in the transaction that keeps the instance.
@@ -38,39 +48,53 @@ class Studies:
             "last_received_at": instance.received_at,
             "complete_at": None,
             "proof": None,
+            "missing": None,
             "route": None,
             "reason": None,
+            "answers": None,
         }
         row = insert_into(connection, studies).values(
-            study_instance_uid=instance.study_instance_uid, first_received_at=instance.received_at, **opened
+            study_instance_uid=instance.study_instance_uid,
+            first_received_at=instance.received_at,
+            arrivals=1,
+            **opened,
         )
-        connection.execute(row.on_conflict_do_update(index_elements=["study_instance_uid"], set_=opened))
+        again = {**opened, "arrivals": studies.c.arrivals + 1}
+        connection.execute(row.on_conflict_do_update(index_elements=["study_instance_uid"], set_=again))
 
-    def completed(self, now: datetime) -> tuple[str, ...]:
-        """Close the studies that were quiet for long enough, and give all that wait for a decision.
+    def receiving(self) -> tuple[Snapshot, ...]:
+        """Give the studies that are not complete yet."""
+        query = select(studies.c.study_instance_uid, studies.c.arrivals).where(studies.c.state == StudyState.RECEIVING)
+        with self._engine.connect() as connection:
+            return tuple(Snapshot(*row) for row in connection.execute(query))
 
-        A study that was closed before a crash is given again until its state says that it was decided.
+    def close(self, study: Snapshot, at: datetime, *, proof: str, missing: str | None = None) -> bool:
+        """Write down by which proof a study is complete, and what is missing nevertheless.
 
         Returns:
-            Study Instance UIDs, longest complete first.
+            whether it was closed; not where another image has come since ``study`` was read.
         """
         closed = (
             update(studies)
-            .where(studies.c.state == StudyState.RECEIVING, studies.c.last_received_at <= now - self._quiet)
-            .values(
-                state=StudyState.COMPLETE,
-                complete_at=now,
-                proof=f"no image for {self._quiet.total_seconds():g} s (quiet time)",
+            .where(
+                studies.c.study_instance_uid == study.study_instance_uid,
+                studies.c.state == StudyState.RECEIVING,
+                studies.c.arrivals == study.arrivals,
             )
+            .values(state=StudyState.COMPLETE, complete_at=at, proof=proof, missing=missing)
         )
-        waiting = (
-            select(studies.c.study_instance_uid)
+        with self._engine.begin() as connection:
+            return connection.execute(closed).rowcount == 1
+
+    def waiting(self) -> tuple[Snapshot, ...]:
+        """Give the complete studies that nobody has decided about yet, also those closed before a crash."""
+        query = (
+            select(studies.c.study_instance_uid, studies.c.arrivals)
             .where(studies.c.state == StudyState.COMPLETE)
             .order_by(studies.c.complete_at, studies.c.study_instance_uid)
         )
-        with self._engine.begin() as connection:
-            connection.execute(closed)
-            return tuple(connection.execute(waiting).scalars())
+        with self._engine.connect() as connection:
+            return tuple(Snapshot(*row) for row in connection.execute(query))
 
     def instances_of(self, study_instance_uid: str) -> tuple[Instance, ...]:
         """Give the kept instances of a study, by SOP Instance UID."""
@@ -82,19 +106,47 @@ class Studies:
         with self._engine.connect() as connection:
             return tuple(Instance(**row._mapping) for row in connection.execute(query))
 
+    def images_by_series(self, study_instance_uid: str) -> dict[str, int]:
+        """Count the kept instances of each series."""
+        query = (
+            select(instances.c.series_instance_uid, func.count())
+            .where(instances.c.study_instance_uid == study_instance_uid)
+            .group_by(instances.c.series_instance_uid)
+        )
+        with self._engine.connect() as connection:
+            return {series: int(count) for series, count in connection.execute(query)}
+
+    def senders_of(self, study_instance_uid: str) -> tuple[str, ...]:
+        """Give the calling AE titles that images of a study came from."""
+        query = (
+            select(instances.c.calling_ae_title).where(instances.c.study_instance_uid == study_instance_uid).distinct()
+        )
+        with self._engine.connect() as connection:
+            return tuple(sorted(connection.execute(query).scalars()))
+
     def content_digest(self, study_instance_uid: str) -> str:
         """Give the digest of all kept instances of a study: it changes with every new image, and only then."""
         return content_digest(self.instances_of(study_instance_uid))
 
     def series_headers(self, study_instance_uid: str) -> tuple[SeriesHeader, ...]:
-        """Read the header of one instance of each series, without pixels, by Series Instance UID."""
+        """Read the header of one instance of each series, without pixels, by Series Instance UID.
+
+        A file that is gone or damaged gives an empty header: no rule matches it, and the study is answered.
+        """
         first: dict[str, Instance] = {}
         for instance in self.instances_of(study_instance_uid):
             first.setdefault(instance.series_instance_uid, instance)
-        return tuple(SeriesHeader.read(self._inbox / first[uid].path) for uid in sorted(first))
+        return tuple(_header(self._inbox / first[uid].path) for uid in sorted(first))
 
 
 def content_digest(kept: Sequence[Instance]) -> str:
     """Give SHA-256 over sorted (SOP Instance UID, SHA-256 of the data set), 64 hexadecimal digits."""
     lines = sorted(f"{instance.sop_instance_uid} {instance.sha256}\n" for instance in kept)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _header(path: Path) -> SeriesHeader:
+    try:
+        return SeriesHeader.read(path)
+    except (OSError, InvalidDicomError):
+        return SeriesHeader(Dataset())

@@ -39,7 +39,7 @@ class Intake:
         self.engine = open_engine(sqlite_url(store or home))
         migrate(self.engine)
         self.ledger = Ledger(self.engine, b"key of this site")
-        self.studies = Studies(self.engine, home / "inbox", quiet_seconds=10.0)
+        self.studies = Studies(self.engine, home / "inbox")
         self.inbox = Inbox(settings, self.engine, self.ledger, self.studies)
         self.metrics = Metrics(self.engine, home)
         anywhere = settings.model_copy(update={"port": 0})

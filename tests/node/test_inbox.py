@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -101,7 +100,7 @@ def test_other_bytes_under_a_known_uid_keep_the_first_and_set_the_second_aside(i
 def test_our_own_result_coming_back_starts_nothing(intake: Intake) -> None:
     assert intake.inbox.keep(arrival(own_capture())).outcome is Outcome.OWN_RESULT
     assert intake.files() == intake.rows() == []
-    assert intake.studies.completed(datetime.max) == ()
+    assert intake.studies.receiving() == ()
     assert intake.events() == ["own result came back"]
 
 
