@@ -47,7 +47,8 @@ GENESIS = "0" * 64
 DETAIL_NAMES = frozenset(
     {
         "bundle", "bundles", "calling_ae_title", "content", "destination", "error", "job", "objects", "peer_address",
-        "problem", "proof", "quarantine", "route", "state", "status", "verdicts", "version", "worker",
+        "problem", "proof", "quarantine", "route", "scopes", "state", "status", "token",
+        "verdicts", "version", "worker",
     }
 )  # fmt: skip
 """Everything a row may say beside its event; none of it can name a patient."""
@@ -77,6 +78,8 @@ class Event(StrEnum):
     DELIVERY_UNCOMMITTED = "not kept by the destination"
     DELIVERY_RESENT = "delivery asked for again"
     TAKEN_OVER = "work taken over"
+    TOKEN_ADDED = "access token added"
+    TOKEN_REMOVED = "access token removed"
 
 
 @dataclass(frozen=True)
