@@ -1,6 +1,7 @@
 """A real Orthanc on loopback, started from the configuration that is shipped in ``deploy/orthanc``."""
 
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -49,7 +50,11 @@ class OrthancServer:
         """Start the server and wait until its REST interface answers."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(PROGRAM), str(CONFIGURATION)], env=self._environment(), stdout=log, stderr=subprocess.STDOUT
+                [str(PROGRAM), str(CONFIGURATION)],
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                restore_signals=False,  # it lives on with a full disk, where SIGXFSZ would end it
             )
         deadline = time.monotonic() + 60
         while not self._answers():
@@ -61,10 +66,20 @@ class OrthancServer:
     def stop(self) -> None:
         """Stop the server and remove its storage."""
         self._rest.close()
-        if self._process is not None:
-            self._process.kill()  # an orderly end takes seconds, and nothing is kept
-            self._process.wait()
+        self.pause()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def pause(self) -> None:
+        """End the server, as a power cut would; ``start`` finds what it has stored."""
+        if self._process is not None:
+            self._process.kill()  # an orderly end takes seconds
+            self._process.wait()
+
+    def fill(self, *, full: bool) -> None:
+        """Let every write to a file fail, as on a full disk, or no longer."""
+        assert self._process is not None
+        limit = 0 if full else resource.RLIM_INFINITY
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     @property
     def log_path(self) -> Path:
