@@ -3,10 +3,11 @@
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, model_validator
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from node.section import AETitle, LocalPath, Port, Section
+from node.tls import Fingerprint, TlsSettings
 
 Role = Literal["capture", "report", "parametric_map", "presentation_state", "key_objects"]
 SYNTAXES = {"explicit": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndian}
@@ -25,6 +26,10 @@ class Destination(Section):
     """Its address; required with the AE title."""
     port: Port = 104
     """Its DICOM port."""
+    tls: bool = False
+    """Whether associations go over TLS, with the certificate and the authorities of [tls]."""
+    certificate_sha256: Fingerprint = ""
+    """Fingerprint of the certificate it must show; without one, its certificate must name ``host``."""
     url: str = ""
     """Root of its DICOMweb service, such as https://pacs/dicom-web; required for stow and for proof by qido."""
     token_file: LocalPath | None = None
@@ -44,6 +49,23 @@ class Destination(Section):
     """Little endian transfer syntaxes proposed for C-STORE, the preferred one first."""
     viewer_note: Annotated[str, StringConstraints(max_length=200)] = ""
     """What its viewers show or do not show, for those who read the list of deliveries."""
+    _tls: TlsSettings | None = PrivateAttr(None)
+
+    def with_tls(self, tls: TlsSettings | None) -> Self:
+        """Give it the files of [tls] where it wants them.
+
+        Raises:
+            ValueError: it wants them, and there are none.
+        """
+        if self.tls and tls is None:
+            raise ValueError(f"destination {self.name!r} wants TLS; add the table [tls]")
+        self._tls = tls if self.tls else None
+        return self
+
+    @property
+    def transport(self) -> TlsSettings | None:
+        """By which certificate associations go over TLS; None: plain TCP."""
+        return self._tls
 
     @property
     def syntaxes(self) -> tuple[UID, ...]:

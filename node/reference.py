@@ -1,7 +1,7 @@
 """The reference of the settings, made from the very object that reads them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
@@ -20,7 +20,7 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
     for name, field in section.model_fields.items():
         inner = section_in(field.annotation)
         if inner is not None:
-            repeated = "[]" if field.annotation is not inner else ""
+            repeated = "[]" if get_origin(field.annotation) is tuple else ""
             yield from _rows(inner, f"{prefix}{name}{repeated}.")
             continue
         default = "required" if field.is_required() else f"`{_toml(field.default)}`"
