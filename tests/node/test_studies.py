@@ -5,7 +5,7 @@ from sqlalchemy import select, update
 
 from node.instance import Arrival
 from node.store import StudyState, studies
-from node.studies import Studies
+from node.studies import Snapshot, Studies
 
 from .intake import Intake, arrival, mr_image
 
@@ -24,50 +24,48 @@ def state(intake: Intake, study: str = STUDY) -> tuple[str, str | None]:
     return row.state, row.proof
 
 
-def at(seconds: float) -> datetime:
-    return NOON + timedelta(seconds=seconds)
-
-
-def test_a_study_is_complete_only_after_it_was_quiet_for_long_enough(intake: Intake) -> None:
-    intake.inbox.keep(sent(0))
-    intake.inbox.keep(sent(8))
-    assert intake.studies.completed(at(17.9)) == ()
-    assert state(intake) == (StudyState.RECEIVING, None)
-    assert intake.studies.completed(at(18)) == (STUDY,)
-    assert state(intake) == (StudyState.COMPLETE, "no image for 10 s (quiet time)")
-
-
-def test_a_complete_study_is_given_until_it_was_decided(intake: Intake) -> None:
-    intake.inbox.keep(sent(0))
-    assert intake.studies.completed(at(10)) == intake.studies.completed(at(11)) == (STUDY,)
-    decide(intake)
-    assert intake.studies.completed(at(12)) == ()
-
-
 def decide(intake: Intake) -> None:
     with intake.engine.begin() as connection:
         connection.execute(update(studies).values(state=StudyState.ROUTED, route="r", reason="because"))
 
 
+def test_a_complete_study_is_given_until_it_was_decided(intake: Intake) -> None:
+    intake.inbox.keep(sent(0))
+    assert intake.studies.waiting() == ()
+    (study,) = intake.studies.receiving()
+    assert intake.studies.close(study, NOON, proof="all are here")
+    assert state(intake) == (StudyState.COMPLETE, "all are here")
+    assert intake.studies.waiting() == intake.studies.waiting() == (study,)
+    decide(intake)
+    assert intake.studies.waiting() == ()
+
+
+def test_a_study_is_not_closed_over_an_image_that_came_in_between(intake: Intake) -> None:
+    intake.inbox.keep(sent(0))
+    (study,) = intake.studies.receiving()
+    intake.inbox.keep(sent(1))
+    assert not intake.studies.close(study, NOON, proof="all are here")
+    assert intake.studies.receiving() == (Snapshot(STUDY, 2),)
+
+
 def test_a_late_image_opens_the_study_again_and_changes_its_content(intake: Intake) -> None:
     intake.inbox.keep(sent(0))
-    intake.studies.completed(at(10))
+    (study,) = intake.studies.receiving()
+    intake.studies.close(study, NOON, proof="all are here")
     before = intake.studies.content_digest(STUDY)
     decide(intake)
     intake.inbox.keep(sent(60))
     assert state(intake) == (StudyState.RECEIVING, None)
-    assert intake.studies.completed(at(69)) == ()
-    assert intake.studies.completed(at(70)) == (STUDY,)
     assert intake.studies.content_digest(STUDY) != before
 
 
-def test_an_identical_resend_does_not_even_delay_completion(intake: Intake) -> None:
+def test_an_identical_resend_does_not_even_count_as_an_arrival(intake: Intake) -> None:
     first = sent(0)
     intake.inbox.keep(first)
-    intake.inbox.keep(Arrival(**{**vars(first), "received_at": at(9)}))
-    assert intake.studies.completed(at(10)) == (STUDY,)
+    intake.inbox.keep(first)
+    assert intake.studies.receiving() == (Snapshot(STUDY, 1),)
     decide(intake)
-    intake.inbox.keep(Arrival(**{**vars(first), "received_at": at(100)}))
+    intake.inbox.keep(first)
     assert state(intake)[0] == StudyState.ROUTED
 
 
@@ -85,18 +83,10 @@ def test_content_does_not_depend_on_the_order_of_arrival(intake: Intake) -> None
     assert len(digests) == 1
 
 
-def test_each_study_is_closed_by_its_own_quiet_time(intake: Intake) -> None:
-    other = generate_uid()
-    intake.inbox.keep(sent(0))
-    intake.inbox.keep(sent(5, study=other))
-    assert intake.studies.completed(at(12)) == (STUDY,)
-    assert intake.studies.completed(at(15)) == (STUDY, other)
-
-
 def test_studies_survive_a_restart(intake: Intake) -> None:
     intake.inbox.keep(sent(0))
-    again = Studies(intake.engine, intake.home / "inbox", quiet_seconds=10)
-    assert again.completed(at(10)) == (STUDY,)
+    again = Studies(intake.engine, intake.home / "inbox")
+    assert again.receiving() == (Snapshot(STUDY, 1),)
     assert len(again.instances_of(STUDY)) == 1
     assert again.instances_of(STUDY)[0].received_at == NOON
 
@@ -108,3 +98,14 @@ def test_there_is_one_header_for_each_series(intake: Intake) -> None:
     headers = intake.studies.series_headers(STUDY)
     assert [header.values("SeriesInstanceUID") for header in headers] == [("1.2.1",), ("1.2.2",)]
     assert "PixelData" not in headers[0].dataset
+    assert intake.studies.images_by_series(STUDY) == {"1.2.1": 2, "1.2.2": 2}
+    assert intake.studies.senders_of(STUDY) == ("SENDER",)
+
+
+def test_a_study_whose_files_are_gone_or_damaged_still_gets_headers(intake: Intake) -> None:
+    for series in ("1.2.1", "1.2.2"):
+        intake.inbox.keep(arrival(mr_image(STUDY, series=series)))
+    gone, damaged = intake.files()
+    gone.unlink()
+    damaged.write_bytes(b"no DICOM")
+    assert [header.values("Modality") for header in intake.studies.series_headers(STUDY)] == [(), ()]
