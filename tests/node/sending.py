@@ -1,0 +1,153 @@
+"""The sending half of a node in this process: results in an outbox, real destinations, and the real workflows."""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from dbos import DBOS
+from dbos._dbos import _get_or_create_dbos_registry
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel
+from sqlalchemy import create_engine, event, insert, select
+
+from node import delivery
+from node.delivery import Deliveries, Patience
+from node.settings import Settings
+from node.store import (
+    DeliveryState,
+    JobState,
+    deliveries,
+    durable_sqlite,
+    jobs,
+    migrate,
+    now,
+    open_engine,
+    results,
+    sqlite_url,
+)
+from reports.audit.ledger import Ledger
+
+PATIENCE = Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60)
+
+
+class Sender:
+    """Deliveries and the listener of one node that calls itself HEATPROOF; a context manager."""
+
+    def __init__(
+        self, folder: Path, destinations: Sequence[dict[str, Any]], *, port: int, patience: Patience = PATIENCE
+    ):
+        home = folder / "home"
+        home.mkdir(parents=True)
+        self._outbox = home / "outbox"
+        raw = {
+            "node": {"home": home, "port": port},
+            "http": {"token_file": home / "token"},
+            "destinations": destinations,
+        }
+        settings = Settings.model_validate(raw)
+        self.engine = open_engine(sqlite_url(home))
+        migrate(self.engine)
+        self.ledger = Ledger(self.engine, b"key of this site")
+        engine = create_engine(f"sqlite:///{home / 'workflows.sqlite'}")
+        event.listen(engine, "connect", durable_sqlite)
+        DBOS(config={"name": "heatproof", "system_database_engine": engine, "console_log_level": "ERROR"})
+        self.deliveries = Deliveries(settings, self.engine, self.ledger, self._outbox, patience=patience)
+        self._entity = AE(ae_title="HEATPROOF")
+        self._entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+        self._port = port
+
+    def __enter__(self) -> Self:
+        DBOS.launch()
+        DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.05)
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
+        self._server = self._entity.start_server(("127.0.0.1", self._port), block=False, evt_handlers=handlers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        DBOS.destroy(workflow_completion_timeout_sec=2)
+        registered = _get_or_create_dbos_registry().instance_info_map  # else the next Sender would be a second "node"
+        for name in [name for name, instance in registered.items() if instance is self.deliveries]:
+            del registered[name]
+        self.engine.dispose()
+
+    def consign(self, *to: str, objects: int = 1, start: bool = True) -> str:
+        """Make a job with so many results, and send them; give the job's id."""
+        job_id = hashlib.sha256(uuid.uuid4().bytes).hexdigest()
+        study, series = generate_uid(), generate_uid()
+        made = [self._write(job_id, study, series, number) for number in range(objects)]
+        queued = [
+            {
+                "sop_instance_uid": row["sop_instance_uid"],
+                "destination": destination,
+                "state": DeliveryState.QUEUED,
+                "attempts": 0,
+                "updated_at": now(),
+            }
+            for row in made
+            for destination in to
+        ]
+        job = {
+            "id": job_id,
+            "study_instance_uid": study,
+            "route": "all",
+            "bundle": "none",
+            "options": {},
+            "state": JobState.DONE,
+            "created_at": now(),
+        }
+        with self.engine.begin() as connection:
+            connection.execute(insert(jobs).values(job))
+            connection.execute(insert(results), made)
+            connection.execute(insert(deliveries), queued)
+        for destination in to if start else ():
+            self.deliveries.start(job_id, destination)
+        return job_id
+
+    def rows(self, job_id: str, destination: str) -> list[Any]:
+        """Give the rows of one consignment."""
+        query = (
+            select(deliveries)
+            .join(results, results.c.sop_instance_uid == deliveries.c.sop_instance_uid)
+            .where(results.c.job_id == job_id, deliveries.c.destination == destination)
+            .order_by(results.c.path)
+        )
+        with self.engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def wait(self, job_id: str, destination: str, state: str, *, seconds: float = 20.0) -> list[Any]:
+        """Wait until every object of a consignment is in this state; give its rows."""
+        deadline = time.monotonic() + seconds
+        while any(row.state != state for row in self.rows(job_id, destination)):
+            told = [(row.state, row.attempts, row.last_error) for row in self.rows(job_id, destination)]
+            assert time.monotonic() < deadline, told
+            time.sleep(0.05)
+        return self.rows(job_id, destination)
+
+    def _write(self, job_id: str, study: str, series: str, number: int) -> dict[str, Any]:
+        dataset = Dataset()
+        dataset.SOPClassUID, dataset.SOPInstanceUID = Comprehensive3DSRStorage, generate_uid()
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+        dataset.PatientID, dataset.PatientName, dataset.Modality = "P1", "CANARY^PATIENT", "SR"
+        dataset.StudyID, dataset.SeriesNumber, dataset.InstanceNumber = "1", 9000, number + 1
+        path = self._outbox / job_id / f"{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dcmwrite(path, dataset, enforce_file_format=True)
+        return {
+            "sop_instance_uid": dataset.SOPInstanceUID,
+            "sop_class_uid": dataset.SOPClassUID,
+            "series_instance_uid": series,
+            "job_id": job_id,
+            "role": "report",
+            "path": str(path.relative_to(self._outbox)),
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "created_at": now(),
+        }

@@ -1,0 +1,105 @@
+"""Delivery to a real Orthanc: what is shown as stored is there, and everything arrives once, whatever happens."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from node.demo.pacs import free_port
+from tests.node.running import wait_for
+from tests.node.sending import Sender
+from tests.peers.orthanc import PROGRAM, OrthancServer
+from tests.peers.proxy import Proxy
+
+pytestmark = [pytest.mark.peers, pytest.mark.skipif(PROGRAM is None, reason="Orthanc is not installed")]
+
+
+@pytest.fixture(scope="module")
+def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OrthancServer, Proxy, Sender]]:
+    port = free_port()
+    orthanc = OrthancServer(heatproof_port=port)
+    web = f"{orthanc.url}/dicom-web"
+    dimse = {"ae_title": orthanc.aet, "host": "127.0.0.1", "port": orthanc.dicom_port}
+    with orthanc, Proxy(orthanc.dicom_port) as proxy:
+        destinations: list[dict[str, Any]] = [
+            {"name": "commitment", **dimse, "proof": "commitment"},
+            {"name": "find", **dimse, "proof": "find"},
+            {"name": "qido", **dimse, "proof": "qido", "url": web},
+            {"name": "stow", "protocol": "stow", "proof": "qido", "url": web},
+            {"name": "implicit", **dimse, "proof": "find", "transfer_syntaxes": ["implicit"]},
+            {"name": "proxied", **dimse, "port": proxy.port, "proof": "find"},
+            {"name": "unproven", **dimse},
+        ]
+        with Sender(tmp_path_factory.mktemp("sender"), destinations, port=port) as sender:
+            yield orthanc, proxy, sender
+
+
+@pytest.fixture
+def orthanc(peers: tuple[OrthancServer, Proxy, Sender]) -> OrthancServer:
+    return peers[0]
+
+
+@pytest.fixture
+def proxy(peers: tuple[OrthancServer, Proxy, Sender]) -> Proxy:
+    return peers[1]
+
+
+@pytest.fixture
+def sender(peers: tuple[OrthancServer, Proxy, Sender]) -> Sender:
+    return peers[2]
+
+
+def held(orthanc: OrthancServer) -> set[str]:
+    return {str(orthanc.tags(name)["SOPInstanceUID"]) for name in orthanc.instances()}
+
+
+@pytest.mark.parametrize(
+    ("destination", "proof"),
+    [
+        ("commitment", "storage commitment"),
+        ("find", "C-FIND"),
+        ("qido", "QIDO-RS"),
+        ("stow", "QIDO-RS"),
+        ("implicit", "C-FIND"),
+    ],
+)
+def test_results_become_stored_once_orthanc_is_known_to_hold_them(
+    destination: str, proof: str, orthanc: OrthancServer, sender: Sender
+) -> None:
+    job = sender.consign(destination, objects=2)
+    rows = sender.wait(job, destination, "stored")
+    assert {row.proof for row in rows} == {proof}
+    assert {row.sop_instance_uid for row in rows} <= held(orthanc)
+    assert {row.attempts for row in rows} == {1}
+
+
+def test_without_a_proof_the_end_is_sent(sender: Sender) -> None:
+    job = sender.consign("unproven")
+    sender.wait(job, "unproven", "sent")
+
+
+def test_the_response_lost_after_orthanc_stored_leaves_one_instance(
+    orthanc: OrthancServer, proxy: Proxy, sender: Sender
+) -> None:
+    before = len(orthanc.instances())
+    proxy.lose_store_responses = 1
+    job = sender.consign("proxied", objects=2)
+    rows = sender.wait(job, "proxied", "stored")
+    assert proxy.lost == 1
+    assert len(orthanc.instances()) == before + 2
+    assert max(row.attempts for row in rows) == 2
+
+
+def test_what_came_while_orthanc_was_down_or_full_arrives_once(orthanc: OrthancServer, sender: Sender) -> None:
+    before = len(orthanc.instances())
+    orthanc.pause()
+    down = sender.consign("commitment", objects=2)
+    wait_for(lambda: sender.rows(down, "commitment")[0].attempts > 0, 20, "an attempt while Orthanc was down")
+    orthanc.start()
+    orthanc.fill(full=True)
+    full = sender.consign("find", objects=2)
+    wait_for(lambda: "0xA700" in (sender.rows(full, "find")[0].last_error or ""), 20, "a refusal for want of room")
+    orthanc.fill(full=False)
+    sender.wait(down, "commitment", "stored")
+    sender.wait(full, "find", "stored")
+    assert len(orthanc.instances()) == before + 4
