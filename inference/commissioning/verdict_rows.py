@@ -161,7 +161,7 @@ def _bogus(
     maps[BRIGHTNESS] = gaussian_filter(evidence.image, width).astype(np.float32)
     if other is not None:
         maps[ANOTHER] = examiner.map(_inputs(bench, other), one.target, seed=seed)
-    return {**maps, RANDOMISED: evidence.twin}
+    return {**maps, RANDOMISED: evidence.twin[0]}
 
 
 def _whole(

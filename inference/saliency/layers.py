@@ -75,9 +75,18 @@ def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.
     Raises:
         UnknownName: it is no feature map.
     """
+    return logits_and_activations(model, inputs, layer=layer)[1]
+
+
+def logits_and_activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the logits, (N, classes), and a layer's output, (N, K, *grid), of one pass without a gradient.
+
+    Raises:
+        UnknownName: it is no feature map.
+    """
     with torch.no_grad(), _kept(model, layer, differentiated=False) as kept:
-        model(inputs)
-    return _checked(kept, model, inputs, layer)
+        logits = model(inputs)
+    return logits, _checked(kept, model, inputs, layer)
 
 
 def activations_and_gradients(

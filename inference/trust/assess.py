@@ -7,6 +7,7 @@ from inference.devices import choose_device
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 from inference.saliency.maps import SaliencyMap
+from inference.trust.budgets import PARTS
 from inference.trust.case import Case
 from inference.trust.evidence import Examiner
 from inference.trust.judge import judge
@@ -53,7 +54,8 @@ def assess(
         return _uncommissioned(bundle, model_input, saliency_map, options, reason)
     finding = saliency_map.finding
     inputs = model_input.tensor[finding.position : finding.position + 1]
-    examiner = Examiner(bundle, saliency_map.method, saliency_map.parameters, choose_device(options.device))
+    device, parts = choose_device(options.device), PARTS[warrant.budget]
+    examiner = Examiner(bundle, saliency_map.method, saliency_map.parameters, device, parts)
     evidence = examiner.evidence(inputs, finding.class_index, seed=saliency_map.seed)
     label = bundle.manifest.classes[finding.class_index].name
     found = judge(warrant, examiner, evidence, saliency_map, inputs, label)

@@ -8,6 +8,7 @@ import torch
 
 from inference.saliency.maps import SaliencyMap
 from inference.trust.agreement import referenced
+from inference.trust.budgets import signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.image_statistics import image_statistics
 from inference.trust.kinds import KINDS, NAMES, Kind
@@ -59,7 +60,9 @@ def judge(
     Raises:
         DeviceExhausted: out of memory with a batch of one.
     """
-    covered = covered_probabilities(shown.values[None], inputs, [evidence.class_index], examiner.probabilities)
+    covered = np.full((1, 2), np.nan)
+    if "covered" in examiner.parts:
+        covered = covered_probabilities(shown.values[None], inputs, [evidence.class_index], examiner.probabilities)
     raw = signal_table(shown.values[None], [evidence], covered, seeds=[shown.seed])[0]
     nulls = warrant.nulls.get(label, {})
     values = np.array([_against(value, nulls.get(name)) for name, value in zip(NAMES, raw, strict=True)])
@@ -71,7 +74,8 @@ def judge(
             strict=True,
         )
     )
-    signals = _signals(raw, values, nulls, parts)
+    known = signals_of(examiner.parts)
+    signals = tuple(one for one in _signals(raw, values, nulls, parts) if one.name in known)
     blank = bool(shown.values.max() == shown.values.min())
     views = {"features": evidence.features[None], "statistics": image_statistics(evidence.image[None])}
     ratios = {name: float(one[0]) for name, one in warrant.envelope.ratios(views).items()}
@@ -93,6 +97,10 @@ def judge(
         return Judgement(Verdict.CAUTION, (reason, *spoken), score, signals)
     if threshold is None:
         return Judgement(Verdict.CAUTION, (_uncertified(warrant), *spoken), score, signals)
+    if warrant.believed:
+        bogus = ", ".join(NAMES_OF_BOGUS.get(kind, kind) for kind in warrant.believed)
+        reason = f"At this site the budget {warrant.budget} believed bogus maps too often ({bogus}): none is TRUSTED."
+        return Judgement(Verdict.CAUTION, (reason, *spoken), score, signals)
     seen = float(warrant.witness_calibrator.probability(values[None], NAMES)[0])
     if min(score, seen) >= threshold:
         return Judgement(Verdict.TRUSTED, (_promise(warrant), *spoken), score, signals)

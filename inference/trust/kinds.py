@@ -22,6 +22,23 @@ class Kind:
     referenced: bool = False
     """Whether it is an agreement that maps of different patients have too, so that it needs a null."""
 
+    @property
+    def part(self) -> str:
+        """The part of the evidence it is read from (``budgets.py``); empty: what every budget has."""
+        return _PARTS.get(self.name.partition("_")[0], "")
+
+
+_PARTS = {
+    "replicate": "replicates",
+    "alternate": "alternates",
+    "twin": "twin",
+    "contrast": "contrast",
+    "moved": "moved",
+    "gradient": "gradient",
+    "deletion": "covered",
+    "insertion": "covered",
+}
+
 
 KINDS: tuple[Kind, ...] = (
     Kind("probability", "A", "probability of the finding", "The model is unsure of the finding.", ""),

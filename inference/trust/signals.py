@@ -35,7 +35,7 @@ def signal_table(maps: Maps, evidence: Sequence[Evidence], covered: Numbers, *, 
     Args:
         maps: (N, *spatial), signed.
         evidence: of each map's case.
-        covered: (N, 2), from ``covered_probabilities``.
+        covered: (N, 2), from ``covered_probabilities``; NaN: the budget leaves it out.
         seeds: of the lot among ties, one a map.
     """
     rows = [signals(*one) for one in zip(maps, evidence, covered, seeds, strict=True)]
@@ -51,7 +51,7 @@ def signals(values: Maps, evidence: Evidence, covered: Numbers, seed: int) -> Ma
         covered: (2,): the probability without, and with nothing but, the map's hottest place.
         seed: of the lot among ties.
     """
-    peak = peak_of(values)
+    peak, alike = peak_of(values), _alike(values, evidence)
     order = np.sort(evidence.probabilities)[::-1]
     own = float(evidence.probabilities[evidence.class_index])
     best_other = order[1] if own >= order[0] else order[0]
@@ -59,16 +59,13 @@ def signals(values: Maps, evidence: Evidence, covered: Numbers, seed: int) -> Ma
         "probability": own,
         "margin": own - float(best_other),
         **_shape(values, peak),
-        **_others("replicate", values, peak, evidence.replicates, seed),
-        **{
-            n: v for n, v in _others("alternate", values, peak, evidence.alternates, seed).items() if "overlap" not in n
-        },
-        "twin_spearman": _alike(values, evidence.twin[None]),
-        "contrast_spearman": _alike(values, evidence.contrast[None]),
-        "contrast_rank": _rank_at(evidence.contrast, peak),
-        "moved_rank": float(np.mean([_rank_at(one, peak) for one in evidence.moved])),
-        "moved_spearman": _alike(values, evidence.moved),
-        "gradient_rank": _rank_at(_blurred(evidence.gradient, 2.0), peak),
+        **alike,
+        **_others("replicate", values, peak, evidence.replicates),
+        **_others("alternate", values, peak, evidence.alternates),
+        "replicate_overlap": _mean(hottest_overlap(values, evidence.replicates, seed=seed)),
+        "contrast_rank": _rank_in(evidence.contrast, peak),
+        "moved_rank": _rank_in(evidence.moved, peak),
+        "gradient_rank": _mean([_rank_at(_blurred(one, 2.0), peak) for one in evidence.gradient]),
         "deletion": own - float(covered[0]),
         "insertion": float(covered[1]),
         **_under(evidence.image, peak),
@@ -121,15 +118,9 @@ def _shape(values: Maps, peak: tuple[int, ...]) -> dict[str, float]:
     }
 
 
-def _others(who: str, values: Maps, peak: tuple[int, ...], theirs: Maps, seed: int) -> dict[str, float]:
-    names = [f"{who}_{what}" for what in ("rank", "spearman", "overlap", "distance")]
-    if not len(theirs):
-        return dict.fromkeys(names, NONE)
-    ranks = [_rank_at(one, peak) for one in theirs]
+def _others(who: str, values: Maps, peak: tuple[int, ...], theirs: Maps) -> dict[str, float]:
     distances = [_distance(peak, peak_of(one), values.shape) for one in theirs]
-    overlap = hottest_overlap(values, theirs, seed=seed)
-    found = (np.mean(ranks), _alike(values, theirs), overlap.mean(), np.mean(distances))
-    return {name: float(value) for name, value in zip(names, found, strict=True)}
+    return {f"{who}_rank": _rank_in(theirs, peak), f"{who}_distance": _mean(distances)}
 
 
 def _under(image: Maps, peak: tuple[int, ...]) -> dict[str, float]:
@@ -165,8 +156,26 @@ def _witnessed(values: Maps, peak: tuple[int, ...], witness: Maps | None) -> dic
     return {name: float(value) for name, value in zip(names, found, strict=True)}
 
 
-def _alike(values: Maps, others: Maps) -> float:
-    return float(spearman(values, others).mean())
+def _alike(values: Maps, evidence: Evidence) -> dict[str, float]:
+    """Rank-correlate the map with every map of each part; its own ranks are taken once."""
+    parts = {
+        "replicate": evidence.replicates,
+        "alternate": evidence.alternates,
+        "twin": evidence.twin,
+        "contrast": evidence.contrast,
+        "moved": evidence.moved,
+    }
+    found = spearman(values, np.concatenate(list(parts.values())))
+    shares = np.split(found, np.cumsum([len(maps) for maps in parts.values()])[:-1])
+    return {f"{name}_spearman": _mean(share) for name, share in zip(parts, shares, strict=True)}
+
+
+def _mean(values: Sequence[float] | Numbers) -> float:
+    return float(np.mean(values)) if len(values) else NONE
+
+
+def _rank_in(maps: Maps, peak: tuple[int, ...]) -> float:
+    return _mean([_rank_at(one, peak) for one in maps])
 
 
 def _rank_at(values: NDArray[np.floating], peak: tuple[int, ...]) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.errors import PassportRefused
 from inference.passport import Passport
+from inference.trust.budgets import Budget
 from inference.trust.calibrator import Calibrator
 from inference.trust.envelope import Envelope
 from inference.trust.kinds import NAMES, TIERS
@@ -37,23 +38,30 @@ class Warrant:
     """The smallest alpha these cases would have certified; None: none up to 0.5."""
     gate_failures: tuple[str, ...]
     """Bogus kinds the method's maps did not clearly beat; empty: the gate is open."""
+    budget: Budget = "full"
+    """How much evidence a verdict rests on."""
+    believed: tuple[str, ...] = ()
+    """Bogus kinds that this budget's formula believed in too often; not empty: nothing is TRUSTED."""
 
     @property
     def identity(self) -> str:
         """What a result that rests on it depends on."""
-        return f"{self.passport_digest} alpha {self.certificate.alpha:g} delta {self.certificate.delta:g}"
+        levels = f"alpha {self.certificate.alpha:g} delta {self.certificate.delta:g}"
+        return f"{self.passport_digest} {levels} budget {self.budget}"
 
     @classmethod
-    def of(cls, passport: Passport, *, alpha: float, delta: float) -> Self:
+    def of(cls, passport: Passport, *, alpha: float, delta: float, budget: Budget = "full") -> Self:
         """Read a passport's verdict and certify its threshold.
 
         Args:
             passport: with a verdict.
             alpha: largest share of TRUSTED maps that may miss, counted by patients.
             delta: 1 - confidence of that.
+            budget: how much evidence to gather; a passport from before there were budgets knows ``full`` alone.
 
         Raises:
-            PassportRefused: it has no verdict, one for other signals, or one that cannot be read.
+            PassportRefused: it has no verdict, one for other signals or without this budget, or one that cannot be
+                read.
             Refused: alpha or delta out of range.
         """
         entry: Any = passport.verdict
@@ -69,7 +77,13 @@ class Warrant:
                 raise PassportRefused(
                     "The passport's verdict rests on signals of another version.", cure="Commission again."
                 )
-            scores = entry["scores"]
+            if budget != "full" and budget not in entry.get("budgets", {}):
+                raise PassportRefused(
+                    f"The passport of {passport.bundle.name} knows no budget {budget}.",
+                    cure="Fit it anew: heatproof commission --verdict PASSPORT --data DIR; or take the budget full.",
+                )
+            formula = entry if budget == "full" else entry["budgets"][budget]
+            scores = formula["scores"]
             given = (np.array(scores["p"]), np.array(scores["miss"]), np.array(scores["group"]))
             certificate = certify(*given, alpha=alpha, delta=delta, seed=SEED, grid=TRUSTABLE)
             possible = smallest_alpha(*given, delta=delta, seed=SEED, grid=TRUSTABLE)
@@ -79,12 +93,18 @@ class Warrant:
                 passport_digest=passport.digest,
                 method=passport.bundle.method,
                 nulls=entry["nulls"],
-                calibrator=Calibrator.from_plain(entry["calibrator"]),
-                witness_calibrator=Calibrator.from_plain(alone) if (alone := entry["witness_calibrator"]) else None,
+                calibrator=Calibrator.from_plain(formula["calibrator"]),
+                witness_calibrator=Calibrator.from_plain(alone) if (alone := formula["witness_calibrator"]) else None,
                 envelope=Envelope.from_plain(entry["envelope"]),
                 certificate=certificate,
                 possible_alpha=None if possible is None else possible.alpha,
                 gate_failures=tuple(kind for kind, one in checks.items() if not one["passed"]),
+                budget=budget,
+                believed=tuple(
+                    kind
+                    for kind, modes in formula["bogus_trusted_and_wrong"].items()
+                    if not all(one["passed"] for one in modes.values())
+                ),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as wrong:
             raise PassportRefused(
