@@ -28,6 +28,7 @@ from inference.trust.verdict import Trust
 from inference.trust.warrant import Warrant
 from node.settings import Settings
 from node.store import DeliveryState, deliveries, insert_new, instances, jobs, now, results
+from node.succession import predecessors, succeed
 from node.summary import summarise
 from reports.results import ResultObject, write_not_analysed, write_results
 
@@ -46,6 +47,10 @@ class Job:
     created_at: datetime
     verdicts: tuple[str, ...]
     """One for each map, once there is a summary."""
+    generation: int
+    """Which decision about the study, from 1: the later one supersedes."""
+    missing: str
+    """What the study has not, although it was expected; empty where nothing is."""
 
 
 class Steps:
@@ -131,17 +136,31 @@ class Steps:
         """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
         analyses = self._analyses(job)
         folder = self._outbox / job.id
-        objects = tuple(write_results(analysis, folder, created=job.created_at) for analysis in analyses)
+        with self._engine.connect() as connection:
+            before = [predecessors(connection, job, one.image.series_instance_uid) for one in analyses]
+        objects = tuple(
+            write_results(one, folder, created=job.created_at, predecessors=replaced, missing=job.missing)
+            for one, replaced in zip(analyses, before, strict=True)
+        )
         with self._engine.begin() as connection:
-            for written in objects:
-                self._queue(connection, job, written)
+            for analysis, written in zip(analyses, objects, strict=True):
+                self._queue(connection, job, written, analysis.image.series_instance_uid)
             self._summarise(connection, job, summarise(analyses, objects))
 
     def decline(self, job: Job, reason: str) -> None:
         """Instead of an analysis: one structured report "not analysed" with the reason."""
-        written = write_not_analysed(self.paths(job), self._outbox / job.id, reason=reason, created=job.created_at)
+        with self._engine.connect() as connection:
+            before = predecessors(connection, job, None)
+        written = write_not_analysed(
+            self.paths(job),
+            self._outbox / job.id,
+            reason=reason,
+            created=job.created_at,
+            predecessors=before,
+            missing=job.missing,
+        )
         with self._engine.begin() as connection:
-            self._queue(connection, job, written)
+            self._queue(connection, job, written, None)
 
     def options(self, job: Job) -> AnalysisOptions:
         """Give the settings that shape this job's result."""
@@ -178,7 +197,9 @@ class Steps:
             for image, classification, of_image, trust in zip(images, found, maps, trusts, strict=True)
         )
 
-    def _queue(self, connection: Connection, job: Job, written: Sequence[ResultObject]) -> None:
+    def _queue(
+        self, connection: Connection, job: Job, written: Sequence[ResultObject], source_series_uid: str | None
+    ) -> None:
         made = [
             {
                 "sop_instance_uid": item.sop_instance_uid,
@@ -190,6 +211,7 @@ class Steps:
                 "preview_path": str(item.preview_path.relative_to(self._outbox)) if item.preview_path else None,
                 "sha256": item.sha256,
                 "created_at": job.created_at,
+                "source_series_uid": source_series_uid,
             }
             for item in written
         ]
@@ -207,6 +229,7 @@ class Steps:
         ]
         insert_new(connection, results, made)
         insert_new(connection, deliveries, queued)
+        succeed(connection, job, source_series_uid, written)
 
 
 def _job(row: Row[Any]) -> Job:
@@ -220,4 +243,6 @@ def _job(row: Row[Any]) -> Job:
         destinations=tuple(row.options["destinations"]),
         created_at=row.created_at,
         verdicts=tuple(item["verdict"] for item in (row.summary or {}).get("explanations", [])),
+        generation=row.generation,
+        missing=row.missing or "",
     )

@@ -25,6 +25,7 @@ from reports.uids import ResultUids
 from reports.wording import made_by, number, plain, plane, shortened
 
 SERIES_NUMBER = 9001
+REPLACES = "Replaces an earlier result of this study, which was made before all images were here."
 _ANY_ORIENTATION = ("L", "P")
 
 
@@ -38,7 +39,9 @@ class Source:
     """The patient's direction along a row and down a column."""
 
 
-def capture(overlay: Overlay, analysis: Analysis, index: int, *, source: Source, created: datetime) -> SCImage:
+def capture(
+    overlay: Overlay, analysis: Analysis, index: int, *, source: Source, created: datetime, replaces: bool = False
+) -> SCImage:
     """Make the Secondary Capture of one explanation, RGB in Explicit VR Little Endian.
 
     Pixel spacing and position are left out: the picture's grid is not the source's.
@@ -49,6 +52,7 @@ def capture(overlay: Overlay, analysis: Analysis, index: int, *, source: Source,
         index: which of ``analysis.explanations``, from 0.
         source: the plane explained.
         created: when the result was made; the same moment gives the same bytes.
+        replaces: an earlier capture was made before further images of the study came.
     """
     uids = ResultUids.of_analysis(analysis)
     image = SCImage(
@@ -72,14 +76,14 @@ def capture(overlay: Overlay, analysis: Analysis, index: int, *, source: Source,
     image["PixelData"].VR = "OB"
     take_over(source.header, image)
     image.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
-    _describe(image, analysis, analysis.explanations[index])
+    _describe(image, analysis, analysis.explanations[index], replaces=replaces)
     _refer(image, source)
     _date(image, local_time(source.header, created))
     sign(image)
     return image
 
 
-def _describe(image: SCImage, analysis: Analysis, explanation: Explanation) -> None:
+def _describe(image: SCImage, analysis: Analysis, explanation: Explanation, *, replaces: bool) -> None:
     image.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SALIENCY"]
     image.ConversionType = "WSD"
     image.BurnedInAnnotation = "YES"
@@ -89,7 +93,7 @@ def _describe(image: SCImage, analysis: Analysis, explanation: Explanation) -> N
     image.DerivationDescription = shortened(
         f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)} "
         f"(probability {number(finding.probability)}) on {plane(analysis, shown.frame)}, by {made_by(shown)}. "
-        f"Verdict on the map: {explanation.trust.verdict.value}.",
+        f"Verdict on the map: {explanation.trust.verdict.value}." + (f" {REPLACES}" if replaces else ""),
         1024,
     )
 

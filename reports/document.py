@@ -1,7 +1,7 @@
 """The report as a DICOM object: Comprehensive 3D SR whose root follows TID 1500 (PS3.3 A.35.13, PS3.16 TID 1500)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from highdicom.sr import (
@@ -30,6 +30,8 @@ from reports.subject import local_time, take_over
 from reports.uids import ResultUids
 
 SERIES_NUMBER = 9002
+MISSING = "Made although something of the study is missing: {}."
+REPLACES = "Replaces an earlier report of this study, which was made before all images were here."
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _ENGLISH = CodedConcept("en-US", "RFC5646", "English (United States)")
 
@@ -41,6 +43,7 @@ class Content:
     outcome: CodedConcept
     """CID 6047: with findings, without findings, not analysed."""
     sentences: tuple[str, ...]
+    """The first is the warning."""
     library: ContainerContentItem | None
     groups: tuple[MeasurementsAndQualitativeEvaluations, ...]
 
@@ -61,6 +64,7 @@ def document(
     bundle: BundleIdentity | None,
     created: datetime,
     predecessors: Sequence[Reference] = (),
+    missing: str = "",
 ) -> Report:
     """Make the report: complete, preliminary, unverified.
 
@@ -72,14 +76,19 @@ def document(
         bundle: the model; None where none ran.
         created: when the result was made; the same moment gives the same bytes.
         predecessors: earlier reports that this one replaces.
+        missing: what the study has not, although it was expected.
     """
+    sop_instance_uid = uids.report(missing)
+    replaced = [one.dataset() for one in predecessors if one.sop_instance_uid != sop_instance_uid]
+    notes = [*([MISSING.format(missing)] if missing else []), *([REPLACES] if replaced else [])]
+    content = replace(content, sentences=(*content.sentences[:1], *notes, *content.sentences[1:]))
     name, its_version = (bundle.name, bundle.version) if bundle else (PRODUCT, product_version())
     report = Report(
         evidence=[reference.dataset() for reference in evidence],
         content=_root(content, name),
         series_instance_uid=uids.report_series(),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uids.report(),
+        sop_instance_uid=sop_instance_uid,
         instance_number=1,
         manufacturer=PRODUCT,
         manufacturer_model_name=PRODUCT,
@@ -88,9 +97,10 @@ def document(
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=[reference.dataset() for reference in predecessors] or None,
+        previous_versions=replaced or None,
         coding_schemes=[concepts.scheme()],
     )
+    _say_replaced(report)
     take_over(source, report)
     report.ContributingEquipmentSequence = contributing_equipment(bundle)
     moment = local_time(source, created)
@@ -99,6 +109,14 @@ def document(
         setattr(report, f"{attribute}Time", moment.time().replace(microsecond=0))
     sign(report)
     return report
+
+
+def _say_replaced(report: Report) -> None:
+    """Say what the predecessors are (PS3.3 C.17.2.1, purpose from CID 7009)."""
+    for study in report.get("PredecessorDocumentsSequence", ()):
+        for series in study.ReferencedSeriesSequence:
+            for item in series.ReferencedSOPSequence:
+                item.PurposeOfReferenceCodeSequence = [concepts.REPLACED_REPORT]
 
 
 def _root(content: Content, model_name: str) -> ContainerContentItem:

@@ -38,7 +38,12 @@ class ResultObject:
 
 
 def write_results(
-    analysis: Analysis, folder: Path, *, created: datetime, predecessors: Sequence[Reference] = ()
+    analysis: Analysis,
+    folder: Path,
+    *,
+    created: datetime,
+    predecessors: Sequence[Reference] = (),
+    missing: str = "",
 ) -> tuple[ResultObject, ...]:
     """Write a capture for each explanation, then the report that refers to them.
 
@@ -47,19 +52,30 @@ def write_results(
         folder: made where it does not exist.
         created: stored once by the caller: the same moment gives the same bytes.
         predecessors: earlier reports of the same study that this one replaces.
+        missing: what the study has not, although it was expected; the report says so.
 
     Raises:
         UnreadableInstance: a source file is gone or no longer DICOM.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    captures = [_write_capture(analysis, index, folder, created) for index in range(len(analysis.explanations))]
+    replaces = bool(predecessors)
+    captures = [
+        _write_capture(analysis, index, folder, created, replaces=replaces)
+        for index in range(len(analysis.explanations))
+    ]
     source = read_header(analysis.image.frames[0].path)
-    report = analysis_report(analysis, source=source, created=created, predecessors=predecessors)
+    report = analysis_report(analysis, source=source, created=created, predecessors=predecessors, missing=missing)
     return (*captures, _write(report, "report", folder))
 
 
 def write_not_analysed(
-    paths: Sequence[Path], folder: Path, *, reason: str, created: datetime, predecessors: Sequence[Reference] = ()
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    reason: str,
+    created: datetime,
+    predecessors: Sequence[Reference] = (),
+    missing: str = "",
 ) -> tuple[ResultObject, ...]:
     """Write the report that says why these instances were not analysed.
 
@@ -69,22 +85,23 @@ def write_not_analysed(
         reason: for a person, with the cure if there is one.
         created: stored once by the caller: the same moment gives the same bytes.
         predecessors: earlier reports of the same study that this one replaces.
+        missing: what the study has not, although it was expected; the report says so.
 
     Raises:
         UnreadableInstance: a source file is gone or no longer DICOM.
     """
     folder.mkdir(parents=True, exist_ok=True)
     headers = [read_header(path) for path in paths]
-    report = not_analysed_report(headers, reason, created=created, predecessors=predecessors)
+    report = not_analysed_report(headers, reason, created=created, predecessors=predecessors, missing=missing)
     return (_write(report, "report", folder),)
 
 
-def _write_capture(analysis: Analysis, index: int, folder: Path, created: datetime) -> ResultObject:
+def _write_capture(analysis: Analysis, index: int, folder: Path, created: datetime, *, replaces: bool) -> ResultObject:
     frame = analysis.image.frames[analysis.explanations[index].map.frame]
     header = read_header(frame.path)
     source = Source(frame, header, orientation(frame.orientation, header))
     overlay = draw_overlay(analysis, index, orientation=source.orientation)
-    dataset = capture(overlay, analysis, index, source=source, created=created)
+    dataset = capture(overlay, analysis, index, source=source, created=created, replaces=replaces)
     preview = folder / f"{_stem(dataset)}.png"
     preview_png(overlay, preview)
     return _write(dataset, "capture", folder, preview)

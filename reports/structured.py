@@ -20,7 +20,12 @@ _WARNING = f"{NOT_FOR_DIAGNOSTIC_USE}. Result of software, unverified; research 
 
 
 def analysis_report(
-    analysis: Analysis, *, source: Dataset, created: datetime, predecessors: Sequence[Reference] = ()
+    analysis: Analysis,
+    *,
+    source: Dataset,
+    created: datetime,
+    predecessors: Sequence[Reference] = (),
+    missing: str = "",
 ) -> Report:
     """Make the report of one analysis.
 
@@ -29,6 +34,7 @@ def analysis_report(
         source: header of one instance of the series.
         created: when the result was made.
         predecessors: earlier reports of the same study that this one replaces.
+        missing: what the study has not, although it was expected.
     """
     uids = ResultUids.of_analysis(analysis)
     indices = range(len(analysis.explanations))
@@ -51,11 +57,17 @@ def analysis_report(
         bundle=analysis.bundle,
         created=created,
         predecessors=predecessors,
+        missing=missing,
     )
 
 
 def not_analysed_report(
-    headers: Sequence[Dataset], reason: str, *, created: datetime, predecessors: Sequence[Reference] = ()
+    headers: Sequence[Dataset],
+    reason: str,
+    *,
+    created: datetime,
+    predecessors: Sequence[Reference] = (),
+    missing: str = "",
 ) -> Report:
     """Make the report that says why a study, or a series of it, was not analysed.
 
@@ -64,6 +76,7 @@ def not_analysed_report(
         reason: for a person, with the cure if there is one.
         created: when the result was made.
         predecessors: earlier reports of the same study that this one replaces.
+        missing: what the study has not, although it was expected.
     """
     evidence = [
         Reference(header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)
@@ -77,6 +90,7 @@ def not_analysed_report(
         bundle=None,
         created=created,
         predecessors=predecessors,
+        missing=missing,
     )
 
 

@@ -42,9 +42,9 @@ class ResultUids:
         """Series of the structured report."""
         return self._uid("report series")
 
-    def report(self) -> UID:
-        """Structured report."""
-        return self._uid("report")
+    def report(self, missing: str = "") -> UID:
+        """Structured report; one that says that something is missing is another than one that does not."""
+        return self._uid("report", *([missing] if missing else []))
 
     def tracking(self, role: str) -> UID:
         """Tracking Unique Identifier of one measurement group of the report (TID 1501)."""

@@ -68,7 +68,6 @@ class Event(StrEnum):
     NOT_ROUTED = "not routed"
     RULES_LOADED = "rules loaded"
     RULES_REFUSED = "rules refused"
-    SUPERSEDED = "results superseded"
     ANALYSED = "analysed"
     NOT_ANALYSED = "not analysed"
     DELIVERED = "delivered"
