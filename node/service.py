@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,8 +24,11 @@ from inference.passport import load_passport
 from inference.trust.warrant import Warrant
 from node import delivery, job, logs, store
 from node.api.app import create_app
+from node.api.deliveries import delivery_routes
 from node.api.limits import bounded_server
+from node.api.stow import stow_routes
 from node.completeness import Completeness
+from node.consignments import Consignments
 from node.counting import Counting
 from node.delivery import Deliveries
 from node.fleet import Fleet
@@ -33,6 +37,7 @@ from node.job import Jobs
 from node.listener import Listener
 from node.metrics import Metrics
 from node.performed_steps import PerformedSteps
+from node.refusals import Refusals
 from node.routing import Router
 from node.rulebook import Rulebook, bundles_of
 from node.settings import Settings
@@ -72,7 +77,13 @@ class Node:
         DBOS(config=_workflow_store(settings))
         self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox", version=WORKFLOW_VERSION)
         self.listener = Listener(
-            settings.node, inbox, metrics, handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further]
+            settings.node,
+            inbox,
+            metrics,
+            Refusals(self.engine),
+            peers=settings.allow_list,
+            tls=settings.tls,
+            handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further],
         )
         steps = Steps(settings, self.engine, shared, bundles, warrants)
         jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics)
@@ -83,7 +94,18 @@ class Node:
         completeness = Completeness(settings, studies, performed_steps, self.counting, self.rulebook)
         self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs)
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self.router.resume, replaced=self._give_way)
-        application = create_app(self.engine, settings, metrics, self.ledger, listening=lambda: self.listener.running)
+        consignments = Consignments(self.engine, shared / "outbox")
+        application = create_app(
+            self.engine,
+            settings,
+            metrics,
+            self.ledger,
+            listening=lambda: self.listener.running,
+            further=[
+                partial(delivery_routes, consignments, self.deliveries.resend),
+                partial(stow_routes, inbox, metrics),
+            ],
+        )
         self._http = bounded_server(application, settings.http.host, settings.http.port)
 
     def start(self) -> None:

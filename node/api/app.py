@@ -1,13 +1,14 @@
 """The web application of one node: health, API and console behind one door."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 
 from inference.errors import HeatproofError
+from node.api import stow
 from node.api.faults import ErrorAnswers
 from node.api.guard import Guard, add_headers
 from node.api.health import Readiness, health_routes
@@ -20,12 +21,18 @@ from node.security import Door
 from node.settings import Settings
 from reports.audit.ledger import Ledger
 
-LONG_BODIES: dict[str, int] = {}
+LONG_BODIES = {stow.PATH: stow.BOUNDS.request_bytes}
 """Paths that take longer bodies than the others, by their beginning, each with its limit in bytes."""
 
 
 def create_app(
-    engine: Engine, settings: Settings, metrics: Metrics, ledger: Ledger, *, listening: Callable[[], bool]
+    engine: Engine,
+    settings: Settings,
+    metrics: Metrics,
+    ledger: Ledger,
+    *,
+    listening: Callable[[], bool],
+    further: Sequence[Callable[[Guard], APIRouter]] = (),
 ) -> FastAPI:
     """Build the application; it only reads the store.
 
@@ -35,6 +42,7 @@ def create_app(
         metrics: what ``/metrics`` shows.
         ledger: names studies by their keys and tells their events.
         listening: whether the DICOM listener accepts associations.
+        further: routes that do more than read, made of the guard they ask.
 
     Raises:
         SettingsInvalid: the console could be reached from elsewhere and nobody chose a token.
@@ -50,6 +58,8 @@ def create_app(
     app.include_router(health_routes(readiness, metrics, guard.probe))
     app.include_router(api_routes(overview, ledger, guard))
     app.include_router(console_pages(overview, guard, pages, readiness.obstacles))
+    for make in further:
+        app.include_router(make(guard))
     app.add_exception_handler(HeatproofError, answer.ours)
     app.add_exception_handler(HTTPException, answer.http)
     app.add_exception_handler(RequestValidationError, answer.invalid)
