@@ -45,7 +45,7 @@ def token_add(
 
     engine, scopes = _engine(config_file), scopes_of(scope)
     secret = Tokens(engine).add(name, scopes, expires_at=now() + timedelta(days=days) if days else None)
-    _record(engine, Event.TOKEN_ADDED, token=name, scopes=" ".join(sorted(scopes)))
+    _record(engine, Event.ACCESS_ADDED, token=name, scopes=" ".join(sorted(scopes)))
     sys.stdout.write(secret + "\n")
 
 
@@ -83,7 +83,7 @@ def token_remove(
 
     engine = _engine(config_file)
     Tokens(engine).remove(name)
-    _record(engine, Event.TOKEN_REMOVED, token=name)
+    _record(engine, Event.ACCESS_REMOVED, token=name)
 
 
 def doctor(

@@ -1,14 +1,17 @@
 """Who wrote it: the product's name, version and UIDs, as they stand in every object."""
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from highdicom import ContributingEquipment
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from inference.analysis import BundleIdentity
 from reports.uids import uid_of
 from reports.wording import plain, shortened
+
+if TYPE_CHECKING:  # it brings torch, which a listener or a doctor does not need
+    from inference.analysis import BundleIdentity
 
 PRODUCT = "heatproof"
 IMPLEMENTATION_CLASS_UID = uid_of(PRODUCT, "implementation class")
@@ -34,7 +37,7 @@ def series_description(name: str, its_version: str) -> str:
     return shortened(f"AI {plain(name)} {plain(its_version)}", LONG_STRING - len(tail)) + tail
 
 
-def contributing_equipment(bundle: BundleIdentity | None) -> list[Dataset]:
+def contributing_equipment(bundle: "BundleIdentity | None") -> list[Dataset]:
     """Give the item that names this product and its bundle as processing equipment (PS3.3 C.12.1.1.5)."""
     versions = [product_version()]
     if bundle is not None:

@@ -1,12 +1,16 @@
 """The UID of everything that is written: derived from what went in, so that a re-run stores nothing new."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydicom.uid import UID
 
-from inference.analysis import Analysis
+if TYPE_CHECKING:  # it brings torch, which whoever only names things does not need
+    from inference.analysis import Analysis
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,12 @@ class ResultUids:
     """How: ``Analysis.settings_digest``, or the digest of the reason where nothing was analysed."""
 
     @classmethod
-    def of_analysis(cls, analysis: Analysis) -> "ResultUids":
+    def of_analysis(cls, analysis: Analysis) -> ResultUids:
         """Give the UIDs of everything written for one analysis."""
         return cls(analysis.image.digest, analysis.bundle.digest, analysis.settings_digest)
 
     @classmethod
-    def of_not_analysed(cls, sop_instance_uids: Iterable[str], reason: str) -> "ResultUids":
+    def of_not_analysed(cls, sop_instance_uids: Iterable[str], reason: str) -> ResultUids:
         """Give the UIDs of the report that says why these instances were not analysed."""
         return cls(_digest(*sorted(sop_instance_uids)), "", _digest(reason))
 

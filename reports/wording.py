@@ -1,13 +1,17 @@
 """Words and numbers as they are shown: plain characters, fixed decimals, no patient data."""
 
+from __future__ import annotations
+
 import math
 import unicodedata
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from inference.analysis import Analysis
-from inference.findings import Finding, PlaneRange
-from inference.saliency.maps import SaliencyMap
-from inference.trust.verdict import Signal
+if TYPE_CHECKING:  # they bring torch, which plain words do not need
+    from inference.analysis import Analysis
+    from inference.findings import Finding, PlaneRange
+    from inference.saliency.maps import SaliencyMap
+    from inference.trust.verdict import Signal
 
 PROBABILITY = "P(peak lies in a true finding)"
 """What the calibrated score is."""

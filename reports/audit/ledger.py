@@ -77,8 +77,8 @@ class Event(StrEnum):
     DELIVERY_UNCOMMITTED = "not kept by the destination"
     DELIVERY_RESENT = "delivery asked for again"
     TAKEN_OVER = "work taken over"
-    TOKEN_ADDED = "access token added"
-    TOKEN_REMOVED = "access token removed"
+    ACCESS_ADDED = "access token added"
+    ACCESS_REMOVED = "access token removed"
 
 
 @dataclass(frozen=True)
