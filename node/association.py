@@ -1,69 +1,238 @@
-"""What pynetdicom leaves open on a connection: how long a PDU may be, how long it may take, and Nagle's delay."""
+"""Associations within bounds: what pynetdicom leaves open to a peer, closed without touching pynetdicom.
 
-import socket
+A message is not read beyond a size; while a request is served nothing more of its peer is read; what a peer makes
+pynetdicom stumble over ends this association only; and the two threads of an association sleep until there is
+something to do, where pynetdicom's own ask a thousand times a second.
+"""
+
+import queue
+import struct
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
+from pynetdicom.pdu_primitives import A_P_ABORT
 
-MAXIMUM_PDU_BYTES = 1 << 20
-"""A longer PDU ends the connection before a byte of it is read; eight times what is negotiated for data."""
-PDU_SECONDS = 15.0
-"""From the first to the last byte of a PDU; a byte now and then does not hold a connection open."""
-_CHUNK_BYTES = 1 << 16
+from node.connection import Bell, RingingQueue, abort_pdu
+
+MAXIMUM_COMMAND_BYTES = 1 << 16
+"""A command set has some hundred bytes."""
+IDLE_SECONDS = 60.0
+"""An association on which nothing comes for this long is aborted."""
+_LONGEST_REST_SECONDS = 0.5
+_NOTHING = (None, None)
+FAULTS = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
+    *(struct.error, queue.Empty, InvalidEventError),
+)
+"""What pynetdicom raises over bytes that it did not expect."""
 
 
-class BoundedSocket(AssociationSocket):
-    """The socket of one association, with a ceiling on what a peer can make it read or wait for."""
+@dataclass(frozen=True)
+class Bounds:
+    """What one association may cost."""
 
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly so many bytes, or fewer where the peer closed the connection.
+    message_bytes: int = 512 << 20
+    """Of one message, its data set included."""
 
-        Raises:
-            OSError: the peer announced a PDU that is too long, or took too long over one; the connection is shut.
-        """
-        if nr_bytes > MAXIMUM_PDU_BYTES:
-            self._shutdown_socket()
-            raise OSError(f"A PDU of {nr_bytes} bytes was announced; at most {MAXIMUM_PDU_BYTES} are read")
-        received = bytearray()
-        deadline = time.monotonic() + PDU_SECONDS
-        while len(received) < nr_bytes:
-            self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            try:
-                chunk = self.socket.recv(min(nr_bytes - len(received), _CHUNK_BYTES))
-            except TimeoutError:
-                self._shutdown_socket()
-                raise
-            if not chunk:
-                break
-            received += chunk
-        self.socket.settimeout(None)
-        return received
 
-    def _shutdown_socket(self) -> None:
-        """Close the connection even where the peer did so first, on which shutting it down fails."""
-        if self.socket is None:
+class _UpperLayer(DULServiceProvider):
+    """Reads and writes PDUs; sleeps until there are some, and what it stumbles over ends this association only."""
+
+    def __init__(self, association: "BoundedAssociation") -> None:
+        super().__init__(association)
+        self.daemon = True
+        self._kill_thread: bool = False
+        self.reading = False
+        self._bell = Bell()
+        self.to_provider_queue = RingingQueue(self._bell.ring)
+        if association.is_acceptor:
+            self.to_user_queue = RingingQueue(lambda: association.dimse.msg_queue.put(_NOTHING))
+
+    def wake(self) -> None:
+        """Look again whether there is something to do."""
+        self._bell.ring()
+
+    def kill_dul(self) -> None:
+        """End the thread."""
+        super().kill_dul()
+        self._bell.ring()
+
+    def stop_dul(self) -> bool:
+        """End the thread if the association is over; say whether it has ended."""
+        if self.state_machine.current_state != "Sta1":
+            return False
+        self.kill_dul()
+        self.join()
+        return True
+
+    def run_reactor(self) -> None:
+        """Work until the association is over."""
+        self._idle_timer.start()
+        self.assoc._dul_ready.set()
+        try:
+            while not self._kill_thread:
+                self._turn()
+        except FAULTS:
+            self._collapse()
+        finally:
+            self._kill_thread = True
+            self.socket._shutdown_socket()
+            self._bell.close()
+
+    def _turn(self) -> None:
+        if self.artim_timer.expired:
+            self.event_queue.put("Evt18")
+        if not self._process_recv_primitive() and not self.assoc.busy:
+            self._read()
+        try:
+            event = self.event_queue.get(block=False)
+        except queue.Empty:
+            self._bell.wait(None if self.assoc.busy else self.socket.socket, self._rest_seconds())
+        else:
+            self.state_machine.do_action(event)
+
+    def _read(self) -> None:
+        self.reading = True
+        if self._is_transport_event():
+            self._idle_timer.restart()
+            self.assoc.active_at = time.monotonic()
+        self.reading = False
+
+    def _rest_seconds(self) -> float:
+        if self.state_machine.current_state == "Sta13":
+            return 0.0
+        return max(0.0, min(_LONGEST_REST_SECONDS, self.artim_timer.remaining)) + 0.001
+
+    def _collapse(self) -> None:
+        """Abort without the state machine, which is where it went wrong."""
+        self.socket.send(abort_pdu(2, 0))
+        self.assoc.problem = "What was sent on the open association breaks PS3.8 or PS3.7."
+        self.assoc.is_aborted = True
+        self.assoc.is_established = False
+        primitive = A_P_ABORT()
+        primitive.provider_reason = 0x00
+        self.to_user_queue.put(primitive)
+        self.assoc.dimse.msg_queue.put(_NOTHING)
+        self.state_machine.current_state = "Sta1"
+
+
+class _Messages(DIMSEServiceProvider):
+    """Puts messages together of PDUs, up to a size."""
+
+    def __init__(self, association: "BoundedAssociation", bounds: Bounds) -> None:
+        super().__init__(association)
+        self._bounds = bounds
+        self._bytes = {"command": 0, "data": 0}
+
+    def receive_primitive(self, primitive: Any) -> None:
+        """Take the content of one PDU; a message that grows too long ends the association."""
+        for _, fragment in primitive.presentation_data_value_list:
+            self._bytes["command" if fragment[0] & 1 else "data"] += len(fragment)
+        if self._bytes["command"] > MAXIMUM_COMMAND_BYTES or sum(self._bytes.values()) > self._bounds.message_bytes:
+            self.message = None
+            self.assoc.problem = f"A message grew beyond {self._bounds.message_bytes >> 20} MiB."
+            self.dul.event_queue.put("Evt19")
             return
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
+        super().receive_primitive(primitive)
+        if self.message is None:
+            self._bytes = {"command": 0, "data": 0}
 
 
-class _Handler(RequestHandler):
-    """Makes an association of a connection."""
+class BoundedAssociation(Association):
+    """One association, ours or a peer's."""
 
-    def _create_association(self) -> Any:
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        association = super()._create_association()
-        # super() made the plain socket; making a second one would announce the connection twice to the state machine.
-        association.dul.socket.__class__ = BoundedSocket
-        return association
+    def __init__(self, ae: Any, mode: str, *, bounds: Bounds, ended: Callable[[Any], None] | None = None) -> None:
+        super().__init__(ae, mode)
+        self.is_established: bool = False
+        self._serving = False
+        self._ended = ended
+        self.active_at = time.monotonic()
+        self.problem = ""
+        self.dul = _UpperLayer(self)
+        self.dimse = _Messages(self, bounds)
+        # What super() set went to the layer that was replaced.
+        self.acse_timeout = ae.acse_timeout
+        self.network_timeout = ae.network_timeout
 
+    def take_request(self, primitive: Any) -> None:
+        """Begin with the request that was read already (PS3.8 state 3), not by waiting for it."""
+        with suppress(queue.Empty):
+            self.dul.event_queue.get(block=False)  # Evt5, the connection
+        self.dul.to_user_queue.put(primitive)
+        self.dul.state_machine.current_state = "Sta3"
 
-class AssociationServer(ThreadedAssociationServer):
-    """pynetdicom's server, on bounded sockets."""
+    @property
+    def busy(self) -> bool:
+        """Whether a request of the peer is served or waits: until it is answered, nothing more is read."""
+        return self.is_acceptor and (self._serving or not self.dimse.msg_queue.empty())
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, request_handler=_Handler, **options)
-        self.ae._servers.append(self)  # what shutdown() takes it from again
+    def idle_seconds(self) -> float:
+        """Say for how long nothing has come; 0 while a PDU or a message is received, or a request served."""
+        if self.busy or self.dul.reading or self.dimse.message is not None:
+            return 0.0
+        return time.monotonic() - self.active_at
+
+    def run(self) -> None:
+        """Serve the peer until the association is over."""
+        try:
+            super().run()
+        except FAULTS:
+            self.dul.kill_dul()
+        finally:
+            if self._ended is not None:
+                self._ended(self)
+
+    def _run_reactor(self) -> None:
+        if self.is_requestor:
+            super()._run_reactor()
+            return
+        while not self._kill and not self._is_over():
+            self._is_paused = True
+            try:
+                context_id, message = self.dimse.msg_queue.get(timeout=_LONGEST_REST_SECONDS)
+            except queue.Empty:
+                continue
+            if message is not None:
+                self._serve(message, context_id)
+            self.dul.wake()
+        self.kill()
+
+    def _serve(self, message: Any, context_id: int) -> None:
+        self._serving = True
+        try:
+            self._serve_request(message, context_id)
+        finally:
+            self._serving = False
+            self.active_at = time.monotonic()
+            self.dul._idle_timer.restart()
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        if self.is_acceptor and threading.current_thread() is not self:
+            # N-EVENT-REPORT, for which pynetdicom makes a thread each: it waits its turn like everything else.
+            self.dimse.msg_queue.put((context_id, msg))
+            return
+        super()._serve_request(msg, context_id)
+
+    def _is_over(self) -> bool:
+        if self.is_established and self.acse.is_release_requested():
+            self.acse.send_release(is_response=True)
+            self.is_released, self.is_established = True, False
+            evt.trigger(self, evt.EVT_RELEASED, {})
+            return True
+        if self.acse.is_aborted():
+            self.dul.receive_pdu(wait=False)
+            self.is_aborted, self.is_established = True, False
+            evt.trigger(self, evt.EVT_ABORTED, {})
+            return True
+        if self.dul.is_alive() and self.dul.idle_timer_expired():
+            self.abort()
+        return not self.dul.is_alive()

@@ -4,8 +4,6 @@ It takes every storage SOP class and every common transfer syntax as sent, hands
 answers with what the inbox says. No pixel is decoded here.
 """
 
-import threading
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -18,12 +16,16 @@ from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitmentPushModel, Verification
 
 from inference.errors import HeatproofError, UnreadableInstance
-from node.association import AssociationServer
+from node.acceptor import Acceptor
+from node.connection import MAXIMUM_PDU_LENGTH_BYTES
 from node.inbox import Inbox
 from node.instance import Arrival
 from node.metrics import Metrics
+from node.peers import Peers
+from node.refusals import Refusals
 from node.settings import NodeSettings
 from node.store import now
+from node.tls import TlsSettings
 from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 TRANSFER_SYNTAXES = (
@@ -51,62 +53,67 @@ RETIRED_IMAGE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.12.3": "RetiredXRayAngiographicBiPlaneImageStorage",
 }
 """Storage SOP classes of images that archives still hold, and that pynetdicom does not know."""
-MAXIMUM_PDU_LENGTH_BYTES = 128 * 1024
-"""Of P-DATA, as negotiated: half the time of the default for large images."""
 
 
 class Listener:
     """Receives instances for one AE title; ``start`` returns when associations are accepted."""
 
     def __init__(
-        self, settings: NodeSettings, inbox: Inbox, metrics: Metrics, *, handlers: Sequence[tuple[Any, Any]] = ()
+        self,
+        settings: NodeSettings,
+        inbox: Inbox,
+        metrics: Metrics,
+        refusals: Refusals,
+        *,
+        peers: Peers | None = None,
+        tls: TlsSettings | None = None,
+        handlers: Sequence[tuple[Any, Any]] = (),
     ) -> None:
         """Bind to one inbox; ``handlers`` answer what is not C-STORE or C-ECHO, as (event of pynetdicom, function)."""
-        self._handlers = handlers
-        self._settings = settings
         self._inbox = inbox
         self._metrics = metrics
         self._log = structlog.get_logger("listener")
-        self._entity = _entity(settings)
+        entity = _entity(settings)
         if any(event is evt.EVT_N_CREATE for event, _ in handlers):
-            self._entity.add_supported_context(ModalityPerformedProcedureStep)
-        self._server: AssociationServer | None = None
+            entity.add_supported_context(ModalityPerformedProcedureStep)
+        self._acceptor = Acceptor(
+            settings,
+            entity,
+            [(evt.EVT_C_STORE, self._store), *handlers],
+            refusals,
+            metrics,
+            peers=peers or Peers(),
+            tls=tls,
+        )
 
     @property
     def running(self) -> bool:
         """Whether associations are accepted."""
-        return self._server is not None
+        return self._acceptor.running
 
     @property
     def port(self) -> int:
         """The DICOM port; once started, the one that the system gave where the setting was 0."""
-        return int(self._server.server_address[1]) if self._server else self._settings.port
+        return self._acceptor.port
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port of DICOM over TLS; None where there is none."""
+        return self._acceptor.tls_port
 
     def start(self) -> None:
-        """Remove what a crash left in the inbox, then bind the port and accept associations.
+        """Remove what a crash left in the inbox, then bind the ports and accept associations.
 
         Raises:
-            OSError: the port cannot be bound.
+            OSError: a port cannot be bound.
+            SettingsInvalid: certificate, key or authorities cannot be used.
         """
         self._inbox.sweep()
-        self._server = self._entity.make_server(
-            (self._settings.host, self._settings.port),
-            evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_REJECTED, self._rejected), *self._handlers],
-            server_class=AssociationServer,
-        )
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="listener", daemon=True).start()
+        self._acceptor.start()
 
     def stop(self, *, grace_seconds: float = 5.0) -> None:
         """Accept nothing new, let open associations end, and abort those that have not after ``grace_seconds``."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.shutdown()
-        deadline = time.monotonic() + grace_seconds
-        for association in self._entity.active_associations:
-            association.join(max(deadline - time.monotonic(), 0.0))
-            if association.is_alive():
-                association.abort()
+        self._acceptor.stop(grace_seconds=grace_seconds)
 
     def _store(self, event: Any) -> Dataset:
         """Answer one C-STORE request; nothing that goes wrong here may end the association or lose the arrival."""
@@ -126,18 +133,13 @@ class Listener:
         self._metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
         return _answer(0x0000)
 
-    def _rejected(self, event: Any) -> None:
-        self._log.warning("association_rejected", peer_address=event.assoc.requestor.address)
-
 
 def _entity(settings: NodeSettings) -> AE:
     entity = AE(ae_title=settings.ae_title)
-    entity.require_called_aet = True
     entity.maximum_pdu_size = MAXIMUM_PDU_LENGTH_BYTES
-    entity.maximum_associations = settings.maximum_associations
+    entity.maximum_associations = 1 << 16  # ours to count
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.acse_timeout = 10.0
     for retired, keyword in RETIRED_IMAGE_CLASSES.items():
         register_uid(retired, keyword, StorageServiceClass)
     for storage_class in (

@@ -28,6 +28,9 @@ class Metrics:
         self._bytes = Counter(
             "heatproof_received_bytes_total", "Bytes of the instances that were kept", registry=self._registry
         )
+        self._associations = Counter(
+            "heatproof_associations_total", "Associations asked of the node", ["outcome"], registry=self._registry
+        )
         self._verdicts = Counter(
             "heatproof_verdicts_total", "Saliency maps by verdict", ["bundle", "verdict"], registry=self._registry
         )
@@ -45,6 +48,10 @@ class Metrics:
         """
         self._instances.labels(outcome).inc()
         self._bytes.inc(size_bytes)
+
+    def association(self, outcome: str) -> None:
+        """Count one association: "accepted", "rejected" (A-ASSOCIATE-RJ) or "aborted"."""
+        self._associations.labels(outcome).inc()
 
     def verdict(self, bundle: str, verdict: str) -> None:
         """Count one explained finding."""

@@ -1,5 +1,6 @@
 """What every table of the settings file is made of: frozen, unknown keys are errors, values say what they are."""
 
+import ipaddress
 import re
 from difflib import get_close_matches
 from pathlib import Path
@@ -38,6 +39,14 @@ def _check_expression(expression: str) -> str:
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return (info.context or {}).get("folder", Path()) / path
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 AETitle = Annotated[str, StringConstraints(pattern=r"^[ -\[\]-~]{1,16}$", strip_whitespace=True, min_length=1)]

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import os
 import secrets
 from dataclasses import replace
@@ -13,6 +12,7 @@ from sqlalchemy import Engine
 
 from inference.errors import SettingsInvalid
 from node.caller import Caller, Scope
+from node.section import is_loopback
 from node.sessions import Sessions
 from node.settings import HttpSettings
 from node.tokens import Tokens, digest_of
@@ -88,14 +88,6 @@ def open_token(http: HttpSettings) -> str:
             ("http.token_file: the file is empty. Remove it, and a token is made at the next start.",)
         )
     return secret
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def is_own_page(origin: str, host: str) -> bool:

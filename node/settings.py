@@ -15,11 +15,12 @@ from inference.errors import SettingsInvalid
 from node.ask import CompletenessSettings
 from node.destination import Destination
 from node.limits import Limits
+from node.peers import Peer, Peers
 from node.problems import problems_of
 from node.proxy import ProxySettings
 from node.reference import table_of
 from node.rule import Rule
-from node.section import AETitle, LocalPath, Port, Section
+from node.section import AETitle, LocalPath, Port, Section, is_loopback
 from node.tls import TlsSettings
 
 ENVIRONMENT_PREFIX = "HEATPROOF_"
@@ -49,8 +50,14 @@ class NodeSettings(Section):
     """A study is complete when no image of it arrived for this long."""
     minimum_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     """Below this much free space stores are refused with 0xA700 until there is room again."""
-    maximum_associations: Annotated[int, Field(ge=1)] = 20
-    """How many associations may be open at once."""
+    maximum_associations: Annotated[int, Field(ge=1)] = 60
+    """How many associations may be open at once; above it the oldest idle one is aborted, or the new one rejected."""
+    maximum_associations_per_peer: Annotated[int, Field(ge=1)] = 20
+    """How many of them from one address."""
+    maximum_message_mebibytes: Annotated[int, Field(ge=1)] = 512
+    """Longest message, its data set included. An open association takes 0.5 MiB, one that receives up to four times this."""
+    known_peers_only: bool | None = None
+    """Whether only [[peers]] may call; left out: true where there are any. Beyond loopback one must be decided on."""
 
     @property
     def files(self) -> Path:
@@ -112,6 +119,7 @@ class Settings(Section):
     node: NodeSettings
     http: HttpSettings
     tls: TlsSettings | None = None
+    peers: tuple[Peer, ...] = ()
     inference: InferenceSettings = InferenceSettings()
     destinations: tuple[Destination, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -125,6 +133,21 @@ class Settings(Section):
         for destination in self.destinations:
             destination.with_tls(self.tls)
         return self
+
+    @model_validator(mode="after")
+    def _decides_who_may_call(self) -> Self:
+        if self.node.known_peers_only is None and not self.peers and not is_loopback(self.node.host):
+            raise ValueError(
+                f"node.host: {self.node.host} can be reached from other machines, and anybody may call; "
+                "list [[peers]], or set node.known_peers_only = false where the network itself keeps strangers out"
+            )
+        return self
+
+    @property
+    def allow_list(self) -> Peers:
+        """Who may open associations."""
+        known_only = self.node.known_peers_only
+        return Peers(self.peers, known_only=bool(self.peers) if known_only is None else known_only)
 
 
 def load(path: Path) -> Settings:

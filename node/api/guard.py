@@ -9,7 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from node.api.form import read_form
 from node.caller import Caller, Scope
 from node.proxy import LONGEST_NAME, sent_by, was_forwarded
-from node.security import COOKIE, Door, is_loopback, is_own_page
+from node.section import is_loopback
+from node.security import COOKIE, Door, is_own_page
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; "

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inference import errors
-from node.listener import MAXIMUM_PDU_LENGTH_BYTES, TRANSFER_SYNTAXES
+from node.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.listener import TRANSFER_SYNTAXES
 from reports.equipment import IMPLEMENTATION_VERSION_NAME
 
 STATEMENT = (Path(__file__).parents[2] / "deploy" / "conformance.md").read_text()

@@ -24,6 +24,7 @@ from node.inbox import Inbox
 from node.instance import Arrival
 from node.listener import Listener
 from node.metrics import Metrics
+from node.refusals import Refusals
 from node.settings import NodeSettings
 from node.store import instances, migrate, open_engine, sqlite_url
 from node.studies import Studies
@@ -43,7 +44,8 @@ class Intake:
         self.inbox = Inbox(settings, self.engine, self.ledger, self.studies)
         self.metrics = Metrics(self.engine, home)
         anywhere = settings.model_copy(update={"port": 0})
-        self.listener = Listener(anywhere, self.inbox, self.metrics)
+        self.refusals = Refusals(self.engine)
+        self.listener = Listener(anywhere, self.inbox, self.metrics, self.refusals)
 
     def close(self) -> None:
         self.listener.stop(grace_seconds=0.2)

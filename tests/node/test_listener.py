@@ -31,8 +31,9 @@ from pydicom.uid import (
 from pynetdicom import AE, AllStoragePresentationContexts, build_context
 from pynetdicom.dsutils import encode
 
-from node import association, inbox
-from node.listener import MAXIMUM_PDU_LENGTH_BYTES, RETIRED_IMAGE_CLASSES
+from node import entrance, inbox
+from node.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.listener import RETIRED_IMAGE_CLASSES
 
 from .intake import Intake, compressed, mr_image, own_capture, with_meta
 
@@ -195,7 +196,7 @@ def test_an_own_result_is_acknowledged_and_starts_nothing(listening: Intake) -> 
 def test_an_error_nobody_foresaw_is_answered_and_set_aside(
     listening: Intake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(_arrival: object) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("CANARY in the text of an error")
 
     monkeypatch.setattr(inbox, "inspect", broken)
@@ -250,7 +251,7 @@ def was_closed(peer: socket.socket) -> bool:
 
 
 def test_a_peer_that_sends_a_byte_now_and_then_is_cut(listening: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(association, "PDU_SECONDS", 0.5)
+    monkeypatch.setattr(entrance, "REQUEST_SECONDS", 0.5)
     with raw_connection(listening) as peer:
         peer.sendall(struct.pack(">BBL", 1, 0, 200))
         cut_after = None
