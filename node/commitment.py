@@ -19,8 +19,9 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from inference.errors import DeliveryFailed
 from node.destination import Destination
+from node.requestor import associate
 from node.store import DeliveryState, commitments, deliveries, now
-from node.storing import Parcel, associate
+from node.storing import Parcel
 
 REQUEST, PROOF = 1, "storage commitment"
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110

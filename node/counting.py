@@ -19,9 +19,9 @@ from inference.errors import DeliveryFailed
 from node import dicomweb
 from node.destination import Destination
 from node.read_back import PENDING, QUERY_SECONDS
+from node.requestor import associate
 from node.settings import Settings
 from node.store import jobs, results
-from node.storing import associate
 from node.studies import Snapshot, Studies
 
 AGAIN_SECONDS = 30.0

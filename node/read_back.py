@@ -1,6 +1,5 @@
 """What a destination says it holds: C-FIND at the IMAGE level (PS3.4 C.4.1, Study Root), one query for each object."""
 
-import time
 from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
@@ -10,7 +9,8 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from inference.errors import DeliveryFailed
 from node.destination import Destination
-from node.storing import Parcel, associate
+from node.requestor import answers, associate
+from node.storing import Parcel
 
 MOST_ANSWERS = 10
 """A UID names one instance; a peer that goes on answering is cut off."""
@@ -35,34 +35,29 @@ def find(destination: Destination, parcels: Sequence[Parcel], *, calling_ae_titl
                 f"{destination.name} offers no C-FIND (Study Root).",
                 cure='Give the destination another proof: "commitment", "qido" or "none".',
             )
-        return frozenset(parcel.sop_instance_uid for parcel in parcels if _holds(association, parcel, destination.name))
+        return frozenset(parcel.sop_instance_uid for parcel in parcels if _holds(association, parcel, destination))
     finally:
         if association.is_established:
             association.release()
 
 
-def _holds(association: Association, parcel: Parcel, name: str) -> bool:
+def _holds(association: Association, parcel: Parcel, destination: Destination) -> bool:
     if not association.is_established:
-        raise DeliveryFailed(f"{name} ended the association during the query.")
+        raise DeliveryFailed(f"{destination.name} ended the association during the query.")
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
     query.StudyInstanceUID = parcel.study_instance_uid
     query.SeriesInstanceUID = parcel.series_instance_uid
     query.SOPInstanceUID = parcel.sop_instance_uid
     found = False
-    deadline = time.monotonic() + QUERY_SECONDS
-    for count, (status, identifier) in enumerate(
-        association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind)
-    ):
-        if count > MOST_ANSWERS or time.monotonic() > deadline:
-            association.abort()
-            raise DeliveryFailed(f"{name} does not stop answering a query for one instance.")
+    responses = association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind)
+    for status, identifier in answers(responses, destination, most=MOST_ANSWERS, seconds=QUERY_SECONDS):
         code = status.get("Status")
         if code in PENDING:
             found = found or _is_it(identifier, parcel)
         elif code != 0x0000:
             said = "nothing" if code is None else f"status 0x{code:04X}"
-            raise DeliveryFailed(f"{name} answered the query with {said}.")
+            raise DeliveryFailed(f"{destination.name} answered the query with {said}.")
     return found
 
 

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom import AE
 from pynetdicom.association import Association
 
-from inference.errors import DeliveryFailed
 from node.destination import Destination
+from node.requestor import associate
 
 
 @dataclass(frozen=True)
@@ -45,50 +43,6 @@ def store(destination: Destination, parcels: Sequence[Parcel], *, calling_ae_tit
     finally:
         if association.is_established:
             association.release()
-
-
-def associate(
-    destination: Destination,
-    contexts: Sequence[tuple[str, UID]],
-    *,
-    calling_ae_title: str,
-    handlers: Sequence[tuple[Any, Any]] = (),
-) -> Association:
-    """Open an association with a destination.
-
-    Args:
-        destination: its address and AE title.
-        contexts: abstract and transfer syntax of each presentation context.
-        calling_ae_title: ours.
-        handlers: of events that the peer may raise on it.
-
-    Raises:
-        DeliveryFailed: it was rejected, or there is nobody.
-    """
-    entity = AE(ae_title=calling_ae_title)
-    entity.connection_timeout = entity.acse_timeout = entity.network_timeout = 15
-    entity.dimse_timeout = 60
-    for abstract_syntax, transfer_syntax in contexts:
-        entity.add_requested_context(abstract_syntax, [transfer_syntax])
-    association = entity.associate(
-        destination.host,
-        destination.port,
-        ae_title=destination.ae_title,
-        max_pdu=128 * 1024,
-        evt_handlers=list(handlers),
-    )
-    if association.is_established:
-        return association
-    if association.is_rejected:
-        primitive = association.acceptor.primitive
-        why = getattr(primitive, "reason_str", "no reason given")
-        raise DeliveryFailed(
-            f"{destination.place} rejected the association: {why}.",
-            cure=f"Check that it knows the calling AE title {calling_ae_title} and is itself {destination.ae_title}.",
-        )
-    raise DeliveryFailed(
-        f"No association with {destination.place}.", cure="Check that it runs, and the address and the port."
-    )
 
 
 def _send(association: Association, parcel: Parcel, destination: Destination) -> str:

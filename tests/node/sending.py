@@ -12,12 +12,12 @@ from dbos._dbos import _get_or_create_dbos_registry
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, generate_uid
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import StorageCommitmentPushModel
+from pynetdicom import evt
 from sqlalchemy import create_engine, event, insert, select
 
 from node import delivery
 from node.delivery import Deliveries, Patience
+from node.listener import Listener
 from node.settings import Settings
 from node.store import (
     DeliveryState,
@@ -25,13 +25,10 @@ from node.store import (
     deliveries,
     durable_sqlite,
     jobs,
-    migrate,
     now,
-    open_engine,
     results,
-    sqlite_url,
 )
-from reports.audit.ledger import Ledger
+from tests.node.intake import Intake
 
 PATIENCE = Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60)
 
@@ -51,31 +48,29 @@ class Sender:
             "destinations": destinations,
         }
         settings = Settings.model_validate(raw)
-        self.engine = open_engine(sqlite_url(home))
-        migrate(self.engine)
-        self.ledger = Ledger(self.engine, b"key of this site")
+        self._intake = Intake(home)
+        self.engine, self.ledger = self._intake.engine, self._intake.ledger
         engine = create_engine(f"sqlite:///{home / 'workflows.sqlite'}")
         event.listen(engine, "connect", durable_sqlite)
         DBOS(config={"name": "heatproof", "system_database_engine": engine, "console_log_level": "ERROR"})
         self.deliveries = Deliveries(settings, self.engine, self.ledger, self._outbox, patience=patience)
-        self._entity = AE(ae_title="HEATPROOF")
-        self._entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
-        self._port = port
+        handlers = [(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
+        intake = self._intake
+        self._listener = Listener(settings.node, intake.inbox, intake.metrics, intake.refusals, handlers=handlers)
 
     def __enter__(self) -> Self:
         DBOS.launch()
         DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.05)
-        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
-        self._server = self._entity.start_server(("127.0.0.1", self._port), block=False, evt_handlers=handlers)
+        self._listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+        self._listener.stop(grace_seconds=0.2)
         DBOS.destroy(workflow_completion_timeout_sec=2)
         registered = _get_or_create_dbos_registry().instance_info_map  # else the next Sender would be a second "node"
         for name in [name for name, instance in registered.items() if instance is self.deliveries]:
             del registered[name]
-        self.engine.dispose()
+        self._intake.close()
 
     def consign(self, *to: str, objects: int = 1, start: bool = True) -> str:
         """Make a job with so many results, and send them; give the job's id."""
