@@ -21,6 +21,13 @@ Null = Mapping[str, float]
 SPEAKS = 0.25
 """A part of the log-odds from which on a signal is named as a reason."""
 MOST_REASONS = 3
+SAME = 0.02
+"""Largest difference of two makings of one map, as a share of its height: other arithmetic, not another map."""
+DISSENT = {
+    "replicate_spearman": "Other trainings draw maps",
+    "alternate_spearman": "Another architecture draws a map",
+}
+"""Agreements without which the warrant lacks what it rests on."""
 NAMES_OF_BOGUS = {
     "random": "noise",
     "centre": "the middle of the image",
@@ -76,18 +83,10 @@ def judge(
     )
     known = signals_of(examiner.parts)
     signals = tuple(one for one in _signals(raw, values, nulls, parts) if one.name in known)
-    blank = bool(shown.values.max() == shown.values.min())
-    views = {"features": evidence.features[None], "statistics": image_statistics(evidence.image[None])}
-    ratios = {name: float(one[0]) for name, one in warrant.envelope.ratios(views).items()}
+    stopped = _stopped(warrant, examiner, evidence, shown, inputs, values)
+    if stopped is not None:
+        return Judgement(*stopped, None, signals)
     spoken = _spoken(raw, parts, for_it=score >= MORE_LIKELY_WRONG)
-    if blank:
-        return Judgement(Verdict.WITHHELD, ("The map is blank: the method found nothing to show.",), None, signals)
-    if warrant.gate_failures:
-        against = ", ".join(NAMES_OF_BOGUS.get(kind, kind) for kind in warrant.gate_failures)
-        reason = f"At this site this model's maps point into findings no more often than {against}: none is shown."
-        return Judgement(Verdict.WITHHELD, (reason,), None, signals)
-    if max(ratios.values()) > 1:
-        return Judgement(Verdict.OUT_OF_ENVELOPE, _strange(warrant, views, ratios), None, signals)
     if score < MORE_LIKELY_WRONG:
         reason = f"The map more likely points outside a finding than into one (P {score:.2f})."
         return Judgement(Verdict.WITHHELD, (reason, *spoken), score, signals)
@@ -108,6 +107,29 @@ def judge(
     if score >= threshold:
         reason = f"The localiser alone gives P {seen:.2f}, below {threshold:.2f}: no agreement makes up for that."
     return Judgement(Verdict.CAUTION, (reason, *_spoken(raw, parts, for_it=False)), score, signals)
+
+
+def _stopped(
+    warrant: Warrant, examiner: Examiner, evidence: Evidence, shown: SaliencyMap, inputs: torch.Tensor, values: Numbers
+) -> tuple[Verdict, tuple[str, ...]] | None:
+    """Say what forbids any P, if anything does: hard rules, none of them fitted, the order that of their gravity."""
+    if warrant.gate_failures:
+        against = ", ".join(NAMES_OF_BOGUS.get(kind, kind) for kind in warrant.gate_failures)
+        reason = f"At this site this model's maps point into findings no more often than {against}: none is shown."
+        return Verdict.WITHHELD, (reason,)
+    again = examiner.map(inputs, evidence.class_index, seed=shown.seed)
+    if np.abs(again - shown.values).max() > SAME * np.abs(again).max():
+        return Verdict.WITHHELD, ("This is not the map the model draws of this finding: it was altered or mixed up.",)
+    views = {"features": evidence.features[None], "statistics": image_statistics(evidence.image[None])}
+    ratios = {name: float(one[0]) for name, one in warrant.envelope.ratios(views).items()}
+    if max(ratios.values()) > 1:
+        return Verdict.OUT_OF_ENVELOPE, _strange(warrant, views, ratios)
+    if shown.values.max() == shown.values.min():
+        return Verdict.WITHHELD, ("The map is blank: the method found nothing to show.",)
+    for name, who in DISSENT.items():
+        if values[NAMES.index(name)] <= 0:
+            return Verdict.WITHHELD, (f"{who} no more like this one than maps of other patients are.",)
+    return None
 
 
 def _promise(warrant: Warrant) -> str:
