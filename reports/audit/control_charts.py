@@ -125,12 +125,13 @@ class Chart:
         Raises:
             Refused: the run length is not between 2 and 1,000,000 points.
         """
-        limits = {
-            Kind.SHEWHART: shewhart_limit,
-            Kind.CUSUM: lambda length: cusum_limit(length, allowance=ALLOWANCE),
-            Kind.EWMA: lambda length: ewma_limit(length, weight=WEIGHT),
-        }
-        return cls(kind, limits[kind](run_length), run_length)
+        if kind is Kind.SHEWHART:
+            limit = shewhart_limit(run_length)
+        elif kind is Kind.CUSUM:
+            limit = cusum_limit(run_length, allowance=ALLOWANCE)
+        else:
+            limit = ewma_limit(run_length, weight=WEIGHT)
+        return cls(kind, limit, run_length)
 
     def delay(self, shift: float) -> float:
         """Give the expected number of points until a lasting shift is signalled.

@@ -1,0 +1,208 @@
+"""What the audit keeps of one explained finding: a few figures, whose scanner, which model, and no patient.
+
+The figures are those whose drift matters (``reference`` of each in ``FIGURES``); a small copy of the map, 8 x 8, lets
+the maps of one class be compared with each other years later (after C-Score, Bi et al. 2023).
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from scipy.ndimage import zoom
+
+from inference.analysis import Analysis, Explanation
+from inference.geometry import Vector
+from inference.image import Image
+from inference.trust.image_statistics import image_statistics, statistic_names
+from inference.trust.otsu import otsu_thresholds
+from reports.subject import read_header
+
+THUMBNAIL_SIDE = 8
+AGREEMENT = ("replicate_spearman", "replicate_agreement_spearman")
+"""The signal with and without a passport."""
+Key = Callable[[str], str]
+"""An identifier to its keyed hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an image was made, in words that name no patient."""
+
+    scanner: str
+    """Manufacturer, model, station and software version, as the header says."""
+    protocol: str
+    """Modality and protocol or series description."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One explained finding, or one image on which nothing was found (``label`` empty, the map's figures None)."""
+
+    at: datetime
+    study: str
+    """Keyed hash of the Study Instance UID."""
+    patient: str
+    """Keyed hash of the Patient ID."""
+    route: str
+    bundle: str
+    model: str
+    """Digest of the bundle."""
+    method: str
+    scanner: str
+    protocol: str
+    label: str
+    verdict: str
+    map_digest: str
+    """SHA-256 of the raw map."""
+    thumbnail: bytes
+    """The map's positive part on 8 x 8, its highest value 255."""
+    peak_mm: Vector | None
+    """Of the map, in the patient's coordinates (PS3.3 C.7.6.2.1.1)."""
+    figures: Mapping[str, float]
+    """By name, of ``FIGURES``; what cannot be had is missing."""
+
+
+FIGURES: Mapping[str, str] = {
+    "trust": "P that the peak lies in a true finding",
+    "trusted": "share of maps that are TRUSTED",
+    "withheld": "share of maps that are WITHHELD or OUT OF ENVELOPE",
+    "found": "share of images with a finding",
+    "probability": "the model's probability of the finding",
+    "map_entropy": "entropy of the map, 1 where it is spread evenly",
+    "hot_area": "share of the plane above the map's own Otsu threshold",
+    "centroid_row": "height of the map's centre of mass, 0 top to 1 bottom",
+    "centroid_column": "its place across, 0 left to 1 right",
+    "replicate_agreement": "agreement with replicates above that of different patients",
+    "image_mean": "mean grey level of the image",
+    "image_sd": "spread of its grey levels",
+    "image_noise": "its noise",
+}
+"""Every figure a chart can be of, by its name in the store."""
+
+
+def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[Observation, ...]:
+    """Give what the audit keeps of one analysed series, a row for each map, or one where nothing was found.
+
+    Args:
+        analysis: of one series.
+        route: that brought it here.
+        at: when it was analysed.
+        key: makes a keyed hash of an identifier.
+
+    Raises:
+        UnreadableInstance: its files cannot be read again.
+    """
+    source = source_of(read_header(Path(analysis.image.frames[0].path)))
+    shared = {
+        "at": at,
+        "study": key(analysis.image.study_instance_uid),
+        "patient": key(analysis.image.patient_key),
+        "route": route,
+        "bundle": analysis.bundle.name,
+        "model": analysis.bundle.digest,
+        "scanner": source.scanner,
+        "protocol": source.protocol,
+    }
+    of_image = image_figures(analysis.image.pixels) | {"found": float(bool(analysis.explanations))}
+    if not analysis.explanations:
+        nothing = {"method": "", "label": "", "verdict": "", "map_digest": "", "thumbnail": b"", "peak_mm": None}
+        return (Observation(**shared, **nothing, figures=of_image),)  # type: ignore[arg-type]
+    return tuple(
+        Observation(
+            **shared,  # type: ignore[arg-type]
+            method=one.map.method,
+            label=one.map.finding.label,
+            verdict=one.trust.verdict.value,
+            map_digest=map_digest(one.map.values),
+            thumbnail=thumbnail(one.map.on_frame),
+            peak_mm=_peak_mm(analysis.image, one),
+            figures=of_image | map_figures(one),
+        )
+        for one in analysis.explanations
+    )
+
+
+def source_of(header: Dataset) -> Source:
+    """Name scanner and protocol by equipment attributes only (PS3.3 C.7.5.1), never by the patient's."""
+    equipment = ("Manufacturer", "ManufacturerModelName", "StationName", "SoftwareVersions")
+    return Source(_joined(header, equipment), _joined(header, ("Modality", "ProtocolName", "SeriesDescription")))
+
+
+def image_figures(pixels: NDArray[np.floating]) -> dict[str, float]:
+    """Give mean, spread and noise of a series' middle plane: (frames, rows, columns), 0 black to 1 white."""
+    middle = pixels[len(pixels) // 2][None]
+    named = dict(zip(statistic_names(2), image_statistics(middle)[0].tolist(), strict=True))
+    return {"image_mean": named["mean"], "image_sd": named["sd"], "image_noise": named["grain"]}
+
+
+def map_figures(explanation: Explanation) -> dict[str, float]:
+    """Give the figures of one map; of an empty map those that it has."""
+    shown, trust = explanation.map, explanation.trust
+    values = np.maximum(shown.on_frame.astype(np.float64), 0.0)
+    figures = {
+        "probability": shown.finding.probability,
+        "trusted": float(trust.verdict.value == "TRUSTED"),
+        "withheld": float(trust.verdict.value in ("WITHHELD", "OUT OF ENVELOPE")),
+        "hot_area": float((values > otsu_thresholds(values[None])[0]).mean()),
+    }
+    if trust.score is not None:
+        figures["trust"] = trust.score
+    agreement = next((one for one in trust.signals if one.name in AGREEMENT), None)
+    if agreement is not None and agreement.referenced is not None and math.isfinite(agreement.referenced):
+        figures["replicate_agreement"] = agreement.referenced
+    total = values.sum()
+    if total > 0:
+        shares = values.ravel()[values.ravel() > 0] / total
+        figures["map_entropy"] = float(-(shares * np.log(shares)).sum() / math.log(values.size))
+        for name, axis in (("centroid_row", 0), ("centroid_column", 1)):
+            places = (np.arange(values.shape[axis]) + 0.5) / values.shape[axis]
+            figures[name] = float((values.sum(axis=1 - axis) * places).sum() / total)
+    return figures
+
+
+def map_digest(values: NDArray[np.floating]) -> str:
+    """Give SHA-256 of a map's float32 values, 64 hexadecimal digits."""
+    return hashlib.sha256(np.ascontiguousarray(values, dtype=np.float32).tobytes()).hexdigest()
+
+
+def thumbnail(values: NDArray[np.floating]) -> bytes:
+    """Shrink a plane's map to 8 x 8 bytes; an empty map is all 0."""
+    positive = np.maximum(values.astype(np.float64), 0.0)
+    small = zoom(positive, [THUMBNAIL_SIDE / side for side in positive.shape], order=1, grid_mode=True, mode="nearest")
+    highest = small.max()
+    return np.round(255 * small / highest if highest > 0 else small).astype(np.uint8).tobytes()
+
+
+def likeness(thumbnails: Sequence[bytes], reference: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Give each map's correlation with its class's mean map: the cohort's consistency; 0 for an empty map.
+
+    Args:
+        thumbnails: (N) of one class.
+        reference: (64,), the mean thumbnail of the class at baseline.
+    """
+    maps = np.array([np.frombuffer(one, dtype=np.uint8) for one in thumbnails], dtype=np.float64)
+    maps -= maps.mean(axis=1, keepdims=True)
+    centred = reference - reference.mean()
+    size = np.linalg.norm(maps, axis=1) * np.linalg.norm(centred)
+    return np.divide(maps @ centred, size, out=np.zeros(len(maps)), where=size > 0)
+
+
+def _peak_mm(image: Image, explanation: Explanation) -> Vector | None:
+    frame, (row, column) = image.frames[explanation.map.frame], explanation.map.peak
+    if frame.position_mm is None or frame.orientation is None or frame.pixel_spacing_mm is None:
+        return None
+    along, down = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
+    between_rows, between_columns = frame.pixel_spacing_mm
+    place = np.array(frame.position_mm) + along * column * between_columns + down * row * between_rows
+    return (float(place[0]), float(place[1]), float(place[2]))
+
+
+def _joined(header: Dataset, keywords: Sequence[str]) -> str:
+    texts = (str(header.get(keyword) or "").strip() for keyword in keywords)
+    return " · ".join(text[:64] for text in texts if text)

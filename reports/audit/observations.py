@@ -1,0 +1,178 @@
+"""The observations of years, a row each, read by the column: a million findings fit in memory, their maps do not."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    func,
+    select,
+)
+
+from inference.errors import UnknownName
+from reports.audit.observation import FIGURES, Observation
+
+METADATA = MetaData()
+ROWS_AT_ONCE = 50_000
+GROUPINGS = ("route", "bundle", "model", "method", "scanner", "protocol", "label")
+"""What observations can be split by."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+observations = Table(
+    "observations",
+    METADATA,
+    Column("job_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # of the map within the job
+    Column("at_seconds", Float, nullable=False, index=True),  # since 1970, UTC
+    Column("day", Integer, nullable=False),  # since 1970-01-01, UTC
+    Column("study", String(64), nullable=False, index=True),
+    Column("patient", String(64), nullable=False, index=True),
+    Column("route", String(64), nullable=False),
+    Column("bundle", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("method", String(64), nullable=False),
+    Column("scanner", Text, nullable=False),
+    Column("protocol", Text, nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("map_digest", String(64), nullable=False),
+    Column("thumbnail", LargeBinary, nullable=False),
+    Column("peak_x_mm", Float),
+    Column("peak_y_mm", Float),
+    Column("peak_z_mm", Float),
+    *(Column(name, Float) for name in FIGURES),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which observations: those whose groupings all have the value named, from and before a time."""
+
+    where: Mapping[str, str]
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """One figure over time, cases in order."""
+
+    days: NDArray[np.int64]
+    """(N,), since 1970-01-01."""
+    values: NDArray[np.float64]
+    """(N,)."""
+
+
+class Observations:
+    """The observations of one store."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, job_id: str, seen: Sequence[Observation], connection: Connection) -> None:
+        """Keep what was observed of a job, within the transaction that keeps its results; again changes nothing."""
+        have = select(func.count()).select_from(observations).where(observations.c.job_id == job_id)
+        if seen and not connection.execute(have).scalar_one():
+            connection.execute(observations.insert(), [_row(job_id, number, one) for number, one in enumerate(seen)])
+
+    def series(self, figure: str, selection: Selection) -> Series:
+        """Read one figure of the cases that have it, oldest first.
+
+        Raises:
+            UnknownName: there is no such figure, or the selection is by something that is no grouping.
+        """
+        if figure not in FIGURES:
+            raise UnknownName(f"There is no figure {figure!r}.", cure=f"There are {', '.join(FIGURES)}.")
+        column = observations.c[figure]
+        query = select(observations.c.day, column).where(column.is_not(None))
+        rows = self._read(_selected(query, selection).order_by(observations.c.at_seconds))
+        return Series(rows[:, 0].astype(np.int64), rows[:, 1])
+
+    def groups(self, grouping: str) -> Mapping[str, int]:
+        """Give the values of a grouping with their number of observations, most first.
+
+        Raises:
+            UnknownName: it is no grouping.
+        """
+        column = observations.c[_known(grouping)]
+        query = select(column, func.count()).group_by(column).order_by(func.count().desc(), column)
+        with self._engine.connect() as connection:
+            return {str(value): int(count) for value, count in connection.execute(query)}
+
+    def repeats(self, figure: str, selection: Selection) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+        """Read one figure with the patient each value is of, for what is repeatable within a patient: (N,) and (N,).
+
+        Raises:
+            UnknownName: there is no such figure or grouping.
+        """
+        if figure not in FIGURES:
+            raise UnknownName(f"There is no figure {figure!r}.", cure=f"There are {', '.join(FIGURES)}.")
+        column = observations.c[figure]
+        query = select(observations.c.patient, column).where(column.is_not(None))
+        with self._engine.connect() as connection:
+            rows = connection.execute(_selected(query, selection).order_by(observations.c.at_seconds)).all()
+        return np.array([row[0] for row in rows]), np.array([row[1] for row in rows], dtype=np.float64)
+
+    def thumbnails(self, selection: Selection) -> tuple[NDArray[np.int64], tuple[bytes, ...]]:
+        """Read days and small maps, oldest first; those of images without a finding are left out."""
+        query = select(observations.c.day, observations.c.thumbnail).where(observations.c.label != "")
+        with self._engine.connect() as connection:
+            rows = connection.execute(_selected(query, selection).order_by(observations.c.at_seconds)).all()
+        return np.array([row[0] for row in rows], dtype=np.int64), tuple(row[1] for row in rows)
+
+    def _read(self, query: Select[Any]) -> NDArray[np.float64]:
+        with self._engine.connect().execution_options(yield_per=ROWS_AT_ONCE) as connection:
+            parts = [
+                np.array([tuple(row) for row in part], dtype=np.float64)
+                for part in connection.execute(query).partitions()
+            ]
+        return np.concatenate(parts) if parts else np.empty((0, 2))
+
+
+def day_of(at: datetime) -> int:
+    """Give the number of days since 1970-01-01, UTC."""
+    return (at - _EPOCH) // timedelta(days=1)
+
+
+def _selected(query: Select[Any], selection: Selection) -> Select[Any]:
+    for grouping, value in selection.where.items():
+        query = query.where(observations.c[_known(grouping)] == value)
+    if selection.since is not None:
+        query = query.where(observations.c.at_seconds >= selection.since.timestamp())
+    if selection.before is not None:
+        query = query.where(observations.c.at_seconds < selection.before.timestamp())
+    return query
+
+
+def _known(grouping: str) -> str:
+    if grouping not in GROUPINGS:
+        raise UnknownName(f"There is no grouping {grouping!r}.", cure=f"There are {', '.join(GROUPINGS)}.")
+    return grouping
+
+
+def _row(job_id: str, number: int, seen: Observation) -> dict[str, object]:
+    names = ("study", "patient", *GROUPINGS, "verdict", "map_digest", "thumbnail")
+    peak = seen.peak_mm or (None, None, None)
+    return {
+        "job_id": job_id,
+        "number": number,
+        "at_seconds": seen.at.timestamp(),
+        "day": day_of(seen.at),
+        **{name: getattr(seen, name) for name in names},
+        **dict(zip(("peak_x_mm", "peak_y_mm", "peak_z_mm"), peak, strict=True)),
+        **{name: seen.figures.get(name) for name in FIGURES},
+    }
