@@ -121,7 +121,7 @@ destinations = ["pacs"]
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             )
-        wait_for(lambda: self.dead or self._listening(), 60, "the start of the node")
+        wait_for(lambda: self.dead or self.listening, 60, "the start of the node")
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -154,7 +154,9 @@ destinations = ["pacs"]
             f"http://127.0.0.1:{self.http_port}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30
         )
 
-    def _listening(self) -> bool:
+    @property
+    def listening(self) -> bool:
+        """Whether both its ports answer."""
         for port in (self.dicom_port, self.http_port):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) != 0:

@@ -1,10 +1,6 @@
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,6 +12,7 @@ from inference.errors import Misconfigured
 from node.store import METADATA, migrate, open_engine, sqlite_url
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event, Ledger
+from tests.peers.postgresql import MISSING, postgresql
 
 
 @pytest.fixture
@@ -27,23 +24,10 @@ def sqlite_store(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def postgresql_server() -> Iterator[str]:
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not binaries or os.geteuid() != 0 or not shutil.which("setpriv"):
+    if MISSING:
         pytest.skip("PostgreSQL is not installed, or this is not root")
-    # Not below pytest's own folder: every other run of pytest closes that to other users.
-    with TemporaryDirectory(prefix="heatproof-postgresql-") as name:
-        folder, programs = Path(name), binaries[-1].parent
-        shutil.chown(folder, "postgres")
-
-        def run(program: str, *arguments: str | Path) -> None:
-            as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", programs / program]
-            command = [*as_postgres, "-D", folder / "data", *arguments]
-            subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
-
-        run("initdb", "-A", "trust", "-N")
-        run("pg_ctl", "-w", "-o", f"-c listen_addresses= -c fsync=off -k {folder}", "-l", folder / "log", "start")
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-        run("pg_ctl", "-w", "-m", "immediate", "stop")
+    with postgresql() as url:
+        yield url
 
 
 @pytest.fixture
