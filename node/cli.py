@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
-from node import administration
+from node import administration, rules_commands
 
 app = typer.Typer(
     name="heatproof",
@@ -26,6 +26,7 @@ app.add_typer(config, name="config")
 app.add_typer(bundle, name="bundle")
 app.add_typer(administration.token, name="token")
 app.add_typer(administration.audit, name="audit")
+app.add_typer(rules_commands.rules, name="rules")
 app.command("doctor")(administration.doctor)
 
 Device = Literal["auto", "cpu", "cuda"]

@@ -4,7 +4,6 @@ Asked is at the level of series (PS3.4 C.6.2.1.3; Number of Series Related Insta
 results, which the sender may have got already, are not taken for images.
 """
 
-import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from node import dicomweb
 from node.destination import Destination
 from node.read_back import PENDING, QUERY_SECONDS
 from node.requestor import associate
+from node.requestor import answers, associate
 from node.settings import Settings
 from node.store import jobs, results
 from node.studies import Snapshot, Studies
@@ -161,23 +161,21 @@ def _find(destination: Destination, study_instance_uid: str, calling_ae_title: s
     query.SeriesInstanceUID = ""
     query.NumberOfSeriesRelatedInstances = None
     found: list[Dataset] = []
-    deadline = time.monotonic() + QUERY_SECONDS
     try:
         if not association.accepted_contexts:
             raise DeliveryFailed(f"{destination.name} offers no C-FIND (Study Root).")
-        for status, item in association.send_c_find(query, model):
-            if len(found) > MOST_SERIES or time.monotonic() > deadline:
-                association.abort()
-                raise DeliveryFailed(f"{destination.name} does not stop answering a query for one study.")
+        responses = association.send_c_find(query, model)
+        for status, item in answers(responses, destination, most=MOST_SERIES, seconds=QUERY_SECONDS):
             code = status.get("Status")
             if code in PENDING:
                 found.append(item or Dataset())
             elif code != 0x0000:
                 said = "nothing" if code is None else f"status 0x{code:04X}"
                 raise DeliveryFailed(f"{destination.name} answered the query with {said}.")
-    finally:
-        if association.is_established:
-            association.release()
+    except DeliveryFailed:
+        association.abort()
+        raise
+    association.release()
     return found
 
 

@@ -199,6 +199,8 @@ def lock(home: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         raise Misconfigured(f"Another node runs on {home}.", cure="Give each node a node.home of its own.") from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())  # whom `heatproof rules reload` tells
     return descriptor
 
 
