@@ -14,9 +14,12 @@ from node.api.guard import Guard, add_headers
 from node.api.health import Readiness, health_routes
 from node.api.limits import BodyCap
 from node.api.overview import Overview
+from node.api.refusals import refusal_routes
 from node.api.routes import api_routes
+from node.console.doctor import doctor_page
 from node.console.pages import Pages, console_pages
 from node.metrics import Metrics
+from node.refusals import Refusals
 from node.security import Door
 from node.settings import Settings
 from reports.audit.ledger import Ledger
@@ -58,6 +61,9 @@ def create_app(
     app.include_router(health_routes(readiness, metrics, guard.probe))
     app.include_router(api_routes(overview, ledger, guard))
     app.include_router(console_pages(overview, guard, pages, readiness.obstacles))
+    refusals = Refusals(engine)
+    app.include_router(refusal_routes(refusals, guard))
+    app.include_router(doctor_page(refusals, guard, pages))
     for make in further:
         app.include_router(make(guard))
     app.add_exception_handler(HeatproofError, answer.ours)
