@@ -4,13 +4,14 @@ Asked is at the level of series (PS3.4 C.6.2.1.3; Number of Series Related Insta
 results, which the sender may have got already, are not taken for images.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from sqlalchemy import Engine, select
 
@@ -18,7 +19,6 @@ from inference.errors import DeliveryFailed
 from node import dicomweb
 from node.destination import Destination
 from node.read_back import PENDING, QUERY_SECONDS
-from node.requestor import associate
 from node.requestor import answers, associate
 from node.settings import Settings
 from node.store import jobs, results
@@ -153,30 +153,33 @@ def count(peer: Peer, study_instance_uid: str, *, calling_ae_title: str) -> dict
 
 
 def _find(destination: Destination, study_instance_uid: str, calling_ae_title: str) -> list[Dataset]:
-    model = StudyRootQueryRetrieveInformationModelFind
-    association = associate(destination, [(model, ImplicitVRLittleEndian)], calling_ae_title=calling_ae_title)
+    contexts = [(StudyRootQueryRetrieveInformationModelFind, ImplicitVRLittleEndian)]
+    association = associate(destination, contexts, calling_ae_title=calling_ae_title)
+    try:
+        found = list(_series(association, destination, study_instance_uid))
+    except DeliveryFailed:
+        association.abort()  # it may still be answering
+        raise
+    association.release()
+    return found
+
+
+def _series(association: Association, destination: Destination, study_instance_uid: str) -> Iterator[Dataset]:
+    if not association.accepted_contexts:
+        raise DeliveryFailed(f"{destination.name} offers no C-FIND (Study Root).")
     query = Dataset()
     query.QueryRetrieveLevel = "SERIES"
     query.StudyInstanceUID = study_instance_uid
     query.SeriesInstanceUID = ""
     query.NumberOfSeriesRelatedInstances = None
-    found: list[Dataset] = []
-    try:
-        if not association.accepted_contexts:
-            raise DeliveryFailed(f"{destination.name} offers no C-FIND (Study Root).")
-        responses = association.send_c_find(query, model)
-        for status, item in answers(responses, destination, most=MOST_SERIES, seconds=QUERY_SECONDS):
-            code = status.get("Status")
-            if code in PENDING:
-                found.append(item or Dataset())
-            elif code != 0x0000:
-                said = "nothing" if code is None else f"status 0x{code:04X}"
-                raise DeliveryFailed(f"{destination.name} answered the query with {said}.")
-    except DeliveryFailed:
-        association.abort()
-        raise
-    association.release()
-    return found
+    responses = association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind)
+    for status, item in answers(responses, destination, most=MOST_SERIES, seconds=QUERY_SECONDS):
+        code = status.get("Status")
+        if code in PENDING:
+            yield item or Dataset()
+        elif code != 0x0000:
+            said = "nothing" if code is None else f"status 0x{code:04X}"
+            raise DeliveryFailed(f"{destination.name} answered the query with {said}.")
 
 
 def _from_json(item: Any) -> Dataset:
