@@ -5,7 +5,7 @@ A study is called by its key (the ledger's keyed hash of its UID), a result by i
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,6 +44,8 @@ class Result:
     kind: str
     created_at: datetime
     has_preview: bool
+    superseded: bool
+    """A later report took its place, since late images came."""
     deliveries: tuple[Delivery, ...]
 
 
@@ -89,8 +91,12 @@ class Study:
     proof: str | None
     route: str | None
     reason: str | None
+    missing: str | None
+    """What was not here when it was decided nevertheless."""
     contents: tuple[Contents, ...]
     jobs: tuple[Job, ...]
+    answers: tuple[dict[str, Any], ...] = ()
+    """Of one study: what every clause of every rule said to every series (:class:`node.rules.RuleAnswer`)."""
 
 
 class Overview:
@@ -113,8 +119,9 @@ class Overview:
             UnknownName: there is no study of this key.
         """
         uid = self._uid(key)
-        (study,) = self._assemble(self._rows(select(studies).where(studies.c.study_instance_uid == uid)))
-        return study, self._ledger.events(uid)
+        rows = self._rows(select(studies).where(studies.c.study_instance_uid == uid))
+        (study,) = self._assemble(rows)
+        return replace(study, answers=tuple(rows[0].answers or ())), self._ledger.events(uid)
 
     def file(self, result_id: str, *, preview: bool) -> Path:
         """Find the DICOM file of a result, or its picture.
@@ -153,6 +160,7 @@ class Overview:
                 proof=row.proof,
                 route=row.route,
                 reason=row.reason,
+                missing=row.missing,
                 contents=contents[row.study_instance_uid],
                 jobs=found_jobs[row.study_instance_uid],
             )
@@ -202,6 +210,7 @@ class Overview:
                     kind=_kind(row.sop_class_uid),
                     created_at=row.created_at,
                     has_preview=row.preview_path is not None,
+                    superseded=row.superseded_by is not None,
                     deliveries=sent[row.sop_instance_uid],
                 ),
             )
