@@ -128,7 +128,8 @@ def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
             return
     seen: list[Any] = []
     try:
-        with _Opened(peer, [(Verification, one) for one in peer.syntaxes], calling_ae_title, seen=seen) as association:
+        offered = [(uid, syntax) for uid in (Verification, *SENT.values()) for syntax in peer.syntaxes]
+        with _Opened(peer, offered, calling_ae_title, seen=seen) as association:
             yield Step("association", WORKS, f"{peer.ae_title} accepts an association from {calling_ae_title}.")
             yield _echo(association, peer)
     except DeliveryFailed:
@@ -211,7 +212,7 @@ def _echo(association: Association, peer: Destination) -> Step:
     try:
         status = association.send_c_echo()
     except ValueError:
-        return Step("C-ECHO", FAILS, f"{peer.ae_title} does not accept Verification.", "Have it enabled there.")
+        return Step("C-ECHO", FAILS, f"{peer.ae_title} does not offer Verification.", "Have it enabled there.")
     if not status:
         return Step("C-ECHO", FAILS, f"{peer.ae_title} does not answer C-ECHO.", "Look into its log at this time.")
     if status.Status != 0x0000:

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Any
 
-from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ
 
 from node.destination import Destination
 
@@ -39,6 +39,11 @@ def told(peer: Destination, calling_ae_title: str, pdus: Sequence[Any]) -> tuple
         pdus: what came from the peer, if anything.
     """
     for pdu in pdus:
+        if isinstance(pdu, A_ASSOCIATE_AC):
+            return (
+                f"{peer.ae_title} accepts the association, but nothing that was offered on it.",
+                "Have Verification and the storage of results enabled there, with uncompressed transfer syntaxes.",
+            )
         if isinstance(pdu, A_ASSOCIATE_RJ):
             return _rejected(peer, calling_ae_title, pdu)
         if isinstance(pdu, A_ABORT_RQ):
