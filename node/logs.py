@@ -38,14 +38,18 @@ LONGEST_VALUE = 200
 StudyKey = Callable[[str], str]
 
 
-def configure(*, study_key: StudyKey | None = None, stream: TextIO | None = None, level: int = logging.INFO) -> None:
+def configure(
+    *, study_key: StudyKey | None = None, stream: TextIO | None = None, level: int | str = logging.INFO
+) -> None:
     """Send the logs of heatproof and of every library, redacted, to one stream.
 
     Args:
         study_key: turns a Study Instance UID into its keyed hash (the ledger's); without it the UID is dropped.
         stream: standard output when left out; colours where it is a terminal, else JSON lines.
-        level: the least level of heatproof's own lines; libraries speak from WARNING on.
+        level: the least level of heatproof's own lines, by number or name; libraries speak from WARNING on, or at
+            debug from DEBUG on, reduced all the same.
     """
+    least = level if isinstance(level, int) else logging.getLevelNamesMapping()[level.upper()]
     stream = stream or sys.stdout
     structlog.configure(
         processors=[
@@ -57,11 +61,11 @@ def configure(*, study_key: StudyKey | None = None, stream: TextIO | None = None
             keep_allowed,
             structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    _redact_libraries()
+    _redact_libraries(logging.DEBUG if least <= logging.DEBUG else logging.WARNING)
 
 
 def keep_allowed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -102,14 +106,14 @@ def _scalar(value: Any) -> str | int | float | bool | None:
     return value[:LONGEST_VALUE] if isinstance(value, str) else type(value).__name__
 
 
-def _redact_libraries() -> None:
-    handler = LibraryHandler(logging.WARNING)
+def _redact_libraries(least: int) -> None:
+    handler = LibraryHandler(least)
     logging.captureWarnings(True)
-    logging.root.setLevel(logging.WARNING)
+    logging.root.setLevel(least)
     logging.root.handlers = [handler]
     for name in ("dbos", "pynetdicom", "pydicom", "py.warnings", "uvicorn", "uvicorn.access", "uvicorn.error"):
         library = logging.getLogger(name)
-        library.setLevel(logging.WARNING)
+        library.setLevel(least)
         library.handlers = [handler]  # DBOS adds a console of its own where there is none
         library.propagate = False
     threading.excepthook = _thread_died

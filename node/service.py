@@ -72,7 +72,7 @@ class Node:
         studies = Studies(self.engine, shared / "inbox")
         performed_steps = PerformedSteps(self.engine)
         further = performed_steps.handlers if settings.completeness.performed_steps else []
-        logs.configure(study_key=self.ledger.pseudonym)
+        logs.configure(study_key=self.ledger.pseudonym, level=settings.node.log_level)
         inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
         DBOS(config=_workflow_store(settings))
         self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox", version=WORKFLOW_VERSION)
@@ -227,7 +227,7 @@ def _workflow_store(settings: Settings) -> DBOSConfig:
         "name": "heatproof",
         "executor_id": settings.node.worker,
         "application_version": WORKFLOW_VERSION,
-        "log_level": "ERROR",
+        "log_level": "DEBUG" if settings.node.log_level == "debug" else "ERROR",
         "console_log_level": "ERROR",
     }
     if settings.node.database_url:

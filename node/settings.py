@@ -46,6 +46,8 @@ class NodeSettings(Section):
     """Name of this worker among them, the same after every restart; AE title@host name when left out."""
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 5.0
     """How often the node says that it lives; after four in silence another one takes its work over."""
+    log_level: Literal["debug", "info", "warning"] = "info"
+    """What is logged; at debug libraries say where they are, and never with what: no level shows a patient."""
     quiet_seconds: Annotated[float, Field(gt=0)] = 10.0
     """A study is complete when no image of it arrived for this long."""
     minimum_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
