@@ -48,20 +48,21 @@ class _Level(NamedTuple):
     is_sequence: bool
 
 
-def elements_of(encoded: bytes, syntax: UID, limits: Limits) -> dict[int, Element]:
-    """Give the elements of the outermost level by tag; of two with one tag the last, as pydicom does.
+def elements_of(encoded: bytes, syntax: UID, limits: Limits, *, wanted: frozenset[int]) -> dict[int, Element]:
+    """Give the wanted elements of the outermost level by tag; of two with one tag the last, as pydicom does.
 
     Raises:
         UnreadableInstance: cut short, nested too deep, too many elements, too long a value, or no data set at all.
     """
-    return _Walk(encoded, syntax, limits).run()
+    return _Walk(encoded, syntax, limits, wanted).run()
 
 
 class _Walk:
-    def __init__(self, encoded: bytes, syntax: UID, limits: Limits) -> None:
+    def __init__(self, encoded: bytes, syntax: UID, limits: Limits, wanted: frozenset[int]) -> None:
         order = "<" if syntax.is_little_endian else ">"
         self._encoded = encoded
         self._limits = limits
+        self._wanted = wanted
         self._explicit = struct.Struct(f"{order}HH2sH").unpack_from
         self._implicit = struct.Struct(f"{order}HHL").unpack_from
         self._long = struct.Struct(f"{order}L").unpack_from
@@ -140,7 +141,7 @@ class _Walk:
         vr = vr if vr and vr != "UN" else _dictionary_vr(tag)
         if length > self._limits.text_bytes and vr and _BULK.isdisjoint(vr.split(" or ")):
             _refuse(f"a value of {length} bytes, where {self._limits.text_bytes} are the limit")
-        if outermost:
+        if outermost and tag in self._wanted:
             self._keep(tag, Element(vr, self._position, length))
         if vr == "SQ":
             self._nest(_Level(end, delimited=False, implicit=level.implicit, is_sequence=True))
@@ -180,7 +181,7 @@ class _Walk:
             _refuse(f"an element of VR {vr} without a length")
         start = self._position
         fragments = self._fragments(level)
-        if outermost:
+        if outermost and tag in self._wanted:
             self._keep(tag, Element(vr, start, UNDEFINED_LENGTH, fragments))
 
     def _fragments(self, level: _Level) -> tuple[tuple[int, int], ...]:

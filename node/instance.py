@@ -34,6 +34,7 @@ _WRITTEN_AS = {
     **dict.fromkeys((_SAMPLES, _ROWS, _COLUMNS, _BITS_ALLOCATED), "US"),
 }  # fmt: skip
 """What is read here, and the VR it must have: a reader that believes another one would read another image."""
+_WANTED = PIXEL_TAGS | _WRITTEN_AS.keys()
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class _DataSet:
         self._encoded = encoded
         self._syntax = syntax
         self._limits = limits
-        self._elements = elements_of(encoded, syntax, limits)
+        self._elements = elements_of(encoded, syntax, limits, wanted=_WANTED)
         for tag, vr in _WRITTEN_AS.items():
             if tag in self._elements and self._elements[tag].vr != vr:
                 _refuse(f"its element {tag >> 16:04X},{tag & 0xFFFF:04X} is not of VR {vr}")
