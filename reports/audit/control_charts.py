@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import binom, norm, rankdata
 
 from inference.errors import Refused
 from reports.audit.run_length import (
@@ -80,6 +80,22 @@ class Baseline:
         share = np.clip((below + upto) / 2, 0.5, len(self.values) - 0.5) / len(self.values)
         return np.asarray((norm.ppf(share) - self.centre) / self.scale, dtype=np.float64)
 
+    @property
+    def is_share(self) -> bool:
+        """Whether cases have one of two values, so that a point is a share of them."""
+        return bool(np.all((self.values == self.values[0]) | (self.values == self.values[-1])))
+
+    def _of_shares(
+        self, values: NDArray[np.float64], group: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Score how many cases have the higher value by the middle of the binomial's step (mid-P, Lancaster 1961)."""
+        high = np.bincount(group, weights=values > self.values[0]).round()
+        share = float((self.values > self.values[0]).mean())
+        below, equal = binom.cdf(high - 1, counts, share), binom.pmf(high, counts, share)
+        above = binom.sf(high, counts, share)
+        lower, upper = below + equal / 2, above + equal / 2
+        return np.asarray(np.where(lower < upper, norm.ppf(lower), norm.isf(upper)), dtype=np.float64)
+
     def points(self, values: ArrayLike, periods: ArrayLike) -> tuple["Point", ...]:
         """Give one point for each period that has a case, in standard deviations of such a point, earliest first.
 
@@ -91,7 +107,8 @@ class Baseline:
         if not len(given):
             return ()
         labels, group, counts = np.unique(when, return_inverse=True, return_counts=True)
-        raw = np.bincount(group, weights=self.scores(given)) / np.sqrt(counts)
+        sums = np.bincount(group, weights=self.scores(given))
+        raw = self._of_shares(given, group, counts) if self.is_share else sums / np.sqrt(counts)
         explained = np.sqrt(counts / len(self.values))
         deviations = np.copysign(np.maximum(np.abs(raw) - explained, 0.0), raw)
         means = np.bincount(group, weights=given) / counts

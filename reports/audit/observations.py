@@ -69,7 +69,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One figure over time, cases in order."""
+    """One figure and the day of each case."""
 
     days: NDArray[np.int64]
     """(N,), since 1970-01-01."""
@@ -89,18 +89,25 @@ class Observations:
         if seen and not connection.execute(have).scalar_one():
             connection.execute(observations.insert(), [_row(job_id, number, one) for number, one in enumerate(seen)])
 
-    def series(self, figure: str, selection: Selection) -> Series:
-        """Read one figure of the cases that have it, oldest first.
+    def series(self, figures: Sequence[str], selection: Selection) -> Mapping[str, Series]:
+        """Read figures, each of the cases that have it, in no order.
 
         Raises:
             UnknownName: there is no such figure, or the selection is by something that is no grouping.
         """
-        if figure not in FIGURES:
-            raise UnknownName(f"There is no figure {figure!r}.", cure=f"There are {', '.join(FIGURES)}.")
-        column = observations.c[figure]
-        query = select(observations.c.day, column).where(column.is_not(None))
-        rows = self._read(_selected(query, selection).order_by(observations.c.at_seconds))
-        return Series(rows[:, 0].astype(np.int64), rows[:, 1])
+        columns = [observations.c.day, *(_figure(name) for name in figures)]
+        query = _selected(select(*columns), selection)
+        with self._engine.connect().execution_options(yield_per=ROWS_AT_ONCE) as connection:
+            parts = [
+                np.array([tuple(row) for row in part], dtype=np.float64)
+                for part in connection.execute(query).partitions()
+            ]
+        table = np.concatenate(parts) if parts else np.empty((0, len(columns)))
+        here = [~np.isnan(table[:, number]) for number in range(1, len(columns))]
+        return {
+            name: Series(table[kept, 0].astype(np.int64), table[kept, number])
+            for number, (name, kept) in enumerate(zip(figures, here, strict=True), start=1)
+        }
 
     def groups(self, grouping: str) -> Mapping[str, int]:
         """Give the values of a grouping with their number of observations, most first.
@@ -119,9 +126,7 @@ class Observations:
         Raises:
             UnknownName: there is no such figure or grouping.
         """
-        if figure not in FIGURES:
-            raise UnknownName(f"There is no figure {figure!r}.", cure=f"There are {', '.join(FIGURES)}.")
-        column = observations.c[figure]
+        column = _figure(figure)
         query = select(observations.c.patient, column).where(column.is_not(None))
         with self._engine.connect() as connection:
             rows = connection.execute(_selected(query, selection).order_by(observations.c.at_seconds)).all()
@@ -133,14 +138,6 @@ class Observations:
         with self._engine.connect() as connection:
             rows = connection.execute(_selected(query, selection).order_by(observations.c.at_seconds)).all()
         return np.array([row[0] for row in rows], dtype=np.int64), tuple(row[1] for row in rows)
-
-    def _read(self, query: Select[Any]) -> NDArray[np.float64]:
-        with self._engine.connect().execution_options(yield_per=ROWS_AT_ONCE) as connection:
-            parts = [
-                np.array([tuple(row) for row in part], dtype=np.float64)
-                for part in connection.execute(query).partitions()
-            ]
-        return np.concatenate(parts) if parts else np.empty((0, 2))
 
 
 def day_of(at: datetime) -> int:
@@ -156,6 +153,12 @@ def _selected(query: Select[Any], selection: Selection) -> Select[Any]:
     if selection.before is not None:
         query = query.where(observations.c.at_seconds < selection.before.timestamp())
     return query
+
+
+def _figure(name: str) -> Column[float]:
+    if name not in FIGURES:
+        raise UnknownName(f"There is no figure {name!r}.", cure=f"There are {', '.join(FIGURES)}.")
+    return observations.c[name]
 
 
 def _known(grouping: str) -> str:

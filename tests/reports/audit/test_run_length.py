@@ -94,6 +94,15 @@ def test_a_shift_is_seen_within_about_the_delay_the_design_names() -> None:
         assert np.mean(seen) == pytest.approx(chart.delay(1.0), rel=0.25)
 
 
+def test_a_rare_event_on_a_quiet_day_is_no_alarm() -> None:
+    draw = np.random.default_rng(4)
+    baseline = Baseline.of((draw.random(100_000) < 0.95).astype(float))
+    chart = Chart.design(Kind.SHEWHART, 5000.0)
+    cases = draw.integers(1, 6, size=20_000)
+    points = year(baseline, (draw.random(cases.sum()) < 0.95).astype(float), cases)
+    assert sum(reading.signals for reading in chart.read(points)) <= 10
+
+
 def test_a_small_baseline_does_not_raise_more_false_alarms_than_designed() -> None:
     draw = np.random.default_rng(3)
     chart = Chart.design(Kind.CUSUM, 200.0)
