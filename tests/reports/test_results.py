@@ -17,7 +17,7 @@ from inference.analysis import Analysis
 from inference.findings import Code
 from inference.trust.verdict import Signal, Verdict
 from reports.library import Reference
-from reports.results import ResultObject, write_results
+from reports.results import ResultObject, write_not_analysed, write_results
 from reports.uids import ResultUids
 from tests.reports import made_up
 
@@ -212,11 +212,39 @@ def test_a_later_report_names_the_one_it_replaces(
     before = Reference(
         early.image.study_instance_uid, first.series_instance_uid, first.sop_class_uid, first.sop_instance_uid
     )
-    second = write_results(late, tmp_path / "out", created=created, predecessors=[before])[-1]
+    capture, second = write_results(late, tmp_path / "out", created=created, predecessors=[before])
     assert second.sop_instance_uid != first.sop_instance_uid
     named = dcmread(second.path).PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert named.ReferencedSOPInstanceUID == first.sop_instance_uid
-    assert errors(second.path) == []
+    (purpose,) = named.PurposeOfReferenceCodeSequence
+    assert (purpose.CodeValue, purpose.CodingSchemeDesignator) == ("121360", "DCM")
+    assert "Replaces an earlier report of this study" in str(dcmread(second.path))
+    assert "Replaces an earlier result of this study" in dcmread(capture.path).DerivationDescription
+    assert errors(second.path) == errors(capture.path) == []
+
+
+def test_a_report_is_not_its_own_predecessor(
+    series: Series, analyse: Analyse, tmp_path: Path, created: datetime
+) -> None:
+    analysis = analyse(series(1))
+    first = write_results(analysis, tmp_path / "out", created=created)[-1]
+    image = analysis.image
+    itself = Reference(image.study_instance_uid, first.series_instance_uid, first.sop_class_uid, first.sop_instance_uid)
+    again = write_results(analysis, tmp_path / "out", created=created, predecessors=[itself])[-1]
+    assert "PredecessorDocumentsSequence" not in dcmread(again.path)
+
+
+def test_a_report_on_an_incomplete_study_says_what_is_missing_and_is_another_than_the_complete_one(
+    series: Series, analyse: Analyse, errors: Errors, tmp_path: Path, created: datetime
+) -> None:
+    paths = series(1)
+    whole = write_results(analyse(paths), tmp_path / "whole", created=created)
+    part = write_results(analyse(paths), tmp_path / "part", created=created, missing="3 of 4 images")
+    assert [one.sop_instance_uid == two.sop_instance_uid for one, two in zip(whole, part, strict=True)] == [True, False]
+    assert "something of the study is missing: 3 of 4 images" in str(dcmread(part[-1].path))
+    assert errors(part[-1].path) == []
+    nothing = write_not_analysed(paths, tmp_path / "no", reason="No route.", created=created, missing="3 of 4 images")
+    assert "something of the study is missing: 3 of 4 images" in str(dcmread(nothing[0].path))
 
 
 def test_the_uids_are_those_the_uid_room_gives(
