@@ -12,6 +12,7 @@ passport is worth on a split: see ``held_out.py``.
 import argparse
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -182,6 +183,7 @@ GEOMETRY: dict[str, Change] = {
     "field of view: 1.4 times, black rim": zoomed_out,
     "flipped left to right": lambda x: x[:, :, ::-1],
     "flipped up and down": lambda x: x[:, ::-1],
+    "rows and columns exchanged": lambda x: x.transpose(0, 2, 1),
 }
 GREY: dict[str, Change] = {
     "gamma 0.5": lambda x: x**0.5,
@@ -252,6 +254,7 @@ def shown(found: dict[str, Any] | None) -> str:
 
 
 def main() -> None:
+    warnings.filterwarnings("ignore", message="Divide by zero", category=Warning)  # of an empty plane, by MONAI
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--limit", type=int, help="maps of each group of images, about")
     parser.add_argument("--bundle", choices=[site.bundle for site in SITES])
