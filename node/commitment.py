@@ -27,8 +27,6 @@ REQUEST, PROOF = 1, "storage commitment"
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110
 PATIENCE = 0.25
 """Of ``proof_seconds``: what is not answered after this share is asked again, before it is sent again."""
-SAME_ASSOCIATION_SECONDS = 3.0
-"""How long the association is kept for a peer that answers on it."""
 REASONS = {
     0x0110: "processing failure",
     0x0112: "no such object instance",
@@ -54,13 +52,29 @@ class Report:
 class Commitments:
     """Asks for storage commitment, and takes the answers into the store.
 
-    ``heard`` is told of every answer once it is committed.
+    ``heard`` is told of every answer, within the transaction that writes it down.
     """
 
-    def __init__(self, engine: Engine, calling_ae_title: str, heard: Callable[[Report], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        calling_ae_title: str,
+        heard: Callable[[Connection, Report], None],
+        *,
+        linger_seconds: float,
+    ) -> None:
+        """Bind to the store.
+
+        Args:
+            engine: the node's store.
+            calling_ae_title: who asks.
+            heard: told of every answer.
+            linger_seconds: how long an association is kept for a peer that answers on it.
+        """
         self._engine = engine
         self._calling_ae_title = calling_ae_title
         self._heard = heard
+        self._linger_seconds = linger_seconds
 
     def request(self, job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> None:
         """Ask the destination to commit to all parcels, unless it has been asked a while ago and may still answer.
@@ -109,8 +123,7 @@ class Commitments:
             )
             if known.answered_at is None:
                 self._note(connection, report)
-        if known.answered_at is None:
-            self._heard(report)
+                self._heard(connection, report)
         return SUCCESS, None
 
     def _is_pending(self, job_id: str, destination: Destination) -> bool:
@@ -150,7 +163,7 @@ class Commitments:
                 association.release()
 
     def _linger(self, association: Association, transaction_uid: str) -> None:
-        deadline = time.monotonic() + SAME_ASSOCIATION_SECONDS
+        deadline = time.monotonic() + self._linger_seconds
         query = select(commitments.c.answered_at).where(commitments.c.transaction_uid == transaction_uid)
         while association.is_established and time.monotonic() < deadline:
             with self._engine.connect() as connection:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from inference.errors import DeliveryFailed, UnknownName
 from node import commitment, dicomweb, read_back, storing
@@ -37,6 +37,8 @@ class Patience:
     longest_delay_seconds: float = 3600.0
     most_attempts: int = 120
     """With an hour between the later ones: about five days."""
+    linger_seconds: float = 3.0
+    """How long the association that asked for storage commitment is kept for an answer on it."""
 
     def delay_seconds(self, attempt: int, *, seed: str) -> float:
         """Give the pause after an attempt: doubled each time up to the longest, less up to a quarter of it.
@@ -81,7 +83,9 @@ class Deliveries(DBOSConfiguredInstance):
         self._version = version
         self._patience = patience or Patience()
         self._consignments = Consignments(engine, outbox)
-        self._commitments = Commitments(engine, self._own_title, self._heard)
+        self._commitments = Commitments(
+            engine, self._own_title, self._heard, linger_seconds=self._patience.linger_seconds
+        )
 
     def start(self, job_id: str, destination: str, *, chain: int = 0) -> None:
         """Start the first attempt, or join it where it has been started before."""
@@ -184,31 +188,34 @@ class Deliveries(DBOSConfiguredInstance):
         if held:
             with self._engine.begin() as connection:
                 mark_stored(connection, destination.name, sorted(held), proof=proof)
-            self._tell(Event.DELIVERY_PROVEN, job_id, destination.name, objects=len(held), proof=proof)
+                self._tell(
+                    Event.DELIVERY_PROVEN,
+                    job_id,
+                    destination.name,
+                    connection=connection,
+                    objects=len(held),
+                    proof=proof,
+                )
 
-    def _heard(self, report: Report) -> None:
+    def _heard(self, connection: Connection, report: Report) -> None:
         """Write down what a storage commitment brought."""
-        if report.stored:
-            self._tell(
-                Event.DELIVERY_PROVEN,
-                report.job_id,
-                report.destination,
-                objects=len(report.stored),
-                proof=commitment.PROOF,
-            )
-        if report.failed:
-            problem = "; ".join(sorted(set(report.failed.values())))
-            self._tell(
-                Event.DELIVERY_UNCOMMITTED,
-                report.job_id,
-                report.destination,
-                objects=len(report.failed),
-                problem=problem,
-            )
+        told: list[tuple[Event, int, dict[str, str]]] = [
+            (Event.DELIVERY_PROVEN, len(report.stored), {"proof": commitment.PROOF}),
+            (Event.DELIVERY_UNCOMMITTED, len(report.failed), {"problem": "; ".join(sorted({*report.failed.values()}))}),
+        ]
+        for event, count, details in told:
+            if count:
+                self._tell(event, report.job_id, report.destination, connection=connection, objects=count, **details)
 
-    def _tell(self, event: Event, job_id: str, destination: str, **details: Detail) -> None:
-        study = self._consignments.study(job_id)
-        self._ledger.append(event, study_instance_uid=study, details={"destination": destination, **details})
+    def _tell(
+        self, event: Event, job_id: str, destination: str, *, connection: Connection | None = None, **details: Detail
+    ) -> None:
+        self._ledger.append(
+            event,
+            study_instance_uid=self._consignments.study(job_id),
+            details={"destination": destination, **details},
+            connection=connection,
+        )
 
     def _is_proven(self, destination: str) -> bool:
         """Whether "sent" is not the end for this destination."""

@@ -30,18 +30,22 @@ def find(destination: Destination, parcels: Sequence[Parcel], *, calling_ae_titl
     model = StudyRootQueryRetrieveInformationModelFind
     association = associate(destination, [(model, ImplicitVRLittleEndian)], calling_ae_title=calling_ae_title)
     try:
-        if not association.accepted_contexts:
-            raise DeliveryFailed(
-                f"{destination.name} offers no C-FIND (Study Root).",
-                cure='Give the destination another proof: "commitment", "qido" or "none".',
-            )
-        return frozenset(parcel.sop_instance_uid for parcel in parcels if _holds(association, parcel, destination))
-    finally:
+        held = frozenset(parcel.sop_instance_uid for parcel in parcels if _holds(association, parcel, destination))
+    except DeliveryFailed:
         if association.is_established:
-            association.release()
+            association.abort()  # it may still be answering
+        raise
+    if association.is_established:
+        association.release()
+    return held
 
 
 def _holds(association: Association, parcel: Parcel, destination: Destination) -> bool:
+    if not association.accepted_contexts:
+        raise DeliveryFailed(
+            f"{destination.name} offers no C-FIND (Study Root).",
+            cure='Give the destination another proof: "commitment", "qido" or "none".',
+        )
     if not association.is_established:
         raise DeliveryFailed(f"{destination.name} ended the association during the query.")
     query = Dataset()

@@ -48,6 +48,7 @@ class Sender:
             "destinations": destinations,
         }
         settings = Settings.model_validate(raw)
+        self._ports = {destination.name: destination.port for destination in settings.destinations}
         self._intake = Intake(home)
         self.engine, self.ledger = self._intake.engine, self._intake.ledger
         engine = create_engine(f"sqlite:///{home / 'workflows.sqlite'}")
@@ -71,6 +72,9 @@ class Sender:
         for name in [name for name, instance in registered.items() if instance is self.deliveries]:
             del registered[name]
         self._intake.close()
+
+    def port_of(self, destination: str) -> int:
+        return self._ports[destination]
 
     def consign(self, *to: str, objects: int = 1, start: bool = True) -> str:
         """Make a job with so many results, and send them; give the job's id."""
