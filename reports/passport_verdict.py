@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inference.commissioning.verdict import REASON
-from inference.commissioning.verdict_fit import MOST_BOGUS
+from inference.commissioning.verdict_budget import MOST_BOGUS
 from inference.trust.bounds import binomial_upper_bound
 from inference.trust.judge import NAMES_OF_BOGUS
 from inference.trust.risk_control import Unit

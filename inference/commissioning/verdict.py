@@ -4,9 +4,10 @@ from typing import Any
 
 from inference.commissioning.bench import Bench
 from inference.commissioning.verdict_fit import fit_verdict
-from inference.commissioning.verdict_rows import CHUNK, PARTS, explained_part, rows_figures, told_of
+from inference.commissioning.verdict_rows import CHUNK, TOLD, explained_part, passes_of, rows_figures, told_of
 from inference.commissioning.work import Job, Pool, Progress, each
 from inference.errors import Refused
+from inference.trust.budgets import PARTS
 
 REASON = "reason"
 """Key of what stands in the place of a verdict that could not be fitted."""
@@ -18,14 +19,14 @@ def verdict_of(bench: Bench, job: Job, pool: Pool, progress: Progress) -> dict[s
     Raises:
         DeviceExhausted: out of memory with a batch of one, or a process of the pool was killed.
     """
-    chunks = [(part, at) for part in PARTS for at in range(-(-len(explained_part(bench, part)) // CHUNK))]
+    chunks = [(part, at) for part in TOLD for at in range(-(-len(explained_part(bench, part)) // CHUNK))]
     todo = [piece for piece in chunks if not bench.store.has(_name(*piece))]
     stage = f"verdict: signals of displayed and bogus maps, {CHUNK} cases a step"
     each(
         bench, job, pool, _rows, todo,
         lambda done: progress(stage, len(chunks) - len(todo) + done, len(chunks)),
     )  # fmt: skip
-    raws = {part: [_rows(bench, *piece) for piece in chunks if piece[0] == part] for part in PARTS}
+    raws = {part: [_rows(bench, *piece) for piece in chunks if piece[0] == part] for part in TOLD}
     if not all(raws.values()):
         return {REASON: "There is no explained case of a split to fit on, or none of the split judged."}
     manifest = bench.explainer.bundle.manifest
@@ -37,6 +38,7 @@ def verdict_of(bench: Bench, job: Job, pool: Pool, progress: Progress) -> dict[s
             classes=[entry.name for entry in manifest.classes],
             witness=manifest.localiser is not None,
             dimensions=len(manifest.input.spatial_size),
+            passes={budget: passes_of(bench, parts) for budget, parts in PARTS.items()},
         )
     except Refused as error:
         return {REASON: str(error)}

@@ -19,6 +19,7 @@ from inference.commissioning.explaining import Maps
 from inference.commissioning.seeds import seed_of
 from inference.commissioning.store import Raw
 from inference.saliency import explain_many
+from inference.trust.budgets import PARTS, Passes, counted
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.image_statistics import image_statistics
 from inference.trust.kinds import NAMES
@@ -29,7 +30,8 @@ Whole = NDArray[np.int64]
 OWN, ANOTHER, BRIGHTNESS, RANDOMISED = "own", "another", "brightness", "randomised"
 CONTROLS = ("random", "centre", "edge", "blank", "average_mask", "untrained")
 BOGUS = (*CONTROLS, BRIGHTNESS, ANOTHER, RANDOMISED)
-PARTS = ("fitted", "judged")
+TOLD = ("fitted", "judged")
+"""The parts of the cases."""
 CHUNK = 8
 """Cases of one piece of work."""
 METHOD_EVERY = 4
@@ -91,13 +93,29 @@ def explained_part(bench: Bench, part: str) -> tuple[Explained, ...]:
 def rows_figures(bench: Bench, part: str, chunk: int) -> Raw:
     """Give the rows of one chunk of one part, as JSON."""
     every = explained_part(bench, part)
-    settled = bench.explainer.bundle.manifest.method
-    examiner = Examiner(bench.explainer.bundle, settled, {}, bench.explainer.device)
+    examiner = _examiner(bench, PARTS["full"])
     return {
         "cases": [
             _case(bench, examiner, every, row) for row in range(chunk * CHUNK, min(len(every), (chunk + 1) * CHUNK))
         ]
     }
+
+
+def passes_of(bench: Bench, parts: frozenset[str]) -> Passes:
+    """Count what trust in one map costs with some parts of the evidence, on the first case."""
+    one = next(case for part in TOLD for case in explained_part(bench, part))
+    examiner, inputs = _examiner(bench, parts), _inputs(bench, one)
+    shown = examiner.map(inputs, one.target, seed=0)[None]
+    with counted(examiner.networks()) as found:
+        examiner.evidence(inputs, one.target, seed=0)
+        if "covered" in parts:
+            covered_probabilities(shown, inputs, [one.target], examiner.probabilities)
+    return found
+
+
+def _examiner(bench: Bench, parts: frozenset[str]) -> Examiner:
+    bundle = bench.explainer.bundle
+    return Examiner(bundle, bundle.manifest.method, {}, bench.explainer.device, parts)
 
 
 def _case(bench: Bench, examiner: Examiner, every: Sequence[Explained], row: int) -> dict[str, Any]:

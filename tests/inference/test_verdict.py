@@ -13,7 +13,7 @@ from inference.analyse import analyse
 from inference.analysis import Analysis
 from inference.bundle import SHIPPED, Bundle, load_bundle
 from inference.bundles.flair_data import drawn_phantom
-from inference.commissioning.verdict_fit import MOST_BOGUS
+from inference.commissioning.verdict_budget import MOST_BOGUS
 from inference.errors import PassportRefused
 from inference.findings import Finding
 from inference.image import Image, read_study
