@@ -1,0 +1,156 @@
+"""Compressed pixels that crash, hang or never end, in the process that decodes them: the node loses an image, no more.
+
+What announces too much in its own header is refused at the door already (test_datasets.py); this is what gets past it.
+"""
+
+import os
+import resource
+import signal
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+
+from inference.decoding import DecodingLimits, DecodingProcess
+from inference.errors import UnsupportedImage
+from inference.image import read_series, survey
+from inference.pixels import decode
+from tests.node.intake import mr_image, with_meta
+
+COMPRESSED = (
+    "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "emri_small_RLE.dcm",
+    "emri_small_jpeg_2k_lossless.dcm", "JPGExtended.dcm", "JPGLosslessP14SV1_1s_1f_8b.dcm", "J2K_pixelrep_mismatch.dcm",
+)  # fmt: skip
+
+
+def real(name: str) -> Dataset:
+    return dcmread(str(get_testdata_file(name, download=False)))
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[DecodingProcess]:
+    with DecodingProcess() as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_pixels_are_those_that_pydicom_decodes_in_process(name: str, process: DecodingProcess) -> None:
+    image = real(name)
+    expected = image.pixel_array
+    decoded = decode(image, process)
+    assert decoded.dtype == expected.dtype
+    assert np.array_equal(decoded.reshape(expected.shape), expected)
+
+
+def test_one_process_serves_all_images_of_a_series(process: DecodingProcess) -> None:
+    served_by = set()
+    for _ in range(3):
+        decode(real("MR_small_RLE.dcm"), process)
+        assert process._process is not None
+        served_by.add(process._process.pid)
+    assert len(served_by) == 1
+
+
+def test_native_pixels_start_no_process() -> None:
+    with DecodingProcess() as process:
+        assert decode(mr_image(), process).shape == (1, 32, 32)
+        assert process._process is None
+
+
+def test_a_process_that_dies_is_a_reason_and_the_next_image_has_a_new_one() -> None:
+    with DecodingProcess() as process:
+        decode(real("MR_small_RLE.dcm"), process)
+        assert process._process is not None
+        os.kill(process._process.pid, signal.SIGSEGV)
+        with pytest.raises(UnsupportedImage, match="ended the process that decodes them"):
+            decode(real("MR_small_RLE.dcm"), process)
+        assert decode(real("MR_small_RLE.dcm"), process).shape == (1, 64, 64)
+
+
+def test_a_process_that_hangs_is_given_up_at_the_deadline_of_the_whole_study() -> None:
+    with DecodingProcess(DecodingLimits(seconds=3.0)) as process:
+        decode(real("MR_small_RLE.dcm"), process)
+        assert process._process is not None
+        os.kill(process._process.pid, signal.SIGSTOP)
+        started = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(UnsupportedImage, match="take too long"):
+                decode(real("MR_small_RLE.dcm"), process)
+        assert time.monotonic() - started < 5
+
+
+def bomb(rows: int, columns: int, syntax: str, fragment: bytes) -> Dataset:
+    image = with_meta(mr_image(), syntax)
+    image.Rows, image.Columns = rows, columns
+    image.PixelData = encapsulate([fragment])
+    image["PixelData"].VR = "OB"
+    return image
+
+
+def packed(values: int) -> bytes:
+    """One RLE frame of 16 bit zeros, at 64 times less (PS3.5 G.5)."""
+    segment = b"\x81\0" * (values // 128)
+    return struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13) + segment * 2
+
+
+def test_pixels_that_unpack_beyond_the_memory_allowed_are_refused_and_cost_the_node_nothing() -> None:
+    image = bomb(16384, 16384, RLELossless, packed(16384 * 16384))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with DecodingProcess(DecodingLimits(mebibytes=768)) as process:
+        with pytest.raises(UnsupportedImage, match=r"MemoryError|768 MiB|damaged"):
+            decode(image, process)
+        assert decode(real("MR_small_RLE.dcm"), process).shape == (1, 64, 64)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
+
+
+JPEG = (
+    b"\xff\xd8\xff\xc0\x00\x0b\x08" + struct.pack(">HH", 65535, 65535) + b"\1\1\x11\0" + b"\xff\xda\0\x08\1\1\0\0\x3f\0"
+)
+JPEG_2000 = b"\xff\x4f\xff\x51\x00\x29\0\0" + struct.pack(">8L", *(65535, 65535, 0, 0) * 2) + b"\0\1\x0f\1\1"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "fragment"), [(JPEGBaseline8Bit, JPEG), (JPEG2000Lossless, JPEG_2000)], ids=["JPEG", "JPEG 2000"]
+)
+def test_a_codestream_that_announces_4_billion_pixels_is_refused_within_bounds(syntax: str, fragment: bytes) -> None:
+    with DecodingProcess(DecodingLimits(seconds=10.0, mebibytes=1024)) as process, pytest.raises(UnsupportedImage):
+        decode(bomb(32, 32, syntax, fragment), process)
+
+
+def test_a_study_with_one_damaged_series_still_gives_the_others(tmp_path: Path) -> None:
+    whole, damaged = real("MR_small_RLE.dcm"), real("MR_small_jp2klossless.dcm")
+    damaged.PixelData = encapsulate([b"\xff\x4f\xff\x51" + bytes(range(256)) * 9])
+    damaged["PixelData"].VR = "OB"
+    damaged.SeriesInstanceUID, damaged.SOPInstanceUID = "1.2.3", "1.2.3.4"
+    for number, image in enumerate((damaged, whole)):
+        dcmwrite(tmp_path / f"{number}.dcm", image)
+    found = survey(sorted(tmp_path.iterdir()))
+    assert [image.series_instance_uid for image in found.images] == [whole.SeriesInstanceUID]
+    assert "damaged" in found.skipped[0].reason
+
+
+def test_a_series_beyond_the_pixel_limit_is_refused_before_any_of_it_is_decoded(tmp_path: Path) -> None:
+    dcmwrite(tmp_path / "image.dcm", real("MR_small_RLE.dcm"))
+    with pytest.raises(UnsupportedImage, match="1 planes of 64 x 64 pixels are too many"):
+        read_series([tmp_path / "image.dcm"], DecodingLimits(values=4095))
+
+
+def resources() -> tuple[int, int, list[str]]:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), children
+
+
+def test_nothing_is_left_running_and_no_descriptor_open(tmp_path: Path) -> None:
+    dcmwrite(tmp_path / "image.dcm", real("MR_small_RLE.dcm"))
+    read_series([tmp_path / "image.dcm"])
+    before = resources()
+    read_series([tmp_path / "image.dcm"])
+    assert resources() == before
