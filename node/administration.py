@@ -118,6 +118,9 @@ def audit_verify(
     database: Annotated[
         str | None, typer.Option("--database", help="A copy of the store: an SQLite file, or a URL of SQLAlchemy.")
     ] = None,
+    head: Annotated[
+        str | None, typer.Option("--head", help="NUMBER:DIGEST as a report printed it: the chain must lead there.")
+    ] = None,
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -125,17 +128,18 @@ def audit_verify(
     from sqlalchemy.exc import DBAPIError
 
     from node.settings import load
-    from reports.audit.ledger import Ledger
+    from reports.audit.ledger import Head, Ledger
 
+    printed = Head.parse(head) if head else None
     ledger = Ledger(_opened(database, None if database else load(config_file)), b"")
     try:
-        broken, count = ledger.verify(), len(ledger.events())
+        broken, last = ledger.verify(printed), ledger.head()
     except DBAPIError as error:
         raise UnknownName("There is no ledger in this store.", cure="Give the store of a node, or a copy.") from error
     if as_json:
-        sys.stdout.write(json.dumps({"intact": broken is None, "rows": count, "first_broken": broken}) + "\n")
+        sys.stdout.write(json.dumps({"intact": broken is None, "head": str(last), "first_broken": broken}) + "\n")
     elif broken is None:
-        Console().print(f"The ledger is intact: {count} rows.")
+        Console().print(f"The ledger is intact. Its head: {last}", soft_wrap=True)
     else:
         Console().print(f"The ledger is broken: row {broken} is the first that is changed, missing or out of place.")
     raise typer.Exit(0 if broken is None else 1)

@@ -235,6 +235,51 @@ refusals = Table(
 )
 
 
+route_states = Table(
+    "route_states",
+    METADATA,
+    Column("route", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),  # no row: armed
+    Column("reason", Text, nullable=False),
+    Column("by_whom", String(64), nullable=False),
+    _moment("changed_at", nullable=False),
+)
+
+baselines = Table(
+    "baselines",
+    METADATA,
+    Column("route", String(64), primary_key=True),
+    _moment("since", nullable=False),
+    _moment("before", nullable=False),
+    _moment("armed_at", nullable=False),
+    Column("by_whom", String(64), nullable=False),
+)
+
+replays = Table(
+    "replays",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("bundle", String(64), nullable=False, index=True),
+    _moment("at", nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("sentence", Text, nullable=False),
+)
+
+opinions = Table(
+    "opinions",
+    METADATA,
+    Column("capture", String(64), primary_key=True),  # SOP Instance UID of the overlay
+    Column("by_whom", String(64), primary_key=True),
+    Column("word", String(16), nullable=False),  # accept, reject, elsewhere
+    Column("row", Integer),  # where the finding is, on the plane shown; only with "elsewhere"
+    Column("column", Integer),
+    Column("source", String(16), nullable=False),  # console, or the SOP class it came in
+    _moment("at", nullable=False),
+)
+
+
 def now() -> datetime:
     """Give the time in UTC, with its zone."""
     return datetime.now(UTC)

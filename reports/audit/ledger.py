@@ -9,6 +9,7 @@ limited to listed names: no patient is in it.
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from enum import StrEnum
 
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Row, String, Table, Text, insert, select, update
 
-from inference.errors import UnknownName
+from inference.errors import Refused, UnknownName
 
 METADATA = MetaData()
 
@@ -40,6 +41,15 @@ head = Table(
     Column("seq", Integer, nullable=False),
     Column("digest", String(64), nullable=False),
 )
+
+anchor = Table(
+    "ledger_anchor",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1; no row: nothing was ever let go
+    Column("seq", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+"""The last row that retention let go: the chain is verified from there."""
 
 GENESIS = "0" * 64
 """What the first row names as the one before it."""
@@ -79,6 +89,30 @@ class Event(StrEnum):
     TAKEN_OVER = "work taken over"
     ACCESS_ADDED = "access token added"
     ACCESS_REMOVED = "access token removed"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of the chain."""
+
+    seq: int
+    digest: str
+
+    def __str__(self) -> str:
+        """Write it as reports print it and ``audit verify --head`` reads it."""
+        return f"{self.seq}:{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """Read what a report printed.
+
+        Raises:
+            Refused: it is not a number, a colon and 64 hexadecimal digits.
+        """
+        seq, _, digest = text.strip().partition(":")
+        if not seq.isdigit() or re.fullmatch("[0-9a-f]{64}", digest) is None:
+            raise Refused(f"{text!r} is no head of the ledger.", cure="Give it as a report prints it: NUMBER:DIGEST.")
+        return cls(int(seq), digest)
 
 
 @dataclass(frozen=True)
@@ -147,21 +181,36 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(_entry(row) for row in connection.execute(query))
 
-    def verify(self) -> int | None:
+    def head(self) -> "Head":
+        """Give number and digest of the last row: printed in reports, it holds the chain that led to it in place."""
+        with self._engine.connect() as connection:
+            last = connection.execute(select(head.c.seq, head.c.digest)).one_or_none()
+        return Head(last.seq, last.digest) if last else Head(0, GENESIS)
+
+    def verify(self, printed: "Head | None" = None) -> int | None:
         """Recompute the chain.
+
+        Args:
+            printed: a head from a report: a chain that was rewritten whole since then does not lead to it.
 
         Returns:
             the number of the first row that is changed, missing or out of place; None when all is as it was written.
         """
-        expected, previous = 1, GENESIS
         with self._engine.connect() as connection:
             last = connection.execute(select(head.c.seq, head.c.digest)).one_or_none()
+            let_go = connection.execute(select(anchor.c.seq, anchor.c.digest)).one_or_none()
+            previous = let_go.digest if let_go else GENESIS
+            expected = let_go.seq + 1 if let_go else 1
             upto = last.seq if last else 0
             query = select(entries).where(entries.c.seq <= upto).order_by(entries.c.seq)
             for row in connection.execute(query):
                 if row.seq != expected or row.previous != previous or row.digest != _digest(dict(row._mapping)):
                     return min(row.seq, expected)
+                if printed is not None and row.seq == printed.seq and row.digest != printed.digest:
+                    return row.seq
                 expected, previous = row.seq + 1, row.digest
+        if printed is not None and printed.seq >= expected:
+            return expected
         return None if last is None or (upto, last.digest) == (expected - 1, previous) else expected
 
     def pseudonym(self, study_instance_uid: str) -> str:

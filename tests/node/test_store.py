@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from inference.errors import Misconfigured
 from node.store import METADATA, migrate, open_engine, sqlite_url
 from reports.audit.ledger import METADATA as LEDGER
+from reports.audit.observations import METADATA as OBSERVATIONS
 from reports.audit.ledger import Event, Ledger
 from tests.peers.postgresql import MISSING, postgresql
 
@@ -49,7 +50,7 @@ def store(request: pytest.FixtureRequest) -> Engine:
 def differences(engine: Engine) -> list[object]:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found: list[object] = compare_metadata(context, [METADATA, LEDGER])  # type: ignore[arg-type]
+        found: list[object] = compare_metadata(context, [METADATA, LEDGER, OBSERVATIONS])  # type: ignore[arg-type]
     return found
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text, update
 
-from inference.errors import UnknownName
-from reports.audit.ledger import GENESIS, METADATA, Event, Ledger, entries
+from inference.errors import Refused, UnknownName
+from reports.audit.ledger import GENESIS, METADATA, Event, Head, Ledger, entries, head
 
 STUDY, OTHER = "1.2.826.0.1.1", "1.2.826.0.1.2"
 
@@ -102,3 +102,32 @@ def test_a_row_within_a_transaction_that_fails_was_never_there(ledger: Ledger, e
         connection.rollback()
     assert len(ledger.events()) == 5
     assert ledger.verify() is None
+
+
+def test_two_rows_that_changed_places_are_found(ledger: Ledger, engine: Engine) -> None:
+    tamper(engine, "UPDATE ledger SET seq = 99 WHERE seq = 2")
+    tamper(engine, "UPDATE ledger SET seq = 2 WHERE seq = 3")
+    tamper(engine, "UPDATE ledger SET seq = 3 WHERE seq = 99")
+    assert ledger.verify() == 2
+
+
+def test_a_chain_rewritten_whole_from_the_middle_is_found_by_the_head_that_a_report_printed(
+    ledger: Ledger, engine: Engine
+) -> None:
+    printed = Head.parse(str(ledger.head()))
+    assert ledger.verify(printed) is None
+    kept = ledger.events()[:2]
+    tamper(engine, "DELETE FROM ledger WHERE seq > 2")
+    with engine.begin() as connection:
+        connection.execute(update(head).values(seq=2, digest=kept[-1].digest))
+    for _ in range(4):
+        ledger.append(Event.STOPPED)
+    assert ledger.verify() is None
+    assert ledger.verify(printed) == 5
+    ledger.append(Event.STOPPED)
+    assert ledger.verify(Head(99, printed.digest)) == 8
+
+
+def test_what_is_no_head_is_refused() -> None:
+    with pytest.raises(Refused, match="no head"):
+        Head.parse("12:abc")

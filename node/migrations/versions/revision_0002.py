@@ -17,6 +17,7 @@ def upgrade() -> None:
     _create_fleet()
     _create_proofs()
     _create_refusals()
+    _create_audit()
 
 
 def _create_proofs() -> None:
@@ -97,4 +98,73 @@ def _create_completeness() -> None:
         sa.Column("calling_ae_title", sa.String(16), nullable=False),
         sa.Column("instances", sa.JSON, nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+    )
+
+
+_FIGURES = (
+    "trust", "trusted", "withheld", "found", "probability", "map_entropy", "hot_area", "centroid_row",
+    "centroid_column", "replicate_agreement", "image_mean", "image_sd", "image_noise",
+)  # fmt: skip
+
+
+def _create_audit() -> None:
+    op.create_table(
+        "ledger_anchor",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+    )
+    op.create_table(
+        "observations",
+        sa.Column("job_id", sa.String(64), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("at_seconds", sa.Float, nullable=False, index=True),
+        sa.Column("day", sa.Integer, nullable=False),
+        sa.Column("study", sa.String(64), nullable=False, index=True),
+        sa.Column("patient", sa.String(64), nullable=False, index=True),
+        *(sa.Column(name, sa.String(64), nullable=False) for name in ("route", "bundle", "model", "method")),
+        sa.Column("scanner", sa.Text, nullable=False),
+        sa.Column("protocol", sa.Text, nullable=False),
+        sa.Column("label", sa.String(64), nullable=False),
+        sa.Column("verdict", sa.String(16), nullable=False),
+        sa.Column("map_digest", sa.String(64), nullable=False),
+        sa.Column("thumbnail", sa.LargeBinary, nullable=False),
+        *(sa.Column(f"peak_{axis}_mm", sa.Float) for axis in "xyz"),
+        *(sa.Column(name, sa.Float) for name in _FIGURES),
+    )
+    op.create_table(
+        "route_states",
+        sa.Column("route", sa.String(64), primary_key=True),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("by_whom", sa.String(64), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_table(
+        "baselines",
+        sa.Column("route", sa.String(64), primary_key=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("armed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by_whom", sa.String(64), nullable=False),
+    )
+    op.create_table(
+        "replays",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("bundle", sa.String(64), nullable=False, index=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("level", sa.String(16), nullable=False),
+        sa.Column("passed", sa.Boolean, nullable=False),
+        sa.Column("sentence", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "opinions",
+        sa.Column("capture", sa.String(64), primary_key=True),
+        sa.Column("by_whom", sa.String(64), primary_key=True),
+        sa.Column("word", sa.String(16), nullable=False),
+        sa.Column("row", sa.Integer),
+        sa.Column("column", sa.Integer),
+        sa.Column("source", sa.String(16), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     )
