@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
-from node import administration, rules_commands
+from node import administration, delivery_commands, rules_commands
 
 app = typer.Typer(
     name="heatproof",
@@ -27,6 +27,7 @@ app.add_typer(bundle, name="bundle")
 app.add_typer(administration.token, name="token")
 app.add_typer(administration.audit, name="audit")
 app.add_typer(rules_commands.rules, name="rules")
+app.add_typer(delivery_commands.deliveries, name="deliveries")
 app.command("doctor")(administration.doctor)
 
 Device = Literal["auto", "cpu", "cuda"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 
 from inference.errors import HeatproofError, NotAnalysed
 from node.delivery import Deliveries
@@ -19,14 +19,30 @@ from node.store import JobState, jobs, now
 from reports.audit.ledger import Event, Ledger
 
 QUEUE = "analysis"
+ENDED = {
+    "ERROR": "The job was broken off by a fault of the node or of its store; see the log.",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "The node died at this study again and again; it is not tried any more.",
+    "CANCELLED": "The job was cancelled.",
+}
+"""States of a workflow (DBOS Transact) in which nothing more is done, and what the report says then."""
 
 
 @DBOS.dbos_class()
 class Jobs(DBOSConfiguredInstance):
     """The workflow, bound to one node's steps, ledger and deliveries."""
 
-    def __init__(self, steps: Steps, engine: Engine, ledger: Ledger, deliveries: Deliveries, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        engine: Engine,
+        ledger: Ledger,
+        deliveries: Deliveries,
+        metrics: Metrics,
+        *,
+        version: str = "",
+    ) -> None:
         super().__init__("node")
+        self._version = version
         self._steps = steps
         self._engine = engine
         self._ledger = ledger
@@ -39,6 +55,13 @@ class Jobs(DBOSConfiguredInstance):
         with SetWorkflowID(job_id):
             DBOS.enqueue_workflow(QUEUE, self.run, job_id)
 
+    def resume(self, job_id: str) -> None:
+        """Start an unfinished job, or join it; one that an earlier release began is begun again."""
+        begun = DBOS.get_workflow_status(job_id)
+        if begun is not None and begun.status in ("ENQUEUED", "PENDING") and begun.app_version != self._version:
+            DBOS.delete_workflow(job_id)
+        self.enqueue(job_id)
+
     @DBOS.workflow(name="job", max_recovery_attempts=5)
     def run(self, job_id: str) -> str:
         """Take one job through its arrows; give its final state."""
@@ -48,6 +71,29 @@ class Jobs(DBOSConfiguredInstance):
             if ending is not None:
                 ending = DBOS.run_step({"name": "decline"}, self.decline, job_id, ending)
                 break
+        self.deliver(job_id, DBOS.run_step({"name": "address"}, self.address, job_id))
+        return str(DBOS.run_step({"name": "finish"}, self.finish, job_id, ending))
+
+    def mend(self) -> None:
+        """Take up what stands still: jobs whose workflow ended without them, and deliveries that have none.
+
+        A workflow ends so where the node died at it too often, or where the store failed in the middle.
+        """
+        unfinished = select(jobs.c.id).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
+        with self._engine.connect() as connection:
+            ids = list(connection.execute(unfinished).scalars())
+        for ended in DBOS.list_workflows(workflow_ids=ids, status=list(ENDED), load_input=False) if ids else ():
+            ending = {"state": JobState.FAILED.value, "reason": ENDED[ended.status]}
+            with SetWorkflowID(f"{ended.workflow_id}:failed"):
+                handle = DBOS.start_workflow(self.bury, ended.workflow_id, ending)
+            if handle.get_status().status in ENDED:  # not even a report could be written
+                self.finish(ended.workflow_id, ending)
+        self._deliveries.resume()
+
+    @DBOS.workflow(name="failed job", max_recovery_attempts=2)
+    def bury(self, job_id: str, ending: dict[str, str]) -> str:
+        """Report, instead of an analysis, why there is none."""
+        ending = DBOS.run_step({"name": "decline"}, self.decline, job_id, ending)
         self.deliver(job_id, DBOS.run_step({"name": "address"}, self.address, job_id))
         return str(DBOS.run_step({"name": "finish"}, self.finish, job_id, ending))
 
@@ -75,17 +121,22 @@ class Jobs(DBOSConfiguredInstance):
         return {**worse, "reason": f"{ending['reason']} {worse['reason']}"} if worse else ending
 
     def finish(self, job_id: str, ending: dict[str, str] | None) -> str:
-        """Say in the store, the ledger and the metrics how it ended."""
+        """Say in the store, the ledger and the metrics how it ended; once, however often the step is run."""
         state = ending["state"] if ending else JobState.DONE.value
-        self._mark(job_id, state=state, reason=ending["reason"] if ending else None, finished_at=now())
+        reason = ending["reason"] if ending else None
         job = self._steps.job(job_id)
+        with self._engine.begin() as connection:
+            unfinished = update(jobs).where(jobs.c.id == job_id, jobs.c.finished_at.is_(None))
+            if not connection.execute(unfinished.values(state=state, reason=reason, finished_at=now())).rowcount:
+                return state
+            self._ledger.append(
+                Event.ANALYSED if ending is None else Event.NOT_ANALYSED,
+                study_instance_uid=job.study_instance_uid,
+                details={"job": job_id, "bundle": job.bundle, "state": state, "verdicts": ", ".join(job.verdicts)},
+                connection=connection,
+            )
         for verdict in job.verdicts:
             self._metrics.verdict(job.bundle, verdict)
-        self._ledger.append(
-            Event.ANALYSED if ending is None else Event.NOT_ANALYSED,
-            study_instance_uid=job.study_instance_uid,
-            details={"job": job_id, "bundle": job.bundle, "state": state, "verdicts": ", ".join(job.verdicts)},
-        )
         return state
 
     def address(self, job_id: str) -> tuple[str, ...]:
@@ -98,5 +149,6 @@ class Jobs(DBOSConfiguredInstance):
             self._deliveries.start(job_id, destination)
 
     def _mark(self, job_id: str, **values: Any) -> None:
+        unfinished = (jobs.c.id == job_id) & jobs.c.finished_at.is_(None)
         with self._engine.begin() as connection:
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+            connection.execute(update(jobs).where(unfinished).values(**values))

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from dbos.error import DBOSException
 from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.exc import DBAPIError
 
@@ -22,6 +23,8 @@ from node.studies import Snapshot, Studies
 from reports.audit.ledger import Event, Ledger
 
 TICK_SECONDS = 0.5
+MENDING_TICKS = 60
+"""Ticks between two looks for jobs and deliveries that stand still."""
 NOT_ROUTED = Route(name="", bundles=("",), destinations=(), method=None, planes_explained=1)
 
 
@@ -53,10 +56,14 @@ class Router(threading.Thread):
 
     def run(self) -> None:
         """Tick until stopped."""
+        ticks = 0
         while not self._stopping.wait(TICK_SECONDS):
+            ticks += 1
             try:
                 self.tick()
-            except DBAPIError as error:  # the store is away for a moment; the next tick asks again
+                if ticks % MENDING_TICKS == 0:
+                    self._jobs.mend()
+            except (DBAPIError, DBOSException) as error:  # the store is away for a moment; the next tick asks again
                 self._log.error("not_routed_yet", error=type(error).__name__)
 
     def stop(self) -> None:
@@ -71,7 +78,7 @@ class Router(threading.Thread):
                 select(jobs.c.id).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
             ).scalars()
             for job_id in list(unfinished):
-                self._jobs.enqueue(job_id)
+                self._jobs.resume(job_id)
 
     def tick(self) -> None:
         """Route every study that has become complete."""
