@@ -118,8 +118,9 @@ class Acceptor:
             MalformedRequest: the request breaks PS3.8.
         """
         request = read_request(pdu)
-        primitive = _primitive(pdu)
         rejection = self._admission.rejection(request, caller)
+        primitive = _primitive(pdu) if rejection is None else None
+        rejection = rejection or self._admission.make_room(caller.address)
         if rejection is not None:
             self._refused(_refusal(request, caller, rejection))
             return reject_pdu(rejection.result, rejection.source, rejection.reason)

@@ -31,11 +31,31 @@ class Admission:
         self._lock = threading.Lock()
 
     def rejection(self, request: AssociationRequest, caller: Caller) -> Rejection | None:
-        """Say why a request is rejected; None: it may be accepted, and there is room.
+        """Say why a request is rejected; None: who asks may come in, if there is room."""
+        return self._protocol(request) or self._peers.rejection(request, caller)
 
-        Where the room of its address, or all of it, is taken, the oldest idle association is aborted for it.
+    def make_room(self, address: str) -> Rejection | None:
+        """Abort the oldest idle association where the room of this address, or all of it, is taken.
+
+        Returns:
+            why there is no room all the same.
         """
-        return self._protocol(request) or self._peers.rejection(request, caller) or self._crowd(caller.address)
+        going = None
+        with self._lock:
+            neighbours = [association for association, place in self._inside.items() if place == address]
+            for whose, these, most in (
+                (f"from {address}", neighbours, self._most_of_peer),
+                ("at this node", list(self._inside), self._most),
+            ):
+                if len(these) >= most:
+                    going = max(these, key=lambda association: association.idle_seconds())
+                    if going.idle_seconds() < IDLE_ENOUGH_SECONDS:
+                        return Rejection(2, 3, 2, f"All associations {whose} are in use.", _CROWDED)
+                    del self._inside[going]
+                    break
+        if going is not None:
+            going.abort(block=False)
+        return None
 
     def enter(self, association: BoundedAssociation, address: str) -> None:
         """Count one in."""
@@ -60,24 +80,6 @@ class Admission:
             return Rejection(1, 1, 2, "The application context is not that of DICOM.", "See what the sender is.")
         if request.called_ae_title != self._ae_title:
             return Rejection(1, 1, 7, *_title_problem(request.called_ae_title, self._ae_title))
-        return None
-
-    def _crowd(self, address: str) -> Rejection | None:
-        going = None
-        with self._lock:
-            neighbours = [association for association, place in self._inside.items() if place == address]
-            for whose, these, most in (
-                (f"from {address}", neighbours, self._most_of_peer),
-                ("at this node", list(self._inside), self._most),
-            ):
-                if len(these) >= most:
-                    going = max(these, key=lambda association: association.idle_seconds())
-                    if going.idle_seconds() < IDLE_ENOUGH_SECONDS:
-                        return Rejection(2, 3, 2, f"All associations {whose} are in use.", _CROWDED)
-                    del self._inside[going]
-                    break
-        if going is not None:
-            going.abort(block=False)
         return None
 
 

@@ -31,9 +31,9 @@ _LONGEST_REST_SECONDS = 0.5
 _NOTHING = (None, None)
 FAULTS = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
-    *(struct.error, queue.Empty, InvalidEventError),
+    *(struct.error, queue.Empty, InvalidEventError, Warning),
 )
-"""What pynetdicom raises over bytes that it did not expect."""
+"""What pynetdicom and pydicom raise over bytes that they did not expect; warnings where they are errors."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class _UpperLayer(DULServiceProvider):
     def _turn(self) -> None:
         if self.artim_timer.expired:
             self.event_queue.put("Evt18")
-        if not self._process_recv_primitive() and not self.assoc.busy:
+        over = self.state_machine.current_state == "Sta13"
+        if not self._process_recv_primitive() and (over or not self.assoc.busy):
             self._read()
         try:
             event = self.event_queue.get(block=False)
@@ -106,6 +107,12 @@ class _UpperLayer(DULServiceProvider):
             self._idle_timer.restart()
             self.assoc.active_at = time.monotonic()
         self.reading = False
+
+    def _is_transport_event(self) -> bool:
+        if self.state_machine.current_state == "Sta13":  # all is said: what still comes is not even read as PDUs
+            self.socket.leave()
+            return True
+        return bool(super()._is_transport_event())
 
     def _rest_seconds(self) -> float:
         if self.state_machine.current_state == "Sta13":

@@ -24,6 +24,8 @@ PDU_SECONDS = 15.0
 """From the first to the last byte of a PDU; a byte now and then does not hold a connection open."""
 SEND_SECONDS = 15.0
 """For one PDU of ours; a peer that reads nothing does not hold a thread."""
+LEAVING_SECONDS = 0.5
+"""How long a peer may take to read the last word."""
 _HEADER_BYTES = 6
 _CHUNK_BYTES = 1 << 16
 
@@ -137,6 +139,18 @@ class BoundedSocket(AssociationSocket):
             self.event_queue.put("Evt17")
         else:
             evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
+
+    def leave(self) -> None:
+        """Let the peer read the last word, then close: a connection that is closed with bytes unread takes it back."""
+        if self.socket is not None:
+            deadline = time.monotonic() + LEAVING_SECONDS
+            with suppress(OSError, ValueError):
+                self.socket.shutdown(socket.SHUT_WR)
+                while (left := deadline - time.monotonic()) > 0:
+                    self.socket.settimeout(left)
+                    if not self.socket.recv(_CHUNK_BYTES):
+                        break
+        self.close()
 
     def cut(self) -> None:
         """End the connection from another thread than the one that reads: that one finds it at its end."""

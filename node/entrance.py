@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from node.association import FAULTS
-from node.connection import abort_pdu
+from node.connection import LEAVING_SECONDS, abort_pdu
 from node.peers import Caller, Certificate
 from node.refusals import Refusal
 from node.request import MAXIMUM_REQUEST_BYTES, MalformedRequest, printable, titles_of
@@ -26,11 +26,10 @@ from node.tls import common_names, fingerprint
 
 REQUEST_SECONDS = 10.0
 """From the connection to the last byte of the request, the TLS handshake included."""
-LEAVING_SECONDS = 1.0
-"""How long a refused peer may take to read the refusal."""
 MAXIMUM_WAITING = 256
 """Connections without a whole request; above it, the oldest of the address that has most of them is closed."""
 BACKLOG = 128
+_SEND_BUFFER_BYTES = 1 << 16
 _HEADER_BYTES = 6
 _TLS_HELLO = 0x16
 _ASSOCIATE_RQ = 0x01
@@ -76,6 +75,7 @@ class Entrance:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._door = socket.create_server(address, family=family, backlog=BACKLOG)
         self._door.setblocking(False)
+        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # connections inherit it
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._door, selectors.EVENT_READ)
         self._inside, self._outside = socket.socketpair()

@@ -24,18 +24,29 @@ from node.inbox import Inbox
 from node.instance import Arrival
 from node.listener import Listener
 from node.metrics import Metrics
+from node.peers import Peers
 from node.refusals import Refusals
 from node.settings import NodeSettings
 from node.store import instances, migrate, open_engine, sqlite_url
 from node.studies import Studies
+from node.tls import TlsSettings
 from reports.audit.ledger import Ledger
 
 
 class Intake:
     """Listener, inbox, studies and ledger on an embedded store below one folder."""
 
-    def __init__(self, home: Path, *, minimum_free_bytes: int = 0, store: Path | None = None) -> None:
-        settings = NodeSettings(home=home, minimum_free_bytes=minimum_free_bytes)
+    def __init__(
+        self,
+        home: Path,
+        *,
+        minimum_free_bytes: int = 0,
+        store: Path | None = None,
+        peers: Peers | None = None,
+        tls: TlsSettings | None = None,
+        **changes: Any,
+    ) -> None:
+        settings = NodeSettings(home=home, minimum_free_bytes=minimum_free_bytes, **changes)
         self.home = home
         self.engine = open_engine(sqlite_url(store or home))
         migrate(self.engine)
@@ -45,7 +56,7 @@ class Intake:
         self.metrics = Metrics(self.engine, home)
         anywhere = settings.model_copy(update={"port": 0})
         self.refusals = Refusals(self.engine)
-        self.listener = Listener(anywhere, self.inbox, self.metrics, self.refusals)
+        self.listener = Listener(anywhere, self.inbox, self.metrics, self.refusals, peers=peers, tls=tls)
 
     def close(self) -> None:
         self.listener.stop(grace_seconds=0.2)

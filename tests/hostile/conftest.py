@@ -1,0 +1,37 @@
+"""One listening node for each module, in this process: its threads and descriptors can be counted."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.store import migrate, open_engine, sqlite_url
+from tests.hostile.raw_peer import echo_seconds
+from tests.node.intake import Intake
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    engine = open_engine(sqlite_url(folder))
+    migrate(engine)
+    engine.dispose()
+    (path,) = folder.glob("*.sqlite")
+    return path
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path) -> Iterator[Intake]:
+    home = tmp_path_factory.mktemp("node")
+    shutil.copy(migrated_store, home)
+    intake = Intake(home)
+    intake.listener.start()
+    yield intake
+    assert echo_seconds(intake.listener.port) < 1
+    intake.close()
+
+
+@pytest.fixture
+def port(node: Intake) -> int:
+    return node.listener.port
