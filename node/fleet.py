@@ -45,7 +45,7 @@ class Fleet(threading.Thread):
             settings: who this node is, and how often it says that it lives.
             engine: the store that the nodes share.
             ledger: where a takeover is written down.
-            resume: starts every decided but unfinished job, as after a crash.
+            resume: starts every decided but unfinished job and delivery, as after a crash.
             replaced: called once when another node has started under this one's name; this one must end.
         """
         super().__init__(name="fleet", daemon=True)

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from inference.options import AnalysisOptions
+from node.arming import Arming
+from node.auditing import RouteState
 from node.completeness import Completeness
 from node.job import Jobs
 from node.rulebook import Rulebook
@@ -43,6 +45,7 @@ class Router(threading.Thread):
         studies_here: Studies,
         completeness: Completeness,
         started: Jobs,
+        arming: Arming,
     ) -> None:
         super().__init__(name="router", daemon=True)
         self._rulebook = rulebook
@@ -51,6 +54,7 @@ class Router(threading.Thread):
         self._studies = studies_here
         self._completeness = completeness
         self._jobs = started
+        self._arming = arming
         self._stopping = threading.Event()
         self._log = structlog.get_logger("router")
 
@@ -95,7 +99,14 @@ class Router(threading.Thread):
         """Write the decision and its jobs down in one transaction; nothing where an image has come since."""
         uid = study.study_instance_uid
         route = decision.route or NOT_ROUTED
+        standing = self._arming.standing(route.name)
+        if standing.state is RouteState.HELD:
+            self._hold(study, route, standing.reason)
+            return ()
         destinations = route.destinations if decision.route else self._rulebook.unrouted_destinations
+        if standing.state is RouteState.SHADOW:
+            destinations = ()
+        withheld = standing.reason if standing.state is RouteState.WITHHOLD else ""
         content = self._studies.content_digest(uid)
         state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
         decided = (
@@ -125,6 +136,8 @@ class Router(threading.Thread):
                     "method": route.method,
                     "planes_explained": route.planes_explained,
                     "destinations": list(destinations),
+                    "withheld": withheld,
+                    "shadow": standing.state is RouteState.SHADOW,
                 },
                 "state": JobState.QUEUED,
                 "reason": None if decision.route else decision.reason,
@@ -132,7 +145,7 @@ class Router(threading.Thread):
                 "generation": _next_generation(connection, uid),
                 "created_at": at,
             }
-            ids = {bundle: self._job_id(content, route, bundle, destinations) for bundle in route.bundles}
+            ids = {bundle: self._job_id(content, route, bundle, destinations, withheld) for bundle in route.bundles}
             rows: list[dict[str, Any]] = [{**common, "id": ids[bundle], "bundle": bundle} for bundle in ids]
             new = insert_new(connection, jobs, rows)
         if new:
@@ -148,9 +161,23 @@ class Router(threading.Thread):
             )
         return tuple(ids.values())
 
-    def _job_id(self, content: str, route: Route, bundle: str, destinations: tuple[str, ...]) -> str:
+    def _hold(self, study: Snapshot, route: Route, reason: str) -> None:
+        """Leave a study where it is until its route is armed again."""
+        held = (
+            update(studies)
+            .where(
+                studies.c.study_instance_uid == study.study_instance_uid,
+                studies.c.state == StudyState.COMPLETE,
+                studies.c.arrivals == study.arrivals,
+            )
+            .values(state=StudyState.HELD, route=route.name, reason=f"The route is held by the audit: {reason}")
+        )
+        with self._engine.begin() as connection:
+            connection.execute(held)
+
+    def _job_id(self, content: str, route: Route, bundle: str, destinations: tuple[str, ...], withheld: str) -> str:
         """Digest of everything the result depends on, so that the same study again is the same job."""
-        parts = [content, bundle, *destinations]
+        parts = [content, bundle, *destinations, *([withheld] if withheld else [])]
         if bundle:
             options = AnalysisOptions(
                 method=route.method or self._rulebook.bundles[bundle].manifest.method,

@@ -27,8 +27,11 @@ from node.api.app import create_app
 from node.api.deliveries import delivery_routes
 from node.api.limits import bounded_server
 from node.api.stow import stow_routes
+from node.arming import Arming
+from node.auditor import Auditor
 from node.completeness import Completeness
 from node.consignments import Consignments
+from node.constancy import Constancy, installations
 from node.counting import Counting
 from node.delivery import Deliveries
 from node.fleet import Fleet
@@ -44,6 +47,7 @@ from node.settings import Settings
 from node.steps import Steps
 from node.studies import Studies
 from reports.audit.ledger import Event, Ledger
+from reports.audit.observations import Observations
 
 WORKFLOW_VERSION = "2"
 """Counts up when the steps of a workflow change: only jobs of the same version are resumed."""
@@ -85,15 +89,26 @@ class Node:
             tls=settings.tls,
             handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further],
         )
-        steps = Steps(settings, self.engine, shared, bundles, warrants)
-        jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics)
+        steps = Steps(settings, self.engine, shared, bundles, warrants, self.ledger.pseudonym)
+        jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics, version=WORKFLOW_VERSION)
         self.rulebook = Rulebook(
             settings, bundles, warrants, self.ledger, path=path, warrants_of=lambda new: warrants_of(settings, new)
         )
         self.counting = Counting(settings, self.engine)
         completeness = Completeness(settings, studies, performed_steps, self.counting, self.rulebook)
-        self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs)
-        self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self.router.resume, replaced=self._give_way)
+        arming = Arming(self.engine, self.ledger)
+        self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming)
+        constancy = Constancy(home, self.engine, self.ledger, site_key(shared), settings.audit.golden_folder)
+        self.auditor = Auditor(
+            settings.audit,
+            self.rulebook,
+            lambda: installations(settings, self.rulebook.bundles, self.rulebook.warrants),
+            constancy,
+            arming,
+            Observations(self.engine),
+            self.ledger,
+        )
+        self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         consignments = Consignments(self.engine, shared / "outbox")
         application = create_app(
             self.engine,
@@ -114,9 +129,10 @@ class Node:
         DBOS.launch()
         DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)
         DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.2)
-        self.router.resume()
-        self.deliveries.resume()
+        self._resume()
+        self.auditor.hold_what_changed()
         self.router.start()
+        self.auditor.start()
         self.fleet.start()
         self.listener.start()
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
@@ -127,6 +143,7 @@ class Node:
         """Accept nothing new, finish the step under way, leave the rest for the next start."""
         self.listener.stop()
         self.router.stop()
+        self.auditor.stop()
         self.counting.stop()
         self._http.should_exit = True
         DBOS.destroy(workflow_completion_timeout_sec=10)
@@ -152,6 +169,10 @@ class Node:
                 f"Another node of this store has started as {self._settings.node.worker}.",
                 cure="Give each node a node.slot of its own.",
             )
+
+    def _resume(self) -> None:
+        self.router.resume()
+        self.deliveries.resume()
 
     def _give_way(self) -> None:
         self._replaced = True
@@ -181,7 +202,7 @@ def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, 
         return {}
     paths = {name: chosen.passport_folder / name / "passport.json" for name in bundles}
     return {
-        name: Warrant.of(load_passport(path), alpha=chosen.alpha, delta=chosen.delta)
+        name: Warrant.of(load_passport(path), alpha=chosen.alpha, delta=chosen.delta, budget=chosen.trust_budget)
         for name, path in paths.items()
         if path.is_file()
     }
