@@ -15,10 +15,12 @@ from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, genera
 from pynetdicom import evt
 from sqlalchemy import create_engine, event, insert, select
 
-from node import delivery
+from node import delivery, job
 from node.delivery import Deliveries, Patience
+from node.job import Jobs
 from node.listener import Listener
 from node.settings import Settings
+from node.steps import Job, Steps
 from node.store import (
     DeliveryState,
     JobState,
@@ -28,9 +30,23 @@ from node.store import (
     now,
     results,
 )
-from tests.node.intake import Intake
+from tests.node.intake import Intake, arrival
 
 PATIENCE = Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60)
+
+
+class FaultySteps(Steps):
+    """The arrows of a job, under a store that fails once for each job in ``broken``."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.broken: set[str] = set()
+
+    def job(self, job_id: str) -> Job:
+        if job_id in self.broken:
+            self.broken.discard(job_id)
+            raise OSError("the store is away")
+        return super().job(job_id)
 
 
 class Sender:
@@ -55,6 +71,8 @@ class Sender:
         event.listen(engine, "connect", durable_sqlite)
         DBOS(config={"name": "heatproof", "system_database_engine": engine, "console_log_level": "ERROR"})
         self.deliveries = Deliveries(settings, self.engine, self.ledger, self._outbox, patience=patience)
+        self.steps = FaultySteps(settings, self.engine, home, {}, {}, self.ledger.pseudonym)
+        self.jobs = Jobs(self.steps, self.engine, self.ledger, self.deliveries, self._intake.metrics)
         handlers = [(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
         intake = self._intake
         self._listener = Listener(settings.node, intake.inbox, intake.metrics, intake.refusals, handlers=handlers)
@@ -62,6 +80,7 @@ class Sender:
     def __enter__(self) -> Self:
         DBOS.launch()
         DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.05)
+        DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.05)
         self._listener.start()
         return self
 
@@ -69,7 +88,7 @@ class Sender:
         self._listener.stop(grace_seconds=0.2)
         DBOS.destroy(workflow_completion_timeout_sec=2)
         registered = _get_or_create_dbos_registry().instance_info_map  # else the next Sender would be a second "node"
-        for name in [name for name, instance in registered.items() if instance is self.deliveries]:
+        for name in [name for name, instance in registered.items() if instance in (self.deliveries, self.jobs)]:
             del registered[name]
         self._intake.close()
 
@@ -92,7 +111,7 @@ class Sender:
             for row in made
             for destination in to
         ]
-        job = {
+        row = {
             "id": job_id,
             "study_instance_uid": study,
             "route": "all",
@@ -102,12 +121,38 @@ class Sender:
             "created_at": now(),
         }
         with self.engine.begin() as connection:
-            connection.execute(insert(jobs).values(job))
+            connection.execute(insert(jobs).values(row))
             connection.execute(insert(results), made)
             connection.execute(insert(deliveries), queued)
         for destination in to if start else ():
             self.deliveries.start(job_id, destination)
         return job_id
+
+    def analyse(self, image: Dataset, *to: str, broken: bool = False) -> str:
+        """Make a job without a bundle, so that all it brings is a report, and start it; give its id."""
+        self._intake.inbox.keep(arrival(image))
+        job_id = hashlib.sha256(uuid.uuid4().bytes).hexdigest()
+        row = {
+            "id": job_id,
+            "study_instance_uid": image.StudyInstanceUID,
+            "route": "",
+            "bundle": "",
+            "options": {"method": None, "planes_explained": 1, "destinations": list(to)},
+            "state": JobState.QUEUED,
+            "reason": "No rule routes it.",
+            "created_at": now(),
+        }
+        with self.engine.begin() as connection:
+            connection.execute(insert(jobs).values(row))
+        if broken:
+            self.steps.broken.add(job_id)
+        self.jobs.enqueue(job_id)
+        return job_id
+
+    def state(self, job_id: str) -> Any:
+        """Give the row of a job."""
+        with self.engine.connect() as connection:
+            return connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
 
     def rows(self, job_id: str, destination: str) -> list[Any]:
         """Give the rows of one consignment."""

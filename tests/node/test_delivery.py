@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbos import DBOS
 from pydantic import ValidationError
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ImplicitVRLittleEndian, generate_uid
@@ -21,6 +22,7 @@ from node.storing import Parcel
 from reports.audit.ledger import Event
 
 from .archive import ALL_COMMITTED, Archive
+from .intake import mr_image
 from .running import wait_for
 from .sending import Sender
 
@@ -37,6 +39,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Archive, Se
         {"name": "endless", **archive, "proof": "find"},
         {"name": "plain", **archive},
         {"name": "implicit", **archive, "transfer_syntaxes": ["implicit", "explicit"]},
+        {"name": "pictures", **archive, "objects": ["capture", "parametric_map"]},
         {"name": "away", **archive, "port": dead_port},
     ]
     with (
@@ -178,6 +181,25 @@ def test_a_delivery_whose_workflow_was_lost_is_taken_up_again(archive: Archive, 
     sender.wait(job, "committing", "stored")
     sender.deliveries.resume()
     assert list(counts(archive).values()) == [1]
+
+
+def test_a_destination_gets_the_kinds_of_results_it_asked_for(archive: Archive, sender: Sender) -> None:
+    job = sender.analyse(mr_image(), "plain", "pictures")
+    wait_for(lambda: sender.state(job).finished_at is not None, 20, "the end of the job")
+    sender.wait(job, "plain", "sent")
+    assert len(sender.rows(job, "plain")) == 1  # a report
+    assert sender.rows(job, "pictures") == []
+
+
+def test_a_job_whose_workflow_broke_ends_failed_and_its_report_arrives(archive: Archive, sender: Sender) -> None:
+    job = sender.analyse(mr_image(), "plain", broken=True)
+    wait_for(lambda: DBOS.retrieve_workflow(job).get_status().status == "ERROR", 20, "the fault")
+    assert sender.state(job).state == "queued"
+    sender.jobs.mend()
+    wait_for(lambda: sender.state(job).finished_at is not None, 20, "the end of the job")
+    assert sender.state(job).state == "failed"
+    assert "broken off" in sender.state(job).reason
+    assert len(sender.wait(job, "plain", "sent")) == 1
 
 
 def test_pauses_double_up_to_the_longest_and_differ_by_a_quarter_at_most() -> None:
