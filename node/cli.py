@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
+from inference.trust.budgets import Budget
 from node import administration, delivery_commands, rules_commands
 
 app = typer.Typer(
@@ -67,6 +68,9 @@ def explain(
     ] = None,
     alpha: Annotated[float, typer.Option("--alpha", help="Largest share of TRUSTED maps that may miss.")] = 0.10,
     delta: Annotated[float, typer.Option("--delta", help="1 - confidence of that.")] = 0.10,
+    budget: Annotated[
+        Budget, typer.Option("--trust-budget", help="Evidence of a verdict: fast, standard or full.")
+    ] = "full",
     as_json: AsJson = False,
 ) -> None:
     """Do for files what the node does for studies: classify, explain, say how far to trust it. No network."""
@@ -74,7 +78,7 @@ def explain(
 
     result = explain_files(
         path, bundle_name, out, method=method, planes_explained=planes, device=device,
-        passport=passport, alpha=alpha, delta=delta, progress=_step(quiet=as_json),
+        passport=passport, alpha=alpha, delta=delta, budget=budget, progress=_step(quiet=as_json),
     )  # fmt: skip
     if as_json:
         _print_json(result)

@@ -16,6 +16,7 @@ from inference.errors import NotAnalysed, UnsupportedImage
 from inference.image import Image, read_study
 from inference.options import AnalysisOptions
 from inference.passport import load_passport
+from inference.trust.budgets import Budget
 from inference.trust.warrant import Warrant
 from node.summary import summarise
 from reports.results import ResultObject, write_not_analysed, write_results
@@ -32,6 +33,7 @@ def explain_files(
     passport: Path | None = None,
     alpha: float = 0.10,
     delta: float = 0.10,
+    budget: Budget = "full",
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     """Analyse every series below ``path`` and write everything to ``out``.
@@ -46,6 +48,7 @@ def explain_files(
         passport: what commissioning wrote for this bundle; None: no verdict.
         alpha: largest share of TRUSTED maps that may miss.
         delta: 1 - confidence of that.
+        budget: evidence gathered for one verdict.
         progress: told what is being done.
 
     Returns:
@@ -58,7 +61,7 @@ def explain_files(
         PassportRefused: the passport is altered, has no verdict, or cannot be read.
     """
     bundle = load_bundle(Path(bundle_name)) if Path(bundle_name).is_dir() else load_named(bundle_name)
-    warrant = None if passport is None else Warrant.of(load_passport(passport), alpha=alpha, delta=delta)
+    warrant = None if passport is None else Warrant.of(load_passport(passport), alpha=alpha, delta=delta, budget=budget)
     options = AnalysisOptions(
         method=method,
         planes_explained=planes_explained,

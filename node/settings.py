@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import SettingsInvalid
+from inference.trust.budgets import Budget
 from node.ask import CompletenessSettings
+from node.auditing import AuditSettings
 from node.destination import Destination
 from node.limits import Limits
 from node.peers import Peer, Peers
@@ -106,6 +108,8 @@ class InferenceSettings(Section):
     """Largest share of TRUSTED maps that may miss, counted by patients."""
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """1 - confidence of that."""
+    trust_budget: Budget = "full"
+    """Evidence gathered for one verdict: fast (localiser and replicates), standard (and alternates), full (all)."""
 
 
 class Unrouted(Section):
@@ -128,6 +132,7 @@ class Settings(Section):
     unrouted: Unrouted = Unrouted()
     completeness: CompletenessSettings = CompletenessSettings()
     limits: Limits = Limits()
+    audit: AuditSettings = AuditSettings()
 
     @model_validator(mode="after")
     def _share_tls(self) -> Self:

@@ -13,7 +13,8 @@ import numpy as np
 
 from inference.commissioning.verdict_budget import USES, Part, Plain, figures_of, judgement, plain_interval
 from inference.commissioning.verdict_rows import ANOTHER, BOGUS, Rows, Told
-from inference.trust.budgets import PARTS, Budget, Passes
+from inference.trust.budgets import PARTS, Budget
+from inference.trust.cost import Cost
 from inference.trust.evidence import Numbers
 from inference.trust.fit_envelope import fit_envelope
 from inference.trust.image_statistics import statistic_names
@@ -29,7 +30,7 @@ def fit_verdict(
     classes: Sequence[str],
     witness: bool,
     dimensions: int,
-    passes: Mapping[Budget, Passes],
+    passes: Mapping[Budget, Cost],
 ) -> Plain:
     """Fit on one part, judge on the other, and give what goes into the passport.
 

@@ -19,7 +19,8 @@ from inference.commissioning.explaining import Maps
 from inference.commissioning.seeds import seed_of
 from inference.commissioning.store import Raw
 from inference.saliency import explain_many
-from inference.trust.budgets import PARTS, Passes, counted
+from inference.trust.budgets import PARTS
+from inference.trust.cost import Cost, counted
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.image_statistics import image_statistics
 from inference.trust.kinds import NAMES
@@ -101,7 +102,7 @@ def rows_figures(bench: Bench, part: str, chunk: int) -> Raw:
     }
 
 
-def passes_of(bench: Bench, parts: frozenset[str]) -> Passes:
+def passes_of(bench: Bench, parts: frozenset[str]) -> Cost:
     """Count what trust in one map costs with some parts of the evidence, on the first case."""
     one = next(case for part in TOLD for case in explained_part(bench, part))
     examiner, inputs = _examiner(bench, parts), _inputs(bench, one)

@@ -5,13 +5,8 @@ envelope, and the localiser, without which nothing is TRUSTED. A budget's calibr
 (``commissioning/verdict_budget.py``): a formula fitted on all signals says nothing sound on half of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Literal
-
-import torch
-from torch import nn
 
 from inference.trust.kinds import KINDS
 
@@ -33,26 +28,3 @@ LEFT_OUT: Mapping[Budget, str] = {
 def signals_of(parts: frozenset[str]) -> tuple[str, ...]:
     """Name the signals that can be read from these parts of the evidence, in the order of ``NAMES``."""
     return tuple(kind.name for kind in KINDS if not kind.part or kind.part in parts)
-
-
-@dataclass(slots=True)
-class Passes:
-    """Rows that went through networks: all of them, and those through which a gradient came back."""
-
-    forward: int = 0
-    backward: int = 0
-
-
-@contextmanager
-def counted(networks: Sequence[nn.Module]) -> Iterator[Passes]:
-    """Count what goes through some networks."""
-    found = Passes()
-
-    def note(_network: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        found.forward += len(output)
-        found.backward += len(output) * output.requires_grad
-
-    with ExitStack() as stack:
-        for network in networks:
-            stack.callback(network.register_forward_hook(note).remove)
-        yield found
