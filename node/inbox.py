@@ -12,6 +12,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from io import BytesIO
+from pathlib import Path
 
 import structlog
 from pydicom.dataset import FileMetaDataset
@@ -65,6 +66,8 @@ class Inbox:
     ) -> None:
         self.folder = settings.files / "inbox"
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for above in (self.folder.parent, self.folder.parent.parent):
+            _sync(above)
         self._prefix = settings.file_prefix
         self._minimum_free_bytes = settings.minimum_free_bytes
         self._quarantine = Quarantine(settings.home / "quarantine", minimum_free_bytes=settings.minimum_free_bytes)
@@ -195,11 +198,16 @@ class Inbox:
             raise Unavailable("The instance could not be written.", cure="See the inbox's file system.") from error
 
     def _sync_folder(self) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(self.folder)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder certain."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _same(known: Instance, sha256: str) -> Instance:
