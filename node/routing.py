@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from dbos.error import DBOSException
+from dbos import error as workflow_error
 from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.exc import DBAPIError
 
@@ -67,7 +67,7 @@ class Router(threading.Thread):
                 self.tick()
                 if ticks % MENDING_TICKS == 0:
                     self._jobs.mend()
-            except (DBAPIError, DBOSException) as error:  # the store is away for a moment; the next tick asks again
+            except (DBAPIError, workflow_error.DBOSException) as error:  # the store is away for a moment; the next tick asks again
                 self._log.error("not_routed_yet", error=type(error).__name__)
 
     def stop(self) -> None:
