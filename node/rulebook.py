@@ -43,7 +43,7 @@ class Rulebook:
         """
         self._settings = settings
         self.bundles = bundles
-        self._warrants = warrants
+        self.warrants = warrants
         self._ledger = ledger
         self._path = path
         self._warrants_of = warrants_of
@@ -92,7 +92,7 @@ class Rulebook:
         if problems:
             return tuple(problems)
         self._tell_what_waits(fresh)
-        self._warrants.update(warrants)
+        self.warrants.update(warrants)
         self.bundles.update(added)
         self._settings = self._settings.model_copy(update={name: getattr(fresh, name) for name in RELOADED})
         return ()

@@ -3,8 +3,8 @@
 A step that is run again after a crash writes the same files under the same names: nothing comes twice.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from inference.prepare import prepare
 from inference.saliency.findings import explain_findings
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
-from inference.trust.verdict import Trust
+from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from node.settings import Settings
 from node.store import DeliveryState, deliveries, insert_new, instances, jobs, now, results
 from node.succession import predecessors, succeed
 from node.summary import summarise
+from reports.audit.observation import observe
+from reports.audit.observations import Observations
 from reports.results import ResultObject, write_not_analysed, write_results
 
 
@@ -49,6 +51,9 @@ class Job:
     """One for each map, once there is a summary."""
     generation: int
     """Which decision about the study, from 1: the later one supersedes."""
+    route: str
+    withheld: str
+    """Why the audit withholds the maps of its route; empty where it does not."""
     missing: str
     """What the study has not, although it was expected; empty where nothing is."""
 
@@ -59,7 +64,13 @@ class Steps:
     ORDER = ("read", "classify", "explain", "trust", "report")
 
     def __init__(
-        self, settings: Settings, engine: Engine, home: Path, bundles: dict[str, Bundle], warrants: dict[str, Warrant]
+        self,
+        settings: Settings,
+        engine: Engine,
+        home: Path,
+        bundles: dict[str, Bundle],
+        warrants: dict[str, Warrant],
+        pseudonym: Callable[[str], str],
     ) -> None:
         self._settings = settings
         self._engine = engine
@@ -68,6 +79,8 @@ class Steps:
         self._outbox = home / "outbox"
         self._bundles = bundles
         self._warrants = warrants
+        self._pseudonym = pseudonym
+        self._observations = Observations(engine)
         self._wanted = {destination.name: destination.objects for destination in settings.destinations}
 
     def job(self, job_id: str) -> Job:
@@ -130,6 +143,8 @@ class Steps:
             assess_maps(bundle, prepare(bundle, image), maps, options=options, warrant=self._warrants.get(job.bundle))
             for image, maps in zip(self._load_images(job), self._load_maps(job), strict=True)
         )
+        if job.withheld:
+            trusts = tuple(tuple(withhold(one, job.withheld) for one in of_image) for of_image in trusts)
         archive.save(trusts, self._folder(job), "trusts")
 
     def report(self, job: Job) -> None:
@@ -142,10 +157,16 @@ class Steps:
             write_results(one, folder, created=job.created_at, predecessors=replaced, missing=job.missing)
             for one, replaced in zip(analyses, before, strict=True)
         )
+        seen = [
+            row
+            for analysis in analyses
+            for row in observe(analysis, route=job.route, at=job.created_at, key=self._pseudonym)
+        ]
         with self._engine.begin() as connection:
             for analysis, written in zip(analyses, objects, strict=True):
                 self._queue(connection, job, written, analysis.image.series_instance_uid)
             self._summarise(connection, job, summarise(analyses, objects))
+            self._observations.add(job.id, seen, connection)
 
     def decline(self, job: Job, reason: str) -> None:
         """Instead of an analysis: one structured report "not analysed" with the reason."""
@@ -232,6 +253,12 @@ class Steps:
         succeed(connection, job, source_series_uid, written)
 
 
+def withhold(trust: Trust, reason: str) -> Trust:
+    """Take a map out of sight because its route is not in control, whatever is known of the map itself."""
+    told = f"The audit withholds the maps of this route: {reason}"
+    return replace(trust, verdict=Verdict.WITHHELD, reasons=(told, *trust.reasons))
+
+
 def _job(row: Row[Any]) -> Job:
     return Job(
         id=row.id,
@@ -244,5 +271,7 @@ def _job(row: Row[Any]) -> Job:
         created_at=row.created_at,
         verdicts=tuple(item["verdict"] for item in (row.summary or {}).get("explanations", [])),
         generation=row.generation,
+        route=row.route,
+        withheld=row.options.get("withheld", ""),
         missing=row.missing or "",
     )

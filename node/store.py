@@ -49,6 +49,7 @@ class StudyState(StrEnum):
     COMPLETE = "complete"
     ROUTED = "routed"
     NOT_ROUTED = "not routed"
+    HELD = "held"
 
 
 class JobState(StrEnum):

@@ -56,9 +56,10 @@ GENESIS = "0" * 64
 
 DETAIL_NAMES = frozenset(
     {
-        "bundle", "bundles", "calling_ae_title", "content", "destination", "error", "job", "objects", "peer_address",
-        "problem", "proof", "quarantine", "route", "scopes", "state", "status", "token",
-        "verdicts", "version", "worker",
+        "before", "bundle", "bundles", "by_whom", "calling_ae_title", "capture", "content", "destination", "device",
+        "error", "fingerprint", "job", "level", "libraries", "maps", "objects", "peer_address", "problem", "proof",
+        "quarantine", "route", "scopes", "settings", "since", "state", "status", "token", "trust", "verdicts",
+        "version", "weights", "word", "worker",
     }
 )  # fmt: skip
 """Everything a row may say beside its event; none of it can name a patient."""
@@ -89,6 +90,15 @@ class Event(StrEnum):
     TAKEN_OVER = "work taken over"
     ACCESS_ADDED = "access token added"
     ACCESS_REMOVED = "access token removed"
+    REPLAY_PASSED = "golden set repeats"
+    REPLAY_FAILED = "golden set has changed"
+    ACCEPTED = "installation accepted"
+    BASELINE_LOCKED = "baseline locked"
+    ALARM = "alarm"
+    ROUTE_STOPPED = "route stopped"
+    ROUTE_ARMED = "route armed"
+    OPINION = "radiologist's word"
+    SETTINGS_CHANGED = "settings changed"
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ import hashlib
 import time
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from dbos import DBOS
 from dbos._dbos import _get_or_create_dbos_registry
+from fastapi import FastAPI
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, generate_uid
@@ -16,6 +18,9 @@ from pynetdicom import evt
 from sqlalchemy import create_engine, event, insert, select
 
 from node import delivery, job
+from node.api.app import create_app
+from node.api.deliveries import delivery_routes
+from node.consignments import Consignments
 from node.delivery import Deliveries, Patience
 from node.job import Jobs
 from node.listener import Listener
@@ -63,7 +68,7 @@ class Sender:
             "http": {"token_file": home / "token"},
             "destinations": destinations,
         }
-        settings = Settings.model_validate(raw)
+        self.settings = settings = Settings.model_validate(raw)
         self._ports = {destination.name: destination.port for destination in settings.destinations}
         self._intake = Intake(home)
         self.engine, self.ledger = self._intake.engine, self._intake.ledger
@@ -91,6 +96,17 @@ class Sender:
         for name in [name for name, instance in registered.items() if instance in (self.deliveries, self.jobs)]:
             del registered[name]
         self._intake.close()
+
+    def application(self) -> FastAPI:
+        """Give the node's web application, with what it has of deliveries."""
+        return create_app(
+            self.engine,
+            self.settings,
+            self._intake.metrics,
+            self.ledger,
+            listening=lambda: True,
+            further=[partial(delivery_routes, Consignments(self.engine, self._outbox), self.deliveries.resend)],
+        )
 
     def port_of(self, destination: str) -> int:
         return self._ports[destination]
