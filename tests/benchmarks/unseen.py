@@ -1,12 +1,12 @@
 """Verdicts on images that a shipped passport was not made for: the share of each, and what TRUSTED maps miss.
 
-``python -m tests.benchmarks.unseen [--limit 60] [--bundle glioma_flair] [--split commissioning] [--json FILE]``
+``python -m tests.benchmarks.unseen [--limit 60] [--bundle glioma_flair] [--images organ pydicom] [--json FILE]``
 
 Every image goes the node's own way: preprocessing, classification, map, verdict (``assess``). What the model calls
 positive is explained; a map of a class that the image does not have is a miss. Images of another kind are explained
 whether or not anything is called, so that each has a verdict, and without the check of their DICOM header that would
-have refused them. Of each patient the same number of planes is drawn. ``--own-only`` gives instead what the frozen
-passport is worth on a split: see ``held_out.py``.
+have refused them. Of each patient the same number of planes is drawn. What a frozen passport is worth on its own
+kind of cases is printed by ``held_out.py``.
 """
 
 import argparse
@@ -85,6 +85,8 @@ class Judged:
     called: bool
     finding: Finding
     probabilities: NDArray[np.floating]
+    right: bool
+    """The image has the class called."""
     miss: bool
     trust: Trust
 
@@ -108,11 +110,12 @@ def judged(
     rows = []
     for one, trust in zip(maps, assess_maps(bundle, inputs, maps, options=options, warrant=warrant), strict=True):
         known, kind = series.annotations[one.finding.position], one.finding.class_index
+        right = known is not None and class_of(known.label, bundle.manifest) == kind
         hit = False
-        if known is not None and known.mask is not None and class_of(known.label, bundle.manifest) == kind:
+        if right and known is not None and known.mask is not None:
             hit = bool(mask_on_input(inputs, known.mask)[peak_of(one.values)])
         at = one.finding.position
-        rows.append(Judged(series.group, at in called, one.finding, said.probabilities[at], not hit, trust))
+        rows.append(Judged(series.group, at in called, one.finding, said.probabilities[at], right, not hit, trust))
     return rows
 
 
@@ -259,6 +262,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="maps of each group of images, about")
     parser.add_argument("--bundle", choices=[site.bundle for site in SITES])
     parser.add_argument("--split", default="commissioning")
+    parser.add_argument("--images", nargs="*", default=[""], help="parts of the names of groups of images")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     every: dict[str, Any] = {}
@@ -270,6 +274,8 @@ def main() -> None:
         print("| images | maps, called, groups | " + " | ".join(VERDICTS) + " | TRUSTED that miss | guarantee |")
         print("|---|---|" + "---|" * (len(VERDICTS) + 2))
         for name, series, other_kind in lines(site, asked.split):
+            if not any(part in name for part in asked.images):
+                continue
             most = None if asked.limit is None else math.ceil(asked.limit / len(series))
             rows = [
                 row
