@@ -87,9 +87,9 @@ class Deliveries(DBOSConfiguredInstance):
             engine, self._own_title, self._heard, linger_seconds=self._patience.linger_seconds
         )
 
-    def start(self, job_id: str, destination: str, *, chain: int = 0) -> None:
+    def start(self, job_id: str, destination: str) -> None:
         """Start the first attempt, or join it where it has been started before."""
-        self._enqueue(job_id, destination, chain, 1)
+        self._enqueue(job_id, destination, chain=0, attempt=1)
 
     def resend(self, job_id: str, destination: str) -> int:
         """Send again, and now, what a destination is not proven to hold; give the number of objects."""
@@ -97,10 +97,10 @@ class Deliveries(DBOSConfiguredInstance):
         if count:
             self._tell(Event.DELIVERY_RESENT, job_id, destination, objects=count)
             live = self._live(job_id, destination)
-            for workflow_id in live:
-                DBOS.set_workflow_delay(workflow_id, delay_seconds=0)
-            if not live:
-                self._restart(job_id, destination)
+            for workflow in live:
+                DBOS.cancel_workflow(workflow.workflow_id)
+            is_sending = any(workflow.status == "PENDING" for workflow in live)
+            self._restart(job_id, destination, delay_seconds=self._patience.first_delay_seconds if is_sending else None)
         return count
 
     def resume(self) -> None:
@@ -221,14 +221,13 @@ class Deliveries(DBOSConfiguredInstance):
         """Whether "sent" is not the end for this destination."""
         return destination in self._destinations and self._destinations[destination].proof != "none"
 
-    def _restart(self, job_id: str, destination: str) -> None:
+    def _restart(self, job_id: str, destination: str, *, delay_seconds: float | None = None) -> None:
         chains = [int(found.workflow_id.split(":")[1].split(".")[0]) for found in self._workflows(job_id, destination)]
-        self.start(job_id, destination, chain=max(chains, default=-1) + 1)
+        self._enqueue(job_id, destination, max(chains, default=-1) + 1, 1, delay_seconds=delay_seconds)
 
-    def _live(self, job_id: str, destination: str) -> list[str]:
-        """Give the ids of the workflows that will still do something about a consignment."""
-        found = self._workflows(job_id, destination, status=_LIVE, app_version=self._version or None)
-        return [workflow.workflow_id for workflow in found]
+    def _live(self, job_id: str, destination: str) -> list[WorkflowStatus]:
+        """Give the workflows that will still do something about a consignment."""
+        return self._workflows(job_id, destination, status=_LIVE, app_version=self._version or None)
 
     def _workflows(self, job_id: str, destination: str, **which: Any) -> list[WorkflowStatus]:
         found = DBOS.list_workflows(

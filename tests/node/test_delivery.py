@@ -1,20 +1,26 @@
 """Delivery as the node does it, to an archive that does as it is told."""
 
+import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from dbos import DBOS
 from pydantic import ValidationError
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ImplicitVRLittleEndian, generate_uid
+from typer.testing import CliRunner
 
 from inference.errors import DeliveryFailed
 from node import dicomweb
+from node.cli import app
 from node.delivery import Patience
 from node.demo.pacs import free_port
 from node.destination import Destination
@@ -25,6 +31,7 @@ from .archive import ALL_COMMITTED, Archive
 from .intake import mr_image
 from .running import wait_for
 from .sending import Sender
+from .web import WebServer
 
 HASTE = Patience(first_delay_seconds=0.05, longest_delay_seconds=0.1, most_attempts=2, linger_seconds=0.3)
 
@@ -161,9 +168,7 @@ def test_a_destination_that_stays_away_holds_up_no_other_and_its_dead_letters_ca
     assert Event.DELIVERY_RESENT in [entry.event for entry in sender.ledger.events()]
 
 
-def test_a_resend_does_not_wait_for_the_next_attempt_and_starts_no_second_chain(
-    archive: Archive, sender: Sender
-) -> None:
+def test_a_resend_does_not_wait_for_the_next_attempt_and_sends_nothing_twice(archive: Archive, sender: Sender) -> None:
     archive.status = 0xA700
     job = sender.consign("plain")
     wait_for(lambda: sender.rows(job, "plain")[0].attempts > 0, 10, "an attempt")
@@ -172,6 +177,46 @@ def test_a_resend_does_not_wait_for_the_next_attempt_and_starts_no_second_chain(
         sender.deliveries.resend(job, "plain")
     sender.wait(job, "plain", "sent")
     assert sum(counts(archive).values()) == sender.rows(job, "plain")[0].attempts
+
+
+def test_dead_letters_are_listed_and_sent_again_by_command_and_by_form(
+    archive: Archive, sender: Sender, tmp_path: Path
+) -> None:
+    stuck = [sender.consign("away", start=False) for _ in range(3)]
+    for job in stuck:
+        sender.deliveries.give_up(job, "away")
+    with WebServer(sender.application()) as server:
+        config = tmp_path / "heatproof.toml"
+        home, port = sender.settings.node.home, urlsplit(server.url).port
+        config.write_text(f'[node]\nhome = "{home}"\n[http]\nport = {port}\ntoken_file = "{home / "token"}"\n')
+
+        def heatproof(*arguments: str) -> str:
+            ended = CliRunner().invoke(app, ["deliveries", *arguments, "--config", str(config)])
+            assert ended.exit_code == 0, ended.output
+            return ended.output
+
+        listed = {row["job_id"]: row for row in json.loads(heatproof("--failed", "--json"))}
+        assert set(stuck) <= set(listed)
+        assert listed[stuck[0]]["states"] == {"failed": 1}
+        heatproof("resend", listed[stuck[0]]["id"])
+        assert sender.rows(stuck[0], "away")[0].state == "queued"
+        assert sender.rows(stuck[1], "away")[0].state == "failed"
+        with httpx.Client(base_url=server.url) as browser:
+            own = {"Origin": server.url}
+            browser.post("/login", data={"token": (home / "token").read_text().strip()}, headers=own)
+            path = f"/studies/{'0' * 64}/resend/{listed[stuck[1]]['id']}"
+            assert browser.post(path, headers=own).status_code == 403  # not our form
+            token = re.search(r'name="form_token" value="([^"]+)"', browser.get("/").text)
+            assert token is not None
+            answer = browser.post(path, headers=own, data={"form_token": token[1]})
+            assert answer.status_code == 303
+        assert sender.rows(stuck[1], "away")[0].state == "queued"
+        heatproof("resend", "--all-failed")
+        assert sender.rows(stuck[2], "away")[0].state != "failed"
+    with Archive(sender.port_of("away")):
+        for job in stuck:
+            sender.deliveries.resend(job, "away")
+            sender.wait(job, "away", "sent")
 
 
 def test_a_delivery_whose_workflow_was_lost_is_taken_up_again(archive: Archive, sender: Sender) -> None:
