@@ -67,7 +67,7 @@ class Router(threading.Thread):
                 self.tick()
                 if ticks % MENDING_TICKS == 0:
                     self._jobs.mend()
-            except (DBAPIError, workflow_error.DBOSException) as error:  # the store is away for a moment; the next tick asks again
+            except (DBAPIError, workflow_error.DBOSException) as error:  # the next tick asks the store again
                 self._log.error("not_routed_yet", error=type(error).__name__)
 
     def stop(self) -> None:
