@@ -5,11 +5,23 @@ from typing import Any
 
 from inference.commissioning.verdict import REASON
 from inference.commissioning.verdict_budget import MOST_BOGUS
-from inference.trust.bounds import binomial_upper_bound
-from inference.trust.judge import NAMES_OF_BOGUS
 from inference.trust.risk_control import Unit
 from reports.passport_block import Block, Cell
-from reports.wording import method_name, number, sentence, signed
+from reports.passport_budgets import budgets_block
+from reports.passport_cells import (
+    auroc_text,
+    bogus_name,
+    bogus_share,
+    counted_splits,
+    ece_cells,
+    fine,
+    mark,
+    signed_interval,
+    spread_text,
+    stacked,
+    unit_name,
+)
+from reports.wording import method_name, number
 
 Plain = Mapping[str, Any]
 SCORES = {
@@ -22,8 +34,6 @@ SCORES = {
     "entropy": "entropy",
     "class_and_plane": "class and plane",
 }
-_UNSEEN = 0.025
-"""One side of a 95 % interval: for what was never seen."""
 _AT = 0.10
 """The alpha that bogus maps and re-splits are judged at."""
 
@@ -45,6 +55,7 @@ def verdict_blocks(verdict: Plain | None) -> tuple[Block, ...]:
         *_detection(verdict),
         _trusted(verdict["trusted"], witness=verdict["witness"]),
         _bogus(verdict),
+        budgets_block(verdict),
         _resplits(verdict["resplits"]),
         Block("Withheld, out of envelope, blind spot", _rest(verdict)),
     )
@@ -78,7 +89,7 @@ def _limits(verdict: Plain) -> tuple[str, ...]:
 
 def _gate(gate: Plain) -> Block:
     rows = tuple(
-        (_name(kind), Cell(str(one["groups"])), Cell(_signed(one), "", *_mark(one["passed"], True)))
+        (bogus_name(kind), Cell(str(one["groups"])), Cell(signed_interval(one), "", *mark(one["passed"], True)))
         for kind, one in gate["better_than"].items()
     )
     word = "Passed" if gate["passed"] else "Failed: no map is shown"
@@ -98,17 +109,17 @@ def _detection(verdict: Plain) -> tuple[Block, ...]:
     words = (
         "AUROC: how often a map that misses scores below one that hits; 0.5 is chance. ECE: how far P is from the "
         "share of hits; beside it what chance alone gives if every P were right. AURC: mean share of misses over all "
-        f"coverages; lower is better. Of the maps judged {_fine(miss)} miss. The last three rows know nothing of the "
-        f"map. Patients judged had no part in the fit. {_gain(every)}",
+        f"coverages; lower is better. Of the maps judged {fine(miss)} miss. The last three rows know nothing of the "
+        f"map. Patients judged had no part in the fit. {_gains(verdict['gains'])}",
     )
     rows = tuple(
-        (Cell(SCORES[name]), Cell(_auroc(one["auroc"])), *_ece(one["calibration"]), Cell(_fine(one["aurc"])))
+        (Cell(SCORES[name]), Cell(auroc_text(one["auroc"])), *ece_cells(one["calibration"]), Cell(fine(one["aurc"])))
         for name, one in zip(names, pooled, strict=True)
     )
     by_class = tuple(
         (
             Cell(method_name(label), f"{every[names[0]]['by_class'][label]['misses']} misses"),
-            *(_stacked(every[name]["by_class"].get(label, {}).get("auroc")) for name in names),
+            *(stacked(every[name]["by_class"].get(label, {}).get("auroc")) for name in names),
         )
         for label in classes
     )
@@ -124,13 +135,13 @@ def _trusted(entries: Sequence[Plain], *, witness: bool) -> Block:
     rows = []
     for one in entries:
         found = one["certificate"]
-        row = [Cell(number(found["alpha"])), Cell(_unit(found["unit"]))]
+        row = [Cell(number(found["alpha"])), Cell(unit_name(found["unit"]))]
         if found["threshold"] is None:
             rows.append((*row, Cell("none", css="none"), *[Cell("-", css="none")] * 4))
             continue
         certified = f"{found['misses']} of {found['trusted']} miss, {found['groups']} patients"
-        row += [Cell(number(found["threshold"])), Cell(certified), Cell(_fine({"value": found["upper"]}))]
-        rows.append((*row, Cell(_fine(one["coverage"])), Cell(_fine(one["miss"]))))
+        row += [Cell(number(found["threshold"])), Cell(certified), Cell(fine({"value": found["upper"]}))]
+        rows.append((*row, Cell(fine(one["coverage"])), Cell(fine(one["miss"]))))
     head = (
         "alpha", "unit", "threshold", "fitted on", "bound of the miss share", "judged: coverage", "judged: miss share",
     )  # fmt: skip
@@ -152,7 +163,7 @@ def _bogus(verdict: Plain) -> Block:
     )
     modes = ("map_patient", "method_patient", "map_case", "method_case")
     rows = tuple(
-        (_name(kind), *(_share(by_mode[mode], idle=idle and mode.endswith("patient")) for mode in modes))
+        (bogus_name(kind), *(bogus_share(by_mode[mode], idle=idle and mode.endswith("patient")) for mode in modes))
         for kind, by_mode in verdict["bogus_trusted_and_wrong"].items()
     )
     empty = "By patient no threshold is certified at this alpha, so nothing is TRUSTED there: that shows nothing."
@@ -167,25 +178,14 @@ def _bogus(verdict: Plain) -> Block:
     return Block("Bogus maps that are TRUSTED and wrong", words, head, rows)
 
 
-def _share(one: Plain, *, idle: bool) -> Cell:
-    """Give a share with its interval; where it is 0 the exact one, by patients: all resamples of 0 are 0."""
-    above = binomial_upper_bound(0, one["groups"], _UNSEEN)
-    if one["value"] > 0:
-        clear = max(one["high"], above) <= MOST_BOGUS if one["passed"] else one["low"] > MOST_BOGUS
-        return Cell(_fine(one), "", *_mark(one["passed"], clear))
-    if idle:
-        return Cell("nothing TRUSTED", css="none")
-    return Cell(_fine({"value": 0.0, "low": 0.0, "high": above}), "", *_mark(one["passed"], above <= MOST_BOGUS))
-
-
 def _resplits(found: Sequence[Plain]) -> Block:
     head = ("unit", "certified", "exceeded", "exceeded, by map", "refuted", "coverage", "miss share of TRUSTED")
     rows = tuple(
         (
-            Cell(_unit(one["unit"])),
-            *(_count(one[name]) for name in ("certified", "exceeded", "exceeded_by_case", "refuted")),
-            Cell(_spread(one["coverage"], one["coverage_spread"])),
-            Cell(_spread(one["miss"], one["miss_spread"])),
+            Cell(unit_name(one["unit"])),
+            *(counted_splits(one[name]) for name in ("certified", "exceeded", "exceeded_by_case", "refuted")),
+            Cell(spread_text(one["coverage"], one["coverage_spread"])),
+            Cell(spread_text(one["miss"], one["miss_spread"])),
         )
         for one in found
     )
@@ -216,72 +216,24 @@ def _rest(verdict: Plain) -> tuple[str, ...]:
     else:
         below += "No map judged scores below."
     epsilon = number(verdict["envelope"]["epsilon"])
-    out = f"Out of envelope: {_fine(verdict['out_of_envelope'])} of the maps judged; the envelope was set to {epsilon}."
+    out = f"Out of envelope: {fine(verdict['out_of_envelope'])} of the maps judged; the envelope was set to {epsilon}."
     blind = verdict["blind_spot"]
     if blind is None:
         return below, out, "Blind spot: without a localiser there is nothing to hold it against."
     both = (
-        f"Blind spot: map and localiser miss the same finding in {_fine(blind['both_miss'])} of the maps judged (the "
-        f"map misses in {_fine(blind['map_misses'])}, the localiser in {_fine(blind['witness_misses'])}; an explained "
+        f"Blind spot: map and localiser miss the same finding in {fine(blind['both_miss'])} of the maps judged (the "
+        f"map misses in {fine(blind['map_misses'])}, the localiser in {fine(blind['witness_misses'])}; an explained "
         "false positive is a miss of both). There the localiser cannot warn."
     )
     return below, out, both
 
 
-def _name(kind: str) -> Cell:
-    return Cell(sentence(NAMES_OF_BOGUS.get(kind, method_name(kind))))
-
-
-def _unit(unit: str) -> str:
-    return "patient" if unit == Unit.PATIENT else "map (optimistic)"
-
-
-def _mark(passed: bool, clear: bool) -> tuple[str, str]:
-    """Give the verdict in a word, in brackets where the interval leaves it open, and its style."""
-    word, css = ("PASS", "pass") if passed else ("FAIL", "fail")
-    return (word, css) if clear else (f"({word.lower()})", f"{css} unsure")
-
-
-def _fine(one: Plain | None) -> str:
-    """Give three decimals with the interval, if there is one."""
-    if one is None or one["value"] is None:
-        return "-"
-    return f"{one['value']:.3f}" + (f" [{one['low']:.3f}, {one['high']:.3f}]" if "low" in one else "")
-
-
-def _gain(every: Plain) -> str:
+def _gains(gains: Mapping[str, Plain | None]) -> str:
     """Say by how much tiers beat the highest probability."""
-    auroc = {name: one["pooled"]["auroc"] for name, one in every.items()}
-    base = auroc["max_probability"]
-    if base is None:
-        return ""
-    found = [f"{SCORES[n]} {auroc[n]['value'] - base['value']:+.3f}" for n in ("A", "ABC") if auroc.get(n)]
-    return f"AUROC less that of the highest probability: {', '.join(found)} (no interval)."
+    found = [f"{SCORES[name]} {_lead(one['interval'])}" for name, one in gains.items() if one is not None]
+    by = "AUROC less that of the highest probability, paired by patient, 95 % interval"
+    return f"{by}: {', '.join(found)}." if found else ""
 
 
-def _auroc(one: Plain | None) -> str:
-    return f"{one['value']:.3f}, all alike" if one and one["low"] == one["high"] else _fine(one)
-
-
-def _signed(one: Plain) -> str:
-    return f"{signed(one['value'])} [{signed(one['low'])}, {signed(one['high'])}]"
-
-
-def _stacked(one: Plain | None) -> Cell:
-    """Give the interval beneath: many columns."""
-    if one is None:
-        return Cell("-")
-    spread = f"{number(one['low'])} to {number(one['high'])}"
-    return Cell(number(one["value"]), "all alike" if one["low"] == one["high"] else spread)
-
-
-def _ece(one: Plain | None) -> tuple[Cell, Cell]:
-    return (Cell("-"), Cell("-")) if one is None else (Cell(_fine(one["ece"])), Cell(f"{one['ece_if_perfect']:.3f}"))
-
-
-def _count(one: Plain) -> Cell:
-    return Cell(f"{one['count']} of {one['of']}", f"{one['low']:.3f} to {one['high']:.3f}")
-
-
-def _spread(value: float | None, bounds: Sequence[float] | None) -> str:
-    return "-" if value is None or bounds is None else f"{value:.3f} [{bounds[0]:.3f}, {bounds[1]:.3f}]"
+def _lead(one: Plain) -> str:
+    return f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"

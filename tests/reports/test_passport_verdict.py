@@ -52,7 +52,7 @@ def resplit(unit: str) -> Plain:
 def made_up() -> Plain:
     shares = {mode: {**interval(0.0, 0.0, 0.0), "passed": True} for mode in ("map_patient", "map_case", "method_case")}
     shares["method_patient"] = {**interval(0.034, 0.006, 0.068), "passed": False}
-    return {
+    full: Plain = {
         "use": "ABC",
         "witness": True,
         "counts": {
@@ -82,7 +82,11 @@ def made_up() -> Plain:
         "envelope": {"epsilon": 0.05},
         "blind_spot": {name: interval(0.123, 0.1, 0.15) for name in ("map_misses", "witness_misses", "both_miss")},
         "resplits": [resplit("patient"), resplit(OPTIMISTIC)],
+        "gains": {name: {"interval": interval(0.125, -0.031, 0.281), "p_value": 0.1} for name in ("A", "ABC")},
+        "passes": {"forward": 13, "backward": 9},
     }  # fmt: skip
+    fast = {name: full[name] for name in ("auroc", "trusted", "bogus_trusted_and_wrong")}
+    return {**full, "budgets": {"fast": {**fast, "passes": {"forward": 4, "backward": 2}}}}
 
 
 def said(verdict: Plain | None) -> str:
@@ -100,7 +104,8 @@ def test_every_part_of_a_made_up_verdict_is_on_the_page(made_up: Plain) -> None:
         "The unit is the patient", "20 patients fitted on certify alpha 0.10, each at confidence 0.90",
         "cannot certify alpha 0.05", "19 other patients", "+0.03 [-0.11, +0.17]", "Failed: no map is shown",
         "Brightness", "0.750 [0.501, 0.951]", "0.625 [0.501, 0.951]", "highest probability", "class and plane",
-        "A: map and model +0.125", "0.071 [0.051, 0.091]", "0.033", "0.061 [0.041, 0.081]", "lesion", "0.50 to 0.95",
+        "A: map and model +0.125 [-0.031, +0.281]", "leaves out: as standard", "13, 9", "4, 2", "method-wide",
+        "0.071 [0.051, 0.091]", "0.033", "0.061 [0.041, 0.081]", "lesion", "0.50 to 0.95",
         "1 of 25 miss, 18 patients", "0.611 [0.511, 0.711]", "0.052 [0.012, 0.092]", "map (optimistic)",
         "0.034 [0.006, 0.068] (fail)", "6 of 7 in 5 patients miss", "0.041 [0.011, 0.071]",
         "miss the same finding in 0.123 [0.100, 0.150]", "12 of 200", "0.031 to 0.103", "Refuted:", "Exceeded:",
