@@ -13,6 +13,8 @@ from node.storing import Parcel
 
 SHORT = 16
 """Digits of the job's id in the id of a consignment."""
+UNPROVEN = "no proof asked for"
+"""What stands in the place of a proof where "sent" is the end."""
 _OBJECTS = deliveries.join(results, results.c.sop_instance_uid == deliveries.c.sop_instance_uid)
 _KEY = (results.c.job_id, deliveries.c.destination)
 
@@ -116,15 +118,22 @@ class Consignments:
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def sent(self, sop_instance_uid: str, destination: str, problem: str) -> None:
+    def sent(self, sop_instance_uid: str, destination: str, problem: str, *, awaits_proof: bool) -> None:
         """Write down one attempt for one object: taken where there is no problem, else still queued."""
+        proof = None if problem or awaits_proof else UNPROVEN
         one = and_(deliveries.c.sop_instance_uid == sop_instance_uid, deliveries.c.destination == destination)
         state = {"state": DeliveryState.QUEUED} if problem else {"state": DeliveryState.SENT, "sent_at": now()}
         with self._engine.begin() as connection:
             connection.execute(
                 update(deliveries)
                 .where(one, deliveries.c.state == DeliveryState.QUEUED)
-                .values(**state, attempts=deliveries.c.attempts + 1, last_error=problem or None, updated_at=now())
+                .values(
+                    **state,
+                    attempts=deliveries.c.attempts + 1,
+                    last_error=problem or None,
+                    proof=proof,
+                    updated_at=now(),
+                )
             )
 
     def complain(self, parcels: Sequence[Parcel], destination: str, problem: str) -> None:

@@ -167,7 +167,8 @@ class Deliveries(DBOSConfiguredInstance):
         return storing.store(named, parcels, calling_ae_title=self._own_title)
 
     def _record(self, sop_instance_uid: str, destination: str, problem: str) -> None:
-        self._consignments.sent(sop_instance_uid, destination, problem)
+        awaits_proof = self._is_proven(destination)
+        self._consignments.sent(sop_instance_uid, destination, problem, awaits_proof=awaits_proof)
 
     def _prove(self, job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> None:
         """Ask a destination what it holds; what goes wrong is kept as the last error, and asked again."""

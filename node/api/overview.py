@@ -32,6 +32,8 @@ class Delivery:
     attempts: int
     last_error: str | None
     updated_at: datetime
+    proof: str | None = None
+    """By what it is known to be stored, or that nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ class Overview:
         return _grouped(
             (
                 row.sop_instance_uid,
-                Delivery(row.destination, row.state, row.attempts, row.last_error, row.updated_at),
+                Delivery(row.destination, row.state, row.attempts, row.last_error, row.updated_at, row.proof),
             )
             for row in self._rows(query)
         )

@@ -143,7 +143,7 @@ def test_a_warning_counts_as_taken(archive: Archive, sender: Sender) -> None:
     archive.status = 0xB000
     job = sender.consign("plain")
     (row,) = sender.wait(job, "plain", "sent")
-    assert row.last_error is None
+    assert (row.last_error, row.proof) == (None, "no proof asked for")
 
 
 def test_the_preferred_transfer_syntax_is_used(archive: Archive, sender: Sender) -> None:
