@@ -26,7 +26,7 @@ from node import delivery, job, logs, store
 from node.api.app import create_app
 from node.api.deliveries import delivery_routes
 from node.api.limits import bounded_server
-from node.api.stow import stow_routes
+from node.api.stow import StowBounds, stow_routes
 from node.arming import Arming
 from node.auditor import Auditor
 from node.completeness import Completeness
@@ -110,6 +110,7 @@ class Node:
         )
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         consignments = Consignments(self.engine, shared / "outbox")
+        stow_bounds = StowBounds(part_bytes=settings.node.maximum_message_mebibytes << 20)
         application = create_app(
             self.engine,
             settings,
@@ -118,7 +119,7 @@ class Node:
             listening=lambda: self.listener.running,
             further=[
                 partial(delivery_routes, consignments, self.deliveries.resend),
-                partial(stow_routes, inbox, metrics),
+                partial(stow_routes, inbox, metrics, bounds=stow_bounds),
             ],
         )
         self._http = bounded_server(application, settings.http.host, settings.http.port)

@@ -40,7 +40,7 @@ class StowBounds:
 
     request_bytes: int = 4 << 30
     part_bytes: int = 512 << 20
-    """Of one instance; so much memory is needed for each request under way, twice while it is kept."""
+    """Of one instance (node.maximum_message_mebibytes); a request takes so much memory, twice while it is kept."""
     parts: int = 4096
     at_once: int = 2
     """Requests under way; one more is asked to come back."""
