@@ -99,6 +99,10 @@ def survey(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Survey:
             continue
         grouped.setdefault(file.series_instance_uid, {})[file.sop_instance_uid] = file
     images: list[Image] = []
+    try:
+        _check_patient([file for files in grouped.values() for file in files.values()])
+    except UnsupportedImage as error:
+        return Survey((), (*skipped, *(Skipped(uid, str(error)) for uid in sorted(grouped))))
     with DecodingProcess(limits) as process:
         for uid, files in sorted(grouped.items()):
             try:
@@ -122,6 +126,7 @@ def read_study(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> tupl
 
 
 def _image(files: list[File], process: DecodingProcess) -> Image:
+    _check_patient(files)
     if _turned([frame.orientation for file in files for frame in file.frames]):
         raise UnsupportedImage("The planes of the series lie in several orientations, as those of a localiser do.")
     for file in files:
@@ -154,6 +159,13 @@ def _image(files: list[File], process: DecodingProcess) -> Image:
         pixels=np.ascontiguousarray(pixels),
         digest=_digest(files),
     )
+
+
+def _check_patient(files: list[File]) -> None:
+    """Refuse images of two patients: nobody could say whom the findings belong to."""
+    for keyword in ("PatientID", "PatientName"):
+        if len({file.patient(keyword) for file in files} - {""}) > 1:
+            raise UnsupportedImage(f"The images differ in their {keyword}: whose findings these would be is not known.")
 
 
 def _turned(orientations: list[Orientation | None]) -> bool:

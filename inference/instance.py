@@ -47,6 +47,7 @@ _DAMAGED = (
     EOFError,
     LookupError,
     NotImplementedError,
+    RecursionError,
     TypeError,
     ValueError,
     struct.error,
@@ -62,6 +63,13 @@ class File:
     sha256: str
     dataset: Dataset
     frames: tuple[Frame, ...]
+
+    def patient(self, keyword: str) -> str:
+        """Give PatientID or PatientName to be compared: upper case, without what only separates or pads."""
+        written = self.dataset.get_item(keyword)
+        value = getattr(written, "value", None) or ""
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        return " ".join(text.partition("=")[0].replace("^", " ").strip(" \0").upper().split())
 
     def header(self, index: int) -> Dataset:
         """Give what decides how frame ``index`` (0-based) is shown: its functional groups before the data set."""

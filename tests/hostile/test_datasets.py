@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.data import get_testdata_file
 from pydicom.uid import (
     ExplicitVRBigEndian,
@@ -23,9 +23,11 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGLSLossless,
     RLELossless,
+    generate_uid,
 )
 
-from inference.errors import UnreadableInstance
+from inference.errors import UnreadableInstance, UnsupportedImage
+from inference.image import read_series, read_study
 from node.instance import Arrival, inspect
 from node.limits import STANDARD, Limits
 from node.store import now
@@ -327,3 +329,37 @@ def test_the_limits_are_those_of_the_settings() -> None:
             image.add_new(0x00324000, "LT", "x" * 1025)
         with pytest.raises(UnreadableInstance, match=r"limit|more than 10 elements"):
             inspect(arrival(image, encode(image)), tighter)
+
+
+def written(folder: Path, *images: Dataset) -> list[Path]:
+    paths = [folder / f"{number}.dcm" for number in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        dcmwrite(path, image, enforce_file_format=True)
+    return paths
+
+
+@pytest.mark.parametrize(("keyword", "other"), [("PatientName", "SOMEBODY^ELSE"), ("PatientID", "ANOTHER")])
+@pytest.mark.parametrize("same_series", [True, False])
+def test_a_study_that_names_two_patients_is_not_analysed_and_the_reason_names_neither(
+    tmp_path: Path, keyword: str, other: str, same_series: bool
+) -> None:
+    study, series = generate_uid(), generate_uid()
+    first = mr_image(study, series=series)
+    second = mr_image(study, series=series if same_series else None)
+    setattr(second, keyword, other)
+    paths = written(tmp_path, first, second)
+    with pytest.raises(UnsupportedImage, match=keyword) as refusal:
+        read_study(paths)
+    assert not any(word in str(refusal.value) for word in ("CANARY", "SOMEBODY", "ANOTHER"))
+    if same_series:
+        with pytest.raises(UnsupportedImage, match=keyword):
+            read_series(paths)
+
+
+def test_one_patient_written_in_two_ways_is_one_patient(tmp_path: Path) -> None:
+    study = generate_uid()
+    first, second, third = mr_image(study), mr_image(study), mr_image(study)
+    second.PatientName, second.PatientID = "canary^patient^^^ ", " CANARY-ID"
+    third.PatientName, third.PatientID = "CANARY^PATIENT=\u5c71\u7530", ""
+    third.SpecificCharacterSet = "ISO_IR 192"
+    assert len(read_study(written(tmp_path, first, second, third))) == 3
