@@ -11,7 +11,7 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.trust.budgets import Budget
-from node import administration, delivery_commands, rules_commands
+from node import administration, audit_commands, delivery_commands, rules_commands
 
 app = typer.Typer(
     name="heatproof",
@@ -26,7 +26,7 @@ bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the 
 app.add_typer(config, name="config")
 app.add_typer(bundle, name="bundle")
 app.add_typer(administration.token, name="token")
-app.add_typer(administration.audit, name="audit")
+app.add_typer(audit_commands.audit, name="audit")
 app.add_typer(rules_commands.rules, name="rules")
 app.add_typer(delivery_commands.deliveries, name="deliveries")
 app.command("doctor")(administration.doctor)
