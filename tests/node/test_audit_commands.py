@@ -1,0 +1,79 @@
+"""The QA physicist's commands, as typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from inference.errors import Refused, UnknownName
+from node.cli import app
+from node.quality import Quality
+from node.settings import load
+from tests.reports.audit.years import BASELINE_DAYS, Hospital, draw_year, fill
+
+SETTINGS = """
+[node]
+home = "HOME"
+[http]
+token_file = "HOME/token"
+[[rules]]
+name = "flair"
+bundles = ["glioma_flair"]
+destinations = []
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("site")
+    path = home / "heatproof.toml"
+    path.write_text(SETTINGS.replace("HOME", str(home)))
+    quality = Quality.of(load(path))
+    day, rows = draw_year(3, Hospital(), days=BASELINE_DAYS + 30)
+    fill(quality.engine, day, rows)
+    return path
+
+
+def run(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(words))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_status_stop_and_arm_as_a_physicist_does(config: Path, tmp_path: Path) -> None:
+    told = json.loads(run("audit", "status", "--config", str(config), "--json"))
+    assert (told["routes"][0]["state"], told["routes"][0]["baseline"]) == ("armed", False)
+    assert told["head"].startswith("0:")
+    run(
+        "audit",
+        "baseline",
+        "flair",
+        "--since",
+        "2025-01-06",
+        "--before",
+        "2025-07-05",
+        "--by",
+        "Ada",
+        "-c",
+        str(config),
+    )
+    assert json.loads(run("audit", "status", "-c", str(config), "--json"))["routes"][0]["baseline"] is True
+    run("audit", "stop", "flair", "--reason", "service visit", "--by", "Ada", "-c", str(config))
+    assert "service visit" in run("audit", "status", "-c", str(config), code=1)
+    with pytest.raises(Refused, match="named user"):
+        run("audit", "arm", "flair", "--reason", " ", "--by", "Ada", "-c", str(config))
+    run("audit", "arm", "flair", "--reason", "visit is over", "--by", "Ada", "-c", str(config))
+    head = json.loads(run("audit", "status", "-c", str(config), "--json"))["head"]
+    assert json.loads(run("audit", "verify", "-c", str(config), "--head", head, "--json"))["intact"]
+    run("audit", "export", "--out", str(tmp_path / "ledger.csv"), "-c", str(config))
+    assert "visit is over" in (tmp_path / "ledger.csv").read_text()
+
+
+def test_a_route_or_bundle_that_is_not_there_is_named_with_those_that_are(config: Path) -> None:
+    with pytest.raises(UnknownName, match="no route 'flare'"):
+        run("audit", "stop", "flare", "--reason", "x", "--by", "Ada", "-c", str(config))
+    with pytest.raises(UnknownName, match="No rule routes to a bundle 'brain'"):
+        run("audit", "replay", "brain", "-c", str(config))
