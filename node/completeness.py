@@ -45,6 +45,7 @@ class Completeness:
         self._studies = studies
         self._steps = steps
         self._counting = counting
+        self._takes_steps = settings.completeness.performed_steps
         self._quiet_seconds = settings.node.quiet_seconds
         self._longest_seconds = max(settings.completeness.longest_wait_seconds, self._quiet_seconds)
         self._rulebook = rulebook
@@ -73,7 +74,7 @@ class Completeness:
 
     def _judge(self, study: Snapshot, at: datetime, seconds: float) -> None:
         quiet = seconds - self._watched[study.study_instance_uid].since_seconds
-        performed = self._steps.of(study.study_instance_uid)
+        performed = self._steps.of(study.study_instance_uid) if self._takes_steps else None
         if performed and performed.ended and performed.listed and not performed.absent:
             broken_off = "the modality discontinued the procedure step (MPPS)" if performed.discontinued else None
             self._studies.close(study, at, proof=_performed(performed), missing=broken_off)

@@ -4,9 +4,12 @@ Asked is at the level of series (PS3.4 C.6.2.1.3; Number of Series Related Insta
 results, which the sender may have got already, are not taken for images.
 """
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -28,6 +31,8 @@ AGAIN_SECONDS = 30.0
 """How long an answer is good for."""
 MOST_SERIES = 1000
 """A peer that names more of one study is cut off."""
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What reading an answer that is none may raise."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Counting:
         self._engine = engine
         self._own_title = settings.node.ae_title
         self._questions: dict[tuple[str, str], _Question] = {}
-        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="counting")
+        self._threads = _Threads()
 
     def compare(self, studies: Studies, study: Snapshot, seconds: float) -> tuple[list[str], list[str]]:
         """Hold what is here against what its senders count.
@@ -102,24 +107,20 @@ class Counting:
     def forget_all_but(self, studies: Iterable[str]) -> None:
         """Drop what was asked about studies that are closed."""
         kept = set(studies)
-        self._questions = {key: question for key, question in self._questions.items() if key[0] in kept}
-
-    def stop(self) -> None:
-        """Ask nothing more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for key in [key for key in self._questions if key[0] not in kept]:
+            self._questions.pop(key).answer.cancel()
 
     def _question(self, study: Snapshot, sender: str, seconds: float) -> _Question:
         key = study.study_instance_uid, sender
         known = self._questions.get(key)
-        fresh = (
-            known is not None
-            and known.arrivals == study.arrivals
-            and (not known.answer.done() or seconds - known.asked_seconds < AGAIN_SECONDS)
-        )
-        if known is None or not fresh:
-            answer = self._threads.submit(count, self._peers[sender], key[0], calling_ae_title=self._own_title)
-            known = self._questions[key] = _Question(study.arrivals, seconds, answer)
-        return known
+        if known is not None:
+            fresh = not known.answer.done() or seconds - known.asked_seconds < AGAIN_SECONDS
+            if fresh and known.arrivals == study.arrivals:
+                return known
+            known.answer.cancel()
+        answer = self._threads.submit(partial(count, self._peers[sender], key[0], calling_ae_title=self._own_title))
+        self._questions[key] = _Question(study.arrivals, seconds, answer)
+        return self._questions[key]
 
     def _own_series(self, study_instance_uid: str) -> set[str]:
         query = (
@@ -132,6 +133,36 @@ class Counting:
 
     def _way(self, sender: str) -> str:
         return "QIDO-RS" if self._peers[sender].by == "qido" else "C-FIND"
+
+
+class _Threads:
+    """Two threads that do not hold up the end of the process, as those of an executor would."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[tuple[Future[dict[str, int]], Callable[[], dict[str, int]]]] = SimpleQueue()
+        self._running = False
+
+    def submit(self, question: Callable[[], dict[str, int]]) -> Future[dict[str, int]]:
+        """Have a question asked."""
+        if not self._running:
+            self._running = True
+            for number in range(2):
+                threading.Thread(target=self._ask, name=f"counting {number}", daemon=True).start()
+        answer: Future[dict[str, int]] = Future()
+        self._waiting.put((answer, question))
+        return answer
+
+    def _ask(self) -> None:
+        while True:
+            answer, question = self._waiting.get()
+            if not answer.set_running_or_notify_cancel():
+                continue
+            try:
+                answer.set_result(question())
+            except DeliveryFailed as error:
+                answer.set_exception(error)
+            except _DAMAGE as error:
+                answer.set_exception(DeliveryFailed(f"The answer cannot be understood ({type(error).__name__})."))
 
 
 def count(peer: Peer, study_instance_uid: str, *, calling_ae_title: str) -> dict[str, int]:

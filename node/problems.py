@@ -91,9 +91,12 @@ def _asked(raw: Raw) -> Iterator[str]:
     known = [str(table["name"]) for table in _tables(raw, "destinations") if "name" in table]
     completeness = raw.get("completeness")
     for index, ask in enumerate(_tables(completeness, "ask") if isinstance(completeness, dict) else []):
-        name = ask.get("destination")
+        name, needed = ask.get("destination"), "url" if ask.get("by") == "qido" else "host"
+        asked = [table for table in _tables(raw, "destinations") if table.get("name") == name]
         if isinstance(name, str) and name not in known:
             yield f"completeness.ask[{index}].destination: {_no_destination(name, known)}"
+        elif asked and needed not in asked[0]:
+            yield f"completeness.ask[{index}].by: destination {name!r} has no {needed} to be asked at"
 
 
 def _no_destination(name: str, known: Sequence[str]) -> str:

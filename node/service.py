@@ -31,7 +31,7 @@ from node.arming import Arming
 from node.auditor import Auditor
 from node.completeness import Completeness
 from node.consignments import Consignments
-from node.constancy import Constancy, installations
+from node.constancy import Constancy
 from node.counting import Counting
 from node.delivery import Deliveries
 from node.fleet import Fleet
@@ -40,6 +40,7 @@ from node.job import Jobs
 from node.listener import Listener
 from node.metrics import Metrics
 from node.performed_steps import PerformedSteps
+from node.quality import Quality
 from node.refusals import Refusals
 from node.routing import Router
 from node.rulebook import Rulebook, bundles_of
@@ -94,20 +95,22 @@ class Node:
         self.rulebook = Rulebook(
             settings, bundles, warrants, self.ledger, path=path, warrants_of=lambda new: warrants_of(settings, new)
         )
-        self.counting = Counting(settings, self.engine)
-        completeness = Completeness(settings, studies, performed_steps, self.counting, self.rulebook)
+        counting = Counting(settings, self.engine)
+        completeness = Completeness(settings, studies, performed_steps, counting, self.rulebook)
         arming = Arming(self.engine, self.ledger)
         self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming)
-        constancy = Constancy(home, self.engine, self.ledger, site_key(shared), settings.audit.golden_folder)
-        self.auditor = Auditor(
-            settings.audit,
-            self.rulebook,
-            lambda: installations(settings, self.rulebook.bundles, self.rulebook.warrants),
-            constancy,
-            arming,
-            Observations(self.engine),
+        quality = Quality(
+            settings,
+            lambda: self.rulebook.rules,
+            self.engine,
             self.ledger,
+            arming,
+            Constancy(home, self.engine, self.ledger, site_key(shared), settings.audit.golden_folder),
+            Observations(self.engine),
+            self.rulebook.bundles,
+            self.rulebook.warrants,
         )
+        self.auditor = Auditor(quality)
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         consignments = Consignments(self.engine, shared / "outbox")
         stow_bounds = StowBounds(part_bytes=settings.node.maximum_message_mebibytes << 20)
@@ -145,7 +148,6 @@ class Node:
         self.listener.stop()
         self.router.stop()
         self.auditor.stop()
-        self.counting.stop()
         self._http.should_exit = True
         DBOS.destroy(workflow_completion_timeout_sec=10)
         self.fleet.leave()

@@ -1,6 +1,5 @@
 """A study is closed by proof, else by quiet time, else after the longest wait: never lost, never stuck."""
 
-from collections.abc import Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +38,9 @@ class Watch:
             destinations=(pacs,),
             rules=rules,
             completeness=CompletenessSettings(
-                longest_wait_seconds=100.0, ask=(Ask(sender="SENDER", destination="pacs"),) if ask else ()
+                performed_steps=True,
+                longest_wait_seconds=100.0,
+                ask=(Ask(sender="SENDER", destination="pacs"),) if ask else (),
             ),
         )
         self.intake = intake
@@ -174,8 +175,8 @@ class Answers:
         self.answer: dict[str, int] | Exception = {}
         monkeypatch.setattr(watch.counting, "_threads", self)
 
-    def submit(self, function: Any, *_arguments: Any, **_options: Any) -> Future[dict[str, int]]:
-        assert function is counting.count
+    def submit(self, question: Any) -> Future[dict[str, int]]:
+        assert question.func is counting.count
         self.asked += 1
         future: Future[dict[str, int]] = Future()
         if isinstance(self.answer, Exception):
@@ -191,8 +192,7 @@ def asking(intake: Intake) -> Watch:
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch, asking: Watch) -> Iterator[Answers]:
-    asking.counting.stop()
+def answers(monkeypatch: pytest.MonkeyPatch, asking: Watch) -> Answers:
     return Answers(monkeypatch, asking)
 
 

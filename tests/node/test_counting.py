@@ -12,6 +12,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from inference.errors import DeliveryFailed
+from node import counting
 from node.counting import Peer, count
 from node.demo.pacs import free_port
 from node.destination import Destination
@@ -141,3 +142,19 @@ def test_what_is_no_list_of_series_is_no_count(web: Peer, monkeypatch: pytest.Mo
     monkeypatch.setattr(_Web, "body", body)
     with pytest.raises(DeliveryFailed):
         count(web, STUDY, calling_ae_title="HEATPROOF")
+
+
+def test_threads_go_on_after_an_answer_that_is_none_and_skip_what_nobody_waits_for() -> None:
+    threads = counting._Threads()
+
+    def broken() -> dict[str, int]:
+        raise ValueError("CANARY")
+
+    answers = [threads.submit(broken) for _ in range(4)]
+    assert all("cannot be understood (ValueError)" in str(answer.exception(5)) for answer in answers)
+    held = threading.Event()
+    busy = [threads.submit(lambda: {"1": held.wait(5)}) for _ in range(2)]
+    dropped = threads.submit(broken)
+    assert dropped.cancel()
+    held.set()
+    assert [answer.result(5) for answer in busy] == [{"1": True}] * 2

@@ -79,6 +79,11 @@ bundles = []
 destinations = ["pacs"]
 [unrouted]
 destinations = ["nowhere"]
+[completeness]
+ask = [
+    { sender = "CT", destination = "pacs", by = "qido" },
+    { sender = "CT", destination = "pasc" },
+]
 """,
     )
     expected = (
@@ -97,6 +102,8 @@ destinations = ["nowhere"]
         "rules[1].bundles:",
         "unrouted.destinations: there is no destination 'nowhere'; known: pacs",
         "http.port: 8080 is the DICOM port too",
+        "completeness.ask[0].by: destination 'pacs' has no url to be asked at",
+        "completeness.ask[1].destination: there is no destination 'pasc'; did you mean 'pacs'?",
     )
     for start in expected:
         assert sum(problem.startswith(start) for problem in found) == 1, start
