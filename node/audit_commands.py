@@ -149,3 +149,5 @@ def _quality(config_file: Path) -> "Quality":
     from node.settings import load
 
     return Quality.of(load(config_file))
+
+__all__ = ["audit"]

@@ -2,20 +2,17 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import HeatproofError
-from node.arming import Arming
-from node.auditing import AuditSettings, RouteState
-from node.constancy import Constancy, Installation
+from node.auditing import RouteState
+from node.constancy import Installation
 from node.notices import notify
-from node.rulebook import Rulebook
-from reports.audit.ledger import Event, Ledger
-from reports.audit.monitor import Alarm, Control, Watch, watch
-from reports.audit.observations import Observations
+from node.quality import Quality
+from reports.audit.ledger import Event
+from reports.audit.monitor import Alarm, Control
 
 TICK_SECONDS = 5.0
 _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": RouteState.HELD}
@@ -24,24 +21,13 @@ _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": 
 class Auditor(threading.Thread):
     """One thread a node; on several nodes each replays its own installation, and the charts are of all."""
 
-    def __init__(
-        self,
-        settings: AuditSettings,
-        rulebook: Rulebook,
-        installations: Callable[[], Mapping[str, Installation]],
-        constancy: Constancy,
-        arming: Arming,
-        observations: Observations,
-        ledger: Ledger,
-    ) -> None:
+    def __init__(self, quality: Quality) -> None:
         super().__init__(name="auditor", daemon=True)
-        self._settings = settings
-        self._rulebook = rulebook
-        self._installations = installations
-        self._constancy = constancy
-        self._arming = arming
-        self._observations = observations
-        self._ledger = ledger
+        self._quality = quality
+        self._settings = quality.settings.audit
+        self._constancy = quality.constancy
+        self._arming = quality.arming
+        self._ledger = quality.ledger
         self._stopping = threading.Event()
         self._log = structlog.get_logger("auditor")
         self._looked: float | None = None
@@ -65,32 +51,23 @@ class Auditor(threading.Thread):
         """Before anything is analysed: hold the routes of every accepted bundle that is not what it was."""
         if self._settings.on_changed_replay != "hold":
             return
-        for name, installation in self._installations().items():
+        for name, installation in self._quality.installations().items():
             if self._constancy.accepted(name) and not self._arming.has_passed(name, installation.fingerprint):
                 self._stop_routes(name, f"{name} is not the installation that was accepted; its replay is due.")
 
     def tick(self, seconds: float) -> None:
         """Replay what is due; look at the charts when their time has come."""
-        for name, installation in self._installations().items():
+        for name, installation in self._quality.installations().items():
             if self._constancy.accepted(name) and self._constancy.is_due(
                 installation, hours=self._settings.replay_hours
             ):
                 self._replay(name, installation)
         if self._looked is None or seconds - self._looked >= 60.0 * self._settings.watch_minutes:
             self._looked = seconds
-            for control in self.controls():
-                self._judge(control)
-
-    def controls(self) -> tuple[Control, ...]:
-        """Chart every route that has a baseline."""
-        routes = [rule.name for rule in self._rulebook.rules]
-        plan = Watch(false_alarms_per_year=self._settings.false_alarms_per_year)
-        locked = {route: self._arming.locked(route) for route in routes}
-        return tuple(
-            watch(self._observations, route, time_of, plan, routes=len(routes))
-            for route, time_of in locked.items()
-            if time_of is not None
-        )
+            for rule in self._quality.rules():
+                control = self._quality.control(rule.name)
+                if control is not None:
+                    self._judge(control)
 
     def _replay(self, name: str, installation: Installation) -> None:
         replay = self._constancy.replay(installation)
@@ -101,7 +78,7 @@ class Auditor(threading.Thread):
             self._stop_routes(name, replay.sentence)
 
     def _stop_routes(self, bundle: str, reason: str) -> None:
-        for rule in self._rulebook.rules:
+        for rule in self._quality.rules():
             if bundle not in rule.bundles:
                 continue
             stopped = self._settings.on_changed_replay == "hold" and self._arming.stop(
@@ -112,11 +89,11 @@ class Auditor(threading.Thread):
 
     def _release(self, bundle: str) -> None:
         """Arm again what was only waiting for this replay: a change that proved to be none needs no person."""
-        for rule in self._rulebook.rules:
+        for rule in self._quality.rules():
             standing = self._arming.standing(rule.name)
             waiting = standing.by_whom == "constancy test" and standing.reason.endswith("its replay is due.")
             if bundle in rule.bundles and standing.state is RouteState.HELD and waiting:
-                fingerprints = {name: self._installations()[name].fingerprint for name in rule.bundles}
+                fingerprints = {name: self._quality.installations()[name].fingerprint for name in rule.bundles}
                 if all(self._arming.has_passed(name, told) for name, told in fingerprints.items()):
                     self._arming.arm(
                         rule.name, "The golden set repeats.", by_whom="constancy test", bundles=fingerprints

@@ -1,6 +1,6 @@
-"""Quality assurance of one node from outside its process: what the audit's commands and pages ask and do."""
+"""Quality assurance of one node: what the auditor, the audit's commands and its page ask and do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from inference.errors import UnknownName
 from inference.trust.warrant import Warrant
 from node.arming import Arming
 from node.constancy import Constancy, Installation, installations
+from node.rule import Rule
 from node.settings import Settings
 from node.store import replays
 from reports.audit.ledger import Ledger
@@ -24,6 +25,8 @@ class Quality:
     """The audit of one store under one settings file."""
 
     settings: Settings
+    rules: Callable[[], tuple[Rule, ...]]
+    """Those in force."""
     engine: Engine
     ledger: Ledger
     arming: Arming
@@ -50,6 +53,7 @@ class Quality:
         constancy = Constancy(home, engine, ledger, key, settings.audit.golden_folder)
         return cls(
             settings,
+            lambda: settings.rules,
             engine,
             ledger,
             Arming(engine, ledger),
@@ -78,7 +82,7 @@ class Quality:
         Raises:
             UnknownName: there is none.
         """
-        names = [rule.name for rule in self.settings.rules]
+        names = [rule.name for rule in self.rules()]
         if route not in names:
             raise UnknownName(f"There is no route {route!r}.", cure=f"There are {', '.join(names)}.")
 
@@ -98,28 +102,23 @@ class Quality:
             UnknownName, Refused: as ``Arming.arm``.
         """
         self.known(route)
-        names = next(rule.bundles for rule in self.settings.rules if rule.name == route)
+        names = next(rule.bundles for rule in self.rules() if rule.name == route)
         told = {name: one.fingerprint for name, one in self.installations().items() if name in names}
         accepted = {name: fingerprint for name, fingerprint in told.items() if self.constancy.accepted(name)}
         self.arming.arm(route, reason, by_whom=by_whom, bundles=accepted)
 
     def control(self, route: str) -> Control | None:
-        """Chart a route; None: it has no baseline yet.
-
-        Raises:
-            UnknownName: there is no such route.
-        """
-        self.known(route)
+        """Chart a route; None: it has no baseline yet."""
         locked = self.arming.locked(route)
         if locked is None:
             return None
         plan = Watch(false_alarms_per_year=self.settings.audit.false_alarms_per_year)
-        return watch(self.observations, route, locked, plan, routes=len(self.settings.rules))
+        return watch(self.observations, route, locked, plan, routes=len(self.rules()))
 
     def told(self) -> dict[str, Any]:
         """Give everything there is to know at a glance, as one JSON tree."""
         routes = []
-        for rule in self.settings.rules:
+        for rule in self.rules():
             standing, control = self.arming.standing(rule.name), self.control(rule.name)
             routes.append(
                 {

@@ -20,7 +20,7 @@ from node.sessions import SESSION_SECONDS
 from node.store import DeliveryState, JobState, StudyState
 
 FOLDER = Path(__file__).parent
-PAGES = (("/", "Studies"), ("/doctor", "Doctor"))
+PAGES = (("/", "Studies"), ("/quality", "Quality"), ("/doctor", "Doctor"))
 """What the header leads to."""
 STUDIES_SHOWN = 50
 SIGNALS_LISTED, SIGNALS_SHOWN = 4, 7

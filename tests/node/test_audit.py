@@ -15,8 +15,8 @@ from inference.trust.verdict import Trust, Verdict
 from node.arming import Arming
 from node.auditing import AuditSettings, RouteState
 from node.auditor import Auditor
-from node.constancy import Constancy, Installation, installations
-from node.rulebook import Rulebook
+from node.constancy import Constancy, Installation
+from node.quality import Quality
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.steps import withhold
 from node.store import StudyState, migrate, now, open_engine, sqlite_url, studies
@@ -58,20 +58,21 @@ class Site:
         self.bundles = {"glioma_flair": load_named("glioma_flair")}
         self.arming = Arming(engine, ledger)
         self.constancy = Constancy(home, engine, ledger, b"key", None)
-        self.observations = Observations(engine)
-        self.threads = 1
-        self.auditor = Auditor(
-            self.settings.audit,
-            Rulebook(self.settings, self.bundles, {}, ledger),
-            self.installations,
-            self.constancy,
-            self.arming,
-            self.observations,
+        self.quality = Quality(
+            self.settings,
+            lambda: self.settings.rules,
+            engine,
             ledger,
+            self.arming,
+            self.constancy,
+            Observations(engine),
+            self.bundles,
+            {},
         )
+        self.auditor = Auditor(self.quality)
 
     def installations(self) -> dict[str, Installation]:
-        return installations(self.settings, self.bundles, {})
+        return self.quality.installations()
 
 
 def test_a_route_is_armed_until_it_is_stopped_and_a_harder_stop_stays(engine: Engine, ledger: Ledger) -> None:
