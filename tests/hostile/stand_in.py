@@ -44,6 +44,8 @@ TRAPS: dict[str, tuple[type, ...]] = {
 }
 """Methods that a node can be killed in, beside the steps of a job."""
 STEPS = (*Steps.ORDER, "decline")
+SLICES = 3
+Process = ForkServerProcess
 
 
 def start(settings: Path, *, where: str = "", hang_in: str = "") -> ForkServerProcess:
@@ -59,13 +61,18 @@ def start(settings: Path, *, where: str = "", hang_in: str = "") -> ForkServerPr
     return process
 
 
-def write_studies(folder: Path, count: int, *, slices: int = 3, pixels: int = 64) -> list[list[Path]]:
-    """Write so many studies of one series each; of noise, every one another patient's."""
+def write_studies(folder: Path, count: int, *, slices: int = SLICES, pixels: int = 64) -> list[list[Path]]:
+    """Write so many studies of one series each."""
+    return [
+        write_study_of_noise(folder / f"{number:05d}", number, slices=slices, pixels=pixels) for number in range(count)
+    ]
+
+
+def write_study_of_noise(folder: Path, number: int, *, slices: int = SLICES, pixels: int = 64) -> list[Path]:
+    """Write one study of one series; every number is another patient's."""
     noise = np.random.default_rng(0).random((slices, pixels, pixels), dtype=np.float32)
     phantom = Phantom(noise, noise > 2, (5.0, 1.0, 1.0), (0.0, 0.0, 0.0), (), 0)
-    return [
-        write_study(phantom, folder / f"{number:05d}", patient_id=f"STANDIN{number:05d}") for number in range(count)
-    ]
+    return write_study(phantom, folder, patient_id=f"STANDIN{number:05d}")
 
 
 def _forkserver() -> ForkServerContext:
