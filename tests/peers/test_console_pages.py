@@ -71,6 +71,11 @@ def test_the_pages_work_in_a_browser_and_break_no_rule_of_their_own(
         picture(browser, screenshots / f"console_list_{scheme}.png", images=7)
         browser.get(f"{address}/studies/{key}")
         picture(browser, screenshots / f"console_study_{scheme}.png", images=3)
+        telephone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", telephone)
+        for path in ("/", f"/studies/{key}", "/doctor"):
+            browser.get(f"{address}{path}")
+            assert browser.execute_script("return document.documentElement.scrollWidth") == 390, path
         complaints = [line["message"] for line in browser.get_log("browser")]
         browser.find_element(By.CSS_SELECTOR, "header button").click()
         WebDriverWait(browser, 60).until(lambda _: browser.current_url == f"{address}/login")
