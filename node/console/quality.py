@@ -37,7 +37,7 @@ def quality_page(quality: Quality, pages: Pages, guard: Guard) -> APIRouter:
         control = quality.control(chosen) if chosen else None
         charts = [
             (figure, Markup(picture(figure, FIGURES[figure.name])))  # noqa: S704 - drawn here, every word escaped
-            for figure in (control.figures if control else ())
+            for figure in sorted(control.figures if control else (), key=lambda figure: not figure.alarmed)
             if figure.points
         ]
         return pages.show(
@@ -48,6 +48,7 @@ def quality_page(quality: Quality, pages: Pages, guard: Guard) -> APIRouter:
             route=chosen,
             standing=quality.arming.standing(chosen) if chosen else None,
             control=control,
+            false_alarms=quality.settings.audit.false_alarms_per_year,
             charts=charts,
             absent=[figure for figure in (control.figures if control else ()) if not figure.points],
             replays=quality.replays(),

@@ -11,7 +11,7 @@ from html import escape
 from reports.audit.control_charts import Reading
 from reports.audit.monitor import Figure, Line
 
-WIDTH, MEANS, STRIP, LEFT, RIGHT = 640, 120, 64, 58, 12
+WIDTH, MEANS, STRIP, LEFT, RIGHT = 640, 120, 64, 72, 12
 MOST_POINTS = 400
 """Drawn at most: the newest."""
 

@@ -64,6 +64,11 @@ class Figure:
     absent: str = ""
     """Why nothing is charted; empty where something is."""
 
+    @property
+    def alarmed(self) -> bool:
+        """Whether any chart of it signals."""
+        return any(line.alarm is not None for line in self.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
@@ -83,7 +88,7 @@ class Alarm:
     def sentence(self) -> str:
         """Say what moved, from where to where."""
         return (
-            f"{self.figure}: {self.baseline_mean:.3g} at baseline, {self.mean:.3g} over the last {self.cases} cases "
+            f"{self.figure.replace('_', ' ')}: {self.baseline_mean:.3g} at baseline, {self.mean:.3g} over the last {self.cases} cases "
             f"({self.kind} chart)"
         )
 

@@ -166,7 +166,7 @@ def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: E
     site.auditor.tick(0.0)
     standing = site.arming.standing("flair")
     assert standing.state is RouteState.SHADOW
-    assert "hot_area" in standing.reason
+    assert "hot area" in standing.reason
     alarms = [entry for entry in ledger.events() if entry.event == Event.ALARM]
     assert alarms
     site.auditor.tick(60.0 * 60.0 + 1)
