@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from inference.errors import UnknownName
 from node import rulebook as module
 from node.rulebook import Rulebook
 from node.settings import load
@@ -18,7 +19,7 @@ from .test_rules_commands import BY_DAY, FLAIR, SETTINGS
 def path(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> Path:
     def load_named(name: str, folders: Any) -> Any:
         if name == "no_such":
-            raise module.UnknownName("There is no bundle 'no_such'.")
+            raise UnknownName("There is no bundle 'no_such'.")
         return f"bundle {name}"
 
     monkeypatch.setattr(module, "load_named", load_named)
@@ -53,7 +54,7 @@ def test_a_new_bundle_is_loaded_with_its_passport_and_the_others_are_kept(book: 
     path.write_text(SETTINGS + FLAIR.replace('["glioma_flair"]', '["glioma_flair", "other"]'))
     assert book.reload() == ()
     assert book.bundles == {"glioma_flair": "the one in use", "other": "bundle other"}
-    assert book._warrants == {"other": "warrant of other"}
+    assert book.warrants == {"other": "warrant of other"}
 
 
 @pytest.mark.parametrize("text", ["[node", "", SETTINGS + FLAIR.replace("Modality", "Modalty")])

@@ -38,10 +38,20 @@ class Office:
     def decide(self, *, bundle: str = "flair", generation: int | None = None) -> Job:
         self._generation = self._generation + 1 if generation is None else generation
         job = Job(
-            id=f"job {self._generation} {bundle}", study_instance_uid=STUDY, bundle=bundle, reason=None, method=None,
-            planes_explained=1, destinations=(), created_at=datetime(2026, 1, 5, tzinfo=UTC), verdicts=(),
-            generation=self._generation, missing="",
-        )  # fmt: skip
+            id=f"job {self._generation} {bundle}",
+            study_instance_uid=STUDY,
+            route="r",
+            bundle=bundle,
+            reason=None,
+            method=None,
+            planes_explained=1,
+            destinations=(),
+            created_at=datetime(2026, 1, 5, tzinfo=UTC),
+            verdicts=(),
+            generation=self._generation,
+            missing="",
+            withheld="",
+        )
         with self._engine.begin() as connection:
             connection.execute(
                 jobs.insert().values(
