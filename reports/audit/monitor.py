@@ -87,8 +87,9 @@ class Alarm:
     @property
     def sentence(self) -> str:
         """Say what moved, from where to where."""
+        name = self.figure.replace("_", " ")
         return (
-            f"{self.figure.replace('_', ' ')}: {self.baseline_mean:.3g} at baseline, {self.mean:.3g} over the last {self.cases} cases "
+            f"{name}: {self.baseline_mean:.3g} at baseline, {self.mean:.3g} over the last {self.cases} cases "
             f"({self.kind} chart)"
         )
 
