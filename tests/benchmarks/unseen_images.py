@@ -41,7 +41,7 @@ def _name(series: AnnotatedSeries) -> str:
 
 
 def dicom_views(names: Iterable[str]) -> list[AnnotatedSeries]:
-    """Give the first plane of DICOM files that come with pydicom, and parts of each, without a finding."""
+    """Give the first plane of DICOM files that come with pydicom, none with a finding: whole, then parts of each."""
     found = []
     for name in names:
         path = get_testdata_file(name, download=False)
@@ -56,8 +56,8 @@ def dicom_views(names: Iterable[str]) -> list[AnnotatedSeries]:
             part = np.ascontiguousarray(image.pixels[:1, top : top + height, left : left + width])
             frame = replace(image.frames[0], orientation=None, position_mm=None)
             shown = replace(image, series_instance_uid=f"{name} {view}", pixels=part, frames=(frame,))
-            found.append(AnnotatedSeries(name, shown, (Annotation(name, "", ""),)))
-    return found
+            found.append((view, AnnotatedSeries(name, shown, (Annotation(name, "", ""),))))
+    return [series for _, series in sorted(found, key=lambda one: one[0])]
 
 
 def zoomed_in(planes: Pixels) -> Pixels:
@@ -123,4 +123,4 @@ def image_groups(data: str, other_sequence: str, split: str) -> Iterator[tuple[s
     yield f"another sequence ({other_sequence})", series_of(other_sequence, split), False
     yield "another organ (breast_us)", series_of("breast_us", split), True
     yield "chest radiograph (pydicom)", dicom_views(CHESTS), True
-    yield "hand, CT, NM, US, MR (pydicom)", dicom_views(OTHERS), True
+    yield "other radiograph, CT, NM, US, MR (pydicom)", dicom_views(OTHERS), True
