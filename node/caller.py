@@ -11,9 +11,9 @@ class Scope(StrEnum):
     READ = "read"
     """See studies, results, refusals and metrics."""
     OPERATE = "operate"
-    """Change something: send again, hand studies in by STOW-RS, re-arm a route."""
+    """Change what is under way: send results again, hand studies in by STOW-RS."""
     AUDIT = "audit"
-    """Read the whole ledger, and have it verified."""
+    """Read the whole ledger and have it verified; stop a route and arm it again."""
 
 
 @dataclass(frozen=True)

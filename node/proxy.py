@@ -40,7 +40,7 @@ class ProxySettings(Section):
     operate_groups: tuple[str, ...] = ()
     """Groups that may change something, such as send results again."""
     audit_groups: tuple[str, ...] = ()
-    """Groups that may read the whole ledger."""
+    """Groups that may read the whole ledger, and stop and arm routes."""
 
     def names(self, address: str) -> bool:
         """Say whether a connection from this address is the proxy's."""

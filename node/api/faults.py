@@ -51,7 +51,7 @@ class ErrorAnswers:
     def unforeseen(self, request: Request, _error: Any) -> Response:
         """Admit a fault of the node; the log has the place it was raised at."""
         answer = self._tell(request, 500, "The node failed to answer.", "Look into its log at this time.")
-        answer.headers.update(HEADERS)  # this answer passes no middleware
+        answer.headers.update(HEADERS | {"Connection": "close"})  # it passes no middleware, and the server hangs up
         return answer
 
     def _tell(self, request: Request, status: int, message: str, cure: str) -> Response:

@@ -3,11 +3,13 @@
 The table of routes is read from the application, so that a new route is asked too.
 """
 
+import re
 import socket
 import time
 import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +18,14 @@ import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy import update
 
+import node
 from node.api import limits
+from node.api.deliveries import delivery_routes
 from node.api.guard import Guard, Needs
+from node.api.stow import stow_routes
 from node.caller import Scope
+from node.console.pages import Pages
+from node.console.quality import quality_page
 from node.proxy import ProxySettings
 from node.store import now, studies
 from node.tokens import Tokens
@@ -41,9 +48,18 @@ class Way(NamedTuple):
     needs: Needs | None
 
 
+NOTHING: Any = None
+FURTHER = (
+    partial(delivery_routes, NOTHING, NOTHING),
+    partial(stow_routes, NOTHING, NOTHING),
+    partial(quality_page, NOTHING, Pages("HEATPROOF")),
+)
+"""The routes that the service adds, with nothing behind them: here it is asked who gets in."""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("home"))
+    return Site(tmp_path_factory.mktemp("home"), further=FURTHER)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +101,14 @@ def _routes(routes: Any) -> Iterator[APIRoute]:
 def _asks(route: APIRoute) -> Needs | None:
     calls = [dependency.call for dependency in route.dependant.dependencies]
     return next((call for call in calls if isinstance(call, Needs)), None)
+
+
+def test_the_table_knows_every_maker_of_routes() -> None:
+    house = Path(node.__file__).parent
+    sources = [path.read_text() for folder in ("api", "console") for path in (house / folder).glob("*.py")]
+    makers = {name for source in sources for name in re.findall(r"\ndef (\w+)\([^)]*\bguard: Guard", source)}
+    added = {str(made.func.__name__) for made in FURTHER}
+    assert makers == added | {"api_routes", "refusal_routes", "console_pages", "doctor_page"}
 
 
 def test_every_route_asks_for_a_scope_but_the_door_and_the_probes(site: Site) -> None:

@@ -1,9 +1,13 @@
 """The web side of a node with a day's studies in its store."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from fastapi import APIRouter
+
 from node.api.app import create_app
+from node.api.guard import Guard
 from node.caller import Scope
 from node.metrics import Metrics
 from node.proxy import ProxySettings
@@ -17,7 +21,14 @@ from tests.node.hospital_day import spend_day
 class Site:
     """One node's web side with a day's studies in its store."""
 
-    def __init__(self, home: Path, *, spare_bytes: int = 0, proxy: ProxySettings | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        spare_bytes: int = 0,
+        proxy: ProxySettings | None = None,
+        further: Sequence[Callable[[Guard], APIRouter]] = (),
+    ) -> None:
         self.home = home
         self.engine = open_engine(sqlite_url(home))
         self.ledger: Ledger = spend_day(self.engine, home)
@@ -26,7 +37,7 @@ class Site:
         self.settings = Settings(node=NodeSettings(home=home, minimum_free_bytes=spare_bytes), http=http)
         metrics = Metrics(self.engine, home)
         self.application = create_app(
-            self.engine, self.settings, metrics, self.ledger, listening=lambda: self.listening
+            self.engine, self.settings, metrics, self.ledger, listening=lambda: self.listening, further=further
         )
 
     @property
