@@ -103,11 +103,11 @@ def rows_figures(bench: Bench, part: str, chunk: int) -> Raw:
 
 
 def passes_of(bench: Bench, parts: frozenset[str]) -> Cost:
-    """Count what trust in one map costs with some parts of the evidence, on the first case."""
+    """Count what ``judge`` passes for one map with some parts of the evidence: it draws the map again, too."""
     one = next(case for part in TOLD for case in explained_part(bench, part))
     examiner, inputs = _examiner(bench, parts), _inputs(bench, one)
-    shown = examiner.map(inputs, one.target, seed=0)[None]
     with counted(examiner.networks()) as found:
+        shown = examiner.map(inputs, one.target, seed=0)[None]
         examiner.evidence(inputs, one.target, seed=0)
         if "covered" in parts:
             covered_probabilities(shown, inputs, [one.target], examiner.probabilities)

@@ -1,10 +1,11 @@
 """The criteria against the peers that have them: time, as medians of ratios, and agreement of the results.
 
-``python -m tests.benchmarks.trust [--only ssim pic road weights] [--rounds 3] [--side 224]``
+``python -m tests.benchmarks.trust [--only ssim pic road weights cost] [--rounds 3] [--side 224]``
 
 Ours and the peer run in turn in one process, on one BLAS and one torch thread (scipy's interpolator is many times
 slower with several on busy cores). Predictions are a formula, so that the metric is what is timed. What commissioning
-as a whole takes is in ``tests.benchmarks.commissioning``.
+as a whole takes is in ``tests.benchmarks.commissioning``. ``cost`` has no peer: what trust in one map takes under each
+budget (``trust_cost.py``).
 """
 
 import argparse
@@ -34,6 +35,7 @@ from inference.trust.information import (
 from inference.trust.road import SHARES, imputation
 from inference.trust.ssim import ssim
 from inference.weights import cascade_states
+from tests.benchmarks.trust_cost import print_costs
 
 Result = np.ndarray | list[float]
 
@@ -215,7 +217,7 @@ CASES = {"ssim": ssim_cases, "pic": pic_cases, "road": road_cases, "weights": we
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--only", nargs="+", choices=[*CASES, "cost"], default=list(CASES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--side", type=int, default=224, help="pixels, of PIC and ROAD")
     asked = parser.parse_args()
@@ -223,6 +225,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with threadpool_limits(limits=1, user_api="blas"):
         for name in asked.only:
+            if name == "cost":
+                print_costs(asked.rounds)
+                continue
             for case in CASES[name](asked.side):
                 compare(case, asked.rounds)
 

@@ -1,5 +1,6 @@
 """The verdict of one map, by the passport shipped for phantoms, on phantoms that no passport has seen."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,8 @@ from inference.phantom import make_phantom
 from inference.prepare import prepare
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess
+from inference.trust.budgets import PARTS, Budget, signals_of
+from inference.trust.cost import counted
 from inference.trust.evidence import Examiner
 from inference.trust.kinds import NAMES
 from inference.trust.signals import covered_probabilities, peak_of, signal_table
@@ -177,6 +180,58 @@ def test_a_passport_without_a_verdict_is_refused_with_its_cure(bundle: Bundle) -
         Warrant.of(bare, alpha=0.1, delta=0.1)
 
 
+@pytest.mark.parametrize("budget", PARTS)
+def test_every_budget_trusts_a_clear_lesion_by_its_own_signals_and_passes(
+    budget: Budget, bundle: Bundle, clear: Image
+) -> None:
+    passport = load_passport(PASSPORT)
+    warrant = Warrant.of(passport, alpha=0.10, delta=0.10, budget=budget)
+    (one,) = judged(clear, bundle, None).explanations
+    model_input = prepare(bundle, clear)
+    every = Examiner(bundle, one.map.method, one.map.parameters, torch.device("cpu"))
+    with counted(every.networks()) as found:
+        trust = assess(bundle, model_input, one.map, options=CPU, warrant=warrant)
+    assert trust.verdict is Verdict.TRUSTED
+    assert {signal.name for signal in trust.signals} == set(signals_of(PARTS[budget]))
+    told = (passport.verdict if budget == "full" else passport.verdict["budgets"][budget])["passes"]
+    assert told == {"forward": found.forward, "backward": found.backward}
+
+
+def test_classified_explained_and_judged_in_full_a_case_takes_at_most_25_passes_and_12_back() -> None:
+    for path in SITES:
+        passes = load_passport(path).verdict["passes"]
+        assert 2 + passes["forward"] <= 25
+        assert 1 + passes["backward"] <= 12
+
+
+def test_a_budget_is_part_of_what_a_result_rests_on(warrant: Warrant) -> None:
+    fast = Warrant.of(load_passport(PASSPORT), alpha=0.10, delta=0.10, budget="fast")
+    assert fast.identity != warrant.identity
+    assert fast.calibrator != warrant.calibrator
+
+
+def test_a_passport_from_before_there_were_budgets_knows_full_alone() -> None:
+    verdict = {name: one for name, one in load_passport(PASSPORT).verdict.items() if name != "budgets"}
+    old = sealed(load_passport(PASSPORT).model_copy(update={"verdict": verdict}))
+    assert Warrant.of(old, alpha=0.10, delta=0.10).budget == "full"
+    with pytest.raises(PassportRefused, match="knows no budget fast") as refused:
+        Warrant.of(old, alpha=0.10, delta=0.10, budget="fast")
+    assert "heatproof commission --verdict" in refused.value.cure
+
+
+def test_where_a_budget_believed_bogus_maps_too_often_a_map_is_capped_at_caution(
+    bundle: Bundle, warrant: Warrant, clear: Image
+) -> None:
+    verdict = copy.deepcopy(load_passport(PASSPORT).verdict)
+    verdict["budgets"]["fast"]["bogus_trusted_and_wrong"]["another"]["map_patient"]["passed"] = False
+    failed = sealed(load_passport(PASSPORT).model_copy(update={"verdict": verdict}))
+    assert Warrant.of(failed, alpha=0.10, delta=0.10, budget="full").believed == ()
+    assert Warrant.of(failed, alpha=0.10, delta=0.10, budget="fast").believed == ("another",)
+    (one,) = judged(clear, bundle, replace(warrant, believed=("another",))).explanations
+    assert one.trust.verdict is Verdict.CAUTION
+    assert "believed bogus maps too often (another patient's map)" in one.trust.reasons[0]
+
+
 def test_signals_are_finite_and_the_hidden_place_matters(bundle: Bundle, clear: Image) -> None:
     (explanation, *_) = judged(clear, bundle, None).explanations
     one = explanation.map
@@ -202,7 +257,8 @@ def test_the_peak_of_a_tie_lies_in_its_middle() -> None:
 def test_every_shipped_passport_is_of_the_shipped_bundle_and_believes_no_bogus_map(path: Path) -> None:
     passport = load_passport(path)
     assert passport.bundle.digest == load_bundle(SHIPPED / passport.bundle.name).identity.digest
-    bogus = passport.verdict["bogus_trusted_and_wrong"]
-    assert len(bogus) == 9
-    assert all(one["value"] <= MOST_BOGUS for kinds in bogus.values() for one in kinds.values())
+    for budget in (passport.verdict, *passport.verdict["budgets"].values()):
+        bogus = budget["bogus_trusted_and_wrong"]
+        assert len(bogus) == 9
+        assert all(one["value"] <= MOST_BOGUS for kinds in bogus.values() for one in kinds.values())
     assert json.loads(path.read_text(encoding="utf-8"))["digest"] == passport.digest

@@ -1,0 +1,113 @@
+"""What trust in one map costs under each budget, and what the passport says the budget is worth.
+
+Passes are counted; times are medians of the ratio to the explanation alone, in turn in one process. The image is a
+phantom, forced to be explained for the bundle's last class: what it shows does not change what is computed.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inference.bundle import SHIPPED, Bundle, load_bundle
+from inference.findings import Finding
+from inference.image import read_study
+from inference.options import AnalysisOptions
+from inference.passport import SHIPPED_PASSPORTS, Passport, load_passport
+from inference.phantom import make_phantom
+from inference.prepare import prepare
+from inference.saliency.findings import explain_findings
+from inference.saliency.maps import SaliencyMap
+from inference.trust.assess import assess
+from inference.trust.budgets import PARTS
+from inference.trust.cost import Cost, counted
+from inference.trust.evidence import Examiner
+from inference.trust.risk_control import Unit
+from inference.trust.warrant import Warrant
+from node.demo.phantom_study import write_study
+
+CPU = AnalysisOptions(planes_explained=1, device="cpu")
+SITES = ("brisc/brain_tumour_t1ce", "site_c/glioma_flair", "phantoms/glioma_flair")
+
+
+def print_costs(rounds: int) -> None:
+    """Print a line for each budget of each shipped passport whose gate is open."""
+    for site in SITES:
+        passport = load_passport(SHIPPED_PASSPORTS / site / "passport.json")
+        print(f"{site}: the explanation, then trust under each budget")
+        for line in costs(passport, load_bundle(SHIPPED / passport.bundle.name), rounds):
+            print(f"    {line}", flush=True)
+
+
+def costs(passport: Passport, bundle: Bundle, rounds: int) -> list[str]:
+    """Count and time the explanation, and trust under each budget, in turn."""
+    explain, assesses = calls(passport, bundle)
+    every: dict[str, Callable[[], object]] = {"explanation": explain, **assesses}
+    passes = {name: passes_of(bundle, call) for name, call in every.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in every}
+    for _ in range(rounds):
+        for name, call in every.items():
+            began = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - began)
+    alone = seconds.pop("explanation")
+    lines = [f"explanation: {told(passes['explanation'])}, {1000 * statistics.median(alone):.0f} ms"]
+    for name, taken in seconds.items():
+        ratios = [one / base for one, base in zip(taken, alone, strict=True)]
+        lines.append(
+            f"{name}: {told(passes[name])}, {statistics.median(ratios):.1f} times the explanation "
+            f"({min(ratios):.1f} to {max(ratios):.1f}); {worth(passport, name)}"
+        )
+    return lines
+
+
+def calls(passport: Passport, bundle: Bundle) -> tuple[Callable[[], SaliencyMap], dict[str, Callable[[], object]]]:
+    """Give what explains one finding of a phantom, and what assesses its map under each budget."""
+    with tempfile.TemporaryDirectory() as folder:
+        (image,) = read_study(write_study(make_phantom(1), Path(folder)))
+    model_input = prepare(bundle, image)
+    label, index = bundle.manifest.classes[-1].name, len(bundle.manifest.classes) - 1
+    position = len(model_input.tensor) // 2
+    finding = Finding(label, index, None, 1.0, 0.5, position)
+
+    def explain() -> SaliencyMap:
+        return explain_findings(bundle, image, model_input, [finding], options=CPU)[0]
+
+    shown = explain()
+    warrants = {budget: Warrant.of(passport, alpha=0.1, delta=0.1, budget=budget) for budget in PARTS}
+    return explain, {
+        budget: lambda warrant=warrant: assess(bundle, model_input, shown, options=CPU, warrant=warrant)
+        for budget, warrant in warrants.items()
+    }
+
+
+def passes_of(bundle: Bundle, call: Callable[[], object]) -> Cost:
+    """Count what a call passes through any network of the bundle."""
+    every = Examiner(bundle, bundle.manifest.method, {}, torch.device("cpu"))
+    with counted(every.networks()) as found:
+        call()
+    return found
+
+
+def told(cost: Cost) -> str:
+    return f"{cost.forward} forward, {cost.backward} backward"
+
+
+def worth(passport: Passport, budget: str) -> str:
+    """Say what the passport measured of a budget: AUROC, and coverage at alpha 0.10 by patient."""
+    verdict: Any = passport.verdict
+    one = verdict if budget == "full" else verdict["budgets"][budget]
+    words = [f"AUROC {tier} {spread(one['auroc'][tier]['pooled']['auroc'])}" for tier in ("A", "ABC")]
+    for entry in one["trusted"]:
+        found = entry["certificate"]
+        if found["unit"] == Unit.PATIENT and found["threshold"] is not None:
+            words.append(f"coverage at {found['alpha']:.2f} {spread(entry['coverage'])}")
+    return ", ".join(words)
+
+
+def spread(one: dict[str, float]) -> str:
+    return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
