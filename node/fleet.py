@@ -107,23 +107,21 @@ class Fleet(threading.Thread):
                 select(func.pg_try_advisory_xact_lock(_TAKING_OVER))
             ):
                 return
-            pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
-            living, dead_runs = self._roll(connection)
-            for dead in sorted({workflow.executor_id for workflow in pending if workflow.executor_id} - living):
-                returned = len(DBOS._recover_pending_workflows([dead]))
-                self._log.warning("taken_over", worker=dead, workflows=returned)
-                self._ledger.append(Event.TAKEN_OVER, details={"worker": dead, "objects": returned})
-        if dead_runs - self._seen_dead:
-            self._seen_dead |= dead_runs
+            dead = self._dead(connection)
+            for worker in sorted(dead):
+                returned = len(DBOS._recover_pending_workflows([worker]))
+                if returned:
+                    self._log.warning("taken_over", worker=worker, workflows=returned)
+                    self._ledger.append(Event.TAKEN_OVER, details={"worker": worker, "objects": returned})
+        if not set(dead.values()) <= self._seen_dead:
+            self._seen_dead |= set(dead.values())
             self._resume()
 
-    def _roll(self, connection: Connection) -> tuple[set[str], set[str]]:
-        """Call the roll: the workers that live, and the runs that have ended."""
-        living, dead_runs = {self._worker}, set()
+    def _dead(self, connection: Connection) -> dict[str, str]:
+        """Call the roll: the workers that do not answer, and the run of each that has ended."""
+        dead: dict[str, str] = {}
         for row in connection.execute(select(nodes, type_coerce(func.now(), Moment()).label("now"))):
             silence_seconds = (row.now - row.heartbeat_at).total_seconds() if row.heartbeat_at else math.inf
-            if silence_seconds < DEAD_AFTER_INTERVALS * row.interval_seconds:
-                living.add(row.id)
-            elif row.id != self._worker:
-                dead_runs.add(row.run)
-        return living, dead_runs
+            if row.id != self._worker and silence_seconds >= DEAD_AFTER_INTERVALS * row.interval_seconds:
+                dead[row.id] = row.run
+        return dead
