@@ -4,6 +4,7 @@ A consignment is what one job has for one destination. Each attempt is a short d
 one with a delay, so nothing waits in a running slot, and a destination that is down holds up nobody else's results.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,19 +97,26 @@ class Deliveries(DBOSConfiguredInstance):
         count = self._consignments.requeue(job_id, destination)
         if count:
             self._tell(Event.DELIVERY_RESENT, job_id, destination, objects=count)
-            live = self._live(job_id, destination)
+            live = [found for found in self._live(f"{job_id}:") if found.queue_partition_key == destination]
             for workflow in live:
                 DBOS.cancel_workflow(workflow.workflow_id)
             is_sending = any(workflow.status == "PENDING" for workflow in live)
-            self._restart(job_id, destination, delay_seconds=self._patience.first_delay_seconds if is_sending else None)
+            delay_seconds = self._patience.first_delay_seconds if is_sending else None
+            self._enqueue(job_id, destination, time.time_ns(), 1, delay_seconds=delay_seconds)
         return count
 
     def resume(self) -> None:
         """Start a chain for every consignment that needs one: after an upgrade, or when the store failed meanwhile."""
         awaiting_proof = [name for name in self._destinations if self._is_proven(name)]
-        for job_id, destination in self._consignments.unsettled(awaiting_proof):
-            if not self._live(job_id, destination):
-                self._restart(job_id, destination)
+        unsettled = self._consignments.unsettled(awaiting_proof)
+        if not unsettled:
+            return
+        live = {(found.workflow_id.partition(":")[0], found.queue_partition_key) for found in self._live()}
+        for job_id, destination in unsettled:
+            if (job_id, destination) not in live:
+                begun = DBOS.get_workflow_status(_id(job_id, destination, chain=0, attempt=1)) is not None
+                # Of several nodes that look at once, the first one's chain is joined by the others.
+                self._enqueue(job_id, destination, int(time.time() // 60) if begun else 0, 1)
 
     def reported(self, event: Any) -> tuple[int, None]:
         """Answer the N-EVENT-REPORT of a peer that tells what it commits to."""
@@ -222,25 +230,26 @@ class Deliveries(DBOSConfiguredInstance):
         """Whether "sent" is not the end for this destination."""
         return destination in self._destinations and self._destinations[destination].proof != "none"
 
-    def _restart(self, job_id: str, destination: str, *, delay_seconds: float | None = None) -> None:
-        chains = [int(found.workflow_id.split(":")[1].split(".")[0]) for found in self._workflows(job_id, destination)]
-        self._enqueue(job_id, destination, max(chains, default=-1) + 1, 1, delay_seconds=delay_seconds)
-
-    def _live(self, job_id: str, destination: str) -> list[WorkflowStatus]:
-        """Give the workflows that will still do something about a consignment."""
-        return self._workflows(job_id, destination, status=_LIVE, app_version=self._version or None)
-
-    def _workflows(self, job_id: str, destination: str, **which: Any) -> list[WorkflowStatus]:
-        found = DBOS.list_workflows(
-            name="delivery", workflow_id_prefix=f"{job_id}:", load_input=False, load_output=False, **which
+    def _live(self, prefix: str | None = None) -> list[WorkflowStatus]:
+        """Give the workflows, of all consignments or of those that begin so, that will still do something."""
+        return DBOS.list_workflows(
+            name="delivery",
+            status=_LIVE,
+            workflow_id_prefix=prefix,
+            app_version=self._version or None,
+            load_input=False,
+            load_output=False,
         )
-        return [workflow for workflow in found if workflow.queue_partition_key == destination]
 
     def _enqueue(
         self, job_id: str, destination: str, chain: int, attempt: int, *, delay_seconds: float | None = None
     ) -> None:
         with (
-            SetWorkflowID(f"{job_id}:{chain}.{attempt}:{destination}"),
+            SetWorkflowID(_id(job_id, destination, chain=chain, attempt=attempt)),
             SetEnqueueOptions(queue_partition_key=destination, delay_seconds=delay_seconds),
         ):
             DBOS.enqueue_workflow(QUEUE, self.run, job_id, destination, chain, attempt)
+
+
+def _id(job_id: str, destination: str, *, chain: int, attempt: int) -> str:
+    return f"{job_id}:{chain}.{attempt}:{destination}"
