@@ -23,7 +23,12 @@ class _Watched:
 
 
 class Completeness:
-    """Closes studies: by proof, else by quiet time, else after the longest wait."""
+    """Closes studies: by proof, else by quiet time, else after the longest wait.
+
+    What the modality says that it made (MPPS) closes a study at once, when all of it is here. Else no image may have
+    come for the quiet time, and nothing may be known to be missing: of what MPPS lists, of what the sender counts, of
+    the series that the rule expects. After the longest wait it is closed all the same, and what is missing is named.
+    """
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.association import Association
@@ -52,7 +53,10 @@ class _Question:
 
 
 class Counting:
-    """Asks in threads of its own: a sender that hangs delays the studies it sent, and nothing else."""
+    """Asks in threads of its own: a sender that hangs delays the studies it sent, and nothing else.
+
+    What went wrong is logged; the sentences, which go into reports, hold no address.
+    """
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         """Bind to a store; whom to ask about which sender is in ``completeness.ask``."""
@@ -62,6 +66,7 @@ class Counting:
         self._own_title = settings.node.ae_title
         self._questions: dict[tuple[str, str], _Question] = {}
         self._threads = _Threads()
+        self._log = structlog.get_logger("counting")
 
     def compare(self, studies: Studies, study: Snapshot, seconds: float) -> tuple[list[str], list[str]]:
         """Hold what is here against what its senders count.
@@ -90,7 +95,8 @@ class Counting:
             try:
                 counted = question.answer.result()
             except DeliveryFailed as error:
-                missing.append(f"a count of the images: {error}")
+                self._log.warning("not_counted", calling_ae_title=sender, problem=str(error))
+                missing.append(f"a count of the images: {sender} could not say how many there are")
                 continue
             ours = self._own_series(uid)
             there = {series: count for series, count in counted.items() if series not in ours}

@@ -69,11 +69,13 @@ class Rulebook:
         with self._turn:
             problems = self._try()
             if problems:
-                self._log.error("rules_refused", problems=list(problems))
+                for problem in problems:
+                    self._log.error("rules_refused", problem=problem)
                 self._ledger.append(Event.RULES_REFUSED, details={"problem": "\n".join(problems)})
             else:
-                self._log.info("rules_loaded", rules=[rule.name for rule in self.rules])
-                self._ledger.append(Event.RULES_LOADED, details={"route": ", ".join(rule.name for rule in self.rules)})
+                names = ", ".join(rule.name for rule in self.rules)
+                self._log.info("rules_loaded", route=names)
+                self._ledger.append(Event.RULES_LOADED, details={"route": names})
             return problems
 
     def _try(self) -> tuple[str, ...]:
@@ -111,7 +113,7 @@ class Rulebook:
         names = set(type(fresh).model_fields) - RELOADED
         changed = sorted(name for name in names if getattr(fresh, name) != getattr(self._settings, name))
         if changed:
-            self._log.warning("waits_for_a_restart", tables=changed)
+            self._log.warning("waits_for_a_restart", problem=f"changed beside the rules: {', '.join(changed)}")
 
 
 def bundles_of(

@@ -238,7 +238,10 @@ def test_a_count_that_is_not_reached_is_named_after_the_longest_wait(asking: Wat
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (DeliveryFailed("No association with pacs."), "a count of the images: No association with pacs."),
+        (
+            DeliveryFailed("No association with pacs (PACS at 10.0.0.1:104)."),
+            "a count of the images: SENDER could not say how many there are",
+        ),
         ({}, "a count of the images: SENDER does not know the study"),
     ],
 )
