@@ -193,7 +193,8 @@ def _place(frames: list[Frame]) -> Callable[[int], tuple[float, float, str, int]
 
 def _shown(files: list[File], process: DecodingProcess) -> Floats:
     """Display values of all planes in the order of the files: one window for the series (see ``read_series``)."""
-    values: list[Floats] = []
+    planes, rows, columns = sum(len(file.frames) for file in files), files[0].dataset.Rows, files[0].dataset.Columns
+    shown = np.empty((planes, rows, columns), dtype=np.float32)
     windows: set[Window | None] = set()
     inverted: list[bool] = []
     low, high = math.inf, -math.inf
@@ -205,16 +206,15 @@ def _shown(files: list[File], process: DecodingProcess) -> Floats:
             padded = padding(plane, header)
             image = modality if padded is None or padded.all() else modality[~padded]
             low, high = min(low, float(image.min())), max(high, float(image.max()))
-            values.append(modality)
+            shown[len(inverted)] = modality
             windows.add(window(header))
             inverted.append(str(header.PhotometricInterpretation) == "MONOCHROME1")
     shared = windows.pop() if len(windows) == 1 else None
-    shown = (shared or Window(center=(low + high) / 2, width=max(high - low, 1e-6), function="LINEAR_EXACT")).show(
-        np.stack(values)
-    )
-    if high <= low and shared is None:
-        shown[:] = 0.0
-    shown[inverted] = 1.0 - shown[inverted]
+    common = shared or Window(center=(low + high) / 2, width=max(high - low, 1e-6), function="LINEAR_EXACT")
+    for plane, is_inverted in zip(shown, inverted, strict=True):  # in place: a series may fill half the memory
+        plane[:] = 0.0 if high <= low and shared is None else common.show(plane)
+        if is_inverted:
+            plane[:] = 1.0 - plane
     return shown
 
 

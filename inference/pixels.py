@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.pixels import pixel_array
 
 from inference.decoding import DecodingProcess
 from inference.errors import UnreadableInstance, UnsupportedImage
@@ -125,7 +126,7 @@ def _native(dataset: Dataset) -> NDArray[np.generic]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
-            return np.asarray(dataset.pixel_array)
+            return np.asarray(pixel_array(dataset))
     except _UNDECODABLE as error:
         raise UnsupportedImage(
             f"The pixels are cut short, damaged, or compressed in an unknown way ({type(error).__name__})."

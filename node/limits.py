@@ -14,13 +14,13 @@ class Limits(Section):
     """An instance beyond these is answered with 0xC000 and set aside; nothing of it is decoded."""
 
     nesting_depth: Annotated[int, Field(ge=1, le=64)] = 64
-    """How deep sequences may lie in each other; the reader takes about 10 kB of stack and heap for each level."""
+    """How deep sequences may lie in each other; reading takes about 2 kB for each level."""
     elements: Count = 250_000
-    """Elements, items and fragments of one data set; each takes about 1 kB while the study is read."""
+    """Elements, items and fragments of one data set; each takes about half a kB while the study is read."""
     text_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
-    """Longest value of text or numbers; read, it takes up to 50 times its length. Bulk data (O*, UT) may be longer."""
+    """Longest value of text or numbers; read, it takes up to 220 times that. Bulk data (O*, UT) may be longer."""
     frames: Count = 65_536
-    """Frames of one instance; each takes about 1 kB beside its pixels."""
+    """Frames of one instance; each takes about half a kB beside its pixels."""
     pixel_values: Count = 1 << 29
     """Rows x columns x frames of one instance, and of one series when it is read; each takes up to 12 bytes then."""
     decoding_seconds: Annotated[float, Field(gt=0)] = 300.0
