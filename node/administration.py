@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from node.destination import Destination
-    from node.doctor import Step
+    from node.reach import Step
     from node.settings import Settings
     from reports.audit.ledger import Event
 
@@ -87,20 +88,21 @@ def token_remove(
 
 
 def doctor(
-    peer: Annotated[str, typer.Argument(help="A destination of the settings, or HOST:PORT/AETITLE.")],
+    peer: Annotated[str, typer.Argument(help="A destination or peer of the settings, or HOST:PORT/AETITLE.")],
     calling: Annotated[str | None, typer.Option("--calling", help="Our AE title; that of the settings.")] = None,
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Say step by step what works with a peer, what fails, and what to do about it. Nothing is stored there."""
-    from node.doctor import FAILS, examine, find_peer
+    from node.doctor import examine, find_peer
+    from node.reach import FAILS
     from node.settings import load
 
     settings = load(config_file) if config_file.exists() else None
     found = find_peer(peer, settings)
     title = calling or (settings.node.ae_title if settings else "HEATPROOF")
     steps = []
-    for step in (*examine(found, calling_ae_title=title), *(_refused(settings, found))):
+    for step in chain(examine(found, calling_ae_title=title), _way_back(settings, found)):
         steps.append(step)
         if not as_json:
             sign, style = _SIGNS[step.outcome]
@@ -145,8 +147,8 @@ def audit_verify(
     raise typer.Exit(0 if broken is None else 1)
 
 
-def _refused(settings: "Settings | None", peer: "Destination") -> "list[Step]":
-    """Tell what the node refused of a peer, where its store can be read."""
+def _way_back(settings: "Settings | None", peer: "Destination") -> "list[Step]":
+    """Tell whether a peer may call, and what it was refused, where the store can be read."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from node.doctor import way_back
@@ -154,7 +156,7 @@ def _refused(settings: "Settings | None", peer: "Destination") -> "list[Step]":
 
     try:
         engine = _opened(None, settings) if settings else None
-        return list(way_back(Refusals(engine).latest(500), peer)) if engine else []
+        return list(way_back(Refusals(engine).latest(500), peer, settings)) if settings and engine else []
     except (SQLAlchemyError, UnknownName):  # it has not started yet, or its database is down: not what was asked
         return []
 

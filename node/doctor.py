@@ -4,11 +4,7 @@ Each step rests on the one before it, so the first that fails ends the examinati
 fail for the same reason.
 """
 
-import socket
-import ssl
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,13 +29,12 @@ from pynetdicom.sop_class import (
 from inference.errors import DeliveryFailed, HeatproofError, UnknownName
 from node import dicomweb
 from node.destination import Destination
+from node.reach import FAILS, NOTE, WORKS, Step, addresses_of, handshake, reach
 from node.refusals import Refusal
 from node.rejection import told
 from node.requestor import associate
 from node.settings import Settings
-from node.tls import client_context, fingerprint
 
-CONNECT_SECONDS = 5.0
 SENT = {
     "capture": SecondaryCaptureImageStorage,
     "report": Comprehensive3DSRStorage,
@@ -55,35 +50,26 @@ SERVICES = {
     "get": (StudyRootQueryRetrieveInformationModelGet, "C-GET"),
 }
 """What else a PACS can do for us; the first two are needed where they are to prove a delivery."""
-WORKS, FAILS, NOTE = "works", "fails", "note"
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one step found."""
-
-    name: str
-    outcome: str
-    """works, fails or note: nothing is wrong, but it is good to know."""
-    said: str
-    cure: str = ""
 
 
 def find_peer(text: str, settings: Settings | None) -> Destination:
-    """Give the destination of this name, or the peer that is written as HOST:PORT/AE.
+    """Give the destination or the peer of this name, or the one that is written as HOST:PORT/AE.
 
     Raises:
         UnknownName: it is neither.
     """
     known = {destination.name: destination for destination in settings.destinations} if settings else {}
+    callers = {caller.name: caller for caller in settings.peers} if settings else {}
     if text in known:
         return known[text]
+    if text in callers:  # it calls us: the settings say nothing of where it listens
+        return Destination.model_construct(name=text, ae_title=callers[text].ae_title)
     place, _, ae_title = text.rpartition("/")
     host, _, port = place.rpartition(":")
     if not (host and port.isdigit() and ae_title):
         raise UnknownName(
-            f"There is no destination {text!r}.",
-            cure=f"Known: {', '.join(known) or 'none'}. Any other peer is written HOST:PORT/AETITLE.",
+            f"There is no destination or peer {text!r}.",
+            cure=f"Known: {', '.join([*known, *callers]) or 'none'}. Any other is written HOST:PORT/AETITLE.",
         )
     try:
         return Destination(name=text[:64], host=host.strip("[]"), port=int(port), ae_title=ae_title)
@@ -104,11 +90,22 @@ def examine(peer: Destination, *, calling_ae_title: str) -> Iterator[Step]:
         yield from _examine_dimse(peer, calling_ae_title)
     if peer.url:
         yield from _examine_web(peer)
+    if not (peer.host or peer.url):
+        cure = f"To ask it, write HOST:PORT/{peer.ae_title}, or enter it under [[destinations]]."
+        yield Step("address", NOTE, f"{peer.name} calls us; the settings do not say where it listens.", cure)
 
 
-def way_back(refusals: Iterable[Refusal], peer: Destination) -> Iterator[Step]:
-    """Tell what this node refused of a peer lately."""
-    addresses = set(_addresses(peer.host, peer.port)) if peer.host else set()
+def way_back(refusals: Iterable[Refusal], peer: Destination, settings: Settings) -> Iterator[Step]:
+    """Tell whether a peer may call this node, and what it was refused lately."""
+    known_only = settings.node.known_peers_only
+    closed = bool(settings.peers) if known_only is None else known_only
+    if peer.ae_title and closed and peer.ae_title not in {one.ae_title for one in settings.peers}:
+        said = f"{peer.ae_title} may not call this node: it is not under [[peers]]."
+        outcome = FAILS if peer.proof == "commitment" else NOTE
+        yield Step(
+            "may call", outcome, said, "Enter it there if it is to send studies or answers to storage commitment."
+        )
+    addresses = set(addresses_of(peer.host, peer.port)) if peer.host else set()
     for refusal in refusals:
         if refusal.peer_address in addresses or refusal.calling_ae_title == peer.ae_title != "":
             times = f"{refusal.times} times, last" if refusal.times > 1 else "once,"
@@ -117,14 +114,14 @@ def way_back(refusals: Iterable[Refusal], peer: Destination) -> Iterator[Step]:
 
 
 def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
-    reached = list(_reach(peer.host, peer.port))
+    reached = list(reach(peer.host, peer.port))
     yield from reached
     if reached[-1].outcome == FAILS:
         return
     if peer.tls:
-        handshake = _handshake(peer)
-        yield handshake
-        if handshake.outcome == FAILS:
+        shaken = handshake(peer)
+        yield shaken
+        if shaken.outcome == FAILS:
             return
     seen: list[Any] = []
     try:
@@ -140,7 +137,7 @@ def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
 
 def _examine_web(peer: Destination) -> Iterator[Step]:
     parts = urlsplit(peer.url)
-    reached = list(_reach(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)))
+    reached = list(reach(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)))
     yield from reached
     if reached[-1].outcome == FAILS:
         return
@@ -151,61 +148,6 @@ def _examine_web(peer: Destination) -> Iterator[Step]:
         yield Step("QIDO-RS", FAILS, str(error.args[0]), cure)
         return
     yield Step("QIDO-RS", WORKS, f"{peer.url} answers a search for studies.")
-
-
-def _reach(host: str, port: int) -> Iterator[Step]:
-    addresses = _addresses(host, port)
-    if not addresses:
-        yield Step("name", FAILS, f"{host} has no address.", "Check the host, and the name server of this machine.")
-        return
-    if addresses != [host]:
-        yield Step("name", WORKS, f"{host} is {', '.join(addresses)}.")
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except ConnectionRefusedError:
-        cure = "Check the port, and that the peer runs and listens on this address."
-        yield Step("connection", FAILS, f"Nobody listens on port {port} of {host}.", cure)
-    except TimeoutError:
-        cure = "A firewall on the way drops it: have TCP to this port let through, or check the address."
-        yield Step("connection", FAILS, f"{host}:{port} does not answer within {CONNECT_SECONDS:g} s.", cure)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        yield Step(
-            "connection", FAILS, f"{host}:{port} cannot be reached: {why}.", "Check the network and the address."
-        )
-    else:
-        yield Step("connection", WORKS, f"{host} takes connections on port {port}.")
-
-
-def _addresses(host: str, port: int) -> list[str]:
-    with suppress(OSError, UnicodeError):
-        return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
-    return []
-
-
-def _handshake(peer: Destination) -> Step:
-    if peer.transport is None:
-        return Step("TLS", FAILS, "The peer wants TLS, and this node has no certificate.", "Add a table [tls].")
-    pin = peer.certificate_sha256
-    try:
-        context = client_context(peer.transport, pinned=bool(pin))
-        with (
-            socket.create_connection((peer.host, peer.port), timeout=CONNECT_SECONDS) as plain,
-            context.wrap_socket(plain, server_hostname=peer.host) as connection,
-        ):
-            found = fingerprint(connection.getpeercert(binary_form=True) or b"")
-            version = connection.version()
-    except ssl.SSLCertVerificationError as error:
-        cure = "Check tls.ca_file, the name in the peer's certificate, and its dates."
-        return Step("TLS", FAILS, f"The peer's certificate is not believed: {error.verify_message}.", cure)
-    except OSError as error:
-        why = getattr(error, "reason", None) or error.strerror or type(error).__name__
-        cure = "Check that this port of the peer speaks TLS 1.2 or 1.3, and that it believes our certificate."
-        return Step("TLS", FAILS, f"There is no TLS connection: {why}.", cure)
-    if pin and found != pin.lower().replace(":", ""):
-        cure = "If the peer has a new certificate, enter its SHA-256; if not, somebody is in between."
-        return Step("TLS", FAILS, f"The peer's certificate is another one: {found}.", cure)
-    return Step("TLS", WORKS, f"{version}; the peer's certificate is believed.")
 
 
 def _echo(association: Association, peer: Destination) -> Step:

@@ -20,11 +20,13 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Ver
 from typer.testing import CliRunner, Result
 
 from inference.errors import UnknownName
-from node import doctor, rejection, requestor
+from node import reach, rejection, requestor
 from node.cli import app
 from node.demo.pacs import free_port
 from node.destination import Destination
-from node.doctor import Step, examine, find_peer, way_back
+from node.doctor import examine, find_peer, way_back
+from node.peers import Peer
+from node.reach import Step
 from node.refusals import Refusal, Refusals
 from node.request import Offer
 from node.settings import HttpSettings, NodeSettings, Settings
@@ -46,7 +48,7 @@ class Impatient(AE):
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requestor, "AE", Impatient)
     monkeypatch.setattr(rejection, "PROBE_SECONDS", 0.3)
-    monkeypatch.setattr(doctor, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(reach, "CONNECT_SECONDS", 1.0)
 
 
 @contextmanager
@@ -203,16 +205,30 @@ def test_a_peer_is_named_by_its_destination_or_by_host_port_and_title(tmp_path: 
             find_peer(wrong, settings)
 
 
-def test_the_way_back_tells_what_the_node_refused_of_this_peer() -> None:
+def test_the_way_back_tells_what_the_node_refused_of_this_peer(tmp_path: Path) -> None:
+    http = HttpSettings(token_file=tmp_path / "token")
     peer = Destination(name="pacs", host="127.0.0.1", port=104, ae_title="ORTHANC")
     told = [
         Refusal("Wrong title.", "Use HEATPROOF.", "127.0.0.1", "CT1", "HEATPROFF", times=3),
         Refusal("Not known.", "Enter it.", "10.0.0.9", "ORTHANC", "HEATPROOF"),
         Refusal("Not its own.", "None.", "10.0.0.9", "OTHER", "HEATPROOF"),
     ]
-    steps = list(way_back(told, peer))
+    steps = list(way_back(told, peer, Settings(node=NodeSettings(home=tmp_path), http=http)))
     assert [step.cure for step in steps] == ["Use HEATPROOF.", "Enter it."]
     assert "CT1 3 times" in steps[0].said
+    only_ct = (Peer(name="ct", ae_title="CT1", addresses=("10.0.0.5",)),)
+    closed = Settings(node=NodeSettings(home=tmp_path), http=http, peers=only_ct)
+    (step,) = way_back([], peer.model_copy(update={"proof": "commitment"}), closed)
+    assert (step.name, step.outcome) == ("may call", "fails")
+
+
+def test_a_peer_that_only_calls_is_known_by_name_and_cannot_be_asked(tmp_path: Path) -> None:
+    http = HttpSettings(token_file=tmp_path / "token")
+    ct = Peer(name="ct", ae_title="CT1", addresses=("10.0.0.5",))
+    found = find_peer("ct", Settings(node=NodeSettings(home=tmp_path), http=http, peers=(ct,)))
+    (step,) = examine(found, calling_ae_title="HEATPROOF")
+    assert (step.name, step.outcome) == ("address", "note")
+    assert "HOST:PORT/CT1" in step.cure
 
 
 def heatproof(*arguments: str) -> Result:
