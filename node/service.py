@@ -1,6 +1,7 @@
 """The running node: everything started in order, and stopped in the opposite one."""
 
 import fcntl
+import hashlib
 import os
 import secrets
 import signal
@@ -19,6 +20,7 @@ from pynetdicom import evt
 from sqlalchemy import create_engine, event
 
 from inference.bundle import Bundle
+from inference.devices import fingerprint
 from inference.errors import Misconfigured, SettingsInvalid
 from inference.passport import load_passport
 from inference.trust.warrant import Warrant
@@ -90,7 +92,7 @@ class Node:
             tls=settings.tls,
             handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further],
         )
-        steps = Steps(settings, self.engine, shared, bundles, warrants, self.ledger.pseudonym)
+        steps = Steps(settings, self.engine, shared, bundles, warrants, self.ledger)
         jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics, version=WORKFLOW_VERSION)
         self.rulebook = Rulebook(
             settings, bundles, warrants, self.ledger, path=path, warrants_of=lambda new: warrants_of(settings, new)
@@ -140,7 +142,7 @@ class Node:
         self.fleet.start()
         self.listener.start()
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
-        self.ledger.append(Event.STARTED, details={"version": version("heatproof")})
+        self.ledger.append(Event.STARTED, details=self._told())
         self._log.info("started", ae_title=self._settings.node.ae_title, port=self._settings.node.port)
 
     def stop(self) -> None:
@@ -172,6 +174,16 @@ class Node:
                 f"Another node of this store has started as {self._settings.node.worker}.",
                 cure="Give each node a node.slot of its own.",
             )
+
+    def _told(self) -> dict[str, str]:
+        """Say what this process is: release, device, libraries, and the digest of all settings."""
+        here = fingerprint(self._settings.inference.device)
+        return {
+            "version": version("heatproof"),
+            "device": here.device,
+            "libraries": " ".join(f"{name} {release}" for name, release in here.libraries),
+            "settings": hashlib.sha256(self._settings.model_dump_json().encode()).hexdigest(),
+        }
 
     def _resume(self) -> None:
         self.router.resume()

@@ -3,7 +3,7 @@
 A step that is run again after a crash writes the same files under the same names: nothing comes twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,8 @@ from node.settings import Settings
 from node.store import DeliveryState, deliveries, insert_new, instances, jobs, now, results
 from node.succession import predecessors, succeed
 from node.summary import summarise
-from reports.audit.observation import observe
+from reports.audit.ledger import Event, Ledger
+from reports.audit.observation import Observation, observe
 from reports.audit.observations import Observations
 from reports.results import ResultObject, write_not_analysed, write_results
 
@@ -70,7 +71,7 @@ class Steps:
         home: Path,
         bundles: dict[str, Bundle],
         warrants: dict[str, Warrant],
-        pseudonym: Callable[[str], str],
+        ledger: Ledger,
     ) -> None:
         self._settings = settings
         self._engine = engine
@@ -79,7 +80,7 @@ class Steps:
         self._outbox = home / "outbox"
         self._bundles = bundles
         self._warrants = warrants
-        self._pseudonym = pseudonym
+        self._ledger = ledger
         self._observations = Observations(engine)
         self._wanted = {destination.name: destination.objects for destination in settings.destinations}
 
@@ -160,13 +161,14 @@ class Steps:
         seen = [
             row
             for analysis in analyses
-            for row in observe(analysis, route=job.route, at=job.created_at, key=self._pseudonym)
+            for row in observe(analysis, route=job.route, at=job.created_at, key=self._ledger.pseudonym)
         ]
         with self._engine.begin() as connection:
             for analysis, written in zip(analyses, objects, strict=True):
                 self._queue(connection, job, written, analysis.image.series_instance_uid)
             self._summarise(connection, job, summarise(analyses, objects))
-            self._observations.add(job.id, seen, connection)
+            if self._observations.add(job.id, seen, connection):
+                self._tell(job, seen, connection)
 
     def decline(self, job: Job, reason: str) -> None:
         """Instead of an analysis: one structured report "not analysed" with the reason."""
@@ -217,6 +219,24 @@ class Steps:
             assemble(image, bundle, classification, of_image, trust, options=options)
             for image, classification, of_image, trust in zip(images, found, maps, trusts, strict=True)
         )
+
+    def _tell(self, job: Job, seen: Sequence[Observation], connection: Connection) -> None:
+        """Write every map into the ledger, in the transaction that keeps it."""
+        for one in seen:
+            details = {
+                "job": job.id,
+                "bundle": one.bundle,
+                "weights": one.model,
+                "maps": one.map_digest,
+                "trust": one.figures.get("trust"),
+                "verdicts": one.verdict,
+            }
+            self._ledger.append(
+                Event.EXPLAINED,
+                study_instance_uid=job.study_instance_uid,
+                details=details,
+                connection=connection,
+            )
 
     def _queue(
         self, connection: Connection, job: Job, written: Sequence[ResultObject], source_series_uid: str | None

@@ -79,6 +79,7 @@ class Event(StrEnum):
     NOT_ROUTED = "not routed"
     RULES_LOADED = "rules loaded"
     RULES_REFUSED = "rules refused"
+    EXPLAINED = "explained"
     ANALYSED = "analysed"
     NOT_ANALYSED = "not analysed"
     DELIVERED = "delivered"
@@ -98,7 +99,6 @@ class Event(StrEnum):
     ROUTE_STOPPED = "route stopped"
     ROUTE_ARMED = "route armed"
     OPINION = "radiologist's word"
-    SETTINGS_CHANGED = "settings changed"
 
 
 @dataclass(frozen=True)

@@ -83,11 +83,17 @@ class Observations:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, job_id: str, seen: Sequence[Observation], connection: Connection) -> None:
-        """Keep what was observed of a job, within the transaction that keeps its results; again changes nothing."""
+    def add(self, job_id: str, seen: Sequence[Observation], connection: Connection) -> bool:
+        """Keep what was observed of a job, within the transaction that keeps its results; again changes nothing.
+
+        Returns:
+            whether it was new.
+        """
         have = select(func.count()).select_from(observations).where(observations.c.job_id == job_id)
-        if seen and not connection.execute(have).scalar_one():
-            connection.execute(observations.insert(), [_row(job_id, number, one) for number, one in enumerate(seen)])
+        if not seen or connection.execute(have).scalar_one():
+            return False
+        connection.execute(observations.insert(), [_row(job_id, number, one) for number, one in enumerate(seen)])
+        return True
 
     def series(self, figures: Sequence[str], selection: Selection) -> Mapping[str, Series]:
         """Read figures, each of the cases that have it, in no order.

@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, event, insert, select
 from node import delivery, job
 from node.api.app import create_app
 from node.api.deliveries import delivery_routes
+from node.api.stow import stow_routes
 from node.consignments import Consignments
 from node.delivery import Deliveries, Patience
 from node.job import Jobs
@@ -70,16 +71,16 @@ class Sender:
         }
         self.settings = settings = Settings.model_validate(raw)
         self._ports = {destination.name: destination.port for destination in settings.destinations}
-        self._intake = Intake(home)
-        self.engine, self.ledger = self._intake.engine, self._intake.ledger
+        self.intake = Intake(home)
+        self.engine, self.ledger = self.intake.engine, self.intake.ledger
         engine = create_engine(f"sqlite:///{home / 'workflows.sqlite'}")
         event.listen(engine, "connect", durable_sqlite)
         DBOS(config={"name": "heatproof", "system_database_engine": engine, "console_log_level": "ERROR"})
         self.deliveries = Deliveries(settings, self.engine, self.ledger, self._outbox, patience=patience)
-        self.steps = FaultySteps(settings, self.engine, home, {}, {}, self.ledger.pseudonym)
-        self.jobs = Jobs(self.steps, self.engine, self.ledger, self.deliveries, self._intake.metrics)
+        self.steps = FaultySteps(settings, self.engine, home, {}, {}, self.ledger)
+        self.jobs = Jobs(self.steps, self.engine, self.ledger, self.deliveries, self.intake.metrics)
         handlers = [(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
-        intake = self._intake
+        intake = self.intake
         self._listener = Listener(settings.node, intake.inbox, intake.metrics, intake.refusals, handlers=handlers)
 
     def __enter__(self) -> Self:
@@ -95,17 +96,20 @@ class Sender:
         registered = _get_or_create_dbos_registry().instance_info_map  # else the next Sender would be a second "node"
         for name in [name for name, instance in registered.items() if instance in (self.deliveries, self.jobs)]:
             del registered[name]
-        self._intake.close()
+        self.intake.close()
 
     def application(self) -> FastAPI:
-        """Give the node's web application, with what it has of deliveries."""
+        """Give the node's web application."""
         return create_app(
             self.engine,
             self.settings,
-            self._intake.metrics,
+            self.intake.metrics,
             self.ledger,
             listening=lambda: True,
-            further=[partial(delivery_routes, Consignments(self.engine, self._outbox), self.deliveries.resend)],
+            further=[
+                partial(delivery_routes, Consignments(self.engine, self._outbox), self.deliveries.resend),
+                partial(stow_routes, self.intake.inbox, self.intake.metrics),
+            ],
         )
 
     def port_of(self, destination: str) -> int:
@@ -146,7 +150,7 @@ class Sender:
 
     def analyse(self, image: Dataset, *to: str, broken: bool = False) -> str:
         """Make a job without a bundle, so that all it brings is a report, and start it; give its id."""
-        self._intake.inbox.keep(arrival(image))
+        self.intake.inbox.keep(arrival(image))
         job_id = hashlib.sha256(uuid.uuid4().bytes).hexdigest()
         row = {
             "id": job_id,
