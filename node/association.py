@@ -28,6 +28,8 @@ MAXIMUM_COMMAND_BYTES = 1 << 16
 IDLE_SECONDS = 60.0
 """An association on which nothing comes for this long is aborted."""
 _LONGEST_REST_SECONDS = 0.5
+_LAST_WORD_SECONDS = 2.0
+_MOST_ANSWERS_WAITING = 64
 _NOTHING = (None, None)
 FAULTS = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
@@ -53,9 +55,9 @@ class _UpperLayer(DULServiceProvider):
         self._kill_thread: bool = False
         self.reading = False
         self._bell = Bell()
-        self.to_provider_queue = RingingQueue(self._bell.ring)
+        self.to_provider_queue = RingingQueue(filled=self._bell.ring)
         if association.is_acceptor:
-            self.to_user_queue = RingingQueue(lambda: association.dimse.msg_queue.put(_NOTHING))
+            self.to_user_queue = RingingQueue(filled=lambda: association.dimse.msg_queue.put(_NOTHING))
 
     def wake(self) -> None:
         """Look again whether there is something to do."""
@@ -137,6 +139,7 @@ class _Messages(DIMSEServiceProvider):
 
     def __init__(self, association: "BoundedAssociation", bounds: Bounds) -> None:
         super().__init__(association)
+        self.msg_queue = RingingQueue(taken=association.dul.wake)
         self._bounds = bounds
         self._bytes = {"command": 0, "data": 0}
 
@@ -179,8 +182,9 @@ class BoundedAssociation(Association):
 
     @property
     def busy(self) -> bool:
-        """Whether a request of the peer is served or waits: until it is answered, nothing more is read."""
-        return self.is_acceptor and (self._serving or not self.dimse.msg_queue.empty())
+        """Whether there is enough to do: nothing more is read of a peer until what it asked or answered was taken."""
+        waiting = self.dimse.msg_queue.qsize()
+        return waiting > _MOST_ANSWERS_WAITING if self.is_requestor else self._serving or waiting > 0
 
     def idle_seconds(self) -> float:
         """Say for how long nothing has come; 0 while a PDU or a message is received, or a request served."""
@@ -198,6 +202,17 @@ class BoundedAssociation(Association):
             if self._ended is not None:
                 self._ended(self)
 
+    def kill(self) -> None:
+        """End it; where the layer below does not end with its last word, it is cut off."""
+        self._reactor_checkpoint.set()
+        self._kill, self.is_established, self._is_paused = True, False, True
+        deadline = time.monotonic() + _LAST_WORD_SECONDS
+        while self.dul.is_alive() and not self.dul.stop_dul():
+            if time.monotonic() > deadline:
+                self.dul.kill_dul()
+                self.dul.socket.cut()
+            time.sleep(0.005)
+
     def _run_reactor(self) -> None:
         if self.is_requestor:
             super()._run_reactor()
@@ -210,7 +225,6 @@ class BoundedAssociation(Association):
                 continue
             if message is not None:
                 self._serve(message, context_id)
-            self.dul.wake()
         self.kill()
 
     def _serve(self, message: Any, context_id: int) -> None:
@@ -221,6 +235,7 @@ class BoundedAssociation(Association):
             self._serving = False
             self.active_at = time.monotonic()
             self.dul._idle_timer.restart()
+            self.dul.wake()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
         if self.is_acceptor and threading.current_thread() is not self:

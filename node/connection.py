@@ -193,16 +193,23 @@ class Bell:
 
 
 class RingingQueue(queue.Queue[Any]):
-    """A queue that says so when something was put into it."""
+    """A queue that says so when something was put into it, and when something was taken out."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, *, filled: Callable[[], None] = lambda: None, taken: Callable[[], None] = lambda: None) -> None:
         super().__init__()
-        self._ring = ring
+        self._filled = filled
+        self._taken = taken
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put it in, and say so."""
         super().put(item, block, timeout)
-        self._ring()
+        self._filled()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take the first out, and say so."""
+        found = super().get(block, timeout)
+        self._taken()
+        return found
 
 
 def _digest(connection: ssl.SSLSocket) -> str:

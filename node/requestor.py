@@ -18,6 +18,11 @@ from node.request import SMALLEST_PDU_BYTES
 from node.tls import client_context
 from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
+CONNECTION_SECONDS = 15.0
+"""For the connection, for the answer to the association request, and for silence on the association."""
+ANSWER_SECONDS = 60.0
+"""For the answer to one request."""
+
 
 def associate(
     destination: Destination,
@@ -66,8 +71,8 @@ def associate(
 
 def _prepared(destination: Destination, calling_ae_title: str) -> BoundedAssociation:
     entity = AE(ae_title=calling_ae_title)
-    entity.connection_timeout = entity.acse_timeout = entity.network_timeout = 15
-    entity.dimse_timeout = 60
+    entity.connection_timeout = entity.acse_timeout = entity.network_timeout = CONNECTION_SECONDS
+    entity.dimse_timeout = ANSWER_SECONDS
     remote = AddressInformation.from_addr_port(destination.host, destination.port)
     local = AddressInformation("" if remote.is_ipv4 else "::0", 0)
     association = BoundedAssociation(entity, MODE_REQUESTOR, bounds=Bounds())

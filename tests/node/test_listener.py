@@ -333,7 +333,7 @@ def promised_order(calls: list[str], home: Path) -> bool:
         rf"fsync\(\d+<{folder}>",
         rf"pwrite64\(\d+<{store}>",
         rf"f(data)?sync\(\d+<{store}>",
-        r"sendto\(\d+<(TCP|socket)",
+        r'sendto\(\d+<[^>]*>, "\\4\\0',  # P-DATA
     ]
     places = []
     for pattern in wanted:
