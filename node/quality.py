@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from inference.bundle import Bundle
-from inference.errors import UnknownName
+from inference.errors import Refused, UnknownName
 from inference.trust.warrant import Warrant
 from node.arming import Arming
 from node.constancy import Constancy, Installation, installations
@@ -17,7 +17,11 @@ from node.settings import Settings
 from node.store import replays
 from reports.audit.ledger import Ledger
 from reports.audit.monitor import Control, Watch, watch
-from reports.audit.observations import Observations
+from reports.audit.observations import Observations, Selection
+from reports.audit.repeatability import LEAST_SUBJECTS, within_subject
+
+REPEATED = ("trust", "probability", "map_entropy", "hot_area", "replicate_agreement")
+"""Figures that should come again when a patient does."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,21 @@ class Quality:
                 }
             )
         return {"routes": routes, "replays": self.replays(), "head": str(self.ledger.head())}
+
+    def repeats(self, route: str) -> list[dict[str, Any]]:
+        """Say how repeatable each figure is between examinations of the same patient on a route.
+
+        Maps are not registered with each other: only figures that need no registration are compared.
+        """
+        rows = []
+        for name in REPEATED:
+            patients, values = self.observations.repeats(name, Selection({"route": route}))
+            try:
+                found = within_subject(values, patients)
+            except Refused:
+                continue
+            rows.append({"figure": name, "found": found, "enough": found.is_finding, "least": LEAST_SUBJECTS})
+        return rows
 
     def replays(self) -> list[dict[str, Any]]:
         """Give the last replay of each bundle."""

@@ -28,11 +28,14 @@ from node import delivery, job, logs, store
 from node.api.app import create_app
 from node.api.deliveries import delivery_routes
 from node.api.limits import bounded_server
+from node.api.opinions import opinion_routes
 from node.api.stow import StowBounds, stow_routes
 from node.arming import Arming
 from node.auditor import Auditor
 from node.completeness import Completeness
 from node.consignments import Consignments
+from node.console.pages import Pages
+from node.console.quality import quality_page
 from node.constancy import Constancy
 from node.counting import Counting
 from node.delivery import Deliveries
@@ -41,6 +44,7 @@ from node.inbox import Inbox
 from node.job import Jobs
 from node.listener import Listener
 from node.metrics import Metrics
+from node.opinions import Opinions
 from node.performed_steps import PerformedSteps
 from node.quality import Quality
 from node.refusals import Refusals
@@ -125,6 +129,8 @@ class Node:
             further=[
                 partial(delivery_routes, consignments, self.deliveries.resend),
                 partial(stow_routes, inbox, metrics, bounds=stow_bounds),
+                partial(opinion_routes, Opinions(self.engine, self.ledger)),
+                partial(quality_page, quality, Pages(settings.node.ae_title)),
             ],
         )
         self._http = bounded_server(application, settings.http.host, settings.http.port)

@@ -13,6 +13,7 @@ from node.api.guard import Guard
 from node.auditing import RouteState
 from node.caller import Caller, Scope
 from node.console.pages import Pages
+from node.opinions import Opinions
 from node.quality import Quality
 from reports.audit.chart_picture import picture
 from reports.audit.observation import FIGURES
@@ -21,6 +22,7 @@ from reports.audit.observation import FIGURES
 def quality_page(quality: Quality, pages: Pages, guard: Guard) -> APIRouter:
     """Give ``/quality``, its JSON under ``/api/quality``, and the forms that stop and arm a route."""
     routes = APIRouter()
+    said = Opinions(quality.engine, quality.ledger)
 
     @routes.get("/api/quality", dependencies=[Depends(guard.read)])
     def told() -> dict[str, object]:
@@ -52,6 +54,9 @@ def quality_page(quality: Quality, pages: Pages, guard: Guard) -> APIRouter:
             charts=charts,
             absent=[figure for figure in (control.figures if control else ()) if not figure.points],
             replays=quality.replays(),
+            repeats=quality.repeats(chosen) if chosen else [],
+            opinions=said.counts(),
+            proposal=said.proposal(quality.settings.inference.alpha),
             head=str(quality.ledger.head()),
             may_act=caller.may(Scope.AUDIT),
         )
