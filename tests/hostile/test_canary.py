@@ -218,6 +218,16 @@ def test_no_canary_is_in_the_name_of_a_file(told: Told) -> None:
     assert heard("\n".join(names)) == []
 
 
+def test_patients_lie_only_where_security_md_says(told: Told) -> None:
+    home = told.node.folder / "home"
+    text = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+    table = text.partition("## Where patients are")[2].partition("Nowhere else")[0]
+    places = re.findall(r"^\| `([\w.]+)`", table, re.M)
+    found = {path.relative_to(home).parts[0] for path in home.rglob("*") if path.is_file() and heard(path.read_bytes())}
+    assert {name.removesuffix("-wal") for name in found} <= set(places)
+    assert {"inbox", "quarantine", "outbox"} <= found
+
+
 def test_the_store_holds_uids_where_it_says_so_and_nothing_else_of_a_patient(told: Told) -> None:
     for column, values in _columns(told.node.folder / "home" / "heatproof.sqlite"):
         assert CANARY not in values, column
