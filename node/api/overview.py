@@ -3,6 +3,7 @@
 A study is called by its key (the ledger's keyed hash of its UID), a result by its job and the start of its digest.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from sqlalchemy import Engine, Row, func, select
 
 from inference.errors import UnknownName
 from node.store import deliveries, instances, jobs, results, studies
-from reports.audit.ledger import Entry, Ledger
+from reports.audit.ledger import Entry, Event, Ledger, entries
 
 T = TypeVar("T")
 
@@ -124,6 +125,14 @@ class Overview:
         rows = self._rows(select(studies).where(studies.c.study_instance_uid == uid))
         (study,) = self._assemble(rows)
         return replace(study, answers=tuple(rows[0].answers or ())), self._ledger.events(uid)
+
+    def refused_rules(self) -> tuple[str, ...]:
+        """Say what was wrong with the rules when they were read again last; nothing where they were taken."""
+        asked = entries.c.event.in_([Event.STARTED, Event.RULES_LOADED, Event.RULES_REFUSED])
+        last = self._rows(select(entries).where(asked).order_by(entries.c.seq.desc()).limit(1))
+        if not last or last[0].event != Event.RULES_REFUSED:
+            return ()
+        return tuple(json.loads(last[0].details)["problem"].split("\n"))
 
     def file(self, result_id: str, *, preview: bool) -> Path:
         """Find the DICOM file of a result, or its picture.

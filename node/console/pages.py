@@ -75,6 +75,7 @@ def console_pages(overview: Overview, guard: Guard, pages: Pages, obstacles: Cal
             here="/",
             studies=studies,
             obstacles=obstacles(),
+            refused_rules=overview.refused_rules(),
             refresh_seconds=seconds if refresh == "on" else 0,
         )
 
