@@ -8,7 +8,8 @@ from fastapi import HTTPException
 
 HEADER_BYTES = 8 * 1024
 """Of one part's headers, and of what stands before the first part."""
-_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,199}[0-9A-Za-z'()+_,./:=?-]")
+"""RFC 2046 ends at 70 characters, and Orthanc writes 73."""
 _CURE = "See PS3.18 8.6.1.2 and RFC 2046 5.1.1."
 
 

@@ -110,9 +110,17 @@ class OrthancServer:
         """Put one DICOM file in by REST; give its identifier."""
         return str(self._checked(self._rest.post("/instances", content=path.read_bytes())).json()["ID"])
 
+    def put(self, path: str, content: dict[str, Any]) -> None:
+        """Put JSON to a path of the REST interface."""
+        self._checked(self._rest.put(path, json=content))
+
+    def post(self, path: str, content: dict[str, Any]) -> None:
+        """Post JSON to a path of the REST interface."""
+        self._checked(self._rest.post(path, json=content))
+
     def set_modality(self, name: str, aet: str, host: str, port: int) -> None:
         """Tell Orthanc where a DICOM node is (until it stops)."""
-        self._checked(self._rest.put(f"/modalities/{name}", json={"AET": aet, "Host": host, "Port": port}))
+        self.put(f"/modalities/{name}", {"AET": aet, "Host": host, "Port": port})
 
     def get(self, path: str) -> Any:
         """Give the JSON at a path of the REST interface."""

@@ -1,13 +1,19 @@
 """Delivery to a real Orthanc: what is shown as stored is there, and everything arrives once, whatever happens."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import generate_uid
 
+from node.caller import Scope
 from node.demo.pacs import free_port
+from node.tokens import Tokens
+from tests.node.intake import compressed, mr_image
 from tests.node.running import wait_for
 from tests.node.sending import Sender
+from tests.node.web import WebServer
 from tests.peers.orthanc import PROGRAM, OrthancServer
 from tests.peers.proxy import Proxy
 
@@ -103,3 +109,21 @@ def test_what_came_while_orthanc_was_down_or_full_arrives_once(orthanc: OrthancS
     sender.wait(down, "commitment", "stored")
     sender.wait(full, "find", "stored")
     assert len(orthanc.instances()) == before + 4
+
+
+def test_orthanc_hands_a_study_in_by_stow_rs(orthanc: OrthancServer, sender: Sender, tmp_path: Path) -> None:
+    study = generate_uid()
+    images = [mr_image(study, seed=1), compressed(mr_image(study, seed=2))]
+    identifiers = []
+    for image in images:
+        image.save_as(tmp_path / "image.dcm", enforce_file_format=True)
+        identifiers.append(orthanc.upload(tmp_path / "image.dcm"))
+    token = Tokens(sender.engine).add("orthanc", [Scope.OPERATE])
+    with WebServer(sender.application()) as server:
+        headers = {"Authorization": f"Bearer {token}"}
+        told = {"Url": f"{server.url}/dicomweb", "HttpHeaders": headers, "ChunkedTransfers": "1"}
+        orthanc.put("/dicom-web/servers/heatproof", told)
+        for _ in range(2):
+            orthanc.post("/dicom-web/servers/heatproof/stow", {"Resources": identifiers, "Synchronous": True})
+    kept = [row for row in sender.intake.rows() if row.study_instance_uid == study]
+    assert sorted(row.sop_instance_uid for row in kept) == sorted(image.SOPInstanceUID for image in images)
