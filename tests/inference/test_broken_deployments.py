@@ -1,5 +1,6 @@
 """A deployment that is broken is not trusted: maps that are TRUSTED under the shipped passport lose the word."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -30,8 +31,9 @@ from tests.development_data import FOLDER, needs_data
 pytestmark = needs_data
 NAME = "brain_tumour_t1ce"
 ONE_PLANE = AnalysisOptions(planes_explained=1, device="cpu")
-KEPT, STEP = 3, 40
-"""So many TRUSTED cases, of every so manieth of the split."""
+KEPT = int(os.environ.get("HEATPROOF_TEST_BROKEN_CASES", "3"))
+STEP = max(1, 120 // KEPT)
+"""So many TRUSTED cases are broken, of every so manieth of the split."""
 Spoil = Callable[[torch.Tensor], torch.Tensor]
 
 
