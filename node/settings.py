@@ -59,7 +59,7 @@ class NodeSettings(Section):
     maximum_associations_per_peer: Annotated[int, Field(ge=1)] = 20
     """How many of them from one address."""
     maximum_message_mebibytes: Annotated[int, Field(ge=1)] = 512
-    """Longest message, data set included. An idle association takes 0.1 MiB, one that receives as much as its message."""
+    """Longest message, data set included. An idle association takes 0.1 MiB, one that receives what is sent to it."""
     known_peers_only: bool | None = None
     """Whether only [[peers]] may call; left out: true where there are any. Beyond loopback one must be decided on."""
 
