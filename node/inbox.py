@@ -8,17 +8,14 @@ import errno
 import hashlib
 import os
 import shutil
+import struct
 import uuid
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from io import BytesIO
 from pathlib import Path
 
 import structlog
-from pydicom.dataset import FileMetaDataset
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, bindparam, select
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import ConflictingInstance, HeatproofError, Refused, StorageFull, Unavailable
@@ -31,6 +28,7 @@ from node.studies import Studies
 from reports.audit.ledger import Event, Ledger
 from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
+_BY_UID = select(instances).where(instances.c.sop_instance_uid == bindparam("uid"))
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ROOM_CURE = "Free some, or lower node.minimum_free_bytes; stores are accepted again by themselves."
 
@@ -75,6 +73,7 @@ class Inbox:
         self._engine = engine
         self._ledger = ledger
         self._studies = studies
+        self._new_row = insert_into(engine, instances).on_conflict_do_nothing()
         self._log = structlog.get_logger("inbox")
 
     def keep(self, arrival: Arrival) -> Receipt:
@@ -154,20 +153,22 @@ class Inbox:
         return self._register(instance)
 
     def _find(self, sop_instance_uid: str) -> Instance | None:
-        query = select(instances).where(instances.c.sop_instance_uid == sop_instance_uid)
         with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_BY_UID, {"uid": sop_instance_uid}).one_or_none()
         return Instance(**row._mapping) if row else None
 
     def _register(self, instance: Instance) -> Receipt:
         """Commit the row, and the study's with it; one of two that come at once wins, the other's file goes."""
+        won = False
         try:
             with self._engine.begin() as connection:
-                row = insert_into(connection, instances).values(asdict(instance)).on_conflict_do_nothing()
-                if connection.execute(row).rowcount:
+                is_new = connection.execute(self._new_row, asdict(instance)).rowcount == 1
+                if is_new:
                     self._studies.received(connection, instance)
+            won = is_new
         finally:
-            winner = self._find(instance.sop_instance_uid)  # where the store cannot say, the file stays for the sweep
+            # where the store cannot say who won, the file stays for the sweep
+            winner = instance if won else self._find(instance.sop_instance_uid)
             if winner is None or winner.path != instance.path:
                 (self.folder / instance.path).unlink()
         if winner is None:
@@ -221,13 +222,20 @@ def _same(known: Instance, sha256: str) -> Instance:
 
 def _file_head(instance: Instance) -> bytes:
     """PS3.10 7.1: a zeroed preamble, the prefix, and file meta information that names us as the writer."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(instance.sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(instance.sop_instance_uid)
-    meta.TransferSyntaxUID = UID(instance.transfer_syntax_uid)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    meta.SourceApplicationEntityTitle = instance.calling_ae_title
-    buffer = BytesIO()
-    write_file_meta_info(buffer, meta)
-    return b"\0" * 128 + b"DICM" + buffer.getvalue()
+    meta = (
+        _element(0x0001, b"OB", b"\0\1")
+        + _element(0x0002, b"UI", instance.sop_class_uid.encode())
+        + _element(0x0003, b"UI", instance.sop_instance_uid.encode())
+        + _element(0x0010, b"UI", instance.transfer_syntax_uid.encode())
+        + _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode())
+        + _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode())
+        + _element(0x0016, b"AE", instance.calling_ae_title.encode())
+    )
+    return b"\0" * 128 + b"DICM" + _element(0x0000, b"UL", struct.pack("<L", len(meta))) + meta
+
+
+def _element(element: int, vr: bytes, value: bytes) -> bytes:
+    """PS3.5 7.1.2: one element of group 0002, Explicit VR Little Endian, padded to an even length."""
+    padded = value + (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    length = struct.pack("<HL", 0, len(padded)) if vr == b"OB" else struct.pack("<H", len(padded))
+    return struct.pack("<HH", 0x0002, element) + vr + length + padded

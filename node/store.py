@@ -292,7 +292,7 @@ def open_engine(url: str) -> Engine:
     Args:
         url: an SQLAlchemy URL, ``sqlite:////var/lib/heatproof/heatproof.sqlite`` or ``postgresql+psycopg://...``.
     """
-    engine = create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", durable_sqlite)
     return engine
@@ -322,7 +322,7 @@ def migrate(engine: Engine) -> None:
         connection.commit()
 
 
-def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert_into(connection: Connection | Engine, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Give an insert that can say what to do on conflict: both stores can, each in its own dialect."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)

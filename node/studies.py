@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, func, null, select, update
 
 from node.instance import Instance
 from node.series import SeriesHeader
@@ -36,6 +36,15 @@ class Studies:
         """
         self._engine = engine
         self._inbox = inbox
+        opening = insert_into(engine, studies)
+        undecided = ("complete_at", "proof", "missing", "route", "reason", "answers")
+        again = {
+            "state": opening.excluded.state,
+            "last_received_at": opening.excluded.last_received_at,
+            "arrivals": studies.c.arrivals + 1,
+            **dict.fromkeys(undecided, null()),
+        }
+        self._opening = opening.on_conflict_do_update(index_elements=["study_instance_uid"], set_=again)
 
     def received(self, connection: Connection, instance: Instance) -> None:
         """Open the study of a new instance, or open it again, in the transaction that keeps the instance.
@@ -43,24 +52,14 @@ class Studies:
         A late image takes back whatever was decided: completion and routing are done again, and because the content
         digest changed, they give another job.
         """
-        opened = {
+        row = {
+            "study_instance_uid": instance.study_instance_uid,
             "state": StudyState.RECEIVING,
+            "first_received_at": instance.received_at,
             "last_received_at": instance.received_at,
-            "complete_at": None,
-            "proof": None,
-            "missing": None,
-            "route": None,
-            "reason": None,
-            "answers": None,
+            "arrivals": 1,
         }
-        row = insert_into(connection, studies).values(
-            study_instance_uid=instance.study_instance_uid,
-            first_received_at=instance.received_at,
-            arrivals=1,
-            **opened,
-        )
-        again = {**opened, "arrivals": studies.c.arrivals + 1}
-        connection.execute(row.on_conflict_do_update(index_elements=["study_instance_uid"], set_=again))
+        connection.execute(self._opening, row)
 
     def receiving(self) -> tuple[Snapshot, ...]:
         """Give the studies that are not complete yet."""
