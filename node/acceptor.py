@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
 from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom._globals import MODE_ACCEPTOR
@@ -51,7 +50,6 @@ class Acceptor:
         self._refusals = refusals
         self._metrics = metrics
         self._tls = tls
-        self._log = structlog.get_logger("acceptor")
         self._bounds = Bounds(message_bytes=settings.maximum_message_mebibytes << 20)
         self._admission = Admission(
             settings.ae_title,
@@ -143,7 +141,6 @@ class Acceptor:
     def _refused(self, refusal: Refusal) -> None:
         self._metrics.association("rejected" if refusal.result else "aborted")
         self._refusals.record(refusal)
-        self._log.warning("association_refused", peer_address=refusal.peer_address)
 
     def _accepted(self, event: Any) -> None:
         self._metrics.association("accepted")

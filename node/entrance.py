@@ -15,8 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import structlog
-
 from node.association import FAULTS
 from node.connection import LEAVING_SECONDS, abort_pdu
 from node.peers import Caller, Certificate
@@ -69,7 +67,6 @@ class Entrance:
         self._tls = tls
         self._visit = visit
         self._refused = refused
-        self._log = structlog.get_logger("entrance")
         self._knocks: set[_Knock] = set()
         self._closing = threading.Event()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET

@@ -1,11 +1,11 @@
 """Every association that was refused, or accepted without all it asked for: what the association doctor reads.
 
-A hostile peer can fill neither the disk nor the listener's time: what it repeats is one row with a count, rows are
-bounded for each address and in all, and they are written behind the listener's back, some at once.
+A hostile peer can fill neither the disk, nor the log, nor the listener's time: what it repeats is one row with a
+count, rows are bounded for each address and in all, and they are written behind the listener's back, some at once.
 """
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -88,6 +88,8 @@ class Refusals:
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if not waiting:
                 return
+            for address, times in Counter(refusal.peer_address for refusal in waiting).items():
+                self._log.warning("association_refused", peer_address=address, attempts=times)
             try:
                 with self._engine.begin() as connection:
                     _write(connection, waiting)
