@@ -16,8 +16,8 @@ MONDAY_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _local_time_is_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
+def _local_time_is_utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
         time.tzset()
         yield
@@ -177,10 +177,11 @@ def test_a_rule_is_asked_in_its_hours_of_local_time_only(
         assert "wanted" in decision.reason.splitlines()[0]
 
 
-def test_hours_are_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    assert decide([rule("evening", hours="20:00-22:00")], [series()]).route is not None
+def test_hours_are_local_time() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert decide([rule("evening", hours="20:00-22:00")], [series()]).route is not None
 
 
 @pytest.mark.parametrize("wrong", [{"hours": "7-18"}, {"hours": "07:00-24:00"}, {"weekdays": ("Monday",)}])

@@ -53,8 +53,8 @@ destinations = ["pacs"]
 
 
 @pytest.fixture(autouse=True)
-def _local_time_is_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
+def _local_time_is_utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
         time.tzset()
         yield
