@@ -56,6 +56,8 @@ class Survey:
 
     images: tuple[Image, ...]
     skipped: tuple[Skipped, ...]
+    unwanted: int = 0
+    """Image series that were read and let go, because nobody wanted them."""
 
 
 def read_series(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Image:
@@ -87,8 +89,20 @@ def read_series(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Ima
         return _image([files[uid] for uid in sorted(files)], process)
 
 
-def survey(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Survey:
-    """Read every series of a study; what cannot be read is named with its reason, never lost."""
+def _every(_image: Image) -> bool:
+    return True
+
+
+def survey(
+    paths: Sequence[Path], limits: DecodingLimits = STANDARD, wanted: Callable[[Image], bool] = _every
+) -> Survey:
+    """Read every series of a study; what cannot be read is named with its reason, never lost.
+
+    Args:
+        paths: the files of the study.
+        limits: what its pixels may ask for.
+        wanted: which series to hold; of the others, only one at a time is in memory.
+    """
     grouped: dict[str, dict[str, File]] = {}
     skipped: list[Skipped] = []
     for path in sorted(paths):
@@ -99,27 +113,37 @@ def survey(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Survey:
             continue
         grouped.setdefault(file.series_instance_uid, {})[file.sop_instance_uid] = file
     images: list[Image] = []
+    unwanted = 0
     try:
         _check_patient([file for files in grouped.values() for file in files.values()])
     except UnsupportedImage as error:
         return Survey((), (*skipped, *(Skipped(uid, str(error)) for uid in sorted(grouped))))
     with DecodingProcess(limits) as process:
-        for uid, files in sorted(grouped.items()):
+        for uid in sorted(grouped):
+            files = grouped.pop(uid)
             try:
-                images.append(_image([files[key] for key in sorted(files)], process))
+                image = _image([files[key] for key in sorted(files)], process)
             except UnsupportedImage as error:
                 skipped.append(Skipped(uid, str(error)))
-    return Survey(tuple(images), tuple(skipped))
+                continue
+            if wanted(image):
+                images.append(image)
+            else:
+                unwanted += 1
+            del image
+    return Survey(tuple(images), tuple(skipped), unwanted)
 
 
-def read_study(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> tuple[Image, ...]:
-    """Read the image series of a study, in the order of their UIDs.
+def read_study(
+    paths: Sequence[Path], limits: DecodingLimits = STANDARD, wanted: Callable[[Image], bool] = _every
+) -> tuple[Image, ...]:
+    """Read the image series of a study that are wanted, in the order of their UIDs; see ``survey``.
 
     Raises:
         UnsupportedImage: there is none; the sentence gives the reason for each series that was passed over.
     """
-    found = survey(paths, limits)
-    if not found.images:
+    found = survey(paths, limits, wanted)
+    if not found.images and not found.unwanted:
         reasons = dict.fromkeys(series.reason for series in found.skipped)
         raise UnsupportedImage(" ".join(("The study has no readable image series.", *reasons)))
     return found.images

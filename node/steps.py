@@ -109,18 +109,20 @@ class Steps:
         if not job.bundle:
             raise OutOfScope(job.reason or "No rule routes this study to a bundle.")
         bundle = self._bundles[job.bundle]
-        accepted: list[Image] = []
         refusals: list[str] = []
-        for image in read_study(self.paths(job), self._settings.limits.decoding):
+
+        def wanted(image: Image) -> bool:
             try:
                 bundle.accepts(image)
             except OutOfScope as error:
                 refusals.append(str(error))
-            else:
-                accepted.append(image)
+                return False
+            return True
+
+        accepted = read_study(self.paths(job), self._settings.limits.decoding, wanted)
         if not accepted:
             raise OutOfScope(f"{job.bundle} accepts no series of this study. " + " ".join(dict.fromkeys(refusals)))
-        archive.save(tuple(accepted), self._folder(job), "images")
+        archive.save(accepted, self._folder(job), "images")
 
     def classify(self, job: Job) -> None:
         """Images to findings."""

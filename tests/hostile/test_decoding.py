@@ -3,12 +3,14 @@
 What announces too much in its own header is refused at the door already (test_datasets.py); this is what gets past it.
 """
 
+import gc
 import os
 import resource
 import signal
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,3 +156,18 @@ def test_nothing_is_left_running_and_no_descriptor_open(tmp_path: Path) -> None:
     before = resources()
     read_series([tmp_path / "image.dcm"])
     assert resources() == before
+
+
+def test_of_a_study_of_many_series_only_the_wanted_ones_are_held(tmp_path: Path) -> None:
+    for number in range(6):
+        dcmwrite(tmp_path / f"{number}.dcm", mr_image("1.2.3", seed=number), enforce_file_format=True)
+    held: list[weakref.ref[object]] = []
+
+    def wanted(image: object) -> bool:
+        gc.collect()
+        assert sum(reference() is not None for reference in held) <= 1
+        held.append(weakref.ref(image))
+        return len(held) == 3
+
+    found = survey(sorted(tmp_path.iterdir()), wanted=wanted)
+    assert (len(found.images), found.unwanted, found.skipped) == (1, 5, ())
