@@ -5,6 +5,7 @@ count, rows are bounded for each address and in all, and they are written behind
 """
 
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,11 +18,15 @@ from sqlalchemy.exc import DBAPIError
 
 from node.request import Offer, printable
 from node.store import insert_into, now, refusals
+from reports.audit.ledger import Event, Ledger
 
 MAXIMUM_ROWS = 2000
 MAXIMUM_ROWS_OF_ADDRESS = 100
 MAXIMUM_OFFERS = 16
 """Contexts of one refusal that are kept; the rest is counted."""
+LEDGER_SECONDS = 3600.0
+MAXIMUM_TOLD = 100
+"""Addresses that the ledger hears of in this time: it keeps everything for ever."""
 _MAXIMUM_WAITING = 256
 _WRITE_SECONDS = 0.2
 
@@ -56,10 +61,13 @@ class Refusal:
 
 
 class Refusals:
-    """The table ``refusals``."""
+    """The table ``refusals``; the ledger is told too, of one address once an hour."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger | None = None) -> None:
+        """Read and write; the ledger may be left out where only ``latest`` is asked."""
         self._engine = engine
+        self._ledger = ledger
+        self._told: dict[str, float] = {}
         self._waiting: deque[Refusal] = deque(maxlen=_MAXIMUM_WAITING)
         self._writing = threading.Lock()
         self._something = threading.Event()
@@ -93,6 +101,8 @@ class Refusals:
             try:
                 with self._engine.begin() as connection:
                     _write(connection, waiting)
+                for refusal in waiting:
+                    self._tell(refusal)
             except DBAPIError as error:
                 self._log.warning("refusals_not_written", instances=len(waiting), error=type(error).__name__)
 
@@ -105,6 +115,15 @@ class Refusals:
             writer.join()
             self._closed.clear()
         self.flush()
+
+    def _tell(self, refusal: Refusal) -> None:
+        moment = time.monotonic()
+        self._told = {address: at for address, at in self._told.items() if at > moment - LEDGER_SECONDS}
+        news = refusal.peer_address not in self._told and len(self._told) < MAXIMUM_TOLD
+        if self._ledger is not None and news and not refusal.accepted:
+            self._told[refusal.peer_address] = moment
+            details = {"peer_address": refusal.peer_address, "calling_ae_title": refusal.calling_ae_title}
+            self._ledger.append(Event.ASSOCIATION_REFUSED, details={**details, "problem": refusal.problem})
 
     def _write_on(self) -> None:
         while not self._closed.is_set():

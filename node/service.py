@@ -91,7 +91,7 @@ class Node:
             settings.node,
             inbox,
             metrics,
-            Refusals(self.engine),
+            Refusals(self.engine, self.ledger),
             peers=settings.allow_list,
             tls=settings.tls,
             handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further],

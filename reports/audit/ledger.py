@@ -73,6 +73,7 @@ class Event(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     REFUSED = "refused"
+    ASSOCIATION_REFUSED = "association refused"
     QUARANTINED = "quarantined"
     OWN_RESULT = "own result came back"
     ROUTED = "routed"

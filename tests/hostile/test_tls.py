@@ -155,6 +155,7 @@ def test_the_right_title_with_the_certificate_of_another_is_rejected_and_counted
     assert site.ask(request(calling=b"CT1"), site.ct2) == NOT_RECOGNISED
     assert outcomes(site) == before + 1
     assert "certificate of another (ct2)" in site.refusal().problem
+    assert "association refused" in site.intake.events()
 
 
 def outcomes(site: Site) -> float:

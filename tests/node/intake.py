@@ -55,7 +55,7 @@ class Intake:
         self.inbox = Inbox(settings, self.engine, self.ledger, self.studies)
         self.metrics = Metrics(self.engine, home)
         anywhere = settings.model_copy(update={"port": 0})
-        self.refusals = Refusals(self.engine)
+        self.refusals = Refusals(self.engine, self.ledger)
         self.listener = Listener(anywhere, self.inbox, self.metrics, self.refusals, peers=peers, tls=tls)
 
     def close(self) -> None:

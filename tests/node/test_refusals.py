@@ -22,7 +22,7 @@ WRONG_TITLE = Refusal(
 
 @pytest.fixture
 def refusals(intake: Intake) -> Refusals:
-    return Refusals(intake.engine)
+    return Refusals(intake.engine, intake.ledger)
 
 
 def test_a_refusal_is_given_back_as_it_was_recorded(refusals: Refusals) -> None:
@@ -64,3 +64,19 @@ def test_refusals_are_written_without_anybody_asking_for_them(refusals: Refusals
     refusals.close()
     with intake.engine.connect() as connection:
         assert connection.execute(table.select()).one().times == 1
+
+
+def test_the_ledger_is_told_once_an_hour_of_each_address_and_of_no_more_than_a_hundred(
+    refusals: Refusals, intake: Intake
+) -> None:
+    for number in range(150):
+        refusals.record(Refusal(f"Problem {number}.", "", f"10.0.0.{number}"))
+        refusals.record(Refusal("Another.", "", "10.0.0.1"))
+        refusals.flush()
+    assert intake.events() == ["association refused"] * 100
+
+
+def test_an_association_that_was_accepted_without_some_contexts_is_no_event(refusals: Refusals, intake: Intake) -> None:
+    refusals.record(Refusal("No transfer syntax in common.", "", "10.0.0.1", accepted=True))
+    refusals.flush()
+    assert intake.events() == []
