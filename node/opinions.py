@@ -35,12 +35,12 @@ class Opinions:
         self._ledger = ledger
 
     def give(
-        self, capture: str, word: str, *, by_whom: str, place: tuple[int, int] | None = None, source: str = "console"
+        self, overlay: str, word: str, *, by_whom: str, place: tuple[int, int] | None = None, source: str = "console"
     ) -> None:
         """Keep a word.
 
         Args:
-            capture: SOP Instance UID of the overlay.
+            overlay: its id in the addresses of the console: the job's, a hyphen, the beginning of its SHA-256.
             word: accept, reject or elsewhere.
             by_whom: a named user.
             place: row and column of the finding on the plane shown, with "elsewhere".
@@ -53,20 +53,37 @@ class Opinions:
         if word not in WORDS or not by_whom.strip():
             raise Refused(f"An opinion is one of {', '.join(WORDS)}, by a named user.")
         with self._engine.begin() as connection:
-            query = select(jobs.c.study_instance_uid).join(results, results.c.job_id == jobs.c.id)
-            study = connection.execute(query.where(results.c.sop_instance_uid == capture)).scalar_one_or_none()
-            if study is None:
+            job_id, _, digest = overlay.partition("-")
+            query = select(jobs.c.study_instance_uid, results.c.sop_instance_uid, results.c.sha256).where(
+                results.c.job_id == jobs.c.id, results.c.role == "capture", jobs.c.id == job_id
+            )
+            found = [row for row in connection.execute(query) if digest and row.sha256.startswith(digest)]
+            if not found:
                 raise UnknownName("This node made no such overlay.", cure="Give the word on the page of its study.")
             row, column = place or (None, None)
             values = {"word": word, "row": row, "column": column, "source": source, "at": now()}
-            new = insert_into(connection, opinions).values(capture=capture, by_whom=by_whom, **values)
+            new = insert_into(connection, opinions).values(capture=found[0].sop_instance_uid, by_whom=by_whom, **values)
             connection.execute(new.on_conflict_do_update(index_elements=["capture", "by_whom"], set_=values))
             self._ledger.append(
                 Event.OPINION,
-                study_instance_uid=study,
+                study_instance_uid=found[0].study_instance_uid,
                 details={"word": word, "by_whom": by_whom},
                 connection=connection,
             )
+
+    def capture_of(self, result_id: str) -> str:
+        """Give the SOP Instance UID of a result by the id that pages call it by: job and start of its digest.
+
+        Raises:
+            UnknownName: this node made no such overlay.
+        """
+        job_id, _, digest = result_id.rpartition("-")
+        query = select(results.c.sop_instance_uid, results.c.sha256).where(results.c.job_id == job_id)
+        with self._engine.connect() as connection:
+            for uid, sha256 in connection.execute(query):
+                if digest and sha256.startswith(digest):
+                    return str(uid)
+        raise UnknownName("This node made no such overlay.", cure="Give the word on the page of its study.")
 
     def of(self, captures: tuple[str, ...]) -> Mapping[str, tuple[tuple[str, str], ...]]:
         """Give who said what of some overlays: (name, word) by SOP Instance UID."""
