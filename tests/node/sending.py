@@ -174,6 +174,11 @@ class Sender:
         with self.engine.connect() as connection:
             return connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
 
+    def is_busy(self, job_id: str) -> bool:
+        """Whether any workflow will still do something about a job."""
+        live = ["ENQUEUED", "DELAYED", "PENDING"]
+        return bool(DBOS.list_workflows(workflow_id_prefix=f"{job_id}:", status=live))
+
     def rows(self, job_id: str, destination: str) -> list[Any]:
         """Give the rows of one consignment."""
         query = (
