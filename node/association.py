@@ -147,14 +147,21 @@ class _Messages(DIMSEServiceProvider):
         """Take the content of one PDU; a message that grows too long ends the association."""
         for _, fragment in primitive.presentation_data_value_list:
             self._bytes["command" if fragment[0] & 1 else "data"] += len(fragment)
-        if self._bytes["command"] > MAXIMUM_COMMAND_BYTES or sum(self._bytes.values()) > self._bounds.message_bytes:
-            self.message = None
-            self.assoc.problem = f"A message grew beyond {self._bounds.message_bytes >> 20} MiB."
-            self.dul.event_queue.put("Evt19")
-            return
+        for part, found, most in (
+            ("command set", self._bytes["command"], MAXIMUM_COMMAND_BYTES),
+            ("message", sum(self._bytes.values()), self._bounds.message_bytes),
+        ):
+            if found > most:
+                self._give_up(f"A {part} grew beyond {most >> 10} KiB.")
+                return
         super().receive_primitive(primitive)
         if self.message is None:
             self._bytes = {"command": 0, "data": 0}
+
+    def _give_up(self, problem: str) -> None:
+        self.message = None
+        self.assoc.problem = problem
+        self.dul.event_queue.put("Evt19")
 
 
 class BoundedAssociation(Association):

@@ -16,7 +16,7 @@ from tests.hostile.raw_peer import ABORT, P_DATA, RawPeer, echo_request, echo_se
 from tests.node.intake import Intake, mr_image
 from tests.node.running import wait_for
 
-SESSIONS = int(os.environ.get("HEATPROOF_ENDURANCE_SESSIONS", "200"))
+SESSIONS = int(os.environ.get("HEATPROOF_ENDURANCE_SESSIONS", "100"))
 
 
 def abort(port: int, *, by_reset: bool) -> None:

@@ -155,7 +155,7 @@ def test_a_destination_that_reads_nothing_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(connection, "SEND_SECONDS", 0.5)
     before = footprint()
     image = mr_image(size=2048)
-    with HostilePacs(say(accepted((1,), syntax=EXPLICIT), then=lambda _: time.sleep(3))) as pacs:
+    with HostilePacs(say(accepted((1,), syntax=EXPLICIT), then=lambda _: time.sleep(1.5))) as pacs:
         contexts = [(image.SOPClassUID, ExplicitVRLittleEndian)]
         association = associate(pacs.destination, contexts, calling_ae_title="HEATPROOF")
         started = time.monotonic()
