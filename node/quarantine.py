@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -12,6 +14,9 @@ from node.instance import Arrival
 
 MAXIMUM_BYTES = 1 << 30
 """The oldest are removed above this: a hostile sender must not fill the disk."""
+MAXIMUM_RECORDS = 2_000
+"""The oldest are removed above this too: nor make the node count files."""
+_RECORDS_BETWEEN_TRIMS = 50
 
 
 class Quarantine:
@@ -25,6 +30,7 @@ class Quarantine:
         self._folder = folder
         self._minimum_free_bytes = minimum_free_bytes
         self._maximum_bytes = maximum_bytes
+        self._records_since_trim = self._bytes_since_trim = 0
         self._log = structlog.get_logger("quarantine")
 
     def keep(self, arrival: Arrival, reason: str) -> str:
@@ -38,7 +44,7 @@ class Quarantine:
             if self._has_room(len(arrival.encoded)):
                 self._write(f"{name}.bin", arrival.encoded)
             self._write(f"{name}.json", _describe(arrival, reason))
-            self._trim()
+            self._trim_now_and_then(len(arrival.encoded))
         except OSError as error:
             self._log.warning("quarantine_not_written", id=name, errno=error.errno)
         return name
@@ -50,14 +56,29 @@ class Quarantine:
         with os.fdopen(os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
 
+    def _trim_now_and_then(self, size_bytes: int) -> None:
+        self._records_since_trim += 1
+        self._bytes_since_trim += size_bytes
+        if self._records_since_trim >= _RECORDS_BETWEEN_TRIMS or self._bytes_since_trim > self._maximum_bytes // 16:
+            self._records_since_trim = self._bytes_since_trim = 0
+            self._trim()
+
     def _trim(self) -> None:
-        files = sorted((path.stat().st_mtime_ns, path) for path in self._folder.iterdir())
-        excess = sum(path.stat().st_size for _, path in files) - self._maximum_bytes
-        for _, path in files:
-            if excess <= 0:
+        """Remove the oldest files until both ceilings hold; another association may remove them at the same time."""
+        files = sorted((status.st_mtime_ns, status.st_size, path) for path, status in self._statuses())
+        excess_bytes = sum(size for _, size, _ in files) - self._maximum_bytes
+        excess_files = len(files) - 2 * MAXIMUM_RECORDS
+        for _, size, path in files:
+            if excess_bytes <= 0 and excess_files <= 0:
                 return
-            excess -= path.stat().st_size
-            path.unlink()
+            excess_bytes -= size
+            excess_files -= 1
+            path.unlink(missing_ok=True)
+
+    def _statuses(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):
+                yield path, path.stat()
 
 
 def _describe(arrival: Arrival, reason: str) -> bytes:

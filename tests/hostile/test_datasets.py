@@ -10,6 +10,7 @@ import struct
 import time
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from pydicom.uid import (
 
 from inference.errors import UnreadableInstance, UnsupportedImage
 from inference.image import read_series, read_study
+from node import quarantine
 from node.instance import Arrival, inspect
 from node.limits import STANDARD, Limits
 from node.store import now
@@ -201,8 +203,17 @@ def test_no_data_set_and_garbage_are_refused(node: Intake, sender: ByteSender, e
     refused(node, sender, mr_image(), encoded)
 
 
-@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
-@pytest.mark.parametrize("path", ["../../outside", "/var/outside", "..", "1.2\n3", "1.2\\..\\3", "1." * 40 + "1"])
+@pytest.mark.parametrize(
+    ("keyword", "path"),
+    [
+        ("StudyInstanceUID", "../../outside"),
+        ("SeriesInstanceUID", "/var/outside"),
+        ("SOPInstanceUID", ".."),
+        ("SOPClassUID", "1.2\n3"),
+        ("StudyInstanceUID", "1.2\\..\\3"),
+        ("SOPInstanceUID", "1." * 40 + "1"),
+    ],
+)
 def test_a_path_in_place_of_any_uid_of_the_data_set_names_nothing(
     node: Intake, sender: ByteSender, keyword: str, path: str
 ) -> None:
@@ -315,9 +326,23 @@ def test_a_preamble_that_is_a_program_never_reaches_what_is_kept(node: Intake, p
 
 def test_what_is_set_aside_is_the_owners_alone_and_no_program(node: Intake, sender: ByteSender) -> None:
     refused(node, sender, mr_image(), b"#!/bin/sh\nid\n" * 99)
-    quarantine = node.home / "quarantine"
-    assert quarantine.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in quarantine.iterdir()} == {0o600}
+    folder = node.home / "quarantine"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+def test_a_flood_of_refused_instances_leaves_few_files_the_newest_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAXIMUM_RECORDS", 100)
+    ward = quarantine.Quarantine(tmp_path / "quarantine", minimum_free_bytes=0)
+    image = mr_image()
+    sent = arrival(image, b"x" * 100)
+    with ThreadPoolExecutor(4) as pool:
+        names = list(pool.map(lambda _: ward.keep(sent, "reason"), range(600)))
+    left = {path.stem for path in (tmp_path / "quarantine").iterdir()}
+    assert len(left) <= 100 + 50 + 4
+    assert set(names[-50:]) <= left
 
 
 def test_the_limits_are_those_of_the_settings() -> None:
