@@ -227,10 +227,8 @@ def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     from node.service import routed_bundles  # only once the file is good: it brings torch
 
     routed_bundles(settings)
-    Console().print(
-        f"{config_file} is good: {len(settings.rules)} rules, {len(settings.destinations)} destinations.",
-        soft_wrap=True,
-    )
+    found = f"{len(settings.rules)} rules, {len(settings.destinations)} destinations"
+    Console().print(f"{config_file} is good: {found}.", soft_wrap=True)
 
 
 @config.command("reference")

@@ -24,7 +24,7 @@ ALLOWED_KEYS = frozenset(
     {
         "timestamp", "level", "event",  # what and when
         "study", "job",  # keyed hash, digest
-        "peer_address", "ae_title", "calling_ae_title", "port", "host", "version",  # who: names and addresses of machines
+        "peer_address", "ae_title", "calling_ae_title", "port", "host", "worker", "version",  # who: machines
         "route", "bundle", "method", "device", "step", "destination",  # names out of the settings
         "state", "outcome", "verdict", "status", "error",  # words of heatproof; error is the name of a class
         "instances", "attempts", "findings", "bytes", "seconds", "free_bytes",  # numbers
