@@ -108,7 +108,7 @@ class Auditor(threading.Thread):
 
     def _alarm(self, route: str, alarm: Alarm) -> None:
         self._ledger.append(Event.ALARM, details={"route": route, "problem": alarm.sentence})
-        self._log.warning("alarm", route=route, figure=alarm.figure)
+        self._log.warning("alarm", route=route)
         notify(self._settings, f"heatproof: alarm on route {route}", alarm.sentence)
         state = _STOPS.get(self._settings.on_alarm)
         if state is not None:

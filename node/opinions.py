@@ -71,20 +71,6 @@ class Opinions:
                 connection=connection,
             )
 
-    def capture_of(self, result_id: str) -> str:
-        """Give the SOP Instance UID of a result by the id that pages call it by: job and start of its digest.
-
-        Raises:
-            UnknownName: this node made no such overlay.
-        """
-        job_id, _, digest = result_id.rpartition("-")
-        query = select(results.c.sop_instance_uid, results.c.sha256).where(results.c.job_id == job_id)
-        with self._engine.connect() as connection:
-            for uid, sha256 in connection.execute(query):
-                if digest and sha256.startswith(digest):
-                    return str(uid)
-        raise UnknownName("This node made no such overlay.", cure="Give the word on the page of its study.")
-
     def of(self, captures: tuple[str, ...]) -> Mapping[str, tuple[tuple[str, str], ...]]:
         """Give who said what of some overlays: (name, word) by SOP Instance UID."""
         query = select(opinions.c.capture, opinions.c.by_whom, opinions.c.word).where(opinions.c.capture.in_(captures))

@@ -19,8 +19,7 @@ def opinion_routes(opinions: Opinions, guard: Guard) -> APIRouter:
     @routes.post("/studies/{key}/opinion")
     async def give(key: str, request: Request, caller: Annotated[Caller, Depends(guard.operate)]) -> Response:
         form = await read_form(request)
-        capture = await run_in_threadpool(opinions.capture_of, form.get("result", ""))
-        await run_in_threadpool(opinions.give, capture, form.get("word", ""), by_whom=caller.name)
+        await run_in_threadpool(opinions.give, form.get("result", ""), form.get("word", ""), by_whom=caller.name)
         return RedirectResponse(f"/studies/{key}", status_code=303)
 
     return routes

@@ -1,0 +1,123 @@
+"""Quality assurance in the console: charts, stopping, arming, and the radiologist's word, over a real server."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from node.api.opinions import opinion_routes
+from node.arming import Arming
+from node.auditing import RouteState
+from node.console.pages import Pages
+from node.console.quality import quality_page
+from node.constancy import Constancy
+from node.opinions import Opinions
+from node.quality import Quality
+from node.rule import Rule
+from node.settings import HttpSettings, NodeSettings, Settings
+from node.store import baselines, migrate, open_engine, sqlite_url
+from reports.audit.ledger import Event, Ledger
+from reports.audit.observations import Observations
+from tests.node.web import WebServer
+from tests.node.web_site import Site
+from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
+
+RULE = Rule(name="flair <b>", bundles=("glioma_flair",), destinations=())
+
+
+class WatchedSite:
+    """A site whose route has been charted for two months after its baseline."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        engine = open_engine(sqlite_url(home))
+        migrate(engine)
+        self.ledger = Ledger(engine, b"key of this site")
+        settings = Settings(node=NodeSettings(home=home), http=HttpSettings(token_file=home / "token"), rules=(RULE,))
+        self.arming = Arming(engine, self.ledger)
+        constancy = Constancy(home, engine, self.ledger, b"key", None)
+        self.quality = Quality(
+            settings, lambda: settings.rules, engine, self.ledger, self.arming, constancy, Observations(engine), {}, {}
+        )
+        self.site = Site(
+            home,
+            further=[
+                partial(quality_page, self.quality, Pages("HEATPROOF")),
+                partial(opinion_routes, Opinions(engine, self.ledger)),
+            ],
+        )
+        day, rows = draw_year(2, Hospital(patients=300), days=BASELINE_DAYS + 60)
+        fill(engine, day, rows, route=RULE.name)
+        self.arming.lock(RULE.name, at_day(0), at_day(BASELINE_DAYS), by_whom="Ada")
+        with engine.begin() as connection:
+            connection.execute(update(baselines).values(armed_at=at_day(BASELINE_DAYS)))
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> WatchedSite:
+    return WatchedSite(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def browser(watched: WatchedSite) -> Iterator[httpx.Client]:
+    with (
+        WebServer(watched.site.application) as server,
+        httpx.Client(base_url=server.url, headers={"Origin": server.url}, follow_redirects=True) as client,
+    ):
+        assert client.post("/login", data={"token": watched.site.token}).status_code == 200
+        yield client
+
+
+def form_token(page: str) -> str:
+    found = re.search(r'name="form_token" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def test_every_figure_of_a_route_is_drawn_and_names_are_text(browser: httpx.Client) -> None:
+    page = browser.get("/quality").text
+    assert page.count("<svg") == 13
+    assert "flair &lt;b&gt;" in page
+    assert "<b>" not in page.replace("<b>HEATPROOF</b>", "").replace("<b>Alarm</b>", "")
+    assert "The same patient again" in page
+    assert "No installation was accepted yet" in page
+
+
+def test_a_route_is_stopped_and_armed_by_a_form_with_a_reason(browser: httpx.Client, watched: WatchedSite) -> None:
+    token, address = form_token(browser.get("/quality").text), "/quality/flair%20%3Cb%3E"
+    assert browser.post(address, data={"form_token": token, "do": "held", "reason": " "}).status_code >= 400
+    assert browser.post(address, data={"form_token": "guess", "do": "held", "reason": "x"}).status_code == 403
+    stopped = browser.post(address, data={"form_token": token, "do": "held", "reason": "service visit"})
+    assert (stopped.status_code, watched.arming.standing(RULE.name).state) == (200, RouteState.HELD)
+    assert "service visit" in stopped.text
+    assert browser.get("/api/quality").json()["routes"][0]["state"] == "held"
+    browser.post(address, data={"form_token": token, "do": "arm", "reason": "visit is over"})
+    assert watched.arming.standing(RULE.name).state is RouteState.ARMED
+    told = [entry.event for entry in watched.ledger.events()]
+    assert told[-2:] == [Event.ROUTE_STOPPED, Event.ROUTE_ARMED]
+
+
+def test_a_radiologist_accepts_an_overlay_from_the_page_of_its_study(
+    browser: httpx.Client, watched: WatchedSite
+) -> None:
+    home = browser.get("/").text
+    study = next(
+        address
+        for address in re.findall(r'href="(/studies/[0-9a-f]+)', home)
+        if "/opinion" in browser.get(address).text
+    )
+    page = browser.get(study).text
+    overlay = re.search(r'name="result" value="([^"]+)"', page)
+    assert overlay is not None
+    said = {"form_token": form_token(page), "result": overlay[1], "word": "accept"}
+    assert browser.post(f"{study}/opinion", data=said).status_code == 200
+    assert browser.post(f"{study}/opinion", data={**said, "word": "perhaps"}).status_code >= 400
+    assert browser.post(f"{study}/opinion", data={**said, "result": "1-2"}).status_code == 404
+    counts = Opinions(watched.quality.engine, watched.ledger).counts()
+    assert [(one.accepted, one.all) for one in counts] == [(1, 1)]
+    assert "1 of 1" in browser.get("/quality").text
+    assert Opinions(watched.quality.engine, watched.ledger).proposal(0.1) == ""
