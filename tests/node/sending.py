@@ -38,7 +38,7 @@ from node.store import (
 )
 from tests.node.intake import Intake, arrival
 
-PATIENCE = Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60)
+PATIENCE = Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60, linger_seconds=1.0)
 
 
 class FaultySteps(Steps):
@@ -92,7 +92,7 @@ class Sender:
 
     def __exit__(self, *_: object) -> None:
         self._listener.stop(grace_seconds=0.2)
-        DBOS.destroy(workflow_completion_timeout_sec=2)
+        DBOS.destroy(workflow_completion_timeout_sec=10)
         registered = _get_or_create_dbos_registry().instance_info_map  # else the next Sender would be a second "node"
         for name in [name for name, instance in registered.items() if instance in (self.deliveries, self.jobs)]:
             del registered[name]
