@@ -14,15 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pynetdicom import evt
+from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
-from pynetdicom.pdu_primitives import A_P_ABORT
+from pynetdicom.pdu_primitives import A_P_ABORT, P_DATA
 
 from node.connection import Bell, RingingQueue, abort_pdu
 
+_config.LOG_HANDLER_LEVEL = "none"  # pynetdicom's own log would name patients, and takes a tenth of the time
 MAXIMUM_COMMAND_BYTES = 1 << 16
 """A command set has some hundred bytes."""
 IDLE_SECONDS = 60.0
@@ -158,10 +160,39 @@ class _Messages(DIMSEServiceProvider):
         if self.message is None:
             self._bytes = {"command": 0, "data": 0}
 
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message; the one that is sent for every image is written by hand, in a tenth of the time."""
+        answered = primitive.MessageIDBeingRespondedTo
+        if not isinstance(primitive, C_STORE) or answered is None or primitive.Status != 0x0000:
+            super().send_msg(primitive, context_id)
+            return
+        pdata = P_DATA()
+        command = stored_response(answered, str(primitive.AffectedSOPClassUID), str(primitive.AffectedSOPInstanceUID))
+        pdata.presentation_data_value_list.append((context_id, b"\x03" + command))
+        self.dul.send_pdu(pdata)
+
     def _give_up(self, problem: str) -> None:
         self.message = None
         self.assoc.problem = problem
         self.dul.event_queue.put("Evt19")
+
+
+def stored_response(message_id: int, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+    """Give the command set of C-STORE-RSP with success (PS3.7 9.3.1.2), Implicit VR Little Endian."""
+    fields = (
+        (0x0002, _padded(sop_class_uid)),
+        (0x0100, struct.pack("<H", 0x8001)),
+        (0x0120, struct.pack("<H", message_id)),
+        (0x0800, struct.pack("<H", 0x0101)),
+        (0x0900, struct.pack("<H", 0x0000)),
+        (0x1000, _padded(sop_instance_uid)),
+    )
+    command = b"".join(struct.pack("<HHL", 0x0000, element, len(value)) + value for element, value in fields)
+    return struct.pack("<HHLL", 0x0000, 0x0000, 4, len(command)) + command
+
+
+def _padded(uid: str) -> bytes:
+    return uid.encode() + b"\0" * (len(uid) % 2)
 
 
 class BoundedAssociation(Association):
