@@ -12,7 +12,7 @@ from torch import nn
 
 import inference.classify
 from inference.bundle import Network
-from node import steps
+from node import routing, steps
 from node.steps import Job, Steps
 from tests.hostile import stand_in
 
@@ -62,6 +62,7 @@ def _serve(settings: Path, deadly: str, greedy: str) -> None:
         ):
             classify(self, job)
 
+    routing.MENDING_TICKS = 4
     replaced: dict[str, Any] = {"read": read_or_die, "classify": classify_or_starve}
     for name, method in replaced.items():
         setattr(Steps, name, method)
