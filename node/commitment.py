@@ -154,6 +154,8 @@ class Commitments:
                 action, REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
             )
             code = status.get("Status")
+            if code is None:
+                association.abort()
             if code != SUCCESS:
                 said = "nothing" if code is None else f"status 0x{code:04X}"
                 raise DeliveryFailed(f"{destination.name} answered the request for storage commitment with {said}.")

@@ -58,6 +58,7 @@ def _send(association: Association, parcel: Parcel, destination: Destination) ->
         return f"{destination.name} accepts no presentation context for SOP class {UID(parcel.sop_class_uid).name}."
     status = association.send_c_store(_read(parcel.path, syntax))
     if not status:
+        association.abort()  # a connection that is gone would be waited for with every further object
         return f"{destination.name} gave no answer to the store request."
     code = int(status.Status)
     if code == 0x0000 or code & 0xF000 == 0xB000:
