@@ -10,7 +10,7 @@ import os
 import shutil
 import struct
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -162,7 +162,7 @@ class Inbox:
         won = False
         try:
             with self._engine.begin() as connection:
-                is_new = connection.execute(self._new_row, asdict(instance)).rowcount == 1
+                is_new = connection.execute(self._new_row, vars(instance)).rowcount == 1
                 if is_new:
                     self._studies.received(connection, instance)
             won = is_new
