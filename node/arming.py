@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy import Engine, delete, select, update
 
 from inference.errors import Refused, UnknownName
+from node.audit_store import baselines, replays, route_states
 from node.auditing import RouteState
-from node.store import StudyState, baselines, insert_into, now, replays, route_states, studies
+from node.store import StudyState, insert_into, now, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.monitor import Locked
 
@@ -39,14 +40,24 @@ class Arming:
             return Standing(route, RouteState.ARMED, "", "", None)
         return Standing(row.route, RouteState(row.state), row.reason, row.by_whom, row.changed_at)
 
-    def stop(self, route: str, state: RouteState, reason: str, *, by_whom: str = "audit") -> bool:
-        """Take a route out of service; one that is stopped harder already stays as it is.
+    def stop(
+        self, route: str, state: RouteState, reason: str, *, by_whom: str = "audit", replacing: bool = False
+    ) -> bool:
+        """Take a route out of service; one that is stopped as hard or harder already stays as it is.
+
+        Args:
+            route: which.
+            state: what it may do from now on.
+            reason: why.
+            by_whom: who says so.
+            replacing: one that is stopped as hard takes the new reason.
 
         Returns:
             whether anything changed.
         """
-        order = list(RouteState)
-        if order.index(self.standing(route).state) >= order.index(state):
+        order, standing = list(RouteState), self.standing(route)
+        another = replacing and standing.state is state and standing.reason != reason
+        if order.index(standing.state) >= order.index(state) and not another:
             return False
         self._write(route, state, reason, by_whom)
         self._ledger.append(

@@ -17,9 +17,10 @@ from inference.image import read_series
 from inference.options import AnalysisOptions
 from inference.phantom import make_phantom
 from inference.trust.warrant import Warrant
+from node.audit_store import replays
 from node.demo.phantom_study import write_study
 from node.settings import Settings
-from node.store import now, replays
+from node.store import now
 from reports.audit.ledger import Event, Ledger
 from reports.audit.replay import Baseline, Recorded, Replay, compare, load, record, save
 

@@ -7,7 +7,8 @@ from scipy.stats import binomtest
 from sqlalchemy import Engine, select
 
 from inference.errors import Refused, UnknownName
-from node.store import insert_into, jobs, now, opinions, results
+from node.audit_store import opinions
+from node.store import insert_into, jobs, now, results
 from reports.audit.ledger import Event, Ledger
 
 WORDS = ("accept", "reject", "elsewhere")

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import torch
 from sqlalchemy import Engine, func, select
 
 from inference.bundle import Bundle
 from inference.errors import Refused, UnknownName
 from inference.trust.warrant import Warrant
 from node.arming import Arming
+from node.audit_store import replays
 from node.constancy import Constancy, Installation, installations
 from node.rule import Rule
 from node.settings import Settings
-from node.store import replays
+from node.store import StudyState, studies
 from reports.audit.ledger import Ledger
 from reports.audit.monitor import Control, Watch, watch
 from reports.audit.observations import Observations, Selection
@@ -49,6 +51,8 @@ class Quality:
         from node.service import routed_bundles, site_key, warrants_of
         from node.store import migrate, open_engine, sqlite_url
 
+        if settings.inference.threads:
+            torch.set_num_threads(settings.inference.threads)  # as the node does: they are part of its fingerprint
         home, shared = settings.node.home, settings.node.shared_folder or settings.node.home
         engine = open_engine(settings.node.database_url or sqlite_url(home))
         migrate(engine)
@@ -132,6 +136,7 @@ class Quality:
                     "reason": standing.reason,
                     "by": standing.by_whom,
                     "changed_at": standing.changed_at,
+                    "held_studies": self._held(rule.name),
                     "baseline": control is not None,
                     "alarms": [alarm.sentence for alarm in control.alarms] if control else [],
                 }
@@ -162,3 +167,8 @@ class Quality:
             {"bundle": row.bundle, "at": row.at, "level": row.level, "passed": row.passed, "said": row.sentence}
             for row in rows
         ]
+
+    def _held(self, route: str) -> int:
+        query = select(func.count()).where(studies.c.state == StudyState.HELD, studies.c.route == route)
+        with self.engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())

@@ -13,11 +13,24 @@ from datetime import datetime
 from hashlib import sha256
 
 import structlog
-from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.exc import DBAPIError
 
 from node.request import Offer, printable
-from node.store import insert_into, now, refusals
+from node.store import METADATA, Moment, insert_into, now
 from reports.audit.ledger import Event, Ledger
 
 MAXIMUM_ROWS = 2000
@@ -29,6 +42,24 @@ MAXIMUM_TOLD = 100
 """Addresses that the ledger hears of in this time: it keeps everything for ever."""
 _MAXIMUM_WAITING = 256
 _WRITE_SECONDS = 0.2
+
+refusals = Table(
+    "refusals",
+    METADATA,
+    Column("id", String(64), primary_key=True),  # digest of who was refused what: the same again is counted
+    Column("at", Moment(), nullable=False, index=True),  # the last time
+    Column("times", Integer, nullable=False),
+    Column("peer_address", String(64), nullable=False, index=True),
+    Column("calling_ae_title", String(64), nullable=False),  # as sent, escaped and cut
+    Column("called_ae_title", String(64), nullable=False),
+    Column("offers", JSON, nullable=False),  # presentation contexts: context_id, abstract_syntax, transfer_syntaxes
+    Column("accepted", Boolean, nullable=False),  # whether the association was accepted without these contexts
+    Column("result", Integer),  # of the A-ASSOCIATE-RJ; none where it was aborted or accepted
+    Column("source", Integer),
+    Column("reason", Integer),
+    Column("problem", Text, nullable=False),
+    Column("cure", Text, nullable=False),
+)
 
 
 @dataclass(frozen=True)

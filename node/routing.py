@@ -10,11 +10,12 @@ from typing import Any
 
 import structlog
 from dbos import error as workflow_error
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, exists, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from inference.options import AnalysisOptions
 from node.arming import Arming
+from node.audit_store import route_states
 from node.auditing import RouteState
 from node.completeness import Completeness
 from node.job import Jobs
@@ -162,13 +163,14 @@ class Router(threading.Thread):
         return tuple(ids.values())
 
     def _hold(self, study: Snapshot, route: Route, reason: str) -> None:
-        """Leave a study where it is until its route is armed again."""
+        """Leave a study where it is until its route is armed; one armed just now is decided at the next tick."""
         held = (
             update(studies)
             .where(
                 studies.c.study_instance_uid == study.study_instance_uid,
                 studies.c.state == StudyState.COMPLETE,
                 studies.c.arrivals == study.arrivals,
+                exists().where(route_states.c.route == route.name, route_states.c.state == RouteState.HELD),
             )
             .values(state=StudyState.HELD, route=route.name, reason=f"The route is held by the audit: {reason}")
         )

@@ -16,7 +16,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Boolean,
     Column,
     Connection,
     DateTime,
@@ -214,70 +213,6 @@ nodes = Table(
     Column("interval_seconds", Float, nullable=False),  # between heartbeats
     _moment("started_at", nullable=False),
     _moment("heartbeat_at"),  # by the database's clock; empty once it has ended in good order
-)
-
-
-refusals = Table(
-    "refusals",
-    METADATA,
-    Column("id", String(64), primary_key=True),  # digest of who was refused what: the same again is counted
-    _moment("at", nullable=False, index=True),  # the last time
-    Column("times", Integer, nullable=False),
-    Column("peer_address", String(64), nullable=False, index=True),
-    Column("calling_ae_title", String(64), nullable=False),  # as sent, escaped and cut
-    Column("called_ae_title", String(64), nullable=False),
-    Column("offers", JSON, nullable=False),  # presentation contexts: context_id, abstract_syntax, transfer_syntaxes
-    Column("accepted", Boolean, nullable=False),  # whether the association was accepted without these contexts
-    Column("result", Integer),  # of the A-ASSOCIATE-RJ; none where it was aborted or accepted
-    Column("source", Integer),
-    Column("reason", Integer),
-    Column("problem", Text, nullable=False),
-    Column("cure", Text, nullable=False),
-)
-
-
-route_states = Table(
-    "route_states",
-    METADATA,
-    Column("route", String(64), primary_key=True),
-    Column("state", String(16), nullable=False),  # no row: armed
-    Column("reason", Text, nullable=False),
-    Column("by_whom", String(64), nullable=False),
-    _moment("changed_at", nullable=False),
-)
-
-baselines = Table(
-    "baselines",
-    METADATA,
-    Column("route", String(64), primary_key=True),
-    _moment("since", nullable=False),
-    _moment("before", nullable=False),
-    _moment("armed_at", nullable=False),
-    Column("by_whom", String(64), nullable=False),
-)
-
-replays = Table(
-    "replays",
-    METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("bundle", String(64), nullable=False, index=True),
-    _moment("at", nullable=False),
-    Column("fingerprint", String(64), nullable=False),
-    Column("level", String(16), nullable=False),
-    Column("passed", Boolean, nullable=False),
-    Column("sentence", Text, nullable=False),
-)
-
-opinions = Table(
-    "opinions",
-    METADATA,
-    Column("capture", String(64), primary_key=True),  # SOP Instance UID of the overlay
-    Column("by_whom", String(64), primary_key=True),
-    Column("word", String(16), nullable=False),  # accept, reject, elsewhere
-    Column("row", Integer),  # where the finding is, on the plane shown; only with "elsewhere"
-    Column("column", Integer),
-    Column("source", String(16), nullable=False),  # console, or the SOP class it came in
-    _moment("at", nullable=False),
 )
 
 

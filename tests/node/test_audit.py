@@ -160,7 +160,7 @@ def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: E
     fill(engine, day, rows)
     site.arming.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="physicist")
     with engine.begin() as connection:
-        from node.store import baselines
+        from node.audit_store import baselines
 
         connection.execute(baselines.update().values(armed_at=at_day(BASELINE_DAYS)))
     site.auditor.tick(0.0)

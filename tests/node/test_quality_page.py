@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from node.api.opinions import opinion_routes
 from node.arming import Arming
+from node.audit_store import baselines
 from node.auditing import RouteState
 from node.console.pages import Pages
 from node.console.quality import quality_page
@@ -19,7 +20,7 @@ from node.opinions import Opinions
 from node.quality import Quality
 from node.rule import Rule
 from node.settings import HttpSettings, NodeSettings, Settings
-from node.store import baselines, migrate, open_engine, sqlite_url
+from node.store import migrate, open_engine, sqlite_url
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 from tests.node.web import WebServer

@@ -2,8 +2,8 @@ import pytest
 
 from node import refusals as module
 from node.refusals import Refusal, Refusals
+from node.refusals import refusals as table
 from node.request import Offer
-from node.store import refusals as table
 
 from .intake import Intake
 
