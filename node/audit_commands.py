@@ -150,4 +150,5 @@ def _quality(config_file: Path) -> "Quality":
 
     return Quality.of(load(config_file))
 
+
 __all__ = ["audit"]
