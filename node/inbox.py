@@ -73,7 +73,8 @@ class Inbox:
         self._engine = engine
         self._ledger = ledger
         self._studies = studies
-        self._new_row = insert_into(engine, instances).on_conflict_do_nothing()
+        added = insert_into(engine, instances).on_conflict_do_nothing()
+        self._new_row = added.returning(instances.c.sop_instance_uid)  # PostgreSQL's driver counts no rows here
         self._log = structlog.get_logger("inbox")
 
     def keep(self, arrival: Arrival) -> Receipt:
@@ -162,7 +163,7 @@ class Inbox:
         won = False
         try:
             with self._engine.begin() as connection:
-                is_new = connection.execute(self._new_row, vars(instance)).rowcount == 1
+                is_new = connection.scalar(self._new_row, vars(instance)) is not None
                 if is_new:
                     self._studies.received(connection, instance)
             won = is_new
