@@ -74,10 +74,10 @@ class Baseline:
 
     def scores(self, values: ArrayLike) -> NDArray[np.float64]:
         """Give the normal score of each case, mean 0 and variance 1 over the baseline; ties take the middle rank."""
-        given = np.asarray(values, dtype=np.float64)
+        given, where = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)  # in order: found sooner
         below = np.searchsorted(self.values, given, side="left")
         upto = np.searchsorted(self.values, given, side="right")
-        share = np.clip((below + upto) / 2, 0.5, len(self.values) - 0.5) / len(self.values)
+        share = (np.clip((below + upto) / 2, 0.5, len(self.values) - 0.5) / len(self.values))[where]
         return np.asarray((norm.ppf(share) - self.centre) / self.scale, dtype=np.float64)
 
     @property

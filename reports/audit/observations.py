@@ -27,7 +27,7 @@ from inference.errors import UnknownName
 from reports.audit.observation import FIGURES, Observation
 
 METADATA = MetaData()
-ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 10_000
 GROUPINGS = ("route", "bundle", "model", "method", "scanner", "protocol", "label")
 """What observations can be split by."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,7 +71,7 @@ class Selection:
 class Series:
     """One figure and the day of each case."""
 
-    days: NDArray[np.int64]
+    days: NDArray[np.int32]
     """(N,), since 1970-01-01."""
     values: NDArray[np.float64]
     """(N,)."""
@@ -103,17 +103,14 @@ class Observations:
         """
         columns = [observations.c.day, *(_figure(name) for name in figures)]
         query = _selected(select(*columns), selection)
-        with self._engine.connect().execution_options(yield_per=ROWS_AT_ONCE) as connection:
-            parts = [
-                np.array([tuple(row) for row in part], dtype=np.float64)
-                for part in connection.execute(query).partitions()
-            ]
-        table = np.concatenate(parts) if parts else np.empty((0, len(columns)))
-        here = [~np.isnan(table[:, number]) for number in range(1, len(columns))]
-        return {
-            name: Series(table[kept, 0].astype(np.int64), table[kept, number])
-            for number, (name, kept) in enumerate(zip(figures, here, strict=True), start=1)
-        }
+        parts = [np.empty((0, len(columns)))]
+        with self._engine.connect().execution_options(stream_results=True) as connection:
+            found = connection.execute(query)
+            plain = found.cursor_strategy  # the driver's tuples: a Row of each would double the time
+            while rows := plain.fetchmany(found, found.cursor, ROWS_AT_ONCE):
+                parts.append(np.array(rows, dtype=np.float64))
+        days = np.concatenate([part[:, 0] for part in parts]).astype(np.int32)
+        return {name: _series(days, parts, number) for number, name in enumerate(figures, start=1)}
 
     def groups(self, grouping: str) -> Mapping[str, int]:
         """Give the values of a grouping with their number of observations, most first.
@@ -159,6 +156,12 @@ def _selected(query: Select[Any], selection: Selection) -> Select[Any]:
     if selection.before is not None:
         query = query.where(observations.c.at_seconds < selection.before.timestamp())
     return query
+
+
+def _series(days: NDArray[np.int32], parts: Sequence[NDArray[np.float64]], column: int) -> Series:
+    values = np.concatenate([part[:, column] for part in parts])
+    here = ~np.isnan(values)
+    return Series(days, values) if here.all() else Series(days[here], values[here])
 
 
 def _figure(name: str) -> Column[float]:
