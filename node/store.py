@@ -267,7 +267,8 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
     """Insert the rows whose primary key is not there yet; give how many were."""
     if not rows:
         return 0
-    return connection.execute(insert_into(connection, table).values(list(rows)).on_conflict_do_nothing()).rowcount
+    added = insert_into(connection, table).values(list(rows)).on_conflict_do_nothing()
+    return len(connection.execute(added.returning(*table.primary_key)).all())  # PostgreSQL's driver counts none here
 
 
 def sqlite_url(home: Path) -> str:
