@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import HeatproofError
+from node.arming import Standing
 from node.auditing import RouteState
 from node.constancy import Installation
 from node.notices import notify
@@ -15,6 +16,9 @@ from reports.audit.ledger import Event
 from reports.audit.monitor import Alarm, Control
 
 TICK_SECONDS = 5.0
+BY = "constancy test"
+DUE = "its replay is due."
+"""How the reason of a hold ends that a passed replay lifts; any other needs a person."""
 _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": RouteState.HELD}
 
 
@@ -53,7 +57,7 @@ class Auditor(threading.Thread):
             return
         for name, installation in self._quality.installations().items():
             if self._constancy.accepted(name) and not self._arming.has_passed(name, installation.fingerprint):
-                self._stop_routes(name, f"{name} is not the installation that was accepted; its replay is due.")
+                self._stop_routes(name, f"{name} is not the installation that was accepted; {DUE}")
 
     def tick(self, seconds: float) -> None:
         """Replay what is due; look at the charts when their time has come."""
@@ -81,8 +85,9 @@ class Auditor(threading.Thread):
         for rule in self._quality.rules():
             if bundle not in rule.bundles:
                 continue
+            waiting = _waits(self._arming.standing(rule.name))
             stopped = self._settings.on_changed_replay == "hold" and self._arming.stop(
-                rule.name, RouteState.HELD, reason, by_whom="constancy test"
+                rule.name, RouteState.HELD, reason, by_whom=BY, replacing=waiting
             )
             if stopped or self._settings.on_changed_replay == "warn":
                 notify(self._settings, f"heatproof: {bundle} has changed", f"Route {rule.name}: {reason}")
@@ -90,14 +95,10 @@ class Auditor(threading.Thread):
     def _release(self, bundle: str) -> None:
         """Arm again what was only waiting for this replay: a change that proved to be none needs no person."""
         for rule in self._quality.rules():
-            standing = self._arming.standing(rule.name)
-            waiting = standing.by_whom == "constancy test" and standing.reason.endswith("its replay is due.")
-            if bundle in rule.bundles and standing.state is RouteState.HELD and waiting:
+            if bundle in rule.bundles and _waits(self._arming.standing(rule.name)):
                 fingerprints = {name: self._quality.installations()[name].fingerprint for name in rule.bundles}
                 if all(self._arming.has_passed(name, told) for name, told in fingerprints.items()):
-                    self._arming.arm(
-                        rule.name, "The golden set repeats.", by_whom="constancy test", bundles=fingerprints
-                    )
+                    self._arming.arm(rule.name, "The golden set repeats.", by_whom=BY, bundles=fingerprints)
 
     def _judge(self, control: Control) -> None:
         for alarm in control.alarms:
@@ -113,3 +114,8 @@ class Auditor(threading.Thread):
         state = _STOPS.get(self._settings.on_alarm)
         if state is not None:
             self._arming.stop(route, state, alarm.sentence)
+
+
+def _waits(standing: Standing) -> bool:
+    """Say whether a route is held for nothing but a replay that has not been run yet."""
+    return standing.state is RouteState.HELD and standing.by_whom == BY and standing.reason.endswith(DUE)

@@ -53,7 +53,9 @@ class Quality:
 
         if settings.inference.threads:
             torch.set_num_threads(settings.inference.threads)  # as the node does: they are part of its fingerprint
-        home, shared = settings.node.home, settings.node.shared_folder or settings.node.home
+        home, shared = settings.node.home, settings.node.files
+        for folder in (home, shared):  # an installation may be accepted before the node was ever started
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         engine = open_engine(settings.node.database_url or sqlite_url(home))
         migrate(engine)
         key, bundles = site_key(shared), routed_bundles(settings)

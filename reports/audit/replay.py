@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from inference.analysis import Analysis
 from inference.errors import Misconfigured
-from inference.trust.agreement import hottest_overlap, spearman
+from inference.trust.agreement import otsu_overlap_pairs, spearman
 from reports.audit.observation import map_digest
 
 
@@ -38,8 +38,8 @@ class Tolerance:
     relative_difference: float = 1e-3
     """Largest difference of two maps, over the baseline's largest absolute value."""
     spearman: float = 0.999
-    hottest_overlap: float = 0.95
-    """Intersection over union of the hottest tenths."""
+    hot_overlap: float = 0.95
+    """Intersection over union of what lies above each map's own Otsu threshold."""
     probability: float = 1e-3
     trust: float = 0.01
 
@@ -72,7 +72,7 @@ class Compared:
     level: Level
     relative_difference: float
     spearman: float
-    hottest_overlap: float
+    hot_overlap: float
     probability_difference: float
     trust_difference: float
     peak_distance_pixels: float
@@ -163,7 +163,7 @@ def _compare(before: Recorded, now: Recorded, floor: float, allowed: Tolerance) 
     largest = float(np.abs(first).max())
     apart = float(np.abs(first - second).max()) / largest if largest > 0 else float(np.abs(second).max())
     order = float(spearman(first, second[None])[0]) if apart else 1.0
-    overlap = float(hottest_overlap(first, second[None], seed=0)[0]) if apart else 1.0
+    overlap = float(otsu_overlap_pairs(first[None], second[None])[0]) if apart else 1.0
     probability = abs(before.probability - now.probability)
     trust = abs((before.trust or 0.0) - (now.trust or 0.0))
     moved = float(np.hypot(before.peak[0] - now.peak[0], before.peak[1] - now.peak[1]))
@@ -173,7 +173,7 @@ def _compare(before: Recorded, now: Recorded, floor: float, allowed: Tolerance) 
             (before.verdict != now.verdict, f"{before.verdict} has become {now.verdict}"),
             (apart > allowed.relative_difference, f"the map differs by {apart:.2g} of its highest value"),
             (order < allowed.spearman, f"its order agrees only to {order:.4f} (Spearman)"),
-            (overlap < allowed.hottest_overlap, f"its hottest tenth overlaps only by {overlap:.3f}"),
+            (overlap < allowed.hot_overlap, f"its hot areas overlap only by {overlap:.3f}"),
             (probability > allowed.probability, f"the probability moved by {probability:.2g}"),
             (trust > allowed.trust, f"the trust moved by {trust:.2g}"),
         )

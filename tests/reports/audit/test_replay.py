@@ -32,6 +32,12 @@ def test_altered_last_bits_are_r1_unless_the_device_never_repeated_them() -> Non
     assert compare([recorded()], again, floor=1e-5).level is Level.R0
 
 
+def test_altered_last_bits_of_a_map_that_is_mostly_empty_are_r1_too() -> None:
+    empty = np.where(np.abs(VALUES) > 2, np.abs(VALUES), 0).astype(np.float32)
+    again = recorded(np.where(empty > 0, np.nextafter(empty, np.float32(np.inf)), 0).astype(np.float32))
+    assert compare([recorded(empty)], [again]).level is Level.R1
+
+
 @pytest.mark.parametrize(
     ("again", "reason"),
     [
