@@ -3,6 +3,7 @@
 import hashlib
 import struct
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -34,7 +35,7 @@ class Frame:
     """Between rows, between columns."""
 
 
-_SHOWN_BY = (
+SHOWN_BY = (
     "PhotometricInterpretation", "BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
     "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept", "VOILUTSequence", "WindowCenter", "WindowWidth",
     "VOILUTFunction",
@@ -72,13 +73,18 @@ class File:
         return " ".join(text.partition("=")[0].replace("^", " ").strip(" \0").upper().split())
 
     def header(self, index: int) -> Dataset:
-        """Give what decides how frame ``index`` (0-based) is shown: its functional groups before the data set."""
-        header = Dataset()
-        for source in (self.dataset, *_groups(self.dataset, index)):
-            for keyword in _SHOWN_BY:
-                if source.get(keyword) is not None:
-                    header[keyword] = source[keyword]
-        return header
+        """Give what decides how frame ``index`` (0-based) is shown."""
+        return of_frame(self.dataset, index, SHOWN_BY)
+
+
+def of_frame(dataset: Dataset, index: int, keywords: Iterable[str]) -> Dataset:
+    """Give these attributes as they hold for frame ``index`` (0-based): its functional groups before the data set."""
+    header = Dataset()
+    for source in (dataset, *_groups(dataset, index)):
+        for keyword in keywords:
+            if source.get(keyword) is not None:
+                header[keyword] = source[keyword]
+    return header
 
 
 def read_file(path: Path) -> File:

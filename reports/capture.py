@@ -20,7 +20,7 @@ from reports.equipment import (
 )
 from reports.laterality import take_over_side
 from reports.overlay import Overlay
-from reports.subject import local_time, take_over
+from reports.subject import date, take_over
 from reports.uids import ResultUids
 from reports.wording import made_by, number, plain, plane, shortened
 
@@ -78,9 +78,21 @@ def capture(
     image.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
     _describe(image, analysis, analysis.explanations[index], replaces=replaces)
     _refer(image, source)
-    _date(image, local_time(source.header, created))
+    date(image, source.header, created)
+    image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = image.ContentDate, image.ContentTime
     sign(image)
     return image
+
+
+def derivation(analysis: Analysis, explanation: Explanation, *, replaces: bool) -> str:
+    """Say in at most 1024 characters what was made, how, and what is thought of it."""
+    shown, finding = explanation.map, explanation.map.finding
+    return shortened(
+        f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)} "
+        f"(probability {number(finding.probability)}) on {plane(analysis, shown.frame)}, by {made_by(shown)}. "
+        f"Verdict on the map: {explanation.trust.verdict.value}." + (f" {REPLACES}" if replaces else ""),
+        1024,
+    )
 
 
 def _describe(image: SCImage, analysis: Analysis, explanation: Explanation, *, replaces: bool) -> None:
@@ -89,13 +101,7 @@ def _describe(image: SCImage, analysis: Analysis, explanation: Explanation, *, r
     image.BurnedInAnnotation = "YES"
     image.RecognizableVisualFeatures = "NO"
     image.DerivationCodeSequence = [explanation_type(explanation.map.method)]
-    shown, finding = explanation.map, explanation.map.finding
-    image.DerivationDescription = shortened(
-        f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)} "
-        f"(probability {number(finding.probability)}) on {plane(analysis, shown.frame)}, by {made_by(shown)}. "
-        f"Verdict on the map: {explanation.trust.verdict.value}." + (f" {REPLACES}" if replaces else ""),
-        1024,
-    )
+    image.DerivationDescription = derivation(analysis, explanation, replaces=replaces)
 
 
 def _refer(image: SCImage, source: Source) -> None:
@@ -117,11 +123,3 @@ def _refer(image: SCImage, source: Source) -> None:
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
             if keyword in header:
                 image[keyword] = header[keyword]
-
-
-def _date(image: SCImage, moment: datetime) -> None:
-    for name in ("InstanceCreation", "Series", "Content"):
-        setattr(image, f"{name}Date", moment.date())
-        setattr(image, f"{name}Time", moment.time().replace(microsecond=0))
-    image.DateOfSecondaryCapture = image.ContentDate
-    image.TimeOfSecondaryCapture = image.ContentTime

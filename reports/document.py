@@ -26,7 +26,7 @@ from reports import codes as concepts
 from reports.equipment import DEVICE_UID, PRODUCT, contributing_equipment, product_version, series_description, sign
 from reports.library import Reference
 from reports.measurements import comment
-from reports.subject import local_time, take_over
+from reports.subject import date, take_over
 from reports.uids import ResultUids
 
 SERIES_NUMBER = 9002
@@ -103,10 +103,7 @@ def document(
     _say_replaced(report)
     take_over(source, report)
     report.ContributingEquipmentSequence = contributing_equipment(bundle)
-    moment = local_time(source, created)
-    for attribute in ("InstanceCreation", "Series", "Content"):
-        setattr(report, f"{attribute}Date", moment.date())
-        setattr(report, f"{attribute}Time", moment.time().replace(microsecond=0))
+    date(report, source, created)
     sign(report)
     return report
 
@@ -122,7 +119,8 @@ def _say_replaced(report: Report) -> None:
 def _root(content: Content, model_name: str) -> ContainerContentItem:
     """Build the tree, what a person reads first: the order of TID 1500 is not significant."""
     root = ContainerContentItem(concepts.TITLE, is_content_continuous=False, template_id="1500")
-    items: list[ContentItem] = [*LanguageOfContentItemAndDescendants(_ENGLISH), *_observer(model_name)]
+    items: list[ContentItem] = [*LanguageOfContentItemAndDescendants(_ENGLISH)]
+    items += ObservationContext(observer_device_context=observer(model_name))
     procedure = CodeContentItem(
         concepts.PROCEDURE_REPORTED,
         concepts.IMAGING_PROCEDURE,
@@ -145,7 +143,8 @@ def _container(name: CodedConcept, items: Sequence[ContentItem]) -> ContainerCon
     return container
 
 
-def _observer(model_name: str) -> ObservationContext:
+def observer(model_name: str) -> ObserverContext:
+    """Name this device as the one who observed (PS3.16 TID 1004)."""
     device = DeviceObserverIdentifyingAttributes(
         uid=DEVICE_UID,
         name=PRODUCT,
@@ -153,4 +152,4 @@ def _observer(model_name: str) -> ObservationContext:
         model_name=model_name,
         serial_number=product_version(),
     )
-    return ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device))
+    return ObserverContext(codes.DCM.Device, device)

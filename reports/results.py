@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -14,12 +14,17 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from reports.capture import Source, capture
+from reports.key_objects import key_objects
 from reports.library import Reference
 from reports.overlay import draw_overlay, preview_png
+from reports.parametric import obstacle, parametric_map
+from reports.presentation import presentation_state
 from reports.structured import analysis_report, not_analysed_report
 from reports.subject import orientation, read_header
+from reports.wording import plain, plane
 
-Role = Literal["capture", "report"]
+Role = Literal["capture", "report", "parametric_map", "presentation_state", "key_objects"]
+ALWAYS: frozenset[Role] = frozenset(("capture", "report"))
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,11 @@ def write_results(
     created: datetime,
     predecessors: Sequence[Reference] = (),
     missing: str = "",
+    objects: Collection[str] = ALWAYS,
 ) -> tuple[ResultObject, ...]:
-    """Write a capture for each explanation, then the report that refers to them.
+    """Write a capture for each explanation, what else is asked for, and last the report.
+
+    Capture and report are always made; ``left_out`` says what of the rest cannot be.
 
     Args:
         analysis: what was found; its source files are read again for patient and study.
@@ -53,19 +61,41 @@ def write_results(
         created: stored once by the caller: the same moment gives the same bytes.
         predecessors: earlier reports of the same study that this one replaces.
         missing: what the study has not, although it was expected; the report says so.
+        objects: the roles that some destination wants.
 
     Raises:
         UnreadableInstance: a source file is gone or no longer DICOM.
     """
     folder.mkdir(parents=True, exist_ok=True)
     replaces = bool(predecessors)
-    captures = [
-        _write_capture(analysis, index, folder, created, replaces=replaces)
-        for index in range(len(analysis.explanations))
-    ]
-    source = read_header(analysis.image.frames[0].path)
-    report = analysis_report(analysis, source=source, created=created, predecessors=predecessors, missing=missing)
-    return (*captures, _write(report, "report", folder))
+    written: list[ResultObject] = []
+    for index in range(len(analysis.explanations)):
+        source = _source(analysis, index)
+        written.append(_write_capture(analysis, index, source, folder, created, replaces=replaces))
+        if "parametric_map" in objects and not obstacle(analysis, index):
+            its_map = parametric_map(analysis, index, source=source, created=created, replaces=replaces)
+            written.append(_write(its_map, "parametric_map", folder))
+        if "presentation_state" in objects:
+            state = presentation_state(analysis, index, source=source, created=created)
+            written.append(_write(state, "presentation_state", folder))
+    header = read_header(analysis.image.frames[0].path)
+    if "key_objects" in objects and analysis.explanations:
+        selection = key_objects(analysis, source=header, created=created, missing=missing)
+        written.append(_write(selection, "key_objects", folder))
+    report = analysis_report(analysis, source=header, created=created, predecessors=predecessors, missing=missing)
+    return (*written, _write(report, "report", folder))
+
+
+def left_out(analysis: Analysis, objects: Collection[str]) -> tuple[str, ...]:
+    """Say which of the wanted objects are not made, and why."""
+    if "parametric_map" not in objects:
+        return ()
+    obstacles = [(shown.map, obstacle(analysis, index)) for index, shown in enumerate(analysis.explanations)]
+    return tuple(
+        f"No parametric map of {plain(shown.finding.label)} on {plane(analysis, shown.frame)}: {reason}."
+        for shown, reason in obstacles
+        if reason
+    )
 
 
 def write_not_analysed(
@@ -96,10 +126,15 @@ def write_not_analysed(
     return (_write(report, "report", folder),)
 
 
-def _write_capture(analysis: Analysis, index: int, folder: Path, created: datetime, *, replaces: bool) -> ResultObject:
+def _source(analysis: Analysis, index: int) -> Source:
     frame = analysis.image.frames[analysis.explanations[index].map.frame]
     header = read_header(frame.path)
-    source = Source(frame, header, orientation(frame.orientation, header))
+    return Source(frame, header, orientation(frame.orientation, header))
+
+
+def _write_capture(
+    analysis: Analysis, index: int, source: Source, folder: Path, created: datetime, *, replaces: bool
+) -> ResultObject:
     overlay = draw_overlay(analysis, index, orientation=source.orientation)
     dataset = capture(overlay, analysis, index, source=source, created=created, replaces=replaces)
     preview = folder / f"{_stem(dataset)}.png"

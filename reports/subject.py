@@ -90,6 +90,14 @@ def local_time(source: Dataset, created: datetime) -> datetime:
     return created.astimezone(timezone(-offset if sign == "-" else offset))
 
 
+def date(target: Dataset, source: Dataset, created: datetime, *names: str) -> None:
+    """Write the moment into instance creation, series, content and the further attributes of these names."""
+    moment = local_time(source, created)
+    for name in ("InstanceCreation", "Series", "Content", *names):
+        setattr(target, f"{name}Date", moment.date())
+        setattr(target, f"{name}Time", moment.time().replace(microsecond=0))
+
+
 def orientation(cosines: tuple[float, ...] | None, source: Dataset) -> tuple[str, str] | None:
     """Give the patient's direction along a row and down a column, such as ("L", "P") (PS3.3 C.7.6.1.1.1).
 

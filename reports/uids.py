@@ -50,6 +50,34 @@ class ResultUids:
         """Structured report; one that says that something is missing is another than one that does not."""
         return self._uid("report", *([missing] if missing else []))
 
+    def parametric_map_series(self) -> UID:
+        """Series of all parametric maps of one analysis."""
+        return self._uid("parametric map series")
+
+    def parametric_map(self, index: int) -> UID:
+        """Parametric map of the explanation at this index, from 0."""
+        return self._uid("parametric map", str(index))
+
+    def dimensions(self, index: int) -> UID:
+        """Dimension Organization UID of the parametric map of the explanation at this index, from 0."""
+        return self._uid("dimensions", str(index))
+
+    def presentation_state_series(self) -> UID:
+        """Series of all presentation states of one analysis."""
+        return self._uid("presentation state series")
+
+    def presentation_state(self, index: int) -> UID:
+        """Presentation state of the explanation at this index, from 0."""
+        return self._uid("presentation state", str(index))
+
+    def key_objects_series(self) -> UID:
+        """Series of the key object selection."""
+        return self._uid("key objects series")
+
+    def key_objects(self, missing: str = "") -> UID:
+        """Key object selection; it names the report, and is another where that is another."""
+        return self._uid("key objects", *([missing] if missing else []))
+
     def tracking(self, role: str) -> UID:
         """Tracking Unique Identifier of one measurement group of the report (TID 1501)."""
         return self._uid("tracking", role)

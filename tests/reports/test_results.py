@@ -137,7 +137,11 @@ def test_the_same_inputs_give_the_same_bytes(
     series: Series, analyse: Analyse, tmp_path: Path, created: datetime
 ) -> None:
     analysis = analyse(series(3))
-    first, second = (write_results(analysis, tmp_path / name, created=created) for name in ("one", "two"))
+    objects = ("parametric_map", "presentation_state", "key_objects")
+    first, second = (
+        write_results(analysis, tmp_path / name, created=created, objects=objects) for name in ("one", "two")
+    )
+    assert {result.role for result in first} == {"capture", "report", *objects}
     for one, two in zip(first, second, strict=True):
         assert one.path.read_bytes() == two.path.read_bytes()
         assert one.path.name == two.path.name
