@@ -26,14 +26,15 @@ from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
+from node.outbox import Outbox
 from node.settings import Settings
-from node.store import DeliveryState, deliveries, insert_new, instances, jobs, now, results
-from node.succession import predecessors, succeed
+from node.store import instances, jobs
+from node.succession import predecessors
 from node.summary import summarise
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observation import Observation, observe
 from reports.audit.observations import Observations
-from reports.results import ResultObject, write_not_analysed, write_results
+from reports.results import write_not_analysed, write_results
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,11 @@ class Steps:
         self._engine = engine
         self._inbox = home / "inbox"
         self._work = home / "jobs"
-        self._outbox = home / "outbox"
+        self._outbox = Outbox(home / "outbox", settings.destinations)
         self._bundles = bundles
         self._warrants = warrants
         self._ledger = ledger
         self._observations = Observations(engine)
-        self._wanted = {destination.name: destination.objects for destination in settings.destinations}
 
     def job(self, job_id: str) -> Job:
         """Read the job from the store."""
@@ -153,11 +153,13 @@ class Steps:
     def report(self, job: Job) -> None:
         """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
         analyses = self._analyses(job)
-        folder = self._outbox / job.id
+        folder, wanted = self._outbox.folder(job), self._outbox.wanted(job)
         with self._engine.connect() as connection:
             before = [predecessors(connection, job, one.image.series_instance_uid) for one in analyses]
         objects = tuple(
-            write_results(one, folder, created=job.created_at, predecessors=replaced, missing=job.missing)
+            write_results(
+                one, folder, created=job.created_at, predecessors=replaced, missing=job.missing, objects=wanted
+            )
             for one, replaced in zip(analyses, before, strict=True)
         )
         seen = [
@@ -167,8 +169,8 @@ class Steps:
         ]
         with self._engine.begin() as connection:
             for analysis, written in zip(analyses, objects, strict=True):
-                self._queue(connection, job, written, analysis.image.series_instance_uid)
-            self._summarise(connection, job, summarise(analyses, objects))
+                self._outbox.queue(connection, job, written, analysis.image.series_instance_uid)
+            self._summarise(connection, job, summarise(analyses, objects, wanted))
             if self._observations.add(job.id, seen, connection):
                 self._tell(job, seen, connection)
 
@@ -178,14 +180,14 @@ class Steps:
             before = predecessors(connection, job, None)
         written = write_not_analysed(
             self.paths(job),
-            self._outbox / job.id,
+            self._outbox.folder(job),
             reason=reason,
             created=job.created_at,
             predecessors=before,
             missing=job.missing,
         )
         with self._engine.begin() as connection:
-            self._queue(connection, job, written, None)
+            self._outbox.queue(connection, job, written, None)
 
     def options(self, job: Job) -> AnalysisOptions:
         """Give the settings that shape this job's result."""
@@ -239,40 +241,6 @@ class Steps:
                 details=details,
                 connection=connection,
             )
-
-    def _queue(
-        self, connection: Connection, job: Job, written: Sequence[ResultObject], source_series_uid: str | None
-    ) -> None:
-        made = [
-            {
-                "sop_instance_uid": item.sop_instance_uid,
-                "sop_class_uid": item.sop_class_uid,
-                "series_instance_uid": item.series_instance_uid,
-                "job_id": job.id,
-                "role": item.role,
-                "path": str(item.path.relative_to(self._outbox)),
-                "preview_path": str(item.preview_path.relative_to(self._outbox)) if item.preview_path else None,
-                "sha256": item.sha256,
-                "created_at": job.created_at,
-                "source_series_uid": source_series_uid,
-            }
-            for item in written
-        ]
-        queued = [
-            {
-                "sop_instance_uid": item.sop_instance_uid,
-                "destination": destination,
-                "state": DeliveryState.QUEUED,
-                "attempts": 0,
-                "updated_at": now(),
-            }
-            for item in written
-            for destination in job.destinations
-            if item.role in self._wanted.get(destination, (item.role,))
-        ]
-        insert_new(connection, results, made)
-        insert_new(connection, deliveries, queued)
-        succeed(connection, job, source_series_uid, written)
 
 
 def withhold(trust: Trust, reason: str) -> Trust:

@@ -1,21 +1,24 @@
 """The short form of a job's result: what the console, the API and the demo show."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
 from reports.localiser import seen
-from reports.results import ResultObject
+from reports.results import ALWAYS, ResultObject, left_out
 
 
-def summarise(analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObject]]) -> dict[str, Any]:
+def summarise(
+    analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObject]], wanted: Collection[str] = ALWAYS
+) -> dict[str, Any]:
     """Put the findings of all analysed series into one JSON tree without patient data, arrays or numbers that are none.
 
     Args:
         analyses: one for each series.
         objects: what was written for each of them, captures in the order of the explanations.
+        wanted: the roles that were asked for; why one of them is not there is said in words.
     """
     first = analyses[0]
     return {
@@ -29,6 +32,7 @@ def summarise(analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObj
         "nothing_found": not any(analysis.classification.ranges for analysis in analyses),
         "planes": sum(len(analysis.image.frames) for analysis in analyses),
         "ranges": [asdict(one) for analysis in analyses for one in analysis.classification.ranges],
+        "left_out": [reason for analysis in analyses for reason in left_out(analysis, wanted)],
         "explanations": [
             _explanation(explanation, len(analysis.image.frames), capture)
             for analysis, written in zip(analyses, objects, strict=True)
