@@ -110,6 +110,24 @@ def arm(
     Console().print(f"{route!r} is armed; its charts start at zero.")
 
 
+@audit.command("report")
+def report(
+    route: Annotated[str, typer.Argument(help="Which route.")],
+    month: Annotated[str, typer.Option("--month", help="As 2026-10; days are UTC.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write (HTML).", dir_okay=False)],
+    config_file: Config = _CONFIG,
+) -> None:
+    """Write what a route did in a month as one HTML page to print; the head of the ledger is in it."""
+    from reports.audit.month_page import month_page
+
+    quality = _quality(config_file)
+    found = quality.month(route, month)
+    out.write_text(
+        month_page(found, false_alarms_per_year=quality.settings.audit.false_alarms_per_year), encoding="utf-8"
+    )
+    Console().print(f"The report is in {out}.", soft_wrap=True)
+
+
 @audit.command("export")
 def export_table(
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", dir_okay=False)],

@@ -9,21 +9,20 @@ import torch
 from sqlalchemy import Engine, func, select
 
 from inference.bundle import Bundle
-from inference.errors import Refused, UnknownName
+from inference.errors import UnknownName
 from inference.trust.warrant import Warrant
 from node.arming import Arming
 from node.audit_store import replays
 from node.constancy import Constancy, Installation, installations
+from node.opinions import Opinions
 from node.rule import Rule
 from node.settings import Settings
 from node.store import StudyState, studies
 from reports.audit.ledger import Ledger
 from reports.audit.monitor import Control, Watch, watch
-from reports.audit.observations import Observations, Selection
-from reports.audit.repeatability import LEAST_SUBJECTS, within_subject
-
-REPEATED = ("trust", "probability", "map_entropy", "hot_area", "replicate_agreement")
-"""Figures that should come again when a patient does."""
+from reports.audit.month import Month, Share, month_of, range_of, repeats_of
+from reports.audit.observations import Observations
+from reports.audit.repeatability import LEAST_SUBJECTS
 
 
 @dataclass(frozen=True)
@@ -117,13 +116,13 @@ class Quality:
         accepted = {name: fingerprint for name, fingerprint in told.items() if self.constancy.accepted(name)}
         self.arming.arm(route, reason, by_whom=by_whom, bundles=accepted)
 
-    def control(self, route: str) -> Control | None:
-        """Chart a route; None: it has no baseline yet."""
+    def control(self, route: str, *, until: datetime | None = None) -> Control | None:
+        """Chart a route until now, or another time; None: it has no baseline yet."""
         locked = self.arming.locked(route)
         if locked is None:
             return None
         plan = Watch(false_alarms_per_year=self.settings.audit.false_alarms_per_year)
-        return watch(self.observations, route, locked, plan, routes=len(self.rules()))
+        return watch(self.observations, route, locked, plan, routes=len(self.rules()), until=until)
 
     def told(self) -> dict[str, Any]:
         """Give everything there is to know at a glance, as one JSON tree."""
@@ -146,19 +145,28 @@ class Quality:
         return {"routes": routes, "replays": self.replays(), "head": str(self.ledger.head())}
 
     def repeats(self, route: str) -> list[dict[str, Any]]:
-        """Say how repeatable each figure is between examinations of the same patient on a route.
+        """Say how repeatable each figure is between maps of the same patient on a route."""
+        return [
+            {"figure": name, "found": found, "enough": found.is_finding, "least": LEAST_SUBJECTS}
+            for name, found in repeats_of(self.observations, route).items()
+        ]
 
-        Maps are not registered with each other: only figures that need no registration are compared.
+    def month(self, route: str, month: str) -> Month:
+        """Gather the monthly report of a route.
+
+        Args:
+            route: whose.
+            month: as 2026-10.
+
+        Raises:
+            UnknownName, Refused: there is no such route, or it is no month.
         """
-        rows = []
-        for name in REPEATED:
-            patients, values = self.observations.repeats(name, Selection({"route": route}))
-            try:
-                found = within_subject(values, patients)
-            except Refused:
-                continue
-            rows.append({"figure": name, "found": found, "enough": found.is_finding, "least": LEAST_SUBJECTS})
-        return rows
+        self.known(route)
+        within = range_of(month)
+        bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
+        accepted = [Share(one.verdict, one.accepted, one.all) for one in Opinions(self.engine, self.ledger).counts()]
+        control = self.control(route, until=within[1])
+        return month_of(route, bundles, within, self.observations, self.ledger, control=control, accepted=accepted)
 
     def replays(self) -> list[dict[str, Any]]:
         """Give the last replay of each bundle."""

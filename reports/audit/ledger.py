@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -191,6 +191,13 @@ class Ledger:
             query = query.where(entries.c.study == self.pseudonym(study_instance_uid))
         with self._engine.connect() as connection:
             return tuple(_entry(row) for row in connection.execute(query))
+
+    def between(self, since: datetime, before: datetime, events: Collection[Event]) -> tuple[Entry, ...]:
+        """Give the rows of some events from and before a time, oldest first."""
+        first, last = (at.astimezone(UTC).isoformat(timespec="microseconds") for at in (since, before))
+        query = select(entries).where(entries.c.at >= first, entries.c.at < last, entries.c.event.in_(events))
+        with self._engine.connect() as connection:
+            return tuple(_entry(row) for row in connection.execute(query.order_by(entries.c.seq)))
 
     def head(self) -> "Head":
         """Give number and digest of the last row: printed in reports, it holds the chain that led to it in place."""

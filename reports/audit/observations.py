@@ -123,6 +123,19 @@ class Observations:
         with self._engine.connect() as connection:
             return {str(value): int(count) for value, count in connection.execute(query)}
 
+    def tally(self, selection: Selection) -> Mapping[tuple[str, str], int]:
+        """Count maps by scanner and verdict; images without a finding have the verdict ""."""
+        columns = observations.c.scanner, observations.c.verdict
+        query = _selected(select(*columns, func.count()), selection).group_by(*columns)
+        with self._engine.connect() as connection:
+            return {(str(scanner), str(verdict)): int(count) for scanner, verdict, count in connection.execute(query)}
+
+    def studies(self, selection: Selection) -> frozenset[str]:
+        """Give the keyed hashes of the studies."""
+        query = _selected(select(observations.c.study).distinct(), selection)
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def repeats(self, figure: str, selection: Selection) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
         """Read one figure with the patient each value is of, for what is repeatable within a patient: (N,) and (N,).
 

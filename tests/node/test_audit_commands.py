@@ -68,6 +68,9 @@ def test_status_stop_and_arm_as_a_physicist_does(config: Path, tmp_path: Path) -
     run("audit", "arm", "flair", "--reason", "visit is over", "--by", "Ada", "-c", str(config))
     head = json.loads(run("audit", "status", "-c", str(config), "--json"))["head"]
     assert json.loads(run("audit", "verify", "-c", str(config), "--head", head, "--json"))["intact"]
+    page = tmp_path / "month.html"
+    run("audit", "report", "flair", "--month", "2025-07", "--out", str(page), "-c", str(config))
+    assert "Quality of flair" in page.read_text()
     run("audit", "export", "--out", str(tmp_path / "ledger.csv"), "-c", str(config))
     assert "visit is over" in (tmp_path / "ledger.csv").read_text()
 
