@@ -78,7 +78,7 @@ def capture(
     image.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
     _describe(image, analysis, analysis.explanations[index], replaces=replaces)
     _refer(image, source)
-    date(image, source.header, created)
+    date(image, source.header, created, "Content")
     image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = image.ContentDate, image.ContentTime
     sign(image)
     return image

@@ -103,7 +103,7 @@ def document(
     _say_replaced(report)
     take_over(source, report)
     report.ContributingEquipmentSequence = contributing_equipment(bundle)
-    date(report, source, created)
+    date(report, source, created, "Content")
     sign(report)
     return report
 

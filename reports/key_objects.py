@@ -78,7 +78,7 @@ def key_objects(
     )
     take_over(source, document)
     document.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
-    date(document, source, created)
+    date(document, source, created, "Content")
     sign(document)
     return document
 

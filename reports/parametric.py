@@ -75,7 +75,7 @@ def parametric_map(
     take_over(source.header, image)
     take_over_side(source.header, image)
     image.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
-    date(image, source.header, created)
+    date(image, source.header, created, "Content")
     sign(image)
     return image
 

@@ -91,9 +91,9 @@ def local_time(source: Dataset, created: datetime) -> datetime:
 
 
 def date(target: Dataset, source: Dataset, created: datetime, *names: str) -> None:
-    """Write the moment into instance creation, series, content and the further attributes of these names."""
+    """Write the moment into date and time of instance creation, series and these names."""
     moment = local_time(source, created)
-    for name in ("InstanceCreation", "Series", "Content", *names):
+    for name in ("InstanceCreation", "Series", *names):
         setattr(target, f"{name}Date", moment.date())
         setattr(target, f"{name}Time", moment.time().replace(microsecond=0))
 
