@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,7 @@ class Chart:
     """Points between false alarms."""
 
     @classmethod
+    @lru_cache(maxsize=64)
     def design(cls, kind: Kind, run_length: float) -> "Chart":
         """Find the limit.
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
 from scipy.stats import binomtest
 
 from inference.errors import Refused
@@ -116,15 +117,16 @@ def month_of(
     tally = observations.tally(selection)
     told = ledger.between(first, before, (Event.ALARM, Event.OPINION, *ACTS, *REPLAYS))
     ours = [entry for entry in told if entry.details.get("route") == route]
-    here = observations.studies(Selection({"route": route}, before=before))
-    said = Counter(str(one.details["word"]) for one in told if one.event == Event.OPINION and one.study in here)
+    words = [(one.study, str(one.details["word"])) for one in told if one.event == Event.OPINION and one.study]
+    here = observations.among([study for study, _ in words], Selection({"route": route}))
+    said = Counter(word for study, word in words if study in here)
     return Month(
         route=route,
         first=first,
         before=before,
         made=datetime.now(UTC),
         head=ledger.head(),
-        studies=len(observations.studies(selection)),
+        studies=observations.count_studies(selection),
         images_without_finding=sum(count for (_, verdict), count in tally.items() if not verdict),
         verdicts=_verdicts(tally),
         scanners=tuple(
@@ -149,10 +151,11 @@ def repeats_of(
     Maps are not registered with each other: only figures that need no registration are compared.
     """
     found = {}
-    for name in REPEATED:
-        patients, values = observations.repeats(name, Selection({"route": route}, before=before))
+    patients, figures = observations.repeats(REPEATED, Selection({"route": route}, before=before))
+    for name, values in figures.items():
+        here = ~np.isnan(values)
         try:
-            found[name] = within_subject(values, patients)
+            found[name] = within_subject(values[here], patients[here])
         except Refused:
             continue
     return found

@@ -1,6 +1,6 @@
 """The observations of years, a row each, read by the column: a million findings fit in memory, their maps do not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from reports.audit.observation import FIGURES, Observation
 
 METADATA = MetaData()
 ROWS_AT_ONCE = 10_000
+STUDIES_AT_ONCE = 500
 GROUPINGS = ("route", "bundle", "model", "method", "scanner", "protocol", "label")
 """What observations can be split by."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,11 +105,7 @@ class Observations:
         columns = [observations.c.day, *(_figure(name) for name in figures)]
         query = _selected(select(*columns), selection)
         parts = [np.empty((0, len(columns)))]
-        with self._engine.connect().execution_options(stream_results=True) as connection:
-            found = connection.execute(query)
-            plain = found.cursor_strategy  # the driver's tuples: a Row of each would double the time
-            while rows := plain.fetchmany(found, found.cursor, ROWS_AT_ONCE):
-                parts.append(np.array(rows, dtype=np.float64))
+        parts += [np.array(rows, dtype=np.float64) for rows in self._pieces(query)]
         days = np.concatenate([part[:, 0] for part in parts]).astype(np.int32)
         return {name: _series(days, parts, number) for number, name in enumerate(figures, start=1)}
 
@@ -130,23 +127,44 @@ class Observations:
         with self._engine.connect() as connection:
             return {(str(scanner), str(verdict)): int(count) for scanner, verdict, count in connection.execute(query)}
 
-    def studies(self, selection: Selection) -> frozenset[str]:
-        """Give the keyed hashes of the studies."""
+    def count_studies(self, selection: Selection) -> int:
+        """Count the studies."""
+        with self._engine.connect() as connection:
+            return int(
+                connection.execute(
+                    _selected(select(func.count(observations.c.study.distinct())), selection)
+                ).scalar_one()
+            )
+
+    def among(self, studies: Sequence[str], selection: Selection) -> frozenset[str]:
+        """Give those of some studies, by their keyed hashes, that are selected."""
+        found: set[str] = set()
         query = _selected(select(observations.c.study).distinct(), selection)
         with self._engine.connect() as connection:
-            return frozenset(connection.execute(query).scalars())
+            for begin in range(0, len(studies), STUDIES_AT_ONCE):
+                some = query.where(observations.c.study.in_(studies[begin : begin + STUDIES_AT_ONCE]))
+                found.update(connection.execute(some).scalars())
+        return frozenset(found)
 
-    def repeats(self, figure: str, selection: Selection) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-        """Read one figure with the patient each value is of, for what is repeatable within a patient: (N,) and (N,).
+    def repeats(
+        self, figures: Sequence[str], selection: Selection
+    ) -> tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]]]:
+        """Read figures with the patient each row is of, for what is repeatable within a patient.
+
+        Returns:
+            (N,), a number for each patient; and by figure (N,), NaN where a row has none.
 
         Raises:
             UnknownName: there is no such figure or grouping.
         """
-        column = _figure(figure)
-        query = select(observations.c.patient, column).where(column.is_not(None))
-        with self._engine.connect() as connection:
-            rows = connection.execute(_selected(query, selection).order_by(observations.c.at_seconds)).all()
-        return np.array([row[0] for row in rows]), np.array([row[1] for row in rows], dtype=np.float64)
+        query = _selected(select(observations.c.patient, *(_figure(name) for name in figures)), selection)
+        numbers: dict[str, int] = {}
+        patients, parts = [np.empty(0, dtype=np.int64)], [np.empty((0, len(figures)))]
+        for rows in self._pieces(query):
+            patients.append(np.array([numbers.setdefault(row[0], len(numbers)) for row in rows], dtype=np.int64))
+            parts.append(np.array([row[1:] for row in rows], dtype=np.float64))
+        table = np.concatenate(parts)
+        return np.concatenate(patients), {name: table[:, number] for number, name in enumerate(figures)}
 
     def thumbnails(self, selection: Selection) -> tuple[NDArray[np.int64], tuple[bytes, ...]]:
         """Read days and small maps, oldest first; those of images without a finding are left out."""
@@ -154,6 +172,13 @@ class Observations:
         with self._engine.connect() as connection:
             rows = connection.execute(_selected(query, selection).order_by(observations.c.at_seconds)).all()
         return np.array([row[0] for row in rows], dtype=np.int64), tuple(row[1] for row in rows)
+
+    def _pieces(self, query: Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Give the driver's own tuples, some at a time: a Row of each would double the time."""
+        with self._engine.connect().execution_options(stream_results=True) as connection:
+            found = connection.execute(query)
+            while rows := found.cursor_strategy.fetchmany(found, found.cursor, ROWS_AT_ONCE):
+                yield rows
 
 
 def day_of(at: datetime) -> int:
