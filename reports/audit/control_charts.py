@@ -167,7 +167,7 @@ class Chart:
     def read(self, points: Sequence[Point]) -> tuple["Reading", ...]:
         """Follow the points from the start, or from when the chart was last set to zero."""
         up = down = 0.0
-        readings = []
+        reach, readings = self.reach, []
         for point in points:
             if self.kind is Kind.SHEWHART:
                 up = down = point.deviation
@@ -176,7 +176,7 @@ class Chart:
                 down = min(0.0, down + point.deviation + ALLOWANCE)
             else:
                 up = down = (1 - WEIGHT) * up + WEIGHT * point.deviation
-            readings.append(Reading(up, down, signals=up > self.reach or down < -self.reach))
+            readings.append(Reading(up, down, signals=up > reach or down < -reach))
         return tuple(readings)
 
     @property

@@ -1,6 +1,6 @@
 """How soon the audit sees what goes wrong, and how often it alarms without a cause: years of a made-up hospital.
 
-``python -m tests.benchmarks.audit [--years 200] [--findings 1000000]``
+``python -m tests.benchmarks.audit [--years 200] [--findings 1000000]``; with ``--years 0`` no year is simulated.
 
 Prints the share of in-control years with an alarm beside what was designed, the delay of each event beside what the
 charts' design expects, the time and memory of one report over many findings, and what an appended row of the ledger
@@ -24,6 +24,8 @@ from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event as LedgerEvent
 from reports.audit.ledger import Ledger
 from reports.audit.monitor import Control, Locked, Watch, watch
+from reports.audit.month import month_of, range_of
+from reports.audit.month_page import month_page
 from reports.audit.observations import METADATA, Observations
 from tests.reports.audit.years import BASELINE_DAYS, Event, Hospital, Rows, at_day, draw_year, fill, store_of
 
@@ -126,20 +128,25 @@ def troubles(years: int) -> None:
 
 
 def large_report(findings: int) -> None:
-    """Print time and memory of one report over many findings in an SQLite file."""
+    """Print time and memory of the charts and of a whole month's page over many findings in an SQLite file."""
     with tempfile.TemporaryDirectory() as folder:
         engine = create_engine(f"sqlite:///{Path(folder) / 'years.sqlite'}")
         METADATA.create_all(engine)
+        LEDGER.create_all(engine)
         hospital = replace(Hospital(), cases_a_day=findings / (BASELINE_DAYS + YEAR) * 7 / 5.5)
         day, rows = draw_year(7, hospital, days=BASELINE_DAYS + YEAR)
         fill(engine, day, rows)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         control = watch(Observations(engine), "flair", LOCKED, Watch())
-        seconds = time.perf_counter() - began
+        charts, charts_cpu = time.perf_counter() - began, time.process_time() - worked
+        month = month_of("flair", (), range_of("2026-03"), Observations(engine), Ledger(engine, b""), control=control)
+        page = month_page(month, false_alarms_per_year=1.0)
+        whole, whole_cpu = time.perf_counter() - began, time.process_time() - worked
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         print(
-            f"report over {len(day):,} findings, {len(control.figures)} figures: {seconds:.1f} s, "
+            f"{len(day):,} findings, {len(control.figures)} figures: charts {charts:.1f} s ({charts_cpu:.1f} s CPU), "
+            f"with the month's page of {len(page) >> 10} KiB {whole:.1f} s ({whole_cpu:.1f} s CPU), "
             f"{grown:.0f} MiB more at its peak",
             flush=True,
         )
@@ -163,9 +170,10 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=200)
     parser.add_argument("--findings", type=int, default=1_000_000)
     asked = parser.parse_args()
-    in_control(asked.years, Hospital(), "in control")
-    in_control(asked.years, Hospital(quiet=(BASELINE_DAYS + 150, BASELINE_DAYS + 220)), "in control, a quiet summer")
-    troubles(max(asked.years // 10, 5))
+    if asked.years:
+        in_control(asked.years, Hospital(), "in control")
+        in_control(asked.years, Hospital(quiet=(BASELINE_DAYS + 150, BASELINE_DAYS + 220)), "in control, quiet summer")
+        troubles(max(asked.years // 10, 5))
     ledger_cost()
     large_report(asked.findings)
 
