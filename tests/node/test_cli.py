@@ -11,16 +11,9 @@ from pydicom import dcmread
 
 from inference.phantom import make_phantom
 from node.demo.phantom_study import write_study
+from tests.node.command import heatproof
 
 ROOT = Path(__file__).parents[2]
-
-
-def heatproof(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    run = subprocess.run(
-        [sys.executable, "-m", "node", *arguments], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert run.returncode == status, run.stdout + run.stderr
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +26,10 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
 
 
 def test_methods_are_listed_for_machines_with_papers_and_parameters() -> None:
-    names = {row["name"]: row for row in json.loads(heatproof("methods", "--json").stdout)}
+    run = subprocess.run(
+        [sys.executable, "-m", "node", "methods", "--json"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    names = {row["name"]: row for row in json.loads(run.stdout)}
     assert {"gradient", "integrated_gradients", "gradcam"} <= set(names)
     assert names["integrated_gradients"]["parameters"]["steps"] == 24
 

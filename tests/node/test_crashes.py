@@ -11,7 +11,7 @@ from node.demo.phantom_study import write_study
 from .running import RunningNode, wait_for
 
 DRIVER = str(Path(__file__).with_name("crashing_node.py"))
-BOUNDARIES = ["before:classify", "after:report"]
+BOUNDARIES = ["after:report"]
 """All of them, and those of receive and delivery, by a stand-in model: ``tests/hostile/test_kill_sweep.py``."""
 
 
