@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from pydicom import dcmread
 from typer.testing import CliRunner
 
@@ -53,13 +52,15 @@ class Site:
         seal(self.bundle)
         self.node = RunningNode(folder / "node", rules=RULES.replace(MODELS.name, BUNDLE) + AUDIT, quiet_seconds=1.0)
         self.node.write_settings(destination_port=orthanc.dicom_port, destination_ae_title=orthanc.aet)
-        self.set_inference(threads=1)
-
-    def set_inference(self, *, threads: int) -> None:
         text = self.node.settings.read_text()
-        begin, _, rest = text.partition("[inference]")
-        table = f'[inference]\ndevice = "cpu"\nthreads = {threads}\nbundle_folders = ["{self.bundle.parent}"]\n\n'
-        self.node.settings.write_text(begin + table + rest[rest.index("[[destinations]]") :])
+        here = f'device = "cpu"\nthreads = 1\nbundle_folders = ["{self.bundle.parent}"]'
+        self.node.settings.write_text(text.replace('device = "cpu"', here))
+
+    def reword(self) -> None:
+        """Change the bundle where it moves no number, and seal it anew."""
+        with (self.bundle / "README.md").open("a") as file:
+            file.write("Read again.\n")
+        seal(self.bundle)
 
     def put(self, weights: str) -> None:
         """Put one of the shipped networks in the place of the model, and seal the bundle anew."""
@@ -108,17 +109,15 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    threads = torch.get_num_threads()
     with OrthancServer() as orthanc:
         made = Site(tmp_path, orthanc)
         yield made
         made.node.kill()
-    torch.set_num_threads(threads)
 
 
 def test_a_changed_installation_is_held_until_it_repeats_or_is_accepted_and_no_study_is_lost(site: Site) -> None:
     site.audit("accept", "--by", "Ada")
-    site.set_inference(threads=2)
+    site.reword()
     with site.node:
         before = site.send("before")
         wait_for(lambda: site.reported().keys() >= set(before), SECONDS, "the reports")
@@ -129,7 +128,6 @@ def test_a_changed_installation_is_held_until_it_repeats_or_is_accepted_and_no_s
     assert told.index("route stopped") < told.index("golden set repeats") < told.index("route armed")
     assert told.index("route armed") < told.index("routed")
 
-    site.set_inference(threads=1)
     site.put("replicate_1.safetensors")
     with site.node:
         assert site.route["state"] == "held"
