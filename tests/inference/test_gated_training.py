@@ -75,7 +75,7 @@ def test_attention_and_class_mixtures_of_a_trained_bundle_are_commissioned_like_
     manifest.write_text(manifest.read_text().replace("threshold = 0.5", "threshold = 0.01"))
     seal(out)
     bundle = load_bundle(out)
-    settings = replace(SMALL, methods=("attention", "class_mixture", "gradcam"))
+    settings = replace(SMALL, methods=("attention", "class_mixture", "gradcam"), perturbation_cases=1, limit=4)
     passport = commission(
         bundle, lambda _, splits: read_labels_folder(data, splits, is_volume=False), settings, tmp_path / "work"
     ).passport

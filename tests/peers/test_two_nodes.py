@@ -78,7 +78,7 @@ def test_a_node_killed_in_the_middle_of_a_job_is_replaced_by_the_other_and_the_r
     site.start("first", hang_in="explain")
     (study,) = stand_in.write_studies(tmp_path / "studies", 1)
     send(study, port=site.nodes["first"].dicom_port, called_ae_title="HEATPROOF_FIRST", progress=lambda: None)
-    wait_for((tmp_path / "first" / "hanging").exists, 20, "the middle of the job")
+    wait_for((tmp_path / "first" / "hanging").exists, 60, "the middle of the job")
     site.start("second")
     assert site.rows(jobs.c.state) == ["running"], "the second took a living node's work"
     site.processes["first"].kill()
