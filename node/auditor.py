@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from inference.errors import HeatproofError
 from node.arming import Standing
 from node.auditing import RouteState
-from node.constancy import Installation
+from node.installation import Installation
 from node.notices import notify
 from node.quality import Quality
 from reports.audit.ledger import Event

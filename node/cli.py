@@ -224,7 +224,7 @@ def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     from node.settings import load
 
     settings = load(config_file)
-    from node.service import routed_bundles  # only once the file is good: it brings torch
+    from node.installation import routed_bundles  # only once the file is good: it brings torch
 
     routed_bundles(settings)
     found = f"{len(settings.rules)} rules, {len(settings.destinations)} destinations"

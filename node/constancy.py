@@ -1,70 +1,23 @@
 """The constancy test at work: which golden studies there are, when they are replayed, and what is accepted."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine, insert, select
 
 from inference.analyse import analyse
-from inference.bundle import Bundle
-from inference.devices import fingerprint
 from inference.errors import Misconfigured, OutOfScope
 from inference.image import read_series
-from inference.options import AnalysisOptions
 from inference.phantom import make_phantom
-from inference.trust.warrant import Warrant
 from node.audit_store import replays
 from node.demo.phantom_study import write_study
-from node.settings import Settings
+from node.installation import Installation
 from node.store import now
 from reports.audit.ledger import Event, Ledger
 from reports.audit.replay import Baseline, Recorded, Replay, compare, load, record, save
 
 PHANTOM_SEEDS = (101, 102, 103)
-
-
-@dataclass(frozen=True)
-class Installation:
-    """One bundle as it runs here: everything that can move a number of its maps."""
-
-    bundle: Bundle
-    options: AnalysisOptions
-    warrant: Warrant | None
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over weights, settings, passport, libraries, device and threads."""
-        told = {
-            "bundle": self.bundle.identity.digest,
-            "options": self.options.digest,
-            **asdict(fingerprint(self.options.device)),
-        }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def installations(
-    settings: Settings, bundles: Mapping[str, Bundle], warrants: Mapping[str, Warrant]
-) -> dict[str, Installation]:
-    """Give every routed bundle as the node runs it."""
-    inference = settings.inference
-    return {
-        name: Installation(
-            bundle,
-            AnalysisOptions(
-                method=bundle.manifest.method,
-                planes_explained=1,
-                device=inference.device,
-                budget_mebibytes=inference.budget_mebibytes,
-                warrant=warrants[name].identity if name in warrants else "",
-            ),
-            warrants.get(name),
-        )
-        for name, bundle in bundles.items()
-    }
 
 
 class Constancy:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from node.destination import Destination
+from node.job_row import Job
 from node.store import DeliveryState, deliveries, insert_new, now, results
 from node.succession import succeed
 from reports.results import ResultObject
-
-if TYPE_CHECKING:
-    from node.steps import Job
 
 
 class Outbox:

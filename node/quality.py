@@ -13,7 +13,9 @@ from inference.errors import UnknownName
 from inference.trust.warrant import Warrant
 from node.arming import Arming
 from node.audit_store import replays
-from node.constancy import Constancy, Installation, installations
+from node.constancy import Constancy
+from node.home import site_key
+from node.installation import Installation, installations, routed_bundles, warrants_of
 from node.opinions import Opinions
 from node.rule import Rule
 from node.settings import Settings
@@ -47,7 +49,6 @@ class Quality:
         Raises:
             SettingsInvalid, BundleRefused, PassportRefused: as when the node starts.
         """
-        from node.service import routed_bundles, site_key, warrants_of
         from node.store import migrate, open_engine, sqlite_url
 
         if settings.inference.threads:

@@ -1,14 +1,8 @@
 """The running node: everything started in order, and stopped in the opposite one."""
 
-import fcntl
 import hashlib
-import os
-import secrets
 import signal
 import threading
-import uuid
-from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,11 +13,8 @@ from dbos import DBOS, DBOSConfig
 from pynetdicom import evt
 from sqlalchemy import create_engine, event
 
-from inference.bundle import Bundle
 from inference.devices import fingerprint
-from inference.errors import Misconfigured, SettingsInvalid
-from inference.passport import load_passport
-from inference.trust.warrant import Warrant
+from inference.errors import Misconfigured
 from node import delivery, job, logs, store
 from node.api.app import create_app
 from node.api.deliveries import delivery_routes
@@ -40,7 +31,9 @@ from node.constancy import Constancy
 from node.counting import Counting
 from node.delivery import Deliveries
 from node.fleet import Fleet
+from node.home import lock, site_key
 from node.inbox import Inbox
+from node.installation import routed_bundles, warrants_of
 from node.job import Jobs
 from node.listener import Listener
 from node.metrics import Metrics
@@ -49,7 +42,7 @@ from node.performed_steps import PerformedSteps
 from node.quality import Quality
 from node.refusals import Refusals
 from node.routing import Router
-from node.rulebook import Rulebook, bundles_of
+from node.rulebook import Rulebook
 from node.settings import Settings
 from node.steps import Steps
 from node.studies import Studies
@@ -198,70 +191,6 @@ class Node:
     def _give_way(self) -> None:
         self._replaced = True
         self._asked.set()
-
-
-def routed_bundles(settings: Settings) -> dict[str, Bundle]:
-    """Load every bundle that a rule names.
-
-    Raises:
-        SettingsInvalid: a rule names a bundle that is not there or is refused, or a method that does not exist.
-    """
-    found, problems = bundles_of(settings.rules, settings.inference.bundle_folders)
-    if problems:
-        raise SettingsInvalid(tuple(problems))
-    return found
-
-
-def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, Warrant]:
-    """Read the site's passports, by bundle; a bundle without one stays UNCOMMISSIONED.
-
-    Raises:
-        PassportRefused: a passport is altered, has no verdict, or cannot be read.
-    """
-    chosen = settings.inference
-    if chosen.passport_folder is None:
-        return {}
-    paths = {name: chosen.passport_folder / name / "passport.json" for name in bundles}
-    return {
-        name: Warrant.of(load_passport(path), alpha=chosen.alpha, delta=chosen.delta, budget=chosen.trust_budget)
-        for name, path in paths.items()
-        if path.is_file()
-    }
-
-
-def lock(home: Path) -> int:
-    """Hold the home folder until the process ends; give the open descriptor.
-
-    Raises:
-        Misconfigured: another process holds it.
-    """
-    descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise Misconfigured(f"Another node runs on {home}.", cure="Give each node a node.home of its own.") from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode())  # whom `heatproof rules reload` tells
-    return descriptor
-
-
-def site_key(folder: Path) -> bytes:
-    """Give the secret that identifiers in ledger, log and URLs are hashed with; made on the first start, mode 0600.
-
-    It is whole or absent: a crash leaves no empty key, and of nodes that start at once one makes it for all.
-    """
-    path = folder / "site.key"
-    if not path.exists():
-        fresh = folder / f"site.key.{uuid.uuid4().hex}"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
-    return path.read_bytes()
 
 
 def _workflow_store(settings: Settings) -> DBOSConfig:

@@ -4,12 +4,11 @@ A step that is run again after a crash writes the same files under the same name
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from inference import archive
 from inference.analyse import assemble
@@ -26,6 +25,7 @@ from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
+from node.job_row import Job, job_of
 from node.outbox import Outbox
 from node.settings import Settings
 from node.store import instances, jobs
@@ -35,29 +35,6 @@ from reports.audit.ledger import Event, Ledger
 from reports.audit.observation import Observation, observe
 from reports.audit.observations import Observations
 from reports.results import write_not_analysed, write_results
-
-
-@dataclass(frozen=True)
-class Job:
-    """One row of ``jobs``, as far as the steps need it."""
-
-    id: str
-    study_instance_uid: str
-    bundle: str
-    reason: str | None
-    method: str | None
-    planes_explained: int
-    destinations: tuple[str, ...]
-    created_at: datetime
-    verdicts: tuple[str, ...]
-    """One for each map, once there is a summary."""
-    generation: int
-    """Which decision about the study, from 1: the later one supersedes."""
-    route: str
-    withheld: str
-    """Why the audit withholds the maps of its route; empty where it does not."""
-    missing: str
-    """What the study has not, although it was expected; empty where nothing is."""
 
 
 class Steps:
@@ -88,7 +65,7 @@ class Steps:
         """Read the job from the store."""
         with self._engine.connect() as connection:
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-        return _job(row)
+        return job_of(row)
 
     def paths(self, job: Job) -> tuple[Path, ...]:
         """Give the files of the study, by SOP Instance UID."""
@@ -247,21 +224,3 @@ def withhold(trust: Trust, reason: str) -> Trust:
     """Take a map out of sight because its route is not in control, whatever is known of the map itself."""
     told = f"The audit withholds the maps of this route: {reason}"
     return replace(trust, verdict=Verdict.WITHHELD, reasons=(told, *trust.reasons))
-
-
-def _job(row: Row[Any]) -> Job:
-    return Job(
-        id=row.id,
-        study_instance_uid=row.study_instance_uid,
-        bundle=row.bundle,
-        reason=row.reason,
-        method=row.options["method"],
-        planes_explained=row.options["planes_explained"],
-        destinations=tuple(row.options["destinations"]),
-        created_at=row.created_at,
-        verdicts=tuple(item["verdict"] for item in (row.summary or {}).get("explanations", [])),
-        generation=row.generation,
-        route=row.route,
-        withheld=row.options.get("withheld", ""),
-        missing=row.missing or "",
-    )

@@ -12,16 +12,14 @@ the same model and settings, has the same UIDs: it is the same result, and passe
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, true, update
 
+from node.job_row import Job
 from node.store import jobs, results
 from reports.library import Reference
 from reports.results import ResultObject
-
-if TYPE_CHECKING:
-    from node.steps import Job
 
 
 def predecessors(connection: Connection, job: Job, source_series_uid: str | None) -> tuple[Reference, ...]:

@@ -13,7 +13,8 @@ from torch import nn
 import inference.classify
 from inference.bundle import Network
 from node import routing, steps
-from node.steps import Job, Steps
+from node.job_row import Job
+from node.steps import Steps
 from tests.hostile import stand_in
 
 

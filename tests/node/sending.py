@@ -24,9 +24,10 @@ from node.api.stow import stow_routes
 from node.consignments import Consignments
 from node.delivery import Deliveries, Patience
 from node.job import Jobs
+from node.job_row import Job
 from node.listener import Listener
 from node.settings import Settings
-from node.steps import Job, Steps
+from node.steps import Steps
 from node.store import (
     DeliveryState,
     JobState,

@@ -15,7 +15,8 @@ from inference.trust.verdict import Trust, Verdict
 from node.arming import Arming
 from node.auditing import AuditSettings, RouteState
 from node.auditor import Auditor
-from node.constancy import Constancy, Installation
+from node.constancy import Constancy
+from node.installation import Installation
 from node.quality import Quality
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.steps import withhold

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from node.steps import Job
+from node.job_row import Job
 from node.store import JobState, jobs, results
 from node.succession import predecessors, succeed
 from reports.results import ResultObject
