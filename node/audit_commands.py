@@ -145,6 +145,23 @@ def export_table(
     Console().print(f"{rows} rows are in {out}.", soft_wrap=True)
 
 
+@audit.command("let-go")
+def let_go_rows(
+    before: Annotated[datetime, typer.Option("--before", help="Rows of before this day.", formats=["%Y-%m-%d"])],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New file that keeps them, JSON lines.", dir_okay=False)],
+    by: By,
+    config_file: Config = _CONFIG,
+) -> None:
+    """Write old rows of the ledger to a file and take them out of the store; the chain goes on from where they end."""
+    from datetime import UTC
+
+    from reports.audit.retention import let_go
+
+    quality = _quality(config_file)
+    rows = let_go(quality.engine, quality.ledger, before.replace(tzinfo=UTC), out, by_whom=by)
+    Console().print(f"{rows} rows are in {out} and no longer in the store." if rows else "There is no row so old.")
+
+
 def _show(told: dict[str, Any]) -> None:
     table = Table("route", "state", "charts", "why")
     for one in told["routes"]:

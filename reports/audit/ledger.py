@@ -100,6 +100,7 @@ class Event(StrEnum):
     ROUTE_STOPPED = "route stopped"
     ROUTE_ARMED = "route armed"
     OPINION = "radiologist's word"
+    LET_GO = "old rows let go"
 
 
 @dataclass(frozen=True)
