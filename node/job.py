@@ -68,6 +68,8 @@ class Jobs(DBOSConfiguredInstance):
         ending = None
         for name in Steps.ORDER:
             ending = DBOS.run_step({"name": name}, self.attempt, name, job_id)
+            if ending is not None and ending["state"] == JobState.TAKEN_BACK:
+                return str(DBOS.run_step({"name": "finish"}, self.finish, job_id, ending))
             if ending is not None:
                 ending = DBOS.run_step({"name": "decline"}, self.decline, job_id, ending)
                 break
@@ -100,6 +102,9 @@ class Jobs(DBOSConfiguredInstance):
     def attempt(self, name: str, job_id: str, *arguments: str) -> dict[str, str] | None:
         """Run one arrow; give None, or the state and the reason with which the analysis ends here."""
         job = self._steps.job(job_id)
+        if name in Steps.ORDER and self._steps.take_back(job):
+            reason = "The bundle was replaced while this job waited; the study is decided again."
+            return {"state": JobState.TAKEN_BACK.value, "reason": reason}
         self._mark(job_id, state=JobState.RUNNING)
         try:
             with self._metrics.job_seconds(name):

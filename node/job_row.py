@@ -24,6 +24,8 @@ class Job:
     generation: int
     """Which decision about the study, from 1: the later one supersedes."""
     route: str
+    model: str
+    """Digest of the bundle that the study was routed to; empty where there is none."""
     withheld: str
     """Why the audit withholds the maps of its route; empty where it does not."""
     missing: str
@@ -44,6 +46,7 @@ def job_of(row: Row[Any]) -> Job:
         verdicts=tuple(item["verdict"] for item in (row.summary or {}).get("explanations", [])),
         generation=row.generation,
         route=row.route,
+        model=row.options.get("model", ""),
         withheld=row.options.get("withheld", ""),
         missing=row.missing or "",
     )

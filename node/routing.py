@@ -130,16 +130,16 @@ class Router(threading.Thread):
             if row is None:
                 return ()
             missing = _missing(row.missing, decision)
+            options = {
+                "method": route.method,
+                "planes_explained": route.planes_explained,
+                "destinations": list(destinations),
+                "withheld": withheld,
+                "shadow": standing.state is RouteState.SHADOW,
+            }
             common = {
                 "study_instance_uid": uid,
                 "route": route.name,
-                "options": {
-                    "method": route.method,
-                    "planes_explained": route.planes_explained,
-                    "destinations": list(destinations),
-                    "withheld": withheld,
-                    "shadow": standing.state is RouteState.SHADOW,
-                },
                 "state": JobState.QUEUED,
                 "reason": None if decision.route else decision.reason,
                 "missing": missing,
@@ -147,7 +147,10 @@ class Router(threading.Thread):
                 "created_at": at,
             }
             ids = {bundle: self._job_id(content, route, bundle, destinations, withheld) for bundle in route.bundles}
-            rows: list[dict[str, Any]] = [{**common, "id": ids[bundle], "bundle": bundle} for bundle in ids]
+            rows: list[dict[str, Any]] = [
+                {**common, "id": ids[bundle], "bundle": bundle, "options": {**options, "model": self._model(bundle)}}
+                for bundle in ids
+            ]
             new = insert_new(connection, jobs, rows)
         if new:
             self._ledger.append(
@@ -177,6 +180,9 @@ class Router(threading.Thread):
         with self._engine.begin() as connection:
             connection.execute(held)
 
+    def _model(self, bundle: str) -> str:
+        return self._rulebook.bundles[bundle].identity.digest if bundle else ""
+
     def _job_id(self, content: str, route: Route, bundle: str, destinations: tuple[str, ...], withheld: str) -> str:
         """Digest of everything the result depends on, so that the same study again is the same job."""
         parts = [content, bundle, *destinations, *([withheld] if withheld else [])]
@@ -185,7 +191,7 @@ class Router(threading.Thread):
                 method=route.method or self._rulebook.bundles[bundle].manifest.method,
                 planes_explained=route.planes_explained,
             )
-            parts += [self._rulebook.bundles[bundle].identity.digest, options.digest]
+            parts += [self._model(bundle), options.digest]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -131,11 +131,11 @@ class Node:
     def start(self) -> None:
         """Resume what a crash left, then accept associations, then answer HTTP."""
         self.fleet.enter()
+        self.auditor.hold_what_changed()
         DBOS.launch()
         DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)
         DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.2)
         self._resume()
-        self.auditor.hold_what_changed()
         self.router.start()
         self.auditor.start()
         self.fleet.start()

@@ -28,7 +28,7 @@ from inference.trust.warrant import Warrant
 from node.job_row import Job, job_of
 from node.outbox import Outbox
 from node.settings import Settings
-from node.store import instances, jobs
+from node.store import StudyState, instances, jobs, studies
 from node.succession import predecessors
 from node.summary import summarise
 from reports.audit.ledger import Event, Ledger
@@ -76,6 +76,20 @@ class Steps:
         )
         with self._engine.connect() as connection:
             return tuple(self._inbox / row[0] for row in connection.execute(query))
+
+    def take_back(self, job: Job) -> bool:
+        """Have a study decided again whose bundle was replaced while its job waited: another model, another job.
+
+        Returns:
+            whether that is so.
+        """
+        bundle = self._bundles.get(job.bundle)
+        if bundle is None or not job.model or bundle.identity.digest == job.model:
+            return False
+        of_study = (studies.c.study_instance_uid == job.study_instance_uid) & (studies.c.state == StudyState.ROUTED)
+        with self._engine.begin() as connection:
+            connection.execute(update(studies).where(of_study).values(state=StudyState.COMPLETE))
+        return True
 
     def read(self, job: Job) -> None:
         """Study to images: those series that the bundle accepts.

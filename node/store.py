@@ -59,6 +59,7 @@ class JobState(StrEnum):
     DONE = "done"
     NOT_ANALYSED = "not analysed"
     FAILED = "failed"
+    TAKEN_BACK = "taken back"
 
 
 class DeliveryState(StrEnum):

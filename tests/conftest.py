@@ -1,6 +1,5 @@
 """Small arrays on shared cores: one thread is the fastest and the steadiest, for torch and for what scipy calls."""
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -15,10 +14,3 @@ def single_thread() -> Iterator[None]:
     with threadpool_limits(limits=1, user_api="blas"):
         yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def litter_is_found_where_it_was_left() -> Iterator[None]:
-    """Collect at the end of each module, so that an unclosed socket is its own and not a later one's."""
-    yield
-    gc.collect()

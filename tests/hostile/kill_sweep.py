@@ -58,6 +58,7 @@ class Modality:
                 time.sleep(0.05)
                 continue
             association = self._entity.associate("127.0.0.1", self.node.dicom_port, ae_title="HEATPROOF")
+            held = association.dul.socket.socket if association.dul.socket else None
             while left and association.is_established:
                 dataset = dcmread(left[0])
                 try:
@@ -69,6 +70,9 @@ class Modality:
                 self.acknowledged[str(dataset.SOPInstanceUID)] = digest_of(left.pop(0))
             if association.is_established:
                 association.release()
+            association.join(5)
+            if held is not None:
+                held.close()  # of a connection that the other side broke pynetdicom closes nothing
 
     @contextmanager
     def busy(self, folder: Path) -> Iterator[None]:

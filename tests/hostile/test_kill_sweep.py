@@ -20,11 +20,7 @@ from tests.hostile.kill_sweep import Modality, sweep, wait_for_rest
 from tests.node.running import RunningNode
 from tests.peers.orthanc import PROGRAM
 
-pytestmark = [
-    pytest.mark.slow,
-    # pynetdicom leaves the sockets of connections that the killed node broke to the garbage collector
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("HEATPROOF_KILLS", "3"))
 """200 in the long run."""
 EVERY = os.environ.get("HEATPROOF_KILL_POINTS", "") == "all"

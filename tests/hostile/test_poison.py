@@ -18,11 +18,7 @@ from node.store import jobs, open_engine, sqlite_url
 from tests.hostile import stand_in, troubled_node
 from tests.node.running import RunningNode, wait_for
 
-pytestmark = [
-    pytest.mark.slow,
-    # pynetdicom leaves the sockets of connections that the killed node broke to the garbage collector
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.slow
 MOST_DEATHS = 10
 """Far more than the node takes before it gives up."""
 

@@ -19,7 +19,6 @@ LONGEST_SECONDS = 30.0
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_told_to_stop_under_load_it_refuses_the_new_aborts_the_idle_keeps_the_queue_and_exits_with_0(
     tmp_path: Path,
 ) -> None:

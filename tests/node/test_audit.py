@@ -19,8 +19,8 @@ from node.constancy import Constancy
 from node.installation import Installation
 from node.quality import Quality
 from node.settings import HttpSettings, NodeSettings, Settings
-from node.steps import withhold
-from node.store import StudyState, migrate, now, open_engine, sqlite_url, studies
+from node.steps import Steps, withhold
+from node.store import JobState, StudyState, jobs, migrate, now, open_engine, sqlite_url, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 from reports.audit.replay import Level
@@ -110,6 +110,41 @@ def test_a_held_study_is_decided_again_once_its_route_is_armed(engine: Engine, l
             )
         )
     arming.arm("flair", "accepted", by_whom="physicist", bundles={})
+    with engine.connect() as connection:
+        assert connection.execute(select(studies.c.state)).scalar_one() == StudyState.COMPLETE
+
+
+def test_a_job_whose_bundle_was_replaced_is_taken_back_and_its_study_decided_again(
+    tmp_path: Path, engine: Engine, ledger: Ledger
+) -> None:
+    bundle = load_named("glioma_flair")
+    steps = Steps(settings_of(tmp_path), engine, tmp_path, {"glioma_flair": bundle}, {}, ledger)
+    with engine.begin() as connection:
+        connection.execute(
+            insert(studies).values(
+                study_instance_uid="1.2.3",
+                state=StudyState.ROUTED,
+                route="flair",
+                first_received_at=now(),
+                last_received_at=now(),
+            )
+        )
+        for number, model in enumerate((bundle.identity.digest, "0" * 64)):
+            options = {"method": None, "planes_explained": 1, "destinations": [], "model": model}
+            connection.execute(
+                insert(jobs).values(
+                    id=str(number),
+                    study_instance_uid="1.2.3",
+                    route="flair",
+                    bundle="glioma_flair",
+                    options=options,
+                    state=JobState.QUEUED,
+                    generation=number + 1,
+                    created_at=now(),
+                )
+            )
+    assert not steps.take_back(steps.job("0"))
+    assert steps.take_back(steps.job("1"))
     with engine.connect() as connection:
         assert connection.execute(select(studies.c.state)).scalar_one() == StudyState.COMPLETE
 

@@ -51,6 +51,7 @@ class Office:
             generation=self._generation,
             missing="",
             withheld="",
+            model="",
         )
         with self._engine.begin() as connection:
             connection.execute(
