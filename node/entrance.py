@@ -91,7 +91,8 @@ class Entrance:
     def close(self) -> None:
         """Accept nothing more, and close what has not become an association."""
         self._closing.set()
-        self._outside.send(b"\0")
+        with suppress(OSError):  # it was awake, has seen it, and is gone
+            self._outside.send(b"\0")
         self._thread.join()
 
     def _keep(self) -> None:
