@@ -70,7 +70,8 @@ class Modality:
                 self.acknowledged[str(dataset.SOPInstanceUID)] = digest_of(left.pop(0))
             if association.is_established:
                 association.release()
-            association.join(5)
+            if association.is_alive():
+                association.join(5)
             if held is not None:
                 held.close()  # of a connection that the other side broke pynetdicom closes nothing
 
