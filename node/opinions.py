@@ -1,6 +1,5 @@
 """The radiologist's word on an overlay: accepted, rejected, or elsewhere; and what it says of the words of the node."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scipy.stats import binomtest
@@ -71,15 +70,6 @@ class Opinions:
                 details={"word": word, "by_whom": by_whom},
                 connection=connection,
             )
-
-    def of(self, captures: tuple[str, ...]) -> Mapping[str, tuple[tuple[str, str], ...]]:
-        """Give who said what of some overlays: (name, word) by SOP Instance UID."""
-        query = select(opinions.c.capture, opinions.c.by_whom, opinions.c.word).where(opinions.c.capture.in_(captures))
-        found: dict[str, list[tuple[str, str]]] = {}
-        with self._engine.connect() as connection:
-            for capture, by_whom, word in connection.execute(query.order_by(opinions.c.at)):
-                found.setdefault(capture, []).append((by_whom, word))
-        return {capture: tuple(said) for capture, said in found.items()}
 
     def counts(self) -> tuple[Count, ...]:
         """Count what was accepted, by the verdict that the overlay showed."""

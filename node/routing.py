@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from dbos import error as workflow_error
-from sqlalchemy import Connection, Engine, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from inference.options import AnalysisOptions
@@ -112,11 +112,7 @@ class Router(threading.Thread):
         state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
         decided = (
             update(studies)
-            .where(
-                studies.c.study_instance_uid == uid,
-                studies.c.state == StudyState.COMPLETE,
-                studies.c.arrivals == study.arrivals,
-            )
+            .where(_undecided(study))
             .values(
                 state=state,
                 route=route.name or None,
@@ -135,7 +131,6 @@ class Router(threading.Thread):
                 "planes_explained": route.planes_explained,
                 "destinations": list(destinations),
                 "withheld": withheld,
-                "shadow": standing.state is RouteState.SHADOW,
             }
             common = {
                 "study_instance_uid": uid,
@@ -170,9 +165,7 @@ class Router(threading.Thread):
         held = (
             update(studies)
             .where(
-                studies.c.study_instance_uid == study.study_instance_uid,
-                studies.c.state == StudyState.COMPLETE,
-                studies.c.arrivals == study.arrivals,
+                _undecided(study),
                 exists().where(route_states.c.route == route.name, route_states.c.state == RouteState.HELD),
             )
             .values(state=StudyState.HELD, route=route.name, reason=f"The route is held by the audit: {reason}")
@@ -193,6 +186,15 @@ class Router(threading.Thread):
             )
             parts += [self._model(bundle), options.digest]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _undecided(study: Snapshot) -> ColumnElement[bool]:
+    """Complete still, and without an image that has come since."""
+    return and_(
+        studies.c.study_instance_uid == study.study_instance_uid,
+        studies.c.state == StudyState.COMPLETE,
+        studies.c.arrivals == study.arrivals,
+    )
 
 
 def _next_generation(connection: Connection, study_instance_uid: str) -> int:
