@@ -11,7 +11,10 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.trust.budgets import Budget
-from node import administration, audit_commands, delivery_commands, rules_commands
+from node.commands import administration
+from node.commands import audit as audit_commands
+from node.commands import deliveries as delivery_commands
+from node.commands import rules as rules_commands
 
 app = typer.Typer(
     name="heatproof",
@@ -74,7 +77,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Do for files what the node does for studies: classify, explain, say how far to trust it. No network."""
-    from node.explain import explain_files
+    from node.commands.explain import explain_files
 
     result = explain_files(
         path, bundle_name, out, method=method, planes_explained=planes, device=device,
@@ -126,7 +129,7 @@ def commission(
     as_json: AsJson = False,
 ) -> None:
     """Measure what a bundle's saliency maps are worth on a site's own cases, and write its passport."""
-    from node.commission import (
+    from node.commands.commission import (
         check_passport,
         commission_bundle,
         refit_verdict,
@@ -224,7 +227,7 @@ def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     from node.settings import load
 
     settings = load(config_file)
-    from node.installation import routed_bundles  # only once the file is good: it brings torch
+    from node.jobs.installation import routed_bundles  # only once the file is good: it brings torch
 
     routed_bundles(settings)
     found = f"{len(settings.rules)} rules, {len(settings.destinations)} destinations"

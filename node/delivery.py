@@ -15,13 +15,13 @@ from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID,
 from sqlalchemy import Connection, Engine
 
 from inference.errors import DeliveryFailed, UnknownName
-from node import commitment, dicomweb, read_back, storing
-from node.commitment import Commitments, Report, mark_stored
-from node.consignments import Consignments
-from node.destination import Destination
+from node.destinations import commitment, dicomweb, read_back, storing
+from node.destinations.commitment import Commitments, Report, mark_stored
+from node.destinations.consignments import Consignments
+from node.destinations.destination import Destination
+from node.destinations.storing import Parcel
 from node.settings import Settings
 from node.store import DeliveryState
-from node.storing import Parcel
 from reports.audit.ledger import Detail, Event, Ledger
 
 QUEUE = "delivery"

@@ -19,9 +19,9 @@ from sqlalchemy import Engine, bindparam, select
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import ConflictingInstance, HeatproofError, Refused, StorageFull, Unavailable
-from node.instance import Arrival, Header, Instance, inspect
-from node.limits import STANDARD, Limits
-from node.quarantine import Quarantine
+from node.instances.instance import Arrival, Header, Instance, inspect
+from node.instances.limits import STANDARD, Limits
+from node.instances.quarantine import Quarantine
 from node.settings import NodeSettings
 from node.store import insert_into, instances
 from node.studies import Studies

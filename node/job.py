@@ -13,8 +13,8 @@ from sqlalchemy import Engine, select, update
 
 from inference.errors import HeatproofError, NotAnalysed
 from node.delivery import Deliveries
+from node.jobs.steps import Steps
 from node.metrics import Metrics
-from node.steps import Steps
 from node.store import JobState, jobs, now
 from reports.audit.ledger import Event, Ledger
 

@@ -16,16 +16,16 @@ from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitmentPushModel, Verification
 
 from inference.errors import HeatproofError, UnreadableInstance
-from node.acceptor import Acceptor
-from node.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.associations.acceptor import Acceptor
+from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.associations.peers import Peers
+from node.associations.refusals import Refusals
+from node.associations.tls import TlsSettings
 from node.inbox import Inbox
-from node.instance import Arrival
+from node.instances.instance import Arrival
 from node.metrics import Metrics
-from node.peers import Peers
-from node.refusals import Refusals
 from node.settings import NodeSettings
 from node.store import now
-from node.tls import TlsSettings
 from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 TRANSFER_SYNTAXES = (

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from node.rule import Clause, Rule
-from node.series import SeriesHeader, is_about_patient, may_show
+from node.instances.series import SeriesHeader, is_about_patient, may_show
+from node.routing.rule import Clause, Rule
 
 _HIDDEN = "(value not shown)"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -21,30 +21,30 @@ from node.api.deliveries import delivery_routes
 from node.api.limits import bounded_server
 from node.api.opinions import opinion_routes
 from node.api.stow import StowBounds, stow_routes
-from node.arming import Arming
-from node.auditor import Auditor
-from node.completeness import Completeness
-from node.consignments import Consignments
+from node.associations.refusals import Refusals
+from node.completion.completeness import Completeness
+from node.completion.counting import Counting
+from node.completion.performed_steps import PerformedSteps
+from node.configuration.home import lock, site_key
 from node.console.pages import Pages
 from node.console.quality import quality_page
-from node.constancy import Constancy
-from node.counting import Counting
 from node.delivery import Deliveries
-from node.fleet import Fleet
-from node.home import lock, site_key
+from node.destinations.consignments import Consignments
 from node.inbox import Inbox
-from node.installation import routed_bundles, warrants_of
 from node.job import Jobs
+from node.jobs.fleet import Fleet
+from node.jobs.installation import routed_bundles, warrants_of
+from node.jobs.steps import Steps
 from node.listener import Listener
 from node.metrics import Metrics
-from node.opinions import Opinions
-from node.performed_steps import PerformedSteps
-from node.quality import Quality
-from node.refusals import Refusals
-from node.routing import Router
-from node.rulebook import Rulebook
+from node.quality.arming import Arming
+from node.quality.auditor import Auditor
+from node.quality.constancy import Constancy
+from node.quality.opinions import Opinions
+from node.quality.quality import Quality
+from node.routing.router import Router
+from node.routing.rulebook import Rulebook
 from node.settings import Settings
-from node.steps import Steps
 from node.studies import Studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations

@@ -13,17 +13,17 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import SettingsInvalid
 from inference.trust.budgets import Budget
-from node.ask import CompletenessSettings
-from node.auditing import AuditSettings
-from node.destination import Destination
-from node.limits import Limits
-from node.peers import Peer, Peers
-from node.problems import problems_of
-from node.proxy import ProxySettings
-from node.reference import table_of
-from node.rule import Rule
-from node.section import AETitle, LocalPath, Port, Section, is_loopback
-from node.tls import TlsSettings
+from node.access.proxy import ProxySettings
+from node.associations.peers import Peer, Peers
+from node.associations.tls import TlsSettings
+from node.completion.ask import CompletenessSettings
+from node.configuration.problems import problems_of
+from node.configuration.reference import table_of
+from node.configuration.section import AETitle, LocalPath, Port, Section, is_loopback
+from node.destinations.destination import Destination
+from node.instances.limits import Limits
+from node.quality.auditing import AuditSettings
+from node.routing.rule import Rule
 
 ENVIRONMENT_PREFIX = "HEATPROOF_"
 """``HEATPROOF_NODE__PORT=104`` overrides ``port`` of ``[node]``; only tables, not lists, can be overridden."""

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from sqlalchemy import Connection, Engine, func, null, select, update
 
-from node.instance import Instance
-from node.series import SeriesHeader
+from node.instances.instance import Instance
+from node.instances.series import SeriesHeader
 from node.store import StudyState, insert_into, instances, studies
 
 

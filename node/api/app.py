@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 
 from inference.errors import HeatproofError
+from node.access.security import Door
 from node.api import stow
 from node.api.faults import ErrorAnswers
 from node.api.guard import Guard, add_headers
@@ -16,11 +17,10 @@ from node.api.limits import BodyCap
 from node.api.overview import Overview
 from node.api.refusals import refusal_routes
 from node.api.routes import api_routes
+from node.associations.refusals import Refusals
 from node.console.doctor import doctor_page
 from node.console.pages import Pages, console_pages
 from node.metrics import Metrics
-from node.refusals import Refusals
-from node.security import Door
 from node.settings import Settings
 from reports.audit.ledger import Ledger
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import RedirectResponse
 
 from node.api.guard import Guard
-from node.consignments import Consignments
+from node.destinations.consignments import Consignments
 from node.store import DeliveryState
 
 MOST_LISTED = 1000

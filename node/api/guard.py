@@ -6,11 +6,11 @@ import structlog
 from fastapi import HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from node.access.caller import Caller, Scope
+from node.access.proxy import LONGEST_NAME, sent_by, was_forwarded
+from node.access.security import COOKIE, Door, is_own_page
 from node.api.form import read_form
-from node.caller import Caller, Scope
-from node.proxy import LONGEST_NAME, sent_by, was_forwarded
-from node.section import is_loopback
-from node.security import COOKIE, Door, is_own_page
+from node.configuration.section import is_loopback
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; "

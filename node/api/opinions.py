@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
+from node.access.caller import Caller
 from node.api.form import read_form
 from node.api.guard import Guard
-from node.caller import Caller
-from node.opinions import Opinions
+from node.quality.opinions import Opinions
 
 
 def opinion_routes(opinions: Opinions, guard: Guard) -> APIRouter:

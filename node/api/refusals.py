@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Query
 from pydicom.uid import UID
 
 from node.api.guard import Guard
-from node.refusals import Refusal, Refusals
-from node.request import Offer
+from node.associations.refusals import Refusal, Refusals
+from node.associations.request import Offer
 
 MOST_REFUSALS = 500
 _RESULTS = {1: "rejected for good", 2: "rejected for now"}

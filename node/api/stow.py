@@ -14,13 +14,13 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from inference.errors import HeatproofError, Unavailable, UnreadableInstance
+from node.access.proxy import sent_by
 from node.api.guard import Guard
 from node.api.multipart import boundary_of, parts_of
 from node.inbox import Inbox
-from node.instance import Arrival
+from node.instances.instance import Arrival
 from node.listener import TRANSFER_SYNTAXES
 from node.metrics import Metrics
-from node.proxy import sent_by
 from node.store import now
 
 PATH = "/dicomweb/studies"

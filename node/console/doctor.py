@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from node.access.caller import Caller
 from node.api.guard import Guard
 from node.api.refusals import MOST_REFUSALS, in_words, of_peer
-from node.caller import Caller
+from node.associations.refusals import Refusals
 from node.console.pages import Pages
-from node.refusals import Refusals
 
 REFUSALS_SHOWN = 100
 

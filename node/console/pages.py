@@ -11,12 +11,12 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 
+from node.access.caller import Caller
+from node.access.security import COOKIE
+from node.access.sessions import SESSION_SECONDS
 from node.api.form import read_form
 from node.api.guard import Guard
 from node.api.overview import Job, Overview, Study
-from node.caller import Caller
-from node.security import COOKIE
-from node.sessions import SESSION_SECONDS
 from node.store import DeliveryState, JobState, StudyState
 
 FOLDER = Path(__file__).parent

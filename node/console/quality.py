@@ -8,13 +8,13 @@ from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from inference.errors import Refused
+from node.access.caller import Caller, Scope
 from node.api.form import read_form
 from node.api.guard import Guard
-from node.auditing import RouteState
-from node.caller import Caller, Scope
 from node.console.pages import Pages
-from node.opinions import Opinions
-from node.quality import Quality
+from node.quality.auditing import RouteState
+from node.quality.opinions import Opinions
+from node.quality.quality import Quality
 from reports.audit.chart_picture import picture
 from reports.audit.observation import FIGURES
 

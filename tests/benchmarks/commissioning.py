@@ -24,7 +24,7 @@ from inference.commissioning.readings import FAMILIES
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.verdict_rows import TOLD
 from inference.passport import Passport
-from node.commission import source_of
+from node.commands.commission import source_of
 from tests.development_data import FOLDER
 
 METHODS = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inference import errors
-from node.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
 from node.listener import TRANSFER_SYNTAXES
 from reports.equipment import IMPLEMENTATION_VERSION_NAME
 

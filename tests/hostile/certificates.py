@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.tls import TlsSettings, fingerprint
+from node.associations.tls import TlsSettings, fingerprint
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 

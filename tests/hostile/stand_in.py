@@ -24,14 +24,14 @@ from inference.phantom import Phantom
 from inference.prepare import ModelInput
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Trust, Verdict
-from node import steps
 from node.delivery import Deliveries
 from node.demo.phantom_study import write_study
 from node.inbox import Inbox
 from node.job import Jobs
+from node.jobs import steps
+from node.jobs.steps import Steps
 from node.service import Node
 from node.settings import load
-from node.steps import Steps
 
 TRAPS: dict[str, tuple[type, ...]] = {
     "_write": (Inbox,),

@@ -7,10 +7,10 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from node import admission, association, connection, entrance
-from node.connection import MAXIMUM_PDU_BYTES
-from node.refusals import Refusal
-from node.request import MAXIMUM_REQUEST_BYTES
+from node.associations import admission, association, connection, entrance
+from node.associations.connection import MAXIMUM_PDU_BYTES
+from node.associations.refusals import Refusal
+from node.associations.request import MAXIMUM_REQUEST_BYTES
 from tests.hostile.footprint import footprint, seconds_of, settled
 from tests.hostile.raw_peer import (
     ABORT,

@@ -26,7 +26,7 @@ from inference.errors import Refused, UnreadableInstance, UnsupportedImage
 from inference.image import _image as image_of
 from inference.instance import read_file
 from node.inbox import _file_head
-from node.instance import Arrival, Instance, inspect
+from node.instances.instance import Arrival, Instance, inspect
 from node.store import now
 from tests.hostile.byte_sender import ByteSender
 from tests.node.intake import Intake

@@ -29,9 +29,9 @@ from pydicom.uid import (
 
 from inference.errors import UnreadableInstance, UnsupportedImage
 from inference.image import read_series, read_study
-from node import quarantine
-from node.instance import Arrival, inspect
-from node.limits import STANDARD, Limits
+from node.instances import quarantine
+from node.instances.instance import Arrival, inspect
+from node.instances.limits import STANDARD, Limits
 from node.store import now
 from tests.hostile.byte_sender import ByteSender
 from tests.node.intake import Intake, encode, mr_image, with_meta

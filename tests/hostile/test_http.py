@@ -24,13 +24,13 @@ from sqlalchemy import update
 
 import node.api
 import node.console
+from node.access.caller import Scope
+from node.access.proxy import ProxySettings
+from node.access.tokens import Tokens
 from node.api import limits
 from node.api.guard import Guard, Needs
-from node.caller import Scope
 from node.console.pages import Pages
-from node.proxy import ProxySettings
 from node.store import now, studies
-from node.tokens import Tokens
 from tests.node.hospital_day import CHEST
 from tests.node.web import WebServer
 from tests.node.web_site import Site
@@ -236,7 +236,7 @@ class Form:
     def __init__(self, site: Site) -> None:
         from fastapi import Depends, FastAPI
 
-        from node.security import Door
+        from node.access.security import Door
 
         guard = Guard(Door(site.settings.http, site.engine))
         application = FastAPI()

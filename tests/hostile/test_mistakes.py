@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.errors import SettingsInvalid
+from node.access.security import open_token
 from node.cli import app, main
-from node.security import open_token
 from node.settings import HttpSettings, load
 
 WRONG = """

@@ -14,10 +14,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find
 
 from inference.errors import DeliveryFailed
-from node import connection, requestor
+from node.associations import connection, requestor
+from node.associations.requestor import answers, associate
 from node.demo.pacs import free_port
-from node.destination import Destination
-from node.requestor import answers, associate
+from node.destinations.destination import Destination
 from node.settings import Settings
 from tests.hostile.certificates import Authority
 from tests.hostile.footprint import footprint, settled

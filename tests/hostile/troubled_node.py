@@ -12,9 +12,10 @@ from torch import nn
 
 import inference.classify
 from inference.bundle import Network
-from node import routing, steps
-from node.job_row import Job
-from node.steps import Steps
+from node.jobs import steps
+from node.jobs.job_row import Job
+from node.jobs.steps import Steps
+from node.routing.router import routing
 from tests.hostile import stand_in
 
 

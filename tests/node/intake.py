@@ -20,16 +20,16 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from sqlalchemy import select
 
+from node.associations.peers import Peers
+from node.associations.refusals import Refusals
+from node.associations.tls import TlsSettings
 from node.inbox import Inbox
-from node.instance import Arrival
+from node.instances.instance import Arrival
 from node.listener import Listener
 from node.metrics import Metrics
-from node.peers import Peers
-from node.refusals import Refusals
 from node.settings import NodeSettings
 from node.store import instances, migrate, open_engine, sqlite_url
 from node.studies import Studies
-from node.tls import TlsSettings
 from reports.audit.ledger import Ledger
 
 

@@ -21,13 +21,13 @@ from node import delivery, job
 from node.api.app import create_app
 from node.api.deliveries import delivery_routes
 from node.api.stow import stow_routes
-from node.consignments import Consignments
 from node.delivery import Deliveries, Patience
+from node.destinations.consignments import Consignments
 from node.job import Jobs
-from node.job_row import Job
+from node.jobs.job_row import Job
+from node.jobs.steps import Steps
 from node.listener import Listener
 from node.settings import Settings
-from node.steps import Steps
 from node.store import (
     DeliveryState,
     JobState,

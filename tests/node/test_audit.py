@@ -12,14 +12,14 @@ from sqlalchemy import Engine, insert, select
 from inference.bundle import load_named
 from inference.errors import Misconfigured, Refused, UnknownName
 from inference.trust.verdict import Trust, Verdict
-from node.arming import Arming
-from node.auditing import AuditSettings, RouteState
-from node.auditor import Auditor
-from node.constancy import Constancy
-from node.installation import Installation
-from node.quality import Quality
+from node.jobs.installation import Installation
+from node.jobs.steps import Steps, withhold
+from node.quality.arming import Arming
+from node.quality.auditing import AuditSettings, RouteState
+from node.quality.auditor import Auditor
+from node.quality.constancy import Constancy
+from node.quality.quality import Quality
 from node.settings import HttpSettings, NodeSettings, Settings
-from node.steps import Steps, withhold
 from node.store import JobState, StudyState, jobs, migrate, now, open_engine, sqlite_url, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
@@ -196,7 +196,7 @@ def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: E
     fill(engine, day, rows)
     site.arming.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="physicist")
     with engine.begin() as connection:
-        from node.audit_store import baselines
+        from node.quality.tables import baselines
 
         connection.execute(baselines.update().values(armed_at=at_day(BASELINE_DAYS)))
     site.auditor.tick(0.0)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from inference.errors import Refused, UnknownName
 from node.cli import app
-from node.quality import Quality
+from node.quality.quality import Quality
 from node.settings import load
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, draw_year, fill
 

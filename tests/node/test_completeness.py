@@ -10,14 +10,14 @@ from pydicom.uid import generate_uid
 from sqlalchemy import select, update
 
 from inference.errors import DeliveryFailed
-from node import counting
-from node.ask import Ask, CompletenessSettings
-from node.completeness import Completeness
-from node.counting import Counting
-from node.destination import Destination
-from node.performed_steps import PerformedSteps
-from node.rule import Clause, Rule
-from node.rulebook import Rulebook
+from node.completion import counting
+from node.completion.ask import Ask, CompletenessSettings
+from node.completion.completeness import Completeness
+from node.completion.counting import Counting
+from node.completion.performed_steps import PerformedSteps
+from node.destinations.destination import Destination
+from node.routing.rule import Clause, Rule
+from node.routing.rulebook import Rulebook
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.store import StudyState, insert_new, now, performed_steps, studies
 

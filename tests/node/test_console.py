@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import delete, update
 
 from inference.errors import SettingsInvalid
+from node.access.security import Door, open_token
 from node.api.app import create_app
-from node.security import Door, open_token
 from node.settings import HttpSettings
 from node.store import METADATA, deliveries, instances, jobs, now, results, sessions, studies
 from tests.node.hospital_day import CHEST, FOUND, NEWEST_FIRST

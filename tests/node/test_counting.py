@@ -12,10 +12,10 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from inference.errors import DeliveryFailed
-from node import counting
-from node.counting import Peer, count
+from node.completion import counting
+from node.completion.counting import Peer, count
 from node.demo.pacs import free_port
-from node.destination import Destination
+from node.destinations.destination import Destination
 
 STUDY = "1.2.3"
 
@@ -92,7 +92,7 @@ def test_a_query_that_fails_is_no_count_of_zero(pacs: Pacs) -> None:
 
 
 def test_a_peer_that_does_not_stop_answering_is_cut_off(pacs: Pacs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.counting.MOST_SERIES", 20)
+    monkeypatch.setattr("node.completion.counting.MOST_SERIES", 20)
     pacs.answers = [series(f"1.2.3.{number}", 1) for number in range(200)]
     with pytest.raises(DeliveryFailed, match="went on answering"):
         count(pacs.peer, STUDY, calling_ae_title="HEATPROOF")

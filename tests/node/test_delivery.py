@@ -19,12 +19,12 @@ from pydicom.uid import Comprehensive3DSRStorage, ImplicitVRLittleEndian, genera
 from typer.testing import CliRunner
 
 from inference.errors import DeliveryFailed
-from node import dicomweb
 from node.cli import app
 from node.delivery import Patience
 from node.demo.pacs import free_port
-from node.destination import Destination
-from node.storing import Parcel
+from node.destinations import dicomweb
+from node.destinations.destination import Destination
+from node.destinations.storing import Parcel
 from reports.audit.ledger import Event
 
 from .archive import ALL_COMMITTED, Archive

@@ -20,17 +20,18 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Ver
 from typer.testing import CliRunner, Result
 
 from inference.errors import UnknownName
-from node import reach, rejection, requestor
+from node.associations import rejection, requestor
+from node.associations.peers import Peer
+from node.associations.refusals import Refusal, Refusals
+from node.associations.request import Offer
+from node.associations.tls import TlsSettings
 from node.cli import app
 from node.demo.pacs import free_port
-from node.destination import Destination
-from node.doctor import examine, find_peer, way_back
-from node.peers import Peer
-from node.reach import Step
-from node.refusals import Refusal, Refusals
-from node.request import Offer
+from node.destinations import reach
+from node.destinations.destination import Destination
+from node.destinations.doctor import examine, find_peer, way_back
+from node.destinations.reach import Step
 from node.settings import HttpSettings, NodeSettings, Settings
-from node.tls import TlsSettings
 from tests.node.web import WebServer
 from tests.node.web_site import Site
 from tests.peers.orthanc import PROGRAM, OrthancServer

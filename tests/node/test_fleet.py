@@ -9,7 +9,7 @@ import pytest
 from dbos import DBOS
 from sqlalchemy import Engine, text
 
-from node.fleet import Fleet
+from node.jobs.fleet import Fleet
 from node.settings import NodeSettings
 from node.store import open_engine, sqlite_url
 from reports.audit.ledger import Ledger

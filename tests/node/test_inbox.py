@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from inference.errors import ConflictingInstance, MismatchedInstance, StorageFull, Unavailable, UnreadableInstance
 from node.inbox import Outcome
-from node.instance import inspect
-from node.quarantine import Quarantine
+from node.instances.instance import inspect
+from node.instances.quarantine import Quarantine
 from reports.equipment import IMPLEMENTATION_CLASS_UID
 
 from .intake import Intake, arrival, compressed, encode, mr_image, own_capture, with_meta

@@ -31,8 +31,9 @@ from pydicom.uid import (
 from pynetdicom import AE, AllStoragePresentationContexts, build_context
 from pynetdicom.dsutils import encode
 
-from node import entrance, inbox
-from node.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node import inbox
+from node.associations import entrance
+from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
 from node.listener import RETIRED_IMAGE_CLASSES
 
 from .intake import Intake, compressed, mr_image, own_capture, with_meta

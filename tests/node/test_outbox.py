@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
-from node.job_row import Job
+from node.jobs.job_row import Job
+from node.jobs.steps import Steps
 from node.settings import Settings
-from node.steps import Steps
 from node.store import JobState, deliveries, jobs, now, results
 from tests.reports.conftest import make_analysis
 

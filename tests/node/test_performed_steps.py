@@ -10,9 +10,9 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityPerformedProcedureStep
 from sqlalchemy import select
 
-from node import performed_steps as module
+from node.completion import performed_steps as module
+from node.completion.performed_steps import Performed, PerformedSteps
 from node.listener import Listener
-from node.performed_steps import Performed, PerformedSteps
 from node.settings import NodeSettings
 from node.store import performed_steps
 

@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import update
 
 from node.api.opinions import opinion_routes
-from node.arming import Arming
-from node.audit_store import baselines
-from node.auditing import RouteState
 from node.console.pages import Pages
 from node.console.quality import quality_page
-from node.constancy import Constancy
-from node.opinions import Opinions
-from node.quality import Quality
-from node.rule import Rule
+from node.quality.arming import Arming
+from node.quality.auditing import RouteState
+from node.quality.constancy import Constancy
+from node.quality.opinions import Opinions
+from node.quality.quality import Quality
+from node.quality.tables import baselines
+from node.routing.rule import Rule
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.store import migrate, open_engine, sqlite_url
 from reports.audit.ledger import Event, Ledger

@@ -1,9 +1,9 @@
 import pytest
 
-from node import refusals as module
-from node.refusals import Refusal, Refusals
-from node.refusals import refusals as table
-from node.request import Offer
+from node.associations import refusals as module
+from node.associations.refusals import Refusal, Refusals
+from node.associations.refusals import refusals as table
+from node.associations.request import Offer
 
 from .intake import Intake
 

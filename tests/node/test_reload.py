@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from inference.errors import SettingsInvalid
 from inference.phantom import make_phantom
+from node.commands.rules import rules
 from node.demo.pacs import FilingScp
 from node.demo.phantom_study import write_study
-from node.rules_commands import rules
 
 from .intake import mr_image
 from .running import RunningNode, wait_for

@@ -8,14 +8,14 @@ from pydicom.uid import generate_uid
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from node import routing as module
-from node.auditing import RouteState
-from node.completeness import Completeness
-from node.counting import Counting
-from node.performed_steps import PerformedSteps
-from node.routing import Router
-from node.rule import Clause, Rule
-from node.rulebook import Rulebook
+from node.completion.completeness import Completeness
+from node.completion.counting import Counting
+from node.completion.performed_steps import PerformedSteps
+from node.quality.auditing import RouteState
+from node.routing.router import Router
+from node.routing.router import routing as module
+from node.routing.rule import Clause, Rule
+from node.routing.rulebook import Rulebook
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.store import StudyState, jobs, studies
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from inference.errors import UnknownName
-from node import rulebook as module
-from node.rulebook import Rulebook
+from node.routing.router import rulebook as module
+from node.routing.rulebook import Rulebook
 from node.settings import load
 
 from .intake import Intake

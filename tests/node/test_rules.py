@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from pydicom.dataset import Dataset
 
 from node import rules as routing_table
-from node.rule import Clause, Rule
+from node.instances.series import SeriesHeader
+from node.routing.rule import Clause, Rule
 from node.rules import Decision, explain
-from node.series import SeriesHeader
 
 MONDAY_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 

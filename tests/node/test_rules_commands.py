@@ -14,7 +14,7 @@ from sqlalchemy import update
 from typer.testing import CliRunner
 
 from inference.errors import SettingsInvalid, UnknownName
-from node.rules_commands import rules
+from node.commands.rules import rules
 from node.store import StudyState, studies
 
 from .intake import Intake, arrival, mr_image

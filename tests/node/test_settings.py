@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from inference.errors import SettingsInvalid
-from node.problems import section_in
-from node.section import Section
+from node.configuration.problems import section_in
+from node.configuration.section import Section
 from node.settings import example, load, reference
 
 MINIMAL = """

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import Misconfigured
-from node.audit_store import opinions  # noqa: F401 - its tables belong to METADATA
-from node.refusals import refusals  # noqa: F401 - as are its
+from node.associations.refusals import refusals  # noqa: F401 - as are its
+from node.quality.tables import opinions  # noqa: F401 - its tables belong to METADATA
 from node.store import METADATA, migrate, open_engine, sqlite_url
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event, Ledger

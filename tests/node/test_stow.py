@@ -13,11 +13,11 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
+from node.access.caller import Scope
+from node.access.tokens import Tokens
 from node.api.app import create_app
 from node.api.stow import PATH, StowBounds, stow_routes
-from node.caller import Scope
 from node.settings import Settings
-from node.tokens import Tokens
 
 from .intake import Intake, compressed, mr_image
 from .web import WebServer

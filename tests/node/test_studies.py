@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from pydicom.uid import generate_uid
 from sqlalchemy import select, update
 
-from node.instance import Arrival
+from node.instances.instance import Arrival
 from node.store import StudyState, studies
 from node.studies import Snapshot, Studies
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from node.job_row import Job
+from node.jobs.job_row import Job
+from node.jobs.succession import predecessors, succeed
 from node.store import JobState, jobs, results
-from node.succession import predecessors, succeed
 from reports.results import ResultObject
 
 from .intake import Intake

@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
 from inference.errors import HeatproofError, Misconfigured, Refused, UnknownName
-from node.caller import Caller, Scope
+from node.access.caller import Caller, Scope
+from node.access.tokens import Tokens, digest_of, scopes_of
 from node.cli import app
 from node.store import METADATA, now, open_engine, sqlite_url
-from node.tokens import Tokens, digest_of, scopes_of
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
+from node.access.caller import Scope
+from node.access.proxy import ProxySettings
+from node.access.tokens import Tokens
 from node.api.app import create_app
 from node.api.guard import Guard
-from node.caller import Scope
 from node.metrics import Metrics
-from node.proxy import ProxySettings
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.store import open_engine, sqlite_url
-from node.tokens import Tokens
 from reports.audit.ledger import Ledger
 from tests.node.hospital_day import spend_day
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
-from node.caller import Scope
+from node.access.caller import Scope
+from node.access.tokens import Tokens
 from node.demo.pacs import free_port
-from node.tokens import Tokens
 from tests.node.intake import compressed, mr_image
 from tests.node.running import wait_for
 from tests.node.sending import Sender

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydicom.filewriter import dcmwrite
 
-from node.counting import Peer, count
+from node.completion.counting import Peer, count
 from node.demo.pacs import free_port
-from node.destination import Destination
+from node.destinations.destination import Destination
 from tests.node.intake import mr_image
 from tests.peers.orthanc import OrthancServer
 

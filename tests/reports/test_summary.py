@@ -9,7 +9,7 @@ import numpy as np
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
-from node.summary import summarise
+from node.jobs.summary import summarise
 from reports.results import write_results
 from tests.reports import made_up
 

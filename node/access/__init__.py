@@ -1,0 +1,1 @@
+"""Who is asking over HTTP, and what they may do."""

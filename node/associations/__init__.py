@@ -1,0 +1,1 @@
+"""Associations: who may speak, within which bounds, and what was refused to whom."""

@@ -1,0 +1,260 @@
+"""The entrance: one thread that keeps every connection until its association request is here, whole and well-formed.
+
+Up to then a connection costs a descriptor and the bytes that came, however many there are and whatever they do: no
+thread, no association, no time of anybody else. TLS handshakes are made here too, without waiting for them.
+"""
+
+import ipaddress
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from node.associations.association import FAULTS
+from node.associations.connection import LEAVING_SECONDS, abort_pdu
+from node.associations.peers import Caller, Certificate
+from node.associations.refusals import Refusal
+from node.associations.request import MAXIMUM_REQUEST_BYTES, MalformedRequest, printable, titles_of
+from node.associations.tls import common_names, fingerprint
+
+REQUEST_SECONDS = 10.0
+"""From the connection to the last byte of the request, the TLS handshake included."""
+MAXIMUM_WAITING = 256
+"""Connections without a whole request; above it, the oldest of the address that has most of them is closed."""
+BACKLOG = 128
+_SEND_BUFFER_BYTES = 1 << 16
+_HEADER_BYTES = 6
+_TLS_HELLO = 0x16
+_ASSOCIATE_RQ = 0x01
+_KNOWN_PDUS = range(1, 8)
+_LONGEST_REST_SECONDS = 0.5
+
+
+@dataclass(eq=False)
+class _Knock:
+    """One connection that has not asked for an association yet, or that was refused and may read why."""
+
+    connection: socket.socket
+    address: str
+    deadline: float
+    shaking_hands: bool
+    leaving: bool = False
+    received: bytearray = field(default_factory=bytearray)
+    needed: int = _HEADER_BYTES
+
+
+Visit = Callable[[socket.socket, Caller, bytes], bytes]
+"""Takes a connection whose request is here (the PDU without its header) over and gives nothing; or gives the PDU that
+refuses it."""
+
+
+class Entrance:
+    """One port. ``start`` returns when connections are accepted."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        tls: ssl.SSLContext | None,
+        visit: Visit,
+        refused: Callable[[Refusal], None],
+    ) -> None:
+        self._tls = tls
+        self._visit = visit
+        self._refused = refused
+        self._knocks: set[_Knock] = set()
+        self._closing = threading.Event()
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._door = socket.create_server(address, family=family, backlog=BACKLOG)
+        self._door.setblocking(False)
+        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # connections inherit it
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._door, selectors.EVENT_READ)
+        self._inside, self._outside = socket.socketpair()
+        self._selector.register(self._inside, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._keep, name="entrance", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port; where 0 was asked for, the one that the system gave."""
+        return int(self._door.getsockname()[1])
+
+    def start(self) -> None:
+        """Accept connections."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Accept nothing more, and close what has not become an association."""
+        self._closing.set()
+        with suppress(OSError):  # it was awake, has seen it, and is gone
+            self._outside.send(b"\0")
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._closing.is_set():
+            for key, _ in self._selector.select(self._rest_seconds()):
+                if key.fileobj is self._door:
+                    self._accept()
+                elif key.data in self._knocks:
+                    self._go_on(key.data)
+            self._expire()
+        for knock in tuple(self._knocks):
+            self._drop(knock)
+        self._selector.close()
+        for held in (self._door, self._inside, self._outside):
+            held.close()
+
+    def _rest_seconds(self) -> float:
+        first = min((knock.deadline for knock in self._knocks), default=float("inf"))
+        return min(max(first - time.monotonic(), 0.0), _LONGEST_REST_SECONDS)
+
+    def _accept(self) -> None:
+        try:
+            connection, place = self._door.accept()
+        except OSError:  # gone again, or no descriptor left: whoever waits longest makes room
+            self._shed()
+            return
+        connection.setblocking(False)
+        address = _plain(place[0])
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        knock = _Knock(connection, address, time.monotonic() + REQUEST_SECONDS, self._tls is not None)
+        self._knocks.add(knock)
+        self._selector.register(connection, selectors.EVENT_READ, knock)
+        if len(self._knocks) > MAXIMUM_WAITING:
+            self._shed()
+
+    def _shed(self) -> None:
+        if self._knocks:
+            greedy, _ = Counter(knock.address for knock in self._knocks).most_common(1)[0]
+            self._drop(min((k for k in self._knocks if k.address == greedy), key=lambda knock: knock.deadline))
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for knock in [knock for knock in self._knocks if knock.deadline <= now]:
+            if knock.received and not knock.leaving:
+                self._record(knock, "The association request did not come in time.", "Look at the network between.")
+            self._drop(knock)
+
+    def _go_on(self, knock: _Knock) -> None:
+        try:
+            if knock.shaking_hands:
+                self._shake_hands(knock)
+            while knock in self._knocks and self._read(knock):
+                pass
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._selector.modify(knock.connection, selectors.EVENT_READ, knock)
+        except ssl.SSLWantWriteError:
+            self._selector.modify(knock.connection, selectors.EVENT_WRITE, knock)
+        except ssl.SSLError as error:
+            if knock.shaking_hands:
+                self._record(knock, *_handshake_problem(error))
+            self._drop(knock)
+        except FAULTS:
+            self._drop(knock)
+
+    def _shake_hands(self, knock: _Knock) -> None:
+        assert isinstance(knock.connection, ssl.SSLSocket)  # noqa: S101 - made in _accept
+        knock.connection.do_handshake()
+        knock.shaking_hands = False
+
+    def _read(self, knock: _Knock) -> bool:
+        """Read on; say whether there may be more."""
+        most = 4096 if knock.leaving else knock.needed - len(knock.received)
+        chunk = knock.connection.recv(most)
+        if not chunk:
+            self._drop(knock)
+            return False
+        if knock.leaving:
+            return False
+        knock.received += chunk
+        if len(knock.received) == knock.needed:
+            self._understand(knock)
+        return True
+
+    def _understand(self, knock: _Knock) -> None:
+        kind, length = knock.received[0], int.from_bytes(knock.received[2:6], "big")
+        if kind != _ASSOCIATE_RQ:
+            self._turn_away(knock, *_no_request(kind))
+        elif length > MAXIMUM_REQUEST_BYTES:
+            problem = f"The association request is {length} bytes long; at most {MAXIMUM_REQUEST_BYTES} are read."
+            self._turn_away(knock, abort_pdu(2, 6), problem, "See whether the sender speaks DICOM.")
+        elif knock.needed == _HEADER_BYTES and length:
+            knock.needed += length
+        else:
+            self._hand_over(knock)
+
+    def _hand_over(self, knock: _Knock) -> None:
+        pdu = bytes(knock.received[_HEADER_BYTES:])
+        caller = Caller(knock.address, self._tls is not None, _certificate(knock.connection))
+        self._selector.unregister(knock.connection)
+        self._knocks.discard(knock)
+        try:
+            refusal = self._visit(knock.connection, caller, pdu)
+        except MalformedRequest as error:
+            self._record(knock, f"The association request {error}.", "Ask the sender's maker: it breaks PS3.8 9.3.2.")
+            refusal = abort_pdu(2, 6)
+        if refusal:
+            self._selector.register(knock.connection, selectors.EVENT_READ, knock)
+            self._knocks.add(knock)
+            self._say_goodbye(knock, refusal)
+
+    def _turn_away(self, knock: _Knock, pdu: bytes, problem: str, cure: str) -> None:
+        self._record(knock, problem, cure)
+        self._say_goodbye(knock, pdu)
+
+    def _say_goodbye(self, knock: _Knock, pdu: bytes) -> None:
+        """Send the refusal and let the peer read it: a connection with unread bytes that is closed takes it back."""
+        knock.leaving, knock.deadline = True, time.monotonic() + LEAVING_SECONDS
+        with suppress(OSError):
+            knock.connection.send(pdu)
+            if not isinstance(knock.connection, ssl.SSLSocket):
+                knock.connection.shutdown(socket.SHUT_WR)
+
+    def _record(self, knock: _Knock, problem: str, cure: str) -> None:
+        called, calling = titles_of(bytes(knock.received[_HEADER_BYTES:]))
+        self._refused(Refusal(problem, cure, knock.address, calling_ae_title=calling, called_ae_title=called))
+
+    def _drop(self, knock: _Knock) -> None:
+        self._knocks.discard(knock)
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(knock.connection)
+        knock.connection.close()
+
+
+def _no_request(kind: int) -> tuple[bytes, str, str]:
+    if kind == _TLS_HELLO:
+        return b"", "The sender speaks TLS on the plain port.", "Let it call the port of [tls]."
+    if kind in _KNOWN_PDUS:
+        return abort_pdu(2, 2), f"A PDU of type {kind} came before any association request.", "Restart the sender."
+    problem = f"The first byte is 0x{kind:02X}, which no DICOM connection begins with."
+    return abort_pdu(2, 1), problem, "See what calls this port: it does not speak DICOM, or not without TLS."
+
+
+def _certificate(connection: socket.socket) -> Certificate | None:
+    if not isinstance(connection, ssl.SSLSocket):
+        return None
+    whole = connection.getpeercert(binary_form=True)
+    return None if whole is None else Certificate(fingerprint(whole), common_names(connection.getpeercert() or {}))
+
+
+def _handshake_problem(error: ssl.SSLError) -> tuple[str, str]:
+    reason = printable(error.reason or type(error).__name__, 100).lower().replace("_", " ")
+    detail = printable(getattr(error, "verify_message", ""), 100)
+    problem = f"The TLS handshake failed: {reason}" + (f" ({detail})." if detail else ".")
+    if "certificate" in reason:
+        return problem, "The sender needs a certificate of an authority in tls.ca_file, and one that has not expired."
+    if "http request" in reason or "wrong version" in reason:
+        return problem, "The sender does not speak TLS: switch it on there, or let it call node.port."
+    return problem, "The sender must offer TLS 1.2 with ECDHE and AES-GCM or ChaCha20, or TLS 1.3."
+
+
+def _plain(address: str) -> str:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)

@@ -1,0 +1,166 @@
+"""Who may open an association: AE title, address and certificate must belong together; a title alone proves nothing."""
+
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, StringConstraints, model_validator
+
+from node.associations.request import AssociationRequest, Identity, printable
+from node.associations.tls import Fingerprint
+from node.configuration.section import AETitle, LocalPath, Section
+
+USER_NAME, USER_NAME_AND_PASSCODE = 1, 2
+
+
+def _check_network(text: str) -> str:
+    return str(ipaddress.ip_network(text, strict=False))
+
+
+Network = Annotated[str, AfterValidator(_check_network)]
+
+
+class Peer(Section):
+    """One system that may open associations with this node."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    """What lists call it."""
+    ae_title: AETitle
+    """Calling AE title it gives."""
+    addresses: tuple[Network, ...] = ()
+    """Where it may call from: addresses, or networks such as 10.1.2.0/24; none: from anywhere, by its certificate."""
+    certificate_sha256: Fingerprint = ""
+    """Fingerprint of the certificate it must show."""
+    certificate_name: str = ""
+    """Common name that its certificate must bear, whichever it is."""
+    user: str = ""
+    """User name it must give (user identity negotiation, PS3.7 D.3.3.7), over TLS only."""
+    passcode_file: LocalPath | None = None
+    """File with the passcode that belongs to ``user``; without it the name is enough."""
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        if not (self.addresses or self.certificate_sha256 or self.certificate_name):
+            raise ValueError("needs addresses, certificate_sha256 or certificate_name: anybody can give an AE title")
+        if self.passcode_file is not None and not self.user:
+            raise ValueError("passcode_file needs user")
+        return self
+
+    @property
+    def needs_certificate(self) -> bool:
+        """Whether it must come over TLS."""
+        return bool(self.certificate_sha256 or self.certificate_name or self.user)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a peer showed, and an authority of ours signed."""
+
+    sha256: str
+    common_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why an association is rejected: the codes of PS3.8 table 9-21, and two sentences."""
+
+    result: int
+    source: int
+    reason: int
+    problem: str
+    cure: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is at the other end of a connection."""
+
+    address: str
+    over_tls: bool = False
+    certificate: Certificate | None = None
+
+
+class Peers:
+    """The allow-list.
+
+    Args:
+        peers: those that are known.
+        known_only: whether nobody else may call. A title on the list is held to its entry in any case.
+    """
+
+    def __init__(self, peers: Iterable[Peer] = (), *, known_only: bool = False) -> None:
+        self._peers = tuple(peers)
+        self._known_only = known_only
+
+    def rejection(self, request: AssociationRequest, caller: Caller) -> Rejection | None:
+        """Say why this request is rejected; None where the caller is who he says he is."""
+        if not request.calling_ae_title:
+            return _calling("The calling AE title is none.", "Give 1 to 16 characters, without backslash or control.")
+        identity = request.identity
+        if identity is not None and not caller.over_tls:
+            return Rejection(
+                *(1, 2, 1), "A user identity came over plain TCP, where anybody could read it.",
+                "Use the TLS port, or switch user identity off in the sender.",
+            )  # fmt: skip
+        mine = [peer for peer in self._peers if peer.ae_title == request.calling_ae_title]
+        if not mine:
+            return self._stranger(request.calling_ae_title, caller) if self._known_only else None
+        problems = [_problem(peer, caller, identity) for peer in mine]
+        return None if None in problems else problems[0]
+
+    def _stranger(self, title: str, caller: Caller) -> Rejection:
+        near = get_close_matches(title, [peer.ae_title for peer in self._peers], n=1, cutoff=0.8)
+        if near:
+            problem = f"The calling title {title} is not in the allow-list, but {near[0]} is."
+        else:
+            problem = f"The calling title {title} is not in the allow-list."
+        return _calling(problem, f"Add it to [[peers]] with its address {caller.address}, or set the sender's title.")
+
+
+def _problem(peer: Peer, caller: Caller, identity: Identity | None) -> Rejection | None:
+    if peer.addresses and not _is_from(caller.address, peer.addresses):
+        return _calling(
+            f"{peer.ae_title} called from {caller.address}, which is not one of its addresses.",
+            f"Add the address to the peer {peer.name!r}, if it is really {peer.name}.",
+        )
+    if peer.needs_certificate and not caller.over_tls:
+        return _calling(f"{peer.ae_title} called without TLS.", "Let it call the TLS port, with its certificate.")
+    shown = caller.certificate or Certificate("", ())
+    fits = not peer.certificate_sha256 or hmac.compare_digest(shown.sha256, peer.certificate_sha256)
+    if not fits or (peer.certificate_name and peer.certificate_name not in shown.common_names):
+        named = ", ".join(printable(name, 64) for name in shown.common_names) or "no name"
+        return _calling(
+            f"{peer.ae_title} showed the certificate of another ({named}).",
+            f'Set certificate_sha256 = "{shown.sha256}" of the peer {peer.name!r}, if that one is right.',
+        )
+    return _identity_problem(peer, identity) if peer.user else None
+
+
+def _identity_problem(peer: Peer, identity: Identity | None) -> Rejection | None:
+    wanted = USER_NAME_AND_PASSCODE if peer.passcode_file else USER_NAME
+    if identity is None or identity.kind != wanted:
+        kind = "none" if identity is None else f"one of type {identity.kind}"
+        cure = f"Let it give {'user name and passcode' if peer.passcode_file else 'a user name'} (type {wanted})."
+        return Rejection(1, 2, 1, f"{peer.ae_title} must give a user identity and gave {kind}.", cure)
+    right = hmac.compare_digest(identity.primary, peer.user.encode())
+    if peer.passcode_file is not None:
+        try:
+            passcode = peer.passcode_file.read_bytes().strip()
+        except OSError:
+            return Rejection(1, 2, 1, f"The passcode_file of {peer.name!r} cannot be read.", "See that it is there.")
+        right &= bool(passcode) and hmac.compare_digest(identity.secondary, passcode)
+    if right:
+        return None
+    return Rejection(1, 2, 1, f"{peer.ae_title} gave a wrong user name or passcode.", "Compare the two settings.")
+
+
+def _calling(problem: str, cure: str) -> Rejection:
+    return Rejection(1, 1, 3, problem, cure)
+
+
+def _is_from(address: str, networks: Iterable[str]) -> bool:
+    found = ipaddress.ip_address(address)
+    return any(found in ipaddress.ip_network(network) for network in networks)

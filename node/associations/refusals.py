@@ -1,0 +1,214 @@
+"""Every association that was refused, or accepted without all it asked for: what the association doctor reads.
+
+A hostile peer can fill neither the disk, nor the log, nor the listener's time: what it repeats is one row with a
+count, rows are bounded for each address and in all, and they are written behind the listener's back, some at once.
+"""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+
+import structlog
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+
+from node.associations.request import Offer, printable
+from node.store import METADATA, Moment, insert_into, now
+from reports.audit.ledger import Event, Ledger
+
+MAXIMUM_ROWS = 2000
+MAXIMUM_ROWS_OF_ADDRESS = 100
+MAXIMUM_OFFERS = 16
+"""Contexts of one refusal that are kept; the rest is counted."""
+LEDGER_SECONDS = 3600.0
+MAXIMUM_TOLD = 100
+"""Addresses that the ledger hears of in this time: it keeps everything for ever."""
+_MAXIMUM_WAITING = 256
+_WRITE_SECONDS = 0.2
+
+refusals = Table(
+    "refusals",
+    METADATA,
+    Column("id", String(64), primary_key=True),  # digest of who was refused what: the same again is counted
+    Column("at", Moment(), nullable=False, index=True),  # the last time
+    Column("times", Integer, nullable=False),
+    Column("peer_address", String(64), nullable=False, index=True),
+    Column("calling_ae_title", String(64), nullable=False),  # as sent, escaped and cut
+    Column("called_ae_title", String(64), nullable=False),
+    Column("offers", JSON, nullable=False),  # presentation contexts: context_id, abstract_syntax, transfer_syntaxes
+    Column("accepted", Boolean, nullable=False),  # whether the association was accepted without these contexts
+    Column("result", Integer),  # of the A-ASSOCIATE-RJ; none where it was aborted or accepted
+    Column("source", Integer),
+    Column("reason", Integer),
+    Column("problem", Text, nullable=False),
+    Column("cure", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One thing that a peer asked for and did not get; everything the peer said is escaped and cut."""
+
+    problem: str
+    """A sentence: what was wrong."""
+    cure: str
+    """A sentence: what to change, and where."""
+    peer_address: str
+    calling_ae_title: str = ""
+    called_ae_title: str = ""
+    offers: tuple[Offer, ...] = ()
+    """Presentation contexts that were offered; where the association was accepted, only those that were refused."""
+    result: int | None = None
+    """Of the A-ASSOCIATE-RJ (PS3.8 table 9-21), 1 permanent or 2 transient; None where it was aborted or accepted."""
+    source: int | None = None
+    """Of the A-ASSOCIATE-RJ, or of the A-ABORT where ``result`` is None (PS3.8 9.3.8)."""
+    reason: int | None = None
+    """Of the A-ASSOCIATE-RJ or the A-ABORT."""
+    accepted: bool = False
+    """Whether the association was accepted all the same, without these contexts."""
+    at: datetime = field(default_factory=now)
+    """The last time."""
+    times: int = 1
+    """How often the same peer was refused the same."""
+    id: str = ""
+    """Of the row."""
+
+
+class Refusals:
+    """The table ``refusals``; the ledger is told too, of one address once an hour."""
+
+    def __init__(self, engine: Engine, ledger: Ledger | None = None) -> None:
+        """Read and write; the ledger may be left out where only ``latest`` is asked."""
+        self._engine = engine
+        self._ledger = ledger
+        self._told: dict[str, float] = {}
+        self._waiting: deque[Refusal] = deque(maxlen=_MAXIMUM_WAITING)
+        self._writing = threading.Lock()
+        self._something = threading.Event()
+        self._writer: threading.Thread | None = None
+        self._closed = threading.Event()
+        self._log = structlog.get_logger("refusals")
+
+    def record(self, refusal: Refusal) -> None:
+        """Take one; it is written within a second, and waits for nothing."""
+        self._waiting.append(_bounded(refusal))
+        self._something.set()
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write_on, name="refusals", daemon=True)
+            self._writer.start()
+
+    def latest(self, limit: int = 50) -> tuple[Refusal, ...]:
+        """Give the last ones, the newest first."""
+        self.flush()
+        query = select(refusals).order_by(refusals.c.at.desc()).limit(limit)
+        with self._engine.connect() as connection:
+            return tuple(_refusal(row._asdict()) for row in connection.execute(query))
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._writing:
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if not waiting:
+                return
+            for address, times in Counter(refusal.peer_address for refusal in waiting).items():
+                self._log.warning("association_refused", peer_address=address, attempts=times)
+            try:
+                with self._engine.begin() as connection:
+                    _write(connection, waiting)
+                for refusal in waiting:
+                    self._tell(refusal)
+            except DBAPIError as error:
+                self._log.warning("refusals_not_written", instances=len(waiting), error=type(error).__name__)
+
+    def close(self) -> None:
+        """Write what waits, and write nothing behind anybody's back any more."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._closed.set()
+            self._something.set()
+            writer.join()
+            self._closed.clear()
+        self.flush()
+
+    def _tell(self, refusal: Refusal) -> None:
+        moment = time.monotonic()
+        self._told = {address: at for address, at in self._told.items() if at > moment - LEDGER_SECONDS}
+        news = refusal.peer_address not in self._told and len(self._told) < MAXIMUM_TOLD
+        if self._ledger is not None and news and not refusal.accepted:
+            self._told[refusal.peer_address] = moment
+            details = {"peer_address": refusal.peer_address, "calling_ae_title": refusal.calling_ae_title}
+            self._ledger.append(Event.ASSOCIATION_REFUSED, details={**details, "problem": refusal.problem})
+
+    def _write_on(self) -> None:
+        while not self._closed.is_set():
+            self._something.wait()
+            self._something.clear()
+            self.flush()
+            self._closed.wait(_WRITE_SECONDS)
+
+
+def _bounded(refusal: Refusal) -> Refusal:
+    offers = tuple(
+        Offer(offer.context_id, printable(offer.abstract_syntax, 64), tuple(offer.transfer_syntaxes[:32]))
+        for offer in refusal.offers[:MAXIMUM_OFFERS]
+    )
+    return replace(
+        refusal,
+        problem=printable(refusal.problem, 500),
+        cure=printable(refusal.cure, 500),
+        peer_address=refusal.peer_address[:64],
+        calling_ae_title=printable(refusal.calling_ae_title, 64),
+        called_ae_title=printable(refusal.called_ae_title, 64),
+        offers=offers,
+    )
+
+
+def _write(connection: Connection, waiting: Sequence[Refusal]) -> None:
+    for refusal in waiting:
+        insert = insert_into(connection, refusals).values(**_row(refusal))
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=[refusals.c.id], set_={"at": refusal.at, "times": refusals.c.times + 1}
+            )
+        )
+    for address in {refusal.peer_address for refusal in waiting}:
+        _trim(connection, MAXIMUM_ROWS_OF_ADDRESS, address)
+    _trim(connection, MAXIMUM_ROWS, None)
+
+
+def _trim(connection: Connection, most: int, address: str | None) -> None:
+    of_address = () if address is None else (refusals.c.peer_address == address,)
+    if connection.execute(select(func.count()).select_from(refusals).where(*of_address)).scalar_one() > most:
+        kept = select(refusals.c.id).where(*of_address).order_by(refusals.c.at.desc()).limit(most)
+        connection.execute(delete(refusals).where(*of_address, refusals.c.id.not_in(kept.scalar_subquery())))
+
+
+def _row(refusal: Refusal) -> dict[str, object]:
+    row = asdict(replace(refusal, id=""))
+    same = (refusal.peer_address, refusal.calling_ae_title, refusal.called_ae_title, refusal.problem, refusal.offers)
+    return {**row, "id": sha256(repr(same).encode()).hexdigest(), "offers": row["offers"]}
+
+
+def _refusal(row: dict[str, object]) -> Refusal:
+    offers = tuple(
+        Offer(offer["context_id"], offer["abstract_syntax"], tuple(offer["transfer_syntaxes"]))
+        for offer in row.pop("offers")  # type: ignore[attr-defined]
+    )
+    return Refusal(offers=offers, **row)  # type: ignore[arg-type]

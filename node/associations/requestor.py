@@ -1,0 +1,125 @@
+"""Associations that we open: a destination may be as hostile as a sender, and is held to the same bounds."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom._globals import MODE_REQUESTOR
+from pynetdicom.presentation import build_context
+from pynetdicom.transport import AddressInformation
+
+from inference.errors import DeliveryFailed
+from node.associations.association import BoundedAssociation, Bounds
+from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES, BoundedSocket
+from node.associations.request import SMALLEST_PDU_BYTES
+from node.associations.tls import client_context
+from node.destinations.destination import Destination
+from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+CONNECTION_SECONDS = 15.0
+"""For the connection, for the answer to the association request, and for silence on the association."""
+ANSWER_SECONDS = 60.0
+"""For the answer to one request."""
+
+
+def associate(
+    destination: Destination,
+    contexts: Sequence[tuple[str, UID]],
+    *,
+    calling_ae_title: str,
+    handlers: Sequence[tuple[Any, Any]] = (),
+    negotiation: Sequence[Any] = (),
+) -> BoundedAssociation:
+    """Open an association with a destination, within the same bounds as those that peers open with us.
+
+    Args:
+        destination: whom to call, and whether by TLS.
+        contexts: abstract and transfer syntax of each presentation context.
+        calling_ae_title: ours.
+        handlers: of events that the peer may raise on it.
+        negotiation: extended negotiation items, such as role selection.
+
+    Raises:
+        DeliveryFailed: there is no association; it says why, and what to do.
+    """
+    try:
+        association = _prepared(destination, calling_ae_title)
+    except OSError as error:
+        raise DeliveryFailed(
+            f"{destination.place} has no address: {error.strerror}.", cure="Check the host."
+        ) from error
+    for item in negotiation:
+        association.requestor.add_negotiation_item(item)
+    offered = [build_context(abstract_syntax, transfer_syntax) for abstract_syntax, transfer_syntax in contexts]
+    for index, context in enumerate(offered):
+        context.context_id = 2 * index + 1
+    association.requestor.requested_contexts = offered
+    for event, handler in handlers:
+        association.bind(event, handler)
+    association.request()
+    if not association.is_established:
+        raise _failure(association, destination, calling_ae_title)
+    longest = association.acceptor.maximum_length
+    if longest and longest < SMALLEST_PDU_BYTES:
+        association.abort()
+        raise DeliveryFailed(f"{destination.place} takes PDUs of {longest} bytes only.", cure="Check its settings.")
+    association.start()
+    return association
+
+
+def _prepared(destination: Destination, calling_ae_title: str) -> BoundedAssociation:
+    entity = AE(ae_title=calling_ae_title)
+    entity.connection_timeout = entity.acse_timeout = entity.network_timeout = CONNECTION_SECONDS
+    entity.dimse_timeout = ANSWER_SECONDS
+    remote = AddressInformation.from_addr_port(destination.host, destination.port)
+    local = AddressInformation("" if remote.is_ipv4 else "::0", 0)
+    association = BoundedAssociation(entity, MODE_REQUESTOR, bounds=Bounds())
+    connection = BoundedSocket(association, address=local, pin=destination.certificate_sha256)
+    if destination.transport is not None:
+        pinned = bool(destination.certificate_sha256)
+        connection.tls_args = (client_context(destination.transport, pinned=pinned), destination.host)
+    association.set_socket(connection)
+    association.acceptor.ae_title, association.acceptor.address_info = destination.ae_title, remote
+    requestor = association.requestor
+    requestor.ae_title, requestor.address_info = calling_ae_title, local
+    requestor.maximum_length = MAXIMUM_PDU_LENGTH_BYTES
+    requestor.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    requestor.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    return association
+
+
+def _failure(association: BoundedAssociation, destination: Destination, calling_ae_title: str) -> DeliveryFailed:
+    if association.is_rejected:
+        why = getattr(association.acceptor.primitive, "reason_str", "no reason given")
+        return DeliveryFailed(
+            f"{destination.place} rejected the association: {why}.",
+            cure=f"Check that it knows the calling AE title {calling_ae_title} and is itself {destination.ae_title}.",
+        )
+    problem = association.dul.socket.problem
+    return DeliveryFailed(
+        f"No association with {destination.place}" + (f": {problem}." if problem else "."),
+        cure="Check that it runs, and the address and the port.",
+    )
+
+
+def answers(responses: Iterable[Any], destination: Destination, *, most: int, seconds: float) -> Iterator[Any]:
+    """Pass on what a peer answers to one C-FIND or C-GET; one that never ends is cut.
+
+    Args:
+        responses: of pynetdicom's ``send_c_find`` and its like.
+        destination: who answers, for the message.
+        most: how many answers are taken.
+        seconds: for all of them.
+
+    Raises:
+        DeliveryFailed: there were more, or it took longer.
+    """
+    deadline = time.monotonic() + seconds
+    for count, response in enumerate(responses):
+        if count >= most or time.monotonic() > deadline:
+            raise DeliveryFailed(
+                f"{destination.name} went on answering after {count} responses.", cure="Ask it for less, or check it."
+            )
+        yield response

@@ -1,0 +1,103 @@
+"""DICOM over TLS, by the BCP 195 RFC 8996 TLS profile of PS3.15: TLS 1.2 with ECDHE and AEAD or 1.3, nothing below."""
+
+import hashlib
+import ssl
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from inference.errors import SettingsInvalid
+from node.configuration.section import LocalPath, Port, Section
+
+TLS_1_2_SUITES = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+)
+"""With forward secrecy and authenticated encryption, as RFC 9325 4.2 recommends; TLS 1.3 knows no others."""
+
+Fingerprint = Annotated[
+    str,
+    BeforeValidator(lambda text: text.replace(":", "").lower() if isinstance(text, str) else text),
+    Field(pattern=r"^([0-9a-f]{64})?$"),
+]
+"""SHA-256 of a certificate, as `openssl x509 -noout -fingerprint -sha256` prints it, with or without colons."""
+
+
+class TlsSettings(Section):
+    """DICOM over TLS (PS3.15 BCP 195 RFC 8996 profile): for the listener, and for destinations with ``tls = true``."""
+
+    certificate: LocalPath
+    """PEM file of this node's certificate, with the chain up to but without the authority."""
+    key: LocalPath
+    """PEM file of its private key, without a passphrase; mode 0600."""
+    ca_file: LocalPath
+    """PEM file of the authorities whose certificates peers must have."""
+    port: Port = 2762
+    """Port of DICOM over TLS (PS3.15: 2762)."""
+    required: bool = False
+    """Whether the plain port (node.port) stays shut."""
+    mutual: bool = True
+    """Whether a peer that calls must show a certificate."""
+
+
+def server_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Give what the listener makes of a connection.
+
+    Raises:
+        SettingsInvalid: a file cannot be read, or key and certificate do not belong together.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, settings)
+    context.verify_mode = ssl.CERT_REQUIRED if settings.mutual else ssl.CERT_OPTIONAL
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    return context
+
+
+def client_context(settings: TlsSettings, *, pinned: bool) -> ssl.SSLContext:
+    """Give what an outgoing connection is made with.
+
+    Args:
+        settings: the node's certificate and the authorities it believes.
+        pinned: whether the peer's very certificate is known, so that the name in it need not be that of the host.
+
+    Raises:
+        SettingsInvalid: as for ``server_context``.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, settings)
+    context.check_hostname = not pinned
+    return context
+
+
+def fingerprint(certificate: bytes) -> str:
+    """Give the SHA-256 of a certificate in DER, as ``Fingerprint`` keeps it."""
+    return hashlib.sha256(certificate).hexdigest()
+
+
+def common_names(certificate: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the common names of the subject of a certificate as ``SSLSocket.getpeercert`` gives it."""
+    return tuple(value for part in certificate.get("subject", ()) for key, value in part if key == "commonName")
+
+
+def _context(side: int, settings: TlsSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(side)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(":".join(TLS_1_2_SUITES))
+    context.options |= ssl.OP_NO_COMPRESSION
+    try:
+        context.load_verify_locations(settings.ca_file)
+    except OSError as error:
+        raise SettingsInvalid((f"tls.ca_file: {settings.ca_file} cannot be used ({_why(error)})",)) from error
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except OSError as error:
+        files = f"{settings.certificate} and {settings.key}"
+        raise SettingsInvalid((f"tls.certificate, tls.key: {files} cannot be used ({_why(error)})",)) from error
+    return context
+
+
+def _why(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or type(error).__name__

@@ -1,0 +1,1 @@
+"""The commands of ``heatproof``, one noun a file."""

@@ -1,0 +1,200 @@
+"""The commands of an administrator: access tokens, the doctor, and the check of the ledger."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import timedelta
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from inference.errors import UnknownName
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from node.destinations.destination import Destination
+    from node.destinations.reach import Step
+    from node.settings import Settings
+    from reports.audit.ledger import Event
+
+token = typer.Typer(no_args_is_help=True, help="Access tokens for console and API.")
+audit = typer.Typer(no_args_is_help=True, help="The ledger of everything that happened.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
+_CONFIG = Path("heatproof.toml")
+_SIGNS = {"works": ("✓", "green"), "fails": ("✗", "bold red"), "note": ("·", "yellow")}
+
+
+@token.command("add")
+def token_add(
+    name: Annotated[str, typer.Argument(help="What the token is called, such as the program that uses it.")],
+    scope: Annotated[str, typer.Option("--scope", help="read, operate, audit; several with commas.")] = "read",
+    days: Annotated[int | None, typer.Option("--days", help="It expires after so many; never.", min=1)] = None,
+    config_file: Config = _CONFIG,
+) -> None:
+    """Make a token and print it: it is kept as a digest only, and cannot be shown again."""
+    from node.access.tokens import Tokens, scopes_of
+    from node.store import now
+    from reports.audit.ledger import Event
+
+    engine, scopes = _engine(config_file), scopes_of(scope)
+    secret = Tokens(engine).add(name, scopes, expires_at=now() + timedelta(days=days) if days else None)
+    _record(engine, Event.ACCESS_ADDED, token=name, scopes=" ".join(sorted(scopes)))
+    sys.stdout.write(secret + "\n")
+
+
+@token.command("list")
+def token_list(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
+    """List the tokens beside the first one, which lies in http.token_file and may do everything."""
+    from node.access.tokens import Tokens
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": found.name,
+            "scopes": sorted(found.scopes),
+            "created_at": found.created_at.isoformat(timespec="seconds"),
+            "expires_at": found.expires_at.isoformat(timespec="seconds") if found.expires_at else None,
+        }
+        for found in Tokens(_engine(config_file)).all()
+    ]
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    table = Table("token", "scopes", "made", "expires")
+    for row in rows:
+        table.add_row(row["name"], " ".join(row["scopes"]), row["created_at"], row["expires_at"] or "never")
+    Console().print(table)
+
+
+@token.command("remove")
+def token_remove(
+    name: Annotated[str, typer.Argument(help="Which one.")],
+    config_file: Config = _CONFIG,
+) -> None:
+    """End a token, and every session that was opened with it."""
+    from node.access.tokens import Tokens
+    from reports.audit.ledger import Event
+
+    engine = _engine(config_file)
+    Tokens(engine).remove(name)
+    _record(engine, Event.ACCESS_REMOVED, token=name)
+
+
+def doctor(
+    peer: Annotated[str, typer.Argument(help="A destination or peer of the settings, or HOST:PORT/AETITLE.")],
+    calling: Annotated[str | None, typer.Option("--calling", help="Our AE title; that of the settings.")] = None,
+    config_file: Config = _CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Say step by step what works with a peer, what fails, and what to do about it. Nothing is stored there."""
+    from node.destinations.doctor import examine, find_peer
+    from node.destinations.reach import FAILS
+    from node.settings import load
+
+    settings = load(config_file) if config_file.exists() else None
+    found = find_peer(peer, settings)
+    title = calling or (settings.node.ae_title if settings else "HEATPROOF")
+    steps = []
+    for step in chain(examine(found, calling_ae_title=title), _way_back(settings, found)):
+        steps.append(step)
+        if not as_json:
+            sign, style = _SIGNS[step.outcome]
+            console = Console(highlight=False)
+            console.print(f"{sign} {step.name}: {step.said}", style=style, markup=False, soft_wrap=True)
+            if step.cure:
+                console.print(f"    {step.cure}", markup=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(step) for step in steps], indent=2) + "\n")
+    raise typer.Exit(1 if any(step.outcome == FAILS for step in steps) else 0)
+
+
+@audit.command("verify")
+def audit_verify(
+    database: Annotated[
+        str | None, typer.Option("--database", help="A copy of the store: an SQLite file, or a URL of SQLAlchemy.")
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option("--head", help="NUMBER:DIGEST as a report printed it: the chain must lead there.")
+    ] = None,
+    config_file: Config = _CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the chain of the ledger; it needs no key and no running node. Status 1 where it is broken."""
+    from sqlalchemy.exc import DBAPIError
+
+    from node.settings import load
+    from reports.audit.ledger import Head, Ledger
+
+    printed = Head.parse(head) if head else None
+    ledger = Ledger(_opened(database, None if database else load(config_file)), b"")
+    try:
+        broken, last = ledger.verify(printed), ledger.head()
+    except DBAPIError as error:
+        raise UnknownName("There is no ledger in this store.", cure="Give the store of a node, or a copy.") from error
+    if as_json:
+        sys.stdout.write(json.dumps({"intact": broken is None, "head": str(last), "first_broken": broken}) + "\n")
+    elif broken is None:
+        Console().print(f"The ledger is intact. Its head: {last}", soft_wrap=True)
+    else:
+        Console().print(f"The ledger is broken: row {broken} is the first that is changed, missing or out of place.")
+    raise typer.Exit(0 if broken is None else 1)
+
+
+def _way_back(settings: "Settings | None", peer: "Destination") -> "list[Step]":
+    """Tell whether a peer may call, and what it was refused, where the store can be read."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from node.associations.refusals import Refusals
+    from node.destinations.doctor import way_back
+
+    try:
+        engine = _opened(None, settings) if settings else None
+        return list(way_back(Refusals(engine).latest(500), peer, settings)) if settings and engine else []
+    except (SQLAlchemyError, UnknownName):  # it has not started yet, or its database is down: not what was asked
+        return []
+
+
+def _record(engine: "Engine", event: "Event", **details: str) -> None:
+    from reports.audit.ledger import Ledger
+
+    Ledger(engine, b"").append(event, details=details)  # no study, no key
+
+
+def _engine(config_file: Path) -> "Engine":
+    """Open the store of the settings, and bring it to this release's schema: tokens may come before the first start."""
+    from node.settings import load
+    from node.store import migrate, open_engine, sqlite_url
+
+    settings = load(config_file).node
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = open_engine(settings.database_url or sqlite_url(settings.home))
+    migrate(engine)
+    return engine
+
+
+def _opened(database: str | None, settings: "Settings | None") -> "Engine":
+    """Open a store for reading only, where it is SQLite.
+
+    Raises:
+        UnknownName: there is no such file.
+    """
+    from sqlalchemy import create_engine
+
+    from node.store import sqlite_url
+
+    if database is None and settings is not None:
+        database = settings.node.database_url or sqlite_url(settings.node.home)
+    database = str(database)
+    path = Path(database.removeprefix("sqlite:///"))
+    if "://" in database and not database.startswith("sqlite:///"):
+        return create_engine(database)
+    if not path.is_file():
+        raise UnknownName(f"There is no file {path}.", cure="Give the SQLite file of the store, or a copy of it.")
+    return create_engine(f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true")

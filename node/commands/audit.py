@@ -1,0 +1,189 @@
+"""The commands of a QA physicist: accept, replay, baseline, status, stop, arm, export."""
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from node.commands.administration import AsJson, Config, audit
+
+if TYPE_CHECKING:
+    from node.quality.quality import Quality
+
+By = Annotated[str, typer.Option("--by", help="Who says so: a name that stays in the ledger.")]
+_CONFIG = Path("heatproof.toml")
+
+
+@audit.command("accept")
+def accept(
+    by: By,
+    bundle: Annotated[str | None, typer.Argument(help="Which bundle; all that are routed.")] = None,
+    config_file: Config = _CONFIG,
+) -> None:
+    """Analyse the golden set twice and sign what it gives: from now on the installation must repeat it."""
+    quality = _quality(config_file)
+    for name, installation in quality.installations(bundle).items():
+        baseline = quality.constancy.accept(installation, by_whom=by, say=_say)
+        floor = "to the bit" if baseline.floor == 0 else f"within {baseline.floor:.2g} of the highest value"
+        Console().print(f"{name}: {len(baseline.records)} maps accepted; two runs agree {floor}.")
+
+
+@audit.command("replay")
+def replay(
+    bundle: Annotated[str | None, typer.Argument(help="Which bundle; all that are routed.")] = None,
+    config_file: Config = _CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Analyse the golden set again and hold it against what was accepted. Status 1 where it has changed."""
+    quality = _quality(config_file)
+    done = {
+        name: quality.constancy.replay(installation, say=None if as_json else _say)
+        for name, installation in quality.installations(bundle).items()
+    }
+    if as_json:
+        told = {name: {"level": one.level, "passed": one.passed, "said": one.sentence} for name, one in done.items()}
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    else:
+        for name, one in done.items():
+            Console().print(f"{name}: {one.sentence}", style="green" if one.passed else "bold red", soft_wrap=True)
+    raise typer.Exit(0 if all(one.passed for one in done.values()) else 1)
+
+
+@audit.command("baseline")
+def baseline(
+    route: Annotated[str, typer.Argument(help="Which route.")],
+    since: Annotated[datetime, typer.Option("--since", help="First day, as 2026-01-31.", formats=["%Y-%m-%d"])],
+    before: Annotated[datetime, typer.Option("--before", help="Day after the last.", formats=["%Y-%m-%d"])],
+    by: By,
+    config_file: Config = _CONFIG,
+) -> None:
+    """Lock what the charts of a route hold later cases against: the cases of a time that is known to have been good."""
+    _quality(config_file).lock(route, since, before, by_whom=by)
+    Console().print(f"The baseline of {route!r} is locked; its charts start now.")
+
+
+@audit.command("status")
+def status(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
+    """Say of every route what it may do, what its charts say, and how its last replays went. Status 1 on an alarm."""
+    told = _quality(config_file).told()
+    if as_json:
+        sys.stdout.write(json.dumps(told, indent=2, default=str) + "\n")
+    else:
+        _show(told)
+    raise typer.Exit(1 if any(one["alarms"] or one["state"] != "armed" for one in told["routes"]) else 0)
+
+
+@audit.command("stop")
+def stop(
+    route: Annotated[str, typer.Argument(help="Which route.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why.")],
+    by: By,
+    state: Annotated[
+        Literal["shadow", "withhold", "held"],
+        typer.Option("--state", help="shadow: analysed, not sent; withhold: sent without maps; held: not analysed."),
+    ] = "held",
+    config_file: Config = _CONFIG,
+) -> None:
+    """Take a route out of service by hand."""
+    from node.quality.auditing import RouteState
+
+    quality = _quality(config_file)
+    quality.known(route)
+    changed = quality.arming.stop(route, RouteState(state), reason, by_whom=by)
+    Console().print(f"{route!r} is {state} now." if changed else f"{route!r} is stopped as hard already.")
+
+
+@audit.command("arm")
+def arm(
+    route: Annotated[str, typer.Argument(help="Which route.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it may go on.")],
+    by: By,
+    config_file: Config = _CONFIG,
+) -> None:
+    """Put a route back into service; its golden sets must have passed a replay, and what was held is analysed."""
+    _quality(config_file).arm(route, reason, by_whom=by)
+    Console().print(f"{route!r} is armed; its charts start at zero.")
+
+
+@audit.command("report")
+def report(
+    route: Annotated[str, typer.Argument(help="Which route.")],
+    month: Annotated[str, typer.Option("--month", help="As 2026-10; days are UTC.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write (HTML).", dir_okay=False)],
+    config_file: Config = _CONFIG,
+) -> None:
+    """Write what a route did in a month as one HTML page to print; the head of the ledger is in it."""
+    from reports.audit.month_page import month_page
+
+    quality = _quality(config_file)
+    found = quality.month(route, month)
+    out.write_text(
+        month_page(found, false_alarms_per_year=quality.settings.audit.false_alarms_per_year), encoding="utf-8"
+    )
+    Console().print(f"The report is in {out}.", soft_wrap=True)
+
+
+@audit.command("export")
+def export_table(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", dir_okay=False)],
+    what: Annotated[Literal["ledger", "findings"], typer.Option("--what", help="Which table.")] = "ledger",
+    kind: Annotated[Literal["csv", "jsonl", "parquet"], typer.Option("--format", help="As what.")] = "csv",
+    config_file: Config = _CONFIG,
+) -> None:
+    """Write the ledger, or what was observed of every finding, for other programs. No patient is in either."""
+    from reports.audit.export import export
+    from reports.audit.ledger import entries
+    from reports.audit.observations import observations
+
+    table = entries if what == "ledger" else observations
+    rows = export(_quality(config_file).engine, table, out, kind)
+    Console().print(f"{rows} rows are in {out}.", soft_wrap=True)
+
+
+@audit.command("let-go")
+def let_go_rows(
+    before: Annotated[datetime, typer.Option("--before", help="Rows of before this day.", formats=["%Y-%m-%d"])],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New file that keeps them, JSON lines.", dir_okay=False)],
+    by: By,
+    config_file: Config = _CONFIG,
+) -> None:
+    """Write old rows of the ledger to a file and take them out of the store; the chain goes on from where they end."""
+    from datetime import UTC
+
+    from reports.audit.retention import let_go
+
+    quality = _quality(config_file)
+    rows = let_go(quality.engine, quality.ledger, before.replace(tzinfo=UTC), out, by_whom=by)
+    Console().print(f"{rows} rows are in {out} and no longer in the store." if rows else "There is no row so old.")
+
+
+def _show(told: dict[str, Any]) -> None:
+    table = Table("route", "state", "charts", "why")
+    for one in told["routes"]:
+        charts = "; ".join(one["alarms"]) or ("in control" if one["baseline"] else "no baseline yet")
+        table.add_row(one["route"], one["state"], charts, one["reason"])
+    Console().print(table)
+    replays = Table("bundle", "last replay", "level", "said")
+    for one in told["replays"]:
+        replays.add_row(one["bundle"], str(one["at"]), one["level"], one["said"])
+    Console().print(replays)
+    Console().print(f"Ledger head {told['head']}", soft_wrap=True)
+
+
+def _say(study: str) -> None:
+    Console(stderr=True).print(f"golden study {study} ...", style="dim")
+
+
+def _quality(config_file: Path) -> "Quality":
+    from node.quality.quality import Quality
+    from node.settings import load
+
+    return Quality.of(load(config_file))
+
+
+__all__ = ["audit"]

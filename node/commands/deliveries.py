@@ -1,0 +1,113 @@
+"""The commands about results on their way: what is where, what failed, and sending it again."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from inference.errors import Refused, Unavailable, UnknownName
+
+if TYPE_CHECKING:
+    from node.settings import Settings
+
+deliveries = typer.Typer(invoke_without_command=True, help="Where results are; send again what did not arrive.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
+_CONFIG = Path("heatproof.toml")
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what such a node is reached by from here
+
+
+@deliveries.callback()
+def list_deliveries(
+    context: typer.Context,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those given up.")] = False,
+    config_file: Config = _CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """List what each destination has of each job: queued, sent, stored (and by which proof), or failed."""
+    if context.invoked_subcommand is not None:
+        return
+    from node.settings import load
+
+    settings = load(config_file)
+    rows = _rows(settings, failed=failed)
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2, default=str) + "\n")
+        return
+    table = Table("delivery", "objects", "attempts", "proof", "since", "last error")
+    for row in rows:
+        objects = ", ".join(f"{count} {state}" for state, count in row["states"].items())
+        since = row["updated_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(row["id"], objects, str(row["attempts"]), row["proof"] or "", since, row["last_error"] or "")
+    Console().print(table)
+    notes = {one.name: one.viewer_note for one in settings.destinations if one.viewer_note}
+    for name, note in notes.items():
+        Console().print(f"{name}: {note}", soft_wrap=True, markup=False)
+
+
+@deliveries.command("resend")
+def resend(
+    delivery: Annotated[str | None, typer.Argument(metavar="ID", help="As the list names it.")] = None,
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="Everything that was given up.")] = False,
+    config_file: Config = _CONFIG,
+) -> None:
+    """Have the running node send again, now, what a destination is not proven to hold."""
+    if (delivery is None) == (not all_failed):
+        raise typer.BadParameter("Give ID or --all-failed.")
+    path = "/api/deliveries/resend-failed" if delivery is None else f"/api/deliveries/{quote(delivery)}/resend"
+    said = _post(path, config_file)
+    Console().print(f"{said['objects']} objects of {said['deliveries']} deliveries are sent again.")
+
+
+def _rows(settings: "Settings", *, failed: bool) -> list[dict[str, Any]]:
+    """Read the store.
+
+    Raises:
+        UnknownName: there is none yet.
+    """
+    from node.destinations.consignments import Consignments
+    from node.store import DeliveryState, open_engine, sqlite_url
+
+    node = settings.node
+    if node.database_url is None and not (node.home / "heatproof.sqlite").exists():
+        raise UnknownName(f"There is no store in {node.home} yet.", cure="Start the node first.")
+    engine = open_engine(node.database_url or sqlite_url(node.home))
+    try:
+        found = Consignments(engine, node.home).all(*([DeliveryState.FAILED] if failed else []))
+    finally:
+        engine.dispose()
+    return [asdict(consignment) for consignment in found]
+
+
+def _post(path: str, config_file: Path) -> dict[str, Any]:
+    """Ask the running node.
+
+    Raises:
+        Unavailable: it does not answer.
+        Refused: it will not do it; in its own words.
+    """
+    import httpx
+
+    from node.settings import load
+
+    http = load(config_file).http
+    root = f"http://{_ANYWHERE.get(http.host, http.host)}:{http.port}"
+    try:
+        headers = {"Authorization": f"Bearer {http.token_file.read_text().strip()}"}
+        answer = httpx.post(root + path, headers=headers, timeout=60, trust_env=False)
+        said: dict[str, Any] = answer.json()
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        raise Unavailable(
+            f"The node does not answer at {root} ({type(error).__name__}).",
+            cure="Start it; what is queued is sent by itself then.",
+        ) from error
+    if not answer.is_success:
+        raise Refused(str(said.get("message", answer.status_code)), cure=str(said.get("cure", "")))
+    return said

@@ -1,0 +1,251 @@
+"""The commands that question the rules: why this study, what would change, and take the new ones."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from inference.errors import SettingsInvalid, Unavailable, UnknownName
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from node.instances.series import SeriesHeader
+    from node.routing.dry_run import Compared
+    from node.rules import ClauseAnswer, RuleAnswer
+    from node.settings import Settings
+
+rules = typer.Typer(no_args_is_help=True, help="Ask the routing table why, try another one, or have it read again.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
+_CONFIG = Path("heatproof.toml")
+RELOAD_SECONDS = 60.0
+"""How long a node may take to read its rules again: a new bundle is loaded in this time."""
+
+
+@rules.command("test")
+def rules_test(
+    study: Annotated[list[str], typer.Argument(help="A DICOM file, a folder of one study, or a Study Instance UID.")],
+    at: Annotated[datetime | None, typer.Option("--at", help="As if decided at this local time.")] = None,
+    config_file: Config = _CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Say for every rule, clause by clause, why it does or does not match a study."""
+    from node.rules import decide, explain
+    from node.settings import load
+    from node.store import now
+
+    settings = load(config_file)
+    rows = []
+    for name in study:
+        headers, known = _headers(name, settings)
+        when = at.astimezone() if at else known.get("complete_at") or now()
+        decision, answers = decide(settings.rules, headers, when), explain(settings.rules, headers, when)
+        rows.append(
+            {
+                "study": name,
+                "series": len(headers),
+                "at": when.isoformat(),
+                "decides": decision.route.name if decision.route else None,
+                "missing_series": decision.missing_series,
+                "recorded": {key: value for key, value in known.items() if key != "complete_at"},
+                "rules": [asdict(answer) for answer in answers],
+            }
+        )
+        if not as_json:
+            _show_answers(rows[-1], answers)
+    if as_json:
+        _print_json(rows)
+
+
+@rules.command("dry-run")
+def rules_dry_run(
+    new: Annotated[Path, typer.Argument(help="A settings file with the new rules.", exists=True, dir_okay=False)],
+    last: Annotated[int, typer.Option("--last", help="How many studies, the newest first.", min=1)] = 500,
+    config_file: Config = _CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Show what other rules would have decided about the studies that came last. Nothing is changed."""
+    from node.routing.dry_run import compare
+    from node.settings import load
+
+    settings, fresh = load(config_file), load(new)
+    found = list(compare(_engine(settings), settings, fresh, last=last))
+    changed = [one for one in found if one.changed]
+    if as_json:
+        _print_json({"studies": len(found), "changed": len(changed), "changes": [one.as_dict() for one in changed]})
+        return
+    if changed:
+        table = Table("study", "complete", "now", "with the new rules", "why")
+        for one in changed:
+            table.add_row(one.study_instance_uid, f"{one.at.astimezone():%Y-%m-%d %H:%M}", *_change(one))
+        Console().print(table)
+    Console().print(f"{len(changed)} of {len(found)} studies would change.", highlight=False)
+
+
+@rules.command("reload")
+def rules_reload(config_file: Config = _CONFIG) -> None:
+    """Have the node of this machine read its rules again; associations stay, and a bad file changes nothing."""
+    import os
+    import signal
+
+    from node.settings import load
+
+    settings = load(config_file)
+    pid, engine = _running(settings.node.home), _engine(settings)
+    seen = _last_reload(engine)
+    os.kill(pid, signal.SIGHUP)
+    outcome = _wait(lambda: _last_reload(engine), seen)
+    if outcome[1]:
+        raise SettingsInvalid(tuple(outcome[1].split("\n")))
+    Console().print(f"The node has taken {len(settings.rules)} rules.", highlight=False)
+
+
+def _headers(name: str, settings: "Settings") -> "tuple[Sequence[SeriesHeader], dict[str, Any]]":
+    """Find a study on disk, else in the store, and what was recorded about it there."""
+    from sqlalchemy import select
+
+    from node.store import studies
+    from node.studies import Studies
+
+    if Path(name).exists():
+        headers = _read(Path(name))
+        if not headers:
+            raise UnknownName(f"There is no DICOM file in {name}.", cure="Give a file, a folder, or a UID.")
+        return headers, {}
+    engine = _engine(settings)
+    columns = [studies.c[key] for key in ("state", "route", "proof", "missing", "complete_at")]
+    with engine.connect() as connection:
+        row = connection.execute(select(*columns).where(studies.c.study_instance_uid == name)).one_or_none()
+    if row is None:
+        raise UnknownName(f"The node knows no study {name}.", cure="Give its Study Instance UID, or a path.")
+    return Studies(engine, settings.node.files / "inbox").series_headers(name), dict(row._mapping)
+
+
+def _read(path: Path) -> "list[SeriesHeader]":
+    """Read one header of each series, by Series Instance UID; what is no DICOM is passed over."""
+    from pydicom.errors import InvalidDicomError
+
+    from node.instances.series import SeriesHeader
+
+    first: dict[str, SeriesHeader] = {}
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not file.is_file():
+            continue
+        with suppress(InvalidDicomError, OSError):
+            header = SeriesHeader.read(file)
+            first.setdefault("".join(header.values("SeriesInstanceUID")), header)
+    return [first[uid] for uid in sorted(first)]
+
+
+def _engine(settings: "Settings") -> "Engine":
+    from node.store import open_engine, sqlite_url
+
+    home = settings.node.home
+    if settings.node.database_url is None and not (home / "heatproof.sqlite").is_file():
+        raise UnknownName(f"There is no store in {home}.", cure="Has the node run with these settings?")
+    return open_engine(settings.node.database_url or sqlite_url(home))
+
+
+def _show_answers(row: dict[str, Any], answers: "Sequence[RuleAnswer]") -> None:
+    console = Console(highlight=False)
+    decides = f"rule {row['decides']!r} decides" if row["decides"] else "no rule matches"
+    console.print(f"[bold]{escape(row['study'])}[/bold]: {escape(decides)}", soft_wrap=True)
+    for name, value in row["recorded"].items():
+        if value:
+            console.print(f"  recorded {name}: {escape(str(value))}", soft_wrap=True)
+    for answer in answers:
+        console.print(f"  {_sign(answer.held)} rule {escape(repr(answer.name))}", soft_wrap=True)
+        for line in _lines(answer, row["series"]):
+            console.print(f"      {line}", soft_wrap=True)
+
+
+def _lines(answer: "RuleAnswer", series: int) -> Iterator[str]:
+    if answer.hours is not None:
+        yield _clause(answer.hours)
+    for one in answer.series:
+        numbers = ", ".join(map(str, one.numbers))
+        told = "; ".join(_clause(clause) for clause in one.clauses) or "no condition"
+        yield f"series {numbers} of {series}: {told}"
+    for wanted in answer.missing_series:
+        yield f"expected and not here: a series that matches {escape(repr(wanted))}"
+
+
+def _clause(clause: "ClauseAnswer") -> str:
+    return f"{_sign(clause.held)} {escape(clause.sentence)}"
+
+
+def _sign(held: bool) -> str:
+    return "[green]✓[/green]" if held else "[red]✗[/red]"
+
+
+def _change(one: "Compared") -> Iterable[str]:
+    for decision in (one.before, one.after):
+        route = decision.route
+        told = (
+            f"{route.name}: {', '.join(route.bundles)} → {', '.join(route.destinations)}" if route else "not analysed"
+        )
+        yield escape("; ".join([told, *(f"{wanted!r} missing" for wanted in decision.missing_series)]))
+    yield escape(one.after.trace[-1])
+
+
+def _running(home: Path) -> int:
+    """Give the process id of the node that holds a home folder.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    import fcntl
+
+    path = home / "lock"
+    nobody = UnknownName(f"No node runs on {home}.", cure="Start it: it reads its rules then.")
+    if not path.is_file():
+        raise nobody
+    with path.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return int(file.read())
+    raise nobody
+
+
+def _last_reload(engine: "Engine") -> tuple[int, str]:
+    """Give number and problems of the last reload in the ledger."""
+    from sqlalchemy import select
+
+    from reports.audit.ledger import Event, entries
+
+    query = (
+        select(entries.c.seq, entries.c.details)
+        .where(entries.c.event.in_([Event.RULES_LOADED, Event.RULES_REFUSED]))
+        .order_by(entries.c.seq.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    return (row.seq, json.loads(row.details).get("problem", "")) if row else (0, "")
+
+
+def _wait(outcome: Callable[[], tuple[int, str]], before: tuple[int, str]) -> tuple[int, str]:
+    import time
+
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while (now := outcome()) == before:
+        if time.monotonic() > deadline:
+            raise Unavailable("The node has not read its rules again.", cure="See its log.")
+        time.sleep(0.1)
+    return now
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")

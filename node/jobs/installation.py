@@ -1,0 +1,84 @@
+"""What is installed at a site: the bundles that its rules name, with their passports, and how each of them runs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from inference.bundle import Bundle
+from inference.devices import fingerprint
+from inference.errors import SettingsInvalid
+from inference.options import AnalysisOptions
+from inference.passport import load_passport
+from inference.trust.warrant import Warrant
+from node.routing.rulebook import bundles_of
+from node.settings import Settings
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One bundle as it runs here: everything that can move a number of its maps."""
+
+    bundle: Bundle
+    options: AnalysisOptions
+    warrant: Warrant | None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, settings, passport, libraries, device and threads."""
+        told = {
+            "bundle": self.bundle.identity.digest,
+            "options": self.options.digest,
+            **asdict(fingerprint(self.options.device)),
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def installations(
+    settings: Settings, bundles: Mapping[str, Bundle], warrants: Mapping[str, Warrant]
+) -> dict[str, Installation]:
+    """Give every routed bundle as the node runs it."""
+    inference = settings.inference
+    return {
+        name: Installation(
+            bundle,
+            AnalysisOptions(
+                method=bundle.manifest.method,
+                planes_explained=1,
+                device=inference.device,
+                budget_mebibytes=inference.budget_mebibytes,
+                warrant=warrants[name].identity if name in warrants else "",
+            ),
+            warrants.get(name),
+        )
+        for name, bundle in bundles.items()
+    }
+
+
+def routed_bundles(settings: Settings) -> dict[str, Bundle]:
+    """Load every bundle that a rule names.
+
+    Raises:
+        SettingsInvalid: a rule names a bundle that is not there or is refused, or a method that does not exist.
+    """
+    found, problems = bundles_of(settings.rules, settings.inference.bundle_folders)
+    if problems:
+        raise SettingsInvalid(tuple(problems))
+    return found
+
+
+def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, Warrant]:
+    """Read the site's passports, by bundle; a bundle without one stays UNCOMMISSIONED.
+
+    Raises:
+        PassportRefused: a passport is altered, has no verdict, or cannot be read.
+    """
+    chosen = settings.inference
+    if chosen.passport_folder is None:
+        return {}
+    paths = {name: chosen.passport_folder / name / "passport.json" for name in bundles}
+    return {
+        name: Warrant.of(load_passport(path), alpha=chosen.alpha, delta=chosen.delta, budget=chosen.trust_budget)
+        for name, path in paths.items()
+        if path.is_file()
+    }

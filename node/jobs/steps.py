@@ -1,0 +1,240 @@
+"""What each arrow of a job does. A step takes what the step before left on disk and leaves its own value there.
+
+A step that is run again after a crash writes the same files under the same names: nothing comes twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select, update
+
+from inference import archive
+from inference.analyse import assemble
+from inference.analysis import Analysis
+from inference.bundle import Bundle
+from inference.classify import classify
+from inference.errors import OutOfScope
+from inference.findings import Classification
+from inference.image import Image, read_study
+from inference.options import AnalysisOptions
+from inference.prepare import prepare
+from inference.saliency.findings import explain_findings
+from inference.saliency.maps import SaliencyMap
+from inference.trust.assess import assess_maps
+from inference.trust.verdict import Trust, Verdict
+from inference.trust.warrant import Warrant
+from node.destinations.outbox import Outbox
+from node.jobs.job_row import Job, job_of
+from node.jobs.succession import predecessors
+from node.jobs.summary import summarise
+from node.settings import Settings
+from node.store import StudyState, instances, jobs, studies
+from reports.audit.ledger import Event, Ledger
+from reports.audit.observation import Observation, observe
+from reports.audit.observations import Observations
+from reports.results import write_not_analysed, write_results
+
+
+class Steps:
+    """The arrows inside JOB: read, classify, explain, trust, report."""
+
+    ORDER = ("read", "classify", "explain", "trust", "report")
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        home: Path,
+        bundles: dict[str, Bundle],
+        warrants: dict[str, Warrant],
+        ledger: Ledger,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._inbox = home / "inbox"
+        self._work = home / "jobs"
+        self._outbox = Outbox(home / "outbox", settings.destinations)
+        self._bundles = bundles
+        self._warrants = warrants
+        self._ledger = ledger
+        self._observations = Observations(engine)
+
+    def job(self, job_id: str) -> Job:
+        """Read the job from the store."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
+        return job_of(row)
+
+    def paths(self, job: Job) -> tuple[Path, ...]:
+        """Give the files of the study, by SOP Instance UID."""
+        query = (
+            select(instances.c.path)
+            .where(instances.c.study_instance_uid == job.study_instance_uid)
+            .order_by(instances.c.sop_instance_uid)
+        )
+        with self._engine.connect() as connection:
+            return tuple(self._inbox / row[0] for row in connection.execute(query))
+
+    def take_back(self, job: Job) -> bool:
+        """Have a study decided again whose bundle was replaced while its job waited: another model, another job.
+
+        Returns:
+            whether that is so.
+        """
+        bundle = self._bundles.get(job.bundle)
+        if bundle is None or not job.model or bundle.identity.digest == job.model:
+            return False
+        of_study = (studies.c.study_instance_uid == job.study_instance_uid) & (studies.c.state == StudyState.ROUTED)
+        with self._engine.begin() as connection:
+            connection.execute(update(studies).where(of_study).values(state=StudyState.COMPLETE))
+        return True
+
+    def read(self, job: Job) -> None:
+        """Study to images: those series that the bundle accepts.
+
+        Raises:
+            NotAnalysed: no route, no image, or no series that the bundle accepts; the message says why.
+        """
+        if not job.bundle:
+            raise OutOfScope(job.reason or "No rule routes this study to a bundle.")
+        bundle = self._bundles[job.bundle]
+        refusals: list[str] = []
+
+        def wanted(image: Image) -> bool:
+            try:
+                bundle.accepts(image)
+            except OutOfScope as error:
+                refusals.append(str(error))
+                return False
+            return True
+
+        accepted = read_study(self.paths(job), self._settings.limits.decoding, wanted)
+        if not accepted:
+            raise OutOfScope(f"{job.bundle} accepts no series of this study. " + " ".join(dict.fromkeys(refusals)))
+        archive.save(accepted, self._folder(job), "images")
+
+    def classify(self, job: Job) -> None:
+        """Images to findings."""
+        bundle, options = self._bundles[job.bundle], self.options(job)
+        found = tuple(classify(bundle, prepare(bundle, image), options=options) for image in self._load_images(job))
+        archive.save(found, self._folder(job), "classifications")
+
+    def explain(self, job: Job) -> None:
+        """Findings to saliency maps."""
+        bundle, options = self._bundles[job.bundle], self.options(job)
+        maps = tuple(
+            explain_findings(bundle, image, prepare(bundle, image), found.findings, options=options)
+            for image, found in zip(self._load_images(job), self._load_classifications(job), strict=True)
+        )
+        archive.save(maps, self._folder(job), "maps")
+
+    def trust(self, job: Job) -> None:
+        """Maps to how far they can be trusted."""
+        bundle, options = self._bundles[job.bundle], self.options(job)
+        trusts = tuple(
+            assess_maps(bundle, prepare(bundle, image), maps, options=options, warrant=self._warrants.get(job.bundle))
+            for image, maps in zip(self._load_images(job), self._load_maps(job), strict=True)
+        )
+        if job.withheld:
+            trusts = tuple(tuple(withhold(one, job.withheld) for one in of_image) for of_image in trusts)
+        archive.save(trusts, self._folder(job), "trusts")
+
+    def report(self, job: Job) -> None:
+        """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
+        analyses = self._analyses(job)
+        folder, wanted = self._outbox.folder(job), self._outbox.wanted(job)
+        with self._engine.connect() as connection:
+            before = [predecessors(connection, job, one.image.series_instance_uid) for one in analyses]
+        objects = tuple(
+            write_results(
+                one, folder, created=job.created_at, predecessors=replaced, missing=job.missing, objects=wanted
+            )
+            for one, replaced in zip(analyses, before, strict=True)
+        )
+        seen = [
+            row
+            for analysis in analyses
+            for row in observe(analysis, route=job.route, at=job.created_at, key=self._ledger.pseudonym)
+        ]
+        with self._engine.begin() as connection:
+            for analysis, written in zip(analyses, objects, strict=True):
+                self._outbox.queue(connection, job, written, analysis.image.series_instance_uid)
+            self._summarise(connection, job, summarise(analyses, objects, wanted))
+            if self._observations.add(job.id, seen, connection):
+                self._tell(job, seen, connection)
+
+    def decline(self, job: Job, reason: str) -> None:
+        """Instead of an analysis: one structured report "not analysed" with the reason."""
+        with self._engine.connect() as connection:
+            before = predecessors(connection, job, None)
+        written = write_not_analysed(
+            self.paths(job),
+            self._outbox.folder(job),
+            reason=reason,
+            created=job.created_at,
+            predecessors=before,
+            missing=job.missing,
+        )
+        with self._engine.begin() as connection:
+            self._outbox.queue(connection, job, written, None)
+
+    def options(self, job: Job) -> AnalysisOptions:
+        """Give the settings that shape this job's result."""
+        inference = self._settings.inference
+        return AnalysisOptions(
+            method=job.method or self._bundles[job.bundle].manifest.method,
+            planes_explained=job.planes_explained,
+            device=inference.device,
+            budget_mebibytes=inference.budget_mebibytes,
+            warrant=self._warrants[job.bundle].identity if job.bundle in self._warrants else "",
+        )
+
+    def _summarise(self, connection: Connection, job: Job, summary: dict[str, Any]) -> None:
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(summary=summary))
+
+    def _folder(self, job: Job) -> Path:
+        return self._work / job.id
+
+    def _load_images(self, job: Job) -> tuple[Image, ...]:
+        return archive.load(tuple[Image, ...], self._folder(job), "images")
+
+    def _load_classifications(self, job: Job) -> tuple[Classification, ...]:
+        return archive.load(tuple[Classification, ...], self._folder(job), "classifications")
+
+    def _load_maps(self, job: Job) -> tuple[tuple[SaliencyMap, ...], ...]:
+        return archive.load(tuple[tuple[SaliencyMap, ...], ...], self._folder(job), "maps")
+
+    def _analyses(self, job: Job) -> tuple[Analysis, ...]:
+        bundle, options = self._bundles[job.bundle], self.options(job)
+        trusts = archive.load(tuple[tuple[Trust, ...], ...], self._folder(job), "trusts")
+        images, found, maps = self._load_images(job), self._load_classifications(job), self._load_maps(job)
+        return tuple(
+            assemble(image, bundle, classification, of_image, trust, options=options)
+            for image, classification, of_image, trust in zip(images, found, maps, trusts, strict=True)
+        )
+
+    def _tell(self, job: Job, seen: Sequence[Observation], connection: Connection) -> None:
+        """Write every map into the ledger, in the transaction that keeps it."""
+        for one in seen:
+            details = {
+                "job": job.id,
+                "bundle": one.bundle,
+                "weights": one.model,
+                "maps": one.map_digest,
+                "trust": one.figures.get("trust"),
+                "verdicts": one.verdict,
+            }
+            self._ledger.append(
+                Event.EXPLAINED,
+                study_instance_uid=job.study_instance_uid,
+                details=details,
+                connection=connection,
+            )
+
+
+def withhold(trust: Trust, reason: str) -> Trust:
+    """Take a map out of sight because its route is not in control, whatever is known of the map itself."""
+    told = f"The audit withholds the maps of this route: {reason}"
+    return replace(trust, verdict=Verdict.WITHHELD, reasons=(told, *trust.reasons))

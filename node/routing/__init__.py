@@ -1,0 +1,1 @@
+"""From a complete study to its jobs, by rules that can be questioned."""

@@ -1,0 +1,210 @@
+"""From complete studies to jobs: the thread that asks the rules and starts the workflows."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import structlog
+from dbos import error as workflow_error
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
+from sqlalchemy.exc import DBAPIError
+
+from inference.options import AnalysisOptions
+from node.completion.completeness import Completeness
+from node.job import Jobs
+from node.quality.arming import Arming
+from node.quality.auditing import RouteState
+from node.quality.tables import route_states
+from node.routing.rulebook import Rulebook
+from node.rules import Decision, Route, RuleAnswer, decide, explain
+from node.store import JobState, StudyState, insert_new, jobs, now, studies
+from node.studies import Snapshot, Studies
+from reports.audit.ledger import Event, Ledger
+
+TICK_SECONDS = 0.5
+MENDING_TICKS = 60
+"""Ticks between two looks for jobs and deliveries that stand still."""
+NOT_ROUTED = Route(name="", bundles=("",), destinations=(), method=None, planes_explained=1)
+
+
+class Router(threading.Thread):
+    """Asks twice a second which studies are complete, decides, and starts their jobs.
+
+    A decision and its jobs are one transaction; starting a workflow comes after it and may be repeated, so a crash
+    between the two loses nothing: ``resume`` starts what was decided but not finished.
+    """
+
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        engine: Engine,
+        ledger: Ledger,
+        studies_here: Studies,
+        completeness: Completeness,
+        started: Jobs,
+        arming: Arming,
+    ) -> None:
+        super().__init__(name="router", daemon=True)
+        self._rulebook = rulebook
+        self._engine = engine
+        self._ledger = ledger
+        self._studies = studies_here
+        self._completeness = completeness
+        self._jobs = started
+        self._arming = arming
+        self._stopping = threading.Event()
+        self._log = structlog.get_logger("router")
+
+    def run(self) -> None:
+        """Tick until stopped."""
+        ticks = 0
+        while not self._stopping.wait(TICK_SECONDS):
+            ticks += 1
+            try:
+                self.tick()
+                if ticks % MENDING_TICKS == 0:
+                    self._jobs.mend()
+            except (DBAPIError, workflow_error.DBOSException) as error:  # the next tick asks the store again
+                self._log.error("not_routed_yet", error=type(error).__name__)
+
+    def stop(self) -> None:
+        """End after the tick that is under way."""
+        self._stopping.set()
+        self.join()
+
+    def resume(self) -> None:
+        """Start the workflow of every job that is not finished, as after a crash."""
+        with self._engine.connect() as connection:
+            unfinished = connection.execute(
+                select(jobs.c.id).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
+            ).scalars()
+            for job_id in list(unfinished):
+                self._jobs.resume(job_id)
+
+    def tick(self) -> None:
+        """Route every study that has become complete."""
+        at = now()
+        for study in self._completeness.close(at, seconds=time.monotonic()):
+            rules, headers = self._rulebook.rules, self._studies.series_headers(study.study_instance_uid)
+            decision = decide(rules, headers, at)
+            for job_id in self._record(study, decision, explain(rules, headers, at), at):
+                self._jobs.enqueue(job_id)
+
+    def _record(
+        self, study: Snapshot, decision: Decision, answers: Sequence[RuleAnswer], at: datetime
+    ) -> tuple[str, ...]:
+        """Write the decision and its jobs down in one transaction; nothing where an image has come since."""
+        uid = study.study_instance_uid
+        route = decision.route or NOT_ROUTED
+        standing = self._arming.standing(route.name)
+        if standing.state is RouteState.HELD:
+            self._hold(study, route, standing.reason)
+            return ()
+        destinations = route.destinations if decision.route else self._rulebook.unrouted_destinations
+        if standing.state is RouteState.SHADOW:
+            destinations = ()
+        withheld = standing.reason if standing.state is RouteState.WITHHOLD else ""
+        content = self._studies.content_digest(uid)
+        state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
+        decided = (
+            update(studies)
+            .where(_undecided(study))
+            .values(
+                state=state,
+                route=route.name or None,
+                reason=decision.reason,
+                answers=[asdict(answer) for answer in answers],
+            )
+            .returning(studies.c.missing)
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(decided).one_or_none()
+            if row is None:
+                return ()
+            missing = _missing(row.missing, decision)
+            options = {
+                "method": route.method,
+                "planes_explained": route.planes_explained,
+                "destinations": list(destinations),
+                "withheld": withheld,
+            }
+            common = {
+                "study_instance_uid": uid,
+                "route": route.name,
+                "state": JobState.QUEUED,
+                "reason": None if decision.route else decision.reason,
+                "missing": missing,
+                "generation": _next_generation(connection, uid),
+                "created_at": at,
+            }
+            ids = {bundle: self._job_id(content, route, bundle, destinations, withheld) for bundle in route.bundles}
+            rows: list[dict[str, Any]] = [
+                {**common, "id": ids[bundle], "bundle": bundle, "options": {**options, "model": self._model(bundle)}}
+                for bundle in ids
+            ]
+            new = insert_new(connection, jobs, rows)
+        if new:
+            self._ledger.append(
+                Event.ROUTED if decision.route else Event.NOT_ROUTED,
+                study_instance_uid=uid,
+                details={
+                    "route": route.name,
+                    "bundles": ", ".join(route.bundles),
+                    "content": content,
+                    "problem": f"missing: {missing}" if missing else None,
+                },
+            )
+        return tuple(ids.values())
+
+    def _hold(self, study: Snapshot, route: Route, reason: str) -> None:
+        """Leave a study where it is until its route is armed; one armed just now is decided at the next tick."""
+        held = (
+            update(studies)
+            .where(
+                _undecided(study),
+                exists().where(route_states.c.route == route.name, route_states.c.state == RouteState.HELD),
+            )
+            .values(state=StudyState.HELD, route=route.name, reason=f"The route is held by the audit: {reason}")
+        )
+        with self._engine.begin() as connection:
+            connection.execute(held)
+
+    def _model(self, bundle: str) -> str:
+        return self._rulebook.bundles[bundle].identity.digest if bundle else ""
+
+    def _job_id(self, content: str, route: Route, bundle: str, destinations: tuple[str, ...], withheld: str) -> str:
+        """Digest of everything the result depends on, so that the same study again is the same job."""
+        parts = [content, bundle, *destinations, *([withheld] if withheld else [])]
+        if bundle:
+            options = AnalysisOptions(
+                method=route.method or self._rulebook.bundles[bundle].manifest.method,
+                planes_explained=route.planes_explained,
+            )
+            parts += [self._model(bundle), options.digest]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _undecided(study: Snapshot) -> ColumnElement[bool]:
+    """Complete still, and without an image that has come since."""
+    return and_(
+        studies.c.study_instance_uid == study.study_instance_uid,
+        studies.c.state == StudyState.COMPLETE,
+        studies.c.arrivals == study.arrivals,
+    )
+
+
+def _next_generation(connection: Connection, study_instance_uid: str) -> int:
+    """Count the decisions about a study: what is decided later supersedes, whatever the clock said."""
+    query = select(func.max(jobs.c.generation)).where(jobs.c.study_instance_uid == study_instance_uid)
+    return int(connection.execute(query).scalar() or 0) + 1
+
+
+def _missing(known: str | None, decision: Decision) -> str | None:
+    """Add the series that the rule expects and the study has not, where nobody has said so yet."""
+    told = known or ""
+    series = (f"a series that matches {wanted!r}" for wanted in decision.missing_series)
+    return "; ".join([*([told] if told else []), *(one for one in series if one not in told)]) or None

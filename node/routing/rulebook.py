@@ -1,0 +1,142 @@
+"""The rules in force. A reload replaces them all at once, or, where anything is wrong with the file, not at all."""
+
+import threading
+from collections.abc import Callable, Container, Iterable, Mapping
+from pathlib import Path
+
+import structlog
+
+from inference.bundle import Bundle, load_named
+from inference.errors import Misconfigured, SettingsInvalid, UnknownName
+from inference.saliency import method_named
+from inference.trust.warrant import Warrant
+from node.routing.rule import Rule
+from node.settings import Settings, load
+from reports.audit.ledger import Event, Ledger
+
+RELOADED = frozenset({"rules", "unrouted"})
+"""The tables a reload takes; a change in any other waits for a restart."""
+
+
+class Rulebook:
+    """The routing table of a running node, and the bundles it names."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        bundles: dict[str, Bundle],
+        warrants: dict[str, Warrant],
+        ledger: Ledger,
+        *,
+        path: Path | None = None,
+        warrants_of: Callable[[Mapping[str, Bundle]], Mapping[str, Warrant]] = lambda _: {},
+    ) -> None:
+        """Begin with the settings the node was started with.
+
+        Args:
+            settings: the whole file.
+            bundles: those the rules name; a reload adds to it.
+            warrants: of those that are commissioned; a reload adds to it.
+            ledger: where reloads are written down.
+            path: the settings file; without one there is nothing to reload.
+            warrants_of: reads the passports of further bundles.
+        """
+        self._settings = settings
+        self.bundles = bundles
+        self.warrants = warrants
+        self._ledger = ledger
+        self._path = path
+        self._warrants_of = warrants_of
+        self._turn = threading.Lock()
+        self._log = structlog.get_logger("rulebook")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The routing table, in order."""
+        return self._settings.rules
+
+    @property
+    def unrouted_destinations(self) -> tuple[str, ...]:
+        """Who gets the report "not analysed" of a study that no rule matches."""
+        return self._settings.unrouted.destinations
+
+    def reload(self) -> tuple[str, ...]:
+        """Read the settings file again, and take its rules.
+
+        Returns:
+            everything that is wrong; the old rules stay in force. Nothing where the new ones are.
+        """
+        with self._turn:
+            problems = self._try()
+            if problems:
+                for problem in problems:
+                    self._log.error("rules_refused", problem=problem)
+                self._ledger.append(Event.RULES_REFUSED, details={"problem": "\n".join(problems)})
+            else:
+                names = ", ".join(rule.name for rule in self.rules)
+                self._log.info("rules_loaded", route=names)
+                self._ledger.append(Event.RULES_LOADED, details={"route": names})
+            return problems
+
+    def _try(self) -> tuple[str, ...]:
+        if self._path is None:
+            return ("this node was started without a settings file; there is nothing to read again",)
+        try:
+            fresh = load(self._path)
+        except SettingsInvalid as error:
+            return error.problems
+        added, problems = bundles_of(fresh.rules, self._settings.inference.bundle_folders, known=self.bundles)
+        problems = [*self._unknown_destinations(fresh), *problems]
+        try:
+            warrants = self._warrants_of(added)
+        except Misconfigured as error:
+            problems.append(str(error))
+        if problems:
+            return tuple(problems)
+        self._tell_what_waits(fresh)
+        self.warrants.update(warrants)
+        self.bundles.update(added)
+        self._settings = self._settings.model_copy(update={name: getattr(fresh, name) for name in RELOADED})
+        return ()
+
+    def _unknown_destinations(self, fresh: Settings) -> list[str]:
+        known = {destination.name for destination in self._settings.destinations}
+        users = [(f"rules[{rule.name!r}]", rule.destinations) for rule in fresh.rules]
+        return [
+            f"{where}.destinations: {name!r} is new; the node knows it after a restart"
+            for where, names in [*users, ("unrouted", fresh.unrouted.destinations)]
+            for name in names
+            if name not in known
+        ]
+
+    def _tell_what_waits(self, fresh: Settings) -> None:
+        names = set(type(fresh).model_fields) - RELOADED
+        changed = sorted(name for name in names if getattr(fresh, name) != getattr(self._settings, name))
+        if changed:
+            self._log.warning("waits_for_a_restart", problem=f"changed beside the rules: {', '.join(changed)}")
+
+
+def bundles_of(
+    rules: Iterable[Rule], folders: tuple[Path, ...], *, known: Container[str] = ()
+) -> tuple[dict[str, Bundle], list[str]]:
+    """Load the bundles that rules name, but for those that are known.
+
+    Returns:
+        the bundles by name, and every reason why a rule cannot run: a bundle that is not there or is refused, a
+        saliency method that does not exist.
+    """
+    found: dict[str, Bundle] = {}
+    problems = []
+    for rule in rules:
+        for name in rule.bundles:
+            try:
+                if name not in known and name not in found:
+                    found[name] = load_named(name, folders)
+            except (UnknownName, Misconfigured) as error:
+                problems.append(f"rules[{rule.name!r}].bundles: {error}")
+        try:
+            if rule.method is not None:
+                method_named(rule.method)
+        except UnknownName as error:
+            problems.append(f"rules[{rule.name!r}].method: {error}")
+    return found, problems
