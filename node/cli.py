@@ -11,10 +11,7 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.trust.budgets import Budget
-from node.commands import administration
-from node.commands import audit as audit_commands
-from node.commands import deliveries as delivery_commands
-from node.commands import rules as rules_commands
+from node.commands import administration, audit, deliveries, rules
 
 app = typer.Typer(
     name="heatproof",
@@ -29,9 +26,9 @@ bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the 
 app.add_typer(config, name="config")
 app.add_typer(bundle, name="bundle")
 app.add_typer(administration.token, name="token")
-app.add_typer(audit_commands.audit, name="audit")
-app.add_typer(rules_commands.rules, name="rules")
-app.add_typer(delivery_commands.deliveries, name="deliveries")
+app.add_typer(audit.audit, name="audit")
+app.add_typer(rules.rules, name="rules")
+app.add_typer(deliveries.deliveries, name="deliveries")
 app.command("doctor")(administration.doctor)
 
 Device = Literal["auto", "cpu", "cuda"]

@@ -15,7 +15,7 @@ from inference.bundle import Network
 from node.jobs import steps
 from node.jobs.job_row import Job
 from node.jobs.steps import Steps
-from node.routing.router import routing
+from node.routing import router as routing
 from tests.hostile import stand_in
 
 

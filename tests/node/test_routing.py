@@ -12,8 +12,8 @@ from node.completion.completeness import Completeness
 from node.completion.counting import Counting
 from node.completion.performed_steps import PerformedSteps
 from node.quality.auditing import RouteState
+from node.routing import router as module
 from node.routing.router import Router
-from node.routing.router import routing as module
 from node.routing.rule import Clause, Rule
 from node.routing.rulebook import Rulebook
 from node.settings import HttpSettings, NodeSettings, Settings

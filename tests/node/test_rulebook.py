@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inference.errors import UnknownName
-from node.routing.router import rulebook as module
+from node.routing import rulebook as module
 from node.routing.rulebook import Rulebook
 from node.settings import load
 
