@@ -117,7 +117,7 @@ class Jobs(DBOSConfiguredInstance):
             self._log.exception("step failed", step=name, job=job_id, error=type(error).__name__)
             reason = f"The {name} step failed inside the node ({type(error).__name__}); see its log, job {job_id[:12]}."
             return {"state": JobState.FAILED.value, "reason": reason}
-        self._mark(job_id, step=name)
+        self._finish_step(job_id, name)
         return None
 
     def decline(self, job_id: str, ending: dict[str, str]) -> dict[str, str]:
@@ -157,3 +157,10 @@ class Jobs(DBOSConfiguredInstance):
         unfinished = (jobs.c.id == job_id) & jobs.c.finished_at.is_(None)
         with self._engine.begin() as connection:
             connection.execute(update(jobs).where(unfinished).values(**values))
+
+    def _finish_step(self, job_id: str, name: str) -> None:
+        unfinished = (jobs.c.id == job_id) & jobs.c.finished_at.is_(None)
+        with self._engine.begin() as connection:
+            times = connection.execute(select(jobs.c.step_times).where(unfinished)).scalar() or {}
+            told = {**times, name: now().isoformat()}
+            connection.execute(update(jobs).where(unfinished).values(step=name, step_times=told))

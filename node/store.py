@@ -145,6 +145,7 @@ jobs = Table(
     _moment("finished_at"),
     Column("generation", Integer, nullable=False, default=1, server_default="1"),  # which decision about the study
     Column("missing", Text),  # of the study, when it was decided
+    Column("step_times", JSON),  # when each step finished, by its name, as ISO 8601
 )
 
 results = Table(

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Float,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -56,6 +57,7 @@ observations = Table(
     Column("peak_y_mm", Float),
     Column("peak_z_mm", Float),
     *(Column(name, Float) for name in FIGURES),
+    Index("ix_observations_route", "route", "at_seconds"),
 )
 
 

@@ -88,6 +88,7 @@ def _create_completeness() -> None:
     op.add_column("studies", sa.Column("answers", sa.JSON))
     op.add_column("jobs", sa.Column("generation", sa.Integer, nullable=False, server_default="1"))
     op.add_column("jobs", sa.Column("missing", sa.Text))
+    op.add_column("jobs", sa.Column("step_times", sa.JSON))
     op.add_column("results", sa.Column("source_series_uid", sa.String(64)))
     op.add_column("results", sa.Column("superseded_by", sa.String(64)))
     op.create_table(
@@ -132,6 +133,7 @@ def _create_audit() -> None:
         *(sa.Column(f"peak_{axis}_mm", sa.Float) for axis in "xyz"),
         *(sa.Column(name, sa.Float) for name in _FIGURES),
     )
+    op.create_index("ix_observations_route", "observations", ["route", "at_seconds"])
     op.create_table(
         "route_states",
         sa.Column("route", sa.String(64), primary_key=True),
