@@ -30,6 +30,8 @@ class Job:
     """Why the audit withholds the maps of its route; empty where it does not."""
     missing: str
     """What the study has not, although it was expected; empty where nothing is."""
+    content: str = ""
+    """Digest of the instances that were decided about; empty where an earlier release decided."""
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -49,4 +51,5 @@ def job_of(row: Row[Any]) -> Job:
         model=row.options.get("model", ""),
         withheld=row.options.get("withheld", ""),
         missing=row.missing or "",
+        content=row.options.get("content", ""),
     )

@@ -15,7 +15,7 @@ from inference.analyse import assemble
 from inference.analysis import Analysis
 from inference.bundle import Bundle
 from inference.classify import classify
-from inference.errors import OutOfScope
+from inference.errors import OutOfScope, Unavailable
 from inference.findings import Classification
 from inference.image import Image, read_study
 from inference.options import AnalysisOptions
@@ -26,6 +26,7 @@ from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from node.destinations.outbox import Outbox
+from node.jobs.contents import content_of
 from node.jobs.job_row import Job, job_of
 from node.jobs.succession import predecessors
 from node.jobs.summary import summarise
@@ -68,14 +69,16 @@ class Steps:
         return job_of(row)
 
     def paths(self, job: Job) -> tuple[Path, ...]:
-        """Give the files of the study, by SOP Instance UID."""
+        """Give the files that the decision saw, by SOP Instance UID: an image that came later is the next job's."""
+        decided = content_of(self._engine, job.content)
         query = (
-            select(instances.c.path)
+            select(instances.c.sop_instance_uid, instances.c.path)
             .where(instances.c.study_instance_uid == job.study_instance_uid)
             .order_by(instances.c.sop_instance_uid)
         )
         with self._engine.connect() as connection:
-            return tuple(self._inbox / row[0] for row in connection.execute(query))
+            rows = connection.execute(query).all()
+        return tuple(self._inbox / path for uid, path in rows if decided is None or uid in decided)
 
     def take_back(self, job: Job) -> bool:
         """Have a study decided again whose bundle was replaced while its job waited: another model, another job.
@@ -96,6 +99,7 @@ class Steps:
 
         Raises:
             NotAnalysed: no route, no image, or no series that the bundle accepts; the message says why.
+            Unavailable: an image that the study was decided with is gone.
         """
         if not job.bundle:
             raise OutOfScope(job.reason or "No rule routes this study to a bundle.")
@@ -110,7 +114,11 @@ class Steps:
                 return False
             return True
 
-        accepted = read_study(self.paths(job), self._settings.limits.decoding, wanted)
+        paths = self.paths(job)
+        decided = content_of(self._engine, job.content)
+        if decided is not None and len(paths) < len(decided):
+            raise Unavailable(f"Of the {len(decided)} images this was decided with only {len(paths)} are here.")
+        accepted = read_study(paths, self._settings.limits.decoding, wanted)
         if not accepted:
             raise OutOfScope(f"{job.bundle} accepts no series of this study. " + " ".join(dict.fromkeys(refusals)))
         archive.save(accepted, self._folder(job), "images")

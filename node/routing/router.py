@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from inference.options import AnalysisOptions
 from node.completion.completeness import Completeness
 from node.job import Jobs
+from node.jobs.contents import keep_content
 from node.quality.arming import Arming
 from node.quality.auditing import RouteState
 from node.quality.tables import route_states
@@ -125,8 +126,10 @@ class Router(threading.Thread):
             row = connection.execute(decided).one_or_none()
             if row is None:
                 return ()
+            keep_content(connection, content, uid)
             missing = _missing(row.missing, decision)
             options = {
+                "content": content,
                 "method": route.method,
                 "planes_explained": route.planes_explained,
                 "destinations": list(destinations),

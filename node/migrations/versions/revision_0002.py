@@ -88,6 +88,12 @@ def _create_completeness() -> None:
     op.add_column("studies", sa.Column("answers", sa.JSON))
     op.add_column("jobs", sa.Column("generation", sa.Integer, nullable=False, server_default="1"))
     op.add_column("jobs", sa.Column("missing", sa.Text))
+    op.create_table(
+        "contents",
+        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("study_instance_uid", sa.String(64), nullable=False, index=True),
+        sa.Column("instances", sa.JSON, nullable=False),
+    )
     op.add_column("jobs", sa.Column("step_times", sa.JSON))
     op.add_column("results", sa.Column("source_series_uid", sa.String(64)))
     op.add_column("results", sa.Column("superseded_by", sa.String(64)))

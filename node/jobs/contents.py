@@ -1,0 +1,34 @@
+"""What a decision about a study saw: the instances that its jobs analyse, whatever has come since."""
+
+from sqlalchemy import JSON, Column, Connection, Engine, String, Table, select
+
+from node.store import METADATA, insert_new, instances
+
+contents = Table(
+    "contents",
+    METADATA,
+    Column("digest", String(64), primary_key=True),  # of the study's content (:func:`node.studies.content_digest`)
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    Column("instances", JSON, nullable=False),  # SOP Instance UIDs
+)
+
+
+def keep_content(connection: Connection, digest: str, study_instance_uid: str) -> None:
+    """Write down which instances a study has, in the transaction that decides about it.
+
+    Args:
+        connection: its transaction has claimed the study's row, so that no instance can be added to it meanwhile.
+        digest: of these instances.
+        study_instance_uid: the study.
+    """
+    query = select(instances.c.sop_instance_uid).where(instances.c.study_instance_uid == study_instance_uid)
+    found = sorted(connection.execute(query).scalars())
+    row = {"digest": digest, "study_instance_uid": study_instance_uid, "instances": found}
+    insert_new(connection, contents, [row])
+
+
+def content_of(engine: Engine, digest: str) -> frozenset[str] | None:
+    """Give the SOP Instance UIDs that a decision saw; None where it was made before they were written down."""
+    with engine.connect() as connection:
+        found = connection.execute(select(contents.c.instances).where(contents.c.digest == digest)).scalar()
+    return None if found is None else frozenset(found)
