@@ -7,13 +7,12 @@ from inference.analysis import Analysis, Explanation
 from inference.trust.verdict import Trust, Verdict
 from reports.colours import BACKGROUND, QUIET, RULE, TEXT, VERDICT, WARNING
 from reports.equipment import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
-from reports.layout import GAP, MARGIN, WIDTH
+from reports.layout import GAP, HEADING_HEIGHT, MARGIN, WIDTH
 from reports.signal_table import TABLE_WIDTH, signal_table
 from reports.typeface import BODY, SMALL, TITLE, paragraph, width, wrapped, write, write_right
 from reports.wording import PROBABILITY, digest, made_by, number, parameters, plane, probability, sentence, shortened
 
 _TALLEST = 4096
-_HEADING_HEIGHT = 112
 _VERDICT_WIDTH = 384
 _PROVENANCE_WIDTH = WIDTH - 2 * MARGIN - 2 * GAP - _VERDICT_WIDTH - TABLE_WIDTH
 _TITLE_WIDTH = 140
@@ -22,7 +21,7 @@ _SMALL_PRINT = "P is calibrated at this site; for a single map it has no interva
 
 def heading(analysis: Analysis, explanation: Explanation) -> Picture.Image:
     """Say what was found, by whom, and that it is not for diagnostic use."""
-    picture, draw = _blank(_HEADING_HEIGHT)
+    picture, draw = _blank(HEADING_HEIGHT)
     finding, bundle = explanation.map.finding, analysis.bundle
     warning_width = width(NOT_FOR_DIAGNOSTIC_USE, BODY) + 32
     room = WIDTH - 2 * MARGIN - warning_width - GAP

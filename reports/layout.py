@@ -7,6 +7,9 @@ MARGIN = 28
 GAP = 32
 PANEL_SIDE = 768
 """Long side of a panel, whatever the source's size."""
+HEADING_HEIGHT = 112
+MAP_OFFSET = PANEL_SIDE + GAP
+"""From a place on the plane to the same place on the map, to the right."""
 
 
 def panel_size(shape: Sequence[int], pixel_spacing_mm: tuple[float, float] | None) -> tuple[int, int]:
@@ -20,3 +23,14 @@ def panel_size(shape: Sequence[int], pixel_spacing_mm: tuple[float, float] | Non
     size = (shape[0] * spacing[0], shape[1] * spacing[1])
     height, width = (max(1, round(PANEL_SIDE * side / max(size))) for side in size)
     return height, width
+
+
+def panel_box(shape: Sequence[int], pixel_spacing_mm: tuple[float, float] | None) -> tuple[int, int, int, int]:
+    """Give (left, top, width, height) of the plane's panel in the picture; the map's lies ``MAP_OFFSET`` to the right.
+
+    Args:
+        shape: (rows, columns) of the source plane.
+        pixel_spacing_mm: as ``panel_size`` takes it.
+    """
+    height, width = panel_size(shape, pixel_spacing_mm)
+    return MARGIN + (PANEL_SIDE - width) // 2, HEADING_HEIGHT, width, height

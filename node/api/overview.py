@@ -5,8 +5,8 @@ A study is called by its key (the ledger's keyed hash of its UID), a result by i
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +65,8 @@ class Job:
     created_at: datetime
     finished_at: datetime | None
     results: tuple[Result, ...]
+    step_times: Mapping[str, datetime] = field(default_factory=dict)
+    """When each step finished, in their order."""
 
     @property
     def captures(self) -> dict[str, Result]:
@@ -203,6 +205,7 @@ class Overview:
                     created_at=row.created_at,
                     finished_at=row.finished_at,
                     results=made[row.id],
+                    step_times={step: datetime.fromisoformat(at) for step, at in (row.step_times or {}).items()},
                 ),
             )
             for row in rows

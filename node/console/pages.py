@@ -17,7 +17,9 @@ from node.access.sessions import SESSION_SECONDS
 from node.api.form import read_form
 from node.api.guard import Guard
 from node.api.overview import Job, Overview, Study
+from node.console.timeline import timeline
 from node.store import DeliveryState, JobState, StudyState
+from reports.layout import MAP_OFFSET, WIDTH
 
 FOLDER = Path(__file__).parent
 PAGES = (("/", "Studies"), ("/quality", "Quality"), ("/doctor", "Doctor"))
@@ -49,6 +51,8 @@ class Pages:
             "busy": busy,
             "SIGNALS_LISTED": SIGNALS_LISTED,
             "SIGNALS_SHOWN": SIGNALS_SHOWN,
+            "CAPTURE_WIDTH": WIDTH,
+            "MAP_OFFSET": MAP_OFFSET,
         }
 
     def show(
@@ -83,7 +87,8 @@ def console_pages(overview: Overview, guard: Guard, pages: Pages, obstacles: Cal
     def study_page(key: str, caller: Known) -> Response:
         study, events = overview.study(key)
         seconds = BUSY_SECONDS if busy(study) else 0
-        return pages.show("study.html", caller=caller, study=study, events=events, refresh_seconds=seconds)
+        line = timeline(study, events)
+        return pages.show("study.html", caller=caller, study=study, timeline=line, refresh_seconds=seconds)
 
     @routes.get("/login")
     def login_page() -> Response:

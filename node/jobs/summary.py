@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
+from reports.layout import panel_box
 from reports.localiser import seen
 from reports.results import ALWAYS, ResultObject, left_out
 
@@ -34,7 +35,7 @@ def summarise(
         "ranges": [asdict(one) for analysis in analyses for one in analysis.classification.ranges],
         "left_out": [reason for analysis in analyses for reason in left_out(analysis, wanted)],
         "explanations": [
-            _explanation(explanation, len(analysis.image.frames), capture)
+            _explanation(analysis, explanation, capture)
             for analysis, written in zip(analyses, objects, strict=True)
             for explanation, capture in zip(
                 analysis.explanations, (item for item in written if item.role == "capture"), strict=True
@@ -43,14 +44,14 @@ def summarise(
     }
 
 
-def _explanation(explanation: Explanation, planes: int, capture: ResultObject) -> dict[str, Any]:
-    shown, trust = explanation.map, explanation.trust
+def _explanation(analysis: Analysis, explanation: Explanation, capture: ResultObject) -> dict[str, Any]:
+    shown, trust, frames = explanation.map, explanation.trust, analysis.image.frames
     return {
         "label": shown.finding.label,
         "probability": shown.finding.probability,
         "threshold": shown.finding.threshold,
         "frame": shown.frame,
-        "planes": planes,
+        "planes": len(frames),
         "method": shown.method,
         "seed": shown.seed,
         "peak": list(shown.peak),
@@ -61,4 +62,5 @@ def _explanation(explanation: Explanation, planes: int, capture: ResultObject) -
         "signals": [asdict(signal) for signal in trust.signals if math.isfinite(signal.value)],
         "not_measured": [signal.meaning for signal in trust.signals if not math.isfinite(signal.value)],
         "capture": capture.sop_instance_uid,
+        "panel": list(panel_box(shown.on_frame.shape, frames[shown.frame].pixel_spacing_mm)),
     }

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
 from reports.colours import LOCALISER, VERDICT, plasma
-from reports.layout import PANEL_SIDE, WIDTH
+from reports.layout import MAP_OFFSET, PANEL_SIDE, WIDTH, panel_box
 from reports.overlay import Overlay, Placement, draw_overlay, preview_png
 
 Series = Callable[..., list[Path]]
@@ -103,6 +103,17 @@ def test_negative_attribution_is_not_shown_as_evidence(series: Series, analyse: 
     overlay = draw_overlay(analyse(series(1), on_frame=both), 0)
     row, column = (round(i) for i in overlay.map.to_overlay(30, 30))
     assert abs(heat(overlay.rgb[row, column])) <= 2
+
+
+@pytest.mark.parametrize("shape", [(48, 40), (31, 97)])
+def test_what_lays_one_panel_upon_the_other_finds_both_where_they_were_drawn(
+    series: Series, analyse: Analyse, shape: tuple[int, int]
+) -> None:
+    overlay = draw_overlay(analyse(series(1, shape=shape)), 0)
+    left, top, width, height = panel_box(shape, (0.9, 0.9))
+    assert (overlay.plane.left, overlay.plane.top) == (left, top)
+    assert (overlay.map.left, overlay.map.top) == (left + MAP_OFFSET, top)
+    assert (height, width) == panel(overlay, overlay.plane, shape).shape[:2]
 
 
 def test_a_withheld_map_is_not_painted_and_the_plane_beside_it_stays(series: Series, analyse: Analyse) -> None:
