@@ -4,26 +4,20 @@ Asked is at the level of series (PS3.4 C.6.2.1.3; Number of Series Related Insta
 results, which the sender may have got already, are not taken for images.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
-from typing import Any
 
 import structlog
 from pydicom.dataset import Dataset
-from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom.association import Association
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from sqlalchemy import Engine, select
 
-from inference.errors import DeliveryFailed
-from node.associations.requestor import answers, associate
+from inference.errors import DeliveryFailed, Unavailable
 from node.destinations import dicomweb
 from node.destinations.destination import Destination
-from node.destinations.read_back import PENDING, QUERY_SECONDS
+from node.destinations.errands import Errands
+from node.destinations.querying import FIND, matches, opened
 from node.settings import Settings
 from node.store import jobs, results
 from node.studies import Snapshot, Studies
@@ -32,8 +26,7 @@ AGAIN_SECONDS = 30.0
 """How long an answer is good for."""
 MOST_SERIES = 1000
 """A peer that names more of one study is cut off."""
-_DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-"""What reading an answer that is none may raise."""
+_COUNTED = ("0020000E", "00201209")
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class Counting:
         self._engine = engine
         self._own_title = settings.node.ae_title
         self._questions: dict[tuple[str, str], _Question] = {}
-        self._threads = _Threads()
+        self._errands: Errands[dict[str, int]] = Errands("counting")
         self._log = structlog.get_logger("counting")
 
     def compare(self, studies: Studies, study: Snapshot, seconds: float) -> tuple[list[str], list[str]]:
@@ -94,7 +87,7 @@ class Counting:
                 continue
             try:
                 counted = question.answer.result()
-            except DeliveryFailed as error:
+            except Unavailable as error:
                 self._log.warning("not_counted", calling_ae_title=sender, problem=str(error))
                 missing.append(f"a count of the images: {sender} could not say how many there are")
                 continue
@@ -124,7 +117,7 @@ class Counting:
             if fresh and known.arrivals == study.arrivals:
                 return known
             known.answer.cancel()
-        answer = self._threads.submit(partial(count, self._peers[sender], key[0], calling_ae_title=self._own_title))
+        answer = self._errands.submit(partial(count, self._peers[sender], key[0], calling_ae_title=self._own_title))
         self._questions[key] = _Question(study.arrivals, seconds, answer)
         return self._questions[key]
 
@@ -141,36 +134,6 @@ class Counting:
         return "QIDO-RS" if self._peers[sender].by == "qido" else "C-FIND"
 
 
-class _Threads:
-    """Two threads that do not hold up the end of the process, as those of an executor would."""
-
-    def __init__(self) -> None:
-        self._waiting: SimpleQueue[tuple[Future[dict[str, int]], Callable[[], dict[str, int]]]] = SimpleQueue()
-        self._running = False
-
-    def submit(self, question: Callable[[], dict[str, int]]) -> Future[dict[str, int]]:
-        """Have a question asked."""
-        if not self._running:
-            self._running = True
-            for number in range(2):
-                threading.Thread(target=self._ask, name=f"counting {number}", daemon=True).start()
-        answer: Future[dict[str, int]] = Future()
-        self._waiting.put((answer, question))
-        return answer
-
-    def _ask(self) -> None:
-        while True:
-            answer, question = self._waiting.get()
-            if not answer.set_running_or_notify_cancel():
-                continue
-            try:
-                answer.set_result(question())
-            except DeliveryFailed as error:
-                answer.set_exception(error)
-            except _DAMAGE as error:
-                answer.set_exception(DeliveryFailed(f"The answer cannot be understood ({type(error).__name__})."))
-
-
 def count(peer: Peer, study_instance_uid: str, *, calling_ae_title: str) -> dict[str, int]:
     """Ask how many instances each series of a study has.
 
@@ -183,47 +146,24 @@ def count(peer: Peer, study_instance_uid: str, *, calling_ae_title: str) -> dict
     if peer.by == "qido":
         path = f"/studies/{study_instance_uid}/series"
         found = dicomweb.exchange(peer.destination, "GET", path, params={"includefield": "00201209"})
-        items = [_from_json(item) for item in found or ()] if isinstance(found, list | None) else [Dataset()]
+        items = (
+            [dicomweb.dataset_of(item, *_COUNTED) for item in found or ()]
+            if isinstance(found, list | None)
+            else [Dataset()]
+        )
     else:
         items = _find(peer.destination, study_instance_uid, calling_ae_title)
     return dict(_counted(peer.destination.name, item) for item in items)
 
 
 def _find(destination: Destination, study_instance_uid: str, calling_ae_title: str) -> list[Dataset]:
-    contexts = [(StudyRootQueryRetrieveInformationModelFind, ImplicitVRLittleEndian)]
-    association = associate(destination, contexts, calling_ae_title=calling_ae_title)
-    try:
-        found = list(_series(association, destination, study_instance_uid))
-    except DeliveryFailed:
-        association.abort()  # it may still be answering
-        raise
-    association.release()
-    return found
-
-
-def _series(association: Association, destination: Destination, study_instance_uid: str) -> Iterator[Dataset]:
-    if not association.accepted_contexts:
-        raise DeliveryFailed(f"{destination.name} offers no C-FIND (Study Root).")
     query = Dataset()
     query.QueryRetrieveLevel = "SERIES"
     query.StudyInstanceUID = study_instance_uid
     query.SeriesInstanceUID = ""
     query.NumberOfSeriesRelatedInstances = None
-    responses = association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind)
-    for status, item in answers(responses, destination, most=MOST_SERIES, seconds=QUERY_SECONDS):
-        code = status.get("Status")
-        if code in PENDING:
-            yield item or Dataset()
-        elif code != 0x0000:
-            said = "nothing" if code is None else f"status 0x{code:04X}"
-            raise DeliveryFailed(f"{destination.name} answered the query with {said}.")
-
-
-def _from_json(item: Any) -> Dataset:
-    try:
-        return Dataset.from_json({tag: item[tag] for tag in ("0020000E", "00201209") if tag in item})
-    except (TypeError, ValueError, LookupError, AttributeError):
-        return Dataset()
+    with opened(destination, FIND, calling_ae_title=calling_ae_title) as association:
+        return list(matches(association, destination, query, most=MOST_SERIES))
 
 
 def _counted(name: str, item: Dataset) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
+from pydicom.dataset import Dataset
 
 from inference.errors import DeliveryFailed
 from node.destinations.destination import Destination
@@ -68,21 +69,15 @@ def exchange(destination: Destination, method: str, path: str, **request: Any) -
     Raises:
         DeliveryFailed: it cannot be reached, or answered what cannot be understood.
     """
-    headers = {"Accept": "application/dicom+json", "Accept-Encoding": "identity", **request.pop("headers", {})}
+    headers = {"Accept": "application/dicom+json", **request.pop("headers", {})}
     try:
-        if destination.token_file:
-            headers["Authorization"] = f"Bearer {destination.token_file.read_text().strip()}"
-        verify = ssl.create_default_context(cafile=str(destination.ca_file) if destination.ca_file else None)
         with (
-            httpx.Client(verify=verify, timeout=TIMEOUT, trust_env=False) as client,
+            httpx.Client(**client_of(destination)) as client,
             client.stream(method, destination.url.rstrip("/") + path, headers=headers, **request) as response,
         ):
             body = _bounded(response, destination.name)
     except (httpx.HTTPError, OSError) as error:
-        raise DeliveryFailed(
-            f"No exchange with {destination.place} ({type(error).__name__}).",
-            cure="Check that it runs, its url, its certificate and the token file.",
-        ) from error
+        raise no_exchange(destination, error) from error
     if response.status_code == 404 and method == "GET":
         return None
     if not response.is_success and response.status_code != 409:  # 409: all refused, each with its reason
@@ -91,6 +86,35 @@ def exchange(destination: Destination, method: str, path: str, **request: Any) -
         return json.loads(body) if body else None
     except ValueError as error:
         raise DeliveryFailed(f"{destination.name} answered with something that is no JSON.") from error
+
+
+def client_of(destination: Destination) -> dict[str, Any]:
+    """Give what an httpx client of this service is made of.
+
+    Raises:
+        OSError: the token or the certificate authority cannot be read.
+    """
+    headers = {"Accept-Encoding": "identity"}
+    if destination.token_file:
+        headers["Authorization"] = f"Bearer {destination.token_file.read_text().strip()}"
+    verify = ssl.create_default_context(cafile=str(destination.ca_file) if destination.ca_file else None)
+    return {"headers": headers, "verify": verify, "timeout": TIMEOUT, "trust_env": False}
+
+
+def no_exchange(destination: Destination, error: Exception) -> DeliveryFailed:
+    """Say that a service was not reached, in words without its answer."""
+    return DeliveryFailed(
+        f"No exchange with {destination.place} ({type(error).__name__}).",
+        cure="Check that it runs, its url, its certificate and the token file.",
+    )
+
+
+def dataset_of(item: Any, *tags: str) -> Dataset:
+    """Read some attributes of the DICOM JSON Model (PS3.18 annex F); an empty data set where it is malformed."""
+    try:
+        return Dataset.from_json({tag: item[tag] for tag in tags if tag in item})
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return Dataset()
 
 
 def _bounded(response: httpx.Response, name: str) -> bytes:

@@ -173,7 +173,7 @@ class Answers:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
         self.asked = 0
         self.answer: dict[str, int] | Exception = {}
-        monkeypatch.setattr(watch.counting, "_threads", self)
+        monkeypatch.setattr(watch.counting, "_errands", self)
 
     def submit(self, question: Any) -> Future[dict[str, int]]:
         assert question.func is counting.count

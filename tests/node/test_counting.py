@@ -12,10 +12,10 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from inference.errors import DeliveryFailed
-from node.completion import counting
 from node.completion.counting import Peer, count
 from node.demo.pacs import free_port
 from node.destinations.destination import Destination
+from node.destinations.errands import Errands
 
 STUDY = "1.2.3"
 
@@ -145,7 +145,7 @@ def test_what_is_no_list_of_series_is_no_count(web: Peer, monkeypatch: pytest.Mo
 
 
 def test_threads_go_on_after_an_answer_that_is_none_and_skip_what_nobody_waits_for() -> None:
-    threads = counting._Threads()
+    threads: Errands[dict[str, int]] = Errands("test")
 
     def broken() -> dict[str, int]:
         raise ValueError("CANARY")
