@@ -12,23 +12,22 @@ import struct
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import structlog
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import ConflictingInstance, HeatproofError, Refused, StorageFull, Unavailable
 from node.instances.instance import Arrival, Header, Instance, inspect
 from node.instances.limits import STANDARD, Limits
 from node.instances.quarantine import Quarantine
+from node.instances.register import Register, sync_folder
 from node.settings import NodeSettings
-from node.store import insert_into, instances
+from node.store import instances
 from node.studies import Studies
 from reports.audit.ledger import Event, Ledger
 from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
-_BY_UID = select(instances).where(instances.c.sop_instance_uid == bindparam("uid"))
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ROOM_CURE = "Free some, or lower node.minimum_free_bytes; stores are accepted again by themselves."
 
@@ -65,16 +64,14 @@ class Inbox:
         self.folder = settings.files / "inbox"
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for above in (self.folder.parent, self.folder.parent.parent):
-            _sync(above)
+            sync_folder(above)
         self._prefix = settings.file_prefix
         self._minimum_free_bytes = settings.minimum_free_bytes
         self._quarantine = Quarantine(settings.home / "quarantine", minimum_free_bytes=settings.minimum_free_bytes)
         self._limits = limits
         self._engine = engine
         self._ledger = ledger
-        self._studies = studies
-        added = insert_into(engine, instances).on_conflict_do_nothing()
-        self._new_row = added.returning(instances.c.sop_instance_uid)  # PostgreSQL's driver counts no rows here
+        self._register = Register(engine, studies, self.folder)
         self._log = structlog.get_logger("inbox")
 
     def keep(self, arrival: Arrival) -> Receipt:
@@ -134,9 +131,6 @@ class Inbox:
 
     def _admit(self, arrival: Arrival, header: Header) -> Receipt:
         sha256 = hashlib.sha256(arrival.encoded).hexdigest()
-        known = self._find(header.sop_instance_uid)
-        if known is not None:
-            return Receipt(Outcome.DUPLICATE, _same(known, sha256))
         instance = Instance(
             sop_class_uid=header.sop_class_uid,
             sop_instance_uid=header.sop_instance_uid,
@@ -150,32 +144,22 @@ class Inbox:
             peer_address=arrival.peer_address,
             received_at=arrival.received_at,
         )
-        self._write(instance, arrival.encoded)
-        return self._register(instance)
-
-    def _find(self, sop_instance_uid: str) -> Instance | None:
-        with self._engine.connect() as connection:
-            row = connection.execute(_BY_UID, {"uid": sop_instance_uid}).one_or_none()
-        return Instance(**row._mapping) if row else None
-
-    def _register(self, instance: Instance) -> Receipt:
-        """Commit the row, and the study's with it; one of two that come at once wins, the other's file goes."""
-        won = False
         try:
-            with self._engine.begin() as connection:
-                is_new = connection.scalar(self._new_row, vars(instance)) is not None
-                if is_new:
-                    self._studies.received(connection, instance)
-            won = is_new
-        finally:
-            # where the store cannot say who won, the file stays for the sweep
-            winner = instance if won else self._find(instance.sop_instance_uid)
-            if winner is None or winner.path != instance.path:
-                (self.folder / instance.path).unlink()
-        if winner is None:
-            raise Unavailable("The store did not take the instance.", cure="It may be sent again.")
+            self._write(instance, arrival.encoded)
+            winner = self._enter(instance)
+        except StorageFull:
+            known = self._register.find(header.sop_instance_uid)
+            if known is None:
+                raise
+            winner = known  # what is here already needs no room
         outcome = Outcome.STORED if winner.path == instance.path else Outcome.DUPLICATE
-        return Receipt(outcome, _same(winner, instance.sha256))
+        return Receipt(outcome, _same(winner, sha256))
+
+    def _enter(self, instance: Instance) -> Instance:
+        try:
+            return self._register.enter(instance)
+        except OSError as error:
+            raise _unwritten(error) from error
 
     def _write(self, instance: Instance, encoded: bytes) -> None:
         """Put the file under its final name, synced; nothing of it is left where that fails."""
@@ -191,25 +175,15 @@ class Inbox:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(final)
-            self._sync_folder()
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            final.unlink(missing_ok=True)
-            if error.errno in _NO_ROOM:
-                raise StorageFull("The disk is full.", cure=_ROOM_CURE) from error
-            raise Unavailable("The instance could not be written.", cure="See the inbox's file system.") from error
-
-    def _sync_folder(self) -> None:
-        _sync(self.folder)
+            raise _unwritten(error) from error
 
 
-def _sync(folder: Path) -> None:
-    """Make the names in a folder certain."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _unwritten(error: OSError) -> Unavailable:
+    if error.errno in _NO_ROOM:
+        return StorageFull("The disk is full.", cure=_ROOM_CURE)
+    return Unavailable("The instance could not be written.", cure="See the inbox's file system.")
 
 
 def _same(known: Instance, sha256: str) -> Instance:

@@ -11,6 +11,7 @@ from pydicom.errors import InvalidDicomError
 from sqlalchemy import Connection, Engine, func, null, select, update
 
 from node.instances.instance import Instance
+from node.instances.remark import is_remark
 from node.instances.series import SeriesHeader
 from node.store import StudyState, insert_into, instances, studies
 
@@ -45,21 +46,18 @@ class Studies:
             **dict.fromkeys(undecided, null()),
         }
         self._opening = opening.on_conflict_do_update(index_elements=["study_instance_uid"], set_=again)
+        self._known = insert_into(engine, studies).on_conflict_do_nothing()
 
-    def received(self, connection: Connection, instance: Instance) -> None:
-        """Open the study of a new instance, or open it again, in the transaction that keeps the instance.
+    def received(self, connection: Connection, arrived: Sequence[Instance]) -> None:
+        """Open the studies of new instances, or open them again, in the transaction that keeps the instances.
 
         A late image takes back whatever was decided: completion and routing are done again, and because the content
-        digest changed, they give another job.
+        digest changed, they give another job. What is only said about images changes nothing that was decided.
         """
-        row = {
-            "study_instance_uid": instance.study_instance_uid,
-            "state": StudyState.RECEIVING,
-            "first_received_at": instance.received_at,
-            "last_received_at": instance.received_at,
-            "arrivals": 1,
-        }
-        connection.execute(self._opening, row)
+        for opening, about in ((self._opening, False), (self._known, True)):
+            rows = [_opened_by(instance) for instance in arrived if is_remark(instance.sop_class_uid) is about]
+            if rows:
+                connection.execute(opening, rows)
 
     def receiving(self) -> tuple[Snapshot, ...]:
         """Give the studies that are not complete yet."""
@@ -149,3 +147,13 @@ def _header(path: Path) -> SeriesHeader:
         return SeriesHeader.read(path)
     except (OSError, InvalidDicomError):
         return SeriesHeader(Dataset())
+
+
+def _opened_by(instance: Instance) -> dict[str, object]:
+    return {
+        "study_instance_uid": instance.study_instance_uid,
+        "state": StudyState.RECEIVING,
+        "first_received_at": instance.received_at,
+        "last_received_at": instance.received_at,
+        "arrivals": 1,
+    }

@@ -27,6 +27,7 @@ from inference.trust.verdict import Trust, Verdict
 from node.delivery import Deliveries
 from node.demo.phantom_study import write_study
 from node.inbox import Inbox
+from node.instances.register import Register
 from node.job import Jobs
 from node.jobs import steps
 from node.jobs.steps import Steps
@@ -35,8 +36,9 @@ from node.settings import load
 
 TRAPS: dict[str, tuple[type, ...]] = {
     "_write": (Inbox,),
-    "_sync_folder": (Inbox,),
-    "_register": (Inbox,),
+    "_sync_folder": (Register,),
+    "_insert": (Register,),
+    "enter": (Register,),
     "deliver": (Jobs,),
     "finish": (Jobs,),
     "send": (Deliveries,),
