@@ -63,4 +63,5 @@ def _explanation(analysis: Analysis, explanation: Explanation, capture: ResultOb
         "not_measured": [signal.meaning for signal in trust.signals if not math.isfinite(signal.value)],
         "capture": capture.sop_instance_uid,
         "panel": list(panel_box(shown.on_frame.shape, frames[shown.frame].pixel_spacing_mm)),
+        "shape": list(shown.on_frame.shape),
     }

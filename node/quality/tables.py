@@ -44,6 +44,16 @@ opinions = Table(
     Column("word", String(16), nullable=False),  # accept, reject, elsewhere
     Column("row", Integer),  # where the finding is, on the plane shown; only with "elsewhere"
     Column("column", Integer),
-    Column("source", String(16), nullable=False),  # console, or the SOP class it came in
+    Column("source", String(16), nullable=False),  # console, SR, GSPS or SEG
+    Column("source_object", String(64)),  # SOP Instance UID of the returned object that says so
     Column("at", Moment(), nullable=False),
+)
+
+returned = Table(
+    "returned",
+    METADATA,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("attempts", Integer, nullable=False),  # one that ends the process is not tried for ever
+    Column("read_at", Moment()),
+    Column("said", Text),  # what was understood, or why nothing was
 )

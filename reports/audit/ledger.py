@@ -57,9 +57,9 @@ GENESIS = "0" * 64
 DETAIL_NAMES = frozenset(
     {
         "before", "bundle", "bundles", "by_whom", "calling_ae_title", "capture", "content", "destination", "device",
-        "error", "fingerprint", "job", "level", "libraries", "maps", "objects", "peer_address", "problem", "proof",
-        "quarantine", "route", "scopes", "settings", "since", "state", "status", "token", "trust", "verdicts",
-        "version", "weights", "word", "worker",
+        "error", "fingerprint", "job", "level", "libraries", "maps", "month", "objects", "peer_address", "place",
+        "problem", "proof", "quarantine", "route", "scopes", "settings", "since", "source", "state", "status", "token",
+        "trust", "verdicts", "version", "weights", "word", "worker",
     }
 )  # fmt: skip
 """Everything a row may say beside its event; none of it can name a patient."""
@@ -100,6 +100,8 @@ class Event(StrEnum):
     ROUTE_STOPPED = "route stopped"
     ROUTE_ARMED = "route armed"
     OPINION = "radiologist's word"
+    UNREAD = "returned object not read"
+    REPORTED = "monthly report made"
     LET_GO = "old rows let go"
 
 

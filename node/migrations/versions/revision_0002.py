@@ -174,5 +174,13 @@ def _create_audit() -> None:
         sa.Column("row", sa.Integer),
         sa.Column("column", sa.Integer),
         sa.Column("source", sa.String(16), nullable=False),
+        sa.Column("source_object", sa.String(64)),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_table(
+        "returned",
+        sa.Column("sop_instance_uid", sa.String(64), primary_key=True),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True)),
+        sa.Column("said", sa.Text),
     )
