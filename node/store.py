@@ -23,6 +23,7 @@ from sqlalchemy import (
     Engine,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -106,8 +107,8 @@ studies = Table(
     "studies",
     METADATA,
     Column("study_instance_uid", String(64), primary_key=True),
-    Column("state", String(16), nullable=False, index=True),
-    _moment("first_received_at", nullable=False),
+    Column("state", String(16), nullable=False),
+    _moment("first_received_at", nullable=False, index=True),
     _moment("last_received_at", nullable=False),
     _moment("complete_at"),
     Column("proof", Text),  # by which proof the study is complete, such as "quiet for 10 s"
@@ -116,6 +117,7 @@ studies = Table(
     Column("arrivals", Integer, nullable=False, default=0, server_default="0"),  # new images so far: no clock counts
     Column("missing", Text),  # what was not here when it was decided nevertheless
     Column("answers", JSON),  # what every clause of every rule said to every series
+    Index("ix_studies_state", "state", "first_received_at"),
 )
 
 performed_steps = Table(
@@ -169,12 +171,14 @@ deliveries = Table(
     METADATA,
     Column("sop_instance_uid", String(64), ForeignKey("results.sop_instance_uid"), primary_key=True),
     Column("destination", String(64), primary_key=True),
-    Column("state", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
     _moment("updated_at", nullable=False),
     _moment("sent_at"),  # when the destination took it last
     Column("proof", String(32)),  # by what it is known to be stored there, such as "storage commitment"
+    Index("ix_deliveries_state", "state", "updated_at"),
+    Index("ix_deliveries_destination", "destination", "state", "updated_at"),
 )
 
 commitments = Table(

@@ -16,7 +16,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Row, String, Table, Text, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
 
 from inference.errors import Refused, UnknownName
 
@@ -26,12 +40,13 @@ entries = Table(
     "ledger",
     METADATA,
     Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("at", String(32), nullable=False),  # ISO 8601 in UTC, as text: the digest covers these very characters
+    Column("at", String(32), nullable=False, index=True),  # ISO 8601 in UTC: the digest covers these very characters
     Column("event", String(32), nullable=False),
     Column("study", String(64), index=True),  # keyed hash of the Study Instance UID
     Column("details", Text, nullable=False),  # JSON, keys sorted
     Column("previous", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
+    Index("ix_ledger_event", "event", "seq"),
 )
 
 head = Table(

@@ -12,12 +12,26 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Add what is new."""
+    _create_indexes()
     _create_completeness()
     _create_access()
     _create_fleet()
     _create_proofs()
     _create_refusals()
     _create_audit()
+    _create_pairs()
+
+
+def _create_indexes() -> None:
+    """What the console's pages walk along; each takes the place of one by state alone."""
+    op.drop_index("ix_studies_state", "studies")
+    op.create_index("ix_studies_state", "studies", ["state", "first_received_at"])
+    op.create_index("ix_studies_first_received_at", "studies", ["first_received_at"])
+    op.drop_index("ix_deliveries_state", "deliveries")
+    op.create_index("ix_deliveries_state", "deliveries", ["state", "updated_at"])
+    op.create_index("ix_deliveries_destination", "deliveries", ["destination", "state", "updated_at"])
+    op.create_index("ix_ledger_event", "ledger", ["event", "seq"])
+    op.create_index("ix_ledger_at", "ledger", ["at"])
 
 
 def _create_proofs() -> None:
