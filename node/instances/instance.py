@@ -198,11 +198,15 @@ class _DataSet:
         return self._encoded[element.start : element.start + element.length]
 
 
+def is_uid(text: str) -> bool:
+    """Say whether a text is a UID: PS3.5 9.1, but for leading zeros in a component, which old modalities write."""
+    return len(text) <= 64 and _UID_PATTERN.fullmatch(text) is not None
+
+
 def _uid(text: str, name: str) -> str:
-    """PS3.5 9.1, but for leading zeros in a component, which old modalities write."""
     if not text:
         _refuse(f"it has no {name}")
-    if len(text) > 64 or not _UID_PATTERN.fullmatch(text):
+    if not is_uid(text):
         _refuse(f"its {name} is not a UID")
     return text
 

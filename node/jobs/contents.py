@@ -1,8 +1,11 @@
 """What a decision about a study saw: the instances that its jobs analyse, whatever has come since."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import JSON, Column, Connection, Engine, String, Table, select
 
-from node.store import METADATA, insert_new, instances
+from node.instances.instance import Instance
+from node.store import METADATA, insert_new
 
 contents = Table(
     "contents",
@@ -13,17 +16,10 @@ contents = Table(
 )
 
 
-def keep_content(connection: Connection, digest: str, study_instance_uid: str) -> None:
-    """Write down which instances a study has, in the transaction that decides about it.
-
-    Args:
-        connection: its transaction has claimed the study's row, so that no instance can be added to it meanwhile.
-        digest: of these instances.
-        study_instance_uid: the study.
-    """
-    query = select(instances.c.sop_instance_uid).where(instances.c.study_instance_uid == study_instance_uid)
-    found = sorted(connection.execute(query).scalars())
-    row = {"digest": digest, "study_instance_uid": study_instance_uid, "instances": found}
+def keep_content(connection: Connection, digest: str, kept: Sequence[Instance]) -> None:
+    """Write down, in the transaction that decides, which instances of a study it decided about, and their digest."""
+    uids = [instance.sop_instance_uid for instance in kept]
+    row = {"digest": digest, "study_instance_uid": kept[0].study_instance_uid, "instances": uids}
     insert_new(connection, contents, [row])
 
 

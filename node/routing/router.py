@@ -23,7 +23,7 @@ from node.quality.tables import route_states
 from node.routing.rulebook import Rulebook
 from node.rules import Decision, Route, RuleAnswer, decide, explain
 from node.store import JobState, StudyState, insert_new, jobs, now, studies
-from node.studies import Snapshot, Studies
+from node.studies import Snapshot, Studies, content_digest
 from reports.audit.ledger import Event, Ledger
 
 TICK_SECONDS = 0.5
@@ -109,7 +109,8 @@ class Router(threading.Thread):
         if standing.state is RouteState.SHADOW:
             destinations = ()
         withheld = standing.reason if standing.state is RouteState.WITHHOLD else ""
-        content = self._studies.content_digest(uid)
+        kept = self._studies.instances_of(uid)
+        content = content_digest(kept)
         state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
         decided = (
             update(studies)
@@ -126,7 +127,7 @@ class Router(threading.Thread):
             row = connection.execute(decided).one_or_none()
             if row is None:
                 return ()
-            keep_content(connection, content, uid)
+            keep_content(connection, content, kept)
             missing = _missing(row.missing, decision)
             options = {
                 "content": content,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from node.completion.completeness import Completeness
 from node.completion.counting import Counting
 from node.completion.performed_steps import PerformedSteps
+from node.instances.instance import Instance
 from node.quality.auditing import RouteState
 from node.routing import router as module
 from node.routing.router import Router
@@ -130,17 +131,17 @@ def test_an_image_that_comes_between_completion_and_decision_takes_the_decision_
 ) -> None:
     office = Office(intake, monkeypatch, rule())
     office.send()
-    original = intake.studies.content_digest
+    original = intake.studies.instances_of
 
-    def disturbed(uid: str) -> str:
-        digest = original(uid)
+    def disturbed(uid: str) -> tuple[Instance, ...]:
+        kept = original(uid)
         office.send()
-        return digest
+        return kept
 
-    monkeypatch.setattr(intake.studies, "content_digest", disturbed)
+    monkeypatch.setattr(intake.studies, "instances_of", disturbed)
     office.wait(10)
     assert office.jobs() == []
-    monkeypatch.setattr(intake.studies, "content_digest", original)
+    monkeypatch.setattr(intake.studies, "instances_of", original)
     office.wait(10)
     (job,) = office.jobs()
     assert office.started.ids == [job.id]
