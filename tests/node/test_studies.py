@@ -109,3 +109,24 @@ def test_a_study_whose_files_are_gone_or_damaged_still_gets_headers(intake: Inta
     gone.unlink()
     damaged.write_bytes(b"no DICOM")
     assert [header.values("Modality") for header in intake.studies.series_headers(STUDY)] == [(), ()]
+
+
+def test_a_remark_on_a_study_that_was_decided_opens_nothing_again(intake: Intake) -> None:
+    intake.inbox.keep(sent(0))
+    (study,) = intake.studies.receiving()
+    intake.studies.close(study, NOON, proof="all are here")
+    decide(intake)
+    for sop_class in ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.5.1.4.1.1.66.4"):
+        remark = mr_image(STUDY)
+        remark.SOPClassUID = sop_class
+        intake.inbox.keep(arrival(remark))
+    assert state(intake) == (StudyState.ROUTED, "all are here")
+    assert intake.studies.receiving() == ()
+    assert len(intake.studies.instances_of(STUDY)) == 4
+
+
+def test_a_study_of_nothing_but_remarks_is_answered_too(intake: Intake) -> None:
+    remark = mr_image(STUDY)
+    remark.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
+    intake.inbox.keep(arrival(remark))
+    assert intake.studies.receiving() == (Snapshot(STUDY, 1),)
