@@ -26,6 +26,7 @@ from node.completion.completeness import Completeness
 from node.completion.counting import Counting
 from node.completion.performed_steps import PerformedSteps
 from node.configuration.home import lock, site_key
+from node.console.models import models_page
 from node.console.pages import Pages
 from node.console.quality import quality_page
 from node.delivery import Deliveries
@@ -124,6 +125,7 @@ class Node:
                 partial(stow_routes, inbox, metrics, bounds=stow_bounds),
                 partial(opinion_routes, Opinions(self.engine, self.ledger)),
                 partial(quality_page, quality, Pages(settings.node.ae_title)),
+                partial(models_page, quality, Pages(settings.node.ae_title)),
             ],
         )
         self._http = bounded_server(application, settings.http.host, settings.http.port)

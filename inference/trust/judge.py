@@ -95,14 +95,14 @@ def judge(
         reason = "The bundle has no independent localiser: without one no map is TRUSTED."
         return Judgement(Verdict.CAUTION, (reason, *spoken), score, signals)
     if threshold is None:
-        return Judgement(Verdict.CAUTION, (_uncertified(warrant), *spoken), score, signals)
+        return Judgement(Verdict.CAUTION, (uncertified(warrant), *spoken), score, signals)
     if warrant.believed:
         bogus = ", ".join(NAMES_OF_BOGUS.get(kind, kind) for kind in warrant.believed)
         reason = f"At this site the budget {warrant.budget} believed bogus maps too often ({bogus}): none is TRUSTED."
         return Judgement(Verdict.CAUTION, (reason, *spoken), score, signals)
     seen = float(warrant.witness_calibrator.probability(values[None], NAMES)[0])
     if min(score, seen) >= threshold:
-        return Judgement(Verdict.TRUSTED, (_promise(warrant), *spoken), score, signals)
+        return Judgement(Verdict.TRUSTED, (promise(warrant), *spoken), score, signals)
     reason = f"P {score:.2f} lies below {threshold:.2f}, from which on maps are TRUSTED here."
     if score >= threshold:
         reason = f"The localiser alone gives P {seen:.2f}, below {threshold:.2f}: no agreement makes up for that."
@@ -132,7 +132,8 @@ def _stopped(
     return None
 
 
-def _promise(warrant: Warrant) -> str:
+def promise(warrant: Warrant) -> str:
+    """Say what TRUSTED promises, where a threshold was certified."""
     found = warrant.certificate
     return (
         f"Of maps trusted like this at most {found.alpha:.0%} miss, with {1 - found.delta:.0%} confidence, "
@@ -140,7 +141,8 @@ def _promise(warrant: Warrant) -> str:
     )
 
 
-def _uncertified(warrant: Warrant) -> str:
+def uncertified(warrant: Warrant) -> str:
+    """Say why nothing is TRUSTED, where no threshold was."""
     found = warrant.certificate
     could = f"{warrant.possible_alpha:.2f}" if warrant.possible_alpha is not None else "none up to 0.50"
     return (

@@ -16,13 +16,14 @@ from node.access.security import COOKIE
 from node.access.sessions import SESSION_SECONDS
 from node.api.form import read_form
 from node.api.guard import Guard
+from node.api.opinions import POINTED_WIDTH
 from node.api.overview import Job, Overview, Study
 from node.console.timeline import timeline
 from node.store import DeliveryState, JobState, StudyState
 from reports.layout import MAP_OFFSET, WIDTH
 
 FOLDER = Path(__file__).parent
-PAGES = (("/", "Studies"), ("/quality", "Quality"), ("/doctor", "Doctor"))
+PAGES = (("/", "Studies"), ("/models", "Models"), ("/quality", "Quality"), ("/doctor", "Doctor"))
 """What the header leads to."""
 STUDIES_SHOWN = 50
 SIGNALS_LISTED, SIGNALS_SHOWN = 4, 7
@@ -51,6 +52,7 @@ class Pages:
             "busy": busy,
             "SIGNALS_LISTED": SIGNALS_LISTED,
             "SIGNALS_SHOWN": SIGNALS_SHOWN,
+            "POINTED_WIDTH": POINTED_WIDTH,
             "CAPTURE_WIDTH": WIDTH,
             "MAP_OFFSET": MAP_OFFSET,
         }
