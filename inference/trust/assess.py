@@ -12,7 +12,7 @@ from inference.trust.case import Case
 from inference.trust.evidence import Examiner
 from inference.trust.judge import judge
 from inference.trust.randomisation import twin_signals
-from inference.trust.replicates import alternate_signals, replicate_signals
+from inference.trust.replicates import alternate_signals, replicate_maps, replicate_signals
 from inference.trust.verdict import Signal, Trust, Verdict
 from inference.trust.warrant import Warrant
 
@@ -60,7 +60,8 @@ def assess(
     label = bundle.manifest.classes[finding.class_index].name
     found = judge(warrant, examiner, evidence, saliency_map, inputs, label)
     seen = None if evidence.witness is None else model_input.to_frame(evidence.witness, saliency_map.frame)
-    return Trust(found.verdict, found.reasons, found.score, found.signals, seen)
+    replicates = tuple(model_input.to_frame(values, saliency_map.frame) for values in evidence.replicates)
+    return Trust(found.verdict, found.reasons, found.score, found.signals, seen, replicates)
 
 
 def _uncommissioned(
@@ -68,9 +69,11 @@ def _uncommissioned(
 ) -> Trust:
     """Measure the map against the bundle's other networks and the randomised twin: no evidence that it is right."""
     case = Case(bundle, model_input, saliency_map, options)
-    signals = (*replicate_signals(case), *alternate_signals(case), *twin_signals(case))
+    theirs = replicate_maps(case)
+    signals = (*replicate_signals(case, theirs), *alternate_signals(case), *twin_signals(case))
     reasons = (reason, *_remarks(saliency_map, signals))
-    return Trust(verdict=Verdict.UNCOMMISSIONED, reasons=reasons, score=None, signals=signals)
+    replicates = tuple(model_input.to_frame(values, saliency_map.frame) for values in theirs)
+    return Trust(Verdict.UNCOMMISSIONED, reasons, None, signals, replicates=replicates)
 
 
 def _remarks(saliency_map: SaliencyMap, signals: Sequence[Signal]) -> list[str]:

@@ -5,7 +5,7 @@ share their errors: agreement is no evidence that a map is right, disagreement i
 The null of each figure is the agreement of this very map with the same networks' maps of other subjects of the class.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -19,13 +19,23 @@ from inference.trust.verdict import Signal
 Agreement = Callable[[Maps, Maps], Scores]
 
 
-def replicate_signals(case: Case) -> tuple[Signal, ...]:
-    """Agree with the replicates: same architecture, other seeds. None where the bundle has no replicates."""
+def replicate_maps(case: Case) -> tuple[Maps, ...]:
+    """Explain the same input for the same class by each replicate, (*spatial)."""
+    return tuple(case.explained_by(network) for network in case.bundle.replicates(case.device))
+
+
+def replicate_signals(case: Case, theirs: Sequence[Maps]) -> tuple[Signal, ...]:
+    """Agree with the replicates: same architecture, other seeds. None where the bundle has no replicates.
+
+    Args:
+        case: the map.
+        theirs: as ``replicate_maps`` gives them.
+    """
     networks = case.bundle.replicates(case.device)
     if not networks:
         return ()
     what = f"agreement with {_count(networks, 'replicate')}"
-    compare = _comparison(case, networks)
+    compare = _comparison(case, networks, np.stack(theirs))
     overlap = partial(hottest_overlap, seed=case.map.seed)
     return (
         compare(spearman, "replicate_agreement_spearman", f"{what} (Spearman)"),
@@ -39,13 +49,13 @@ def alternate_signals(case: Case) -> tuple[Signal, ...]:
     if not networks:
         return ()
     what = f"agreement with {_count(networks, 'alternate architecture')}"
-    return (_comparison(case, networks)(spearman, "alternate_agreement_spearman", f"{what} (Spearman)"),)
-
-
-def _comparison(case: Case, networks: tuple[Network, ...]) -> Callable[[Agreement, str, str], Signal]:
-    """Make the networks' maps once, of the case and of the other subjects, and give what compares with them."""
-    own = case.map.values
     theirs = np.stack([case.explained_by(network) for network in networks])
+    return (_comparison(case, networks, theirs)(spearman, "alternate_agreement_spearman", f"{what} (Spearman)"),)
+
+
+def _comparison(case: Case, networks: tuple[Network, ...], theirs: Maps) -> Callable[[Agreement, str, str], Signal]:
+    """Make the networks' maps of the other subjects once, and give what compares with those and the case's."""
+    own = case.map.values
     others = [maps for network in networks if (maps := case.null_maps(network)) is not None]
 
     def compare(agreement: Agreement, name: str, meaning: str) -> Signal:

@@ -54,3 +54,5 @@ class Trust:
     """The weightiest first, where there is a score."""
     witness: Floats | None = None
     """(rows, columns) of the plane shown: the localiser's probability of a finding; None: no localiser or passport."""
+    replicates: tuple[Floats, ...] = ()
+    """(rows, columns) of the plane shown, each: the maps of the bundle's replicates of the same finding."""

@@ -27,6 +27,7 @@ from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from node.destinations.outbox import Outbox
 from node.jobs.contents import content_of
+from node.jobs.history import History
 from node.jobs.job_row import Job, job_of
 from node.jobs.succession import predecessors
 from node.jobs.summary import summarise
@@ -35,6 +36,8 @@ from node.store import StudyState, instances, jobs, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observation import Observation, observe
 from reports.audit.observations import Observations
+from reports.audit.pair import replicate_pairs
+from reports.audit.pairs import keep
 from reports.results import write_not_analysed, write_results
 
 
@@ -61,6 +64,7 @@ class Steps:
         self._warrants = warrants
         self._ledger = ledger
         self._observations = Observations(engine)
+        self._history = History(engine, self._work)
 
     def job(self, job_id: str) -> Job:
         """Read the job from the store."""
@@ -161,16 +165,19 @@ class Steps:
             )
             for one, replaced in zip(analyses, before, strict=True)
         )
-        seen = [
-            row
-            for analysis in analyses
-            for row in observe(analysis, route=job.route, at=job.created_at, key=self._ledger.pseudonym)
+        rows = [observe(one, route=job.route, at=job.created_at, key=self._ledger.pseudonym) for one in analyses]
+        seen = [row for of_series in rows for row in of_series]
+        again = [
+            pair
+            for analysis, of_series in zip(analyses, rows, strict=True)
+            for pair in (*self._history.pairs(analysis, of_series), *replicate_pairs(analysis, of_series))
         ]
         with self._engine.begin() as connection:
             for analysis, written in zip(analyses, objects, strict=True):
                 self._outbox.queue(connection, job, written, analysis.image.series_instance_uid)
             self._summarise(connection, job, summarise(analyses, objects, wanted))
             if self._observations.add(job.id, seen, connection):
+                keep(connection, again)
                 self._tell(job, seen, connection)
 
     def decline(self, job: Job, reason: str) -> None:

@@ -1,6 +1,6 @@
 """The constancy test at work: which golden studies there are, when they are replayed, and what is accepted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from node.jobs.installation import Installation
 from node.quality.tables import replays
 from node.store import now
 from reports.audit.ledger import Event, Ledger
+from reports.audit.pair import Again, Pair, golden_pairs
+from reports.audit.pairs import keep
 from reports.audit.replay import Baseline, Recorded, Replay, compare, load, record, save
 
 PHANTOM_SEEDS = (101, 102, 103)
@@ -60,8 +62,11 @@ class Constancy:
             )
         floor = max(one.relative_difference for one in twice.compared)
         baseline = Baseline(first, floor, installation.fingerprint)
+        former = golden_pairs(self._former(name), first, bundle=name, at=now())
+        versions = [one for one in former if one.again is Again.VERSION]
         save(baseline, self._home / name, self._key)
-        self._write(name, installation.fingerprint, twice)
+        again = golden_pairs(first, second, bundle=name, at=now())
+        self._write(name, installation.fingerprint, twice, [*versions, *again])
         self._ledger.append(
             Event.ACCEPTED,
             details={"bundle": name, "fingerprint": installation.fingerprint, "by_whom": by_whom, "maps": len(first)},
@@ -76,8 +81,10 @@ class Constancy:
         """
         name = installation.bundle.manifest.name
         baseline = load(self._home / name, self._key)
-        replay = compare(baseline.records, self.run(installation, say), floor=baseline.floor)
-        self._write(name, installation.fingerprint, replay)
+        records = self.run(installation, say)
+        replay = compare(baseline.records, records, floor=baseline.floor)
+        again = golden_pairs(baseline.records, records, bundle=name, at=now())
+        self._write(name, installation.fingerprint, replay, again)
         self._ledger.append(
             Event.REPLAY_PASSED if replay.passed else Event.REPLAY_FAILED,
             details={
@@ -118,8 +125,16 @@ class Constancy:
             records.extend(record(name, found))
         return tuple(records)
 
-    def _write(self, bundle: str, told: str, replay: Replay) -> None:
+    def _former(self, bundle: str) -> tuple[Recorded, ...]:
+        """Give what was accepted before; nothing where nothing was, or not what was signed."""
+        try:
+            return load(self._home / bundle, self._key).records
+        except Misconfigured:
+            return ()
+
+    def _write(self, bundle: str, told: str, replay: Replay, again: Sequence[Pair]) -> None:
         with self._engine.begin() as connection:
+            keep(connection, again)
             connection.execute(
                 insert(replays).values(
                     bundle=bundle,

@@ -18,7 +18,7 @@ from scipy.ndimage import zoom
 
 from inference.analysis import Analysis, Explanation
 from inference.geometry import Vector
-from inference.image import Image
+from inference.image import Frame
 from inference.trust.image_statistics import image_statistics, statistic_names
 from inference.trust.otsu import otsu_thresholds
 from reports.subject import read_header
@@ -48,7 +48,7 @@ class Observation:
     study: str
     """Keyed hash of the Study Instance UID."""
     patient: str
-    """Keyed hash of the Patient ID."""
+    """Keyed hash of the Patient ID; empty where there is none: such studies are nobody's history."""
     route: str
     bundle: str
     model: str
@@ -66,6 +66,8 @@ class Observation:
     """Of the map, in the patient's coordinates (PS3.3 C.7.6.2.1.1)."""
     figures: Mapping[str, float]
     """By name, of ``FIGURES``; what cannot be had is missing."""
+    study_day: int | None = None
+    """Of the Study Date, since 1970-01-01."""
 
 
 FIGURES: Mapping[str, str] = {
@@ -98,11 +100,13 @@ def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[
     Raises:
         UnreadableInstance: its files cannot be read again.
     """
-    source = source_of(read_header(Path(analysis.image.frames[0].path)))
+    header = read_header(Path(analysis.image.frames[0].path))
+    source = source_of(header)
     shared = {
         "at": at,
         "study": key(analysis.image.study_instance_uid),
-        "patient": key(analysis.image.patient_key),
+        "patient": key(analysis.image.patient_key) if analysis.image.patient_key.strip() else "",
+        "study_day": study_day(header),
         "route": route,
         "bundle": analysis.bundle.name,
         "model": analysis.bundle.digest,
@@ -121,7 +125,7 @@ def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[
             verdict=one.trust.verdict.value,
             map_digest=map_digest(one.map.values),
             thumbnail=thumbnail(one.map.on_frame),
-            peak_mm=_peak_mm(analysis.image, one),
+            peak_mm=peak_mm(analysis.image.frames[one.map.frame], one.map.peak),
             figures=of_image | map_figures(one),
         )
         for one in analysis.explanations
@@ -149,7 +153,7 @@ def map_figures(explanation: Explanation) -> dict[str, float]:
         "probability": shown.finding.probability,
         "trusted": float(trust.verdict.value == "TRUSTED"),
         "withheld": float(trust.verdict.value in ("WITHHELD", "OUT OF ENVELOPE")),
-        "hot_area": float((values > otsu_thresholds(values[None])[0]).mean()),
+        "hot_area": hot_area(values),
     }
     if trust.score is not None:
         figures["trust"] = trust.score
@@ -193,14 +197,28 @@ def likeness(thumbnails: Sequence[bytes], reference: NDArray[np.floating]) -> ND
     return np.divide(maps @ centred, size, out=np.zeros(len(maps)), where=size > 0)
 
 
-def _peak_mm(image: Image, explanation: Explanation) -> Vector | None:
-    frame, (row, column) = image.frames[explanation.map.frame], explanation.map.peak
+def hot_area(values: NDArray[np.floating]) -> float:
+    """Give the share of a plane where a map's positive part lies above its own Otsu threshold."""
+    positive = np.maximum(values.astype(np.float64), 0.0)
+    return float((positive > otsu_thresholds(positive[None])[0]).mean())
+
+
+def peak_mm(frame: Frame, peak: tuple[int, int]) -> Vector | None:
+    """Give where a pixel (row, column) of a plane lies in the patient (PS3.3 C.7.6.2.1.1); None: it does not say."""
     if frame.position_mm is None or frame.orientation is None or frame.pixel_spacing_mm is None:
         return None
     along, down = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
     between_rows, between_columns = frame.pixel_spacing_mm
-    place = np.array(frame.position_mm) + along * column * between_columns + down * row * between_rows
+    place = np.array(frame.position_mm) + along * peak[1] * between_columns + down * peak[0] * between_rows
     return (float(place[0]), float(place[1]), float(place[2]))
+
+
+def study_day(header: Dataset) -> int | None:
+    """Give the day of a study, since 1970-01-01, from its Study Date (PS3.3 C.7.2.1); None where it has no such."""
+    try:
+        return (datetime.strptime(str(header.get("StudyDate") or ""), "%Y%m%d") - datetime(1970, 1, 1)).days
+    except ValueError:
+        return None
 
 
 def _joined(header: Dataset, keywords: Sequence[str]) -> str:

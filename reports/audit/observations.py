@@ -56,6 +56,7 @@ observations = Table(
     Column("peak_x_mm", Float),
     Column("peak_y_mm", Float),
     Column("peak_z_mm", Float),
+    Column("study_day", Integer),  # of the Study Date, since 1970-01-01
     *(Column(name, Float) for name in FIGURES),
     Index("ix_observations_route", "route", "at_seconds"),
 )
@@ -217,7 +218,7 @@ def _known(grouping: str) -> str:
 
 
 def _row(job_id: str, number: int, seen: Observation) -> dict[str, object]:
-    names = ("study", "patient", *GROUPINGS, "verdict", "map_digest", "thumbnail")
+    names = ("study", "patient", "study_day", *GROUPINGS, "verdict", "map_digest", "thumbnail")
     peak = seen.peak_mm or (None, None, None)
     return {
         "job_id": job_id,

@@ -8,8 +8,8 @@ The baseline is signed: a baseline that was changed passes nothing.
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from safetensors.numpy import load_file, save_file
 
 from inference.analysis import Analysis
 from inference.errors import Misconfigured
+from inference.geometry import Vector
 from inference.trust.agreement import otsu_overlap_pairs, spearman
-from reports.audit.observation import map_digest
+from reports.audit.observation import map_digest, map_figures, peak_mm, source_of
+from reports.subject import read_header
 
 
 class Level(StrEnum):
@@ -60,6 +62,13 @@ class Recorded:
     digest: str
     values: NDArray[np.float32]
     """The raw map, (*spatial)."""
+    model: str = ""
+    """Digest of the bundle; empty in a baseline that was signed before it was kept, as are those that follow."""
+    scanner: str = ""
+    protocol: str = ""
+    peak_mm: Vector | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Of the map, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,7 @@ class Replay:
 
 def record(study: str, analysis: Analysis) -> tuple[Recorded, ...]:
     """Take from the analysis of a golden study what is compared, a record for each map."""
+    source = source_of(read_header(analysis.image.frames[0].path))
     return tuple(
         Recorded(
             study=study,
@@ -127,6 +137,11 @@ def record(study: str, analysis: Analysis) -> tuple[Recorded, ...]:
             peak=one.map.peak,
             digest=map_digest(one.map.values),
             values=one.map.values.astype(np.float32),
+            model=analysis.bundle.digest,
+            scanner=source.scanner,
+            protocol=source.protocol,
+            peak_mm=peak_mm(analysis.image.frames[one.map.frame], one.map.peak),
+            figures=map_figures(one),
         )
         for one in analysis.explanations
     )
@@ -229,7 +244,15 @@ def load(folder: Path, key: bytes) -> Baseline:
     told = json.loads((folder / "baseline.json").read_text())
     maps = load_file(folder / "baseline.safetensors")
     records = tuple(
-        Recorded(**{**row, "peak": tuple(row["peak"]), "values": maps[row["values"]]}) for row in told["records"]
+        Recorded(
+            **{
+                **row,
+                "peak": tuple(row["peak"]),
+                "values": maps[row["values"]],
+                "peak_mm": tuple(row["peak_mm"]) if row.get("peak_mm") else None,
+            }
+        )
+        for row in told["records"]
     )
     return Baseline(records, told["floor"], told["fingerprint"])
 

@@ -16,6 +16,7 @@ from node.store import METADATA, migrate, open_engine, sqlite_url
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import METADATA as OBSERVATIONS
+from reports.audit.pairs import pairs  # noqa: F401 - so does it
 from tests.peers.postgresql import MISSING, postgresql
 
 

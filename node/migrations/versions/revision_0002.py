@@ -151,6 +151,7 @@ def _create_audit() -> None:
         sa.Column("map_digest", sa.String(64), nullable=False),
         sa.Column("thumbnail", sa.LargeBinary, nullable=False),
         *(sa.Column(f"peak_{axis}_mm", sa.Float) for axis in "xyz"),
+        sa.Column("study_day", sa.Integer),
         *(sa.Column(name, sa.Float) for name in _FIGURES),
     )
     op.create_index("ix_observations_route", "observations", ["route", "at_seconds"])
@@ -198,3 +199,26 @@ def _create_audit() -> None:
         sa.Column("read_at", sa.DateTime(timezone=True)),
         sa.Column("said", sa.Text),
     )
+
+
+_MEASURED = ("replicate_agreement", "peak_x_mm", "peak_y_mm", "peak_z_mm", "hot_area", "trust", "probability")
+
+
+def _create_pairs() -> None:
+    op.create_table(
+        "repeat_pairs",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("at_seconds", sa.Float, nullable=False),
+        sa.Column("again", sa.String(16), nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        *(sa.Column(name, sa.String(64), nullable=False) for name in ("route", "bundle", "model", "method")),
+        sa.Column("scanner", sa.Text, nullable=False),
+        sa.Column("protocol", sa.Text, nullable=False),
+        sa.Column("label", sa.String(64), nullable=False),
+        sa.Column("other", sa.String(64), nullable=False),
+        sa.Column("days_apart", sa.Integer),
+        sa.Column("registered", sa.Text, nullable=False),
+        *(sa.Column(f"{which}_{name}", sa.Float) for name in _MEASURED for which in ("first", "second")),
+        *(sa.Column(name, sa.Float) for name in ("spearman", "overlap", "peak_distance_mm")),
+    )
+    op.create_index("ix_repeat_pairs_newest", "repeat_pairs", ["again", "route", "at_seconds"])
