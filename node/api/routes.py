@@ -1,16 +1,20 @@
 """Studies and results as JSON, PNG and DICOM; the ledger as JSON."""
 
 from dataclasses import asdict
+from io import BytesIO
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse
+from PIL import Image as Picture
 
 from node.api.guard import Guard
 from node.api.overview import Overview, Study
 from reports.audit.ledger import Entry, Ledger
 
 MOST_STUDIES = 200
+Edge = Annotated[int, Query(ge=0, le=4096)]
+Side = Annotated[int, Query(ge=1, le=1024)]
 
 
 def api_routes(overview: Overview, ledger: Ledger, guard: Guard) -> APIRouter:
@@ -31,6 +35,13 @@ def api_routes(overview: Overview, ledger: Ledger, guard: Guard) -> APIRouter:
     def preview(result_id: str) -> FileResponse:
         path = overview.file(result_id, preview=True)
         return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
+
+    @routes.get("/results/{result_id}/plane.png", dependencies=reading)
+    def plane(result_id: str, left: Edge, top: Edge, width: Side, height: Side) -> Response:
+        path = overview.file(result_id, preview=True)
+        with Picture.open(path) as whole, BytesIO() as cut:
+            whole.crop((left, top, left + width, top + height)).save(cut, "PNG")
+            return Response(cut.getvalue(), media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
 
     @routes.get("/results/{result_id}/result.dcm", dependencies=reading)
     def result(result_id: str) -> FileResponse:

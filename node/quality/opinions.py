@@ -1,9 +1,11 @@
 """The radiologist's word on an overlay: accepted, rejected, or elsewhere; and what it says of the words of the node."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from scipy.stats import binomtest
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from inference.errors import Refused, UnknownName
 from node.quality.tables import opinions
@@ -13,6 +15,10 @@ from reports.audit.ledger import Event, Ledger
 WORDS = ("accept", "reject", "elsewhere")
 LEAST_OPINIONS = 30
 """Below so many nothing is proposed."""
+MOST_PIXELS = 65_536
+"""Along a side of a plane whose size is not known: more does not fit into Rows and Columns."""
+Place = tuple[int, int]
+"""Row and column of a pixel, from 0."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,16 @@ class Count:
     """95 % interval of the share accepted (Clopper and Pearson); it counts overlays, not patients."""
 
 
+@dataclass(frozen=True)
+class Overlay:
+    """One overlay of ours that something is said of."""
+
+    sop_instance_uid: str
+    study_instance_uid: str
+    explanation: Mapping[str, Any]
+    """As the job's summary has it; empty where it has none."""
+
+
 class Opinions:
     """What radiologists said, one word for each overlay and person; the last one counts."""
 
@@ -34,42 +50,81 @@ class Opinions:
         self._engine = engine
         self._ledger = ledger
 
-    def give(
-        self, overlay: str, word: str, *, by_whom: str, place: tuple[int, int] | None = None, source: str = "console"
-    ) -> None:
-        """Keep a word.
+    def give(self, overlay: str, word: str, *, by_whom: str, place: Place | None = None) -> None:
+        """Keep a word from the console.
 
         Args:
             overlay: its id in the addresses of the console: the job's, a hyphen, the beginning of its SHA-256.
             word: accept, reject or elsewhere.
             by_whom: a named user.
             place: row and column of the finding on the plane shown, with "elsewhere".
-            source: where it was said.
 
         Raises:
-            Refused: another word, or nobody is named.
+            Refused: another word, nobody is named, or the place does not lie on the plane.
             UnknownName: this node made no such overlay.
         """
         if word not in WORDS or not by_whom.strip():
             raise Refused(f"An opinion is one of {', '.join(WORDS)}, by a named user.")
+        found = self.overlay(overlay)
+        rows, columns = found.explanation.get("shape", (MOST_PIXELS, MOST_PIXELS))
+        if place is not None and not (0 <= place[0] < rows and 0 <= place[1] < columns):
+            raise Refused("That place does not lie on the plane.", cure="Point at the finding, or give row and column.")
         with self._engine.begin() as connection:
-            job_id, _, digest = overlay.partition("-")
-            query = select(jobs.c.study_instance_uid, results.c.sop_instance_uid, results.c.sha256).where(
-                results.c.job_id == jobs.c.id, results.c.role == "capture", jobs.c.id == job_id
-            )
+            self.keep(found, word, by_whom=by_whom, place=place, connection=connection)
+
+    def overlay(self, overlay: str) -> Overlay:
+        """Find an overlay by its id in the addresses of the console.
+
+        Raises:
+            UnknownName: this node made no such overlay.
+        """
+        job_id, _, digest = overlay.partition("-")
+        query = select(jobs.c.study_instance_uid, jobs.c.summary, results.c.sop_instance_uid, results.c.sha256).where(
+            results.c.job_id == jobs.c.id, results.c.role == "capture", jobs.c.id == job_id
+        )
+        with self._engine.connect() as connection:
             found = [row for row in connection.execute(query) if digest and row.sha256.startswith(digest)]
-            if not found:
-                raise UnknownName("This node made no such overlay.", cure="Give the word on the page of its study.")
-            row, column = place or (None, None)
-            values = {"word": word, "row": row, "column": column, "source": source, "at": now()}
-            new = insert_into(connection, opinions).values(capture=found[0].sop_instance_uid, by_whom=by_whom, **values)
-            connection.execute(new.on_conflict_do_update(index_elements=["capture", "by_whom"], set_=values))
-            self._ledger.append(
-                Event.OPINION,
-                study_instance_uid=found[0].study_instance_uid,
-                details={"word": word, "by_whom": by_whom},
-                connection=connection,
-            )
+        if not found:
+            raise UnknownName("This node made no such overlay.", cure="Give the word on the page of its study.")
+        uid = found[0].sop_instance_uid
+        return Overlay(uid, found[0].study_instance_uid, explanation_of(found[0].summary, uid))
+
+    def keep(
+        self,
+        overlay: Overlay,
+        word: str,
+        *,
+        by_whom: str,
+        place: Place | None,
+        connection: Connection,
+        source: str = "console",
+        source_object: str | None = None,
+    ) -> None:
+        """Write a word down, here and in the ledger, within a transaction.
+
+        Args:
+            overlay: of which overlay.
+            word: accept, reject or elsewhere.
+            by_whom: who says so.
+            place: row and column of the finding on the plane shown; None: not told.
+            connection: the transaction.
+            source: console, SR, GSPS or SEG.
+            source_object: SOP Instance UID of the returned object that says so; the ledger has its keyed hash.
+        """
+        row, column = place or (None, None)
+        values = {
+            "word": word, "row": row, "column": column, "source": source, "source_object": source_object, "at": now()
+        }  # fmt: skip
+        new = insert_into(connection, opinions).values(capture=overlay.sop_instance_uid, by_whom=by_whom, **values)
+        connection.execute(new.on_conflict_do_update(index_elements=["capture", "by_whom"], set_=values))
+        told = f"{source} {self._ledger.pseudonym(source_object)}" if source_object else source
+        at = {"place": f"row {row}, column {column}"} if place else {}
+        self._ledger.append(
+            Event.OPINION,
+            study_instance_uid=overlay.study_instance_uid,
+            details={"word": word, "by_whom": by_whom, "capture": overlay.sop_instance_uid, "source": told, **at},
+            connection=connection,
+        )
 
     def counts(self) -> tuple[Count, ...]:
         """Count what was accepted, by the verdict that the overlay showed."""
@@ -79,9 +134,8 @@ class Opinions:
         said: dict[str, list[bool]] = {}
         with self._engine.connect() as connection:
             for capture, word, summary in connection.execute(query):
-                shown = [one["verdict"] for one in (summary or {}).get("explanations", []) if one["capture"] == capture]
-                for verdict in shown:
-                    said.setdefault(verdict, []).append(word == "accept")
+                if shown := explanation_of(summary, capture):
+                    said.setdefault(shown["verdict"], []).append(word == "accept")
         return tuple(_count(verdict, words) for verdict, words in sorted(said.items()))
 
     def proposal(self, alpha: float) -> str:
@@ -100,6 +154,12 @@ class Opinions:
                     f"at least {1 - alpha:.2f} was promised. Commission the bundle anew on cases of this site."
                 )
         return ""
+
+
+def explanation_of(summary: Mapping[str, Any] | None, capture: str) -> Mapping[str, Any]:
+    """Give what a job's summary says of one overlay, by its SOP Instance UID; empty where it says nothing."""
+    every = (summary or {}).get("explanations", ())
+    return next((one for one in every if one["capture"] == capture), {})
 
 
 def _count(verdict: str, words: list[bool]) -> Count:

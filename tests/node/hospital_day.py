@@ -119,7 +119,7 @@ class _Day:
             _explanation(uid, 6, 0.97, "TRUSTED", (0.83, 0.22)),
             _explanation(uid, 7, 0.55, "OUT OF ENVELOPE", (0.3, 0.22)),
         ]
-        explanations = [{**one, "panel": [28, 112, 768, 768]} for one in explanations]
+        explanations = [{**one, "panel": [28, 112, 768, 768], "shape": [256, 256]} for one in explanations]
         self._job(uid, JobState.DONE, summary=_summary(explanations))
         self._results(uid, explanations, {"pacs": "queued"})
 

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import update
+from PIL import Image as Picture
+from sqlalchemy import select, update
 
 from node.api.opinions import opinion_routes
 from node.console.pages import Pages
@@ -17,12 +19,13 @@ from node.quality.auditing import RouteState
 from node.quality.constancy import Constancy
 from node.quality.opinions import Opinions
 from node.quality.quality import Quality
-from node.quality.tables import baselines
+from node.quality.tables import baselines, opinions
 from node.routing.rule import Rule
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.store import migrate, open_engine, sqlite_url
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
+from tests.node.hospital_day import WITHHELD
 from tests.node.web import WebServer
 from tests.node.web_site import Site
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
@@ -122,3 +125,31 @@ def test_a_radiologist_accepts_an_overlay_from_the_page_of_its_study(
     assert [(one.accepted, one.all) for one in counts] == [(1, 1)]
     assert "1 of 1" in browser.get("/quality").text
     assert Opinions(watched.quality.engine, watched.ledger).proposal(0.1) == ""
+
+
+def test_a_radiologist_points_at_the_place_where_the_finding_is(browser: httpx.Client, watched: WatchedSite) -> None:
+    study = f"/studies/{watched.site.ledger.pseudonym(WITHHELD)}"
+    page = browser.get(study).text
+    pictures = re.findall(r'<input type="image"[^>]* width="320"[^>]* src="([^"]+)"', page)
+    assert len(pictures) == 4
+    picture = Picture.open(BytesIO(browser.get(pictures[0].replace("&amp;", "&")).content))
+    assert picture.size == (768, 768)
+    overlay = re.findall(r'name="result" value="([^"]+)"', page)[0]
+    said = {"form_token": form_token(page), "result": overlay, "word": "elsewhere"}
+    for x, y in (("0", "0"), ("9e9", "3"), ("321", "5")):
+        assert browser.post(f"{study}/opinion", data={**said, "at.x": x, "at.y": y}).status_code >= 400
+    for place in ({"row": "80"}, {"row": "1", "column": "256"}):
+        assert browser.post(f"{study}/opinion", data={**said, **place}).status_code >= 400
+    assert browser.post(f"{study}/opinion", data={**said, "at.x": "200", "at.y": "100"}).status_code == 200
+    assert place_of(watched) == (80, 160)
+    assert browser.post(f"{study}/opinion", data={**said, "row": "7", "column": "9"}).status_code == 200
+    assert place_of(watched) == (7, 9)
+    told = watched.ledger.events()[-1]
+    assert (told.event, told.details["place"]) == (Event.OPINION, "row 7, column 9")
+    assert told.details["capture"] == f"{WITHHELD}.9.4"
+
+
+def place_of(watched: WatchedSite) -> tuple[int, int]:
+    with watched.quality.engine.connect() as connection:
+        row = connection.execute(select(opinions).where(opinions.c.word == "elsewhere")).one()
+    return row.row, row.column
