@@ -17,7 +17,6 @@ from node.access.sessions import SESSION_SECONDS
 from node.api.form import read_form
 from node.api.guard import Guard
 from node.api.opinions import POINTED_WIDTH
-from node.api.opinions import POINTED_WIDTH
 from node.api.overview import Job, Overview, Study
 from node.console.timeline import timeline
 from node.store import DeliveryState, JobState, StudyState
@@ -53,7 +52,6 @@ class Pages:
             "busy": busy,
             "SIGNALS_LISTED": SIGNALS_LISTED,
             "SIGNALS_SHOWN": SIGNALS_SHOWN,
-            "POINTED_WIDTH": POINTED_WIDTH,
             "POINTED_WIDTH": POINTED_WIDTH,
             "CAPTURE_WIDTH": WIDTH,
             "MAP_OFFSET": MAP_OFFSET,
