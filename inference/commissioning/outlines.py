@@ -1,7 +1,8 @@
-"""What an expert drew, as masks on the pixels of single images: DICOM SEG, RT Structure Set, and SR regions."""
+"""What an expert drew, as masks on the pixels of single images: SEG, RT Structure Set, SR regions, GSPS graphics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw
 from pydicom import Dataset
+from pydicom.pixels import pixel_array
 
 from inference.commissioning.cases import Mask
 from inference.geometry import numbers
@@ -17,8 +19,17 @@ from inference.image import Frame
 SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4",)
 STRUCTURES = ("1.2.840.10008.5.1.4.1.1.481.3",)
 REPORTS = ("1.2.840.10008.5.1.4.1.1.88.22", "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.88.34")
+PRESENTATION_STATES = ("1.2.840.10008.5.1.4.1.1.11.1",)
+MOST_OUTLINES = 4096
+"""Read of one file: each is a mask as large as its image."""
+MOST_POINTS = 10_000
+"""Of one line."""
+ROUND_POINTS = 64
+"""Points that an ellipse is drawn with."""
 FINDING = "121071"
 """(121071, DCM, "Finding"): what a region of a TID 1500 report is of."""
+_FAR = 1e6
+"""Pixels from an image, beyond which a line leads nowhere."""
 _NOT_READ = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
@@ -47,17 +58,19 @@ def is_annotation(dataset: Dataset) -> bool:
     return str(dataset.get("SOPClassUID") or "") in (*SEGMENTATION, *STRUCTURES, *REPORTS)
 
 
-def outlines_of(dataset: Dataset, frames: Frames) -> tuple[list[Outline], list[str]]:
+def outlines_of(dataset: Dataset, frames: Frames, *, most: int = MOST_OUTLINES) -> tuple[list[Outline], list[str]]:
     """Give everything drawn in one file on the images known, and in words what could not be read.
 
     Args:
-        dataset: a segmentation, structure set or report.
+        dataset: a segmentation, structure set, report or presentation state.
         frames: the images, one frame of each, by SOP Instance UID.
+        most: outlines read.
     """
     kind = str(dataset.SOPClassUID)
-    reader = _segments if kind in SEGMENTATION else _contours if kind in STRUCTURES else _regions
+    readers = {**dict.fromkeys(SEGMENTATION, _segments), **dict.fromkeys(STRUCTURES, _contours)}
+    readers |= dict.fromkeys(PRESENTATION_STATES, _graphics)
     try:
-        found = list(reader(dataset, frames))
+        found = list(islice(readers.get(kind, _regions)(dataset, frames), most))
     except _NOT_READ as error:
         return [], [f"the annotation cannot be read ({type(error).__name__})"]
     return found, [] if found else ["the annotation draws nothing on the images given"]
@@ -69,13 +82,17 @@ def _segments(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
     for item in dataset.SegmentSequence:
         code = item.SegmentedPropertyTypeCodeSequence[0]
         named[int(item.SegmentNumber)] = ((str(item.SegmentLabel), str(code.CodeMeaning)), (str(code.CodeValue),))
-    pixels = dataset.pixel_array.reshape(-1, int(dataset.Rows), int(dataset.Columns))
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    for plane, group in zip(pixels, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+    for index, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
         identified = group.get("SegmentIdentificationSequence") or shared[0].SegmentIdentificationSequence
-        labels, codes = named[int(identified[0].ReferencedSegmentNumber)]
-        for uid, number in _sources(group, frames):
-            yield Outline(uid, number, labels, codes, np.asarray(plane > 0))
+        number = int(identified[0].ReferencedSegmentNumber)
+        sources = _sources(group, frames) if number in named else []
+        if not sources:
+            continue
+        mask = np.asarray(pixel_array(dataset, index=index) > 0)
+        if mask.any():
+            labels, codes = named[number]
+            yield from (Outline(uid, frame, labels, codes, mask) for uid, frame in sources)
 
 
 def _sources(group: Dataset, frames: Frames) -> list[tuple[str, int | None]]:
@@ -120,9 +137,9 @@ def _regions(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
             if item.get("ValueType") == "CODE" and str(item.ConceptNameCodeSequence[0].CodeValue) == FINDING
         ]
         for item in items:
-            if item.get("ValueType") != "SCOORD" or item.GraphicType not in ("POLYLINE", "POLYGON"):
+            points = _line(item.GraphicType, item.GraphicData) if item.get("ValueType") == "SCOORD" else None
+            if points is None:
                 continue
-            points = np.asarray(item.GraphicData, dtype=np.float64).reshape(-1, 2)
             for child in item.get("ContentSequence") or ():
                 for source in child.get("ReferencedSOPSequence") or ():
                     known = frames.get(str(source.ReferencedSOPInstanceUID))
@@ -134,6 +151,58 @@ def _regions(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
                             tuple(str(code.CodeValue) for code in codes),
                             _filled(points[:, ::-1] - 0.5, known[1]),
                         )
+
+
+def _graphics(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
+    """One outline for each closed graphic, or point, of a presentation state on each image it names (PS3.3 C.10.5)."""
+    every = dataset.get("ReferencedSeriesSequence") or ()
+    whole = [source for series in every for source in series.ReferencedImageSequence]
+    for annotation in dataset.get("GraphicAnnotationSequence") or ():
+        named = annotation.get("ReferencedImageSequence") or whole
+        for item in annotation.get("GraphicObjectSequence") or ():
+            points = _line(item.GraphicType, item.GraphicData) if item.GraphicAnnotationUnits == "PIXEL" else None
+            if points is None:
+                continue
+            for source in named:
+                known = frames.get(str(source.ReferencedSOPInstanceUID))
+                if known is not None:
+                    number = _first_number(source.get("ReferencedFrameNumber"))
+                    yield Outline(known[0].sop_instance_uid, number, (), (), _filled(points[:, ::-1] - 0.5, known[1]))
+
+
+def _line(kind: str, data: Any) -> Points | None:
+    """Give the closed line of a graphic (PS3.3 C.10.5.1.2, C.18.6.1.2); None for what encloses nothing, as a measure.
+
+    Args:
+        kind: Graphic Type.
+        data: column and row of each point, from the top left corner of the first pixel.
+
+    Returns:
+        (points, 2), column and row.
+
+    Raises:
+        ValueError: too many points, or no numbers.
+    """
+    points = np.asarray(data, dtype=np.float64).reshape(-1, 2)
+    if len(points) > MOST_POINTS or not np.isfinite(points).all():
+        raise ValueError(kind)
+    if kind == "POINT" and len(points) == 1:
+        return points
+    if kind in ("CIRCLE", "ELLIPSE") and len(points) == (2 if kind == "CIRCLE" else 4):
+        return _round(points)
+    closed = kind == "POLYGON" or (kind in ("POLYLINE", "INTERPOLATED") and np.allclose(points[0], points[-1]))
+    return points if closed and len(points) > 3 else None
+
+
+def _round(points: Points) -> Points:
+    """Draw a circle by its centre and a point on it, or an ellipse by the ends of its two axes."""
+    if len(points) == 2:
+        centre, first = points[0], points[1] - points[0]
+        second = np.array([-first[1], first[0]])
+    else:
+        centre, first, second = points[:2].mean(axis=0), (points[1] - points[0]) / 2, (points[3] - points[2]) / 2
+    angles = np.linspace(0, 2 * np.pi, ROUND_POINTS)[:, None]
+    return np.asarray(centre + np.cos(angles) * first + np.sin(angles) * second)
 
 
 def _containers(item: Dataset) -> Iterator[Dataset]:
@@ -156,7 +225,11 @@ def _filled_mm(points: Points, frame: Frame, shape: tuple[int, int]) -> Mask | N
 def _filled(places: Points, shape: tuple[int, int]) -> Mask:
     """Fill a polygon of (row, column) pixel centres; its rim belongs to it."""
     canvas = Picture.new("1", (shape[1], shape[0]))
-    ImageDraw.Draw(canvas).polygon([(float(column), float(row)) for row, column in places], fill=1, outline=1)
+    corners = [(float(column), float(row)) for row, column in np.clip(places, -_FAR, _FAR)]
+    if len(corners) == 1:
+        ImageDraw.Draw(canvas).point([(round(corners[0][0]), round(corners[0][1]))], fill=1)
+    else:
+        ImageDraw.Draw(canvas).polygon(corners, fill=1, outline=1)
     return np.asarray(canvas, dtype=np.bool_)
 
 
