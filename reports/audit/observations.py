@@ -81,11 +81,32 @@ class Series:
     """(N,)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is of a selection; another extent, another selection."""
+
+    cases: int
+    first_day: int
+    last_day: int
+    last_seconds: float
+
+
 class Observations:
     """The observations of one store."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, where: Mapping[str, str] | None = None) -> None:
+        """Bind to a store.
+
+        Args:
+            engine: of the store.
+            where: only observations whose groupings have these values are ever read.
+        """
         self._engine = engine
+        self._where = dict(where or {})
+
+    def narrowed(self, where: Mapping[str, str]) -> "Observations":
+        """Give those of them whose groupings have these values."""
+        return Observations(self._engine, {**self._where, **where})
 
     def add(self, job_id: str, seen: Sequence[Observation], connection: Connection) -> bool:
         """Keep what was observed of a job, within the transaction that keeps its results; again changes nothing.
@@ -105,14 +126,27 @@ class Observations:
         Raises:
             UnknownName: there is no such figure, or the selection is by something that is no grouping.
         """
+        days, table = self.table(figures, selection)
+        return {name: _series(days, values) for name, values in table.items()}
+
+    def table(
+        self, figures: Sequence[str], selection: Selection
+    ) -> tuple[NDArray[np.int32], Mapping[str, NDArray[np.float64]]]:
+        """Read figures case by case, in no order: (N,) days since 1970-01-01; by figure (N,), NaN where there is none.
+
+        Raises:
+            UnknownName: as ``series``.
+        """
         columns = [observations.c.day, *(_figure(name) for name in figures)]
-        query = _selected(select(*columns), selection)
+        query = self._selected(select(*columns), selection)
         parts = [np.empty((0, len(columns)))]
         parts += [np.array(rows, dtype=np.float64) for rows in self._pieces(query)]
         days = np.concatenate([part[:, 0] for part in parts]).astype(np.int32)
-        return {name: _series(days, parts, number) for number, name in enumerate(figures, start=1)}
+        return days, {
+            name: np.concatenate([part[:, number] for part in parts]) for number, name in enumerate(figures, start=1)
+        }
 
-    def groups(self, grouping: str) -> Mapping[str, int]:
+    def groups(self, grouping: str, selection: Selection | None = None) -> Mapping[str, int]:
         """Give the values of a grouping with their number of observations, most first.
 
         Raises:
@@ -120,29 +154,35 @@ class Observations:
         """
         column = observations.c[_known(grouping)]
         query = select(column, func.count()).group_by(column).order_by(func.count().desc(), column)
+        return {str(value): int(count) for value, count in self.rows(query, selection or Selection({}))}
+
+    def extent(self, selection: Selection) -> Extent:
+        """Say how much there is of a selection, and until when."""
+        at, day = observations.c.at_seconds, observations.c.day
+        ((cases, first, last, seconds),) = self.rows(
+            select(func.count(), func.min(day), func.max(day), func.max(at)), selection
+        )
+        return Extent(int(cases), first or 0, last or 0, seconds or 0.0)
+
+    def rows(self, query: Any, selection: Selection) -> Sequence[Any]:
+        """Ask ``query`` of the observations that are selected."""
         with self._engine.connect() as connection:
-            return {str(value): int(count) for value, count in connection.execute(query)}
+            return connection.execute(self._selected(query, selection)).all()
 
     def tally(self, selection: Selection) -> Mapping[tuple[str, str], int]:
         """Count maps by scanner and verdict; images without a finding have the verdict ""."""
         columns = observations.c.scanner, observations.c.verdict
-        query = _selected(select(*columns, func.count()), selection).group_by(*columns)
-        with self._engine.connect() as connection:
-            return {(str(scanner), str(verdict)): int(count) for scanner, verdict, count in connection.execute(query)}
+        query = select(*columns, func.count()).group_by(*columns)
+        return {(str(scanner), str(verdict)): int(count) for scanner, verdict, count in self.rows(query, selection)}
 
     def count_studies(self, selection: Selection) -> int:
         """Count the studies."""
-        with self._engine.connect() as connection:
-            return int(
-                connection.execute(
-                    _selected(select(func.count(observations.c.study.distinct())), selection)
-                ).scalar_one()
-            )
+        return int(self.rows(select(func.count(observations.c.study.distinct())), selection)[0][0])
 
     def among(self, studies: Sequence[str], selection: Selection) -> frozenset[str]:
         """Give those of some studies, by their keyed hashes, that are selected."""
         found: set[str] = set()
-        query = _selected(select(observations.c.study).distinct(), selection)
+        query = self._selected(select(observations.c.study).distinct(), selection)
         with self._engine.connect() as connection:
             for begin in range(0, len(studies), STUDIES_AT_ONCE):
                 some = query.where(observations.c.study.in_(studies[begin : begin + STUDIES_AT_ONCE]))
@@ -160,7 +200,7 @@ class Observations:
         Raises:
             UnknownName: there is no such figure or grouping.
         """
-        query = _selected(select(observations.c.patient, *(_figure(name) for name in figures)), selection)
+        query = self._selected(select(observations.c.patient, *(_figure(name) for name in figures)), selection)
         numbers: dict[str, int] = {}
         patients, parts = [np.empty(0, dtype=np.int64)], [np.empty((0, len(figures)))]
         for rows in self._pieces(query):
@@ -169,12 +209,30 @@ class Observations:
         table = np.concatenate(parts)
         return np.concatenate(patients), {name: table[:, number] for number, name in enumerate(figures)}
 
-    def thumbnails(self, selection: Selection) -> tuple[NDArray[np.int64], tuple[bytes, ...]]:
-        """Read days and small maps, oldest first; those of images without a finding are left out."""
-        query = select(observations.c.day, observations.c.thumbnail).where(observations.c.label != "")
+    def maps(self, selection: Selection, most: int) -> Mapping[tuple[str, str, str], Sequence[tuple[str, bytes]]]:
+        """Read the newest small maps, each with its patient, by (bundle, method, label).
+
+        Args:
+            selection: which.
+            most: read at once.
+        """
+        names = ("bundle", "method", "label", "patient", "thumbnail")
+        query = select(*(observations.c[name] for name in names)).where(observations.c.label != "")
+        query = self._selected(query, selection).order_by(observations.c.at_seconds.desc()).limit(most)
+        found: dict[tuple[str, str, str], list[tuple[str, bytes]]] = {}
         with self._engine.connect() as connection:
-            rows = connection.execute(_selected(query, selection).order_by(observations.c.at_seconds)).all()
-        return np.array([row[0] for row in rows], dtype=np.int64), tuple(row[1] for row in rows)
+            for bundle, method, label, patient, thumbnail in connection.execute(query):
+                found.setdefault((bundle, method, label), []).append((patient, thumbnail))
+        return found
+
+    def _selected(self, query: Select[Any], selection: Selection) -> Select[Any]:
+        for grouping, value in [*self._where.items(), *selection.where.items()]:
+            query = query.where(observations.c[_known(grouping)] == value)
+        if selection.since is not None:
+            query = query.where(observations.c.at_seconds >= selection.since.timestamp())
+        if selection.before is not None:
+            query = query.where(observations.c.at_seconds < selection.before.timestamp())
+        return query
 
     def _pieces(self, query: Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Give the driver's own tuples, some at a time: a Row of each would double the time."""
@@ -189,18 +247,7 @@ def day_of(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(days=1)
 
 
-def _selected(query: Select[Any], selection: Selection) -> Select[Any]:
-    for grouping, value in selection.where.items():
-        query = query.where(observations.c[_known(grouping)] == value)
-    if selection.since is not None:
-        query = query.where(observations.c.at_seconds >= selection.since.timestamp())
-    if selection.before is not None:
-        query = query.where(observations.c.at_seconds < selection.before.timestamp())
-    return query
-
-
-def _series(days: NDArray[np.int32], parts: Sequence[NDArray[np.float64]], column: int) -> Series:
-    values = np.concatenate([part[:, column] for part in parts])
+def _series(days: NDArray[np.int32], values: NDArray[np.float64]) -> Series:
     here = ~np.isnan(values)
     return Series(days, values) if here.all() else Series(days[here], values[here])
 
