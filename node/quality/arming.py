@@ -1,7 +1,7 @@
 """What each route may do, and who said so: armed, in shadow, without maps, or held."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine, delete, select, update
@@ -10,6 +10,7 @@ from inference.errors import Refused, UnknownName
 from node.quality.auditing import RouteState
 from node.quality.tables import baselines, replays, route_states
 from node.store import StudyState, insert_into, now, studies
+from reports.audit.chart_design import Design
 from reports.audit.ledger import Event, Ledger
 from reports.audit.monitor import Locked
 
@@ -117,10 +118,15 @@ class Arming:
         """Give the baseline of a route's charts; None: nobody locked one."""
         with self._engine.connect() as connection:
             row = connection.execute(select(baselines).where(baselines.c.route == route)).one_or_none()
-        return Locked(row.since, row.before, row.armed_at) if row else None
+        if row is None:
+            return None
+        design = Design(row.run_length, row.false_alarms_per_year) if row.run_length else None
+        return Locked(row.since, row.before, row.armed_at, design)
 
-    def lock(self, route: str, since: datetime, before: datetime, *, by_whom: str) -> None:
-        """Take the cases of a time as what is normal for a route.
+    def lock(
+        self, route: str, since: datetime, before: datetime, *, by_whom: str, design: Design | None = None
+    ) -> None:
+        """Take the cases of a time as what is normal for a route, and the design of its charts with them.
 
         Raises:
             Refused: the time has no length, or nobody is named.
@@ -128,14 +134,12 @@ class Arming:
         if since >= before or not by_whom.strip():
             raise Refused("A baseline is a time with an end after its start, locked by a named user.")
         values = {"since": since, "before": before, "armed_at": now(), "by_whom": by_whom}
+        chosen = asdict(design) if design else {"run_length": None, "false_alarms_per_year": None}
         with self._engine.begin() as connection:
-            row = insert_into(connection, baselines).values(route=route, **values)
-            connection.execute(row.on_conflict_do_update(index_elements=["route"], set_=values))
-            self._ledger.append(
-                Event.BASELINE_LOCKED,
-                details={"route": route, "by_whom": by_whom, "since": since.isoformat(), "before": before.isoformat()},
-                connection=connection,
-            )
+            row = insert_into(connection, baselines).values(route=route, **values, **chosen)
+            connection.execute(row.on_conflict_do_update(index_elements=["route"], set_={**values, **chosen}))
+            told = {"route": route, "by_whom": by_whom, "since": since.isoformat(), "before": before.isoformat()}
+            self._ledger.append(Event.BASELINE_LOCKED, details={**told, **chosen}, connection=connection)
 
     def _write(self, route: str, state: RouteState, reason: str, by_whom: str) -> None:
         values = {"state": state.value, "reason": reason, "by_whom": by_whom, "changed_at": now()}

@@ -21,7 +21,7 @@ from node.routing.rule import Rule
 from node.settings import Settings
 from node.store import StudyState, studies
 from reports.audit.ledger import Ledger
-from reports.audit.monitor import Control, Watch, watch
+from reports.audit.monitor import Control, Watch, design, watch
 from reports.audit.month import Month, Share, month_of, range_of, repeats_of
 from reports.audit.observations import Observations
 from reports.audit.repeatability import LEAST_SUBJECTS
@@ -97,13 +97,15 @@ class Quality:
             raise UnknownName(f"There is no route {route!r}.", cure=f"There are {', '.join(names)}.")
 
     def lock(self, route: str, since: datetime, before: datetime, *, by_whom: str) -> None:
-        """Lock the baseline of a route; days are taken as UTC.
+        """Lock the baseline of a route and the design of its charts; days are taken as UTC.
 
         Raises:
-            UnknownName, Refused: no such route, no such time, nobody named.
+            UnknownName, Refused: no such route, no such time, too few cases, nobody named.
         """
         self.known(route)
-        self.arming.lock(route, since.replace(tzinfo=UTC), before.replace(tzinfo=UTC), by_whom=by_whom)
+        begin, end = since.replace(tzinfo=UTC), before.replace(tzinfo=UTC)
+        found = design(self.observations, route, begin, end, self._plan, routes=len(self.rules()))
+        self.arming.lock(route, begin, end, by_whom=by_whom, design=found)
 
     def arm(self, route: str, reason: str, *, by_whom: str) -> None:
         """Put a route back into service.
@@ -122,8 +124,11 @@ class Quality:
         locked = self.arming.locked(route)
         if locked is None:
             return None
-        plan = Watch(false_alarms_per_year=self.settings.audit.false_alarms_per_year)
-        return watch(self.observations, route, locked, plan, routes=len(self.rules()), until=until)
+        return watch(self.observations, route, locked, self._plan, routes=len(self.rules()), until=until)
+
+    @property
+    def _plan(self) -> Watch:
+        return Watch(false_alarms_per_year=self.settings.audit.false_alarms_per_year)
 
     def told(self) -> dict[str, Any]:
         """Give everything there is to know at a glance, as one JSON tree."""

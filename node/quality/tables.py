@@ -1,6 +1,6 @@
 """The audit's part of the store: what routes may do, what is normal for them, replays, and the radiologists' words."""
 
-from sqlalchemy import Boolean, Column, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Integer, String, Table, Text
 
 from node.store import METADATA, Moment
 
@@ -22,6 +22,8 @@ baselines = Table(
     Column("before", Moment(), nullable=False),
     Column("armed_at", Moment(), nullable=False),
     Column("by_whom", String(64), nullable=False),
+    Column("run_length", Float),  # points between false alarms of each chart; none: designed when looked at
+    Column("false_alarms_per_year", Float),  # of the route, that it was designed for
 )
 
 replays = Table(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 
 from reports.audit.control_charts import Reading
-from reports.audit.monitor import Figure, Line
+from reports.audit.monitor import SHIFT, Figure, Line
 
 WIDTH, MEANS, STRIP, LEFT, RIGHT = 640, 120, 64, 72, 12
 MOST_POINTS = 400
@@ -38,6 +38,8 @@ def picture(figure: Figure, meaning: str) -> str:
     top = 26 + MEANS + 8
     for line in figure.lines:
         parts += _strip(line, line.readings[first:], first, top)
+        told = f"a lasting shift of {SHIFT * figure.baseline_sd:.2g} is expected to be seen in {line.delay:.0f} days"
+        parts.append(_text(LEFT + 4, top + 9, told, "start", "quiet"))
         top += STRIP + 8
     for at, anchor in ((0, "start"), (len(points) - 1, "end")):
         parts.append(_text(_x(at, len(points)), height - 6, _day(int(points[at].period)), anchor, "quiet"))

@@ -1,13 +1,7 @@
-"""Control charts of one figure over time: Shewhart, EWMA and CUSUM, designed from the wanted run length.
+"""Control charts of one figure over time: Shewhart, EWMA and CUSUM, by the run length that each is to have.
 
-A point is a period (a day) with as many cases as there were. Each case is scored against the baseline by normal scores
-(Van der Waerden 1952), so that any figure, however skewed, gives points that are standard normal in control whatever
-their number of cases: a busier month is not a drift. The limits then follow from the run length alone
-(``run_length.py``), which all charts of a site share.
-
-A baseline is itself a sample. Its error would look like a shift that never ends, so that part of every point is not
-counted which the baseline's error explains at one standard error: in control a chart signals at most about as often as
-designed, and a shift is seen a little later.
+They follow points that are standard normal in control (``chart_baseline.py``); the limits follow from the run length
+alone (``run_length.py``), which all charts of a route share (``chart_design.py``).
 """
 
 import math
@@ -15,28 +9,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, norm, rankdata
+from numpy.typing import NDArray
+from scipy.signal import lfilter
 
-from inference.errors import Refused
+from reports.audit.chart_baseline import Point
 from reports.audit.run_length import (
+    cusum_drift_length,
     cusum_limit,
     cusum_run_length,
+    ewma_drift_length,
     ewma_limit,
     ewma_run_length,
+    shewhart_drift_length,
     shewhart_limit,
     shewhart_run_length,
 )
 
-LEAST_BASELINE = 50
-"""Cases below which no baseline is made."""
 ALLOWANCE = 0.5
 """Of the CUSUM: tuned to shifts of one standard deviation of a point (Montgomery, Introduction to SPC, 9.1)."""
 WEIGHT = 0.1
 """Of the newest point in the EWMA, for small lasting shifts (Lucas and Saccucci 1990)."""
+Floats = NDArray[np.float64]
 
 
 class Kind(StrEnum):
@@ -46,85 +41,42 @@ class Kind(StrEnum):
     CUSUM = "CUSUM"
     EWMA = "EWMA"
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Baseline:
-    """What a figure is like in control: the values of the cases it was locked on, sorted."""
-
-    values: NDArray[np.float64]
-    centre: float
-    scale: float
-    """Mean and standard deviation of the cases' own normal scores: 0 and 1 but for ties."""
-
-    @classmethod
-    def of(cls, values: ArrayLike) -> "Baseline":
-        """Lock a baseline.
-
-        Raises:
-            Refused: fewer than 50 cases, a value that is no number, or the same value for all.
-        """
-        given = np.sort(np.asarray(values, dtype=np.float64))
-        if len(given) < LEAST_BASELINE:
-            raise Refused(
-                f"{len(given)} cases make no baseline: {LEAST_BASELINE} are the least.", cure="Wait for more."
-            )
-        if not np.isfinite(given).all() or given[0] == given[-1]:
-            raise Refused("A baseline needs numbers that are not all the same.")
-        own = norm.ppf((rankdata(given) - 0.5) / len(given))
-        return cls(given, float(own.mean()), float(own.std()))
-
-    def scores(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Give the normal score of each case, mean 0 and variance 1 over the baseline; ties take the middle rank."""
-        given, where = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)  # in order: found sooner
-        below = np.searchsorted(self.values, given, side="left")
-        upto = np.searchsorted(self.values, given, side="right")
-        share = (np.clip((below + upto) / 2, 0.5, len(self.values) - 0.5) / len(self.values))[where]
-        return np.asarray((norm.ppf(share) - self.centre) / self.scale, dtype=np.float64)
-
     @property
-    def is_share(self) -> bool:
-        """Whether cases have one of two values, so that a point is a share of them."""
-        return bool(np.all((self.values == self.values[0]) | (self.values == self.values[-1])))
+    def unit(self) -> float:
+        """What the chart's limit is counted in, in standard deviations of a point."""
+        return math.sqrt(WEIGHT / (2 - WEIGHT)) if self is Kind.EWMA else 1.0
 
-    def _of_shares(
-        self, values: NDArray[np.float64], group: NDArray[np.int64], counts: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Score how many cases have the higher value by the middle of the binomial's step (mid-P, Lancaster 1961)."""
-        high = np.bincount(group, weights=values > self.values[0]).round()
-        share = float((self.values > self.values[0]).mean())
-        below, equal = binom.cdf(high - 1, counts, share), binom.pmf(high, counts, share)
-        above = binom.sf(high, counts, share)
-        lower, upper = below + equal / 2, above + equal / 2
-        return np.asarray(np.where(lower < upper, norm.ppf(lower), norm.isf(upper)), dtype=np.float64)
-
-    def points(self, values: ArrayLike, periods: ArrayLike) -> tuple["Point", ...]:
-        """Give one point for each period that has a case, in standard deviations of such a point, earliest first.
+    def follow(self, points: Floats) -> tuple[Floats, Floats]:
+        """Give how high and how low the chart stands at each point, from zero.
 
         Args:
-            values: (N,) of the cases.
-            periods: (N,), when each was: days, say, that sort in time.
+            points: (..., N) deviations; also the shape of both results.
         """
-        given, when = np.asarray(values, dtype=np.float64), np.asarray(periods)
-        if not len(given):
-            return ()
-        labels, group, counts = np.unique(when, return_inverse=True, return_counts=True)
-        sums = np.bincount(group, weights=self.scores(given))
-        raw = self._of_shares(given, group, counts) if self.is_share else sums / np.sqrt(counts)
-        explained = np.sqrt(counts / len(self.values))
-        deviations = np.copysign(np.maximum(np.abs(raw) - explained, 0.0), raw)
-        means = np.bincount(group, weights=given) / counts
-        rows = zip(labels.tolist(), counts.tolist(), deviations.tolist(), means.tolist(), strict=True)
-        return tuple(Point(*row) for row in rows)
+        if self is Kind.SHEWHART:
+            return points, points
+        if self is Kind.EWMA:
+            weighted = np.asarray(lfilter([WEIGHT], [1.0, WEIGHT - 1.0], points), dtype=np.float64)
+            return weighted, weighted
+        above, below = np.cumsum(points - ALLOWANCE, axis=-1), np.cumsum(points + ALLOWANCE, axis=-1)
+        up = above - np.minimum(np.minimum.accumulate(above, axis=-1), 0.0)
+        return up, below - np.maximum(np.maximum.accumulate(below, axis=-1), 0.0)
+
+    def run_length(self, limit: float, *, shift: float = 0.0) -> float:
+        """Give the expected number of points until a limit is passed."""
+        if self is Kind.SHEWHART:
+            return shewhart_run_length(limit, shift=shift)
+        if self is Kind.CUSUM:
+            return cusum_run_length(ALLOWANCE, limit, shift=shift)
+        return ewma_run_length(WEIGHT, limit, shift=shift)
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One period: how many cases, how far off in standard deviations, and their mean in the figure's own unit."""
+class Reading:
+    """A chart at one point: how high, how low, and whether that is an alarm."""
 
-    period: Any
-    cases: int
-    deviation: float
-    mean: float
+    up: float
+    down: float
+    signals: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,45 +110,24 @@ class Chart:
         Args:
             shift: of a point, in its standard deviations: that of a case times the square root of the cases a point.
         """
-        if self.kind is Kind.SHEWHART:
-            return shewhart_run_length(self.limit, shift=shift)
-        if self.kind is Kind.CUSUM:
-            return cusum_run_length(ALLOWANCE, self.limit, shift=shift)
-        return ewma_run_length(WEIGHT, self.limit, shift=shift)
+        return self.kind.run_length(self.limit, shift=shift)
 
-    def read(self, points: Sequence[Point]) -> tuple["Reading", ...]:
+    def drift_delay(self, slope: float) -> float:
+        """Give the same of a drift by ``slope`` standard deviations from each point to the next."""
+        if self.kind is Kind.SHEWHART:
+            return shewhart_drift_length(self.limit, slope=slope)
+        if self.kind is Kind.CUSUM:
+            return cusum_drift_length(ALLOWANCE, self.limit, slope=slope)
+        return ewma_drift_length(WEIGHT, self.limit, slope=slope)
+
+    def read(self, points: Sequence[Point]) -> tuple[Reading, ...]:
         """Follow the points from the start, or from when the chart was last set to zero."""
-        up = down = 0.0
-        reach, readings = self.reach, []
-        for point in points:
-            if self.kind is Kind.SHEWHART:
-                up = down = point.deviation
-            elif self.kind is Kind.CUSUM:
-                up = max(0.0, up + point.deviation - ALLOWANCE)
-                down = min(0.0, down + point.deviation + ALLOWANCE)
-            else:
-                up = down = (1 - WEIGHT) * up + WEIGHT * point.deviation
-            readings.append(Reading(up, down, signals=up > reach or down < -reach))
-        return tuple(readings)
+        ups, downs = self.kind.follow(np.array([point.deviation for point in points], dtype=np.float64))
+        reach = self.reach
+        both = zip(ups.tolist(), downs.tolist(), strict=True)
+        return tuple(Reading(up, down, signals=up > reach or down < -reach) for up, down in both)
 
     @property
     def reach(self) -> float:
         """Where the lines of the chart are drawn, in standard deviations of a point."""
-        return self.limit * (math.sqrt(WEIGHT / (2 - WEIGHT)) if self.kind is Kind.EWMA else 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A chart at one point: how high, how low, and whether that is an alarm."""
-
-    up: float
-    down: float
-    signals: bool
-
-
-def budget(points_between_false_alarms: float, *, charts: int) -> float:
-    """Give the run length of each of several charts that raise one false alarm among them in so many points.
-
-    Exact for charts that are independent; charts of one figure are not, and together raise fewer.
-    """
-    return points_between_false_alarms * charts
+        return self.limit * self.kind.unit

@@ -72,9 +72,9 @@ GENESIS = "0" * 64
 DETAIL_NAMES = frozenset(
     {
         "before", "bundle", "bundles", "by_whom", "calling_ae_title", "capture", "content", "destination", "device",
-        "error", "fingerprint", "job", "level", "libraries", "maps", "month", "objects", "peer_address", "place",
-        "problem", "proof", "quarantine", "route", "scopes", "settings", "since", "source", "state", "status", "token",
-        "trust", "verdicts", "version", "weights", "word", "worker",
+        "error", "false_alarms_per_year", "fingerprint", "job", "level", "libraries", "maps", "month", "objects",
+        "peer_address", "place", "problem", "proof", "quarantine", "route", "run_length", "scopes", "settings",
+        "since", "source", "state", "status", "token", "trust", "verdicts", "version", "weights", "word", "worker",
     }
 )  # fmt: skip
 """Everything a row may say beside its event; none of it can name a patient."""

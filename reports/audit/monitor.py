@@ -4,17 +4,20 @@ All charts of a site share its false alarms: as many a year as are asked for, wh
 A chart starts at zero when its route is armed; what alarmed before was dealt with then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from inference.errors import Refused
-from reports.audit.control_charts import LEAST_BASELINE, Baseline, Chart, Kind, Point, Reading, budget
-from reports.audit.observations import Observations, Selection, Series, day_of
+from reports.audit.chart_baseline import LEAST_BASELINE, Baseline, Point
+from reports.audit.chart_design import Design, design_charts
+from reports.audit.control_charts import Chart, Kind, Reading
+from reports.audit.observations import Observations, Selection, Series
 
-DAYS_A_YEAR = 365.25
+SHIFT = 0.5
+"""Lasting shift, in standard deviations of a case, whose expected delay is shown with each chart."""
 WATCHED = (
     "trust", "trusted", "withheld", "found", "probability", "map_entropy", "hot_area", "centroid_row",
     "centroid_column", "replicate_agreement", "image_mean", "image_sd", "image_noise",
@@ -37,6 +40,8 @@ class Locked:
     since: datetime
     before: datetime
     armed: datetime
+    design: Design | None = None
+    """Of its charts, as it was locked; None: it is found anew, which takes a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,13 @@ class Line:
 
     chart: Chart
     readings: tuple[Reading, ...]
+    shift: float
+    """Of a usual point, in its standard deviations, where each case is off by ``SHIFT`` of its own."""
+
+    @property
+    def delay(self) -> float:
+        """Expected days with a case until that shift is signalled."""
+        return self.chart.delay(self.shift)
 
     @property
     def alarm(self) -> int | None:
@@ -59,6 +71,8 @@ class Figure:
     name: str
     baseline_cases: int
     baseline_mean: float
+    baseline_sd: float
+    """Of the cases."""
     points: tuple[Point, ...]
     lines: tuple[Line, ...]
     absent: str = ""
@@ -100,9 +114,13 @@ class Control:
 
     route: str
     figures: tuple[Figure, ...]
-    run_length: float
-    """Points between false alarms of each chart."""
+    design: Design
     alarms: tuple[Alarm, ...] = field(default=())
+
+    @property
+    def run_length(self) -> float:
+        """Points between false alarms of each chart alone."""
+        return self.design.run_length
 
 
 def watch(
@@ -121,37 +139,51 @@ def watch(
         route: whose.
         locked: its baseline.
         plan: what is watched.
-        routes: that share the false alarms.
+        routes: that share the false alarms; where the design was locked, it holds.
         until: now where left out.
+
+    Raises:
+        Refused: no design was locked and no figure has a baseline.
     """
     base = observations.series(plan.figures, Selection({"route": route}, locked.since, locked.before))
     since = observations.series(plan.figures, Selection({"route": route}, locked.armed, until))
-    charts = routes * len(plan.figures) * len(plan.kinds)
-    per_year = points_per_year(base, locked)
-    run_length = min(max(budget(per_year / plan.false_alarms_per_year, charts=charts), 2.0), 1e6)
-    designed = tuple(Chart.design(kind, run_length) for kind in plan.kinds)
-    figures = tuple(_figure(name, base[name], since[name], designed) for name in plan.figures)
+    found = locked.design or design(observations, route, locked.since, locked.before, plan, routes=routes)
+    charts = tuple(Chart.design(kind, found.run_length) for kind in plan.kinds)
+    figures = tuple(_figure(name, base[name], since[name], charts) for name in plan.figures)
     alarms = tuple(alarm for figure in figures for alarm in _alarms(figure))
-    return Control(route, figures, run_length, tuple(sorted(alarms, key=lambda alarm: alarm.day)))
+    return Control(route, figures, found, tuple(sorted(alarms, key=lambda alarm: alarm.day)))
 
 
-def points_per_year(base: Mapping[str, Series], locked: Locked) -> float:
-    """Give the days a year on which there is a case, as they were at baseline; at least one."""
-    days = max((len(np.unique(series.days)) for series in base.values()), default=0)
-    span = max(day_of(locked.before) - day_of(locked.since), 1)
-    return max(days * DAYS_A_YEAR / span, 1.0)
+def design(
+    observations: Observations, route: str, since: datetime, before: datetime, plan: Watch, *, routes: int = 1
+) -> Design:
+    """Design the charts of a route for a baseline that is about to be locked.
+
+    Raises:
+        Refused: no figure has a baseline in that time.
+    """
+    days, figures = observations.table(plan.figures, Selection({"route": route}, since, before))
+    return design_charts(
+        figures,
+        np.unique(days, return_counts=True)[1],
+        max((before - since) / timedelta(days=1), 1.0),
+        plan.kinds,
+        false_alarms_per_year=plan.false_alarms_per_year / routes,
+        seed=f"{route} {since.isoformat()} {before.isoformat()}",
+    )
 
 
 def _figure(name: str, base: Series, since: Series, charts: Sequence[Chart]) -> Figure:
     try:
-        baseline = Baseline.of(base.values)
+        baseline = Baseline.of(base.values, base.days)
     except Refused as error:
         few = len(base.values) < LEAST_BASELINE
         why = f"{len(base.values)} of {LEAST_BASELINE} cases at baseline" if few else str(error.args[0])
-        return Figure(name, len(base.values), float("nan"), (), (), absent=why)
+        return Figure(name, len(base.values), float("nan"), float("nan"), (), (), absent=why)
     points = baseline.points(since.values, since.days)
-    lines = tuple(Line(chart, chart.read(points)) for chart in charts)
-    return Figure(name, len(base.values), float(base.values.mean()), points, lines)
+    usual = float(np.sqrt(np.unique(base.days, return_counts=True)[1]).mean())
+    lines = tuple(Line(chart, chart.read(points), SHIFT * usual) for chart in charts)
+    return Figure(name, baseline.cases, baseline.mean, baseline.spread, points, lines)
 
 
 def _alarms(figure: Figure) -> list[Alarm]:

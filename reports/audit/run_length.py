@@ -1,15 +1,18 @@
 """How long a control chart runs until it signals, and the limits that give a wanted run length.
 
 Average run lengths (ARL) of standardised normal points, by the integral equation of each chart solved on
-Gauss-Legendre nodes: Page 1954 for the CUSUM, Crowder 1987 for the EWMA. In control the shift is 0.
+Gauss-Legendre nodes: Page 1954 for the CUSUM, Crowder 1987 for the EWMA. In control the shift is 0. Under a drift the
+same equation is followed from point to point.
 """
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import ndtr
 from scipy.stats import norm
 
 from inference.errors import Refused
@@ -17,6 +20,8 @@ from inference.errors import Refused
 NODES = 120
 SHORTEST, LONGEST = 2.0, 1e6
 """Points between false alarms that can be asked for."""
+Kernel = NDArray[np.float64]
+"""(1 + NODES, 1 + NODES), from state to state without a signal; charts start in the first."""
 
 
 def shewhart_run_length(limit: float, *, shift: float = 0.0) -> float:
@@ -29,17 +34,27 @@ def cusum_run_length(allowance: float, limit: float, *, shift: float = 0.0) -> f
 
     The two sides are combined by 1 / ARL = 1 / ARL+ + 1 / ARL- (Van Dobben de Bruyn 1968).
     """
-    return 1.0 / sum(1.0 / _one_sided(allowance, limit, each) for each in (shift, -shift))
+    return 1.0 / sum(1.0 / _expected(_cusum(allowance, limit, each)) for each in (shift, -shift))
 
 
 def ewma_run_length(weight: float, limit: float, *, shift: float = 0.0) -> float:
     """Give the ARL of the EWMA with weight lambda and limits of ``limit`` asymptotic standard deviations."""
-    reach = limit * math.sqrt(weight / (2.0 - weight))
-    nodes, weights = _gauss(-reach, reach)
-    kernel = norm.pdf((nodes[None, :] - (1 - weight) * nodes[:, None]) / weight - shift) / weight * weights[None, :]
-    lengths = np.linalg.solve(np.eye(NODES) - kernel, np.ones(NODES))
-    start = norm.pdf(nodes / weight - shift) / weight * weights
-    return float(1.0 + start @ lengths)
+    return _expected(_ewma(weight, limit, shift))
+
+
+def shewhart_drift_length(limit: float, *, slope: float) -> float:
+    """Give the ARL while the mean moves by ``slope`` standard deviations from one point to the next."""
+    return _along(lambda shift: np.array([[1.0 - 1.0 / shewhart_run_length(limit, shift=shift)]]), slope)
+
+
+def cusum_drift_length(allowance: float, limit: float, *, slope: float) -> float:
+    """Give the same of the CUSUM; of its two sides only the one that the drift goes to."""
+    return _along(lambda shift: _cusum(allowance, limit, shift), abs(slope))
+
+
+def ewma_drift_length(weight: float, limit: float, *, slope: float) -> float:
+    """Give the same of the EWMA."""
+    return _along(lambda shift: _ewma(weight, limit, shift), slope)
 
 
 def shewhart_limit(run_length: float) -> float:
@@ -70,19 +85,48 @@ def ewma_limit(run_length: float, *, weight: float) -> float:
     return _root(lambda limit: ewma_run_length(weight, limit), run_length)
 
 
-def _one_sided(allowance: float, limit: float, shift: float) -> float:
-    nodes, weights = _gauss(0.0, limit)
-    starts = np.concatenate([[0.0], nodes])
-    reach = allowance - starts - shift
+def _cusum(allowance: float, limit: float, shift: float) -> Kernel:
+    places, weights = _gauss()
+    nodes, weights = limit * (places + 1) / 2, limit / 2 * weights
+    reach = allowance - np.concatenate([[0.0], nodes]) - shift
     kernel = np.empty((NODES + 1, NODES + 1))
-    kernel[:, 0] = norm.cdf(reach)
-    kernel[:, 1:] = norm.pdf(nodes[None, :] + reach[:, None]) * weights[None, :]
-    return float(np.linalg.solve(np.eye(NODES + 1) - kernel, np.ones(NODES + 1))[0])
+    kernel[:, 0] = ndtr(reach)  # the sum is at zero again
+    kernel[:, 1:] = _normal(nodes[None, :] + reach[:, None]) * weights[None, :]
+    return kernel
 
 
-def _gauss(low: float, high: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _ewma(weight: float, limit: float, shift: float) -> Kernel:
+    reach = limit * math.sqrt(weight / (2.0 - weight))
+    places, weights = _gauss()
+    nodes, weights = reach * places, reach * weights
+    starts = np.concatenate([[0.0], nodes])
+    kernel = np.zeros((NODES + 1, NODES + 1))
+    to = (nodes[None, :] - (1 - weight) * starts[:, None]) / weight - shift
+    kernel[:, 1:] = _normal(to) / weight * weights[None, :]
+    return kernel
+
+
+def _expected(kernel: Kernel) -> float:
+    return float(np.linalg.solve(np.eye(len(kernel)) - kernel, np.ones(len(kernel)))[0])
+
+
+def _along(kernel: Callable[[float], Kernel], slope: float) -> float:
+    state, length, drifted = kernel(0.0)[0], 1.0, 0
+    while state.sum() > 1e-6 and drifted < LONGEST:
+        length += float(state.sum())
+        drifted += 1
+        state = state @ kernel(slope * drifted)
+    return length
+
+
+def _normal(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.exp(-0.5 * values**2) / math.sqrt(2 * math.pi), dtype=np.float64)
+
+
+@lru_cache(maxsize=1)
+def _gauss() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
+    return nodes, weights
 
 
 def _root(length: Callable[[float], float], wanted: float) -> float:
@@ -90,7 +134,7 @@ def _root(length: Callable[[float], float], wanted: float) -> float:
     high = 1.0
     while length(high) < wanted:
         high += 1.0
-    return float(brentq(lambda limit: math.log(length(limit) / wanted), high - 0.99, high, xtol=1e-6))
+    return float(brentq(lambda limit: math.log(length(limit) / wanted), max(high - 1.0, 0.01), high, xtol=1e-6))
 
 
 def _check(run_length: float) -> None:

@@ -194,7 +194,7 @@ def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: E
     after = day >= BASELINE_DAYS + 20
     rows["hot_area"] = np.where(after, rows["hot_area"] * 1.8, rows["hot_area"])
     fill(engine, day, rows)
-    site.arming.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="physicist")
+    site.quality.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="physicist")
     with engine.begin() as connection:
         from node.quality.tables import baselines
 

@@ -56,7 +56,7 @@ class WatchedSite:
         )
         day, rows = draw_year(2, Hospital(patients=300), days=BASELINE_DAYS + 60)
         fill(engine, day, rows, route=RULE.name)
-        self.arming.lock(RULE.name, at_day(0), at_day(BASELINE_DAYS), by_whom="Ada")
+        self.quality.lock(RULE.name, at_day(0), at_day(BASELINE_DAYS), by_whom="Ada")
         with engine.begin() as connection:
             connection.execute(update(baselines).values(armed_at=at_day(BASELINE_DAYS)))
 

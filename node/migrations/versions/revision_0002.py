@@ -170,6 +170,8 @@ def _create_audit() -> None:
         sa.Column("before", sa.DateTime(timezone=True), nullable=False),
         sa.Column("armed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("by_whom", sa.String(64), nullable=False),
+        sa.Column("run_length", sa.Float),
+        sa.Column("false_alarms_per_year", sa.Float),
     )
     op.create_table(
         "replays",
