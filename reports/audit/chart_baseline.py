@@ -133,13 +133,13 @@ def normal_scores(counts: Floats) -> tuple[Floats, Floats, Floats]:
     return scores, centre, np.sqrt(np.maximum(spread, 0.0))
 
 
-def deviations(sums: Floats, cases: ArrayLike, baseline_cases: ArrayLike) -> Floats:
+def deviations(sums: ArrayLike, cases: ArrayLike, baseline_cases: float | Floats) -> Floats:
     """Give points, in their standard deviations, from the sums of their cases' scores."""
     given = np.asarray(cases, dtype=np.float64)
-    return np.asarray(sums / np.sqrt(given * (1 + given / baseline_cases)), dtype=np.float64)
+    return np.asarray(np.asarray(sums) / np.sqrt(given * (1 + given / baseline_cases)), dtype=np.float64)
 
 
-def share_deviations(high: ArrayLike, cases: ArrayLike, share: ArrayLike, baseline_cases: ArrayLike) -> Floats:
+def share_deviations(high: ArrayLike, cases: ArrayLike, share: ArrayLike, baseline_cases: float | Floats) -> Floats:
     """Give points from how many cases have the higher value, by the middle of the binomial's step (Lancaster 1961).
 
     Args:
@@ -160,8 +160,9 @@ def share_deviations(high: ArrayLike, cases: ArrayLike, share: ArrayLike, baseli
 
 def dispersion(points: Floats) -> Floats:
     """Give the standard deviation about zero of a baseline's own points, (..., N), NaN left out; at least 1."""
-    return np.asarray(np.sqrt(np.maximum(np.nanmean(points**2, axis=-1), 1.0)), dtype=np.float64)
+    days = (~np.isnan(points)).sum(axis=-1)
+    return np.asarray(np.sqrt(np.maximum(np.nansum(points**2, axis=-1) / np.maximum(days, 1), 1.0)), dtype=np.float64)
 
 
-def _score(rank: Floats, total: ArrayLike) -> Floats:
-    return np.asarray(ndtri(np.clip(rank, 0.5, np.asarray(total) - 0.5) / total), dtype=np.float64)
+def _score(rank: Floats, total: float | Floats) -> Floats:
+    return np.asarray(ndtri(np.clip(rank, 0.5, total - 0.5) / total), dtype=np.float64)

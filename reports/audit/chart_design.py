@@ -123,8 +123,8 @@ def _points(values: Floats, drawn: Integers, sizes: Integers, days: int) -> Floa
     places, place = _places(values)
     at, rows = place[drawn], np.arange(len(drawn))[:, None] * (places + 1)
     numbered, first = at + rows, int(sizes[:days].sum())
-    baselines = np.bincount(numbered[:, :first].ravel(), minlength=len(drawn) * (places + 1))
-    baselines = baselines.reshape(len(drawn), places + 1)[:, :places].astype(np.float64)  # the last has no figure
+    found = np.bincount(numbered[:, :first].ravel(), minlength=len(drawn) * (places + 1)).reshape(len(drawn), -1)
+    baselines = found[:, :places].astype(np.float64)  # the last place is of cases without the figure
     total = baselines.sum(axis=1, keepdims=True)
     starts = np.concatenate([[0], np.cumsum(sizes[:-1])])
     cases = np.add.reduceat(at < places, starts, axis=1, dtype=np.int64) if np.isnan(values).any() else sizes[None, :]

@@ -80,7 +80,7 @@ def test_a_time_without_cases_gives_no_design() -> None:
 
 @pytest.mark.slow
 def test_in_control_times_alarm_at_the_designed_rate_whatever_the_figures_have_in_common() -> None:
-    alarmed, years = 0, 200
+    alarmed, years = 0, 40
     for seed in range(years):
         draw = np.random.default_rng(9000 + seed)
         common = draw.normal(size=(2 * 365 * 4, 1))
