@@ -91,7 +91,7 @@ instances = Table(
     "instances",
     METADATA,
     Column("sop_instance_uid", String(64), primary_key=True),
-    Column("sop_class_uid", String(64), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False, index=True),
     Column("transfer_syntax_uid", String(64), nullable=False),
     Column("series_instance_uid", String(64), nullable=False, index=True),
     Column("study_instance_uid", String(64), nullable=False, index=True),

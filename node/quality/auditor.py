@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +17,7 @@ from reports.audit.ledger import Event
 from reports.audit.monitor import Alarm, Control
 
 TICK_SECONDS = 5.0
+FURTHER_SECONDS = 60.0
 BY = "constancy test"
 DUE = "its replay is due."
 """How the reason of a hold ends that a passed replay lifts; any other needs a person."""
@@ -25,9 +27,12 @@ _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": 
 class Auditor(threading.Thread):
     """One thread a node; on several nodes each replays its own installation, and the charts are of all."""
 
-    def __init__(self, quality: Quality) -> None:
+    def __init__(self, quality: Quality, further: Sequence[Callable[[], object]] = ()) -> None:
+        """Bind to what is watched; ``further`` is done once a minute."""
         super().__init__(name="auditor", daemon=True)
         self._quality = quality
+        self._further = further
+        self._did_seconds: float | None = None
         self._settings = quality.settings.audit
         self._constancy = quality.constancy
         self._arming = quality.arming
@@ -60,7 +65,11 @@ class Auditor(threading.Thread):
                 self._stop_routes(name, f"{name} is not the installation that was accepted; {DUE}")
 
     def tick(self, seconds: float) -> None:
-        """Replay what is due; look at the charts when their time has come."""
+        """Replay what is due; look at the charts, and do what else there is, when their time has come."""
+        if self._did_seconds is None or seconds - self._did_seconds >= FURTHER_SECONDS:
+            self._did_seconds = seconds
+            for do in self._further:
+                do()
         for name, installation in self._quality.installations().items():
             if self._constancy.accepted(name) and self._constancy.is_due(
                 installation, hours=self._settings.replay_hours

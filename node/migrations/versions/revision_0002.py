@@ -194,6 +194,7 @@ def _create_audit() -> None:
         sa.Column("source_object", sa.String(64)),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     )
+    op.create_index("ix_instances_sop_class_uid", "instances", ["sop_class_uid"])
     op.create_table(
         "returned",
         sa.Column("sop_instance_uid", sa.String(64), primary_key=True),
