@@ -22,7 +22,7 @@ REPORTS = ("1.2.840.10008.5.1.4.1.1.88.22", "1.2.840.10008.5.1.4.1.1.88.33", "1.
 PRESENTATION_STATES = ("1.2.840.10008.5.1.4.1.1.11.1",)
 MOST_OUTLINES = 4096
 """Read of one file: each is a mask as large as its image."""
-MOST_POINTS = 10_000
+MOST_POINTS = 8_000
 """Of one line."""
 ROUND_POINTS = 64
 """Points that an ellipse is drawn with."""
