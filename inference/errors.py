@@ -7,6 +7,7 @@
     │   ├── UnreadableInstance   not DICOM, cut short, or without the elements that identify it
     │   ├── MismatchedInstance   the command set and the data set name different instances
     │   ├── ConflictingInstance  an instance of this UID, with other bytes, is already here
+    │   ├── NotAsked             it came as a prior, and nobody asked for it
     │   ├── UnknownName          no such method, bundle, parameter, route or destination
     │   └── Unsuitable           the saliency method does not fit this network, or lacks the images it needs
     ├── NotAnalysed              readable, but no model here is meant for it: becomes a report that says so
@@ -68,6 +69,13 @@ class ConflictingInstance(Refused):
     dimse_status = 0x0111
     http_status = 409
     audit_outcome = "quarantined"
+
+
+class NotAsked(Refused):
+    """It came as a prior, and is of no study, or not of the patient, that was asked for."""
+
+    dimse_status = 0x0124
+    http_status = 403
 
 
 class UnknownName(Refused):

@@ -20,6 +20,8 @@ from node.api.app import create_app
 from node.api.deliveries import delivery_routes
 from node.api.limits import bounded_server
 from node.api.opinions import opinion_routes
+from node.api.overview import Overview
+from node.api.priors import prior_routes
 from node.api.stow import StowBounds, stow_routes
 from node.associations.refusals import Refusals
 from node.completion.completeness import Completeness
@@ -31,13 +33,15 @@ from node.console.pages import Pages
 from node.console.quality import quality_page
 from node.delivery import Deliveries
 from node.destinations.consignments import Consignments
-from node.inbox import Inbox
 from node.job import Jobs
 from node.jobs.fleet import Fleet
 from node.jobs.installation import routed_bundles, warrants_of
 from node.jobs.steps import Steps
 from node.listener import Listener
 from node.metrics import Metrics
+from node.priors.door import FrontInbox, PriorInbox, open_door
+from node.priors.fetching import Fetching
+from node.priors.records import PriorRecords
 from node.quality.arming import Arming
 from node.quality.auditor import Auditor
 from node.quality.constancy import Constancy
@@ -78,7 +82,9 @@ class Node:
         performed_steps = PerformedSteps(self.engine)
         further = performed_steps.handlers if settings.completeness.performed_steps else []
         logs.configure(study_key=self.ledger.pseudonym, level=settings.node.log_level)
-        inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
+        inbox = FrontInbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
+        prior_inbox = PriorInbox(settings.node, self.engine, self.ledger, limits=settings.limits)
+        fetching = Fetching(settings, PriorRecords(self.engine, settings.node.worker), prior_inbox, self.ledger)
         DBOS(config=_workflow_store(settings))
         self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox", version=WORKFLOW_VERSION)
         self.listener = Listener(
@@ -90,6 +96,7 @@ class Node:
             tls=settings.tls,
             handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further],
         )
+        self._door = open_door(settings, prior_inbox, metrics, Refusals(self.engine, self.ledger))
         steps = Steps(settings, self.engine, shared, bundles, warrants, self.ledger)
         jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics, version=WORKFLOW_VERSION)
         self.rulebook = Rulebook(
@@ -98,7 +105,7 @@ class Node:
         counting = Counting(settings, self.engine)
         completeness = Completeness(settings, studies, performed_steps, counting, self.rulebook)
         arming = Arming(self.engine, self.ledger)
-        self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming)
+        self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming, fetching)
         quality = Quality(
             settings,
             lambda: self.rulebook.rules,
@@ -114,6 +121,7 @@ class Node:
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         consignments = Consignments(self.engine, shared / "outbox")
         stow_bounds = StowBounds(part_bytes=settings.node.maximum_message_mebibytes << 20)
+        overview = Overview(self.engine, self.ledger, shared / "outbox")
         application = create_app(
             self.engine,
             settings,
@@ -123,6 +131,7 @@ class Node:
             further=[
                 partial(delivery_routes, consignments, self.deliveries.resend),
                 partial(stow_routes, inbox, metrics, bounds=stow_bounds),
+                partial(prior_routes, fetching, studies, lambda: self.rulebook.rules, overview.uid),
                 partial(opinion_routes, Opinions(self.engine, self.ledger)),
                 partial(quality_page, quality, Pages(settings.node.ae_title)),
                 partial(models_page, quality, Pages(settings.node.ae_title)),
@@ -138,10 +147,12 @@ class Node:
         DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)
         DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.2)
         self._resume()
-        self.router.start()
         self.auditor.start()
         self.fleet.start()
-        self.listener.start()
+        self.listener.start()  # it sweeps the inbox: nothing may be on its way into it before
+        if self._door:
+            self._door.start()
+        self.router.start()
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
         self.ledger.append(Event.STARTED, details=self._told())
         self._log.info("started", ae_title=self._settings.node.ae_title, port=self._settings.node.port)
@@ -149,6 +160,8 @@ class Node:
     def stop(self) -> None:
         """Accept nothing new, finish the step under way, leave the rest for the next start."""
         self.listener.stop()
+        if self._door:
+            self._door.stop()
         self.router.stop()
         self.auditor.stop()
         self._http.should_exit = True

@@ -22,6 +22,7 @@ from node.configuration.reference import table_of
 from node.configuration.section import AETitle, LocalPath, Port, Section, is_loopback
 from node.destinations.destination import Destination
 from node.instances.limits import Limits
+from node.priors.setting import PriorSettings
 from node.quality.auditing import AuditSettings
 from node.routing.rule import Rule
 
@@ -131,6 +132,7 @@ class Settings(Section):
     rules: tuple[Rule, ...] = ()
     unrouted: Unrouted = Unrouted()
     completeness: CompletenessSettings = CompletenessSettings()
+    priors: PriorSettings = PriorSettings()
     limits: Limits = Limits()
     audit: AuditSettings = AuditSettings()
 

@@ -50,6 +50,7 @@ class StudyState(StrEnum):
     ROUTED = "routed"
     NOT_ROUTED = "not routed"
     HELD = "held"
+    PRIOR = "prior"
 
 
 class JobState(StrEnum):

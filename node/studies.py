@@ -125,6 +125,12 @@ class Studies:
         """Give the digest of all kept instances of a study: it changes with every new image, and only then."""
         return content_digest(self.instances_of(study_instance_uid))
 
+    def route_of(self, study_instance_uid: str) -> str | None:
+        """Give the name of the rule that decided about a study."""
+        query = select(studies.c.route).where(studies.c.study_instance_uid == study_instance_uid)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar()
+
     def series_headers(self, study_instance_uid: str) -> tuple[SeriesHeader, ...]:
         """Read the header of one instance of each series, without pixels, by Series Instance UID.
 

@@ -15,6 +15,8 @@ from pydicom.uid import UID
 from sqlalchemy import Engine, Row, func, select
 
 from inference.errors import UnknownName
+from node.api.priors import Priors, priors_of
+from node.priors.records import PriorRecords
 from node.store import deliveries, instances, jobs, results, studies
 from reports.audit.ledger import Entry, Event, Ledger, entries
 
@@ -102,6 +104,8 @@ class Study:
     jobs: tuple[Job, ...]
     answers: tuple[dict[str, Any], ...] = ()
     """Of one study: what every clause of every rule said to every series (:class:`node.rules.RuleAnswer`)."""
+    priors: Priors | None = None
+    """Of one study: the earlier ones that were looked for; None where none were."""
 
 
 class Overview:
@@ -123,10 +127,11 @@ class Overview:
         Raises:
             UnknownName: there is no study of this key.
         """
-        uid = self._uid(key)
+        uid = self.uid(key)
         rows = self._rows(select(studies).where(studies.c.study_instance_uid == uid))
         (study,) = self._assemble(rows)
-        return replace(study, answers=tuple(rows[0].answers or ())), self._ledger.events(uid)
+        priors = priors_of(PriorRecords(self._engine, "").of(uid), self._ledger.pseudonym)
+        return replace(study, answers=tuple(rows[0].answers or ()), priors=priors), self._ledger.events(uid)
 
     def refused_rules(self) -> tuple[str, ...]:
         """Say what was wrong with the rules when they were read again last; nothing where they were taken."""
@@ -150,8 +155,12 @@ class Overview:
                 return self._outbox / path
         raise UnknownName("There is no such result.", cure="Take its id from the study.")
 
-    def _uid(self, key: str) -> str:
-        """Try the keys of all studies, the newest first: a keyed hash has no way back."""
+    def uid(self, key: str) -> str:
+        """Give the Study Instance UID of a key: all are tried, the newest first, for a keyed hash has no way back.
+
+        Raises:
+            UnknownName: there is no study of this key.
+        """
         query = select(studies.c.study_instance_uid).order_by(studies.c.first_received_at.desc())
         with self._engine.connect() as connection:
             for (uid,) in connection.execute(query):

@@ -5,7 +5,6 @@ leaves what was kept before, and the same request again adds what is missing.
 """
 
 import json
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,13 @@ from typing import Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from inference.errors import HeatproofError, Unavailable, UnreadableInstance
+from inference.errors import HeatproofError, Unavailable
 from node.access.proxy import sent_by
 from node.api.guard import Guard
 from node.api.multipart import boundary_of, parts_of
 from node.inbox import Inbox
 from node.instances.instance import Arrival
+from node.instances.part10 import CLASS, INSTANCE, SYNTAX, file_meta
 from node.listener import TRANSFER_SYNTAXES
 from node.metrics import Metrics
 from node.store import now
@@ -28,10 +28,6 @@ SENDER = "STOW-RS"
 """What stands in the place of a calling AE title."""
 JSON = "application/dicom+json"
 UNSUPPORTED_SYNTAX = 0xC122
-_PREFIX_END = 132
-_CLASS, _INSTANCE, _SYNTAX = 0x00020002, 0x00020003, 0x00020010
-_LONG_FORMS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-"""Value representations with a length of 32 bits (PS3.5 7.1.2)."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +83,15 @@ def _keep(inbox: Inbox, metrics: Metrics, part: bytes, peer_address: str) -> Out
     """Hand one part to the inbox."""
     sop_class_uid = sop_instance_uid = ""
     try:
-        meta, start = _file_meta(part)
-        sop_class_uid, sop_instance_uid = meta.get(_CLASS, ""), meta.get(_INSTANCE, "")
-        if meta.get(_SYNTAX) not in TRANSFER_SYNTAXES:
+        meta, start = file_meta(part)
+        sop_class_uid, sop_instance_uid = meta.get(CLASS, ""), meta.get(INSTANCE, "")
+        if meta.get(SYNTAX) not in TRANSFER_SYNTAXES:
             metrics.instance("refused")
             return Outcome(sop_class_uid, sop_instance_uid, UNSUPPORTED_SYNTAX)
         arrival = Arrival(
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
-            transfer_syntax_uid=meta[_SYNTAX],
+            transfer_syntax_uid=meta[SYNTAX],
             encoded=part[start:],
             calling_ae_title=SENDER,
             peer_address=peer_address,
@@ -107,31 +103,6 @@ def _keep(inbox: Inbox, metrics: Metrics, part: bytes, peer_address: str) -> Out
         return Outcome(sop_class_uid, sop_instance_uid, error.dimse_status, isinstance(error, Unavailable))
     metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
     return Outcome(sop_class_uid, sop_instance_uid)
-
-
-def _file_meta(part: bytes) -> tuple[dict[int, str], int]:
-    """Read file meta information (PS3.10 7.1); give its values by tag, and where the data set begins.
-
-    Raises:
-        UnreadableInstance: there is none, or it is cut.
-    """
-    if part[_PREFIX_END - 4 : _PREFIX_END] != b"DICM":
-        raise UnreadableInstance("A part is no DICOM file.")
-    found: dict[int, str] = {}
-    at = _PREFIX_END
-    while part[at : at + 2] == b"\x02\x00":
-        try:
-            group, element, kind, length = struct.unpack_from("<HH2sH", part, at)
-            at += 8
-            if kind in _LONG_FORMS:
-                (length,) = struct.unpack_from("<L", part, at)
-                at += 4
-        except struct.error as error:
-            raise UnreadableInstance("The file meta information is cut short.") from error
-        if length <= 64:
-            found[group << 16 | element] = part[at : at + length].decode("latin-1").strip(" \0")
-        at += length
-    return found, at
 
 
 def _answer(outcomes: Sequence[Outcome]) -> Response:

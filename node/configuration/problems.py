@@ -19,7 +19,7 @@ def problems_of(raw: Raw, model: type[BaseModel], error: ValidationError | None)
         error: what that gave; None when each value by itself is right.
     """
     single = [_sentence(found, model) for found in error.errors()] if error else []
-    return tuple(dict.fromkeys([*single, *_names(raw), *_destinations(raw), *_asked(raw), *_ports(raw)]))
+    return tuple(dict.fromkeys([*single, *_names(raw), *_destinations(raw), *_asked(raw), *_priors(raw), *_ports(raw)]))
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
@@ -99,6 +99,22 @@ def _asked(raw: Raw) -> Iterator[str]:
             yield f"completeness.ask[{index}].by: destination {name!r} has no {needed} to be asked at"
 
 
+def _priors(raw: Raw) -> Iterator[str]:
+    known = {str(table["name"]): table for table in _tables(raw, "destinations") if "name" in table}
+    door = raw.get("priors")
+    for index, rule in enumerate(_tables(raw, "rules")):
+        name, by_web = rule.get("priors_from"), rule.get("priors_by") == "web"
+        needed = "url" if by_web else "host"
+        if not isinstance(name, str):
+            continue
+        if name not in known:
+            yield f"rules[{index}].priors_from: {_no_destination(name, list(known))}"
+        elif needed not in known[name]:
+            yield f"rules[{index}].priors_by: destination {name!r} has no {needed} to be asked at"
+        if not by_web and not (isinstance(door, dict) and "port" in door):
+            yield f"rules[{index}].priors_by: C-MOVE needs a port for what is sent; give port under [priors]"
+
+
 def _no_destination(name: str, known: Sequence[str]) -> str:
     near = get_close_matches(name, known, n=1)
     cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
@@ -106,9 +122,11 @@ def _no_destination(name: str, known: Sequence[str]) -> str:
 
 
 def _ports(raw: Raw) -> Iterator[str]:
-    node, http = raw.get("node"), raw.get("http")
+    node, http, priors = raw.get("node"), raw.get("http"), raw.get("priors")
     if not (isinstance(node, dict) and isinstance(http, dict)):
         return
     dicom, web = str(node.get("port", 11112)), str(http.get("port", 8080))
     if dicom == web:
         yield f"http.port: {web} is the DICOM port too (node.port); give each its own"
+    if isinstance(priors, dict) and "port" in priors and str(priors["port"]) in (dicom, web):
+        yield f"priors.port: {priors['port']} is used by the node already; give priors their own"

@@ -16,10 +16,10 @@ contents = Table(
 )
 
 
-def keep_content(connection: Connection, digest: str, kept: Sequence[Instance]) -> None:
+def keep_content(connection: Connection, digest: str, study_instance_uid: str, kept: Sequence[Instance]) -> None:
     """Write down, in the transaction that decides, which instances of a study it decided about, and their digest."""
     uids = [instance.sop_instance_uid for instance in kept]
-    row = {"digest": digest, "study_instance_uid": kept[0].study_instance_uid, "instances": uids}
+    row = {"digest": digest, "study_instance_uid": study_instance_uid, "instances": uids}
     insert_new(connection, contents, [row])
 
 

@@ -15,8 +15,10 @@ from sqlalchemy.exc import DBAPIError
 
 from inference.options import AnalysisOptions
 from node.completion.completeness import Completeness
+from node.instances.series import SeriesHeader
 from node.job import Jobs
 from node.jobs.contents import keep_content
+from node.priors.fetching import Fetching, wish_of
 from node.quality.arming import Arming
 from node.quality.auditing import RouteState
 from node.quality.tables import route_states
@@ -48,6 +50,7 @@ class Router(threading.Thread):
         completeness: Completeness,
         started: Jobs,
         arming: Arming,
+        priors: Fetching | None = None,
     ) -> None:
         super().__init__(name="router", daemon=True)
         self._rulebook = rulebook
@@ -57,6 +60,7 @@ class Router(threading.Thread):
         self._completeness = completeness
         self._jobs = started
         self._arming = arming
+        self._priors = priors
         self._stopping = threading.Event()
         self._log = structlog.get_logger("router")
 
@@ -90,10 +94,20 @@ class Router(threading.Thread):
         """Route every study that has become complete."""
         at = now()
         for study in self._completeness.close(at, seconds=time.monotonic()):
+            if self._priors and self._priors.awaits(study.study_instance_uid):
+                continue
             rules, headers = self._rulebook.rules, self._studies.series_headers(study.study_instance_uid)
             decision = decide(rules, headers, at)
+            if self._wants_priors(study, decision, headers):
+                continue
             for job_id in self._record(study, decision, explain(rules, headers, at), at):
                 self._jobs.enqueue(job_id)
+
+    def _wants_priors(self, study: Snapshot, decision: Decision, headers: Sequence[SeriesHeader]) -> bool:
+        """Have the priors fetched that the rule asks for; say whether the study is to wait for them."""
+        route = decision.route
+        wish = next((wish_of(rule) for rule in self._rulebook.rules if route and rule.name == route.name), None)
+        return bool(self._priors and wish and self._priors.begin(study.study_instance_uid, wish, headers))
 
     def _record(
         self, study: Snapshot, decision: Decision, answers: Sequence[RuleAnswer], at: datetime
@@ -127,7 +141,7 @@ class Router(threading.Thread):
             row = connection.execute(decided).one_or_none()
             if row is None:
                 return ()
-            keep_content(connection, content, kept)
+            keep_content(connection, content, uid, kept)
             missing = _missing(row.missing, decision)
             options = {
                 "content": content,

@@ -79,3 +79,15 @@ class Rule(Section):
     """Saliency method; the bundle's own where left out."""
     planes_explained: Annotated[int, Field(ge=1, le=20)] = 3
     """How many planes of a finding get a map."""
+    priors: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many earlier studies of the patient are fetched: the newest of the same modality and part of the body."""
+    priors_from: Name | None = None
+    """Name of the destination that they are fetched from."""
+    priors_by: Literal["move", "web"] = "move"
+    """move: C-FIND and C-MOVE to the port of [priors]; web: QIDO-RS and WADO-RS, where the destination has a url."""
+
+    @model_validator(mode="after")
+    def _says_whose_priors(self) -> Self:
+        if bool(self.priors) != bool(self.priors_from):
+            raise ValueError("priors and priors_from go together: how many, and from which destination")
+        return self

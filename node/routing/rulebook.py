@@ -107,6 +107,10 @@ class Rulebook:
             for where, names in [*users, ("unrouted", fresh.unrouted.destinations)]
             for name in names
             if name not in known
+        ] + [
+            f"rules[{rule.name!r}].priors_from: {rule.priors_from!r} is new; the node knows it after a restart"
+            for rule in fresh.rules
+            if rule.priors_from is not None and rule.priors_from not in known
         ]
 
     def _tell_what_waits(self, fresh: Settings) -> None:

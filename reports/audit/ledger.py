@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +66,7 @@ anchor = Table(
 )
 """The last row that retention let go: the chain is verified from there."""
 
+ROWS_AT_ONCE = 10_000
 GENESIS = "0" * 64
 """What the first row names as the one before it."""
 
@@ -105,6 +106,7 @@ class Event(StrEnum):
     DELIVERY_UNCOMMITTED = "not kept by the destination"
     DELIVERY_RESENT = "delivery asked for again"
     TAKEN_OVER = "work taken over"
+    PRIORS = "priors looked for"
     ACCESS_ADDED = "access token added"
     ACCESS_REMOVED = "access token removed"
     REPLAY_PASSED = "golden set repeats"
@@ -208,14 +210,14 @@ class Ledger:
         if study_instance_uid is not None:
             query = query.where(entries.c.study == self.pseudonym(study_instance_uid))
         with self._engine.connect() as connection:
-            return tuple(_entry(row) for row in connection.execute(query))
+            return tuple(entry_of(row) for row in connection.execute(query))
 
     def between(self, since: datetime, before: datetime, events: Collection[Event]) -> tuple[Entry, ...]:
         """Give the rows of some events from and before a time, oldest first."""
         first, last = (at.astimezone(UTC).isoformat(timespec="microseconds") for at in (since, before))
         query = select(entries).where(entries.c.at >= first, entries.c.at < last, entries.c.event.in_(events))
         with self._engine.connect() as connection:
-            return tuple(_entry(row) for row in connection.execute(query.order_by(entries.c.seq)))
+            return tuple(entry_of(row) for row in connection.execute(query.order_by(entries.c.seq)))
 
     def head(self) -> "Head":
         """Give number and digest of the last row: printed in reports, it holds the chain that led to it in place."""
@@ -223,11 +225,12 @@ class Ledger:
             last = connection.execute(select(head.c.seq, head.c.digest)).one_or_none()
         return Head(last.seq, last.digest) if last else Head(0, GENESIS)
 
-    def verify(self, printed: "Head | None" = None) -> int | None:
-        """Recompute the chain.
+    def verify(self, printed: "Head | None" = None, *, say: Callable[[int], object] | None = None) -> int | None:
+        """Recompute the chain, a piece at a time.
 
         Args:
             printed: a head from a report: a chain that was rewritten whole since then does not lead to it.
+            say: is told the number of a row after each piece that is as it was written.
 
         Returns:
             the number of the first row that is changed, missing or out of place; None when all is as it was written.
@@ -239,7 +242,9 @@ class Ledger:
             expected = let_go.seq + 1 if let_go else 1
             upto = last.seq if last else 0
             query = select(entries).where(entries.c.seq <= upto).order_by(entries.c.seq)
-            for row in connection.execute(query):
+            for row in connection.execute(query.execution_options(yield_per=ROWS_AT_ONCE)):
+                if say is not None and expected % ROWS_AT_ONCE == 0:
+                    say(expected)
                 if row.seq != expected or row.previous != previous or row.digest != _digest(dict(row._mapping)):
                     return min(row.seq, expected)
                 if printed is not None and row.seq == printed.seq and row.digest != printed.digest:
@@ -277,7 +282,8 @@ def _digest(row: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(covered).encode()).hexdigest()
 
 
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
+def entry_of(row: Row[tuple[object, ...]]) -> Entry:
+    """Read one row of the table."""
     values = dict(row._mapping)
     details = json.loads(values.pop("details"))
     return Entry(**{**values, "at": datetime.fromisoformat(values["at"]), "details": details})

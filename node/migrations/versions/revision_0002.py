@@ -16,6 +16,7 @@ def upgrade() -> None:
     _create_completeness()
     _create_access()
     _create_fleet()
+    _create_priors()
     _create_proofs()
     _create_refusals()
     _create_audit()
@@ -74,6 +75,22 @@ def _create_fleet() -> None:
         sa.Column("interval_seconds", sa.Float, nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("heartbeat_at", sa.DateTime(timezone=True)),
+    )
+
+
+def _create_priors() -> None:
+    op.create_table(
+        "priors",
+        sa.Column("study_instance_uid", sa.String(64), primary_key=True),
+        sa.Column("prior_study_uid", sa.String(64), primary_key=True, index=True),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("destination", sa.String(64), nullable=False),
+        sa.Column("way", sa.String(32), nullable=False),
+        sa.Column("patient", sa.String(64), nullable=False),
+        sa.Column("issuer", sa.String(64), nullable=False),
+        sa.Column("worker", sa.String(128), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
     )
 
 
