@@ -15,13 +15,15 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
 from node.associations.admission import Admission
-from node.associations.association import FAULTS, IDLE_SECONDS, BoundedAssociation, Bounds
+from node.associations.association import IDLE_SECONDS, BoundedAssociation
 from node.associations.connection import BoundedSocket, reject_pdu
 from node.associations.entrance import Entrance
+from node.associations.messages import Bounds
 from node.associations.peers import Caller, Peers, Rejection
 from node.associations.refusals import Refusal, Refusals
 from node.associations.request import AssociationRequest, MalformedRequest, Offer, read_request
 from node.associations.tls import TlsSettings, server_context
+from node.associations.upper_layer import FAULTS
 from node.metrics import Metrics
 from node.settings import NodeSettings
 

@@ -26,7 +26,8 @@ SEND_SECONDS = 15.0
 """For one PDU of ours; a peer that reads nothing does not hold a thread."""
 LEAVING_SECONDS = 0.5
 """How long a peer may take to read the last word."""
-_HEADER_BYTES = 6
+HEADER_BYTES = 6
+"""Of a PDU: its type, a reserved byte, its length."""
 _CHUNK_BYTES = 1 << 16
 
 
@@ -56,6 +57,7 @@ class BoundedSocket(AssociationSocket):
         self.problem = ""
         self.pin = pin
         self._deadline = 0.0
+        self._returned = bytearray()
         if self.socket is not None:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -111,20 +113,30 @@ class BoundedSocket(AssociationSocket):
             self.send(abort_pdu(2, 6))
             self._shutdown_socket()
             raise OSError(f"A PDU of {nr_bytes} bytes was announced; at most {MAXIMUM_PDU_BYTES} are read")
-        if nr_bytes == _HEADER_BYTES:  # a PDU begins: type and length
+        if nr_bytes == HEADER_BYTES:  # a PDU begins: type and length
             self._deadline = time.monotonic() + PDU_SECONDS
-        received = bytearray()
-        while len(received) < nr_bytes:
-            self.socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
-            try:
-                chunk = self.socket.recv(min(nr_bytes - len(received), _CHUNK_BYTES))
-            except TimeoutError:
-                self._shutdown_socket()
-                raise
-            if not chunk:
-                break
-            received += chunk
+        if self._returned:
+            received, self._returned = self._returned, bytearray()
+            return received
+        received = bytearray(nr_bytes)
+        here = 0
+        with memoryview(received) as view:
+            while here < nr_bytes:
+                self.socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
+                try:
+                    came = self.socket.recv_into(view[here:])
+                except TimeoutError:
+                    self._shutdown_socket()
+                    raise
+                if not came:
+                    break
+                here += came
+        del received[here:]
         return received
+
+    def put_back(self, header: bytearray) -> None:
+        """Give what was read of a PDU's header to whoever reads next."""
+        self._returned = header
 
     def send(self, bytestream: bytes) -> None:
         """Send one PDU; where the peer does not take it in time, shut the connection."""

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from node.associations.association import FAULTS
 from node.associations.connection import LEAVING_SECONDS, abort_pdu
 from node.associations.peers import Caller, Certificate
 from node.associations.refusals import Refusal
 from node.associations.request import MAXIMUM_REQUEST_BYTES, MalformedRequest, printable, titles_of
 from node.associations.tls import common_names, fingerprint
+from node.associations.upper_layer import FAULTS
 
 REQUEST_SECONDS = 10.0
 """From the connection to the last byte of the request, the TLS handshake included."""

@@ -11,8 +11,9 @@ from pynetdicom.presentation import build_context
 from pynetdicom.transport import AddressInformation
 
 from inference.errors import DeliveryFailed
-from node.associations.association import BoundedAssociation, Bounds
+from node.associations.association import BoundedAssociation
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES, BoundedSocket
+from node.associations.messages import Bounds
 from node.associations.request import SMALLEST_PDU_BYTES
 from node.associations.tls import client_context
 from node.destinations.destination import Destination
