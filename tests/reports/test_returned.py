@@ -72,7 +72,7 @@ def test_without_pixel_spacing_the_peak_must_lie_inside(overlaid: Overlaid) -> N
     ("kind", "points", "said"),
     [
         ("CIRCLE", [24.5, 19.5, 30, 19.5], ACCEPTED),
-        ("CIRCLE", [6.5, 6.5, 9.5, 6.5], [Said(CAPTURE, "elsewhere", (6, 6))]),
+        ("CIRCLE", [6.5, 6.5, 10, 6.5], [Said(CAPTURE, "elsewhere", (5, 5))]),  # its middle, to a pixel
         ("ELLIPSE", [18, 19, 31, 19, 24, 14, 24, 24], ACCEPTED),
         ("POLYLINE", SQUARE, ACCEPTED),
         ("INTERPOLATED", SQUARE, ACCEPTED),
