@@ -1,11 +1,11 @@
 """What one job has for one destination, as the store knows it: the rows of ``deliveries``, taken together."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Engine, and_, case, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Engine, Select, and_, case, exists, func, or_, select, true, tuple_, update
 
 from inference.errors import UnknownName
 from node.destinations.storing import Parcel
@@ -45,27 +45,52 @@ class Consignments:
 
     def all(self, *states: DeliveryState) -> tuple[Consignment, ...]:
         """Give all consignments, or those with an object in one of the states, the latest change first."""
-        counts = {state: func.sum(case((deliveries.c.state == state, 1), else_=0)) for state in DeliveryState}
-        figures = (deliveries.c.attempts, deliveries.c.last_error, deliveries.c.proof, deliveries.c.updated_at)
-        query = select(*_KEY, *map(func.max, figures), *counts.values()).select_from(_OBJECTS).group_by(*_KEY)
-        if states:
-            wanted = select(*_KEY).select_from(_OBJECTS).where(deliveries.c.state.in_(states))
-            query = query.where(tuple_(*_KEY).in_(wanted))
+        wanted = select(*_KEY).select_from(_OBJECTS).where(deliveries.c.state.in_(states))
+        return self._read(tuple_(*_KEY).in_(wanted) if states else true())
+
+    def page(
+        self,
+        states: Collection[DeliveryState] = tuple(DeliveryState),
+        destination: str = "",
+        *,
+        after: str = "",
+        limit: int = 50,
+    ) -> tuple[tuple[Consignment, ...], str]:
+        """Give some consignments, the latest change of an object in one of the states first, however many there are.
+
+        Args:
+            states: a consignment is given where an object of it is in one of them.
+            destination: of one only; all where empty.
+            after: what the page before gave to go on from; empty for the first.
+            limit: how many at most.
+
+        Returns:
+            the consignments, and what the next page goes on from: empty where there is none.
+
+        Raises:
+            UnknownName: ``after`` is none of ours.
+        """
+        marks: list[tuple[datetime, str, str, str]] = []
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(func.max(deliveries.c.updated_at).desc(), *_KEY)).all()
-        return tuple(
-            Consignment(
-                f"{job_id[:SHORT]}:{destination}",
-                job_id,
-                destination,
-                {state.value: int(count) for state, count in zip(counts, per_state, strict=True) if count},
-                attempts,
-                last_error,
-                proof,
-                updated_at,
-            )
-            for job_id, destination, attempts, last_error, proof, updated_at, *per_state in rows
-        )
+            for state in states:  # each walks along its own index
+                query = _newest(state, states, destination, _mark(after)).limit(limit + 1)
+                marks += [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+        marks.sort(reverse=True)
+        shown = marks[:limit]
+        keys = [(job_id, name) for _, _, job_id, name in shown]
+        of_jobs = self._read(results.c.job_id.in_({job_id for job_id, _ in keys}))
+        found = {(one.job_id, one.destination): one for one in of_jobs}
+        going_on = f"{shown[-1][0].isoformat()}/{shown[-1][1]}" if len(marks) > limit else ""
+        return tuple(found[key] for key in keys if key in found), going_on
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count the objects by destination and state."""
+        columns = (deliveries.c.destination, deliveries.c.state)
+        found: dict[str, dict[str, int]] = {}
+        with self._engine.connect() as connection:
+            for destination, state, count in connection.execute(select(*columns, func.count()).group_by(*columns)):
+                found.setdefault(destination, {})[state] = int(count)
+        return found
 
     def named(self, consignment_id: str) -> Consignment:
         """Find one by its id.
@@ -73,8 +98,10 @@ class Consignments:
         Raises:
             UnknownName: there is none.
         """
-        for consignment in self.all():
-            if consignment.id == consignment_id:
+        short, _, destination = consignment_id.partition(":")
+        of_job = results.c.job_id.between(short, f"{short}g")  # digits are 0 to f
+        for consignment in self._read(of_job) if len(short) == SHORT else ():
+            if consignment.destination == destination:
                 return consignment
         raise UnknownName(f"There is no delivery {consignment_id!r}.", cure="`heatproof deliveries` lists all.")
 
@@ -163,10 +190,64 @@ class Consignments:
         """Mark as failed what is left; give how many objects."""
         return self._move(job_id, destination, _left(awaiting_proof=proven), DeliveryState.FAILED)
 
+    def _read(self, which: ColumnElement[bool]) -> tuple[Consignment, ...]:
+        counts = {state: func.sum(case((deliveries.c.state == state, 1), else_=0)) for state in DeliveryState}
+        figures = (deliveries.c.attempts, deliveries.c.last_error, deliveries.c.proof, deliveries.c.updated_at)
+        query = select(*_KEY, *map(func.max, figures), *counts.values()).select_from(_OBJECTS).where(which)
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                query.group_by(*_KEY).order_by(func.max(deliveries.c.updated_at).desc(), *_KEY)
+            ).all()
+        return tuple(
+            Consignment(
+                f"{job_id[:SHORT]}:{destination}",
+                job_id,
+                destination,
+                {state.value: int(count) for state, count in zip(counts, per_state, strict=True) if count},
+                attempts,
+                last_error,
+                proof,
+                updated_at,
+            )
+            for job_id, destination, attempts, last_error, proof, updated_at, *per_state in rows
+        )
+
     def _move(self, job_id: str, destination: str, which: ColumnElement[bool], state: DeliveryState) -> int:
         change = update(deliveries).where(_of(job_id, destination), which).values(state=state, updated_at=now())
         with self._engine.begin() as connection:
             return connection.execute(change).rowcount
+
+
+def _newest(
+    state: DeliveryState, states: Collection[DeliveryState], destination: str, before: tuple[datetime, str] | None
+) -> Select[tuple[datetime, str, str, str]]:
+    """Select the objects in a state, the latest change first, each of which is the latest of its consignment."""
+    moved = (deliveries.c.updated_at, deliveries.c.sop_instance_uid)
+    other, others = deliveries.alias(), results.alias()
+    destination_of, state_of = (func.coalesce(column, "") for column in (other.c.destination, other.c.state))
+    later = exists().where(
+        others.c.job_id == results.c.job_id,
+        other.c.sop_instance_uid == others.c.sop_instance_uid,
+        destination_of == deliveries.c.destination,  # not by its index: a job has fewer objects than a destination
+        state_of.in_(states),
+        tuple_(other.c.updated_at, other.c.sop_instance_uid) > tuple_(*moved),
+    )
+    query = select(*moved, *_KEY).select_from(_OBJECTS).where(deliveries.c.state == state, ~later)
+    if destination:
+        query = query.where(deliveries.c.destination == destination)
+    if before is not None:
+        query = query.where(deliveries.c.updated_at <= before[0], tuple_(*moved) < tuple_(*before))
+    return query.order_by(*(column.desc() for column in moved))
+
+
+def _mark(text: str) -> tuple[datetime, str] | None:
+    if not text:
+        return None
+    at, _, sop_instance_uid = text.partition("/")
+    try:
+        return datetime.fromisoformat(at), sop_instance_uid
+    except ValueError as error:
+        raise UnknownName("There is no such page of deliveries.", cure="Begin with the first.") from error
 
 
 def _of(job_id: str, destination: str) -> ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """The ledger and the observations as files that other programs read: CSV, JSON lines, Parquet. Rows go by in pieces."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, Table, select
 from inference.errors import Misconfigured
 
 Format = Literal["csv", "jsonl", "parquet"]
+TextFormat = Literal["csv", "jsonl"]
 ROWS_AT_ONCE = 20_000
 Piece = Sequence[tuple[Any, ...]]
 
@@ -28,15 +30,30 @@ def export(engine: Engine, table: Table, path: Path, kind: Format) -> int:
     columns = [column.name for column in table.columns]
     query = select(table).order_by(*table.primary_key.columns)
     rows = 0
-    writers = {"csv": _csv, "jsonl": _json_lines, "parquet": _parquet}
-    with (
-        writers[kind](path, columns) as write,
-        engine.connect().execution_options(yield_per=ROWS_AT_ONCE) as connection,
-    ):
+    writing = _parquet(path, columns) if kind == "parquet" else _text(path, columns, kind)
+    with writing as write, engine.connect().execution_options(yield_per=ROWS_AT_ONCE) as connection:
         for part in connection.execute(query).partitions():
             write([tuple(_plain(value) for value in row) for row in part])
             rows += len(part)
     return rows
+
+
+def heading(columns: Sequence[str], kind: TextFormat) -> str:
+    """Give what a file of text begins with."""
+    return _csv([tuple(columns)]) if kind == "csv" else ""
+
+
+def as_text(rows: Iterable[tuple[Any, ...]], columns: Sequence[str], kind: TextFormat) -> str:
+    """Write some rows as lines."""
+    if kind == "csv":
+        return _csv(rows)
+    return "".join(json.dumps(dict(zip(columns, row, strict=True)), default=str) + "\n" for row in rows)
+
+
+def _csv(rows: Iterable[tuple[Any, ...]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
 
 
 def _plain(value: object) -> object:
@@ -44,21 +61,10 @@ def _plain(value: object) -> object:
 
 
 @contextmanager
-def _csv(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Piece], object]]:
+def _text(path: Path, columns: Sequence[str], kind: TextFormat) -> Iterator[Callable[[Piece], object]]:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        yield writer.writerows
-
-
-@contextmanager
-def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Piece], object]]:
-    with path.open("w", encoding="utf-8") as file:
-
-        def write(rows: Iterable[tuple[Any, ...]]) -> None:
-            file.writelines(json.dumps(dict(zip(columns, row, strict=True)), default=str) + "\n" for row in rows)
-
-        yield write
+        file.write(heading(columns, kind))
+        yield lambda rows: file.write(as_text(rows, columns, kind))
 
 
 @contextmanager
