@@ -47,6 +47,7 @@ from node.quality.auditor import Auditor
 from node.quality.constancy import Constancy
 from node.quality.opinions import Opinions
 from node.quality.quality import Quality
+from node.quality.returned import Returned
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
 from node.settings import Settings
@@ -117,7 +118,8 @@ class Node:
             self.rulebook.bundles,
             self.rulebook.warrants,
         )
-        self.auditor = Auditor(quality)
+        returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
+        self.auditor = Auditor(quality, [returned.read_new])
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         consignments = Consignments(self.engine, shared / "outbox")
         stow_bounds = StowBounds(part_bytes=settings.node.maximum_message_mebibytes << 20)
