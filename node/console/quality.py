@@ -5,23 +5,31 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from inference.errors import Refused
 from node.access.caller import Caller, Scope
 from node.api.form import read_form
 from node.api.guard import Guard
+from node.api.quality import Filter, route_quality
 from node.console.pages import Pages
 from node.quality.auditing import RouteState
 from node.quality.opinions import Opinions
 from node.quality.quality import Quality
-from reports.audit.chart_picture import picture
-from reports.audit.observation import FIGURES
+
+
+class Asked(Filter):
+    """What the page's form asks for."""
+
+    route: Annotated[str, Field(max_length=64)] = ""
+    """Empty: the first."""
 
 
 def quality_page(quality: Quality, pages: Pages, guard: Guard) -> APIRouter:
     """Give ``/quality``, its JSON under ``/api/quality``, and the forms that stop and arm a route."""
     routes = APIRouter()
+    routes.include_router(route_quality(quality, guard))
     said = Opinions(quality.engine, quality.ledger)
 
     @routes.get("/api/quality", dependencies=[Depends(guard.read)])
@@ -30,17 +38,18 @@ def quality_page(quality: Quality, pages: Pages, guard: Guard) -> APIRouter:
 
     @routes.get("/quality")
     def show(
-        caller: Annotated[Caller, Depends(guard.page)], route: Annotated[str, Query(max_length=64)] = ""
+        caller: Annotated[Caller, Depends(guard.page)],
+        asked: Annotated[Asked, Query()],
     ) -> Response:
         names = [rule.name for rule in quality.rules()]
-        chosen = route or (names[0] if names else "")
+        chosen = asked.route or (names[0] if names else "")
         if chosen:
             quality.known(chosen)
-        control = quality.control(chosen) if chosen else None
+        view = asked.view(quality, chosen)
+        control = view.control if chosen else None
         charts = [
-            (figure, Markup(picture(figure, FIGURES[figure.name])))  # noqa: S704 - drawn here, every word escaped
-            for figure in sorted(control.figures if control else (), key=lambda figure: not figure.alarmed)
-            if figure.points
+            (figure, Markup(drawn))  # noqa: S704 - drawn here, every word escaped
+            for figure, drawn in (view.pictures() if chosen else ())
         ]
         return pages.show(
             "quality.html",
@@ -48,6 +57,10 @@ def quality_page(quality: Quality, pages: Pages, guard: Guard) -> APIRouter:
             here="/quality",
             names=names,
             route=chosen,
+            asked=asked,
+            is_narrowed=bool(view.where),
+            choices=view.choices() if chosen else {},
+            groups=view.groups() if chosen else (),
             standing=quality.arming.standing(chosen) if chosen else None,
             control=control,
             false_alarms=quality.settings.audit.false_alarms_per_year,

@@ -1,7 +1,7 @@
 """Quality assurance of one node: what the auditor, the audit's commands and its page ask and do."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from node.configuration.home import site_key
 from node.jobs.installation import Installation, installations, routed_bundles, warrants_of
 from node.quality.arming import Arming
 from node.quality.constancy import Constancy
+from node.quality.kept import Kept
 from node.quality.opinions import Opinions
 from node.quality.tables import replays
 from node.routing.rule import Rule
@@ -23,7 +24,7 @@ from node.store import StudyState, studies
 from reports.audit.ledger import Ledger
 from reports.audit.monitor import Control, Watch, design, watch
 from reports.audit.month import Month, Share, month_of, range_of, repeats_of
-from reports.audit.observations import Observations
+from reports.audit.observations import Observations, Selection
 from reports.audit.repeatability import LEAST_SUBJECTS
 
 
@@ -41,6 +42,7 @@ class Quality:
     observations: Observations
     bundles: Mapping[str, Bundle]
     warrants: Mapping[str, Warrant]
+    kept: Kept = field(default_factory=Kept)
 
     @classmethod
     def of(cls, settings: Settings) -> "Quality":
@@ -119,12 +121,26 @@ class Quality:
         accepted = {name: fingerprint for name, fingerprint in told.items() if self.constancy.accepted(name)}
         self.arming.arm(route, reason, by_whom=by_whom, bundles=accepted)
 
-    def control(self, route: str, *, until: datetime | None = None) -> Control | None:
-        """Chart a route until now, or another time; None: it has no baseline yet."""
+    def control(
+        self, route: str, *, until: datetime | None = None, where: tuple[tuple[str, str], ...] = ()
+    ) -> Control | None:
+        """Chart a route until now, or another time; None: it has no baseline yet.
+
+        Args:
+            route: which.
+            until: now where left out.
+            where: groupings with the value that each case has; limits stay those of the whole route.
+        """
         locked = self.arming.locked(route)
         if locked is None:
             return None
-        return watch(self.observations, route, locked, self._plan, routes=len(self.rules()), until=until)
+        routes, plan = len(self.rules()), self._plan
+        extent = self.observations.extent(Selection({"route": route}))
+        seen = self.observations.narrowed(dict(where))
+        return self.kept.get(
+            ("control", route, where, until, locked, plan, routes, extent),
+            lambda: watch(seen, route, locked, plan, routes=routes, until=until),
+        )
 
     @property
     def _plan(self) -> Watch:

@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("HEATPROOF_KILLS", "3"))
 EVERY = os.environ.get("HEATPROOF_KILL_POINTS", "") == "all"
 """Whether every named point is tried, as in the long run, or the later half of each pair."""
 SIDES = ("before", "after") if EVERY else ("after",)
-RECEIVE = [f"{side}:{point}" for point in ("_write", "_sync_folder", "_register") for side in SIDES]
+RECEIVE = [f"{side}:{point}" for point in ("_write", "_sync_folder", "_insert", "enter") for side in SIDES]
 JOB = [f"{side}:{step}" for step in ("read", "classify", "explain", "trust", "report") for side in SIDES]
 DELIVERY = [f"{side}:{step}" for step in ("deliver", "finish", "send", "_record") for side in SIDES]
 DECLINE = [f"{side}:decline" for side in SIDES]

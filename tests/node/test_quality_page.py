@@ -30,6 +30,7 @@ from tests.node.web import WebServer
 from tests.node.web_site import Site
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
+ROUTE = "flair%20%3Cb%3E"
 RULE = Rule(name="flair <b>", bundles=("glioma_flair",), destinations=())
 
 
@@ -89,6 +90,45 @@ def test_every_figure_of_a_route_is_drawn_and_names_are_text(browser: httpx.Clie
     assert "<b>" not in page.replace("<b>HEATPROOF</b>", "").replace("<b>Alarm</b>", "")
     assert "The same patient again" in page
     assert "No installation was accepted yet" in page
+
+
+def test_a_route_is_narrowed_by_any_grouping_and_by_month(browser: httpx.Client) -> None:
+    whole = browser.get(f"/api/quality/{ROUTE}").json()
+    assert whole["choices"]["scanner"] == ["Acme · One"]
+    assert whole["choices"]["month"][0] > whole["choices"]["month"][-1], "the newest first"
+    cases = sum(sum(one["cases"]) for one in whole["charts"])
+    same = browser.get(f"/api/quality/{ROUTE}", params={"scanner": "Acme · One", "label": "glioma"}).json()
+    assert (same["charts"], same["groups"]) == (whole["charts"], whole["groups"]), "all cases are of it"
+    none = browser.get(f"/api/quality/{ROUTE}", params={"scanner": "<img src=x onerror=alert(1)>"}).json()
+    assert none["groups"] == []
+    assert all(one["absent"] for one in none["charts"])
+    month = whole["choices"]["month"][1]
+    before = browser.get(f"/api/quality/{ROUTE}", params={"month": month, "by": "scanner"}).json()
+    assert 0 < sum(sum(one["cases"]) for one in before["charts"]) < cases
+    (scanner,) = before["groups"]
+    assert scanner["cases"] == next(one["cases"] for one in whole["groups"] if one["name"] == month)
+    assert browser.get(f"/api/quality/{ROUTE}", params={"by": "patient"}).status_code == 422
+    assert browser.get(f"/api/quality/{ROUTE}", params={"month": "2026-13"}).status_code == 422
+
+
+def test_the_page_shows_what_was_asked_for_and_a_value_that_is_markup_stays_text(browser: httpx.Client) -> None:
+    page = browser.get("/quality", params={"scanner": "<img onerror=x>", "by": "scanner"}).text
+    assert "There is no such case." in page
+    assert "<option selected>&lt;img onerror=x&gt;</option>" in page
+    assert "<img" not in page
+    month = browser.get(f"/api/quality/{ROUTE}").json()["choices"]["month"][1]
+    page = browser.get("/quality", params={"month": month, "by": "scanner"}).text
+    assert f"By scanner, in {month}" in page
+    assert "what alarms here stops nothing" in page
+
+
+def test_charts_are_worked_out_again_only_when_something_was_added(watched: WatchedSite) -> None:
+    quality = watched.quality
+    assert quality.control(RULE.name) is quality.control(RULE.name)
+    first = quality.control(RULE.name)
+    day, rows = draw_year(5, Hospital(patients=300), days=1)
+    fill(quality.engine, day + BASELINE_DAYS + 61, rows, route=RULE.name, start=1_000_000)
+    assert quality.control(RULE.name) is not first
 
 
 def test_a_route_is_stopped_and_armed_by_a_form_with_a_reason(browser: httpx.Client, watched: WatchedSite) -> None:

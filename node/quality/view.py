@@ -1,0 +1,93 @@
+"""One look at a route's quality: of which cases, until when, and set side by side by what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from node.quality.quality import Quality
+from reports.audit.chart_picture import picture
+from reports.audit.groups import Group, groups_of
+from reports.audit.monitor import Control, Figure
+from reports.audit.month import range_of
+from reports.audit.observation import FIGURES
+from reports.audit.observations import Extent, Selection
+
+CHOICES = ("scanner", "protocol", "label", "method", "model")
+"""Groupings that a look can be narrowed by, beside the month."""
+MOST_CHOICES = 50
+"""Of one grouping, those with most cases."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class View:
+    """What is looked at, and what there is to see; worked out once as long as nothing is added."""
+
+    quality: Quality
+    route: str
+    where: tuple[tuple[str, str], ...] = ()
+    """Groupings with the value that each case has."""
+    month: str = ""
+    """As 2026-10: charts end with it, groups are of it alone."""
+    by: str = "month"
+    """What the groups are of."""
+
+    @property
+    def within(self) -> tuple[datetime, datetime] | None:
+        """Begin and end of the month.
+
+        Raises:
+            Refused: it is no month.
+        """
+        return range_of(self.month) if self.month else None
+
+    @property
+    def control(self) -> Control | None:
+        """The charts; None: the route has no baseline.
+
+        Raises:
+            Refused: the charts have no design, and the cases make none.
+        """
+        return self.quality.control(self.route, until=self.within[1] if self.within else None, where=self.where)
+
+    def pictures(self) -> tuple[tuple[Figure, str], ...]:
+        """Give every figure that has points with its picture, those with an alarm first."""
+        control = self.control
+        if control is None:
+            return ()
+        key = ("pictures", self.route, self.where, self.month, self._extent, self.quality.arming.locked(self.route))
+        return self.quality.kept.get(key, lambda: _pictures(control))
+
+    def groups(self) -> tuple[Group, ...]:
+        """Give the groups of all that there is, or of the month."""
+        seen = self.quality.observations.narrowed(dict(self.where))
+        selection = Selection({"route": self.route}, *(self.within or (None, None)))
+        key = ("groups", self.route, self.where, self.month, self.by, self._extent)
+        return self.quality.kept.get(key, lambda: groups_of(seen, self.by, selection))
+
+    def choices(self) -> Mapping[str, tuple[str, ...]]:
+        """Give what the route's cases can be narrowed by: values of each grouping, and the months, newest first."""
+        whole = Selection({"route": self.route})
+        extent = self.quality.observations.extent(whole)
+
+        def find() -> Mapping[str, tuple[str, ...]]:
+            seen = self.quality.observations
+            named = {name: tuple(seen.groups(name, whole))[:MOST_CHOICES] for name in CHOICES}
+            return {**named, "month": _months(extent) if extent.cases else ()}
+
+        return self.quality.kept.get(("choices", self.route, extent), find)
+
+    @property
+    def _extent(self) -> Extent:
+        return self.quality.observations.extent(Selection({"route": self.route}))
+
+
+def _pictures(control: Control) -> tuple[tuple[Figure, str], ...]:
+    drawn = sorted((figure for figure in control.figures if figure.points), key=lambda figure: not figure.alarmed)
+    return tuple((figure, picture(figure, FIGURES[figure.name])) for figure in drawn)
+
+
+def _months(extent: Extent) -> tuple[str, ...]:
+    first, last = (_EPOCH + timedelta(days=day) for day in (extent.first_day, extent.last_day))
+    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    return tuple(f"{number // 12:04}-{number % 12 + 1:02}" for number in reversed(numbers))
