@@ -23,9 +23,9 @@ from node.settings import Settings
 from node.store import StudyState, studies
 from reports.audit.ledger import Ledger
 from reports.audit.monitor import Control, Watch, design, watch
-from reports.audit.month import Month, Share, month_of, range_of, repeats_of
+from reports.audit.month import Month, Share, month_of, range_of, repeatability_of
 from reports.audit.observations import Observations, Selection
-from reports.audit.repeatability import LEAST_SUBJECTS
+from reports.audit.repeatability_page import Repeatability
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,10 @@ class Quality:
             )
         return {"routes": routes, "replays": self.replays(), "head": str(self.ledger.head())}
 
-    def repeats(self, route: str) -> list[dict[str, Any]]:
-        """Say how repeatable each figure is between maps of the same patient on a route."""
-        return [
-            {"figure": name, "found": found, "enough": found.is_finding, "least": LEAST_SUBJECTS}
-            for name, found in repeats_of(self.observations, route).items()
-        ]
+    def repeatability(self, route: str) -> Repeatability:
+        """Say how repeatable the maps of a route are, since the beginning."""
+        bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
+        return repeatability_of(route, bundles, self.observations, locked=self.arming.locked(route))
 
     def month(self, route: str, month: str) -> Month:
         """Gather the monthly report of a route.
@@ -188,7 +186,16 @@ class Quality:
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
         accepted = [Share(one.verdict, one.accepted, one.all) for one in Opinions(self.engine, self.ledger).counts()]
         control = self.control(route, until=within[1])
-        return month_of(route, bundles, within, self.observations, self.ledger, control=control, accepted=accepted)
+        return month_of(
+            route,
+            bundles,
+            within,
+            self.observations,
+            self.ledger,
+            control=control,
+            accepted=accepted,
+            locked=self.arming.locked(route),
+        )
 
     def replays(self) -> list[dict[str, Any]]:
         """Give the last replay of each bundle."""

@@ -5,19 +5,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import numpy as np
 from scipy.stats import binomtest
 
 from inference.errors import Refused
+from reports.audit.cohort import cohorts_of
 from reports.audit.ledger import Entry, Event, Head, Ledger
-from reports.audit.monitor import Control
+from reports.audit.monitor import Control, Locked
 from reports.audit.observations import Observations, Selection
-from reports.audit.repeatability import WithinSubject, within_subject
+from reports.audit.repeatability_page import Repeatability
+from reports.audit.repeats import repeats_of
 
 LEAST_MAPS = 30
 """Below so many no share is given, only the counts."""
-REPEATED = ("trust", "probability", "map_entropy", "hot_area", "replicate_agreement")
-"""Figures that should come again when a patient does."""
 ACTS = (Event.ROUTE_STOPPED, Event.ROUTE_ARMED, Event.BASELINE_LOCKED)
 REPLAYS = (Event.REPLAY_PASSED, Event.REPLAY_FAILED, Event.ACCEPTED)
 
@@ -73,8 +72,7 @@ class Month:
     """What radiologists said in the month, of all that they said."""
     accepted: tuple[Share, ...]
     """Overlays accepted, by the verdict shown, since the beginning."""
-    repeats: Mapping[str, WithinSubject]
-    """By figure, since the beginning."""
+    repeatability: Repeatability
 
 
 def range_of(month: str) -> tuple[datetime, datetime]:
@@ -100,6 +98,7 @@ def month_of(
     *,
     control: Control | None,
     accepted: Sequence[Share] = (),
+    locked: Locked | None = None,
 ) -> Month:
     """Gather a month.
 
@@ -111,6 +110,7 @@ def month_of(
         ledger: of the store.
         control: the charts of the route up to the month's end; None: no baseline was locked.
         accepted: overlays that radiologists accepted, by verdict.
+        locked: the baseline, where there is one.
     """
     first, before = within
     selection = Selection({"route": route}, first, before)
@@ -139,26 +139,30 @@ def month_of(
         replays=tuple(entry for entry in told if entry.event in REPLAYS and entry.details["bundle"] in bundles),
         words=tuple(Share(word, count, said.total()) for word, count in sorted(said.items())),
         accepted=tuple(accepted),
-        repeats=repeats_of(observations, route, before=before),
+        repeatability=repeatability_of(route, bundles, observations, within=within, locked=locked),
     )
 
 
-def repeats_of(
-    observations: Observations, route: str, *, before: datetime | None = None
-) -> Mapping[str, WithinSubject]:
-    """Say how repeatable each figure is between maps of the same patient on a route; what cannot be said is missing.
+def repeatability_of(
+    route: str,
+    bundles: Collection[str],
+    observations: Observations,
+    *,
+    within: tuple[datetime, datetime] | None = None,
+    locked: Locked | None = None,
+) -> Repeatability:
+    """Say how repeatable the maps of a route are, and how consistent those of each class.
 
-    Maps are not registered with each other: only figures that need no registration are compared.
+    Args:
+        route: whose.
+        bundles: of the route: their golden sets count.
+        observations: of the store.
+        within: a month, told beside all that was before its end; None: all until now.
+        locked: the baseline that the maps of a class are held against.
     """
-    found = {}
-    patients, figures = observations.repeats(REPEATED, Selection({"route": route}, before=before))
-    for name, values in figures.items():
-        here = ~np.isnan(values)
-        try:
-            found[name] = within_subject(values[here], patients[here])
-        except Refused:
-            continue
-    return found
+    before = within[1] if within else datetime.now(UTC)
+    cohorts = cohorts_of(observations, route, (locked.since, locked.before), before) if locked else None
+    return Repeatability(route, repeats_of(observations.engine, route, bundles, within, before=before), cohorts)
 
 
 def _scanner(name: str, tally: Mapping[tuple[str, str], int]) -> Scanner:

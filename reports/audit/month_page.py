@@ -12,7 +12,7 @@ from reports.audit.chart_picture import picture
 from reports.audit.ledger import Event
 from reports.audit.month import LEAST_MAPS, Month
 from reports.audit.observation import FIGURES
-from reports.audit.repeatability import LEAST_SUBJECTS
+from reports.audit.repeatability_page import repeatability_part
 from reports.wording import number
 
 
@@ -42,7 +42,7 @@ def month_page(month: Month, *, false_alarms_per_year: float) -> str:
         levels=_levels(month),
         told_replays=[one for one in month.replays if one.event != Event.REPLAY_PASSED],
         least_maps=LEAST_MAPS,
-        least_subjects=LEAST_SUBJECTS,
+        repeatability=repeatability_part(month.repeatability),
         false_alarms=false_alarms_per_year,
     )
 

@@ -101,12 +101,12 @@ class Observations:
             engine: of the store.
             where: only observations whose groupings have these values are ever read.
         """
-        self._engine = engine
+        self.engine = engine
         self._where = dict(where or {})
 
     def narrowed(self, where: Mapping[str, str]) -> "Observations":
         """Give those of them whose groupings have these values."""
-        return Observations(self._engine, {**self._where, **where})
+        return Observations(self.engine, {**self._where, **where})
 
     def add(self, job_id: str, seen: Sequence[Observation], connection: Connection) -> bool:
         """Keep what was observed of a job, within the transaction that keeps its results; again changes nothing.
@@ -166,7 +166,7 @@ class Observations:
 
     def rows(self, query: Any, selection: Selection) -> Sequence[Any]:
         """Ask ``query`` of the observations that are selected."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(self._selected(query, selection)).all()
 
     def tally(self, selection: Selection) -> Mapping[tuple[str, str], int]:
@@ -183,31 +183,11 @@ class Observations:
         """Give those of some studies, by their keyed hashes, that are selected."""
         found: set[str] = set()
         query = self._selected(select(observations.c.study).distinct(), selection)
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             for begin in range(0, len(studies), STUDIES_AT_ONCE):
                 some = query.where(observations.c.study.in_(studies[begin : begin + STUDIES_AT_ONCE]))
                 found.update(connection.execute(some).scalars())
         return frozenset(found)
-
-    def repeats(
-        self, figures: Sequence[str], selection: Selection
-    ) -> tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]]]:
-        """Read figures with the patient each row is of, for what is repeatable within a patient.
-
-        Returns:
-            (N,), a number for each patient; and by figure (N,), NaN where a row has none.
-
-        Raises:
-            UnknownName: there is no such figure or grouping.
-        """
-        query = self._selected(select(observations.c.patient, *(_figure(name) for name in figures)), selection)
-        numbers: dict[str, int] = {}
-        patients, parts = [np.empty(0, dtype=np.int64)], [np.empty((0, len(figures)))]
-        for rows in self._pieces(query):
-            patients.append(np.array([numbers.setdefault(row[0], len(numbers)) for row in rows], dtype=np.int64))
-            parts.append(np.array([row[1:] for row in rows], dtype=np.float64))
-        table = np.concatenate(parts)
-        return np.concatenate(patients), {name: table[:, number] for number, name in enumerate(figures)}
 
     def maps(self, selection: Selection, most: int) -> Mapping[tuple[str, str, str], Sequence[tuple[str, bytes]]]:
         """Read the newest small maps, each with its patient, by (bundle, method, label).
@@ -220,7 +200,7 @@ class Observations:
         query = select(*(observations.c[name] for name in names)).where(observations.c.label != "")
         query = self._selected(query, selection).order_by(observations.c.at_seconds.desc()).limit(most)
         found: dict[tuple[str, str, str], list[tuple[str, bytes]]] = {}
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             for bundle, method, label, patient, thumbnail in connection.execute(query):
                 found.setdefault((bundle, method, label), []).append((patient, thumbnail))
         return found
@@ -236,7 +216,7 @@ class Observations:
 
     def _pieces(self, query: Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Give the driver's own tuples, some at a time: a Row of each would double the time."""
-        with self._engine.connect().execution_options(stream_results=True) as connection:
+        with self.engine.connect().execution_options(stream_results=True) as connection:
             found = connection.execute(query)
             while rows := found.cursor_strategy.fetchmany(found, found.cursor, ROWS_AT_ONCE):
                 yield rows

@@ -53,7 +53,7 @@ class Pair:
     at: datetime
     again: Again
     subject: str
-    """Keyed hash of the patient, or the name of the golden study with the class."""
+    """Keyed hash of the patient, or the name of the golden study."""
     other: str
     """Which replicate, or the digest of the weights before; else empty."""
     route: str
@@ -96,7 +96,7 @@ def _golden(before: Recorded, now: Recorded, bundle: str, at: datetime) -> Pair:
     return Pair(
         at=at,
         again=Again.VERSION if updated else Again.REPLAY,
-        subject=f"{now.study}, {now.label}",
+        subject=now.study,
         other=before.model if updated else "",
         route="",
         bundle=bundle,

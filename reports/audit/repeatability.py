@@ -17,6 +17,8 @@ from inference.errors import Refused
 CONFIDENCE = 0.95
 LEAST_SUBJECTS = 35
 """Subjects that a repeatability claim needs (Obuchowski and Bullen 2018, PMID 29145749): fewer are no finding."""
+NOTHING = 1e-15
+"""A variance below this share of another is rounding: the measurements are the same."""
 RC_OF_WSD = 1.96 * math.sqrt(2.0)
 
 Values = NDArray[np.float64]
@@ -103,7 +105,7 @@ def intraclass_correlation(table: ArrayLike, *, absolute: bool = True) -> Estima
         absolute: agreement, ICC(A,1), which a shift between measurements lowers: repeatability; else consistency.
 
     Raises:
-        Refused: fewer than 2 subjects or measurements, or a value is not finite.
+        Refused: fewer than 2 subjects or measurements, no spread between subjects, or a value is not finite.
     """
     cells = _finite(table)
     if cells.ndim != 2 or min(cells.shape) < 2:
@@ -114,6 +116,10 @@ def intraclass_correlation(table: ArrayLike, *, absolute: bool = True) -> Estima
     columns = n * ((cells.mean(axis=0) - whole) ** 2).sum() / (k - 1)
     rest = ((cells - whole) ** 2).sum() - rows * (n - 1) - columns * (k - 1)
     error = rest / ((n - 1) * (k - 1))
+    if rows <= NOTHING * (1.0 + whole**2):
+        raise Refused("A measurement that is the same for every subject has no intraclass correlation.")
+    if max(error, columns if absolute else 0.0) <= NOTHING * rows:
+        return Estimate(1.0, 1.0, 1.0)
     high = 1.0 - (1.0 - CONFIDENCE) / 2.0
     if not absolute:
         ratio = rows / error
@@ -150,16 +156,17 @@ def concordance(first: ArrayLike, second: ArrayLike) -> Estimate:
     if spread == 0 or x.var() == 0 or y.var() == 0:
         raise Refused("A measurement that is the same for every subject has no concordance.")
     value = 2.0 * covariance / spread
-    r = covariance / math.sqrt(float(x.var() * y.var()))
-    shift = apart**2 / math.sqrt(float(x.var() * y.var()))
+    both = math.sqrt(float(x.var() * y.var()))
+    r, bias, shift = covariance / both, 2.0 * both / spread, apart**2 / both
     if abs(r) >= 1.0 - 1e-12 or abs(value) >= 1.0 - 1e-12:
         return Estimate(value, value, value)
+    rest = 1 - value**2
     variance = (
-        (1 - r**2) * value**2 / ((1 - value**2) * r**2)
-        + 2 * value**3 * (1 - value) * shift / (r * (1 - value**2) ** 2)
-        - value**4 * shift**2 / (2 * r**2 * (1 - value**2) ** 2)
+        (1 - r**2) * bias**2 / rest
+        + 2 * value**2 * bias * (1 - value) * shift / rest**2
+        - value**2 * bias**2 * shift**2 / (2 * rest**2)
     ) / (n - 2)
-    reach = float(stats.norm.ppf(1 - (1 - CONFIDENCE) / 2)) * math.sqrt(variance)
+    reach = float(stats.norm.ppf(1 - (1 - CONFIDENCE) / 2)) * math.sqrt(max(variance, 0.0))
     return Estimate(value, math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach))
 
 

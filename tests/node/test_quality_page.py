@@ -88,7 +88,7 @@ def test_every_figure_of_a_route_is_drawn_and_names_are_text(browser: httpx.Clie
     assert page.count("<svg") == 13
     assert "flair &lt;b&gt;" in page
     assert "<b>" not in page.replace("<b>HEATPROOF</b>", "").replace("<b>Alarm</b>", "")
-    assert "The same patient again" in page
+    assert "The same patient examined again" in page
     assert "No installation was accepted yet" in page
 
 

@@ -37,7 +37,7 @@ def test_findings_keep_their_missing_figures_missing(tmp_path: Path) -> None:
     del rows["trust"]
     store = store_of(day, rows)
     path = tmp_path / "findings.parquet"
-    assert export(store._engine, observations, path, "parquet") == len(day)
+    assert export(store.engine, observations, path, "parquet") == len(day)
     table = parquet.read_table(path)
     assert table["trust"].null_count == len(day)
     assert abs(sum(table["hot_area"].to_pylist()) - rows["hot_area"].sum()) < 1e-6

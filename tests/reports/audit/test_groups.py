@@ -61,7 +61,7 @@ def test_a_group_of_too_few_has_its_count_and_no_mean() -> None:
 def test_what_was_narrowed_reads_nothing_else(drawn: tuple[np.ndarray, dict[str, np.ndarray], Observations]) -> None:
     day, rows, _ = drawn
     seen = store_of(day, rows)
-    fill(seen._engine, day, rows, route="other")
+    fill(seen.engine, day, rows, route="other")
     narrowed = seen.narrowed({"route": "other"})
     assert narrowed.extent(Selection({})).cases == len(day)
     assert narrowed.extent(FLAIR).cases == 0

@@ -16,6 +16,8 @@ from reports.audit.monitor import Locked, Watch, watch
 from reports.audit.month import Month, Share, month_of, range_of
 from reports.audit.month_page import month_page
 from reports.audit.observations import METADATA, Observations
+from reports.audit.pair import Again
+from tests.reports.audit.twice import draw_pairs, keep_pairs
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
 LOCKED = Locked(at_day(0), at_day(BASELINE_DAYS), at_day(BASELINE_DAYS))
@@ -53,7 +55,16 @@ def page_of(month: Month) -> str:
 def gathered(ledger: Ledger, observations: Observations, *, watched: bool) -> Month:
     control = watch(observations, "flair", LOCKED, Watch(), until=MONTH[1]) if watched else None
     accepted = (Share("TRUSTED", 45, 50), Share("CAUTION", 3, 5))
-    return month_of("flair", ("glioma_flair",), MONTH, observations, ledger, control=control, accepted=accepted)
+    return month_of(
+        "flair",
+        ("glioma_flair",),
+        MONTH,
+        observations,
+        ledger,
+        control=control,
+        accepted=accepted,
+        locked=LOCKED if watched else None,
+    )
 
 
 def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
@@ -65,6 +76,8 @@ def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
     day, rows = draw_year(4, Hospital(patients=200), days=BASELINE_DAYS + 90)
     rows["hot_area"] = np.where(day >= BASELINE_DAYS + 40, rows["hot_area"] * 1.8, rows["hot_area"])
     fill(engine, day, rows)
+    for again in Again:
+        keep_pairs(engine, draw_pairs(again, 40, at_day(BASELINE_DAYS + 30)))
     ledger = Ledger(engine, b"key")
     written(ledger, monkeypatch)
     month = gathered(ledger, Observations(engine), watched=True)
@@ -74,7 +87,12 @@ def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
     here = int(((day >= 207) & (day < 238)).sum())
     assert month.studies == here
     assert f"{here} studies: {here} maps" in page
-    assert page.count("<svg") == 13
+    assert page.count("<svg") == 13 + 3 * 7 + 4 + 1
+    for title in ("The golden set replayed", "The same patient examined again", "The maps of a class with each other"):
+        assert title in page
+    assert re.search(
+        r"trust</th><td>40</td>\s*(<td>[-.\de]+ <span class=\"quiet\">\[[-.\de]+, [-.\de]+\]</span></td>){7}", page
+    )
     assert "1 alarm, 1 stop, 1 failed replay" in page
     assert "of another route" not in page
     assert "&lt;b&gt;coil" in page
@@ -96,7 +114,7 @@ def test_where_there_is_nothing_or_too_little_the_page_says_so() -> None:
     day, rows = draw_year(4, Hospital(cases_a_day=0.5, patients=8), days=BASELINE_DAYS + 90)
     fill(engine, day, rows)
     page = page_of(gathered(ledger, observations, watched=True))
-    assert "35 patients with at least two maps are needed" in page
+    assert "Nothing was measured so yet: 35 patients are needed." in page
     assert re.search(r"Shares are given from 30 maps on", page)
     assert "TRUSTED" in page
 

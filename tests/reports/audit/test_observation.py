@@ -50,8 +50,9 @@ def test_observations_come_back_by_figure_once_however_often_they_are_added(anal
     assert series["probability"].values.tolist() == [one.figures["probability"] for one in seen]
     assert set(series["probability"].days.tolist()) == {20458}
     assert store.groups("route") == {"flair": len(seen)}
-    days, maps = store.thumbnails(Selection({}))
-    assert (len(days), {len(one) for one in maps}) == (len(seen), {64})
+    maps = store.maps(Selection({}), 10)[(seen[0].bundle, seen[0].method, seen[0].label)]
+    assert (len(maps), {len(one) for _, one in maps}) == (len(seen), {64})
+    assert {patient for patient, _ in maps} == {seen[0].patient}
     assert not len(store.series(["probability"], Selection({"route": "other"}))["probability"].values)
 
 
