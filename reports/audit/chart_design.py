@@ -31,6 +31,8 @@ from reports.audit.run_length import LONGEST, SHORTEST
 
 DRAWS = 500
 """A share of 0.63 is met within 0.02 by so many (one standard error)."""
+DRAWN_AT_ONCE = 50
+"""They fit in a processor's cache."""
 MOST_CASES_A_DAY = 20
 """Drawn in the mean: busier days are as good as normal, and all volumes are thinned alike."""
 PLACES = 1000
@@ -88,13 +90,11 @@ def design_charts(
     to_come = max(round(len(volumes) * DAYS_A_YEAR * years / days), 1)
     sizes = np.concatenate([volumes, np.resize(volumes, to_come)])
     draw = np.random.default_rng(np.frombuffer(hashlib.sha256(seed.encode()).digest(), dtype=np.uint32))
-    drawn = draw.integers(len(charted[0]), size=(DRAWS, sizes.sum()))
-    lengths = np.zeros(DRAWS)
-    for values in charted:
-        points = _in_order(_points(values, drawn, sizes, len(volumes)))
-        for kind in kinds:
-            up, down = kind.follow(points)
-            lengths = np.maximum(lengths, _run_lengths(kind, np.maximum(up, -down).max(axis=1)))
+    heights = []
+    for _ in range(DRAWS // DRAWN_AT_ONCE):
+        drawn = draw.integers(len(charted[0]), size=(DRAWN_AT_ONCE, sizes.sum()))
+        heights.append(_highest([_points(values, drawn, sizes, len(volumes)) for values in charted], kinds))
+    lengths = np.concatenate(heights)
     alarmed = -math.expm1(-false_alarms_per_year * years)
     length = float(np.clip(np.quantile(lengths, 1.0 - alarmed), SHORTEST, LONGEST))
     return Design(float(f"{length:.3g}"), false_alarms_per_year)
@@ -113,12 +113,12 @@ def _points(values: Floats, drawn: Integers, sizes: Integers, days: int) -> Floa
 
     Args:
         values: (N,) of the figure.
-        drawn: (DRAWS, cases), which cases, day after day.
+        drawn: (draws, cases), which cases, day after day.
         sizes: (all days,), cases of each.
         days: of the baseline, which come first.
 
     Returns:
-        (DRAWS, days to come), NaN where no case has the figure; 0 throughout where a baseline is of one value.
+        (draws, days to come), NaN where no case has the figure; 0 throughout where a baseline is of one value.
     """
     places, place = _places(values)
     at, rows = place[drawn], np.arange(len(drawn))[:, None] * (places + 1)
@@ -170,9 +170,15 @@ def _in_order(points: Floats) -> Floats:
     return np.nan_to_num(np.take_along_axis(points, np.argsort(missing, axis=1, kind="stable"), axis=1))
 
 
-def _run_lengths(kind: Kind, heights: Floats) -> Floats:
-    limits, lengths = _curve(kind)
-    return np.exp(np.interp(heights / kind.unit, limits, lengths))
+def _highest(figures: Sequence[Floats], kinds: Sequence[Kind]) -> Floats:
+    """Give the highest that any chart stands, (draws,), as the run length of a chart that would just signal there."""
+    lengths = []
+    for points in map(_in_order, figures):
+        for kind in kinds:
+            up, down = kind.follow(points)
+            limits, known = _curve(kind)
+            lengths.append(np.interp(np.maximum(up, -down).max(axis=1) / kind.unit, limits, known))
+    return np.asarray(np.exp(np.max(lengths, axis=0)), dtype=np.float64)
 
 
 @lru_cache(maxsize=3)

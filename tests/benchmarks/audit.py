@@ -2,9 +2,9 @@
 
 ``python -m tests.benchmarks.audit [--years 200] [--findings 1000000]``; with ``--years 0`` no year is simulated.
 
-Prints the share of in-control years with an alarm beside what was designed, the delay of each event beside what the
-charts' design expects, the time and memory of one report over many findings, and what an appended row of the ledger
-costs.
+Prints a table: the share of in-control years with an alarm beside the one designed, the delay of each event beside the
+one that the charts' design expects; then time and memory of one report over many findings, and what an appended row of
+the ledger costs.
 """
 
 import argparse
@@ -12,119 +12,108 @@ import resource
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 from sqlalchemy import create_engine
 
-from reports.audit.control_charts import Kind
+from node.quality.auditing import AuditSettings
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event as LedgerEvent
 from reports.audit.ledger import Ledger
-from reports.audit.monitor import Control, Locked, Watch, watch
+from reports.audit.monitor import Watch, design, watch
 from reports.audit.month import month_of, range_of
 from reports.audit.month_page import month_page
 from reports.audit.observations import METADATA, Observations
-from tests.reports.audit.years import BASELINE_DAYS, Event, Hospital, Rows, at_day, draw_year, fill, store_of
-
-YEAR = 365
-STARTS = 60
-"""Day after arming on which an event begins."""
-LOCKED = Locked(at_day(0), at_day(BASELINE_DAYS), at_day(BASELINE_DAYS))
-
-
-def new_scanner(rows: Rows, day: np.ndarray) -> None:
-    """Gain up by 3 %, noise by 20 %, from one day to the next."""
-    after = day >= BASELINE_DAYS + STARTS
-    rows["image_mean"][after] *= 1.03
-    rows["image_sd"][after] *= 1.03
-    rows["image_noise"][after] *= 1.2
-
-
-def silent_update(rows: Rows, day: np.ndarray) -> None:
-    """Another model: its maps agree less with the old replicates, its trust is a little lower."""
-    after = day >= BASELINE_DAYS + STARTS
-    rows["replicate_agreement"][after] -= 0.05
-    rows["trust"][after] *= 0.97
-
-
-def slow_drift(rows: Rows, day: np.ndarray) -> None:
-    """The maps spread: entropy rises by one standard deviation in 200 days."""
-    rows["map_entropy"] += 0.045 * np.clip((day - BASELINE_DAYS - STARTS) / 200, 0, 1)
-
-
-def other_body_part(rows: Rows, day: np.ndarray) -> None:
-    """For five days every third study is of something else."""
-    burst = (day >= BASELINE_DAYS + STARTS) & (day < BASELINE_DAYS + STARTS + 5)
-    struck = burst & (np.arange(len(day)) % 3 == 0)
-    rows["image_mean"][struck] += 0.15
-    rows["trust"][struck] *= 0.4
-    rows["found"][struck] = 0.0
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """An event, the figure that it moves most, and by how many standard deviations of a case."""
-
-    name: str
-    event: Event
-    figure: str
-    shift: float
-
-
-TROUBLES = (
-    Trouble("new scanner: gain + 3 %, noise + 20 %", new_scanner, "image_noise", 0.85),
-    Trouble("silent model update: agreement - 0.05, trust - 3 %", silent_update, "replicate_agreement", 0.5),
-    Trouble("slow drift: entropy + 1 SD in 200 days", slow_drift, "map_entropy", float("nan")),
-    Trouble("five days with every third study of another body part", other_body_part, "image_mean", float("nan")),
+from tests.reports.audit.troubles import (
+    LOCKED,
+    TROUBLES,
+    YEAR_DAYS,
+    Change,
+    Trouble,
+    other_driver,
+    other_weights,
+    replays_of,
+    seen_after,
+    year_of,
 )
+from tests.reports.audit.years import BASELINE_DAYS, Hospital, draw_year, fill
+
+FIRST_OF_TROUBLES = 1000
+"""Seed of the first year with an event; years in control count from 0, with a quiet summer from 2000."""
 
 
-def year_of(seed: int, event: Event | None = None, hospital: Hospital | None = None) -> Control:
-    """Draw baseline and year, and watch it."""
-    day, rows = draw_year(seed, hospital or Hospital(), days=BASELINE_DAYS + YEAR, event=event)
-    return watch(store_of(day, rows), "flair", LOCKED, Watch(), until=at_day(BASELINE_DAYS + YEAR))
-
-
-def in_control(years: int, hospital: Hospital, what: str) -> None:
+def in_control(name: str, first: int, years: int, hospital: Hospital) -> None:
     """Print the share of years without a cause that alarm all the same."""
-    alarmed = sum(bool(year_of(seed, hospital=hospital).alarms) for seed in range(years))
-    interval = binomtest(alarmed, years).proportion_ci()
-    designed = 1 - np.exp(-1.0)
-    print(
-        f"{what}: {alarmed} of {years} years alarm, {alarmed / years:.2f} [{interval.low:.2f}, {interval.high:.2f}]; "
-        f"designed: at most one alarm a year, {designed:.2f} of years",
-        flush=True,
+    controls = [year_of(seed, hospital=hospital) for seed in range(first, first + years)]
+    alarmed, designed = sum(bool(one.alarms) for one in controls), controls[0].design.share_of_years
+    share = binomtest(alarmed, years, designed).proportion_ci()
+    met = "yes" if share.low <= designed <= share.high else "NO"
+    length = statistics.median(one.run_length for one in controls)
+    measured = f"{alarmed / years:.2f} [{share.low:.2f}, {share.high:.2f}]"
+    by = f"39 charts, each alone once in {length:.0f} days"
+    row(name, f"{designed:.2f} of years alarm", f"{alarmed} of {years}", measured, by, met)
+
+
+def charted(trouble: Trouble, years: int) -> None:
+    """Print how many days an event takes to be seen by the charts."""
+    controls = [year_of(seed, trouble.event) for seed in range(FIRST_OF_TROUBLES, FIRST_OF_TROUBLES + years)]
+    designed = statistics.median(trouble.designed_days(one) for one in controls)
+    delays = [seen for seen in map(seen_after, controls) if seen is not None]
+    first = Counter(
+        f"{alarm.kind} of {alarm.figure.replace('_', ' ')}"
+        for one in controls
+        for alarm in one.alarms[:1]
+        if seen_after(one) is not None
     )
+    by = first.most_common(1)[0][0] if first else "-"
+    delay(trouble.name, designed, "days", delays, years, f"mostly {by}")
 
 
-def troubles(years: int) -> None:
-    """Print how many days each event takes to be seen."""
+def replayed(name: str, change: Change, years: int) -> None:
+    """Print how many hours a change takes to be seen by the replay of the golden set."""
+    hours = AuditSettings().replay_hours
+    with tempfile.TemporaryDirectory() as folder:
+        found = [
+            replays_of(seed, change, Path(folder), hours=hours)
+            for seed in range(FIRST_OF_TROUBLES, FIRST_OF_TROUBLES + years)
+        ]
+    levels = Counter("R0 fails, R1 passes" if level == "R1" else "R0 and R1 fail" for _, level in found)
+    delay(name, hours, "hours", [one for one, _ in found], years, levels.most_common(1)[0][0])
+
+
+def delay(name: str, designed: float, unit: str, delays: Sequence[float], years: int, by: str) -> None:
+    """Print a row: the designed delay, and the median of the delays with its 95 % interval by order statistics."""
+    if len(delays) < 6:
+        row(name, f"{designed:.1f} {unit}", f"{len(delays)} of {years}", "too few to say", by, "NO")
+        return
+    ordered, rank = sorted(delays), int(binom.ppf(0.025, len(delays), 0.5))
+    low, high = ordered[rank - 1], ordered[len(delays) - rank]
+    middle = statistics.median(delays)
+    met = "yes" if middle <= designed and len(delays) == years else "NO"
+    span = f"{middle:.0f} [{low:.0f}, {high:.0f}] {unit}, {ordered[0]:.0f} to {ordered[-1]:.0f}"
+    row(name, f"{designed:.1f} {unit}", f"{len(delays)} of {years}", span, by, met)
+
+
+def row(*cells: str) -> None:
+    """Print a row of the table."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def table(years: int) -> None:
+    """Print all years."""
+    row("what happens", "designed", "seen in", "measured: share, or median delay, [95 %], range", "by", "met")
+    row(*["---"] * 6)
+    in_control("nothing", 0, years, Hospital())
+    in_control("nothing, and a quiet summer", 2000, years, Hospital(quiet=(BASELINE_DAYS + 150, BASELINE_DAYS + 220)))
+    some = max(years // 10, 10)
     for trouble in TROUBLES:
-        delays, before, kinds = [], 0, []
-        for seed in range(1000, 1000 + years):
-            control = year_of(seed, trouble.event)
-            starts = int(at_day(BASELINE_DAYS + STARTS).timestamp() // 86400)
-            seen = [alarm for alarm in control.alarms if alarm.day >= starts]
-            before += any(alarm.day < starts for alarm in control.alarms)
-            if seen:
-                delays.append(seen[0].day - starts)
-                kinds.append(seen[0].kind)
-        chart = next(line.chart for line in control.figures[0].lines if line.chart.kind is Kind.CUSUM)
-        cases = 12.0 * (5 + 2 / 4) / 7
-        expected = chart.delay(trouble.shift * cases**0.5) if np.isfinite(trouble.shift) else float("nan")
-        told = f"designed {expected:.1f} (CUSUM of {trouble.figure})" if np.isfinite(expected) else "no constant shift"
-        if not delays:
-            print(f"{trouble.name}: never seen in {years} years", flush=True)
-            continue
-        print(
-            f"{trouble.name}: seen in {len(delays)} of {years} years, after {statistics.median(delays):.0f} days "
-            f"(median; {min(delays)} to {max(delays)}); {told}; "
-            f"first seen by {max(set(kinds), key=kinds.count)} mostly",
-            flush=True,
-        )
+        charted(trouble, some)
+    replayed("a driver that alters the last bits", other_driver, some)
+    replayed("silent model update, in the golden set", other_weights, some)
 
 
 def large_report(findings: int) -> None:
@@ -133,12 +122,15 @@ def large_report(findings: int) -> None:
         engine = create_engine(f"sqlite:///{Path(folder) / 'years.sqlite'}")
         METADATA.create_all(engine)
         LEDGER.create_all(engine)
-        hospital = replace(Hospital(), cases_a_day=findings / (BASELINE_DAYS + YEAR) * 7 / 5.5)
-        day, rows = draw_year(7, hospital, days=BASELINE_DAYS + YEAR)
+        hospital = replace(Hospital(), cases_a_day=findings / (BASELINE_DAYS + YEAR_DAYS) * 7 / 5.5)
+        day, rows = draw_year(7, hospital, days=BASELINE_DAYS + YEAR_DAYS)
         fill(engine, day, rows)
+        began = time.perf_counter()
+        locked = replace(LOCKED, design=design(Observations(engine), "flair", LOCKED.since, LOCKED.before, Watch()))
+        print(f"charts of {len(day):,} findings designed in {time.perf_counter() - began:.1f} s, once", flush=True)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began, worked = time.perf_counter(), time.process_time()
-        control = watch(Observations(engine), "flair", LOCKED, Watch())
+        control = watch(Observations(engine), "flair", locked, Watch())
         charts, charts_cpu = time.perf_counter() - began, time.process_time() - worked
         month = month_of("flair", (), range_of("2026-03"), Observations(engine), Ledger(engine, b""), control=control)
         page = month_page(month, false_alarms_per_year=1.0)
@@ -171,9 +163,7 @@ def main() -> None:
     parser.add_argument("--findings", type=int, default=1_000_000)
     asked = parser.parse_args()
     if asked.years:
-        in_control(asked.years, Hospital(), "in control")
-        in_control(asked.years, Hospital(quiet=(BASELINE_DAYS + 150, BASELINE_DAYS + 220)), "in control, quiet summer")
-        troubles(max(asked.years // 10, 5))
+        table(asked.years)
     ledger_cost()
     large_report(asked.findings)
 

@@ -75,7 +75,7 @@ def fill(engine: Engine, day: np.ndarray, rows: Rows, *, route: str = "flair", s
         "scanner": "Acme · One", "protocol": "MR · FLAIR", "label": "glioma", "verdict": "TRUSTED",
         "map_digest": "d" * 64, "thumbnail": bytes(64),
     }  # fmt: skip
-    figures = {name: rows[name] for name in FIGURES if name in rows}
+    figures = {name: rows[name].tolist() for name in FIGURES if name in rows}
     first = START.timestamp()
     with engine.begin() as connection:
         for begin in range(0, len(day), 20_000):
@@ -89,7 +89,7 @@ def fill(engine: Engine, day: np.ndarray, rows: Rows, *, route: str = "flair", s
                         "patient": f"{int(rows['patient'][n])}",
                         "at_seconds": first + 86400.0 * float(day[n]) + n % 80_000,
                         "day": int((START - datetime(1970, 1, 1, tzinfo=UTC)).days + day[n]),
-                        **{name: float(values[n]) for name, values in figures.items()},
+                        **{name: values[n] for name, values in figures.items()},
                     }
                     for n in range(begin, min(begin + 20_000, len(day)))
                 ],
