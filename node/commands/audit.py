@@ -114,18 +114,27 @@ def arm(
 def report(
     route: Annotated[str, typer.Argument(help="Which route.")],
     month: Annotated[str, typer.Option("--month", help="As 2026-10; days are UTC.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write (HTML).", dir_okay=False)],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The page to write (HTML).", dir_okay=False)] = None,
     config_file: Config = _CONFIG,
+    as_json: AsJson = False,
 ) -> None:
-    """Write what a route did in a month as one HTML page to print; the head of the ledger is in it."""
+    """Say how repeatable a route's maps are in a month; with --out write all it did as one HTML page to print."""
+    from node.commands.repeatability_table import repeatability_lines
     from reports.audit.month_page import month_page
 
     quality = _quality(config_file)
     found = quality.month(route, month)
-    out.write_text(
-        month_page(found, false_alarms_per_year=quality.settings.audit.false_alarms_per_year), encoding="utf-8"
-    )
-    Console().print(f"The report is in {out}.", soft_wrap=True)
+    if out is not None:
+        page = month_page(found, false_alarms_per_year=quality.settings.audit.false_alarms_per_year)
+        out.write_text(page, encoding="utf-8")
+    if as_json:
+        told = {"month": month, "head": str(found.head), **found.repeatability.told()}
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        return
+    for line in repeatability_lines(found.repeatability):
+        sys.stdout.write(line + "\n")
+    if out is not None:
+        Console().print(f"The report is in {out}.", soft_wrap=True)
 
 
 @audit.command("export")

@@ -1,9 +1,10 @@
 """How repeatable maps are as a piece of HTML: for the monthly report and for the console's page of quality."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,7 +14,7 @@ from reports.audit.cohort import MOST_MAPS, Cohort
 from reports.audit.pair import MEASURED, Again
 from reports.audit.pairs import MOST_PAIRS
 from reports.audit.repeatability import LEAST_SUBJECTS
-from reports.audit.repeats import Group, Twice
+from reports.audit.repeats import Group, Twice, told
 
 TITLES = {
     Again.REPLAY: ("The golden set replayed", "golden studies"),
@@ -33,6 +34,11 @@ class Repeatability:
     cohorts: tuple[Cohort, ...] | None
     """None: no baseline is locked."""
 
+    def told(self) -> dict[str, Any]:
+        """Give it as a JSON tree, with what each group still needs."""
+        cohorts = self.cohorts and [{**asdict(one), "missing": one.missing} for one in self.cohorts]
+        return {"route": self.route, "groups": told(self.groups), "cohorts": cohorts}
+
 
 def repeatability_part(found: Repeatability) -> Markup:
     """Give the headings (h3), tables and pictures, every word escaped, to stand in a page.
@@ -49,9 +55,9 @@ def repeatability_part(found: Repeatability) -> Markup:
     environment.filters["words"] = lambda name: name.replace("_", " ")
     kinds = []
     for kind, (title, subject) in TITLES.items():
-        groups = [one for one in found.groups if one.again is kind]
-        drawn = [picture for group in groups if group.is_whole for one in group.twice for picture in _picture(one)]
-        kinds.append((kind.value, title, subject, _told(groups), drawn))
+        whole = [one for one in found.groups if one.again is kind and one.is_whole]
+        drawn = [picture for group in whole for one in group.twice for picture in _picture(one)]
+        kinds.append((kind.value, title, subject, groups_told(found, kind), drawn))
     text = environment.get_template("repeatability.html").render(
         kinds=kinds,
         cohorts=found.cohorts,
@@ -63,9 +69,10 @@ def repeatability_part(found: Repeatability) -> Markup:
     return Markup(text)  # noqa: S704 - ours, words escaped
 
 
-def _told(groups: Sequence[Group]) -> list[Group]:
-    """Leave out all together where there is but one scanner and protocol: it says the same."""
-    kept = []
+def groups_told(found: Repeatability, kind: Again) -> list[Group]:
+    """Give the groups of one kind, without all together where there is but one scanner and protocol."""
+    groups = (one for one in found.groups if one.again is kind)
+    kept: list[Group] = []
     for _, same in groupby(groups, key=lambda one: (one.period, one.bundle, one.model, one.method, one.other)):
         together = list(same)
         kept += together[1:] if len(together) == 2 else together

@@ -1,8 +1,10 @@
 """The QA physicist's commands, as typed."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -10,7 +12,9 @@ from inference.errors import Refused, UnknownName
 from node.cli import app
 from node.quality.quality import Quality
 from node.settings import load
-from tests.reports.audit.years import BASELINE_DAYS, Hospital, draw_year, fill
+from reports.audit.pair import Again
+from tests.reports.audit.twice import draw_pairs, keep_pairs
+from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
 SETTINGS = """
 [node]
@@ -73,6 +77,25 @@ def test_status_stop_and_arm_as_a_physicist_does(config: Path, tmp_path: Path) -
     assert "Quality of flair" in page.read_text()
     run("audit", "export", "--out", str(tmp_path / "ledger.csv"), "-c", str(config))
     assert "visit is over" in (tmp_path / "ledger.csv").read_text()
+
+
+def test_the_report_says_how_repeatable_maps_are_as_text_and_as_json(config: Path) -> None:
+    quality = Quality.of(load(config))
+    many = draw_pairs(Again.EXAMINATION, 40, at_day(2))
+    keep_pairs(quality.engine, many, draw_pairs(Again.REPLAY, 3, at_day(3)))
+    asked = ("audit", "report", "flair", "--month", "2025-01", "-c", str(config))
+    text = run(*asked)
+    assert "3 golden studies: too few to say, 32 more are needed, 35 in all" in text
+    assert "by another training of the network: nothing was measured so yet; 35 patients are needed" in text
+    interval = r"-?[\d.e-]+ \[-?[\d.e-]+, -?[\d.e-]+\]"
+    assert re.search(rf"trust +40 +({interval} *){{7}}", text)
+    assert re.search(rf"peak distance mm of maps +40 +mean {interval}", text)
+    told = json.loads(run(*asked, "--json"))
+    group = next(one for one in told["groups"] if one["again"] == "examination" and one["period"] == "2025-01")
+    trust = next(one for one in group["twice"] if one["figure"] == "trust")
+    second, first = (np.array([getattr(one, which)["trust"] for one in many]) for which in ("second", "first"))
+    assert trust["agreement"]["bias"]["value"] == pytest.approx((second - first).mean(), abs=1e-9)
+    assert trust["within"]["wsd"]["value"] == pytest.approx(np.sqrt(((second - first) ** 2).mean() / 2), abs=1e-9)
 
 
 def test_a_route_or_bundle_that_is_not_there_is_named_with_those_that_are(config: Path) -> None:
