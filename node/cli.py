@@ -11,7 +11,7 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.trust.budgets import Budget
-from node.commands import administration, audit, deliveries, rules
+from node.commands import administration, audit, deliveries, priors, rules
 
 app = typer.Typer(
     name="heatproof",
@@ -30,6 +30,7 @@ app.add_typer(audit.audit, name="audit")
 app.add_typer(rules.rules, name="rules")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.command("doctor")(administration.doctor)
+app.command("priors")(priors.priors)
 
 Device = Literal["auto", "cpu", "cuda"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]

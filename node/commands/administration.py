@@ -16,6 +16,8 @@ from rich.table import Table
 from inference.errors import UnknownName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Engine
 
     from node.destinations.destination import Destination
@@ -102,7 +104,7 @@ def doctor(
     found = find_peer(peer, settings)
     title = calling or (settings.node.ae_title if settings else "HEATPROOF")
     steps = []
-    for step in chain(examine(found, calling_ae_title=title), _way_back(settings, found)):
+    for step in chain(examine(found, calling_ae_title=title), _priors(settings, found), _way_back(settings, found)):
         steps.append(step)
         if not as_json:
             sign, style = _SIGNS[step.outcome]
@@ -113,6 +115,12 @@ def doctor(
     if as_json:
         sys.stdout.write(json.dumps([asdict(step) for step in steps], indent=2) + "\n")
     raise typer.Exit(1 if any(step.outcome == FAILS for step in steps) else 0)
+
+
+def _priors(settings: "Settings | None", peer: "Destination") -> "Iterator[Step]":
+    from node.priors.examination import examine_priors
+
+    return examine_priors(peer, settings) if settings else iter(())
 
 
 @audit.command("verify")

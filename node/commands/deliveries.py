@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inference.errors import Refused, Unavailable, UnknownName
+from inference.errors import UnknownName
+from node.commands.asking import ask_node
 
 if TYPE_CHECKING:
     from node.settings import Settings
@@ -21,7 +22,6 @@ deliveries = typer.Typer(invoke_without_command=True, help="Where results are; s
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
 _CONFIG = Path("heatproof.toml")
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what such a node is reached by from here
 
 
 @deliveries.callback()
@@ -62,7 +62,7 @@ def resend(
     if (delivery is None) == (not all_failed):
         raise typer.BadParameter("Give ID or --all-failed.")
     path = "/api/deliveries/resend-failed" if delivery is None else f"/api/deliveries/{quote(delivery)}/resend"
-    said = _post(path, config_file)
+    said = ask_node("POST", path, config_file)
     Console().print(f"{said['objects']} objects of {said['deliveries']} deliveries are sent again.")
 
 
@@ -84,30 +84,3 @@ def _rows(settings: "Settings", *, failed: bool) -> list[dict[str, Any]]:
     finally:
         engine.dispose()
     return [asdict(consignment) for consignment in found]
-
-
-def _post(path: str, config_file: Path) -> dict[str, Any]:
-    """Ask the running node.
-
-    Raises:
-        Unavailable: it does not answer.
-        Refused: it will not do it; in its own words.
-    """
-    import httpx
-
-    from node.settings import load
-
-    http = load(config_file).http
-    root = f"http://{_ANYWHERE.get(http.host, http.host)}:{http.port}"
-    try:
-        headers = {"Authorization": f"Bearer {http.token_file.read_text().strip()}"}
-        answer = httpx.post(root + path, headers=headers, timeout=60, trust_env=False)
-        said: dict[str, Any] = answer.json()
-    except (OSError, ValueError, httpx.HTTPError) as error:
-        raise Unavailable(
-            f"The node does not answer at {root} ({type(error).__name__}).",
-            cure="Start it; what is queued is sent by itself then.",
-        ) from error
-    if not answer.is_success:
-        raise Refused(str(said.get("message", answer.status_code)), cure=str(said.get("cure", "")))
-    return said

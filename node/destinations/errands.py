@@ -1,19 +1,24 @@
 """Errands to peers: run in threads of their own, which do not hold up the end of the process as an executor's would."""
 
+import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from pydicom.errors import InvalidDicomError
 from sqlalchemy.exc import SQLAlchemyError
 
 from inference.errors import HeatproofError, Unavailable
 
 T = TypeVar("T")
 
-DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-"""What reading an answer that is none may raise."""
+DAMAGE = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, Warning),
+    *(struct.error, InvalidDicomError),
+)
+"""What reading an answer that is none may raise; warnings where they are errors."""
 
 
 class Errands(Generic[T]):

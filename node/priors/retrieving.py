@@ -19,6 +19,7 @@ from node.destinations.querying import PENDING, opened, told
 from node.priors.searching import Prior
 
 MOVE = StudyRootQueryRetrieveInformationModelMove
+MULTIPART = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 MOST_INSTANCES = 20_000
 """Of one series."""
 _UNKNOWN_DESTINATION = 0xA801
@@ -104,10 +105,9 @@ async def _retrieve(
 ) -> int:
     refused = 0
     root = f"{destination.url.rstrip('/')}/studies/{prior.study_instance_uid}/series"
-    headers = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
     async with asyncio.timeout(seconds), httpx.AsyncClient(**dicomweb.client_of(destination)) as client:
         for series in prior.series:
-            async with client.stream("GET", f"{root}/{series}", headers=headers) as response:
+            async with client.stream("GET", f"{root}/{series}", headers={"Accept": MULTIPART}) as response:
                 if response.status_code not in (200, 206):
                     raise DeliveryFailed(f"{destination.name} answered with HTTP status {response.status_code}.")
                 boundary = boundary_of(response.headers.get("content-type", ""))

@@ -160,6 +160,11 @@ class Entry:
     digest: str
 
 
+def pseudonym_of(study_instance_uid: str, key: bytes) -> str:
+    """Give HMAC-SHA-256 under the site's key: 64 hexadecimal digits."""
+    return hmac.new(key, study_instance_uid.encode(), hashlib.sha256).hexdigest()
+
+
 class Ledger:
     """Append-only rows in the store; safe to use from any thread, and from several nodes on one store."""
 
@@ -256,7 +261,7 @@ class Ledger:
 
     def pseudonym(self, study_instance_uid: str) -> str:
         """Give the keyed hash under which a study appears: 64 hexadecimal digits."""
-        return hmac.new(self._key, study_instance_uid.encode(), hashlib.sha256).hexdigest()
+        return pseudonym_of(study_instance_uid, self._key)
 
     @contextmanager
     def _transaction(self, connection: Connection | None) -> Iterator[Connection]:

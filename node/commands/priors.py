@@ -1,0 +1,42 @@
+"""The command that fetches the priors of one study by hand."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+import typer
+from rich.console import Console
+
+from inference.errors import UnknownName
+from node.commands.asking import ask_node
+
+_LOOKS_AGAIN_SECONDS = 0.5
+
+
+def priors(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Its Study Instance UID, or its key in the console.")],
+    source: Annotated[str, typer.Option("--from", help="Destination to ask; that of the study's rule.")] = "",
+    most: Annotated[int, typer.Option("--most", help="How many; as the rule says, or 1.", min=0, max=10)] = 0,
+    by: Annotated[
+        Literal["", "move", "web"], typer.Option("--by", help="C-FIND and C-MOVE, or QIDO-RS and WADO-RS; as the rule.")
+    ] = "",
+    config_file: Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).")] = Path(
+        "heatproof.toml"
+    ),
+) -> None:
+    """Have the running node fetch the patient's earlier studies again, and say what came of it."""
+    from node.configuration.home import site_key
+    from node.settings import load
+    from reports.audit.ledger import pseudonym_of
+
+    files = load(config_file).node.files
+    if not (files / "site.key").exists():
+        raise UnknownName(f"There is no store in {files} yet.", cure="Start the node first.")
+    key = pseudonym_of(study, site_key(files)) if "." in study else study
+    asked = {name: value for name, value in (("destination", source), ("most", most), ("by", by)) if value}
+    ask_node("POST", f"/api/studies/{key}/priors?{urlencode(asked)}", config_file)
+    while (found := ask_node("GET", f"/api/studies/{key}", config_file)["priors"])["state"] == "searching":
+        time.sleep(_LOOKS_AGAIN_SECONDS)
+    Console().print(found["sentence"], markup=False, soft_wrap=True)
+    raise typer.Exit(0 if found["state"] in ("done", "none") and not found["reason"] else 1)

@@ -1,0 +1,46 @@
+"""What the doctor asks a peer that priors are to come from: whether it would send them, with nothing to send."""
+
+import time
+from collections.abc import Iterator
+
+from pydicom.uid import generate_uid
+
+from inference.errors import DeliveryFailed
+from node.destinations import dicomweb
+from node.destinations.destination import Destination
+from node.destinations.reach import FAILS, WORKS, Step
+from node.priors.retrieving import MULTIPART, move
+from node.priors.searching import Prior
+from node.settings import Settings
+
+_SECONDS = 30.0
+
+
+def examine_priors(peer: Destination, settings: Settings) -> Iterator[Step]:
+    """Ask for a study that does not exist, in each way that the rules fetch priors from this peer."""
+    ways = sorted({rule.priors_by for rule in settings.rules if rule.priors and rule.priors_from == peer.name})
+    nothing = Prior(generate_uid(), (generate_uid(),))
+    for way in ways:
+        yield _by_web(peer, nothing) if way == "web" else _by_move(peer, nothing, settings)
+
+
+def _by_move(peer: Destination, nothing: Prior, settings: Settings) -> Step:
+    door = settings.priors
+    if door.port is None:
+        return Step("priors", FAILS, "This node has no port for priors.", "Set port under [priors].")
+    title, until_seconds = settings.node.ae_title, time.monotonic() + _SECONDS
+    try:
+        move(peer, nothing, to=door.ae_title, calling_ae_title=title, until_seconds=until_seconds)
+    except DeliveryFailed as error:
+        cure = error.cure or f"Check that it knows {door.ae_title} with the address of this node and port {door.port}."
+        return Step("priors", FAILS, str(error.args[0]), cure)
+    return Step("priors", WORKS, f"Takes a C-MOVE to {door.ae_title}; whether it reaches that, a study will show.")
+
+
+def _by_web(peer: Destination, nothing: Prior) -> Step:
+    path = f"/studies/{nothing.study_instance_uid}/series/{nothing.series[0]}"
+    try:
+        dicomweb.exchange(peer, "GET", path, headers={"Accept": MULTIPART})
+    except DeliveryFailed as error:
+        return Step("priors", FAILS, str(error.args[0]), error.cure or "Have WADO-RS of whole series enabled there.")
+    return Step("priors", WORKS, "Answers WADO-RS.")
