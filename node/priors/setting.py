@@ -14,7 +14,7 @@ class PriorSettings(Section):
     """
 
     ae_title: AETitle = "HEATPROOF_PRIOR"
-    """Move destination that the PACS must know, with the address of this node and the port below."""
+    """Move destination that the PACS must know, with the address of this node (or of any that shares its store)."""
     port: Port | None = None
     """DICOM port for priors; without one there is no C-MOVE, and rules fetch priors by DICOMweb only."""
     tls: bool = False
