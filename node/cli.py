@@ -23,10 +23,8 @@ app = typer.Typer(
 )
 config = typer.Typer(no_args_is_help=True, help="Check, explain or write the settings file.")
 bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the node.")
-app.add_typer(config, name="config")
-app.add_typer(bundle, name="bundle")
-app.add_typer(administration.token, name="token")
-app.add_typer(audit.audit, name="audit")
+for _name, _group in (("config", config), ("bundle", bundle), ("token", administration.token), ("audit", audit.audit)):
+    app.add_typer(_group, name=_name)
 app.add_typer(rules.rules, name="rules")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.command("doctor")(administration.doctor)
