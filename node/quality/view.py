@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from node.quality.quality import Quality
 from reports.audit.chart_picture import picture
@@ -14,9 +14,6 @@ from reports.audit.observations import Extent, Selection
 
 CHOICES = ("scanner", "protocol", "label", "method", "model")
 """Groupings that a look can be narrowed by, beside the month."""
-MOST_CHOICES = 50
-"""Of one grouping, those with most cases."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -71,8 +68,8 @@ class View:
         extent = self.quality.observations.extent(whole)
 
         def find() -> Mapping[str, tuple[str, ...]]:
-            seen = self.quality.observations
-            named = {name: tuple(seen.groups(name, whole))[:MOST_CHOICES] for name in CHOICES}
+            together = self.quality.observations.values(CHOICES, whole)
+            named = {name: tuple(sorted({row[n] for row in together} - {""})) for n, name in enumerate(CHOICES)}
             return {**named, "month": _months(extent) if extent.cases else ()}
 
         return self.quality.kept.get(("choices", self.route, extent), find)
@@ -88,6 +85,6 @@ def _pictures(control: Control) -> tuple[tuple[Figure, str], ...]:
 
 
 def _months(extent: Extent) -> tuple[str, ...]:
-    first, last = (_EPOCH + timedelta(days=day) for day in (extent.first_day, extent.last_day))
+    first, last = (datetime.fromtimestamp(at, UTC) for at in (extent.first_seconds, extent.last_seconds))
     numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
     return tuple(f"{number // 12:04}-{number % 12 + 1:02}" for number in reversed(numbers))

@@ -86,8 +86,7 @@ class Extent:
     """How much there is of a selection; another extent, another selection."""
 
     cases: int
-    first_day: int
-    last_day: int
+    first_seconds: float
     last_seconds: float
 
 
@@ -146,7 +145,7 @@ class Observations:
             name: np.concatenate([part[:, number] for part in parts]) for number, name in enumerate(figures, start=1)
         }
 
-    def groups(self, grouping: str, selection: Selection | None = None) -> Mapping[str, int]:
+    def groups(self, grouping: str) -> Mapping[str, int]:
         """Give the values of a grouping with their number of observations, most first.
 
         Raises:
@@ -154,15 +153,22 @@ class Observations:
         """
         column = observations.c[_known(grouping)]
         query = select(column, func.count()).group_by(column).order_by(func.count().desc(), column)
-        return {str(value): int(count) for value, count in self.rows(query, selection or Selection({}))}
+        return {str(value): int(count) for value, count in self.rows(query, Selection({}))}
 
     def extent(self, selection: Selection) -> Extent:
-        """Say how much there is of a selection, and until when."""
-        at, day = observations.c.at_seconds, observations.c.day
-        ((cases, first, last, seconds),) = self.rows(
-            select(func.count(), func.min(day), func.max(day), func.max(at)), selection
-        )
-        return Extent(int(cases), first or 0, last or 0, seconds or 0.0)
+        """Say how much there is of a selection, from when, and until when."""
+        at = observations.c.at_seconds  # of a route the index alone answers
+        ((cases, first, last),) = self.rows(select(func.count(), func.min(at), func.max(at)), selection)
+        return Extent(int(cases), first or 0.0, last or 0.0)
+
+    def values(self, groupings: Sequence[str], selection: Selection) -> frozenset[tuple[str, ...]]:
+        """Give which values of some groupings come together, (groupings,) each.
+
+        Raises:
+            UnknownName: one is no grouping.
+        """
+        columns = [observations.c[_known(name)] for name in groupings]
+        return frozenset(tuple(row) for row in self.rows(select(*columns).distinct(), selection))
 
     def rows(self, query: Any, selection: Selection) -> Sequence[Any]:
         """Ask ``query`` of the observations that are selected."""
