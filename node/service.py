@@ -17,7 +17,7 @@ from inference.devices import fingerprint
 from inference.errors import Misconfigured
 from node import delivery, job, logs, store
 from node.api.app import create_app
-from node.api.deliveries import delivery_routes
+from node.api.deliveries import DeliveryDesk
 from node.api.limits import bounded_server
 from node.api.opinions import opinion_routes
 from node.api.overview import Overview
@@ -28,6 +28,7 @@ from node.completion.completeness import Completeness
 from node.completion.counting import Counting
 from node.completion.performed_steps import PerformedSteps
 from node.configuration.home import lock, site_key
+from node.console.deliveries import deliveries_page
 from node.console.models import models_page
 from node.console.pages import Pages
 from node.console.quality import quality_page
@@ -45,6 +46,7 @@ from node.priors.records import PriorRecords
 from node.quality.arming import Arming
 from node.quality.auditor import Auditor
 from node.quality.constancy import Constancy
+from node.quality.monthly import Monthly
 from node.quality.opinions import Opinions
 from node.quality.quality import Quality
 from node.quality.returned import Returned
@@ -119,9 +121,9 @@ class Node:
             self.rulebook.warrants,
         )
         returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
-        self.auditor = Auditor(quality, [returned.read_new])
+        self.auditor = Auditor(quality, [returned.read_new, Monthly(quality).send_due])
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
-        consignments = Consignments(self.engine, shared / "outbox")
+        desk = DeliveryDesk(Consignments(self.engine, shared / "outbox"), self.deliveries.resend, self.ledger)
         stow_bounds = StowBounds(part_bytes=settings.node.maximum_message_mebibytes << 20)
         overview = Overview(self.engine, self.ledger, shared / "outbox")
         application = create_app(
@@ -130,8 +132,9 @@ class Node:
             metrics,
             self.ledger,
             listening=lambda: self.listener.running,
+            rulebook=self.rulebook,
             further=[
-                partial(delivery_routes, consignments, self.deliveries.resend),
+                partial(deliveries_page, desk, Pages(settings.node.ae_title)),
                 partial(stow_routes, inbox, metrics, bounds=stow_bounds),
                 partial(prior_routes, fetching, studies, lambda: self.rulebook.rules, overview.uid),
                 partial(opinion_routes, Opinions(self.engine, self.ledger)),

@@ -23,7 +23,7 @@ from reports.structured import analysis_report, not_analysed_report
 from reports.subject import orientation, read_header
 from reports.wording import plain, plane
 
-Role = Literal["capture", "report", "parametric_map", "presentation_state", "key_objects"]
+Role = Literal["capture", "report", "parametric_map", "presentation_state", "key_objects", "quality_report"]
 ALWAYS: frozenset[Role] = frozenset(("capture", "report"))
 
 
@@ -74,16 +74,16 @@ def write_results(
         written.append(_write_capture(analysis, index, source, folder, created, replaces=replaces))
         if "parametric_map" in objects and not obstacle(analysis, index):
             its_map = parametric_map(analysis, index, source=source, created=created, replaces=replaces)
-            written.append(_write(its_map, "parametric_map", folder))
+            written.append(write_object(its_map, "parametric_map", folder))
         if "presentation_state" in objects:
             state = presentation_state(analysis, index, source=source, created=created)
-            written.append(_write(state, "presentation_state", folder))
+            written.append(write_object(state, "presentation_state", folder))
     header = read_header(analysis.image.frames[0].path)
     if "key_objects" in objects and analysis.explanations:
         selection = key_objects(analysis, source=header, created=created, missing=missing)
-        written.append(_write(selection, "key_objects", folder))
+        written.append(write_object(selection, "key_objects", folder))
     report = analysis_report(analysis, source=header, created=created, predecessors=predecessors, missing=missing)
-    return (*written, _write(report, "report", folder))
+    return (*written, write_object(report, "report", folder))
 
 
 def left_out(analysis: Analysis, objects: Collection[str]) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def write_not_analysed(
     folder.mkdir(parents=True, exist_ok=True)
     headers = [read_header(path) for path in paths]
     report = not_analysed_report(headers, reason, created=created, predecessors=predecessors, missing=missing)
-    return (_write(report, "report", folder),)
+    return (write_object(report, "report", folder),)
 
 
 def _source(analysis: Analysis, index: int) -> Source:
@@ -139,11 +139,18 @@ def _write_capture(
     dataset = capture(overlay, analysis, index, source=source, created=created, replaces=replaces)
     preview = folder / f"{_stem(dataset)}.png"
     preview_png(overlay, preview)
-    return _write(dataset, "capture", folder, preview)
+    return write_object(dataset, "capture", folder, preview)
 
 
-def _write(dataset: Dataset, role: Role, folder: Path, preview: Path | None = None) -> ResultObject:
-    """Write to a temporary name, sync, rename, sync the folder: the file is whole or not there."""
+def write_object(dataset: Dataset, role: Role, folder: Path, preview: Path | None = None) -> ResultObject:
+    """Write an object to a temporary name, sync, rename, sync the folder: the file is whole or not there.
+
+    Args:
+        dataset: with file meta information.
+        role: what it is among results.
+        folder: that is there.
+        preview: the picture that was written beside it.
+    """
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
     path = folder / f"{_stem(dataset)}.dcm"

@@ -112,17 +112,28 @@ def arm(
 
 @audit.command("report")
 def report(
-    route: Annotated[str, typer.Argument(help="Which route.")],
     month: Annotated[str, typer.Option("--month", help="As 2026-10; days are UTC.")],
+    route: Annotated[str | None, typer.Argument(help="Which route; with --send all of them.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The page to write (HTML).", dir_okay=False)] = None,
+    send: Annotated[
+        str | None, typer.Option("--send", help="Destination that gets all routes' report as an Encapsulated PDF.")
+    ] = None,
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Say how repeatable a route's maps are in a month; with --out write all it did as one HTML page to print."""
+    """Say how repeatable a route's maps are in a month; write all it did as one page, or send it to an archive."""
     from node.commands.repeatability_table import repeatability_lines
+    from node.quality.monthly import Monthly
     from reports.audit.month_page import month_page
 
+    if route is None and send is None:
+        raise typer.BadParameter("Give ROUTE, or --send DESTINATION.")
     quality = _quality(config_file)
+    if send is not None:
+        queued = Monthly(quality).send(month, send)
+        Console().print(f"{queued} is queued for {send}; the running node delivers it.", soft_wrap=True)
+    if route is None:
+        return
     found = quality.month(route, month)
     if out is not None:
         page = month_page(found, false_alarms_per_year=quality.settings.audit.false_alarms_per_year)

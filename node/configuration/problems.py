@@ -85,6 +85,10 @@ def _destinations(raw: Raw) -> Iterator[str]:
         for name in _texts(user.get("destinations")):
             if name not in known:
                 yield f"{where}.destinations: {_no_destination(name, known)}"
+    audit = raw.get("audit")
+    archive = audit.get("report_to") if isinstance(audit, dict) else None
+    if isinstance(archive, str) and archive not in known:
+        yield f"audit.report_to: {_no_destination(archive, known)}"
 
 
 def _asked(raw: Raw) -> Iterator[str]:
