@@ -20,11 +20,12 @@ from node.quality.opinions import Opinions
 from node.quality.tables import replays
 from node.routing.rule import Rule
 from node.settings import Settings
-from node.store import StudyState, studies
+from node.store import StudyState, now, studies
 from reports.audit.ledger import Ledger
 from reports.audit.monitor import Control, Watch, design, watch
 from reports.audit.month import Month, Share, month_of, range_of, repeatability_of
 from reports.audit.observations import Observations, Selection
+from reports.audit.pairs import count_ever
 from reports.audit.repeatability_page import Repeatability
 
 
@@ -167,9 +168,11 @@ class Quality:
         return {"routes": routes, "replays": self.replays(), "head": str(self.ledger.head())}
 
     def repeatability(self, route: str) -> Repeatability:
-        """Say how repeatable the maps of a route are, since the beginning."""
+        """Say how repeatable the maps of a route are, since the beginning; kept until something is added."""
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
-        return repeatability_of(route, bundles, self.observations, locked=self.arming.locked(route))
+        locked, extent = self.arming.locked(route), self.observations.extent(Selection({"route": route}))
+        key = ("repeatability", route, bundles, locked, extent, count_ever(self.engine), now().date())
+        return self.kept.get(key, lambda: repeatability_of(route, bundles, self.observations, locked=locked))
 
     def month(self, route: str, month: str) -> Month:
         """Gather the monthly report of a route.

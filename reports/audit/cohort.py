@@ -17,7 +17,7 @@ from reports.audit.repeatability import LEAST_SUBJECTS, Estimate
 from reports.audit.repeats import mean_of
 
 MONTHS = 12
-MOST_MAPS = 5_000
+MOST_MAPS = 2_000
 """Read of each month: the newest."""
 ClassOf = tuple[str, str, str]
 """Bundle, method and label."""

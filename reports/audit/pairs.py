@@ -6,13 +6,13 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Connection, Engine, Float, Index, Integer, String, Table, Text, and_, select
+from sqlalchemy import Column, Connection, Engine, Float, Index, Integer, String, Table, Text, and_, func, select
 
 from reports.audit.observations import METADATA
 from reports.audit.pair import BETWEEN, MEASURED, Again, Pair
 
-MOST_PAIRS = 20_000
-"""Read at once: the newest. Intervals of so many are far narrower than any use of them."""
+MOST_PAIRS = 5_000
+"""Read of each kind: the newest. Intervals of so many are narrower than any use of them."""
 KEYS = ("bundle", "model", "method", "scanner", "protocol", "label", "other")
 FIGURE_COLUMNS = (
     *(f"{which}_{name}" for name in MEASURED for which in ("first", "second")),
@@ -90,16 +90,23 @@ def read(
     if before is not None:
         query = query.where(pairs.c.at_seconds < before.timestamp())
     with engine.connect() as connection:
-        rows = connection.execute(query.order_by(pairs.c.at_seconds.desc(), pairs.c.id).limit(MOST_PAIRS)).all()
-    texts = len(KEYS) + 2
-    table = np.array([tuple(row)[texts:] for row in rows], dtype=np.float64).reshape(len(rows), len(names) - texts)
+        newest = query.order_by(pairs.c.at_seconds.desc(), pairs.c.id.desc()).limit(MOST_PAIRS)
+        rows = [tuple(row) for row in connection.execute(newest)]
+    keys, texts = len(KEYS), len(KEYS) + 2
+    table = np.array([row[texts:] for row in rows], dtype=np.float64).reshape(len(rows), len(names) - texts)
     return Read(
-        [tuple(row)[: len(KEYS)] for row in rows],
-        [row.subject for row in rows],
-        [row.registered for row in rows],
+        [row[:keys] for row in rows],
+        [row[keys] for row in rows],
+        [row[keys + 1] for row in rows],
         table[:, 0],
         {name: table[:, number] for number, name in enumerate(FIGURE_COLUMNS, start=1)},
     )
+
+
+def count_ever(engine: Engine) -> int:
+    """Give how many pairs were ever kept; another number, other pairs."""
+    with engine.connect() as connection:
+        return int(connection.execute(select(func.max(pairs.c.id))).scalar_one() or 0)
 
 
 def _row(one: Pair) -> dict[str, object]:

@@ -81,12 +81,14 @@ def test_a_clear_lesion_is_trusted_and_says_with_what_guarantee(bundle: Bundle, 
     assert {signal.name for signal in one.trust.signals} == set(NAMES)
     assert one.trust.witness is not None
     assert one.trust.witness.shape == one.map.on_frame.shape
+    assert [values.shape for values in one.trust.replicates] == [one.map.on_frame.shape] * 2
 
 
 def test_without_a_passport_nothing_is_judged(bundle: Bundle, clear: Image) -> None:
     (one,) = judged(clear, bundle, None).explanations
     assert one.trust.verdict is Verdict.UNCOMMISSIONED
     assert one.trust.score is None
+    assert [values.shape for values in one.trust.replicates] == [one.map.on_frame.shape] * 2
 
 
 @pytest.mark.parametrize(
