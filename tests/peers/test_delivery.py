@@ -4,12 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from pydicom import dcmread
 from pydicom.uid import generate_uid
+from sqlalchemy import select
 
 from node.access.caller import Scope
 from node.access.tokens import Tokens
 from node.demo.pacs import free_port
+from node.quality.arming import Arming
+from node.quality.constancy import Constancy
+from node.quality.monthly import Monthly
+from node.quality.quality import Quality
+from node.routing.rule import Rule
+from node.store import results
+from reports.audit.observations import Observations
 from tests.node.intake import compressed, mr_image
 from tests.node.running import wait_for
 from tests.node.sending import Sender
@@ -127,3 +137,25 @@ def test_orthanc_hands_a_study_in_by_stow_rs(orthanc: OrthancServer, sender: Sen
             orthanc.post("/dicom-web/servers/heatproof/stow", {"Resources": identifiers, "Synchronous": True})
     kept = [row for row in sender.intake.rows() if row.study_instance_uid == study]
     assert sorted(row.sop_instance_uid for row in kept) == sorted(image.SOPInstanceUID for image in images)
+
+
+def test_the_monthly_report_is_stored_in_orthanc_and_reads_back_as_it_was_made(
+    orthanc: OrthancServer, sender: Sender, tmp_path: Path
+) -> None:
+    rule = Rule(name="flair", bundles=("glioma_flair",), destinations=())
+    settings = sender.settings.model_copy(update={"rules": (rule,)})
+    constancy = Constancy(tmp_path, sender.engine, sender.ledger, b"key", None)
+    arming, observations = Arming(sender.engine, sender.ledger), Observations(sender.engine)
+    quality = Quality(
+        settings, lambda: settings.rules, sender.engine, sender.ledger, arming, constancy, observations, {}, {}
+    )
+    uid = Monthly(quality).send("2026-10", "commitment")
+    sender.deliveries.resume()  # as the running node does twice a minute
+    with sender.engine.connect() as connection:
+        result = connection.execute(select(results).where(results.c.sop_instance_uid == uid)).one()
+    assert [row.proof for row in sender.wait(result.job_id, "commitment", "stored")] == ["storage commitment"]
+    (name,) = [one for one in orthanc.instances() if orthanc.tags(one)["SOPInstanceUID"] == uid]
+    assert orthanc.tags(name)["PatientID"] == "HEATPROOF-QA"
+    made = dcmread(settings.node.files / "outbox" / result.path)
+    pdf = made.EncapsulatedDocument[: made.EncapsulatedDocumentLength]
+    assert httpx.get(f"{orthanc.url}/instances/{name}/pdf").content[: len(pdf)] == pdf
