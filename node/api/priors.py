@@ -36,15 +36,8 @@ class Priors:
     reason: str
     found: tuple[FoundPrior, ...]
 
-    @property
-    def sentence(self) -> str:
-        """One line for a person."""
-        if self.state == PriorState.SEARCHING:
-            return f"asked of {self.destination} ({self.way})"
-        counts = Counter(prior.state for prior in self.found)
-        told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
-        reasons = dict.fromkeys(one for one in (self.reason, *(prior.reason for prior in self.found)) if one)
-        return " ".join([f"{told}, of {self.destination} by {self.way}.", *reasons])
+    sentence: str
+    """All of it in one line for a person."""
 
 
 def priors_of(records: Sequence[PriorRecord], key: Callable[[str], str]) -> Priors | None:
@@ -60,7 +53,17 @@ def priors_of(records: Sequence[PriorRecord], key: Callable[[str], str]) -> Prio
     found = [
         FoundPrior(key(one.prior_study_uid), one.state, one.reason, one.images) for one in records if one is not search
     ]
-    return Priors(search.state, search.destination, search.way, search.reason, tuple(found))
+    told = _sentence(search, found)
+    return Priors(search.state, search.destination, search.way, search.reason, tuple(found), told)
+
+
+def _sentence(search: PriorRecord, found: Sequence[FoundPrior]) -> str:
+    if search.state == PriorState.SEARCHING:
+        return f"asked of {search.destination} ({search.way})"
+    counts = Counter(prior.state for prior in found)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
+    reasons = dict.fromkeys(one for one in (search.reason, *(prior.reason for prior in found)) if one)
+    return " ".join([f"{told}, of {search.destination} by {search.way}.", *reasons])
 
 
 def prior_routes(
