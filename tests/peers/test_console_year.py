@@ -1,0 +1,201 @@
+"""The console over a node's first year, in a real browser: every page opened, and used as people would."""
+
+import base64
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import httpx
+import pytest
+from selenium.webdriver.chrome.webdriver import WebDriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
+
+from node.quality.auditing import RouteState
+from node.quality.opinions import Opinions
+from reports.audit.ledger import Event
+from tests.node.web import WebServer
+from tests.node.year_site import NAME, YearSite
+from tests.node.year_store import SHADOWED, STUDIES, WATCHED
+from tests.peers.browser import CHROMIUM, DRIVER, chromium
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
+]
+LONGEST_SECONDS = 3.0
+"""Of one page on a machine that does other things as well; alone it is a third of that."""
+WIDTHS = (1440, 390)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> YearSite:
+    return YearSite(tmp_path_factory.mktemp("year"), studies=STUDIES)
+
+
+@pytest.fixture(scope="module")
+def address(site: YearSite) -> Iterator[str]:
+    with WebServer(site.application) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def browser(site: YearSite, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """A browser that is logged in as ada."""
+    with chromium(tmp_path_factory.mktemp("profile"), dark=True) as browser:
+        browser.get(address)
+        browser.find_element(By.NAME, "token").send_keys(site.token)
+        browser.find_element(By.CSS_SELECTOR, "form.login button").click()
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def paths(site: YearSite, address: str) -> dict[str, str]:
+    """Every page by name: what the header leads to, and one of each kind below."""
+    found = {
+        "study": f"/studies/{site.shown}",
+        "study_withheld": f"/studies/{site.withheld}",
+        "model": "/models/glioma_flair",
+        "model_without_passport": "/models/brain_tumour_t1ce",
+        "passport": "/models/glioma_flair/passport",
+        "quality_by_scanner": f"/quality?route={quote(WATCHED)}&scanner={quote('Acme · Two')}&by=scanner",
+        "quality_stopped": f"/quality?route={quote(SHADOWED)}",
+        "no_such_page": "/studies/none",
+    }
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {site.token}"}) as caller:
+        header = caller.get("/models").text.split("<nav", 1)[1].split("</nav>", 1)[0]
+    leads = [part.split('"', 1)[0] for part in header.split('href="')[1:]]
+    return {lead.strip("/").replace("/", "_") or "first": lead for lead in leads} | found
+
+
+def test_the_server_answers_every_page_of_a_year_in_time(
+    site: YearSite, address: str, paths: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = {}
+    bearer = {"Authorization": f"Bearer {site.token}", "Accept": "text/html"}
+    with httpx.Client(base_url=address, headers=bearer, timeout=60) as caller:
+        for name, path in paths.items():
+            worked, began = time.process_time(), time.perf_counter()
+            answer = caller.get(path)
+            seconds[name] = time.perf_counter() - began
+            told = f"{name:24} {seconds[name]:.3f} s ({time.process_time() - worked:.3f} s CPU)"
+            with capsys.disabled():
+                print(f"{told}, {len(answer.content) >> 10} KiB", flush=True)
+            assert answer.status_code == (404 if name == "no_such_page" else 200), name
+    assert max(seconds.values()) < LONGEST_SECONDS, max(seconds, key=lambda name: seconds[name])
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page_keeps_to_itself_fits_its_window_and_shows_names_as_text(
+    browser: WebDriver, address: str, paths: dict[str, str], screenshots: Path, width: int
+) -> None:
+    resize(browser, width)
+    browser.get_log("browser")
+    for name, path in paths.items():
+        browser.get(f"{address}{path}")
+        asked = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
+        assert {urlsplit(one).netloc for one in asked} <= {urlsplit(address).netloc}, name
+        assert browser.find_elements(By.CSS_SELECTOR, "img[src=x], img[onerror], [style], script") == [], name
+        if name != "passport":  # its tables are for paper and scroll by themselves
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width, name
+        picture(browser, screenshots / f"year_{name}_{width}.png")
+        complaints = [line["message"] for line in browser.get_log("browser") if "404" not in line["message"]]
+        assert complaints == [], name
+
+
+def test_names_that_are_markup_are_shown_as_text(browser: WebDriver, address: str, paths: dict[str, str]) -> None:
+    browser.get(f"{address}{paths['study']}")
+    assert f"Protocol {NAME}" in browser.find_element(By.TAG_NAME, "main").text
+    browser.get(f"{address}/quality?by=protocol")
+    assert f"MR · {NAME}" in browser.find_element(By.ID, "groups").text
+
+
+def test_the_slider_is_moved_by_the_keyboard_and_a_withheld_map_has_none(
+    browser: WebDriver, address: str, paths: dict[str, str], screenshots: Path
+) -> None:
+    resize(browser, 1440)
+    browser.get(f"{address}{paths['study']}")
+    layers = browser.find_element(By.CLASS_NAME, "layers")
+    painted = layers.find_element(By.CLASS_NAME, "painted")
+    stop = layers.find_element(By.CSS_SELECTOR, "input:checked")
+    assert (stop.get_attribute("value"), painted.value_of_css_property("opacity")) == ("100", "1")
+    for steps, opacity in ((3, "0.7"), (4, "0.3"), (3, "0")):
+        stop = layers.find_element(By.CSS_SELECTOR, "input:checked")
+        stop.send_keys(Keys.ARROW_LEFT * steps)
+        assert painted.value_of_css_property("opacity") == opacity
+    other = browser.find_elements(By.CLASS_NAME, "painted")[1]
+    assert other.value_of_css_property("opacity") == "1", "each overlay has its own"
+    stop = layers.find_element(By.CSS_SELECTOR, "input:checked")
+    stop.send_keys(Keys.ARROW_RIGHT * 4)
+    picture(browser, screenshots / "year_study_opacity_40.png")
+    browser.get(f"{address}{paths['study_withheld']}")
+    articles = browser.find_elements(By.CSS_SELECTOR, "article.explanation")
+    withheld = [one for one in articles if "WITHHELD" in one.find_element(By.CLASS_NAME, "verdict").text]
+    assert withheld
+    assert [one.find_elements(By.CSS_SELECTOR, ".painted, [type=radio]") for one in withheld] == [[] for _ in withheld]
+    assert all("Map withheld" in one.text for one in withheld)
+
+
+def test_charts_are_narrowed_by_the_form(browser: WebDriver, address: str) -> None:
+    browser.get(f"{address}/quality")
+    Select(browser.find_element(By.ID, "scanner")).select_by_visible_text("Acme · Two")
+    Select(browser.find_element(By.ID, "by")).select_by_visible_text("by scanner")
+    follow(browser, browser.find_element(By.CSS_SELECTOR, "form[method=get] button"))
+    assert "scanner=Acme" in browser.current_url
+    rows = browser.find_elements(By.CSS_SELECTOR, "#groups tbody tr")
+    assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == ["Acme · Two"]
+    assert "what alarms here stops nothing" in browser.find_element(By.TAG_NAME, "main").text
+
+
+def test_an_overlay_is_accepted_and_then_rejected_by_its_buttons(
+    site: YearSite, browser: WebDriver, address: str, paths: dict[str, str]
+) -> None:
+    said = Opinions(site.engine, site.ledger)
+    for word, accepted in (("Yes", 1), ("No finding there", 0)):
+        browser.get(f"{address}{paths['study']}")
+        follow(browser, browser.find_element(By.XPATH, f"//article[1]//button[normalize-space()='{word}']"))
+        assert urlsplit(browser.current_url).path == paths["study"]
+        assert [(one.accepted, one.all) for one in said.counts()] == [(accepted, 1)], "the last word counts"
+
+
+def test_a_stopped_route_is_armed_again_by_a_named_user_with_a_reason(
+    site: YearSite, browser: WebDriver, address: str, paths: dict[str, str]
+) -> None:
+    browser.get(f"{address}{paths['quality_stopped']}")
+    assert "shadow" in browser.find_element(By.CSS_SELECTOR, "h2 .state").text
+    button = browser.find_element(By.CSS_SELECTOR, "button[value=arm]")
+    button.click()
+    assert site.arming.standing(SHADOWED).state is RouteState.SHADOW, "without a reason the form is not sent"
+    browser.find_element(By.ID, "reason").send_keys("Gain of the scanner was put right.")
+    follow(browser, button)
+    assert site.arming.standing(SHADOWED).state is RouteState.ARMED
+    armed = list(site.ledger.events())[-1]
+    assert armed.event == Event.ROUTE_ARMED
+    assert (armed.details["by_whom"], armed.details["problem"]) == ("ada", "Gain of the scanner was put right.")
+
+
+def resize(browser: WebDriver, width: int) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def follow(browser: WebDriver, button: WebElement) -> None:
+    """Press a button that leads to another page, and wait for it."""
+    before = browser.find_element(By.TAG_NAME, "html")
+    button.click()
+    WebDriverWait(browser, 60).until(lambda _: browser.find_element(By.TAG_NAME, "html") != before)
+    WebDriverWait(browser, 60).until(lambda _: browser.execute_script("return document.readyState") == "complete")
+
+
+def picture(browser: WebDriver, file: Path) -> None:
+    """Keep a picture of the whole page."""
+    browser.execute_script("for (const image of document.images) image.loading = 'eager'")
+    done = "return [...document.images].every(image => image.complete)"
+    WebDriverWait(browser, 60).until(lambda _: browser.execute_script(done))
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+    file.write_bytes(base64.b64decode(taken["data"]))
