@@ -8,7 +8,7 @@ from pydicom.uid import generate_uid
 from inference.errors import DeliveryFailed
 from node.destinations import dicomweb
 from node.destinations.destination import Destination
-from node.destinations.reach import FAILS, WORKS, Step
+from node.destinations.reach import FAILS, NOTE, WORKS, Step
 from node.priors.retrieving import MULTIPART, move
 from node.priors.searching import Prior
 from node.settings import Settings
@@ -32,8 +32,11 @@ def _by_move(peer: Destination, nothing: Prior, settings: Settings) -> Step:
     try:
         move(peer, nothing, to=door.ae_title, calling_ae_title=title, until_seconds=until_seconds)
     except DeliveryFailed as error:
-        cure = error.cure or f"Check that it knows {door.ae_title} with the address of this node and port {door.port}."
-        return Step("priors", FAILS, str(error.args[0]), cure)
+        if error.cure:
+            return Step("priors", FAILS, str(error.args[0]), error.cure)
+        said = f"{error.args[0]} It was for a study that does not exist, so this may mean nothing."
+        cure = f"Check that it knows {door.ae_title} with the address of this node and port {door.port}."
+        return Step("priors", NOTE, said, cure)
     return Step("priors", WORKS, f"Takes a C-MOVE to {door.ae_title}; whether it reaches that, a study will show.")
 
 

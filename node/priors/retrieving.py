@@ -42,7 +42,8 @@ def move(destination: Destination, prior: Prior, *, to: str, calling_ae_title: s
     Raises:
         DeliveryFailed: it cannot be asked, does not know the door, or did not end in time.
     """
-    with opened(destination, MOVE, calling_ae_title=calling_ae_title, service="C-MOVE") as association:
+    cure = "Have it enabled there for our AE title."
+    with opened(destination, MOVE, calling_ae_title=calling_ae_title, service="C-MOVE", cure=cure) as association:
         return sum(_move(association, destination, prior, uid, to, until_seconds) for uid in prior.series)
 
 

@@ -45,7 +45,7 @@ class Ward:
             rules=(wanted,),
             priors=PriorSettings(port=port, longest_wait_seconds=2),
         )
-        self.intake = intake
+        self.intake, self.settings = intake, settings
         self.front = FrontInbox(settings.node, intake.engine, intake.ledger, intake.studies)
         self.inbox = PriorInbox(settings.node, intake.engine, intake.ledger)
         self.records = PriorRecords(intake.engine, "first")

@@ -8,6 +8,7 @@ from pydicom.uid import generate_uid
 
 from node.demo.pacs import free_port
 from node.destinations.destination import Destination
+from node.priors.examination import examine_priors
 from node.store import StudyState
 from tests.node.intake import Intake, compressed
 from tests.node.ward import PRESENT, Ward, image
@@ -39,6 +40,8 @@ def test_orthanc_gives_the_priors_of_a_study_by_c_move_and_by_wado(
         ward.door.start()
         ward.decide()
         ward.door.stop(grace_seconds=0.2)
+        (step,) = examine_priors(pacs, ward.settings)
+        assert (step.name, step.outcome) == ("priors", "note" if by == "move" else "works")
         assert ward.told().sentence == f"2 fetched, of pacs by {way}."
         assert sorted(prior.images for prior in ward.told().found) == [1, 2]
         priors = dict.fromkeys((newest[0].StudyInstanceUID, newer.StudyInstanceUID), StudyState.PRIOR)
