@@ -199,8 +199,9 @@ def _lacks(bundle: Bundle, warrant: Warrant | None, uses: tuple[RouteUse, ...]) 
     if warrant.gate_failures:
         found.append(Missing(sentence="The maps do not clearly beat every control: every map is WITHHELD."))
     if warrant.certificate.threshold is None:
-        least = warrant.certificate.groups_total + warrant.certificate.groups_lacking
-        cure = f"`heatproof commission --plan --patients {least}` tells how many patients buy which guarantee."
+        lacking = warrant.certificate.groups_lacking
+        more = f"At least {lacking} more patients are needed. " if lacking else ""
+        cure = f"{more}`heatproof commission --plan --patients N` tells how many patients buy which guarantee."
         found.append(Missing(sentence=uncertified(warrant), cure=cure))
     if warrant.believed:
         sentence = f"The budget {warrant.budget} believed bogus maps too often: no map is TRUSTED."

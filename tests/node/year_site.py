@@ -16,8 +16,9 @@ from inference.trust.verdict import Verdict
 from node.access.caller import Scope
 from node.access.tokens import Tokens
 from node.api.app import create_app
-from node.api.deliveries import delivery_routes
+from node.api.deliveries import DeliveryDesk
 from node.api.opinions import opinion_routes
+from node.console.deliveries import deliveries_page
 from node.console.models import models_page
 from node.console.pages import Pages
 from node.console.quality import quality_page
@@ -79,8 +80,9 @@ class YearSite:
         self._lock_half_a_year(quality)
         with self.engine.begin() as connection:
             self.shown, self.withheld = self._dress(connection, home)
+        desk = DeliveryDesk(Consignments(self.engine, home / "outbox"), lambda _job, _destination: 1, self.ledger)
         further = [
-            partial(delivery_routes, Consignments(self.engine, home / "outbox"), lambda _job, _destination: 1),
+            partial(deliveries_page, desk, Pages("HEATPROOF")),
             partial(opinion_routes, Opinions(self.engine, self.ledger)),
             partial(quality_page, quality, Pages("HEATPROOF")),
             partial(models_page, quality, Pages("HEATPROOF")),
@@ -107,11 +109,11 @@ class YearSite:
         overlays = _draw(home / "outbox")
         newest = select(studies.c.study_instance_uid).order_by(studies.c.first_received_at.desc()).limit(DRESSED)
         uids = list(connection.execute(newest).scalars())
-        of_newest = select(jobs.c.id, jobs.c.study_instance_uid, jobs.c.summary).where(
+        of_newest = select(jobs.c.id, jobs.c.study_instance_uid, jobs.c.summary, jobs.c.created_at).where(
             jobs.c.study_instance_uid.in_(uids), jobs.c.state == "done"
         )
         keys: dict[bool, str] = {}
-        for job_id, uid, summary in connection.execute(of_newest).all():
+        for job_id, uid, summary, created in connection.execute(of_newest).all():
             if False in keys and True not in keys:
                 summary["explanations"][1]["verdict"] = Verdict.WITHHELD.value
             for one in summary["explanations"]:
@@ -120,9 +122,8 @@ class YearSite:
                 preview = overlays[withheld]
                 capture = results.c.sop_instance_uid == one["capture"]
                 connection.execute(update(results).where(capture).values(preview_path=preview))
-            steps = {"read": 17.0, "classify": 18.2, "explain": 20.9, "trust": 22.5, "report": 23.8}
-            began = datetime.now(UTC) - timedelta(hours=1)
-            times = {step: (began + timedelta(seconds=seconds)).isoformat() for step, seconds in steps.items()}
+            steps = {"read": 1.0, "classify": 2.2, "explain": 4.9, "trust": 6.5, "report": 7.8}
+            times = {step: (created + timedelta(seconds=seconds)).isoformat() for step, seconds in steps.items()}
             this = update(jobs).where(jobs.c.id == job_id)
             connection.execute(this.values(summary=json.loads(json.dumps(summary)), step_times=times))
             any_withheld = any(one["verdict"] == Verdict.WITHHELD.value for one in summary["explanations"])

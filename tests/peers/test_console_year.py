@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -174,8 +175,7 @@ def test_a_stopped_route_is_armed_again_by_a_named_user_with_a_reason(
     browser.find_element(By.ID, "reason").send_keys("Gain of the scanner was put right.")
     follow(browser, button)
     assert site.arming.standing(SHADOWED).state is RouteState.ARMED
-    armed = list(site.ledger.events())[-1]
-    assert armed.event == Event.ROUTE_ARMED
+    (armed,) = site.ledger.between(datetime.now(UTC) - timedelta(minutes=5), datetime.now(UTC), [Event.ROUTE_ARMED])
     assert (armed.details["by_whom"], armed.details["problem"]) == ("ada", "Gain of the scanner was put right.")
 
 
