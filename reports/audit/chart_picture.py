@@ -11,7 +11,7 @@ from html import escape
 from reports.audit.control_charts import Reading
 from reports.audit.monitor import SHIFT, Figure, Line
 
-WIDTH, MEANS, STRIP, LEFT, RIGHT = 640, 120, 64, 72, 12
+WIDTH, MEANS, STRIP, GAP, LEFT, RIGHT = 640, 120, 64, 20, 72, 12
 MOST_POINTS = 400
 """Drawn at most: the newest."""
 
@@ -25,7 +25,7 @@ def picture(figure: Figure, meaning: str) -> str:
     """
     first = max(len(figure.points) - MOST_POINTS, 0)
     points = figure.points[first:]
-    height = 26 + MEANS + len(figure.lines) * (STRIP + 8) + 22
+    height = 26 + MEANS + len(figure.lines) * (STRIP + GAP) + 22
     alarms = [f"{line.chart.kind} alarm" for line in figure.lines if line.alarm is not None]
     label = f"{figure.name}, {meaning}: {len(figure.points)} days, {', '.join(alarms) or 'no alarm'}"
     parts = [
@@ -35,12 +35,12 @@ def picture(figure: Figure, meaning: str) -> str:
         _text(LEFT + 150, 14, meaning, "start", "quiet"),
         *_means([point.mean for point in points], figure.baseline_mean, 26),
     ]
-    top = 26 + MEANS + 8
+    top = 26 + MEANS + GAP
     for line in figure.lines:
         parts += _strip(line, line.readings[first:], first, top)
-        told = f"a lasting shift of {SHIFT * figure.baseline_sd:.2g} is expected to be seen in {line.delay:.0f} days"
-        parts.append(_text(LEFT + 4, top + 9, told, "start", "quiet"))
-        top += STRIP + 8
+        told = f"a lasting shift of {SHIFT * figure.baseline_sd:.2g} is expected to be seen in {line.delay:.0f} days with a case"
+        parts.append(_text(LEFT, top - 4, told, "start", "quiet"))
+        top += STRIP + GAP
     for at, anchor in ((0, "start"), (len(points) - 1, "end")):
         parts.append(_text(_x(at, len(points)), height - 6, _day(int(points[at].period)), anchor, "quiet"))
     return "".join([*parts, "</svg>"])

@@ -48,11 +48,12 @@ FIRST_OF_TROUBLES = 1000
 
 def in_control(name: str, first: int, years: int, hospital: Hospital) -> None:
     """Print the share of years without a cause that alarm all the same."""
-    controls = [year_of(seed, hospital=hospital) for seed in range(first, first + years)]
-    alarmed, designed = sum(bool(one.alarms) for one in controls), controls[0].design.share_of_years
+    drawn = (year_of(seed, hospital=hospital) for seed in range(first, first + years))
+    alarms, designs = zip(*((bool(one.alarms), one.design) for one in drawn), strict=True)
+    alarmed, designed = sum(alarms), designs[0].share_of_years
     share = binomtest(alarmed, years, designed).proportion_ci()
     met = "yes" if share.low <= designed <= share.high else "NO"
-    length = statistics.median(one.run_length for one in controls)
+    length = statistics.median(one.run_length for one in designs)
     measured = f"{alarmed / years:.2f} [{share.low:.2f}, {share.high:.2f}]"
     by = f"39 charts, each alone once in {length:.0f} days"
     row(name, f"{designed:.2f} of years alarm", f"{alarmed} of {years}", measured, by, met)
@@ -62,15 +63,10 @@ def charted(trouble: Trouble, years: int) -> None:
     """Print how many days an event takes to be seen by the charts."""
     controls = [year_of(seed, trouble.event) for seed in range(FIRST_OF_TROUBLES, FIRST_OF_TROUBLES + years)]
     designed = statistics.median(trouble.designed_days(one) for one in controls)
-    delays = [seen for seen in map(seen_after, controls) if seen is not None]
-    first = Counter(
-        f"{alarm.kind} of {alarm.figure.replace('_', ' ')}"
-        for one in controls
-        for alarm in one.alarms[:1]
-        if seen_after(one) is not None
-    )
-    by = first.most_common(1)[0][0] if first else "-"
-    delay(trouble.name, designed, "days", delays, years, f"mostly {by}")
+    seen = [one for one in map(seen_after, controls) if one is not None]
+    first = Counter(f"mostly {alarm.kind} of {alarm.figure.replace('_', ' ')}" for _, alarm in seen)
+    by = first.most_common(1)[0][0] if first else ""
+    delay(trouble.name, designed, "days", [days for days, _ in seen], years, by)
 
 
 def replayed(name: str, change: Change, years: int) -> None:

@@ -188,6 +188,25 @@ def test_an_accepted_installation_repeats_and_another_one_is_held_until_it_is_ac
     assert ledger.verify() is None
 
 
+def test_the_design_of_the_charts_is_locked_with_the_baseline_and_does_not_follow_the_settings(
+    tmp_path: Path, engine: Engine, ledger: Ledger
+) -> None:
+    site = Site(tmp_path, engine, ledger)
+    fill(engine, *draw_year(1, Hospital(), days=60))
+    site.quality.lock("flair", at_day(0), at_day(60), by_whom="physicist")
+    locked = site.arming.locked("flair")
+    assert locked is not None
+    assert locked.design is not None
+    told = ledger.events()[-1]
+    assert (told.event, told.details["run_length"]) == (Event.BASELINE_LOCKED, locked.design.run_length)
+    asked = settings_of(tmp_path, false_alarms_per_year=12.0)
+    control = replace(site.quality, settings=asked).control("flair")
+    assert control is not None
+    assert control.design == locked.design
+    with pytest.raises(Refused, match="No figure has 50 cases"):
+        site.quality.lock("flair", at_day(60), at_day(90), by_whom="physicist")
+
+
 def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: Engine, ledger: Ledger) -> None:
     site = Site(tmp_path, engine, ledger, on_alarm="shadow")
     day, rows = draw_year(1, Hospital(), days=BASELINE_DAYS + 60)

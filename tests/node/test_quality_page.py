@@ -88,6 +88,8 @@ def test_every_figure_of_a_route_is_drawn_and_names_are_text(browser: httpx.Clie
     assert page.count("<svg") == 13
     assert "flair &lt;b&gt;" in page
     assert "<b>" not in page.replace("<b>HEATPROOF</b>", "").replace("<b>Alarm</b>", "")
+    assert "Designed when the baseline was locked: 0.63 of years" in page
+    assert "is expected to be seen in" in page
     assert "The same patient examined again" in page
     assert "No installation was accepted yet" in page
 

@@ -29,4 +29,4 @@ def test_what_goes_wrong_is_seen_within_about_the_designed_delay(trouble: Troubl
     control = year_of(1, trouble.event)
     seen = seen_after(control)
     assert seen is not None
-    assert seen <= 2 * trouble.designed_days(control)
+    assert seen[0] <= 2 * trouble.designed_days(control)

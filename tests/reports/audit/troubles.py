@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reports.audit.monitor import SHIFT, Control, Locked, Watch, watch
+from reports.audit.monitor import SHIFT, Alarm, Control, Locked, Watch, watch
 from reports.audit.observation import map_digest
 from reports.audit.replay import Baseline, Level, Recorded, compare, load, save
 from tests.reports.audit.years import BASELINE_DAYS, Event, Hospital, Rows, at_day, draw_year, store_of
@@ -83,10 +83,10 @@ def year_of(seed: int, event: Event | None = None, hospital: Hospital | None = N
     return watch(store_of(day, rows), "flair", LOCKED, Watch(), until=at_day(BASELINE_DAYS + YEAR_DAYS))
 
 
-def seen_after(control: Control) -> int | None:
-    """Give the days from an event's first to that of the first alarm, both counted; None: there is none."""
+def seen_after(control: Control) -> tuple[int, Alarm] | None:
+    """Give the days from an event's first to that of the first alarm, both counted, and that alarm; None: none."""
     starts = int(at_day(STARTS).timestamp() // 86400)
-    return next((alarm.day - starts + 1 for alarm in control.alarms if alarm.day >= starts), None)
+    return next(((alarm.day - starts + 1, alarm) for alarm in control.alarms if alarm.day >= starts), None)
 
 
 Change = Callable[[Recorded, np.random.Generator], Recorded]
