@@ -13,7 +13,7 @@ from node.api.form import read_form
 from node.api.guard import Guard
 from node.quality.opinions import Opinions, Place
 
-POINTED_WIDTH = 320
+POINTED_WIDTH = 300
 """How wide the plane is shown that one points at, in CSS pixels: a click is told in these."""
 _CURE = "Point at it in the picture, or give row and column, from 0."
 

@@ -172,17 +172,17 @@ def test_a_radiologist_accepts_an_overlay_from_the_page_of_its_study(
 def test_a_radiologist_points_at_the_place_where_the_finding_is(browser: httpx.Client, watched: WatchedSite) -> None:
     study = f"/studies/{watched.site.ledger.pseudonym(WITHHELD)}"
     page = browser.get(study).text
-    pictures = re.findall(r'<input type="image"[^>]* width="320"[^>]* src="([^"]+)"', page)
+    pictures = re.findall(r'<input type="image"[^>]* width="300"[^>]* src="([^"]+)"', page)
     assert len(pictures) == 4
     picture = Picture.open(BytesIO(browser.get(pictures[0].replace("&amp;", "&")).content))
     assert picture.size == (768, 768)
     overlay = re.findall(r'name="result" value="([^"]+)"', page)[0]
     said = {"form_token": form_token(page), "result": overlay, "word": "elsewhere"}
-    for x, y in (("0", "0"), ("9e9", "3"), ("321", "5")):
+    for x, y in (("0", "0"), ("9e9", "3"), ("301", "5")):
         assert browser.post(f"{study}/opinion", data={**said, "at.x": x, "at.y": y}).status_code >= 400
     for place in ({"row": "80"}, {"row": "1", "column": "256"}):
         assert browser.post(f"{study}/opinion", data={**said, **place}).status_code >= 400
-    assert browser.post(f"{study}/opinion", data={**said, "at.x": "200", "at.y": "100"}).status_code == 200
+    assert browser.post(f"{study}/opinion", data={**said, "at.x": "187", "at.y": "94"}).status_code == 200
     assert place_of(watched) == (80, 160)
     assert browser.post(f"{study}/opinion", data={**said, "row": "7", "column": "9"}).status_code == 200
     assert place_of(watched) == (7, 9)
