@@ -172,7 +172,7 @@ def _ask(clause: Clause, header: SeriesHeader) -> ClauseAnswer:
     held = _holds(clause, values)
     shown = "\\".join(values) if may_show(clause.attribute) else _HIDDEN
     told = f"{clause.attribute} is {shown if values else 'missing'}"
-    return ClauseAnswer(held, f"{told}, {'as wanted' if held else f'wanted {_wish(clause)}'}")
+    return ClauseAnswer(held, f"{told}, {'as wanted' if held else f'wanted {wish(clause)}'}")
 
 
 def _holds(clause: Clause, values: tuple[str, ...]) -> bool:
@@ -200,7 +200,7 @@ def _fits(clause: Clause, value: str) -> bool:
     return (low is None or number >= low) and (high is None or number <= high)
 
 
-def _wish(clause: Clause) -> str:
+def wish(clause: Clause) -> str:
     """Say what a clause asks for; where it asks about the patient, not even that."""
     return _HIDDEN if is_about_patient(clause.attribute) else " and ".join(_wishes(clause))
 

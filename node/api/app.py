@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
@@ -10,17 +10,24 @@ from starlette.exceptions import HTTPException
 from inference.errors import HeatproofError
 from node.access.security import Door
 from node.api import stow
+from node.api.concerns import Concerns
 from node.api.faults import ErrorAnswers
 from node.api.guard import Guard, add_headers
 from node.api.health import Readiness, health_routes
+from node.api.ledger import LedgerDesk
 from node.api.limits import BodyCap
 from node.api.overview import Overview
 from node.api.refusals import refusal_routes
 from node.api.routes import api_routes
+from node.api.rules import RulesDesk
 from node.associations.refusals import Refusals
 from node.console.doctor import doctor_page
+from node.console.ledger import ledger_page
+from node.console.overview import overview_page
 from node.console.pages import Pages, console_pages
+from node.console.rules import rules_page
 from node.metrics import Metrics
+from node.routing.rulebook import Rulebook
 from node.settings import Settings
 from reports.audit.ledger import Ledger
 
@@ -35,6 +42,7 @@ def create_app(
     ledger: Ledger,
     *,
     listening: Callable[[], bool],
+    rulebook: Rulebook | None = None,
     further: Sequence[Callable[[Guard], APIRouter]] = (),
 ) -> FastAPI:
     """Build the application; it only reads the store.
@@ -45,6 +53,7 @@ def create_app(
         metrics: what ``/metrics`` shows.
         ledger: names studies by their keys and tells their events.
         listening: whether the DICOM listener accepts associations.
+        rulebook: the rules in force; those of the settings, never read again, where left out.
         further: routes that do more than read, made of the guard they ask.
 
     Raises:
@@ -59,13 +68,18 @@ def create_app(
     app.middleware("http")(add_headers)  # outside of the one before
     readiness = Readiness(engine, settings.node, listening)
     app.include_router(health_routes(readiness, metrics, guard.probe))
-    app.include_router(api_routes(overview, ledger, guard))
+    book = rulebook or Rulebook(settings, {}, {}, ledger)
+    app.include_router(api_routes(overview, guard))
+    app.include_router(overview_page(Concerns(engine, book, readiness.obstacles), pages, guard))
     app.include_router(console_pages(overview, guard, pages, readiness.obstacles))
     refusals = Refusals(engine)
     app.include_router(refusal_routes(refusals, guard))
     app.include_router(doctor_page(refusals, guard, pages))
+    app.include_router(rules_page(RulesDesk(book, overview), overview, pages, guard))
+    app.include_router(ledger_page(LedgerDesk(engine, ledger), book, pages, guard))
     for make in further:
         app.include_router(make(guard))
+    app.add_api_route("/api/openapi.json", app.openapi, dependencies=[Depends(guard.read)], include_in_schema=False)
     app.add_exception_handler(HeatproofError, answer.ours)
     app.add_exception_handler(HTTPException, answer.http)
     app.add_exception_handler(RequestValidationError, answer.invalid)

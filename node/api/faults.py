@@ -14,13 +14,13 @@ SENTENCES = {
         "Send one as 'Authorization: Bearer ...'; `heatproof token add` makes one.",
     ),
     403: ("This is not allowed.", "Ask for a token with the scope it needs."),
-    404: ("There is no such page.", "The list of studies is at /."),
+    404: ("There is no such page.", "The list of studies is at /studies."),
     405: ("This address does not take that method.", "Use GET."),
     408: ("The request took too long to arrive.", "Send it again."),
     413: ("The request is too long.", "Send less at once."),
     415: ("A packed body is not taken.", "Send it without Content-Encoding."),
 }
-UNNAMED = ("The request cannot be answered.", "The list of studies is at /.")
+UNNAMED = ("The request cannot be answered.", "The list of studies is at /studies.")
 
 
 class ErrorAnswers:

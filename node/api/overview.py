@@ -3,7 +3,6 @@
 A study is called by its key (the ledger's keyed hash of its UID), a result by its job and the start of its digest.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,16 +11,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydicom.uid import UID
-from sqlalchemy import Engine, Row, func, select
+from sqlalchemy import ColumnElement, Engine, Row, func, select, true
 
 from inference.errors import UnknownName
 from node.api.priors import Priors, priors_of
 from node.priors.records import PriorRecords
-from node.store import deliveries, instances, jobs, results, studies
-from reports.audit.ledger import Entry, Event, Ledger, entries
+from node.store import JobState, StudyState, deliveries, instances, jobs, results, studies
+from reports.audit.ledger import Entry, Ledger
 
 T = TypeVar("T")
 
+SHOWN: dict[str, ColumnElement[bool]] = {
+    "": true(),
+    "waiting": studies.c.state.in_([StudyState.RECEIVING, StudyState.COMPLETE]),
+    "held": studies.c.state == StudyState.HELD,
+    "not routed": studies.c.state == StudyState.NOT_ROUTED,
+    "failed": studies.c.study_instance_uid.in_(
+        select(jobs.c.study_instance_uid).where(jobs.c.state == JobState.FAILED)
+    ),
+}
+"""What the list of studies can be narrowed to."""
 DIGEST_LENGTH = 16
 """Hexadecimal digits of a result's SHA-256 in its name."""
 
@@ -112,13 +121,26 @@ class Overview:
     """Reads studies, newest first, with jobs, results and deliveries."""
 
     def __init__(self, engine: Engine, ledger: Ledger, outbox: Path) -> None:
-        self._engine = engine
+        self.engine = engine
         self._ledger = ledger
         self._outbox = outbox
 
-    def newest(self, limit: int) -> tuple[Study, ...]:
-        """Give the studies that arrived last."""
-        query = select(studies).order_by(studies.c.first_received_at.desc()).limit(limit)
+    def newest(self, limit: int, show: str = "", *, before: datetime | None = None) -> tuple[Study, ...]:
+        """Give the studies that arrived last.
+
+        Args:
+            limit: how many at most.
+            show: of ``SHOWN``; all where empty.
+            before: arrived earlier than this: where the page before ended.
+
+        Raises:
+            UnknownName: there is no such kind.
+        """
+        if show not in SHOWN:
+            raise UnknownName("There is no such kind of study.", cure="Choose one on the page of studies.")
+        query = select(studies).where(SHOWN[show]).order_by(studies.c.first_received_at.desc()).limit(limit)
+        if before is not None:
+            query = query.where(studies.c.first_received_at < before)
         return self._assemble(self._rows(query))
 
     def study(self, key: str) -> tuple[Study, tuple[Entry, ...]]:
@@ -130,16 +152,12 @@ class Overview:
         uid = self.uid(key)
         rows = self._rows(select(studies).where(studies.c.study_instance_uid == uid))
         (study,) = self._assemble(rows)
-        priors = priors_of(PriorRecords(self._engine, "").of(uid), self._ledger.pseudonym)
+        priors = priors_of(PriorRecords(self.engine, "").of(uid), self._ledger.pseudonym)
         return replace(study, answers=tuple(rows[0].answers or ()), priors=priors), self._ledger.events(uid)
 
-    def refused_rules(self) -> tuple[str, ...]:
-        """Say what was wrong with the rules when they were read again last; nothing where they were taken."""
-        asked = entries.c.event.in_([Event.STARTED, Event.RULES_LOADED, Event.RULES_REFUSED])
-        last = self._rows(select(entries).where(asked).order_by(entries.c.seq.desc()).limit(1))
-        if not last or last[0].event != Event.RULES_REFUSED:
-            return ()
-        return tuple(json.loads(last[0].details)["problem"].split("\n"))
+    def key(self, study_instance_uid: str) -> str:
+        """Give the key of a study."""
+        return self._ledger.pseudonym(study_instance_uid)
 
     def file(self, result_id: str, *, preview: bool) -> Path:
         """Find the DICOM file of a result, or its picture.
@@ -162,7 +180,7 @@ class Overview:
             UnknownName: there is no study of this key.
         """
         query = select(studies.c.study_instance_uid).order_by(studies.c.first_received_at.desc())
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             for (uid,) in connection.execute(query):
                 if self._ledger.pseudonym(uid) == key:
                     return str(uid)
@@ -251,7 +269,7 @@ class Overview:
         )
 
     def _rows(self, query: Any) -> Sequence[Row[Any]]:
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(query).all()
 
 

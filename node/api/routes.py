@@ -1,4 +1,4 @@
-"""Studies and results as JSON, PNG and DICOM; the ledger as JSON."""
+"""Studies and results as JSON, PNG and DICOM."""
 
 from dataclasses import asdict
 from io import BytesIO
@@ -10,17 +10,16 @@ from PIL import Image as Picture
 
 from node.api.guard import Guard
 from node.api.overview import Overview, Study
-from reports.audit.ledger import Entry, Ledger
 
 MOST_STUDIES = 200
 Edge = Annotated[int, Query(ge=0, le=4096)]
 Side = Annotated[int, Query(ge=1, le=1024)]
 
 
-def api_routes(overview: Overview, ledger: Ledger, guard: Guard) -> APIRouter:
+def api_routes(overview: Overview, guard: Guard) -> APIRouter:
     """Give ``/api/...``."""
     routes = APIRouter(prefix="/api")
-    reading, auditing = [Depends(guard.read)], [Depends(guard.audit)]
+    reading = [Depends(guard.read)]
 
     @routes.get("/studies", dependencies=reading)
     def newest_studies(limit: Annotated[int, Query(ge=1, le=MOST_STUDIES)] = 50) -> list[Study]:
@@ -47,14 +46,5 @@ def api_routes(overview: Overview, ledger: Ledger, guard: Guard) -> APIRouter:
     def result(result_id: str) -> FileResponse:
         path = overview.file(result_id, preview=False)
         return FileResponse(path, media_type="application/dicom", filename=f"{result_id}.dcm")
-
-    @routes.get("/ledger", dependencies=auditing)
-    def whole_ledger() -> list[Entry]:
-        return list(ledger.events())
-
-    @routes.get("/ledger/verify", dependencies=auditing)
-    def verify_ledger() -> dict[str, Any]:
-        broken = ledger.verify()
-        return {"intact": broken is None, "first_broken": broken}
 
     return routes

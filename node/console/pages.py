@@ -17,13 +17,16 @@ from node.access.sessions import SESSION_SECONDS
 from node.api.form import read_form
 from node.api.guard import Guard
 from node.api.opinions import POINTED_WIDTH
-from node.api.overview import Job, Overview, Study
+from node.api.overview import SHOWN, Job, Overview, Study
 from node.console.timeline import timeline
 from node.store import DeliveryState, JobState, StudyState
 from reports.layout import MAP_OFFSET, WIDTH
 
 FOLDER = Path(__file__).parent
-PAGES = (("/", "Studies"), ("/models", "Models"), ("/quality", "Quality"), ("/doctor", "Doctor"))
+PAGES = (
+    ("/", "Overview"), ("/studies", "Studies"), ("/models", "Models"), ("/quality", "Quality"), ("/rules", "Rules"),
+    ("/deliveries", "Deliveries"), ("/doctor", "Doctor"), ("/ledger", "Ledger"),
+)  # fmt: skip
 """What the header leads to."""
 STUDIES_SHOWN = 50
 SIGNALS_LISTED, SIGNALS_SHOWN = 4, 7
@@ -66,23 +69,32 @@ class Pages:
 
 
 def console_pages(overview: Overview, guard: Guard, pages: Pages, obstacles: Callable[[], Sequence[str]]) -> APIRouter:
-    """Give the console's routes; the list begins with the ``obstacles`` that keep the node from taking studies."""
+    """Give studies and the door; their list begins with the ``obstacles`` that keep the node from taking any."""
     routes = APIRouter()
 
     Known = Annotated[Caller, Depends(guard.page)]  # noqa: N806 - a type
 
-    @routes.get("/")
-    def list_page(caller: Known, refresh: Annotated[str, Query(pattern="^(on|off)$")] = "on") -> Response:
-        studies = overview.newest(STUDIES_SHOWN)
+    @routes.get("/studies")
+    def list_page(
+        caller: Known,
+        refresh: Annotated[str, Query(pattern="^(on|off)$")] = "on",
+        show: Annotated[str, Query(max_length=16)] = "",
+        before: datetime | None = None,
+    ) -> Response:
+        studies = overview.newest(STUDIES_SHOWN + 1, show, before=before)
+        more, studies = len(studies) > STUDIES_SHOWN, studies[:STUDIES_SHOWN]
         seconds = BUSY_SECONDS if any(busy(study) for study in studies) else IDLE_SECONDS
         return pages.show(
             "studies.html",
             caller=caller,
-            here="/",
+            here="/studies",
             studies=studies,
             obstacles=obstacles(),
-            refused_rules=overview.refused_rules(),
-            refresh_seconds=seconds if refresh == "on" else 0,
+            kinds=tuple(SHOWN),
+            show=show,
+            before=before,
+            older=studies[-1].first_received_at.isoformat() if more else "",
+            refresh_seconds=seconds if refresh == "on" and before is None else 0,
         )
 
     @routes.get("/studies/{key}")

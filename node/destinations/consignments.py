@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Select, and_, case, exists, func, or_, select, true, tuple_, update
 
@@ -220,7 +221,7 @@ class Consignments:
 
 def _newest(
     state: DeliveryState, states: Collection[DeliveryState], destination: str, before: tuple[datetime, str] | None
-) -> Select[tuple[datetime, str, str, str]]:
+) -> Select[Any]:
     """Select the objects in a state, the latest change first, each of which is the latest of its consignment."""
     moved = (deliveries.c.updated_at, deliveries.c.sop_instance_uid)
     other, others = deliveries.alias(), results.alias()

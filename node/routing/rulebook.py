@@ -12,6 +12,7 @@ from inference.saliency import method_named
 from inference.trust.warrant import Warrant
 from node.routing.rule import Rule
 from node.settings import Settings, load
+from node.store import now
 from reports.audit.ledger import Event, Ledger
 
 RELOADED = frozenset({"rules", "unrouted"})
@@ -41,11 +42,16 @@ class Rulebook:
             path: the settings file; without one there is nothing to reload.
             warrants_of: reads the passports of further bundles.
         """
-        self._settings = settings
+        self.settings = settings
+        """The whole file, with the rules in force."""
+        self.loaded_at = now()
+        """When the rules in force were read."""
+        self.problems: tuple[str, ...] = ()
+        """What was wrong with the file when it was read again last, and the rules stayed as they were."""
         self.bundles = bundles
         self.warrants = warrants
         self._ledger = ledger
-        self._path = path
+        self.path = path
         self._warrants_of = warrants_of
         self._turn = threading.Lock()
         self._log = structlog.get_logger("rulebook")
@@ -53,12 +59,12 @@ class Rulebook:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The routing table, in order."""
-        return self._settings.rules
+        return self.settings.rules
 
     @property
     def unrouted_destinations(self) -> tuple[str, ...]:
         """Who gets the report "not analysed" of a study that no rule matches."""
-        return self._settings.unrouted.destinations
+        return self.settings.unrouted.destinations
 
     def reload(self) -> tuple[str, ...]:
         """Read the settings file again, and take its rules.
@@ -67,25 +73,26 @@ class Rulebook:
             everything that is wrong; the old rules stay in force. Nothing where the new ones are.
         """
         with self._turn:
-            problems = self._try()
+            problems = self.problems = self._try()
             if problems:
                 for problem in problems:
                     self._log.error("rules_refused", problem=problem)
                 self._ledger.append(Event.RULES_REFUSED, details={"problem": "\n".join(problems)})
             else:
+                self.loaded_at = now()
                 names = ", ".join(rule.name for rule in self.rules)
                 self._log.info("rules_loaded", route=names)
                 self._ledger.append(Event.RULES_LOADED, details={"route": names})
             return problems
 
     def _try(self) -> tuple[str, ...]:
-        if self._path is None:
+        if self.path is None:
             return ("this node was started without a settings file; there is nothing to read again",)
         try:
-            fresh = load(self._path)
+            fresh = load(self.path)
         except SettingsInvalid as error:
             return error.problems
-        added, problems = bundles_of(fresh.rules, self._settings.inference.bundle_folders, known=self.bundles)
+        added, problems = bundles_of(fresh.rules, self.settings.inference.bundle_folders, known=self.bundles)
         problems = [*self._unknown_destinations(fresh), *problems]
         try:
             warrants = self._warrants_of(added)
@@ -96,11 +103,11 @@ class Rulebook:
         self._tell_what_waits(fresh)
         self.warrants.update(warrants)
         self.bundles.update(added)
-        self._settings = self._settings.model_copy(update={name: getattr(fresh, name) for name in RELOADED})
+        self.settings = self.settings.model_copy(update={name: getattr(fresh, name) for name in RELOADED})
         return ()
 
     def _unknown_destinations(self, fresh: Settings) -> list[str]:
-        known = {destination.name for destination in self._settings.destinations}
+        known = {destination.name for destination in self.settings.destinations}
         users = [(f"rules[{rule.name!r}]", rule.destinations) for rule in fresh.rules]
         return [
             f"{where}.destinations: {name!r} is new; the node knows it after a restart"
@@ -115,7 +122,7 @@ class Rulebook:
 
     def _tell_what_waits(self, fresh: Settings) -> None:
         names = set(type(fresh).model_fields) - RELOADED
-        changed = sorted(name for name in names if getattr(fresh, name) != getattr(self._settings, name))
+        changed = sorted(name for name in names if getattr(fresh, name) != getattr(self.settings, name))
         if changed:
             self._log.warning("waits_for_a_restart", problem=f"changed beside the rules: {', '.join(changed)}")
 

@@ -70,7 +70,9 @@ def made(maker: Callable[..., APIRouter], guard: Guard) -> APIRouter:
     return maker(**{name: stands_for.get(one.annotation, MagicMock()) for name, one in wanted.items()})
 
 
-ALWAYS = {"api_routes", "refusal_routes", "console_pages", "doctor_page"}
+ALWAYS = {
+    "api_routes", "refusal_routes", "console_pages", "doctor_page", "overview_page", "rules_page", "ledger_page",
+}  # fmt: skip
 """What every application has; the service adds the others."""
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, event, insert, select
 
 from node import delivery, job
 from node.api.app import create_app
-from node.api.deliveries import delivery_routes
+from node.api.deliveries import DeliveryDesk, delivery_routes
 from node.api.stow import stow_routes
 from node.delivery import Deliveries, Patience
 from node.destinations.consignments import Consignments
@@ -101,6 +101,7 @@ class Sender:
 
     def application(self) -> FastAPI:
         """Give the node's web application."""
+        desk = DeliveryDesk(Consignments(self.engine, self._outbox), self.deliveries.resend, self.ledger)
         return create_app(
             self.engine,
             self.settings,
@@ -108,7 +109,7 @@ class Sender:
             self.ledger,
             listening=lambda: True,
             further=[
-                partial(delivery_routes, Consignments(self.engine, self._outbox), self.deliveries.resend),
+                partial(delivery_routes, desk),
                 partial(stow_routes, self.intake.inbox, self.intake.metrics),
             ],
         )

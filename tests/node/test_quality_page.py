@@ -150,7 +150,7 @@ def test_a_route_is_stopped_and_armed_by_a_form_with_a_reason(browser: httpx.Cli
 def test_a_radiologist_accepts_an_overlay_from_the_page_of_its_study(
     browser: httpx.Client, watched: WatchedSite
 ) -> None:
-    home = browser.get("/").text
+    home = browser.get("/studies").text
     study = next(
         address
         for address in re.findall(r'href="(/studies/[0-9a-f]+)', home)

@@ -95,4 +95,4 @@ def test_what_a_reload_does_not_take_stays_as_it_was_until_a_restart(book: Ruleb
     path.write_text(SETTINGS.replace('home = "."', 'home = "."\nquiet_seconds = 99\n') + BY_DAY)
     assert book.reload() == ()
     assert names(book) == ["ct", "by day"]
-    assert book._settings.node.quiet_seconds == 10.0
+    assert book.settings.node.quiet_seconds == 10.0

@@ -1,0 +1,53 @@
+"""Rules that somebody thinks of taking: read from text, and held against what this node has, without being loaded."""
+
+import tomllib
+from collections.abc import Container
+
+from pydantic import ValidationError
+
+from inference.errors import SettingsInvalid
+from node.configuration.problems import problems_of
+from node.configuration.section import Section
+from node.routing.rule import Rule
+from node.routing.rulebook import RELOADED, bundles_of
+from node.settings import Settings, Unrouted
+
+
+class Candidate(Section):
+    """The tables that a reload takes."""
+
+    rules: tuple[Rule, ...]
+    """The routing table."""
+    unrouted: Unrouted = Unrouted()
+    """What happens to the rest."""
+
+
+def candidate_of(text: str, settings: Settings, *, known: Container[str] = ()) -> Settings:
+    """Give the settings as they would be with the rules of a text; any other table in it is passed over.
+
+    Args:
+        text: TOML with ``[[rules]]``, as in the settings file, or all of that file.
+        settings: in force.
+        known: bundles that are loaded already.
+
+    Raises:
+        SettingsInvalid: it is no TOML, has no rules, or anything in them is wrong; all of it is listed.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid((f"this is no TOML: {error}",)) from error
+    tables = {name: raw[name] for name in sorted(RELOADED & set(raw))}
+    fresh, error_of = None, None
+    try:
+        fresh = Candidate.model_validate(tables)
+    except ValidationError as error:
+        error_of = error
+    names = [{"name": destination.name} for destination in settings.destinations]
+    problems = problems_of({"destinations": names, **tables}, Candidate, error_of)
+    if fresh is not None and not problems:
+        _, unfit = bundles_of(fresh.rules, settings.inference.bundle_folders, known=known)
+        problems = tuple(unfit)
+    if fresh is None or problems:
+        raise SettingsInvalid(problems)
+    return settings.model_copy(update={"rules": fresh.rules, "unrouted": fresh.unrouted})
