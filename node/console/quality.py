@@ -17,7 +17,6 @@ from node.console.pages import Pages
 from node.quality.auditing import RouteState
 from node.quality.opinions import Opinions
 from node.quality.quality import Quality
-from reports.audit.repeatability_page import repeatability_part
 
 
 class Asked(Filter):
@@ -68,7 +67,7 @@ def quality_page(quality: Quality, pages: Pages, guard: Guard) -> APIRouter:
             charts=charts,
             absent=[figure for figure in (control.figures if control else ()) if not figure.points],
             replays=quality.replays(),
-            repeatability=repeatability_part(quality.repeatability(chosen)) if chosen else None,
+            repeatability=view.repeatability() if chosen else None,
             opinions=said.counts(),
             proposal=said.proposal(quality.settings.inference.alpha),
             head=str(quality.ledger.head()),

@@ -17,6 +17,7 @@ from node.quality.arming import Arming
 from node.quality.constancy import Constancy
 from node.quality.kept import Kept
 from node.quality.opinions import Opinions
+from node.quality.remembered import Remembered
 from node.quality.tables import replays
 from node.routing.rule import Rule
 from node.settings import Settings
@@ -44,6 +45,9 @@ class Quality:
     bundles: Mapping[str, Bundle]
     warrants: Mapping[str, Warrant]
     kept: Kept = field(default_factory=Kept)
+    """What pages ask for again and again."""
+    columns: Kept = field(default_factory=lambda: Kept(most=4))
+    """Figures of closed days, 12 bytes a case each."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Quality":
@@ -137,11 +141,15 @@ class Quality:
             return None
         routes, plan = len(self.rules()), self._plan
         extent = self.observations.extent(Selection({"route": route}))
-        seen = self.observations.narrowed(dict(where))
+        seen = self.observations.narrowed(dict(where)) if where else self._remembered
         return self.kept.get(
             ("control", route, where, until, locked, plan, routes, extent),
             lambda: watch(seen, route, locked, plan, routes=routes, until=until),
         )
+
+    @property
+    def _remembered(self) -> Observations:
+        return Remembered(self.engine, {}, self.columns)
 
     @property
     def _plan(self) -> Watch:

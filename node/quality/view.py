@@ -1,16 +1,21 @@
 """One look at a route's quality: of which cases, until when, and set side by side by what."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from node.quality.quality import Quality
+from node.quality.remembered import split
 from reports.audit.chart_picture import picture
-from reports.audit.groups import Group, groups_of
+from reports.audit.groups import Group, groups_from, sums_of
 from reports.audit.monitor import Control, Figure
 from reports.audit.month import range_of
 from reports.audit.observation import FIGURES
-from reports.audit.observations import Extent, Selection
+from reports.audit.observations import Extent, Observations, Selection
+from reports.audit.repeatability_page import repeatability_part
+
+T = TypeVar("T")
 
 CHOICES = ("scanner", "protocol", "label", "method", "model")
 """Groupings that a look can be narrowed by, beside the month."""
@@ -58,21 +63,33 @@ class View:
     def groups(self) -> tuple[Group, ...]:
         """Give the groups of all that there is, or of the month."""
         seen = self.quality.observations.narrowed(dict(self.where))
-        selection = Selection({"route": self.route}, *(self.within or (None, None)))
-        key = ("groups", self.route, self.where, self.month, self.by, self._extent)
-        return self.quality.kept.get(key, lambda: groups_of(seen, self.by, selection))
+        whole = Selection({"route": self.route}, *(self.within or (None, None)))
+        parts = self._in_parts(("sums", self.where, self.by), seen, whole, lambda part: sums_of(seen, self.by, part))
+        return groups_from(self.by, parts)
+
+    def repeatability(self) -> str:
+        """Give the route's repeatability as HTML; it is worked out again after anything that the ledger tells of."""
+        key = ("repeatability", self.route, self.quality.ledger.head(), datetime.now(UTC).date())
+        return self.quality.kept.get(key, lambda: repeatability_part(self.quality.repeatability(self.route)))
 
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Give what the route's cases can be narrowed by: values of each grouping, and the months, newest first."""
-        whole = Selection({"route": self.route})
-        extent = self.quality.observations.extent(whole)
+        seen, whole = self.quality.observations, Selection({"route": self.route})
+        parts = self._in_parts(("choices",), seen, whole, lambda part: seen.values(CHOICES, part))
+        together = frozenset[tuple[str, ...]]().union(*parts)
+        named = {name: tuple(sorted({row[n] for row in together} - {""})) for n, name in enumerate(CHOICES)}
+        return {**named, "month": _months(self._extent)}
 
-        def find() -> Mapping[str, tuple[str, ...]]:
-            together = self.quality.observations.values(CHOICES, whole)
-            named = {name: tuple(sorted({row[n] for row in together} - {""})) for n, name in enumerate(CHOICES)}
-            return {**named, "month": _months(extent) if extent.cases else ()}
-
-        return self.quality.kept.get(("choices", self.route, extent), find)
+    def _in_parts(
+        self, what: tuple[Hashable, ...], seen: Observations, whole: Selection, read: Callable[[Selection], T]
+    ) -> list[T]:
+        """Read what is closed once, and what is still open each time."""
+        closed, still_open = split(whole, datetime.now(UTC))
+        parts = [read(still_open)] if still_open else []
+        if closed:
+            key = (*what, self.route, closed.since, closed.before, seen.extent(closed))
+            parts.append(self.quality.kept.get(key, lambda: read(closed)))
+        return parts
 
     @property
     def _extent(self) -> Extent:
@@ -85,6 +102,8 @@ def _pictures(control: Control) -> tuple[tuple[Figure, str], ...]:
 
 
 def _months(extent: Extent) -> tuple[str, ...]:
+    if not extent.cases:
+        return ()
     first, last = (datetime.fromtimestamp(at, UTC) for at in (extent.first_seconds, extent.last_seconds))
     numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
     return tuple(f"{number // 12:04}-{number % 12 + 1:02}" for number in reversed(numbers))

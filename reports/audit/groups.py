@@ -5,7 +5,7 @@ Nothing here alarms: a difference between groups may be one between their patien
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -37,7 +37,9 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sums:
+class Sums:
+    """What the cases of one value add up to."""
+
     cases: int
     of: Mapping[str, tuple[float, ...]]
     """By figure: how many have it, their sum, and the sum of their squares."""
@@ -49,20 +51,30 @@ def groups_of(seen: Observations, grouping: str, selection: Selection) -> tuple[
     Raises:
         UnknownName: neither a grouping nor ``month``.
     """
+    return groups_from(grouping, [sums_of(seen, grouping, selection)])
+
+
+def groups_from(grouping: str, parts: Sequence[Mapping[str, Sums]]) -> tuple[Group, ...]:
+    """Give the groups of cases that were added up in parts."""
+    gathered: defaultdict[str, list[Sums]] = defaultdict(list)
+    for part in parts:
+        for value, sums in part.items():
+            gathered[_month(int(value)) if grouping == MONTH else value].append(sums)
+    groups = [_group(name, _added(some)) for name, some in gathered.items()]
+    if grouping == MONTH:
+        return tuple(sorted(groups, key=lambda group: group.name))
+    return tuple(sorted(groups, key=lambda group: (-group.cases, group.name)))
+
+
+def sums_of(seen: Observations, grouping: str, selection: Selection) -> Mapping[str, Sums]:
+    """Add up in the store, by day where months are asked for: a row for each value comes back, not one for each case.
+
+    Raises:
+        UnknownName: neither a grouping nor ``month``.
+    """
     if grouping not in (*GROUPINGS, MONTH):
         raise UnknownName(f"There is no grouping {grouping!r}.", cure=f"There are {', '.join((*GROUPINGS, MONTH))}.")
-    found = _sums(seen, "day" if grouping == MONTH else grouping, selection)
-    if grouping == MONTH:
-        months: defaultdict[str, list[_Sums]] = defaultdict(list)
-        for day, sums in found.items():
-            months[_month(int(day))].append(sums)
-        return tuple(_group(name, _added(some)) for name, some in sorted(months.items()))
-    ordered = sorted(found.items(), key=lambda item: (-item[1].cases, item[0]))
-    return tuple(_group(name, sums) for name, sums in ordered)
-
-
-def _sums(seen: Observations, column: str, selection: Selection) -> dict[str, _Sums]:
-    """Add up in the store: a row for each group comes back, not one for each case."""
+    column = "day" if grouping == MONTH else grouping
     by, names = observations.c[column], (*SHARES, *MEANS)
     columns = [observations.c[name] for name in names]
     added = [one for figure in columns for one in (func.count(figure), func.sum(figure), func.sum(figure * figure))]
@@ -70,12 +82,12 @@ def _sums(seen: Observations, column: str, selection: Selection) -> dict[str, _S
     plain = [tuple(row) for row in rows]
     triples = [[tuple(float(one or 0) for one in row[at : at + 3]) for at in range(2, len(row), 3)] for row in plain]
     return {
-        str(row[0]): _Sums(int(row[1]), dict(zip(names, three, strict=True)))
+        str(row[0]): Sums(int(row[1]), dict(zip(names, three, strict=True)))
         for row, three in zip(plain, triples, strict=True)
     }
 
 
-def _group(name: str, sums: _Sums) -> Group:
+def _group(name: str, sums: Sums) -> Group:
     shares = tuple(Share(figure, round(sums.of[figure][1]), int(sums.of[figure][0])) for figure in SHARES)
     return Group(name, sums.cases, shares, {figure: _mean(sums.of[figure]) for figure in MEANS})
 
@@ -90,10 +102,10 @@ def _mean(sums: tuple[float, ...]) -> Estimate | None:
     return Estimate(mean, mean - reach, mean + reach)
 
 
-def _added(some: list[_Sums]) -> _Sums:
+def _added(some: list[Sums]) -> Sums:
     figures = some[0].of
     of = {name: tuple(np.sum([one.of[name] for one in some], axis=0).tolist()) for name in figures}
-    return _Sums(sum(one.cases for one in some), of)
+    return Sums(sum(one.cases for one in some), of)
 
 
 def _month(day: int) -> str:
