@@ -123,7 +123,7 @@ def _create_completeness() -> None:
         "contents",
         sa.Column("digest", sa.String(64), primary_key=True),
         sa.Column("study_instance_uid", sa.String(64), nullable=False, index=True),
-        sa.Column("instances", sa.JSON, nullable=False),
+        sa.Column("sop_instance_uids", sa.JSON, nullable=False),
     )
     op.add_column("jobs", sa.Column("step_times", sa.JSON))
     op.add_column("results", sa.Column("source_series_uid", sa.String(64)))
