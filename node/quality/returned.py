@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pydicom import Dataset
-from sqlalchemy import Connection, Engine, Row, Select, exists, or_, select
+from sqlalchemy import Connection, Engine, Row, Select, exists, select
 
 from inference.bundle import Bundle
 from inference.errors import HeatproofError, UnreadableInstance
@@ -49,6 +49,8 @@ class Returned:
         for row in waiting:
             self._count(row.sop_instance_uid)
             try:
+                if (row.attempts or 0) >= MOST_ATTEMPTS:
+                    raise UnreadableInstance(f"The node ended {MOST_ATTEMPTS} times while it read the object.")
                 overlays = self._overlays(row.study_instance_uid)
                 said, problem = self._read(row, overlays), ""
             except (HeatproofError, OSError) as error:
@@ -151,14 +153,13 @@ class Returned:
                 )
 
 
-def _waiting() -> Select[tuple[str, str, str, str, int]]:
+def _waiting() -> Select[tuple[str, str, str, str, int, int]]:
     """Select what was not read, of studies that have an overlay."""
     overlay = (
         exists()
         .where(jobs.c.study_instance_uid == instances.c.study_instance_uid)
         .where(results.c.job_id == jobs.c.id, results.c.role == "capture")
     )
-    untried = or_(returned.c.attempts.is_(None), returned.c.attempts < MOST_ATTEMPTS)
     return (
         select(
             instances.c.sop_instance_uid,
@@ -166,10 +167,11 @@ def _waiting() -> Select[tuple[str, str, str, str, int]]:
             instances.c.study_instance_uid,
             instances.c.path,
             instances.c.size_bytes,
+            returned.c.attempts,
         )
         .outerjoin(returned, returned.c.sop_instance_uid == instances.c.sop_instance_uid)
         .where(instances.c.sop_class_uid.in_(list(KINDS)), returned.c.read_at.is_(None))
-        .where(untried, overlay)
+        .where(overlay)
         .order_by(instances.c.received_at, instances.c.sop_instance_uid)
         .limit(AT_ONCE)
     )
