@@ -1,14 +1,20 @@
 """Priors on request, in one process: what is found is fetched, marked and left alone; no PACS holds up anything."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydicom.uid import generate_uid
 
+from inference.errors import SettingsInvalid
+from node.associations.tls import TlsSettings
 from node.demo.pacs import free_port
 from node.priors import searching
+from node.priors.door import open_door
 from node.priors.fetching import Wish
 from node.priors.records import PriorRecords
+from node.priors.setting import PriorSettings
+from node.settings import example, load
 from node.store import StudyState
 
 from .intake import Intake, arrival
@@ -161,3 +167,39 @@ def test_priors_are_fetched_again_by_hand(ward: Ward, pacs: PriorPacs) -> None:
     wait_for(lambda: ward.told().state == "done", 5, "the prior")
     assert ward.told().sentence.startswith("1 fetched")
     assert len(ward.office.jobs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule_says", "file_says", "problem"),
+    [
+        (
+            'priors = 1\npriors_from = "pacz"',
+            "port = 11113",
+            "priors_from: there is no destination 'pacz'; did you mean",
+        ),
+        ("priors = 1", "port = 11113", "priors and priors_from go together"),
+        ('priors = 1\npriors_from = "pacs"', "", "C-MOVE needs a port for what is sent; give port under [priors]"),
+        ('priors = 1\npriors_from = "pacs"\npriors_by = "web"', "", "destination 'pacs' has no url to be asked at"),
+        ('priors = 1\npriors_from = "pacs"', "port = 11112", "priors.port: 11112 is used by the node already"),
+    ],
+)
+def test_what_cannot_work_is_said_before_the_node_starts(
+    tmp_path: Path, rule_says: str, file_says: str, problem: str
+) -> None:
+    text = example(tmp_path, 11112).replace("planes_explained = 3", f"planes_explained = 3\n{rule_says}\n#", 1)
+    path = tmp_path / "heatproof.toml"
+    path.write_text(text.replace("[priors]", f"[priors]\n{file_says}", 1))
+    with pytest.raises(SettingsInvalid) as error:
+        load(path)
+    assert problem in str(error.value)
+
+
+def test_where_plain_dicom_is_shut_the_door_for_priors_speaks_tls_only(ward: Ward, tmp_path: Path) -> None:
+    tls = TlsSettings(certificate=tmp_path / "crt", key=tmp_path / "key", ca_file=tmp_path / "ca", required=True)
+    settings = ward.settings.model_copy(update={"tls": tls})
+    door = open_door(settings, ward.inbox, ward.intake.metrics, ward.intake.refusals)
+    assert door is not None
+    assert door.tls_port == settings.priors.port
+    assert tls.port != settings.priors.port
+    without = settings.model_copy(update={"priors": PriorSettings()})
+    assert open_door(without, ward.inbox, ward.intake.metrics, ward.intake.refusals) is None
