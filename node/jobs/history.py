@@ -23,8 +23,8 @@ GONE = "the pixels of the examination before are no longer here"
 NOWHERE = "a series does not say where its planes lie"
 UNLIKE = "the images are too unlike to be laid over each other"
 APART = "rigid, but the planes shown lie too far apart to compare maps"
-PLANES_APART_MM = 5.0
-"""Two planes that lie no farther apart show the same place."""
+PLANES_APART_MM, PLANES_APART = 5.0, 1.05
+"""Two planes show the same place that lie no farther apart than the larger of this and this many slices."""
 Former = tuple[Image, SaliencyMap]
 
 
@@ -118,7 +118,8 @@ def _agreement(former: Former, image: Image, shown: SaliencyMap, moved: Rigid) -
     indices = np.stack([np.full(rows.size, shown.frame), rows.ravel(), columns.ravel()], axis=1).astype(np.float64)
     there = first.index(moved.back(second.place(indices)))
     hot = int(np.ravel_multi_index(shown.peak, shown.on_frame.shape))
-    if abs(there[hot, 0] - former[1].frame) * first.spacing_mm[0] > max(first.spacing_mm[0] / 2, PLANES_APART_MM):
+    apart = abs(there[hot, 0] - former[1].frame)
+    if apart > PLANES_APART and apart * first.spacing_mm[0] > PLANES_APART_MM:
         return {}
     inside = ((there[:, 1:] >= 0) & (there[:, 1:] <= np.array(former[1].on_frame.shape) - 1)).all(axis=1)
     if inside.mean() < 0.5:
