@@ -23,6 +23,7 @@ from node.settings import HttpSettings, NodeSettings, Settings
 from node.store import JobState, StudyState, jobs, migrate, now, open_engine, sqlite_url, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
+from reports.audit.pairs import pairs
 from reports.audit.replay import Level
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
@@ -186,6 +187,11 @@ def test_an_accepted_installation_repeats_and_another_one_is_held_until_it_is_ac
     assert told.count(Event.ACCEPTED) == 2
     assert Event.REPLAY_FAILED in told
     assert ledger.verify() is None
+    with engine.connect() as connection:
+        kept = connection.execute(select(pairs.c.again, pairs.c.subject, pairs.c.spearman, pairs.c.second_trust)).all()
+    assert {row.again for row in kept} == {"replay"}, "the weights changed, the bundle's digest did not"
+    assert {row.spearman for row in kept[:3]} == {1.0}
+    assert len(kept) >= 3 * len({row.subject for row in kept})
 
 
 def test_the_design_of_the_charts_is_locked_with_the_baseline_and_does_not_follow_the_settings(
