@@ -71,7 +71,8 @@ def paths(site: YearSite, address: str) -> dict[str, str]:
     with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {site.token}"}) as caller:
         header = caller.get("/models").text.split("<nav", 1)[1].split("</nav>", 1)[0]
     leads = [part.split('"', 1)[0] for part in header.split('href="')[1:]]
-    return {lead.strip("/").replace("/", "_") or "first": lead for lead in leads} | found
+    named = {lead.strip("/").replace("/", "_") or "first": lead for lead in leads}
+    return named | {"studies": "/studies?refresh=off"} | found
 
 
 def test_the_server_answers_every_page_of_a_year_in_time(
@@ -193,7 +194,8 @@ def follow(browser: WebDriver, button: WebElement) -> None:
 
 
 def picture(browser: WebDriver, file: Path) -> None:
-    """Keep a picture of the whole page."""
+    """Keep a picture of the whole page, which does not renew itself meanwhile."""
+    browser.execute_script("window.stop()")
     browser.execute_script("for (const image of document.images) image.loading = 'eager'")
     done = "return [...document.images].every(image => image.complete)"
     WebDriverWait(browser, 60).until(lambda _: browser.execute_script(done))
