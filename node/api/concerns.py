@@ -157,7 +157,7 @@ class Concerns:
                 sentence = (
                     f"{_many(count, f'study {single}', f'studies {several}')}{' since yesterday' if since else ''}."
                 )
-                cure = "The rules' page tells clause by clause why." if since else "See what it waits for."
+                cure = "The rules' page tells clause by clause why." if since else "A study's page tells."
                 yield Concern("look", sentence, first, _at("/studies", show=show), cure)
         failing = select(func.count(), func.min(jobs.c.finished_at)).where(
             jobs.c.state == JobState.FAILED, jobs.c.finished_at >= at - FAILED_FOR

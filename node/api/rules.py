@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
+from sqlalchemy import select
 
 from inference.errors import Refused, SettingsInvalid
 from node.access.caller import Caller
@@ -18,7 +19,7 @@ from node.routing.rule import Rule
 from node.routing.rulebook import Rulebook
 from node.rules import Decision, RuleAnswer, decide, explain, wish
 from node.settings import Settings
-from node.store import now
+from node.store import now, studies
 from node.studies import Studies
 
 STUDIES_TRIED = 500
@@ -142,7 +143,9 @@ class RulesDesk:
         """
         uid = self._overview.uid(key)
         headers = Studies(self._overview.engine, self._rulebook.settings.node.files / "inbox").series_headers(uid)
-        at = self._overview.study(key)[0].complete_at or now()
+        with self._overview.engine.connect() as connection:
+            complete_at = select(studies.c.complete_at).where(studies.c.study_instance_uid == uid)
+            at = connection.execute(complete_at).scalar_one() or now()
         decision = decide(self._rulebook.rules, headers, at)
         return Answers(
             key=key,
@@ -173,16 +176,16 @@ class RulesDesk:
         return _told(self._chore.standing)
 
     def _compare(self, settings: Settings, fresh: Settings, last: int, say: Say) -> Tried:
-        studies = changed = 0
+        asked = changed = 0
         kept: list[Change] = []
         for one in compare(self._overview.engine, settings, fresh, last=last):
-            studies += 1
-            say(studies)
+            asked += 1
+            say(asked)
             if one.changed:
                 changed += 1
                 if len(kept) < MOST_CHANGES:
                     kept.append(self._change(one))
-        return Tried(tuple(in_words(rule) for rule in fresh.rules), studies, changed, tuple(kept))
+        return Tried(tuple(in_words(rule) for rule in fresh.rules), asked, changed, tuple(kept))
 
     def _change(self, one: Compared) -> Change:
         key = self._overview.key(one.study_instance_uid)

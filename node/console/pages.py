@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from node.access.caller import Caller
@@ -46,7 +47,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"moment": moment, "number": number, "interval": interval}
+        self._environment.filters |= {"moment": moment, "number": number, "interval": interval, "commands": commands}
         self._environment.globals |= {
             "ae_title": ae_title,
             "PAGES": PAGES,
@@ -160,6 +161,12 @@ def whereabouts(job: Job) -> dict[str, Counter[str]]:
 def moment(time: datetime) -> str:
     """Write a time on the node's clock, with its zone."""
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def commands(sentence: str) -> Markup:
+    """Set what stands between backticks as commands."""
+    parts = enumerate(sentence.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if odd % 2 else part for odd, part in parts)
 
 
 def number(value: float | None) -> str:

@@ -25,32 +25,38 @@ def rules_page(desk: RulesDesk, overview: Overview, pages: Pages, guard: Guard) 
     routes = APIRouter()
     routes.include_router(rule_routes(desk, guard))
 
-    def page(
-        caller: Caller, *, study: str = "", candidate: str = "", problems: tuple[str, ...] = (), status_code: int = 200
-    ) -> Response:
-        dry_run = desk.dry_run
-        running = dry_run.state == "running" and not problems
-        return pages.show(
-            "rules.html",
-            caller=caller,
-            here="/rules",
-            status_code=status_code,
-            force=desk.in_force,
-            offered=overview.newest(STUDIES_OFFERED),
-            study=overview.study(study)[0] if study else None,
-            answers=desk.answers(study) if study else None,
-            dry_run=dry_run,
-            candidate=candidate,
-            problems=problems,
-            tried=STUDIES_TRIED,
-            refresh_seconds=RUNNING_SECONDS if running else 0,
-        )
-
     @routes.get("/rules")
     def show(
         caller: Annotated[Caller, Depends(guard.page)], study: Annotated[str, Query(max_length=64)] = ""
     ) -> Response:
-        return page(caller, study=study)
+        return pages.show(
+            "rules.html",
+            caller=caller,
+            here="/rules",
+            force=desk.in_force,
+            offered=overview.newest(STUDIES_OFFERED),
+            study=overview.study(study)[0] if study else None,
+            answers=desk.answers(study) if study else None,
+        )
+
+    def trial(caller: Caller, *, candidate: str = "", problems: tuple[str, ...] = ()) -> Response:
+        dry_run = desk.dry_run
+        return pages.show(
+            "dry_run.html",
+            caller=caller,
+            here="/rules",
+            status_code=422 if problems else 200,
+            force=desk.in_force,
+            dry_run=dry_run,
+            candidate=candidate,
+            problems=problems,
+            tried=STUDIES_TRIED,
+            refresh_seconds=RUNNING_SECONDS if dry_run.state == "running" and not problems else 0,
+        )
+
+    @routes.get("/rules/dry-run")
+    def show_trial(caller: Annotated[Caller, Depends(guard.page)]) -> Response:
+        return trial(caller)
 
     @routes.post("/rules/dry-run")
     async def try_out(request: Request, caller: Annotated[Caller, Depends(guard.operate)]) -> Response:
@@ -59,8 +65,7 @@ def rules_page(desk: RulesDesk, overview: Overview, pages: Pages, guard: Guard) 
             with suppress(Unavailable):  # one is under way: the page shows it
                 await run_in_threadpool(desk.try_out, text, caller.name)
         except SettingsInvalid as error:
-            told = error.problems
-            return await run_in_threadpool(lambda: page(caller, candidate=text, problems=told, status_code=422))
-        return RedirectResponse("/rules#dry-run", status_code=303)
+            return await run_in_threadpool(trial, caller, candidate=text, problems=error.problems)
+        return RedirectResponse("/rules/dry-run", status_code=303)
 
     return routes

@@ -78,10 +78,10 @@ class Consignments:
                 marks += [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
         marks.sort(reverse=True)
         shown = marks[:limit]
-        keys = [(job_id, name) for _, _, job_id, name in shown]
+        keys = [(job_id, name) for _, _, name, job_id in shown]
         of_jobs = self._read(results.c.job_id.in_({job_id for job_id, _ in keys}))
         found = {(one.job_id, one.destination): one for one in of_jobs}
-        going_on = f"{shown[-1][0].isoformat()}/{shown[-1][1]}" if len(marks) > limit else ""
+        going_on = "/".join((shown[-1][0].isoformat(), *shown[-1][1:3])) if len(marks) > limit else ""
         return tuple(found[key] for key in keys if key in found), going_on
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -220,10 +220,10 @@ class Consignments:
 
 
 def _newest(
-    state: DeliveryState, states: Collection[DeliveryState], destination: str, before: tuple[datetime, str] | None
+    state: DeliveryState, states: Collection[DeliveryState], destination: str, before: tuple[datetime, str, str] | None
 ) -> Select[Any]:
     """Select the objects in a state, the latest change first, each of which is the latest of its consignment."""
-    moved = (deliveries.c.updated_at, deliveries.c.sop_instance_uid)
+    moved = (deliveries.c.updated_at, deliveries.c.sop_instance_uid, deliveries.c.destination)
     other, others = deliveries.alias(), results.alias()
     destination_of, state_of = (func.coalesce(column, "") for column in (other.c.destination, other.c.state))
     later = exists().where(
@@ -231,9 +231,9 @@ def _newest(
         other.c.sop_instance_uid == others.c.sop_instance_uid,
         destination_of == deliveries.c.destination,  # not by its index: a job has fewer objects than a destination
         state_of.in_(states),
-        tuple_(other.c.updated_at, other.c.sop_instance_uid) > tuple_(*moved),
+        tuple_(other.c.updated_at, other.c.sop_instance_uid) > tuple_(*moved[:2]),
     )
-    query = select(*moved, *_KEY).select_from(_OBJECTS).where(deliveries.c.state == state, ~later)
+    query = select(*moved, results.c.job_id).select_from(_OBJECTS).where(deliveries.c.state == state, ~later)
     if destination:
         query = query.where(deliveries.c.destination == destination)
     if before is not None:
@@ -241,12 +241,13 @@ def _newest(
     return query.order_by(*(column.desc() for column in moved))
 
 
-def _mark(text: str) -> tuple[datetime, str] | None:
+def _mark(text: str) -> tuple[datetime, str, str] | None:
     if not text:
         return None
-    at, _, sop_instance_uid = text.partition("/")
+    at, _, which = text.partition("/")
+    sop_instance_uid, _, destination = which.partition("/")
     try:
-        return datetime.fromisoformat(at), sop_instance_uid
+        return datetime.fromisoformat(at), sop_instance_uid, destination
     except ValueError as error:
         raise UnknownName("There is no such page of deliveries.", cure="Begin with the first.") from error
 
