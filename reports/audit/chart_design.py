@@ -1,11 +1,11 @@
 """The design of a route's charts: how long each alone must run so that all together alarm as rarely as was asked.
 
 Charts of one figure, and figures that go together, alarm together; the error of a baseline, which is itself a sample,
-pulls the other way. How much of each there is says the baseline: its cases are drawn again, all figures of a case
-together, once as a baseline and apart from that as the days to come, as many a day as there were; every chart is
-followed (bootstrap, Efron 1979; for the error of baselines of charts Gandy and Kvaløy 2013). The highest that a chart
-stands is told as the run length of a chart that would just signal there; the run length that the wanted share of draws
-stays below is the design.
+pulls the other way. How much of each there is says the baseline: its studies are drawn again, all cases and figures of
+a study together, once as a baseline and apart from that as the days to come, as many a day as there were; every chart
+is followed (bootstrap, Efron 1979; for the error of baselines of charts Gandy and Kvaløy 2013). The highest that a
+chart stands is told as the run length of a chart that would just signal there; the run length that the wanted share of
+draws stays below is the design.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from inference.errors import Refused
 from reports.audit.chart_baseline import (
@@ -33,7 +33,9 @@ DRAWS = 500
 """A share of 0.63 is met within 0.02 by so many (one standard error)."""
 DRAWN_AT_ONCE = 50
 """They fit in a processor's cache."""
-MOST_CASES_A_DAY = 20
+MOST_TOGETHER = 8
+"""Cases of one study that are drawn together; what is more is drawn apart."""
+MOST_STUDIES_A_DAY = 20
 """Drawn in the mean: busier days are as good as normal, and all volumes are thinned alike."""
 PLACES = 1000
 """Distinct values of a figure at most; more are taken together with their neighbours, by rank."""
@@ -59,8 +61,9 @@ class Design:
 
 def design_charts(
     figures: Mapping[str, Floats],
-    cases_a_day: ArrayLike,
-    days: float,
+    days: Floats,
+    studies: Floats,
+    lasted: float,
     kinds: Sequence[Kind],
     *,
     false_alarms_per_year: float,
@@ -70,8 +73,9 @@ def design_charts(
 
     Args:
         figures: (N,) each, of the baseline's cases; NaN where a case has none.
-        cases_a_day: of the baseline's days that have one.
-        days: that the baseline lasted.
+        days: (N,), of each case.
+        studies: (N,), of each case.
+        lasted: days from the baseline's begin to its end.
         kinds: of charts, each of every figure.
         false_alarms_per_year: of all of them together.
         seed: of the draws.
@@ -85,19 +89,33 @@ def design_charts(
             f"No figure has {LEAST_BASELINE} cases that differ in that time.", cure="Name a longer time, or wait."
         )
     years = min(1.0, 1.0 / false_alarms_per_year)
-    volumes = np.asarray(cases_a_day, dtype=np.float64)
-    volumes = np.maximum(np.round(volumes * min(1.0, MOST_CASES_A_DAY / volumes.mean())), 1).astype(np.int64)
-    to_come = max(round(len(volumes) * DAYS_A_YEAR * years / days), 1)
+    rows, volumes = _together(days, studies)
+    volumes = np.maximum(np.round(volumes * min(1.0, MOST_STUDIES_A_DAY / volumes.mean())), 1).astype(np.int64)
+    to_come = max(round(len(volumes) * DAYS_A_YEAR * years / lasted), 1)
     sizes = np.concatenate([volumes, np.resize(volumes, to_come)])
     draw = np.random.default_rng(np.frombuffer(hashlib.sha256(seed.encode()).digest(), dtype=np.uint32))
     heights = []
     for _ in range(DRAWS // DRAWN_AT_ONCE):
-        drawn = draw.integers(len(charted[0]), size=(DRAWN_AT_ONCE, sizes.sum()))
-        heights.append(_highest([_points(values, drawn, sizes, len(volumes)) for values in charted], kinds))
+        drawn = rows[draw.integers(len(rows), size=(DRAWN_AT_ONCE, sizes.sum()))].reshape(DRAWN_AT_ONCE, -1)
+        points = [_points(values, drawn, sizes * rows.shape[1], len(volumes)) for values in charted]
+        heights.append(_highest(points, kinds))
     lengths = np.concatenate(heights)
     alarmed = -math.expm1(-false_alarms_per_year * years)
     length = float(np.clip(np.quantile(lengths, 1.0 - alarmed), SHORTEST, LONGEST))
     return Design(float(f"{length:.3g}"), false_alarms_per_year)
+
+
+def _together(days: Floats, studies: Floats) -> tuple[Integers, Integers]:
+    """Give the cases of each study, (studies, most of one study), -1 for none, and the studies of each day."""
+    _, first, unit = np.unique(np.stack([days, studies]), axis=1, return_index=True, return_inverse=True)
+    order = np.argsort(first[unit.ravel()], kind="stable")  # studies as they came
+    starts = np.flatnonzero(np.diff(first[unit.ravel()][order], prepend=-1))
+    lengths = np.diff(starts, append=len(order))
+    within = np.arange(len(order)) - np.repeat(starts, lengths)
+    number = np.cumsum(within % MOST_TOGETHER == 0) - 1
+    rows = np.full((number[-1] + 1, min(int(lengths.max()), MOST_TOGETHER)), -1)
+    rows[number, within % MOST_TOGETHER] = order
+    return rows, np.unique(days[rows[:, 0]], return_counts=True)[1]
 
 
 def _has_baseline(values: Floats) -> bool:
@@ -113,7 +131,7 @@ def _points(values: Floats, drawn: Integers, sizes: Integers, days: int) -> Floa
 
     Args:
         values: (N,) of the figure.
-        drawn: (draws, cases), which cases, day after day.
+        drawn: (draws, cases), which cases, day after day; -1 for none.
         sizes: (all days,), cases of each.
         days: of the baseline, which come first.
 
@@ -127,7 +145,7 @@ def _points(values: Floats, drawn: Integers, sizes: Integers, days: int) -> Floa
     baselines = found[:, :places].astype(np.float64)  # the last place is of cases without the figure
     total = baselines.sum(axis=1, keepdims=True)
     starts = np.concatenate([[0], np.cumsum(sizes[:-1])])
-    cases = np.add.reduceat(at < places, starts, axis=1, dtype=np.int64) if np.isnan(values).any() else sizes[None, :]
+    cases = np.add.reduceat(at < places, starts, axis=1, dtype=np.int64)
     with np.errstate(invalid="ignore", divide="ignore"):
         if places == 2:
             share = baselines[:, 1:] / total
@@ -143,14 +161,14 @@ def _points(values: Floats, drawn: Integers, sizes: Integers, days: int) -> Floa
 
 
 def _places(values: Floats) -> tuple[int, Integers]:
-    """Number the distinct values in order; the number after the last is for NaN."""
+    """Number the distinct values in order; the number after the last is for NaN, and for the case -1."""
     missing = np.isnan(values)
     _, order, counts = np.unique(values[~missing], return_inverse=True, return_counts=True)
     if len(counts) > PLACES:
         order = ((np.cumsum(counts) - counts / 2) / counts.sum() * PLACES).astype(np.int64)[order]
     places = int(order.max()) + 1
-    place = np.full(len(values), places)
-    place[~missing] = order
+    place = np.full(len(values) + 1, places)
+    place[:-1][~missing] = order
     return places, place
 
 

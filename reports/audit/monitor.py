@@ -162,10 +162,11 @@ def design(
     Raises:
         Refused: no figure has a baseline in that time.
     """
-    days, figures = observations.table(plan.figures, Selection({"route": route}, since, before))
+    table = observations.table(plan.figures, Selection({"route": route}, since, before))
     return design_charts(
-        figures,
-        np.unique(days, return_counts=True)[1],
+        {name: table[name] for name in plan.figures},
+        table["day"],
+        table["study"],
         max((before - since) / timedelta(days=1), 1.0),
         plan.kinds,
         false_alarms_per_year=plan.false_alarms_per_year / routes,

@@ -125,25 +125,25 @@ class Observations:
         Raises:
             UnknownName: there is no such figure, or the selection is by something that is no grouping.
         """
-        days, table = self.table(figures, selection)
-        return {name: _series(days, values) for name, values in table.items()}
+        query = select(observations.c.day, *(_figure(name) for name in figures))
+        days, *columns = self._columns(query, len(figures) + 1, selection)
+        return {name: _series(days.astype(np.int32), values) for name, values in zip(figures, columns, strict=True)}
 
-    def table(
-        self, figures: Sequence[str], selection: Selection
-    ) -> tuple[NDArray[np.int32], Mapping[str, NDArray[np.float64]]]:
-        """Read figures case by case, in no order: (N,) days since 1970-01-01; by figure (N,), NaN where there is none.
+    def table(self, figures: Sequence[str], selection: Selection) -> Mapping[str, NDArray[np.float64]]:
+        """Read figures case by case, oldest first.
+
+        Returns:
+            (N,) each: "day" since 1970-01-01, "study" as a number, and by figure, NaN where a case has none.
 
         Raises:
             UnknownName: as ``series``.
         """
-        columns = [observations.c.day, *(_figure(name) for name in figures)]
-        query = self._selected(select(*columns), selection)
-        parts = [np.empty((0, len(columns)))]
-        parts += [np.array(rows, dtype=np.float64) for rows in self._pieces(query)]
-        days = np.concatenate([part[:, 0] for part in parts]).astype(np.int32)
-        return days, {
-            name: np.concatenate([part[:, number] for part in parts]) for number, name in enumerate(figures, start=1)
-        }
+        study = func.dense_rank().over(order_by=observations.c.study)
+        query = select(observations.c.day, study, *(_figure(name) for name in figures)).order_by(
+            observations.c.at_seconds, observations.c.job_id, observations.c.number
+        )
+        names = ("day", "study", *figures)
+        return dict(zip(names, self._columns(query, len(names), selection), strict=True))
 
     def groups(self, grouping: str) -> Mapping[str, int]:
         """Give the values of a grouping with their number of observations, most first.
@@ -219,6 +219,11 @@ class Observations:
         if selection.before is not None:
             query = query.where(observations.c.at_seconds < selection.before.timestamp())
         return query
+
+    def _columns(self, query: Select[Any], columns: int, selection: Selection) -> Sequence[NDArray[np.float64]]:
+        parts = [np.empty((0, columns))]
+        parts += [np.array(rows, dtype=np.float64) for rows in self._pieces(self._selected(query, selection))]
+        return [np.concatenate([part[:, column] for part in parts]) for column in range(columns)]
 
     def _pieces(self, query: Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Give the driver's own tuples, some at a time: a Row of each would double the time."""

@@ -16,7 +16,8 @@ KINDS = tuple(Kind)
 
 
 def designed(figures: dict[str, np.ndarray], *, rate: float = 1.0, seed: str = "flair") -> Design:
-    return design_charts(figures, np.full(DAYS, CASES), DAYS, KINDS, false_alarms_per_year=rate, seed=seed)
+    days, studies = np.repeat(np.arange(DAYS), CASES), np.arange(DAYS * CASES)
+    return design_charts(figures, days, studies, DAYS, KINDS, false_alarms_per_year=rate, seed=seed)
 
 
 def drawn(figures: int, *, seed: int = 1) -> dict[str, np.ndarray]:
@@ -61,6 +62,15 @@ def test_a_draw_is_charted_as_the_node_charts_a_baseline_and_its_days() -> None:
             assert points[row] == pytest.approx(expected)
 
 
+def test_the_cases_of_a_study_are_drawn_together() -> None:
+    days = np.array([0, 0, 0, 1, 1, *[2] * 10])
+    studies = np.array([7, 3, 7, 3, 4, *[9] * 10])
+    rows, volumes = chart_design._together(days, studies)
+    told = [[case for case in row if case >= 0] for row in rows.tolist()]
+    assert told == [[0, 2], [1], [3], [4], [5, 6, 7, 8, 9, 10, 11, 12], [13, 14]]
+    assert volumes.tolist() == [2, 2, 2]
+
+
 def test_days_whose_cases_are_alike_are_no_alarm() -> None:
     draw = np.random.default_rng(5)
     days = np.repeat(np.arange(400), 4)
@@ -87,7 +97,7 @@ def test_in_control_times_alarm_at_the_designed_rate_whatever_the_figures_have_i
         cases[:, 4] = cases[:, 3] > 1
         before, days = 120 * 4, np.arange(len(cases)) // 4
         design = design_charts(
-            {str(n): cases[:before, n] for n in range(5)}, np.full(120, 4), 120, KINDS,
+            {str(n): cases[:before, n] for n in range(5)}, days[:before], np.arange(before), 120, KINDS,
             false_alarms_per_year=1.0, seed=str(seed),
         )  # fmt: skip
         year = slice(before, before + 365 * 4)
