@@ -6,11 +6,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select, update
 
 from node.access.caller import Scope
+from node.store import jobs
 from reports.audit.ledger import Event
 from tests.node.page_site import PageSite, plain
-from tests.node.year_store import WATCHED
+from tests.node.year_store import WATCHED, study_key, study_uid
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,14 @@ def test_a_list_of_studies_narrowed_to_one_kind_goes_on_page_by_page(tmp_path: P
     keys = [re.findall(r'class="when" href="/studies/(\w+)"', page) for page in (first, second)]
     assert [len(one) for one in keys] == [50, 50]
     assert not set(keys[0]) & set(keys[1])
+
+
+def test_results_that_were_left_out_are_told_on_the_page_of_their_study(tmp_path: Path) -> None:
+    site = PageSite(tmp_path)
+    with site.engine.begin() as connection:
+        row = connection.execute(select(jobs).where(jobs.c.study_instance_uid == study_uid(3))).one()
+        told = {**row.summary, "left_out": ["No parametric map: <the map> is empty."]}
+        connection.execute(update(jobs).where(jobs.c.id == row.id).values(summary=told))
+    with site.browser(Scope.READ) as browser:
+        page = browser.get(f"/studies/{study_key(3)}").text
+    assert "Left out No parametric map: &lt;the map&gt; is empty." in plain(page)
