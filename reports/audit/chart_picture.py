@@ -38,7 +38,8 @@ def picture(figure: Figure, meaning: str) -> str:
     top = 26 + MEANS + GAP
     for line in figure.lines:
         parts += _strip(line, line.readings[first:], first, top)
-        told = f"a lasting shift of {SHIFT * figure.baseline_sd:.2g} is expected to be seen in {line.delay:.0f} days with a case"
+        shift, days = f"{SHIFT * figure.baseline_sd:.2g}", f"{line.delay:.0f} days with a case"
+        told = f"a lasting shift of {shift} is expected to be seen in {days}"
         parts.append(_text(LEFT, top - 4, told, "start", "quiet"))
         top += STRIP + GAP
     for at, anchor in ((0, "start"), (len(points) - 1, "end")):
