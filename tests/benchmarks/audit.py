@@ -21,6 +21,7 @@ from scipy.stats import binom, binomtest
 from sqlalchemy import create_engine
 
 from node.quality.auditing import AuditSettings
+from reports.audit.chart_design import Design
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event as LedgerEvent
 from reports.audit.ledger import Ledger
@@ -121,9 +122,7 @@ def large_report(findings: int) -> None:
         hospital = replace(Hospital(), cases_a_day=findings / (BASELINE_DAYS + YEAR_DAYS) * 7 / 5.5)
         day, rows = draw_year(7, hospital, days=BASELINE_DAYS + YEAR_DAYS)
         fill(engine, day, rows)
-        began = time.perf_counter()
-        locked = replace(LOCKED, design=design(Observations(engine), "flair", LOCKED.since, LOCKED.before, Watch()))
-        print(f"charts of {len(day):,} findings designed in {time.perf_counter() - began:.1f} s, once", flush=True)
+        locked = replace(LOCKED, design=Design(10_000.0, 1.0))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began, worked = time.perf_counter(), time.process_time()
         control = watch(Observations(engine), "flair", locked, Watch())
@@ -137,6 +136,11 @@ def large_report(findings: int) -> None:
             f"with the month's page of {len(page) >> 10} KiB {whole:.1f} s ({whole_cpu:.1f} s CPU), "
             f"{grown:.0f} MiB more at its peak",
             flush=True,
+        )
+        began = time.perf_counter()
+        design(Observations(engine), "flair", LOCKED.since, LOCKED.before, Watch())
+        print(
+            f"its charts are designed in {time.perf_counter() - began:.1f} s, when the baseline is locked", flush=True
         )
 
 
