@@ -2,16 +2,14 @@
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.associations.connection import RingingQueue
-
-if TYPE_CHECKING:
-    from node.associations.association import BoundedAssociation
 
 MAXIMUM_COMMAND_BYTES = 1 << 16
 """A command set has some hundred bytes."""
@@ -28,7 +26,7 @@ class Bounds:
 class Messages(DIMSEServiceProvider):
     """A message that grows too long ends the association; success is answered by hand."""
 
-    def __init__(self, association: "BoundedAssociation", bounds: Bounds) -> None:
+    def __init__(self, association: Association, bounds: Bounds) -> None:
         super().__init__(association)
         self.msg_queue = RingingQueue(taken=association.dul.wake)
         self._bounds = bounds

@@ -7,16 +7,13 @@ it stumbles over would end its thread and leave the association behind.
 import queue
 import struct
 import time
-from typing import TYPE_CHECKING
 
+from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import A_P_ABORT, P_DATA
 
 from node.associations.connection import HEADER_BYTES, Bell, RingingQueue, abort_pdu
-
-if TYPE_CHECKING:
-    from node.associations.association import BoundedAssociation
 
 LONGEST_REST_SECONDS = 0.5
 NOTHING = (None, None)
@@ -34,7 +31,7 @@ _VALUE_HEADER = struct.Struct(">LB")
 class UpperLayer(DULServiceProvider):
     """Reads and writes PDUs; sleeps until there are some, and what it stumbles over ends this association only."""
 
-    def __init__(self, association: "BoundedAssociation") -> None:
+    def __init__(self, association: Association) -> None:
         super().__init__(association)
         self.daemon = True
         self._kill_thread: bool = False
