@@ -1,6 +1,6 @@
 """How far a map can be trusted: the signals, each with its null, and the word they amount to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from inference.archive import Floats
@@ -52,7 +52,7 @@ class Trust:
     """Calibrated P(the map's peak lies in a true finding); None until the bundle is commissioned at this site."""
     signals: tuple[Signal, ...]
     """The weightiest first, where there is a score."""
-    witness: Floats | None = None
+    witness: Floats | None = field(default=None, compare=False)
     """(rows, columns) of the plane shown: the localiser's probability of a finding; None: no localiser or passport."""
-    replicates: tuple[Floats, ...] = ()
+    replicates: tuple[Floats, ...] = field(default=(), compare=False)
     """(rows, columns) of the plane shown, each: the maps of the bundle's replicates of the same finding."""

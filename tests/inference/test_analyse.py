@@ -96,6 +96,7 @@ def test_the_same_series_gives_the_same_bits(make_bundle, write_series, head):
     for a, b in zip(first.explanations, second.explanations, strict=True):
         assert np.array_equal(a.map.values, b.map.values)
         assert a.trust == b.trust
+        assert np.array_equal(a.trust.replicates, b.trust.replicates)
         assert a.map.seed == b.map.seed
 
 
@@ -106,6 +107,7 @@ def test_an_analysis_survives_the_archive(make_bundle, write_series, head, tmp_p
     assert back.explanations[0].map.peak == result.explanations[0].map.peak
     assert np.array_equal(back.explanations[0].map.on_frame, result.explanations[0].map.on_frame)
     assert back.explanations[0].trust == result.explanations[0].trust
+    assert np.array_equal(back.explanations[0].trust.replicates, result.explanations[0].trust.replicates)
     assert json.loads((tmp_path / "kept" / "analysis.json").read_text())
 
 
