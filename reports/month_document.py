@@ -29,13 +29,12 @@ def study_of(site: str) -> UID:
     return uid_of(PRODUCT, "quality reports", site)
 
 
-def month_document(months: Sequence[Month], *, site: str, false_alarms_per_year: float) -> Dataset:
+def month_document(months: Sequence[Month], *, site: str) -> Dataset:
     """Give the object, with file meta information, in Explicit VR Little Endian.
 
     Args:
         months: the same month of each route, at least one; when the last was gathered is when the report was made.
         site: as ``study_of`` takes it.
-        false_alarms_per_year: that the charts of all routes share.
 
     Raises:
         Misconfigured: as ``month_pdf``.
@@ -50,7 +49,7 @@ def month_document(months: Sequence[Month], *, site: str, false_alarms_per_year:
     _name(made, f"Quality report {month}")
     date(made, made, last.made, "Content")
     made.AcquisitionDateTime = None
-    _enclose(made, month_pdf(months, false_alarms_per_year=false_alarms_per_year))
+    _enclose(made, month_pdf(months))
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     sign(made)

@@ -38,12 +38,11 @@ _AS_PDF = (
 CHART_WIDTH_MM = 140
 
 
-def month_pdf(months: Sequence[Month], *, false_alarms_per_year: float) -> bytes:
+def month_pdf(months: Sequence[Month]) -> bytes:
     """Give the file.
 
     Args:
         months: the same month of each route, at least one.
-        false_alarms_per_year: that the charts of all routes share.
 
     Returns:
         the same bytes for the same months.
@@ -57,7 +56,7 @@ def month_pdf(months: Sequence[Month], *, false_alarms_per_year: float) -> bytes
         pdf = _Pages(typeface, months[0])
         for month in months:
             pdf.add_page()
-            _write(pdf, month, false_alarms_per_year)
+            _write(pdf, month)
         return bytes(pdf.output())
 
 
@@ -115,7 +114,7 @@ class _Pages(FPDF):
         self.ln(1)
 
 
-def _write(pdf: _Pages, month: Month, false_alarms_per_year: float) -> None:
+def _write(pdf: _Pages, month: Month) -> None:
     last = month.before - timedelta(days=1)
     pdf.line_of(f"Quality of {month.route}", TITLE)
     pdf.line_of(f"{month.first.date()} to {last.date()} (UTC); written {month.made:%Y-%m-%d %H:%M} UTC.", BODY, _QUIET)
@@ -125,7 +124,9 @@ def _write(pdf: _Pages, month: Month, false_alarms_per_year: float) -> None:
     if month.alarms:
         alarms = [(f"{one.at:%d %b %H:%M}", str(one.details.get("problem") or "")) for one in month.alarms]
         pdf.rows(("when", "what"), alarms, (22, 156))
-        pdf.line_of(f"Alarms a year without a cause, all routes together: {false_alarms_per_year:g}.", SMALL, _QUIET)
+        if month.control:
+            rate = month.control.design.false_alarms_per_year
+            pdf.line_of(f"Designed for so many alarms a year without a cause: {rate:g}.", SMALL, _QUIET)
     else:
         pdf.line_of("None." if month.control else "None: no baseline is locked.")
     pdf.heading("Stopped and armed, replayed and accepted")

@@ -136,8 +136,7 @@ def report(
         return
     found = quality.month(route, month)
     if out is not None:
-        page = month_page(found, false_alarms_per_year=quality.settings.audit.false_alarms_per_year)
-        out.write_text(page, encoding="utf-8")
+        out.write_text(month_page(found), encoding="utf-8")
     if as_json:
         told = {"month": month, "head": str(found.head), **found.repeatability.told()}
         sys.stdout.write(json.dumps(told, indent=2) + "\n")

@@ -75,7 +75,6 @@ class Monthly:
         document = month_document(
             [self._quality.month(route, month) for route in routes],
             site=site,
-            false_alarms_per_year=self._quality.settings.audit.false_alarms_per_year,
         )
         folder = self._outbox / job_id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -16,13 +16,8 @@ from reports.audit.repeatability_page import repeatability_part
 from reports.wording import number
 
 
-def month_page(month: Month, *, false_alarms_per_year: float) -> str:
-    """Give the whole page.
-
-    Args:
-        month: what there is to say.
-        false_alarms_per_year: that the charts of all routes share.
-    """
+def month_page(month: Month) -> str:
+    """Give the whole page."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -43,7 +38,6 @@ def month_page(month: Month, *, false_alarms_per_year: float) -> str:
         told_replays=[one for one in month.replays if one.event != Event.REPLAY_PASSED],
         least_maps=LEAST_MAPS,
         repeatability=repeatability_part(month.repeatability),
-        false_alarms=false_alarms_per_year,
     )
 
 

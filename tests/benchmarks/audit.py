@@ -128,7 +128,7 @@ def large_report(findings: int) -> None:
         control = watch(Observations(engine), "flair", locked, Watch())
         charts, charts_cpu = time.perf_counter() - began, time.process_time() - worked
         month = month_of("flair", (), range_of("2026-03"), Observations(engine), Ledger(engine, b""), control=control)
-        page = month_page(month, false_alarms_per_year=1.0)
+        page = month_page(month)
         whole, whole_cpu = time.perf_counter() - began, time.process_time() - worked
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         print(
@@ -139,9 +139,7 @@ def large_report(findings: int) -> None:
         )
         began = time.perf_counter()
         design(Observations(engine), "flair", LOCKED.since, LOCKED.before, Watch())
-        print(
-            f"its charts are designed in {time.perf_counter() - began:.1f} s, at locking", flush=True
-        )
+        print(f"its charts are designed in {time.perf_counter() - began:.1f} s, at locking", flush=True)
 
 
 def ledger_cost(rows: int = 300) -> None:

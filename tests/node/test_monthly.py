@@ -118,7 +118,7 @@ def test_the_report_is_a_valid_encapsulated_pdf_of_no_patient(site: Quality, tmp
 def test_one_study_a_site_and_an_instance_for_each_month_and_head_always_the_same_bytes(site: Quality) -> None:
     july, august = (site.month("flair", month) for month in ("2025-07", "2025-08"))
     one, again, other, elsewhere = (
-        month_document([month], site=place, false_alarms_per_year=1.0)
+        month_document([month], site=place)
         for month, place in ((august, "a"), (august, "a"), (july, "a"), (august, "b"))
     )
     assert one == again

@@ -49,7 +49,7 @@ def written(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page_of(month: Month) -> str:
-    return month_page(month, false_alarms_per_year=1.0)
+    return month_page(month)
 
 
 def gathered(ledger: Ledger, observations: Observations, *, watched: bool) -> Month:
