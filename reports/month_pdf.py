@@ -1,7 +1,7 @@
 """The monthly reports of a site's routes as one PDF: what an archive keeps and a physicist prints.
 
 It says what the page says (``reports/audit/month_page``), in short: verdicts with their intervals, alarms, stops,
-replays, the radiologists' words, and the charts.
+replays, the radiologists' words, how repeatable the maps are, and the charts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +21,7 @@ from reports.audit.ledger import Entry, Event
 from reports.audit.month import LEAST_MAPS, Month, Share
 from reports.audit.observation import FIGURES
 from reports.equipment import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
+from reports.month_repeatability import HEADS, WIDTHS, repeatability_tables
 from reports.wording import number, plain
 
 TITLE, HEADING, BODY, SMALL = 18, 13, 10, 8
@@ -137,6 +138,7 @@ def _write(pdf: _Pages, month: Month) -> None:
     passed = sum(one.event == Event.REPLAY_PASSED for one in month.replays)
     pdf.line_of(f"Replays of the golden set that passed: {passed}. Failed: {_failed(month)}.")
     _words(pdf, month)
+    _repeatability(pdf, month)
     _charts(pdf, month)
     pdf.heading("Ledger")
     pdf.line_of(f"Its head when this was written: {month.head}", SMALL)
@@ -201,6 +203,14 @@ def _words(pdf: _Pages, month: Month) -> None:
     if month.accepted:
         rows = [(one.name, _share(one) + ("" if one.is_finding else " (too few to say)")) for one in month.accepted]
         pdf.rows(("verdict shown", "accepted, all routes since the beginning"), rows, (50, 128))
+
+
+def _repeatability(pdf: _Pages, month: Month) -> None:
+    pdf.heading("How repeatable the maps are, since the beginning")
+    for table in repeatability_tables(month.repeatability):
+        pdf.line_of(f"{table.title}. {table.said}")
+        if table.rows:
+            pdf.rows(HEADS, table.rows, WIDTHS)
 
 
 def _charts(pdf: _Pages, month: Month) -> None:

@@ -1,5 +1,6 @@
 """The monthly quality report as a DICOM object: made once, queued like a result, the same bytes, no patient."""
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -22,9 +23,15 @@ from node.store import DeliveryState, deliveries, migrate, open_engine, results,
 from reports.audit import ledger as clock
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
+from reports.audit.pair import Again
+from reports.audit.repeatability import LEAST_SUBJECTS
 from reports.month_document import month_document
+from reports.month_pdf import month_pdf
+from reports.month_repeatability import repeatability_tables
+from tests.reports.audit.twice import draw_pairs, keep_pairs
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
+FIRST_OF_AUGUST = datetime(2025, 8, 1, 6, tzinfo=UTC)
 SEPTEMBER = datetime(2025, 9, 1, 0, 0, 1, tzinfo=UTC)
 
 
@@ -142,3 +149,22 @@ def test_a_destination_of_reports_that_is_not_there_is_a_problem_of_the_settings
     path.write_text('[node]\nhome = "."\n[http]\ntoken_file = "token"\n[audit]\nreport_to = "pacs"\n')
     with pytest.raises(SettingsInvalid, match=r"audit\.report_to: there is no destination 'pacs'"):
         load(path)
+
+
+def test_the_printed_month_says_how_repeatable_the_maps_are_or_how_many_more_cases_it_takes(tmp_path: Path) -> None:
+    quality = quality_of(tmp_path)
+    keep_pairs(
+        quality.engine,
+        draw_pairs(Again.EXAMINATION, LEAST_SUBJECTS, FIRST_OF_AUGUST),
+        draw_pairs(Again.REPLICATE, LEAST_SUBJECTS - 4, FIRST_OF_AUGUST, other="r" * 64),
+    )
+    month = quality.month("flair", "2025-08")
+    replayed, examined, replicated, changed = repeatability_tables(month.repeatability)
+    told = {row[0]: row[1:] for row in examined.rows}
+    assert told["trust"][0] == str(LEAST_SUBJECTS)
+    _, low, high = map(float, re.findall(r"[0-9.]+", told["trust"][1]))
+    assert low < 0.03 < high, "the SD that was drawn"
+    assert "4 more are needed" in replicated.said
+    assert not replicated.rows
+    assert all("35 golden studies are needed" in one.said for one in (replayed, changed))
+    assert month_pdf([month]).startswith(b"%PDF-1.")
