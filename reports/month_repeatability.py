@@ -8,7 +8,7 @@ from reports.audit.repeatability_page import TITLES, Repeatability
 from reports.audit.repeats import Group, Twice
 
 HEADS = ("figure", "subjects", "within-subject SD", "repeatability coefficient", "ICC(A,1)", "limits of agreement")
-WIDTHS = (31, 14, 37, 38, 30, 28)
+WIDTHS = (31, 13, 36, 37, 33, 28)
 """Of the columns, in mm."""
 
 

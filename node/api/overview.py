@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Engine, Row, func, select, true
 from inference.errors import UnknownName
 from node.api.priors import Priors, priors_of
 from node.priors.records import PriorRecords
+from node.quality.kept import Kept
 from node.store import JobState, StudyState, deliveries, instances, jobs, results, studies
 from reports.audit.ledger import Entry, Ledger
 
@@ -33,6 +34,8 @@ SHOWN: dict[str, ColumnElement[bool]] = {
 """What the list of studies can be narrowed to."""
 DIGEST_LENGTH = 16
 """Hexadecimal digits of a result's SHA-256 in its name."""
+MOST_KEYS = 10_000
+"""Of studies, whose UIDs are not looked for again: those that were shown last."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class Overview:
         self.engine = engine
         self._ledger = ledger
         self._outbox = outbox
+        self._uids = Kept(MOST_KEYS)
 
     def newest(self, limit: int, show: str = "", *, before: datetime | None = None) -> tuple[Study, ...]:
         """Give the studies that arrived last.
@@ -157,7 +161,9 @@ class Overview:
 
     def key(self, study_instance_uid: str) -> str:
         """Give the key of a study."""
-        return self._ledger.pseudonym(study_instance_uid)
+        key = self._ledger.pseudonym(study_instance_uid)
+        self._uids.get(key, lambda: study_instance_uid)
+        return key
 
     def file(self, result_id: str, *, preview: bool) -> Path:
         """Find the DICOM file of a result, or its picture.
@@ -174,11 +180,15 @@ class Overview:
         raise UnknownName("There is no such result.", cure="Take its id from the study.")
 
     def uid(self, key: str) -> str:
-        """Give the Study Instance UID of a key: all are tried, the newest first, for a keyed hash has no way back.
+        """Give the Study Instance UID of a key.
 
         Raises:
             UnknownName: there is no study of this key.
         """
+        return self._uids.get(key, lambda: self._search(key))
+
+    def _search(self, key: str) -> str:
+        """Try all, the newest first: a keyed hash has no way back."""
         query = select(studies.c.study_instance_uid).order_by(studies.c.first_received_at.desc())
         with self.engine.connect() as connection:
             for (uid,) in connection.execute(query):
@@ -192,7 +202,7 @@ class Overview:
         found_jobs = self._jobs(uids)
         return tuple(
             Study(
-                key=self._ledger.pseudonym(row.study_instance_uid),
+                key=self.key(row.study_instance_uid),
                 state=row.state,
                 first_received_at=row.first_received_at,
                 last_received_at=row.last_received_at,
