@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 from scipy.stats import binom, binomtest
@@ -113,26 +115,36 @@ def table(years: int) -> None:
     replayed("silent model update, in the golden set", other_weights, some)
 
 
+def fill_years(url: str, findings: int) -> int:
+    """Put about so many findings of a baseline and a year into a new store; give how many they are."""
+    engine = create_engine(url)
+    METADATA.create_all(engine)
+    LEDGER.create_all(engine)
+    hospital = replace(Hospital(), cases_a_day=findings / (BASELINE_DAYS + YEAR_DAYS) * 7 / 5.5)
+    day, rows = draw_year(7, hospital, days=BASELINE_DAYS + YEAR_DAYS)
+    fill(engine, day, rows)
+    return len(day)
+
+
 def large_report(findings: int) -> None:
     """Print time and memory of the charts and of a whole month's page over many findings in an SQLite file."""
     with tempfile.TemporaryDirectory() as folder:
-        engine = create_engine(f"sqlite:///{Path(folder) / 'years.sqlite'}")
-        METADATA.create_all(engine)
-        LEDGER.create_all(engine)
-        hospital = replace(Hospital(), cases_a_day=findings / (BASELINE_DAYS + YEAR_DAYS) * 7 / 5.5)
-        day, rows = draw_year(7, hospital, days=BASELINE_DAYS + YEAR_DAYS)
-        fill(engine, day, rows)
+        url = f"sqlite:///{Path(folder) / 'years.sqlite'}"
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as elsewhere:  # whose memory is not the report's
+            cases = elsewhere.submit(fill_years, url, findings).result()
+        engine = create_engine(url)
         locked = replace(LOCKED, design=Design(10_000.0, 1.0))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began, worked = time.perf_counter(), time.process_time()
         control = watch(Observations(engine), "flair", locked, Watch())
         charts, charts_cpu = time.perf_counter() - began, time.process_time() - worked
-        month = month_of("flair", (), range_of("2026-03"), Observations(engine), Ledger(engine, b""), control=control)
+        ledger, within = Ledger(engine, b""), range_of("2026-03")
+        month = month_of("flair", (), within, Observations(engine), ledger, control=control, locked=locked)
         page = month_page(month)
         whole, whole_cpu = time.perf_counter() - began, time.process_time() - worked
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         print(
-            f"{len(day):,} findings, {len(control.figures)} figures: charts {charts:.1f} s ({charts_cpu:.1f} s CPU), "
+            f"{cases:,} findings, {len(control.figures)} figures: charts {charts:.1f} s ({charts_cpu:.1f} s CPU), "
             f"with the month's page of {len(page) >> 10} KiB {whole:.1f} s ({whole_cpu:.1f} s CPU), "
             f"{grown:.0f} MiB more at its peak",
             flush=True,
