@@ -25,11 +25,47 @@ _LAST_WORD_SECONDS = 2.0
 _MOST_ANSWERS_WAITING = 64
 
 
+class Checkpoint:
+    """Where the reactor of an association rests while a request of ours is under way; in the place of an Event.
+
+    pynetdicom releases its reactor and halts it again without seeing whether it woke in between: it then counts as
+    resting, goes on, and takes the answer away from the next request. Here it rests until it has been let go, and from
+    that moment on does not count as resting.
+    """
+
+    def __init__(self, association: Association) -> None:
+        self._association = association
+        self._free = True
+        self._changed = threading.Condition()
+
+    def set(self) -> None:
+        """Let the reactor go."""
+        with self._changed:
+            self._free = True
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Halt it when it comes here again."""
+        with self._changed:
+            self._free = False
+
+    def is_set(self) -> bool:
+        """Whether it may pass."""
+        return self._free
+
+    def wait(self) -> None:
+        """Rest here until it may pass."""
+        with self._changed:
+            self._changed.wait_for(self.is_set)
+            self._association._is_paused = False
+
+
 class BoundedAssociation(Association):
     """One association, ours or a peer's."""
 
     def __init__(self, ae: Any, mode: str, *, bounds: Bounds, ended: Callable[[Any], None] | None = None) -> None:
         super().__init__(ae, mode)
+        self._reactor_checkpoint = Checkpoint(self)
         self.is_established: bool = False
         self._serving = False
         self._ended = ended

@@ -15,6 +15,8 @@ from pydicom import dcmread
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from inference.errors import DeliveryFailed, Unavailable
+from node.associations.requestor import associate
+from node.destinations.destination import Destination
 
 AE_TITLE = "DEMOPACS"
 
@@ -163,12 +165,8 @@ def send(paths: Sequence[Path], *, port: int, called_ae_title: str, progress: Ca
     Raises:
         DeliveryFailed: no association, or it was aborted.
     """
-    entity = AE(ae_title="MODALITY")
-    for sop_class, syntax in sorted({_context(path) for path in paths}):
-        entity.add_requested_context(sop_class, syntax)
-    association = entity.associate("127.0.0.1", port, ae_title=called_ae_title, max_pdu=128 * 1024)
-    if not association.is_established:
-        raise DeliveryFailed(f"No association with {called_ae_title} on port {port}.", cure="Does the node run?")
+    node = Destination(name="the node", ae_title=called_ae_title, host="127.0.0.1", port=port)
+    association = associate(node, sorted({_context(path) for path in paths}), calling_ae_title="MODALITY")
     statuses: dict[Path, int] = {}
     for path in paths:
         answer = association.send_c_store(path)
