@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import pynetdicom.ae
 import pytest
 import torch
 from pynetdicom.association import Association
@@ -21,16 +20,15 @@ def single_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-class Requestor(Association):
-    """An association of a test's own sender: its answers are not taken away from it."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._reactor_checkpoint = Checkpoint(self)
-
-
 @pytest.fixture(autouse=True, scope="session")
 def every_answer_reaches_its_request() -> Iterator[None]:
+    """Give the tests' own senders the node's checkpoint: pynetdicom's may take an answer away from its request."""
+    original = Association.__init__
+
+    def made(self: Association, *arguments: Any) -> None:
+        original(self, *arguments)
+        self._reactor_checkpoint = Checkpoint(self)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pynetdicom.ae, "Association", Requestor)
+        patch.setattr(Association, "__init__", made)
         yield
