@@ -30,14 +30,13 @@ def opened(
     if not association.accepted_contexts:
         association.abort()
         raise DeliveryFailed(f"{destination.name} offers no {service} (Study Root).", cure=cure)
+    ended = association.abort
     try:
         yield association
-    except BaseException:
+        ended = association.release
+    finally:
         if association.is_established:
-            association.abort()
-        raise
-    if association.is_established:
-        association.release()
+            ended()
 
 
 def matches(
