@@ -1,7 +1,6 @@
 """The sending half of a node in this process: results in an outbox, real destinations, and the real workflows."""
 
 import hashlib
-import time
 import uuid
 from collections.abc import Sequence
 from functools import partial
@@ -38,8 +37,12 @@ from node.store import (
     results,
 )
 from tests.node.intake import Intake, arrival
+from tests.patience import patient, wait_until
 
-PATIENCE = Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60, linger_seconds=1.0)
+
+def standard_patience() -> Patience:
+    """Shorter pauses than shipped; a commitment on the same association has a second to come."""
+    return Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60, linger_seconds=patient(1.0))
 
 
 class FaultySteps(Steps):
@@ -60,7 +63,7 @@ class Sender:
     """Deliveries and the listener of one node that calls itself HEATPROOF; a context manager."""
 
     def __init__(
-        self, folder: Path, destinations: Sequence[dict[str, Any]], *, port: int, patience: Patience = PATIENCE
+        self, folder: Path, destinations: Sequence[dict[str, Any]], *, port: int, patience: Patience | None = None
     ):
         home = folder / "home"
         home.mkdir(parents=True)
@@ -77,7 +80,9 @@ class Sender:
         engine = create_engine(f"sqlite:///{home / 'workflows.sqlite'}")
         event.listen(engine, "connect", durable_sqlite)
         DBOS(config={"name": "heatproof", "system_database_engine": engine, "console_log_level": "ERROR"})
-        self.deliveries = Deliveries(settings, self.engine, self.ledger, self._outbox, patience=patience)
+        self.deliveries = Deliveries(
+            settings, self.engine, self.ledger, self._outbox, patience=patience or standard_patience()
+        )
         self.steps = FaultySteps(settings, self.engine, home, {}, {}, self.ledger)
         self.jobs = Jobs(self.steps, self.engine, self.ledger, self.deliveries, self.intake.metrics)
         handlers = [(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
@@ -93,7 +98,7 @@ class Sender:
 
     def __exit__(self, *_: object) -> None:
         self._listener.stop(grace_seconds=0.2)
-        DBOS.destroy(workflow_completion_timeout_sec=10)
+        DBOS.destroy(workflow_completion_timeout_sec=round(patient(10)))
         registered = _get_or_create_dbos_registry().instance_info_map  # else the next Sender would be a second "node"
         for name in [name for name, instance in registered.items() if instance in (self.deliveries, self.jobs)]:
             del registered[name]
@@ -194,12 +199,18 @@ class Sender:
 
     def wait(self, job_id: str, destination: str, state: str, *, seconds: float = 20.0) -> list[Any]:
         """Wait until every object of a consignment is in this state; give its rows."""
-        deadline = time.monotonic() + seconds
-        while any(row.state != state for row in self.rows(job_id, destination)):
-            told = [(row.state, row.attempts, row.last_error) for row in self.rows(job_id, destination)]
-            assert time.monotonic() < deadline, told
-            time.sleep(0.05)
-        return self.rows(job_id, destination)
+        rows = self.rows(job_id, destination)
+
+        def all_there() -> bool:
+            rows[:] = self.rows(job_id, destination)
+            return all(row.state == state for row in rows)
+
+        try:
+            wait_until(all_there, seconds, f"the state {state!r}")
+        except AssertionError as error:
+            error.add_note(str([(row.state, row.attempts, row.last_error) for row in rows]))
+            raise
+        return rows
 
     def _write(self, job_id: str, study: str, series: str, number: int) -> dict[str, Any]:
         dataset = Dataset()

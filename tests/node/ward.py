@@ -15,9 +15,9 @@ from node.priors.records import PriorRecords
 from node.priors.setting import PriorSettings
 from node.settings import HttpSettings, NodeSettings, Settings
 from node.store import instances, studies
+from tests.patience import patient, wait_until
 
 from .intake import Intake, arrival, mr_image
-from .running import wait_for
 from .test_routing import Office, rule
 
 PRESENT = generate_uid()
@@ -43,7 +43,7 @@ class Ward:
             http=HttpSettings(token_file=intake.home / "token"),
             destinations=(pacs,),
             rules=(wanted,),
-            priors=PriorSettings(port=port, longest_wait_seconds=2),
+            priors=PriorSettings(port=port, longest_wait_seconds=round(patient(2), 1)),
         )
         self.intake, self.settings = intake, settings
         self.front = FrontInbox(settings.node, intake.engine, intake.ledger, intake.studies)
@@ -61,7 +61,7 @@ class Ward:
         self.front.keep(arrival(image(PRESENT, "20260601")))
         self.office.wait(seconds)
         start = time.monotonic()
-        wait_for(self._is_decided, 15, "the decision")
+        wait_until(self._is_decided, 15, "the decision")
         return time.monotonic() - start
 
     def _is_decided(self) -> bool:
