@@ -52,7 +52,7 @@ class StandInArchive:
 
     def report(self, information: Dataset, kind: int, *, with_role: bool) -> int:
         """Report on an association of our own; give the status of the answer."""
-        self.reported_apart.append(str(information.TransactionUID))
+        self.reported_apart.append(str(information.get("TransactionUID", "")))
         entity = AE(ae_title="ARCHIVE")
         entity.add_requested_context(StorageCommitmentPushModel)
         role = [build_role(StorageCommitmentPushModel, scp_role=True)] if with_role else []
