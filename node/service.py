@@ -9,9 +9,8 @@ from pathlib import Path
 
 import structlog
 import torch
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS
 from pynetdicom import evt
-from sqlalchemy import create_engine, event
 
 from inference.devices import fingerprint
 from inference.errors import Misconfigured
@@ -35,6 +34,7 @@ from node.console.quality import quality_page
 from node.delivery import Deliveries
 from node.destinations.consignments import Consignments
 from node.job import Jobs
+from node.jobs import workflow_store
 from node.jobs.fleet import Fleet
 from node.jobs.installation import routed_bundles, warrants_of
 from node.jobs.steps import Steps
@@ -50,15 +50,13 @@ from node.quality.monthly import Monthly
 from node.quality.opinions import Opinions
 from node.quality.quality import Quality
 from node.quality.returned import Returned
+from node.routing.attempts import Attempts
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
 from node.settings import Settings
 from node.studies import Studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
-
-WORKFLOW_VERSION = "2"
-"""Counts up when the steps of a workflow change: only jobs of the same version are resumed."""
 
 
 class Node:
@@ -88,8 +86,8 @@ class Node:
         inbox = FrontInbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
         prior_inbox = PriorInbox(settings.node, self.engine, self.ledger, limits=settings.limits)
         fetching = Fetching(settings, PriorRecords(self.engine, settings.node.worker), prior_inbox, self.ledger)
-        DBOS(config=_workflow_store(settings))
-        self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox", version=WORKFLOW_VERSION)
+        DBOS(config=workflow_store.configure(settings.node))
+        self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox")
         self.listener = Listener(
             settings.node,
             inbox,
@@ -101,14 +99,17 @@ class Node:
         )
         self._door = open_door(settings, prior_inbox, metrics, Refusals(self.engine, self.ledger))
         steps = Steps(settings, self.engine, shared, bundles, warrants, self.ledger)
-        jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics, version=WORKFLOW_VERSION)
+        jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics)
         self.rulebook = Rulebook(
             settings, bundles, warrants, self.ledger, path=path, warrants_of=lambda new: warrants_of(settings, new)
         )
         counting = Counting(settings, self.engine)
-        completeness = Completeness(settings, studies, performed_steps, counting, self.rulebook)
+        attempts = Attempts(self.engine)
+        completeness = Completeness(settings, studies, performed_steps, counting, self.rulebook, attempts)
         arming = Arming(self.engine, self.ledger)
-        self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming, fetching)
+        self.router = Router(
+            self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming, attempts, fetching
+        )
         quality = Quality(
             settings,
             lambda: self.rulebook.rules,
@@ -205,24 +206,12 @@ class Node:
         }
 
     def _resume(self) -> None:
+        older = workflow_store.discard_older()
+        if older:
+            self._log.warning("begun_again", workflows=older)
         self.router.resume()
         self.deliveries.resume()
 
     def _give_way(self) -> None:
         self._replaced = True
         self._asked.set()
-
-
-def _workflow_store(settings: Settings) -> DBOSConfig:
-    common: DBOSConfig = {
-        "name": "heatproof",
-        "executor_id": settings.node.worker,
-        "application_version": WORKFLOW_VERSION,
-        "log_level": "DEBUG" if settings.node.log_level == "debug" else "ERROR",
-        "console_log_level": "ERROR",
-    }
-    if settings.node.database_url:
-        return {**common, "system_database_url": settings.node.database_url}
-    engine = create_engine(f"sqlite:///{settings.node.home / 'workflows.sqlite'}")
-    event.listen(engine, "connect", store.durable_sqlite)
-    return {**common, "system_database_engine": engine}

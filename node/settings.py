@@ -24,7 +24,7 @@ from node.destinations.destination import Destination
 from node.instances.limits import Limits
 from node.priors.setting import PriorSettings
 from node.quality.auditing import AuditSettings
-from node.routing.rule import Rule
+from node.routing.rule import Rules
 
 ENVIRONMENT_PREFIX = "HEATPROOF_"
 """``HEATPROOF_NODE__PORT=104`` overrides ``port`` of ``[node]``; only tables, not lists, can be overridden."""
@@ -129,7 +129,7 @@ class Settings(Section):
     peers: tuple[Peer, ...] = ()
     inference: InferenceSettings = InferenceSettings()
     destinations: tuple[Destination, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    rules: Rules = ()
     unrouted: Unrouted = Unrouted()
     completeness: CompletenessSettings = CompletenessSettings()
     priors: PriorSettings = PriorSettings()

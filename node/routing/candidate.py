@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from inference.errors import SettingsInvalid
 from node.configuration.problems import problems_of
 from node.configuration.section import Section
-from node.routing.rule import Rule
+from node.routing.rule import Rules
 from node.routing.rulebook import RELOADED, bundles_of
 from node.settings import Settings, Unrouted
 
@@ -16,7 +16,7 @@ from node.settings import Settings, Unrouted
 class Candidate(Section):
     """The tables that a reload takes."""
 
-    rules: tuple[Rule, ...]
+    rules: Rules
     """The routing table."""
     unrouted: Unrouted = Unrouted()
     """What happens to the rest."""

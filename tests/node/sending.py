@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import evt
-from sqlalchemy import create_engine, event, insert, select
+from sqlalchemy import insert, select
 
 from node import delivery, job
 from node.api.app import create_app
@@ -23,6 +23,7 @@ from node.api.stow import stow_routes
 from node.delivery import Deliveries, Patience
 from node.destinations.consignments import Consignments
 from node.job import Jobs
+from node.jobs import workflow_store
 from node.jobs.job_row import Job
 from node.jobs.steps import Steps
 from node.listener import Listener
@@ -31,7 +32,6 @@ from node.store import (
     DeliveryState,
     JobState,
     deliveries,
-    durable_sqlite,
     jobs,
     now,
     results,
@@ -63,13 +63,19 @@ class Sender:
     """Deliveries and the listener of one node that calls itself HEATPROOF; a context manager."""
 
     def __init__(
-        self, folder: Path, destinations: Sequence[dict[str, Any]], *, port: int, patience: Patience | None = None
+        self,
+        folder: Path,
+        destinations: Sequence[dict[str, Any]],
+        *,
+        port: int,
+        patience: Patience | None = None,
+        workflows: str | None = None,
     ):
         home = folder / "home"
         home.mkdir(parents=True)
         self._outbox = home / "outbox"
         raw = {
-            "node": {"home": home, "port": port},
+            "node": {"home": home, "port": port, "database_url": workflows},
             "http": {"token_file": home / "token"},
             "destinations": destinations,
         }
@@ -77,9 +83,7 @@ class Sender:
         self._ports = {destination.name: destination.port for destination in settings.destinations}
         self.intake = Intake(home)
         self.engine, self.ledger = self.intake.engine, self.intake.ledger
-        engine = create_engine(f"sqlite:///{home / 'workflows.sqlite'}")
-        event.listen(engine, "connect", durable_sqlite)
-        DBOS(config={"name": "heatproof", "system_database_engine": engine, "console_log_level": "ERROR"})
+        DBOS(config=workflow_store.configure(settings.node))
         self.deliveries = Deliveries(
             settings, self.engine, self.ledger, self._outbox, patience=patience or standard_patience()
         )

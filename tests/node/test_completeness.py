@@ -16,6 +16,7 @@ from node.completion.completeness import Completeness
 from node.completion.counting import Counting
 from node.completion.performed_steps import PerformedSteps
 from node.destinations.destination import Destination
+from node.routing.attempts import Attempts
 from node.routing.rule import Clause, Rule
 from node.routing.rulebook import Rulebook
 from node.settings import HttpSettings, NodeSettings, Settings
@@ -46,7 +47,8 @@ class Watch:
         self.intake = intake
         self.counting = Counting(settings, intake.engine)
         rulebook = Rulebook(settings, {}, {}, intake.ledger)
-        self._watch = Completeness(settings, intake.studies, PerformedSteps(intake.engine), self.counting, rulebook)
+        steps, attempts = PerformedSteps(intake.engine), Attempts(intake.engine)
+        self._watch = Completeness(settings, intake.studies, steps, self.counting, rulebook, attempts)
 
     def at(self, seconds: float, *, clock: datetime = NOON) -> tuple[str, ...]:
         """Judge at this second of the monotonic clock; give the studies that wait for a decision."""
@@ -167,7 +169,7 @@ def test_a_step_that_lists_nothing_proves_nothing_and_holds_nothing(watch: Watch
     assert said(watch.intake)[1] == "no image for 10 s (quiet time); MPPS COMPLETED lists no instance"
 
 
-class Answers:
+class StandInAnswers:
     """In place of the network: what the sender would answer to each question."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
@@ -192,12 +194,12 @@ def asking(intake: Intake) -> Watch:
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch, asking: Watch) -> Answers:
-    return Answers(monkeypatch, asking)
+def answers(monkeypatch: pytest.MonkeyPatch, asking: Watch) -> StandInAnswers:
+    return StandInAnswers(monkeypatch, asking)
 
 
 def test_the_sender_is_asked_once_the_study_is_quiet_and_its_count_is_the_proof(
-    asking: Watch, answers: Answers
+    asking: Watch, answers: StandInAnswers
 ) -> None:
     send(asking.intake, count=3, series="1.2.1")
     answers.answer = {"1.2.1": 3}
@@ -211,7 +213,9 @@ def test_the_sender_is_asked_once_the_study_is_quiet_and_its_count_is_the_proof(
     )
 
 
-def test_images_the_sender_still_has_are_waited_for_and_asked_about_again(asking: Watch, answers: Answers) -> None:
+def test_images_the_sender_still_has_are_waited_for_and_asked_about_again(
+    asking: Watch, answers: StandInAnswers
+) -> None:
     send(asking.intake, count=3, series="1.2.1")
     answers.answer = {"1.2.1": 4, "1.2.2": 20}
     asking.at(0)
@@ -224,7 +228,7 @@ def test_images_the_sender_still_has_are_waited_for_and_asked_about_again(asking
     assert answers.asked == 2
 
 
-def test_a_count_that_is_not_reached_is_named_after_the_longest_wait(asking: Watch, answers: Answers) -> None:
+def test_a_count_that_is_not_reached_is_named_after_the_longest_wait(asking: Watch, answers: StandInAnswers) -> None:
     send(asking.intake, count=3, series="1.2.1")
     answers.answer = {"1.2.1": 4, "1.2.2": 20}
     asking.at(0)
@@ -246,7 +250,7 @@ def test_a_count_that_is_not_reached_is_named_after_the_longest_wait(asking: Wat
     ],
 )
 def test_a_sender_that_cannot_say_holds_a_study_no_longer_than_the_longest_wait(
-    asking: Watch, answers: Answers, answer: Any, told: str
+    asking: Watch, answers: StandInAnswers, answer: Any, told: str
 ) -> None:
     send(asking.intake)
     answers.answer = answer
