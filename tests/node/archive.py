@@ -63,6 +63,11 @@ class StandInArchive:
         finally:
             association.release()
 
+    def report_here(self, information: Dataset, kind: int) -> Dataset:
+        """Report on the association that its peer has open with it; give the answer."""
+        (association,) = self._server.active_associations
+        return _send(association, information, kind)
+
     def _store(self, event: evt.Event) -> int:
         self.arrivals.append((str(event.request.AffectedSOPInstanceUID), str(event.context.transfer_syntax)))
         return self.status

@@ -4,9 +4,18 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian, generate_uid
+from pynetdicom import evt
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from node.associations.association import Checkpoint
+from node.associations.requestor import associate
+from node.demo.ports import reserve_port
+from node.destinations.destination import Destination
 from tests.patience import patient, wait_until
+
+from .archive import StandInArchive
 
 
 class LateCondition(threading.Condition):
@@ -80,3 +89,35 @@ def test_once_let_go_the_reactor_does_not_count_as_resting_before_its_next_step(
     checkpoint.set()
     reactor.join()
     assert association._is_paused is not ours
+
+
+def test_an_event_report_that_ends_while_the_reactor_rests_leaves_the_association_able_to_release() -> None:
+    """As when an archive commits on the same association while we are about to release it."""
+    condition = LateCondition()
+    condition.awake.set()
+    checkpoints: list[Checkpoint] = []
+
+    def heard(_: evt.Event) -> tuple[int, None]:
+        rests = condition.rests
+        checkpoints[0].clear()
+        wait_until(lambda: condition.rests > rests, 10, "the rest of the reactor")
+        return 0x0000, None
+
+    archive = StandInArchive(reserve_port())
+    archive.commits = "never"
+    destination = Destination(name="pacs", ae_title="ARCHIVE", host="127.0.0.1", port=archive.port)
+    contexts = [(StorageCommitmentPushModel, ImplicitVRLittleEndian)]
+    with archive:
+        association = associate(
+            destination, contexts, calling_ae_title="HEATPROOF", handlers=[(evt.EVT_N_EVENT_REPORT, heard)]
+        )
+        checkpoints.append(association._reactor_checkpoint)
+        association._reactor_checkpoint._changed = condition
+        asked = Dataset()
+        asked.TransactionUID, asked.ReferencedSOPSequence = generate_uid(), []
+        association.send_n_action(asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+        assert archive.report_here(*archive.answer_to(asked)).Status == 0x0000
+        releasing = threading.Thread(target=association.release, daemon=True)
+        releasing.start()
+        releasing.join(patient(10))
+        assert association.is_released
