@@ -13,6 +13,7 @@ from inference.trust.calibrator import Calibrator
 from inference.trust.failure_detection import judge_score
 from inference.trust.fit_calibrator import Fit, fit_calibrator
 
+pytestmark = pytest.mark.numerics
 NAMES = ("agreement", "height", "brightness", "witness", "idle")
 TIERS = ("A", "A", "B", "C", "A")
 

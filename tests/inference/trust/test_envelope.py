@@ -12,6 +12,7 @@ from inference.trust.envelope import Envelope
 from inference.trust.fit_envelope import fit_envelope
 from inference.trust.image_statistics import GREY_NAMES, image_statistics, statistic_names
 
+pytestmark = pytest.mark.numerics
 NAMES = statistic_names(2)
 
 

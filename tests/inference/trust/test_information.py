@@ -22,6 +22,7 @@ from inference.trust.information import (
 )
 from inference.trust.reconstruct import reconstructed
 
+pytestmark = pytest.mark.numerics
 SIDE = 28
 PAIRS_OWN = pic.create_blurred_image
 
