@@ -14,7 +14,7 @@ from node.priors.fetching import Fetching
 from node.priors.records import PriorRecords
 from node.priors.setting import PriorSettings
 from node.settings import HttpSettings, NodeSettings, Settings
-from node.store import instances, studies
+from node.store import instances, jobs, studies
 from tests.patience import patient, wait_until
 
 from .intake import Intake, arrival, mr_image
@@ -66,7 +66,12 @@ class Ward:
 
     def _is_decided(self) -> bool:
         self.office.router.tick()
-        return PRESENT in {job.study_instance_uid for job in self.office.jobs()}
+        return PRESENT in self.analysed()
+
+    def analysed(self) -> list[str]:
+        """Give the study of every job."""
+        with self.intake.engine.connect() as connection:
+            return list(connection.execute(select(jobs.c.study_instance_uid)).scalars())
 
     def told(self) -> Priors:
         found = priors_of(self.records.of(PRESENT), self.intake.ledger.pseudonym)
