@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 
 from inference.analysis import Analysis, Explanation
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
 from inference.classify import classify
 from inference.devices import fingerprint
+from inference.explain import explain_findings
 from inference.findings import Classification
-from inference.image import Image
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.reading.image import Image
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from inference.devices import Fingerprint
 from inference.findings import Classification
-from inference.image import Image
+from inference.reading.image import Image
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Trust
 

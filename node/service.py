@@ -15,45 +15,47 @@ from sqlalchemy import create_engine, event
 
 from inference.devices import fingerprint
 from inference.errors import Misconfigured
-from node import delivery, job, logs, store
-from node.api.app import create_app
-from node.api.deliveries import DeliveryDesk
-from node.api.limits import bounded_server
-from node.api.opinions import opinion_routes
-from node.api.overview import Overview
-from node.api.priors import prior_routes
-from node.api.stow import StowBounds, stow_routes
+from node import logs, store
 from node.associations.refusals import Refusals
-from node.completion.completeness import Completeness
-from node.completion.counting import Counting
-from node.completion.performed_steps import PerformedSteps
-from node.configuration.home import lock, site_key
-from node.console.deliveries import deliveries_page
-from node.console.models import models_page
-from node.console.pages import Pages
-from node.console.quality import quality_page
-from node.delivery import Deliveries
-from node.destinations.consignments import Consignments
-from node.job import Jobs
+from node.audit.arming import Arming
+from node.audit.audit import Quality
+from node.audit.auditor import Auditor
+from node.audit.constancy import Constancy
+from node.audit.monthly import Monthly
+from node.audit.opinions import Opinions
+from node.audit.returned import Returned
+from node.delivery import delivery
+from node.delivery.consignments import Consignments
+from node.delivery.delivery import Deliveries
+from node.home import lock, site_key
+from node.jobs import job
 from node.jobs.fleet import Fleet
 from node.jobs.installation import routed_bundles, warrants_of
+from node.jobs.job import Jobs
 from node.jobs.steps import Steps
-from node.listener import Listener
 from node.metrics import Metrics
 from node.priors.door import FrontInbox, PriorInbox, open_door
-from node.priors.fetching import Fetching
+from node.priors.fetch import Fetching
 from node.priors.records import PriorRecords
-from node.quality.arming import Arming
-from node.quality.auditor import Auditor
-from node.quality.constancy import Constancy
-from node.quality.monthly import Monthly
-from node.quality.opinions import Opinions
-from node.quality.quality import Quality
-from node.quality.returned import Returned
+from node.receiving.listener import Listener
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
-from node.settings import Settings
-from node.studies import Studies
+from node.settings.settings import Settings
+from node.studies.completeness import Completeness
+from node.studies.counting import Counting
+from node.studies.performed_steps import PerformedSteps
+from node.studies.studies import Studies
+from node.web.app import create_app
+from node.web.audit_page import quality_page
+from node.web.deliveries import DeliveryDesk
+from node.web.deliveries_page import deliveries_page
+from node.web.limits import bounded_server
+from node.web.models_page import models_page
+from node.web.opinions import opinion_routes
+from node.web.overview import Overview
+from node.web.pages import Pages
+from node.web.priors import prior_routes
+from node.web.stow import StowBounds, stow_routes
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 

@@ -15,7 +15,7 @@ FORBIDDEN = {
     "reports": {"pynetdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket", "torch"},
 }
 BANNED_CALLS = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads"}
-BROAD_EXCEPT_ALLOWED_IN = {"node/job.py", "node/listener.py"}
+BROAD_EXCEPT_ALLOWED_IN = {"node/jobs/job.py", "node/receiving/listener.py"}
 
 
 def modules(room: str) -> Iterator[Path]:

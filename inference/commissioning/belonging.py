@@ -2,11 +2,11 @@
 
 from typing import Any, cast
 
-from inference.bundle import Bundle
-from inference.commissioning.cases import Cases
+from inference.bundle.bundle import Bundle
+from inference.cases.cases import Cases
 from inference.commissioning.settings import CommissionSettings, Device
 from inference.errors import PassportRefused
-from inference.passport import Passport
+from inference.passport.passport import Passport
 
 
 def check_bundle(passport: Passport, bundle: Bundle) -> None:

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.bundle import Bundle
-from inference.commission import Source
+from inference.bundle.bundle import Bundle
+from inference.cases.cases import gather
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
-from inference.commissioning.bench import Bench
-from inference.commissioning.cases import gather
+from inference.commissioning.commission import Source
+from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.settings import Device, key_of, resolve
 from inference.commissioning.store import Store
 from inference.commissioning.work import Progress, set_up
 from inference.commissioning.writing import map_digest
+from inference.criteria.localisation import average_precision, hit
 from inference.devices import fingerprint
-from inference.passport import Passport, Sample
-from inference.trust.localisation import average_precision, hit
+from inference.passport.passport import Passport, Sample
 
 TOLERANCE = 1e-3
 """How far average precision may differ on another device or with other libraries."""

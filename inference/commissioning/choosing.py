@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from inference.commissioning.bench import Bench
 from inference.commissioning.judging import rounded
-from inference.commissioning.rules import DECIDING, LOCALISATION, RULES
-from inference.commissioning.seeds import seed_of
+from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.store import Raw
 from inference.errors import Refused
-from inference.passport import Chosen, Counts, MethodEntry, Shown
-from inference.trust import statistics
+from inference.passport.passport import Chosen, Counts, MethodEntry, Shown
+from inference.passport.rules import DECIDING, LOCALISATION, RULES
+from inference.statistics import bootstrap as statistics
+from inference.statistics.seeds import seed_of
 
 Raws = Mapping[str, Mapping[str, Raw]]
 SHOWN = 4

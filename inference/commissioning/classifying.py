@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.commissioning.bench import Explained
-from inference.commissioning.cases import Cases
+from inference.bundle.manifest import Manifest
+from inference.cases.cases import Cases
 from inference.commissioning.judging import figure_from, figure_of
-from inference.commissioning.seeds import seed_of
+from inference.commissioning.measuring.bench import Explained
 from inference.errors import Refused
-from inference.manifest import Manifest
-from inference.passport import ClassFigures, ClassificationEntry, Counts, Figure
-from inference.trust import statistics
+from inference.passport.passport import ClassFigures, ClassificationEntry, Counts, Figure
+from inference.statistics import bootstrap as statistics
+from inference.statistics.seeds import seed_of
 
 Probabilities = NDArray[np.float64]
 """(N, classes)."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.commissioning.rules import BLURRED, Rule
-from inference.commissioning.seeds import seed_of
+from inference.criteria.agreement import referenced
 from inference.errors import Refused
-from inference.passport import Comparison, Criterion, Curve, Figure, Scalar
-from inference.trust import statistics
-from inference.trust.agreement import referenced
+from inference.passport.passport import Comparison, Criterion, Curve, Figure, Scalar
+from inference.passport.rules import BLURRED, Rule
+from inference.statistics import bootstrap as statistics
+from inference.statistics.seeds import seed_of
 
 DIGITS = 6
 RAW_REASON = "reason"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.errors import Refused
-from inference.trust.bounds import check_levels, needed_groups
+from inference.statistics.bounds import check_levels, needed_groups
 
 ALPHAS = (0.02, 0.05, 0.10, 0.15, 0.20, 0.30)
 FINEST = 1000

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from inference.commissioning.bench import Bench
 from inference.commissioning.judging import RAW_REASON, Also, Reading
-from inference.commissioning.measure_agreement import repeatability_figures, reproducibility_figures
-from inference.commissioning.measure_localisation import localisation_figures, region_figures
-from inference.commissioning.measure_removal import fidelity_figures, information_figures, road_figures
-from inference.commissioning.measure_weights import cascade_figures, contrast_figures, emprt_figures, smprt_figures
-from inference.commissioning.rules import BLURRED
+from inference.commissioning.measuring.agreement import repeatability_figures, reproducibility_figures
+from inference.commissioning.measuring.bench import Bench
+from inference.commissioning.measuring.localisation import localisation_figures, region_figures
+from inference.commissioning.measuring.removal import fidelity_figures, information_figures, road_figures
+from inference.commissioning.measuring.weights import cascade_figures, contrast_figures, emprt_figures, smprt_figures
 from inference.commissioning.store import Raw
-from inference.passport import Curve, Scalar
+from inference.passport.passport import Curve, Scalar
+from inference.passport.rules import BLURRED
 
 Measure = Callable[[Bench, str], Raw]
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, cast
 
-from inference.bundle import Bundle
-from inference.commissioning.seeds import digest_of
+from inference.bundle.bundle import Bundle
 from inference.errors import UnknownName
 from inference.saliency import methods as known_methods
 from inference.saliency.registry import method_named, settle
+from inference.statistics.seeds import digest_of
 
 ALL = "all"
 Device = Literal["auto", "cpu", "cuda"]

@@ -17,20 +17,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from inference.bundle import Bundle, Network, load_bundle
-from inference.commissioning.bench import ALTERNATE, PRIMARY, REPLICATE, TUNING, Bench, Explained
-from inference.commissioning.cases import Cases
+from inference.bundle.bundle import Bundle, Network, load_bundle
+from inference.cases.cases import Cases
 from inference.commissioning.choosing import Raws
 from inference.commissioning.classifying import Probabilities, explained_of
-from inference.commissioning.explaining import Explainer, Priors, fill_chunk, references_of
 from inference.commissioning.judging import RAW_REASON
+from inference.commissioning.measuring.bench import ALTERNATE, PRIMARY, REPLICATE, TUNING, Bench, Explained
+from inference.commissioning.measuring.explaining import Explainer, Priors, fill_chunk, references_of
 from inference.commissioning.readings import EXTRA, FAMILIES, MAKE_MAPS
-from inference.commissioning.seeds import drawn
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.store import Raw, Store
 from inference.commissioning.writing import Judged
 from inference.devices import choose_device
 from inference.errors import DeviceExhausted, Refused
+from inference.statistics.seeds import drawn
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many of its steps are."""

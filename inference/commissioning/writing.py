@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.commissioning.bench import Bench, Explained
 from inference.commissioning.choosing import Raws, choose, gallery, limits_of
 from inference.commissioning.classifying import Probabilities, classification, counts_of
-from inference.commissioning.explaining import Maps
 from inference.commissioning.judging import Reading, judged, rounded
+from inference.commissioning.measuring.bench import Bench, Explained
+from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.readings import EXTRA, reading
-from inference.commissioning.rules import RULES
+from inference.criteria.localisation import average_precision, hit
 from inference.devices import fingerprint
-from inference.passport import (
+from inference.passport.passport import (
     SCHEMA,
     VERSION,
     BundleEntry,
@@ -26,8 +26,8 @@ from inference.passport import (
     Passport,
     Sample,
 )
+from inference.passport.rules import RULES
 from inference.saliency.registry import method_named, settle
-from inference.trust.localisation import average_precision, hit
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
 from inference.devices import choose_device
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from inference.bundle import Bundle, Network
+from inference.bundle.bundle import Bundle, Network
+from inference.criteria.agreement import Maps
 from inference.devices import choose_device
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 from inference.saliency.maps import SaliencyMap
 from inference.saliency.registry import explain_many, method_named
-from inference.trust.agreement import Maps
 
 NULL_SEED = 0
 """Seed of the maps of other subjects: they belong to the bundle, not to a case, and serve every case."""

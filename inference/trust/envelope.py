@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inference.errors import PassportRefused, Refused
-from inference.trust.statistics import Interval
+from inference.statistics.bootstrap import Interval
 
 Numbers = NDArray[np.float64]
 

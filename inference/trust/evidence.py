@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from inference.bundle import Bundle, Network
+from inference.bundle.bundle import Bundle, Network
+from inference.saliency.controls.random_weights import randomised
 from inference.saliency.layers import choose_layer, logits_and_activations
 from inference.saliency.registry import explain_many, method_named
 from inference.trust.budgets import PARTS
-from inference.weights import randomised
 
 Maps = NDArray[np.float32]
 Numbers = NDArray[np.float64]

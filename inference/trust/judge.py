@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from inference.criteria.agreement import referenced
 from inference.saliency.maps import SaliencyMap
-from inference.trust.agreement import referenced
 from inference.trust.budgets import signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.image_statistics import image_statistics

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inference.trust.agreement import Scores, referenced
+from inference.criteria.agreement import Scores, referenced
 from inference.trust.verdict import Signal
 
 RESAMPLES = 2000

@@ -4,12 +4,12 @@ The randomised twin has the primary's architecture and new random weights in eve
 when everything learned is thrown away shows the image or the architecture, not the model.
 """
 
-from inference.bundle import Network
-from inference.trust.agreement import spearman
+from inference.bundle.bundle import Network
+from inference.criteria.agreement import spearman
+from inference.saliency.controls.random_weights import randomised
 from inference.trust.case import Case
 from inference.trust.null import signal
 from inference.trust.verdict import Signal
-from inference.weights import randomised
 
 
 def twin_signals(case: Case) -> tuple[Signal, ...]:

@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from inference.bundle import Network
-from inference.trust.agreement import Maps, Scores, hottest_overlap, spearman
+from inference.bundle.bundle import Network
+from inference.criteria.agreement import Maps, Scores, hottest_overlap, spearman
 from inference.trust.case import Case
 from inference.trust.null import signal
 from inference.trust.verdict import Signal

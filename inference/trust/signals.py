@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label
 
-from inference.trust.agreement import hottest_overlap, spearman
+from inference.criteria.agreement import hottest_overlap, spearman
 from inference.trust.evidence import Evidence, Maps, Numbers
 from inference.trust.kinds import NAMES
 

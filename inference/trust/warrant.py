@@ -7,12 +7,12 @@ from typing import Any, Self
 import numpy as np
 
 from inference.errors import PassportRefused
-from inference.passport import Passport
+from inference.passport.passport import Passport
+from inference.statistics.risk_control import GRID, Certificate, certify, smallest_alpha
 from inference.trust.budgets import Budget
 from inference.trust.calibrator import Calibrator
 from inference.trust.envelope import Envelope
 from inference.trust.kinds import NAMES, TIERS
-from inference.trust.risk_control import GRID, Certificate, certify, smallest_alpha
 from inference.trust.withholding import MORE_LIKELY_WRONG
 
 SEED = 20261122

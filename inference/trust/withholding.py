@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inference.trust.bounds import upper_bound
-from inference.trust.risk_control import present, see_site
+from inference.statistics.bounds import upper_bound
+from inference.statistics.risk_control import present, see_site
 
 MORE_LIKELY_WRONG = 0.5
 

@@ -25,7 +25,7 @@ from node.associations.request import AssociationRequest, MalformedRequest, Offe
 from node.associations.tls import TlsSettings, server_context
 from node.associations.upper_layer import FAULTS
 from node.metrics import Metrics
-from node.settings import NodeSettings
+from node.settings.settings import NodeSettings
 
 _ABORT_SECONDS = 1.0
 _HEADER = struct.Struct(">BBL")

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, StringConstraints, model_validator
 
 from node.associations.request import AssociationRequest, Identity, printable
 from node.associations.tls import Fingerprint
-from node.configuration.section import AETitle, LocalPath, Section
+from node.settings.section import AETitle, LocalPath, Section
 
 USER_NAME, USER_NAME_AND_PASSCODE = 1, 2
 

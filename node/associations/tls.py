@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from inference.errors import SettingsInvalid
-from node.configuration.section import LocalPath, Port, Section
+from node.settings.section import LocalPath, Port, Section
 
 TLS_1_2_SUITES = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",

@@ -17,7 +17,7 @@ def ask_node(method: Literal["GET", "POST"], path: str, config_file: Path) -> di
     """
     import httpx
 
-    from node.settings import load
+    from node.settings.settings import load
 
     http = load(config_file).http
     root = f"http://{_ANYWHERE.get(http.host, http.host)}:{http.port}"

@@ -14,19 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 
-from inference.bundle import Bundle, load_bundle, load_named
-from inference.commission import Commissioned, Source, add_verdict, clear_work, commission
-from inference.commissioning.annotated_dicom import read_annotated_dicom
-from inference.commissioning.cases import AnnotatedSeries, Excluded
+from inference.bundle.bundle import Bundle, load_bundle, load_named
+from inference.cases.annotated_dicom import read_annotated_dicom
+from inference.cases.cases import AnnotatedSeries, Excluded
+from inference.cases.labels_folder import LABELS, read_labels_folder
 from inference.commissioning.checking import check
-from inference.commissioning.labels_folder import LABELS, read_labels_folder
+from inference.commissioning.commission import Commissioned, Source, add_verdict, clear_work, commission
 from inference.commissioning.planning import Assumptions, plan, plan_lines
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.work import Progress as Told
 from inference.errors import UnknownName
-from inference.passport import Passport, Reference, load_passport, load_reference, save_passport, sealed
-from reports.passport_page import passport_page, verdict
-from reports.passport_words import figure
+from inference.passport.passport import Passport, Reference, load_passport, load_reference, save_passport, sealed
+from reports.passport.page import passport_page, verdict
+from reports.passport.words import figure
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -26,8 +26,8 @@ def priors(
     ),
 ) -> None:
     """Have the running node fetch the patient's earlier studies again, and say what came of it."""
-    from node.configuration.home import site_key
-    from node.settings import load
+    from node.home import site_key
+    from node.settings.settings import load
     from reports.audit.ledger import pseudonym_of
 
     files = load(config_file).node.files

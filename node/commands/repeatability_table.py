@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from reports.audit.repeatability import LEAST_SUBJECTS, Estimate
-from reports.audit.repeatability_page import TITLES, Repeatability, groups_told
-from reports.audit.repeats import Between, Group, Twice
+from reports.audit.repeatability.page import TITLES, Repeatability, groups_told
+from reports.audit.repeatability.repeats import Between, Group, Twice
+from reports.audit.repeatability.statistics import LEAST_SUBJECTS, Estimate
 
 _WIDTHS = (24, 8, 26, 26, 26, 26, 28, 26, 26)
 _HEAD = ("figure", "subjects", "within-subject SD", "repeatability coeff.", "ICC(A,1)", "CCC", "bias", "lower limit",

@@ -5,14 +5,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
 from inference.devices import fingerprint
 from inference.errors import SettingsInvalid
 from inference.options import AnalysisOptions
-from inference.passport import load_passport
+from inference.passport.passport import load_passport
 from inference.trust.warrant import Warrant
 from node.routing.rulebook import bundles_of
-from node.settings import Settings
+from node.settings.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -13,32 +13,32 @@ from sqlalchemy import Connection, Engine, select, update
 from inference import archive
 from inference.analyse import assemble
 from inference.analysis import Analysis
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
 from inference.classify import classify
 from inference.errors import OutOfScope, Unavailable
+from inference.explain import explain_findings
 from inference.findings import Classification
-from inference.image import Image, read_study
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.reading.image import Image, read_study
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
-from node.destinations.outbox import Outbox
+from node.delivery.outbox import Outbox
 from node.jobs.contents import content_of
 from node.jobs.history import History
 from node.jobs.job_row import Job, job_of
 from node.jobs.succession import predecessors
 from node.jobs.summary import summarise
-from node.settings import Settings
+from node.settings.settings import Settings
 from node.store import StudyState, instances, jobs, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observation import Observation, observe
 from reports.audit.observations import Observations
-from reports.audit.pair import replicate_pairs
-from reports.audit.pairs import keep
-from reports.results import write_not_analysed, write_results
+from reports.audit.repeatability.pair import replicate_pairs
+from reports.audit.repeatability.pairs import keep
+from reports.objects.results import write_not_analysed, write_results
 
 
 class Steps:

@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, true, updat
 
 from node.jobs.job_row import Job
 from node.store import jobs, results
-from reports.library import Reference
-from reports.results import ResultObject
+from reports.objects.library import Reference
+from reports.objects.results import ResultObject
 
 
 def predecessors(connection: Connection, job: Job, source_series_uid: str | None) -> tuple[Reference, ...]:

@@ -11,16 +11,16 @@ from sqlalchemy import Connection, Engine, or_, select, update
 
 from inference.errors import NotAsked, Refused
 from node.associations.refusals import Refusals
-from node.inbox import Inbox, Outcome, Receipt
-from node.instances.elements import elements_of
-from node.instances.instance import Arrival, Instance
-from node.instances.limits import STANDARD, Limits
-from node.listener import Listener
 from node.metrics import Metrics
 from node.priors.tables import PriorState, priors
-from node.settings import NodeSettings, Settings
+from node.receiving.elements import elements_of
+from node.receiving.inbox import Inbox, Outcome, Receipt
+from node.receiving.listener import Listener
+from node.settings.limits import STANDARD, Limits
+from node.settings.settings import NodeSettings, Settings
 from node.store import StudyState, insert_into, studies
-from node.studies import Studies
+from node.studies.instance import Arrival, Instance
+from node.studies.studies import Studies
 from reports.audit.ledger import Event, Ledger
 
 _STUDY, _PATIENT, _ISSUER = 0x0020000D, 0x00100020, 0x00100021

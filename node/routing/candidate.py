@@ -6,11 +6,11 @@ from collections.abc import Container
 from pydantic import ValidationError
 
 from inference.errors import SettingsInvalid
-from node.configuration.problems import problems_of
-from node.configuration.section import Section
-from node.routing.rule import Rule
 from node.routing.rulebook import RELOADED, bundles_of
-from node.settings import Settings, Unrouted
+from node.settings.problems import problems_of
+from node.settings.rule import Rule
+from node.settings.section import Section
+from node.settings.settings import Settings, Unrouted
 
 
 class Candidate(Section):

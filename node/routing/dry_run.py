@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from node.rules import Decision, Route, decide
-from node.settings import Settings
+from node.rules.decide import Decision, Route, decide
+from node.settings.settings import Settings
 from node.store import now, studies
-from node.studies import Studies
+from node.studies.studies import Studies
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,18 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, se
 from sqlalchemy.exc import DBAPIError
 
 from inference.options import AnalysisOptions
-from node.completion.completeness import Completeness
-from node.instances.series import SeriesHeader
-from node.job import Jobs
+from node.audit.arming import Arming
+from node.audit.tables import route_states
 from node.jobs.contents import keep_content
-from node.priors.fetching import Fetching, wish_of
-from node.quality.arming import Arming
-from node.quality.auditing import RouteState
-from node.quality.tables import route_states
+from node.jobs.job import Jobs
+from node.priors.fetch import Fetching, wish_of
 from node.routing.rulebook import Rulebook
-from node.rules import Decision, Route, RuleAnswer, decide, explain
+from node.rules.decide import Decision, Route, RuleAnswer, decide, explain
+from node.rules.series_header import SeriesHeader
+from node.settings.audit import RouteState
 from node.store import JobState, StudyState, insert_new, jobs, now, studies
-from node.studies import Snapshot, Studies, content_digest
+from node.studies.completeness import Completeness
+from node.studies.studies import Snapshot, Studies, content_digest
 from reports.audit.ledger import Event, Ledger
 
 TICK_SECONDS = 0.5

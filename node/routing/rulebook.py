@@ -6,12 +6,12 @@ from pathlib import Path
 
 import structlog
 
-from inference.bundle import Bundle, load_named
+from inference.bundle.bundle import Bundle, load_named
 from inference.errors import Misconfigured, SettingsInvalid, UnknownName
 from inference.saliency import method_named
 from inference.trust.warrant import Warrant
-from node.routing.rule import Rule
-from node.settings import Settings, load
+from node.settings.rule import Rule
+from node.settings.settings import Settings, load
 from node.store import now
 from reports.audit.ledger import Event, Ledger
 

@@ -14,9 +14,9 @@ from scipy.stats import t as student
 from sqlalchemy import func, select
 
 from inference.errors import UnknownName
-from reports.audit.month import LEAST_MAPS, Share
+from reports.audit.month.month import LEAST_MAPS, Share
 from reports.audit.observations import GROUPINGS, Observations, Selection, observations
-from reports.audit.repeatability import CONFIDENCE, Estimate
+from reports.audit.repeatability.statistics import CONFIDENCE, Estimate
 
 MONTH = "month"
 SHARES = ("found", "trusted", "withheld")

@@ -17,11 +17,11 @@ from pydicom.dataset import Dataset
 from scipy.ndimage import zoom
 
 from inference.analysis import Analysis, Explanation
-from inference.geometry import Vector
-from inference.image import Frame
+from inference.criteria.otsu import otsu_thresholds
+from inference.reading.geometry import Vector
+from inference.reading.image import Frame
 from inference.trust.image_statistics import image_statistics, statistic_names
-from inference.trust.otsu import otsu_thresholds
-from reports.subject import read_header
+from reports.objects.subject import read_header
 
 THUMBNAIL_SIDE = 8
 AGREEMENT = ("replicate_spearman", "replicate_agreement_spearman")

@@ -17,13 +17,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from inference.bundle import load_named
-from inference.commission import commission
-from inference.commissioning.bench import PRIMARY, TUNING
+from inference.bundle.bundle import load_named
+from inference.commissioning.commission import commission
+from inference.commissioning.measuring.bench import PRIMARY, TUNING
 from inference.commissioning.readings import FAMILIES
 from inference.commissioning.settings import CommissionSettings
-from inference.commissioning.verdict_rows import TOLD
-from inference.passport import Passport
+from inference.commissioning.verdict.rows import TOLD
+from inference.passport.passport import Passport
 from node.commands.commission import source_of
 from tests.development_data import FOLDER
 

@@ -13,16 +13,16 @@ from PIL import ImageDraw, ImageFont
 
 from inference.analyse import assemble
 from inference.analysis import Analysis
-from inference.bundle import load_named
+from inference.bundle.bundle import load_named
 from inference.classify import classify
-from inference.image import Image, read_series
+from inference.explain import explain_findings
 from inference.options import AnalysisOptions
-from inference.phantom import make_phantom
+from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.reading.image import Image, read_series
 from inference.trust.assess import assess_maps
-from node.demo.phantom_study import write_study
-from reports.overlay import draw_overlay
+from reports.objects.phantom_study import write_study
+from reports.picture.overlay import draw_overlay
 
 
 def explained(image: Image, name: str, plane: int | None) -> Analysis:

@@ -18,23 +18,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
+from inference.cases.cases import gather
+from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.belonging import check_data, settings_of
-from inference.commissioning.bench import Bench
-from inference.commissioning.cases import gather
 from inference.commissioning.classifying import classification
-from inference.commissioning.explaining import Explainer, Priors
-from inference.commissioning.labels_folder import read_labels_folder
+from inference.commissioning.measuring.bench import Bench
+from inference.commissioning.measuring.explaining import Explainer, Priors
 from inference.commissioning.settings import key_of, resolve
 from inference.commissioning.store import Store
-from inference.commissioning.verdict_budget import ALPHAS, USES, Part
-from inference.commissioning.verdict_fit import nulls_of
-from inference.commissioning.verdict_rows import CHUNK, explained_part, rows_figures, told_of
+from inference.commissioning.verdict.budget import ALPHAS, USES, Part
+from inference.commissioning.verdict.fit import nulls_of
+from inference.commissioning.verdict.rows import CHUNK, explained_part, rows_figures, told_of
 from inference.commissioning.work import set_up
 from inference.devices import choose_device, fingerprint
-from inference.passport import Passport
+from inference.passport.passport import Passport
+from inference.statistics.failure_detection import auroc_gain, judge_score
 from inference.trust.calibrator import Calibrator
-from inference.trust.failure_detection import auroc_gain, judge_score
 from inference.trust.kinds import NAMES
 from inference.trust.verdict import Signal, Verdict
 from inference.trust.warrant import SEED, Warrant

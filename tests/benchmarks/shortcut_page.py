@@ -1,4 +1,4 @@
-"""Make the page of the shortcut exhibit from what ``inference.bundles.shortcut_exhibit`` wrote.
+"""Make the page of the shortcut exhibit from what ``inference.training.exhibits.shortcut_exhibit`` wrote.
 
 ``python -m tests.benchmarks.shortcut_page --out DIR``
 
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from inference.commission import Picture
-from inference.passport import Passport, load_passport
-from reports.passport_gallery import data_uri, painted
-from reports.passport_page import passport_page
+from inference.commissioning.commission import Picture
+from inference.passport.passport import Passport, load_passport
+from reports.passport.gallery import data_uri, painted
+from reports.passport.page import passport_page
 
 NAMES = {"honest": "the honest network", "shortcut": "the network with the shortcut"}
 SHOWN = 4

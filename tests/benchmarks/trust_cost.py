@@ -13,22 +13,22 @@ from typing import Any
 
 import torch
 
-from inference.bundle import SHIPPED, Bundle, load_bundle
+from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
+from inference.explain import explain_findings
 from inference.findings import Finding
-from inference.image import read_study
 from inference.options import AnalysisOptions
-from inference.passport import SHIPPED_PASSPORTS, Passport, load_passport
-from inference.phantom import make_phantom
+from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
+from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.reading.image import read_study
 from inference.saliency.maps import SaliencyMap
+from inference.statistics.risk_control import Unit
 from inference.trust.assess import assess
 from inference.trust.budgets import PARTS
 from inference.trust.cost import Cost, counted
 from inference.trust.evidence import Examiner
-from inference.trust.risk_control import Unit
 from inference.trust.warrant import Warrant
-from node.demo.phantom_study import write_study
+from reports.objects.phantom_study import write_study
 
 CPU = AnalysisOptions(planes_explained=1, device="cpu")
 SITES = ("brisc/brain_tumour_t1ce", "site_c/glioma_flair", "phantoms/glioma_flair")

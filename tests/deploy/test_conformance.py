@@ -6,8 +6,8 @@ from pathlib import Path
 
 from inference import errors
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
-from node.listener import TRANSFER_SYNTAXES
-from reports.equipment import IMPLEMENTATION_VERSION_NAME
+from node.receiving.listener import TRANSFER_SYNTAXES
+from reports.objects.equipment import IMPLEMENTATION_VERSION_NAME
 
 STATEMENT = (Path(__file__).parents[2] / "deploy" / "conformance.md").read_text()
 

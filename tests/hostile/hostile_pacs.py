@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from node.destinations.destination import Destination
+from node.settings.destination import Destination
 from tests.hostile.raw_peer import APPLICATION, ASSOCIATE_AC, item, pdu, user
 
 FIND = b"1.2.840.10008.5.1.4.1.2.2.1"

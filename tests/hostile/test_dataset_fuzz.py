@@ -21,15 +21,15 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.filereader import read_file_meta_info
 
-from inference.decoding import DecodingProcess
 from inference.errors import Refused, UnreadableInstance, UnsupportedImage
-from inference.image import _image as image_of
-from inference.instance import read_file
-from node.inbox import _file_head
-from node.instances.instance import Arrival, Instance, inspect
+from inference.reading.decoding import DecodingProcess
+from inference.reading.image import _image as image_of
+from inference.reading.instance import read_file
+from node.receiving.inbox import _file_head
 from node.store import now
+from node.studies.instance import Arrival, Instance, inspect
 from tests.hostile.byte_sender import ByteSender
-from tests.node.intake import Intake
+from tests.node.receiving.intake import Intake
 
 EXCHANGES = int(os.environ.get("HEATPROOF_FUZZ_EXCHANGES", "250"))
 NAMES = (

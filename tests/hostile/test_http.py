@@ -24,16 +24,16 @@ from sqlalchemy import update
 
 import node.api
 import node.console
-from node.access.caller import Scope
-from node.access.proxy import ProxySettings
-from node.access.tokens import Tokens
-from node.api import limits
-from node.api.guard import Guard, Needs
-from node.console.pages import Pages
 from node.store import now, studies
-from tests.node.hospital_day import CHEST
-from tests.node.web import WebServer
-from tests.node.web_site import Site
+from node.web import limits
+from node.web.access.caller import Scope
+from node.web.access.proxy import ProxySettings
+from node.web.access.tokens import Tokens
+from node.web.guard import Guard, Needs
+from node.web.pages import Pages
+from tests.node.audit.hospital_day import CHEST
+from tests.node.web.web import WebServer
+from tests.node.web.web_site import Site
 
 OPEN = {"/login", "/logout", "/console.css"}
 """Routes for everyone: the door itself, and what it looks like."""
@@ -238,7 +238,7 @@ class Form:
     def __init__(self, site: Site) -> None:
         from fastapi import Depends, FastAPI
 
-        from node.access.security import Door
+        from node.web.access.security import Door
 
         guard = Guard(Door(site.settings.http, site.engine))
         application = FastAPI()

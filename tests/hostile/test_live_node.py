@@ -13,11 +13,11 @@ from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
 from node.demo.pacs import free_port
 from tests.hostile import stand_in
-from tests.node.command import heatproof
-from tests.node.prior_pacs import PriorPacs
+from tests.node.commands.command import heatproof
+from tests.node.priors.prior_pacs import PriorPacs
+from tests.node.priors.ward import image
 from tests.node.running import RunningNode, wait_for
-from tests.node.test_performed_steps import beginning, change, create, ending
-from tests.node.ward import image
+from tests.node.studies.test_performed_steps import beginning, change, create, ending
 
 pytestmark = pytest.mark.slow
 RULES = """

@@ -25,7 +25,7 @@ from tests.hostile.raw_peer import (
     request,
     user,
 )
-from tests.node.intake import Intake
+from tests.node.receiving.intake import Intake
 from tests.node.running import wait_for
 
 NOT_RECOGNISED = (ASSOCIATE_RJ, bytes((0, 1, 1, 3)))

@@ -15,8 +15,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from safetensors.torch import save_file
 
-from inference.bundle import Bundle, load_bundle
-from inference.seal import seal
+from inference.bundle.bundle import Bundle, load_bundle
+from inference.bundle.seal import seal
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 

@@ -11,11 +11,11 @@ from pydicom.data import get_testdata_file
 from inference import archive
 from inference.analyse import analyse
 from inference.analysis import Analysis
-from inference.bundle import load_bundle
+from inference.bundle.bundle import load_bundle
+from inference.bundle.seal import seal
 from inference.errors import OutOfScope, UnknownName
-from inference.image import read_series
 from inference.options import AnalysisOptions
-from inference.seal import seal
+from inference.reading.image import read_series
 from inference.trust.verdict import Verdict
 
 

@@ -26,14 +26,14 @@ from node.associations.refusals import Refusal, Refusals
 from node.associations.request import Offer
 from node.associations.tls import TlsSettings
 from node.cli import app
+from node.delivery import reach
+from node.delivery.reach import Step
 from node.demo.pacs import free_port
-from node.destinations import reach
-from node.destinations.destination import Destination
-from node.destinations.doctor import examine, find_peer, way_back
-from node.destinations.reach import Step
-from node.settings import HttpSettings, NodeSettings, Settings
-from tests.node.web import WebServer
-from tests.node.web_site import Site
+from node.doctor import examine, find_peer, way_back
+from node.settings.destination import Destination
+from node.settings.settings import HttpSettings, NodeSettings, Settings
+from tests.node.web.web import WebServer
+from tests.node.web.web_site import Site
 from tests.peers.orthanc import PROGRAM, OrthancServer
 
 STORESCP = shutil.which("storescp")

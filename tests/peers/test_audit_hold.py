@@ -16,12 +16,12 @@ import pytest
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from inference.bundle import SHIPPED
+from inference.bundle.bundle import SHIPPED
+from inference.bundle.seal import seal
 from inference.errors import Refused
-from inference.phantom import make_phantom
-from inference.seal import seal
+from inference.phantom.phantom import make_phantom
 from node.cli import app
-from node.demo.phantom_study import write_study
+from reports.objects.phantom_study import write_study
 from tests.node.running import RULES, RunningNode, wait_for
 from tests.peers.orthanc import PROGRAM, OrthancServer
 

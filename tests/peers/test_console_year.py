@@ -16,12 +16,12 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from node.quality.auditing import RouteState
-from node.quality.opinions import Opinions
+from node.audit.opinions import Opinions
+from node.settings.audit import RouteState
 from reports.audit.ledger import Event
-from tests.node.web import WebServer
-from tests.node.year_site import NAME, YearSite
-from tests.node.year_store import SHADOWED, STUDIES, WATCHED
+from tests.node.web.web import WebServer
+from tests.node.web.year_site import NAME, YearSite
+from tests.node.web.year_store import SHADOWED, STUDIES, WATCHED
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
 
 pytestmark = [

@@ -11,9 +11,9 @@ from pydicom import dcmread, dcmwrite
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
-from inference.phantom import make_phantom
+from inference.phantom.phantom import make_phantom
 from node.demo.pacs import free_port
-from node.demo.phantom_study import write_study
+from reports.objects.phantom_study import write_study
 from tests.peers.orthanc import PROGRAM, OrthancServer
 
 pytestmark = [pytest.mark.peers, pytest.mark.skipif(PROGRAM is None, reason="Orthanc is not installed")]

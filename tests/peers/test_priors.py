@@ -7,11 +7,11 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import generate_uid
 
 from node.demo.pacs import free_port
-from node.destinations.destination import Destination
 from node.priors.examination import examine_priors
+from node.settings.destination import Destination
 from node.store import StudyState
-from tests.node.intake import Intake, compressed
-from tests.node.ward import PRESENT, Ward, image
+from tests.node.priors.ward import PRESENT, Ward, image
+from tests.node.receiving.intake import Intake, compressed
 from tests.peers.orthanc import OrthancServer
 
 

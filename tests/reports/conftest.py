@@ -16,10 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from inference.analysis import Analysis, BundleIdentity, Explanation
 from inference.devices import Fingerprint
 from inference.findings import Classification, Code, Finding, PlaneRange
-from inference.image import read_series
+from inference.reading.image import read_series
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict
-from reports.results import write_results
+from reports.objects.results import write_results
 
 CREATED = datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
 GLIOMA = Code("393564001", "SCT", "Glioma")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 from inference.analysis import Analysis
-from reports.equipment import series_description
-from reports.typeface import SMALL, width, wrapped
+from reports.objects.equipment import series_description
+from reports.picture.typeface import SMALL, width, wrapped
 from reports.wording import number, plain, plane, shortened
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from monai.networks.nets import DenseNet, ResNet
 from torch import nn
 
-from inference.phantom import make_phantom
+from inference.phantom.phantom import make_phantom
 
 SIZE = 64
 LAYERS = {"densenet": "features.transition1.conv", "resnet": "layer3"}

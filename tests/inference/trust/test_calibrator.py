@@ -8,10 +8,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from inference.commissioning.verdict.fit_calibrator import Fit, fit_calibrator
 from inference.errors import PassportRefused, Refused, UnknownName
+from inference.statistics.failure_detection import judge_score
 from inference.trust.calibrator import Calibrator
-from inference.trust.failure_detection import judge_score
-from inference.trust.fit_calibrator import Fit, fit_calibrator
 
 NAMES = ("agreement", "height", "brightness", "witness", "idle")
 TIERS = ("A", "A", "B", "C", "A")

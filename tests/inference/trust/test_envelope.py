@@ -7,9 +7,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 
+from inference.commissioning.verdict.fit_envelope import fit_envelope
 from inference.errors import PassportRefused, Refused, UnsupportedImage
 from inference.trust.envelope import Envelope
-from inference.trust.fit_envelope import fit_envelope
 from inference.trust.image_statistics import GREY_NAMES, image_statistics, statistic_names
 
 NAMES = statistic_names(2)

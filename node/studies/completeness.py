@@ -1,0 +1,119 @@
+"""When a study is complete, and by which proof: judged twice a second.
+
+Time is measured by the monotonic clock from the last new image this process saw: the clock on the wall may jump a day
+in either direction, and no study is closed early or left lying. After a restart the quiet time begins anew.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from node.routing.rulebook import Rulebook
+from node.rules.decide import decide
+from node.settings.settings import Settings
+from node.studies.counting import Counting
+from node.studies.performed_steps import Performed, PerformedSteps
+from node.studies.studies import Snapshot, Studies
+
+
+@dataclass(frozen=True)
+class _Watched:
+    arrivals: int
+    since_seconds: float
+    """On the monotonic clock."""
+
+
+class Completeness:
+    """Closes studies: by proof, else by quiet time, else after the longest wait.
+
+    What the modality says that it made (MPPS) closes a study at once, when all of it is here. Else no image may have
+    come for the quiet time, and nothing may be known to be missing: of what MPPS lists, of what the sender counts, of
+    the series that the rule expects. After the longest wait it is closed all the same, and what is missing is named.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        studies: Studies,
+        steps: PerformedSteps,
+        counting: Counting,
+        rulebook: Rulebook,
+    ) -> None:
+        """Bind to a store.
+
+        Args:
+            settings: ``node.quiet_seconds`` and ``completeness.longest_wait_seconds``.
+            studies: the studies to watch.
+            steps: what modalities say that they made.
+            counting: asks how many images there are.
+            rulebook: the rules may name the series they expect.
+        """
+        self._studies = studies
+        self._steps = steps
+        self._counting = counting
+        self._takes_steps = settings.completeness.performed_steps
+        self._quiet_seconds = settings.node.quiet_seconds
+        self._longest_seconds = max(settings.completeness.longest_wait_seconds, self._quiet_seconds)
+        self._rulebook = rulebook
+        self._watched: dict[str, _Watched] = {}
+
+    def close(self, at: datetime, *, seconds: float) -> tuple[Snapshot, ...]:
+        """Close the studies that are complete, and give all that wait for a decision.
+
+        Args:
+            at: the time, for the record.
+            seconds: the monotonic clock.
+
+        Returns:
+            the studies as they stand; one that was closed before a crash is given again until it is decided.
+        """
+        receiving = self._studies.receiving()
+        self._watched = {study.study_instance_uid: self._watch(study, seconds) for study in receiving}
+        self._counting.forget_all_but(self._watched)
+        for study in sorted(receiving, key=lambda one: self._watched[one.study_instance_uid].since_seconds):
+            self._judge(study, at, seconds)
+        return self._studies.waiting()
+
+    def _watch(self, study: Snapshot, seconds: float) -> _Watched:
+        known = self._watched.get(study.study_instance_uid)
+        return known if known and known.arrivals == study.arrivals else _Watched(study.arrivals, seconds)
+
+    def _judge(self, study: Snapshot, at: datetime, seconds: float) -> None:
+        quiet = seconds - self._watched[study.study_instance_uid].since_seconds
+        performed = self._steps.of(study.study_instance_uid) if self._takes_steps else None
+        if performed and performed.ended and performed.listed and not performed.absent:
+            broken_off = "the modality discontinued the procedure step (MPPS)" if performed.discontinued else None
+            self._studies.close(study, at, proof=_performed(performed), missing=broken_off)
+            return
+        if quiet < self._quiet_seconds:
+            return
+        proofs, missing = self._evidence(study, performed, at, seconds)
+        if not missing:
+            proof = "; ".join([f"no image for {self._quiet_seconds:g} s (quiet time)", *proofs])
+            self._studies.close(study, at, proof=proof)
+        elif quiet >= self._longest_seconds:
+            proof = "; ".join([f"no image for {self._longest_seconds:g} s (longest wait)", *proofs])
+            self._studies.close(study, at, proof=proof, missing="; ".join(missing))
+
+    def _evidence(
+        self, study: Snapshot, performed: Performed | None, at: datetime, seconds: float
+    ) -> tuple[list[str], list[str]]:
+        """Say what speaks for the study being complete, and what is missing."""
+        uid = study.study_instance_uid
+        proofs, missing = self._counting.compare(self._studies, study, seconds)
+        if performed is not None and not performed.ended:
+            missing.append("a performed procedure step is still in progress (MPPS)")
+        elif performed is not None and performed.absent:
+            missing.append(f"{performed.absent} of {performed.listed} instances that MPPS lists")
+        elif performed is not None:
+            proofs.append(f"MPPS {' and '.join(performed.states)} lists no instance")
+        rules = self._rulebook.rules
+        if any(rule.expected_series for rule in rules):
+            decision = decide(rules, self._studies.series_headers(uid), at)
+            missing += [f"a series that matches {wanted!r}" for wanted in decision.missing_series]
+            if decision.route and decision.expected_series and not decision.missing_series:
+                proofs.append(f"the {decision.expected_series} series that rule {decision.route.name!r} expects")
+        return proofs, missing
+
+
+def _performed(performed: Performed) -> str:
+    return f"MPPS {' and '.join(performed.states)}: all {performed.listed} instances it lists are here"

@@ -1,0 +1,264 @@
+"""The constancy test: a locked set of studies analysed again and held against what they gave at acceptance.
+
+Levels: R0, the same bits, or no further apart than two runs at acceptance were (the floor: some devices do not repeat
+themselves to the bit); R1, within tolerance, as after another driver or library; beyond that the maps are other maps.
+The baseline is signed: a baseline that was changed passes nothing.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from inference.analysis import Analysis
+from inference.criteria.agreement import otsu_overlap_pairs, spearman
+from inference.errors import Misconfigured
+from inference.reading.geometry import Vector
+from reports.audit.observation import map_digest, map_figures, peak_mm, source_of
+from reports.objects.subject import read_header
+
+
+class Level(StrEnum):
+    """How alike two analyses of one study by one model are (R0 and R1), or that they are not."""
+
+    R0 = "R0"
+    R1 = "R1"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What still counts as the same map after a change of libraries, driver or device."""
+
+    relative_difference: float = 1e-3
+    """Largest difference of two maps, over the baseline's largest absolute value."""
+    spearman: float = 0.999
+    hot_overlap: float = 0.95
+    """Intersection over union of what lies above each map's own Otsu threshold."""
+    probability: float = 1e-3
+    trust: float = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """What one golden study gave for one finding, or that nothing was found (``label`` empty)."""
+
+    study: str
+    """Its name in the golden set."""
+    method: str
+    label: str
+    frame: int
+    probability: float
+    verdict: str
+    trust: float | None
+    peak: tuple[int, int]
+    digest: str
+    values: NDArray[np.float32]
+    """The raw map, (*spatial)."""
+    model: str = ""
+    """Digest of the bundle; empty in a baseline that was signed before it was kept, as are those that follow."""
+    scanner: str = ""
+    protocol: str = ""
+    peak_mm: Vector | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Of the map, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One recorded finding held against the baseline's."""
+
+    study: str
+    method: str
+    label: str
+    level: Level
+    relative_difference: float
+    spearman: float
+    hot_overlap: float
+    probability_difference: float
+    trust_difference: float
+    peak_distance_pixels: float
+    reason: str
+    """Why it is no longer the same; empty at R0 and R1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A whole replay; it passes where every finding is there again, at R0 or R1."""
+
+    compared: tuple[Compared, ...]
+    missing: tuple[str, ...]
+    """Findings of the baseline that did not come again, and new ones."""
+
+    @property
+    def level(self) -> Level:
+        """The worst of all."""
+        if self.missing or not self.compared or any(one.level is Level.CHANGED for one in self.compared):
+            return Level.CHANGED
+        return Level.R1 if any(one.level is Level.R1 for one in self.compared) else Level.R0
+
+    @property
+    def passed(self) -> bool:
+        """Whether maps may go on being shown."""
+        return self.level is not Level.CHANGED
+
+    @property
+    def sentence(self) -> str:
+        """Say what came of it, the first change named."""
+        if self.missing:
+            return f"{len(self.missing)} findings of the golden set differ: {self.missing[0]}."
+        if not self.compared:
+            return "The golden set gives no finding: nothing was compared."
+        changed = [one for one in self.compared if one.level is Level.CHANGED]
+        if changed:
+            return f"{len(changed)} of {len(self.compared)} maps changed: {changed[0].study}: {changed[0].reason}."
+        return f"{len(self.compared)} maps repeat at {self.level.value}."
+
+
+def record(study: str, analysis: Analysis) -> tuple[Recorded, ...]:
+    """Take from the analysis of a golden study what is compared, a record for each map."""
+    source = source_of(read_header(analysis.image.frames[0].path))
+    return tuple(
+        Recorded(
+            study=study,
+            method=one.map.method,
+            label=one.map.finding.label,
+            frame=one.map.frame,
+            probability=one.map.finding.probability,
+            verdict=one.trust.verdict.value,
+            trust=one.trust.score,
+            peak=one.map.peak,
+            digest=map_digest(one.map.values),
+            values=one.map.values.astype(np.float32),
+            model=analysis.bundle.digest,
+            scanner=source.scanner,
+            protocol=source.protocol,
+            peak_mm=peak_mm(analysis.image.frames[one.map.frame], one.map.peak),
+            figures=map_figures(one),
+        )
+        for one in analysis.explanations
+    )
+
+
+def compare(
+    baseline: Sequence[Recorded], again: Sequence[Recorded], *, floor: float = 0.0, tolerance: Tolerance | None = None
+) -> Replay:
+    """Hold a replay against the baseline, finding by finding.
+
+    Args:
+        baseline: what was accepted.
+        again: what the same studies give now.
+        floor: relative difference of two runs at acceptance; 0 where they were the same to the bit.
+        tolerance: of R1.
+    """
+    key = {(one.study, one.method, one.label, one.frame): one for one in again}
+    known = {(one.study, one.method, one.label, one.frame): one for one in baseline}
+    gone = [f"{study}, {label} on plane {frame + 1}, is gone" for study, _, label, frame in sorted(known.keys() - key)]
+    new = [f"{study}, {label} on plane {frame + 1}, is new" for study, _, label, frame in sorted(key.keys() - known)]
+    both = [name for name in known if name in key]
+    allowed = tolerance or Tolerance()
+    return Replay(tuple(_compare(known[name], key[name], floor, allowed) for name in both), (*gone, *new))
+
+
+def _compare(before: Recorded, now: Recorded, floor: float, allowed: Tolerance) -> Compared:
+    if before.values.shape != now.values.shape:
+        none = float("nan")
+        return Compared(
+            before.study, before.method, before.label, Level.CHANGED, none, none, none, none, none, none,
+            "the map has another size",
+        )  # fmt: skip
+    first, second = before.values.astype(np.float64), now.values.astype(np.float64)
+    largest = float(np.abs(first).max())
+    apart = float(np.abs(first - second).max()) / largest if largest > 0 else float(np.abs(second).max())
+    order = float(spearman(first, second[None])[0]) if apart else 1.0
+    overlap = float(otsu_overlap_pairs(first[None], second[None])[0]) if apart else 1.0
+    probability = abs(before.probability - now.probability)
+    trust = abs((before.trust or 0.0) - (now.trust or 0.0))
+    moved = float(np.hypot(before.peak[0] - now.peak[0], before.peak[1] - now.peak[1]))
+    reasons = [
+        text
+        for beyond, text in (
+            (before.verdict != now.verdict, f"{before.verdict} has become {now.verdict}"),
+            (apart > allowed.relative_difference, f"the map differs by {apart:.2g} of its highest value"),
+            (order < allowed.spearman, f"its order agrees only to {order:.4f} (Spearman)"),
+            (overlap < allowed.hot_overlap, f"its hot areas overlap only by {overlap:.3f}"),
+            (probability > allowed.probability, f"the probability moved by {probability:.2g}"),
+            (trust > allowed.trust, f"the trust moved by {trust:.2g}"),
+        )
+        if beyond
+    ]
+    exact = (probability, trust) == (0.0, 0.0) and before.digest == now.digest
+    repeats = exact or (floor > 0 and apart <= floor and not reasons)
+    level = Level.CHANGED if reasons else Level.R0 if repeats else Level.R1
+    return Compared(
+        before.study, before.method, before.label, level, apart, order, overlap, probability, trust, moved,
+        "; ".join(reasons),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What was accepted, by which fingerprint, and how far two runs of it lay apart."""
+
+    records: tuple[Recorded, ...]
+    floor: float
+    fingerprint: str
+    """SHA-256 of everything that can move a number; ``fingerprint_of`` in the node."""
+
+
+def save(baseline: Baseline, folder: Path, key: bytes) -> None:
+    """Write ``baseline.safetensors``, ``baseline.json`` and the signature of both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({f"map_{n}": one.values for n, one in enumerate(baseline.records)}, folder / "baseline.safetensors")
+    rows = [{**asdict(one), "values": f"map_{n}"} for n, one in enumerate(baseline.records)]
+    text = json.dumps({"floor": baseline.floor, "fingerprint": baseline.fingerprint, "records": rows}, indent=1)
+    (folder / "baseline.json").write_text(text)
+    (folder / "signature").write_text(_signature(folder, key))
+
+
+def load(folder: Path, key: bytes) -> Baseline:
+    """Read a baseline.
+
+    Raises:
+        Misconfigured: there is none, or it is not what was signed.
+    """
+    try:
+        signed = (folder / "signature").read_text()
+        true = hmac.compare_digest(signed, _signature(folder, key))
+    except FileNotFoundError as error:
+        raise Misconfigured(
+            f"There is no baseline in {folder.name}.", cure="Accept the installation: `heatproof audit accept`."
+        ) from error
+    if not true:
+        raise Misconfigured(
+            "The baseline of the golden set is not the one that was signed.",
+            cure="Restore it from the backup, or accept the installation anew: `heatproof audit accept`.",
+        )
+    told = json.loads((folder / "baseline.json").read_text())
+    maps = load_file(folder / "baseline.safetensors")
+    records = tuple(
+        Recorded(
+            **{
+                **row,
+                "peak": tuple(row["peak"]),
+                "values": maps[row["values"]],
+                "peak_mm": tuple(row["peak_mm"]) if row.get("peak_mm") else None,
+            }
+        )
+        for row in told["records"]
+    )
+    return Baseline(records, told["floor"], told["fingerprint"])
+
+
+def _signature(folder: Path, key: bytes) -> str:
+    digest = hashlib.sha256()
+    for name in ("baseline.json", "baseline.safetensors"):
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return hmac.new(key, digest.digest(), "sha256").hexdigest()

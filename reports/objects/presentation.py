@@ -1,0 +1,172 @@
+"""Presentation state of one explanation (GSPS, PS3.3 A.33.1): peak, localiser and verdict over the source image."""
+
+from datetime import datetime
+
+import numpy as np
+from highdicom import PresentationLUTTransformation
+from highdicom.pr import (
+    GraphicAnnotation,
+    GraphicLayer,
+    GraphicObject,
+    GrayscaleSoftcopyPresentationState,
+    TextObject,
+)
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from skimage.measure import approximate_polygon, find_contours
+
+from inference.analysis import Analysis, Explanation
+from inference.archive import Floats
+from inference.reading.instance import SHOWN_BY, of_frame
+from inference.trust.signals import SURE
+from inference.trust.verdict import Verdict
+from reports.objects.capture import Source
+from reports.objects.equipment import (
+    LONG_STRING,
+    NOT_FOR_DIAGNOSTIC_USE,
+    PRODUCT,
+    contributing_equipment,
+    product_version,
+    series_description,
+    sign,
+)
+from reports.objects.laterality import take_over_side
+from reports.objects.source_image import point, stand_in
+from reports.objects.subject import date, take_over
+from reports.objects.uids import ResultUids
+from reports.picture.layout import PANEL_SIDE
+from reports.picture.panel import RING_RADIUS
+from reports.wording import plain, sentence, shortened
+
+SERIES_NUMBER = 9004
+MOST_POINTS = 4000
+"""Of one polyline: more do not fit into the 16-bit length of an element of VR FL (PS3.5 7.1.2)."""
+_BOX = (0.2, 0.02, 0.8, 0.12)
+"""Left, top, right, bottom of the words, as shares of the displayed area."""
+_SHORT_TEXT = 1024
+_TOLERANCE = 0.35
+"""Pixels by which the drawn contour may stray from the true one."""
+
+
+def presentation_state(
+    analysis: Analysis, index: int, *, source: Source, created: datetime
+) -> GrayscaleSoftcopyPresentationState:
+    """Make the presentation state of one explanation: for its plane alone, shown as the source says.
+
+    A map that is withheld has its words and nothing drawn.
+
+    Args:
+        analysis: what was found.
+        index: which of ``analysis.explanations``, from 0.
+        source: the plane explained.
+        created: when the result was made; the same moment gives the same bytes.
+    """
+    explanation, uids = analysis.explanations[index], ResultUids.of_analysis(analysis)
+    bare = stand_in(source, analysis)
+    graphics = _graphics(explanation)
+    layers = [GraphicLayer(name, order) for order, name in enumerate([*graphics, "VERDICT"], 1)]
+    words = TextObject(_words(explanation), "DISPLAY", bounding_box=_BOX, text_justification="CENTER")
+    annotations = [
+        *(GraphicAnnotation([bare], layer, graphic_objects=graphics[layer.GraphicLayer]) for layer in layers[:-1]),
+        GraphicAnnotation([bare], layers[-1], text_objects=[words]),
+    ]
+    shown_by = of_frame(source.header, source.frame.frame_number - 1, (*SHOWN_BY, "RescaleType"))
+    inverse = shown_by.get("PhotometricInterpretation") == "MONOCHROME1"
+    state = GrayscaleSoftcopyPresentationState(
+        referenced_images=[bare],
+        series_instance_uid=uids.presentation_state_series(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=uids.presentation_state(index),
+        instance_number=index + 1,
+        manufacturer=PRODUCT,
+        manufacturer_model_name=PRODUCT,
+        software_versions=product_version(),
+        device_serial_number=product_version(),
+        content_label="SALIENCY",
+        content_description=shortened(f"Saliency map for {plain(explanation.map.finding.label)}", LONG_STRING),
+        graphic_annotations=annotations,
+        graphic_layers=layers,
+        presentation_lut_transformation=PresentationLUTTransformation("INVERSE" if inverse else "IDENTITY"),
+        series_description=series_description(analysis.bundle.name, analysis.bundle.version),
+    )
+    _show(state, shown_by, source)
+    for item in (state.ReferencedSeriesSequence[0], *annotations):
+        point(item.ReferencedImageSequence[0], source)
+    take_over(source.header, state)
+    take_over_side(source.header, state)
+    state.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
+    date(state, source.header, created, "PresentationCreation")
+    sign(state)
+    return state
+
+
+def _graphics(explanation: Explanation) -> dict[str, list[GraphicObject]]:
+    """Give what is drawn on each layer; nothing of a map that is withheld."""
+    shown, trust = explanation.map, explanation.trust
+    drawn: dict[str, list[GraphicObject]] = {}
+    if trust.verdict is not Verdict.WITHHELD:
+        if (shown.on_frame > 0).any():
+            drawn["PEAK"] = [_ring(shown.peak, shown.on_frame.shape)]
+        if trust.witness is not None and (trust.witness >= SURE).any():
+            drawn["LOCALISER"] = [GraphicObject("POLYLINE", line, "PIXEL") for line in contours(trust.witness)]
+    return drawn
+
+
+def _words(explanation: Explanation) -> str:
+    trust = explanation.trust
+    head = f"{plain(explanation.map.finding.label)}: {trust.verdict.value}"
+    reasons = [sentence(plain(reason)) for reason in trust.reasons[:1] if reason]
+    return shortened("\r\n".join([head, *reasons]), _SHORT_TEXT - 40) + f"\r\n{NOT_FOR_DIAGNOSTIC_USE}"
+
+
+def _ring(peak: tuple[int, int], shape: tuple[int, ...]) -> GraphicObject:
+    """Draw a circle of the same share of the image as in the capture, its centre in the middle of the pixel."""
+    row, column = peak[0] + 0.5, peak[1] + 0.5
+    radius = min(max(shape) * RING_RADIUS / PANEL_SIDE, max(column, shape[1] - column))
+    edge = column + radius if column + radius <= shape[1] else column - radius
+    return GraphicObject("CIRCLE", np.array([[column, row], [edge, row]]), "PIXEL")
+
+
+def contours(witness: Floats) -> list[NDArray[np.float64]]:
+    """Give the lines round the places where the localiser sees a finding.
+
+    Args:
+        witness: (rows, columns) of the source plane, the localiser's probability.
+
+    Returns:
+        (points, 2) each, column and row from the corner of the first pixel, in pixels, at most ``MOST_POINTS`` points.
+    """
+    rows, columns = witness.shape
+    lines: list[NDArray[np.float64]] = []
+    for found in find_contours(np.pad((witness >= SURE).astype(np.float32), 1), 0.5):
+        line = approximate_polygon(found, _TOLERANCE)[:, ::-1] - 0.5  # the frame of 1, and from centre to corner
+        line = np.clip(line, 0.0, [columns, rows])
+        lines += [line[start : start + MOST_POINTS] for start in range(0, len(line) - 1, MOST_POINTS - 1)]
+    return lines
+
+
+def _show(state: GrayscaleSoftcopyPresentationState, shown_by: Dataset, source: Source) -> None:
+    """Take over the Modality LUT and the first window or VOI LUT of the source, and the shape of its pixels."""
+    if "ModalityLUTSequence" in shown_by:
+        state["ModalityLUTSequence"] = shown_by["ModalityLUTSequence"]
+    elif "RescaleSlope" in shown_by and "RescaleIntercept" in shown_by:
+        state.RescaleSlope, state.RescaleIntercept = shown_by.RescaleSlope, shown_by.RescaleIntercept
+        state.RescaleType = shown_by.get("RescaleType") or "US"
+    voi = Dataset()
+    if "VOILUTSequence" in shown_by:
+        voi.VOILUTSequence = shown_by.VOILUTSequence[:1]
+    elif "WindowCenter" in shown_by and "WindowWidth" in shown_by:
+        voi.WindowCenter, voi.WindowWidth = (_first(shown_by[name].value) for name in ("WindowCenter", "WindowWidth"))
+        if shown_by.get("VOILUTFunction") in ("LINEAR_EXACT", "SIGMOID"):
+            voi.VOILUTFunction = shown_by.VOILUTFunction
+    if voi:
+        state.SoftcopyVOILUTSequence = [voi]
+    if spacing := source.frame.pixel_spacing_mm:
+        (area,) = state.DisplayedAreaSelectionSequence
+        del area.PresentationPixelAspectRatio
+        area.PresentationPixelSpacing = [f"{one:.10g}" for one in spacing]
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list | MultiValue) else value

@@ -1,0 +1,141 @@
+"""What a passport says in words: which method fails what and by how much, and where the ceiling lies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inference.passport.passport import Comparison, Criterion, Figure, Passport, Reference
+from inference.passport.rules import RULES, Rule
+from reports.passport.charts import Dot
+from reports.wording import method_name, number
+
+NETWORKS = {"unet": "U-Net", "retinanet": "RetinaNet"}
+TOLD = {"unet": "the masks", "retinanet": "the boxes round the masks"}
+TIES = (
+    "A box has one value all over, and of tied hottest pixels the share inside the mask counts: its hit rate is the "
+    "share of the box that the finding fills, not how often the box is right."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one method passes, fails and leaves open, each criterion with what stands in its way."""
+
+    method: str
+    passes: tuple[str, ...]
+    fails: tuple[str, ...]
+    undecided: tuple[str, ...]
+    unjudged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """One reference, as the page shows it."""
+
+    reference: Reference
+    name: str
+    told: str
+    note: str
+
+
+def figure(one: Figure) -> str:
+    """Give ``0.91 [0.85, 0.95]``, or the reason why there is no number."""
+    if one.value is None:
+        return one.reason or "-"
+    return f"{number(one.value)}{bracketed(one.ci)}"
+
+
+def bracketed(ci: tuple[float, float] | None) -> str:
+    """Give `` [0.85, 0.95]``; nothing where there is no interval."""
+    return "" if ci is None else f" [{number(ci[0])}, {number(ci[1])}]"
+
+
+def hardest(criterion: Criterion) -> tuple[str, Comparison] | None:
+    """Give the control that is hardest to beat: of all paired differences the one that reaches lowest."""
+    known = [(name, one) for name, one in criterion.against.items() if one.ci is not None]
+    return min(known, key=lambda pair: (pair[1].ci or (0.0, 0.0))[0], default=None)
+
+
+def margin(criterion: Criterion, rule: Rule) -> str:
+    """Give what the verdict rests on: the line or null, or the difference from the hardest control; better is above 0.
+
+    Empty where nothing was judged. Parts are set apart by semicolons.
+    """
+    if rule.kind == "controls":
+        found = hardest(criterion)
+        if found is None:
+            return ""
+        name, one = found
+        return f"{'+' if one.value >= 0 else ''}{number(one.value)}{bracketed(one.ci)}; against {method_name(name)}"
+    if rule.kind == "line":
+        return f"line {number(rule.line)}"
+    if criterion.null is None:
+        return ""
+    null = f"null {number(criterion.null)}{bracketed(criterion.null_ci)}"
+    if rule.kind == "null":
+        return null
+    if criterion.referenced is None:
+        return f"{null}; a* none (no room above the null)"
+    return f"{null}; a* {number(criterion.referenced)}{bracketed(criterion.referenced_ci)}"
+
+
+def said_of(passport: Passport, methods: Sequence[str]) -> list[Said]:
+    """Give for each of these methods what it passes, what it fails and what its intervals leave open."""
+    found = []
+    for name in methods:
+        parts: dict[str, list[str]] = {"passes": [], "fails": [], "undecided": [], "unjudged": []}
+        for rule in RULES:
+            one = passport.methods[name].criteria.get(rule.name)
+            if one is None or one.passed is None:
+                parts["unjudged"].append(_titled(rule))
+                continue
+            kind = "undecided" if not one.clear else "passes" if one.passed else "fails"
+            parts[kind].append(_phrase(one, rule, kind))
+        found.append(Said(name, **{kind: tuple(phrases) for kind, phrases in parts.items()}))
+    return found
+
+
+def _titled(rule: Rule) -> str:
+    return f"{rule.title}{'*' if rule.deciding else ''}"
+
+
+def _phrase(criterion: Criterion, rule: Rule, kind: str) -> str:
+    """Give the title alone for what passes; else what stands in the way."""
+    title = _titled(rule)
+    if kind == "passes":
+        return title
+    if rule.kind != "controls":
+        return f"{title} ({number(criterion.value)}, {margin(criterion, rule)})"
+    worse = [method_name(name) for name, one in criterion.against.items() if one.ci is not None and one.ci[1] < 0]
+    level = [
+        method_name(name)
+        for name, one in criterion.against.items()
+        if one.ci is not None and one.ci[0] <= 0 <= one.ci[1]
+    ]
+    words = [f"worse than {', '.join(worse)}"] * bool(worse) + [f"not told from {', '.join(level)}"] * bool(level)
+    return f"{title} ({'; '.join(words)})"
+
+
+def ceilings(passport: Passport) -> list[Ceiling]:
+    """Give the references with their names and what has to be known of each."""
+    split = passport.data.splits[passport.data.judged]
+    found = []
+    for one in passport.references:
+        notes = [TIES] * (one.kind == "retinanet")
+        if one.slices != split.masked:
+            notes.append(f"This split has {split.masked} outlined cases, not {one.slices}: these are other cases.")
+        found.append(Ceiling(one, NETWORKS[one.kind], TOLD[one.kind], " ".join(notes)))
+    return found
+
+
+def told_dots(passport: Passport, criterion: str) -> list[Dot]:
+    """Give a dot for each training of each reference, for a criterion that was measured on them."""
+    return [
+        Dot(f"{NETWORKS[one.kind]}, seed {training.seed}", found.value, found.ci, "told")
+        for one in passport.references
+        for training in one.trainings
+        for name, found in (
+            ("localisation_average_precision", training.average_precision),
+            ("localisation_hit_rate", training.hit),
+        )
+        if name == criterion and found.value is not None
+    ]

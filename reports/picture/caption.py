@@ -1,0 +1,81 @@
+"""What stands under the two panels: which plane it is, what the colours mean, and what the dotted contour is."""
+
+import numpy as np
+from PIL import Image as Picture
+from PIL import ImageDraw
+
+from inference.analysis import Analysis, Explanation
+from inference.trust.signals import SURE
+from inference.trust.verdict import Trust, Verdict
+from reports.objects.localiser import Seen, seen
+from reports.picture.colours import BACKGROUND, QUIET, TEXT, WARNING, Colour, as_bytes, plasma
+from reports.picture.layout import PANEL_SIDE
+from reports.picture.panel import dot_sample
+from reports.picture.typeface import SMALL, line_height, width, write
+from reports.wording import number, plane
+
+_BAR_HEIGHT = 16
+_PAD = 10
+_LINES = 3
+HEIGHT = 2 * _PAD + _LINES * line_height(SMALL)
+
+
+def plane_caption(analysis: Analysis, explanation: Explanation) -> Picture.Image:
+    """Say which plane is shown, and what the localiser sees on it."""
+    picture, draw = _blank()
+    _line(draw, 0, f"Source: {plane(analysis, explanation.map.frame)}")
+    _line(draw, 1, "In its own window and orientation, resized to this panel.", QUIET)
+    _localiser(picture, draw, explanation.trust)
+    return picture
+
+
+def map_caption(explanation: Explanation) -> Picture.Image:
+    """Draw the colour bar and say in words how the map is displayed."""
+    picture, draw = _blank()
+    if explanation.trust.verdict is Verdict.WITHHELD:
+        _line(draw, 0, "No map is shown: its verdict is WITHHELD.")
+        return picture
+    if (explanation.map.on_frame > 0).any():
+        _scale(picture, draw)
+        _line(draw, 1, "Share of the positive map's 99.5th percentile.  Outline: 0.5.  Ring: highest value.", QUIET)
+    else:
+        _line(draw, 0, "Nothing on this plane speaks for the finding: the map has no positive part.")
+    if explanation.trust.verdict is Verdict.OUT_OF_ENVELOPE:
+        _line(draw, 2, "OUT OF ENVELOPE: on images like this nothing is known of how good such maps are.", WARNING)
+    elif seen(explanation.trust) is Seen.FINDING:
+        _dotted(picture, draw, "independent localiser, as on the left: no part of the map.")
+    return picture
+
+
+def _localiser(picture: Picture.Image, draw: ImageDraw.ImageDraw, trust: Trust) -> None:
+    what = seen(trust)
+    if what is Seen.FINDING:
+        _dotted(picture, draw, f"independent localiser, probability {number(SURE)} and more inside.")
+    elif trust.witness is not None:
+        _line(draw, 2, f"{what}: highest probability {number(float(trust.witness.max()))}.")
+    else:
+        _line(draw, 2, f"{what}.", QUIET if what is Seen.NOT_ASKED else TEXT)
+
+
+def _dotted(picture: Picture.Image, draw: ImageDraw.ImageDraw, words: str) -> None:
+    sample = dot_sample(line_height(SMALL))
+    picture.paste(sample, (0, _PAD + 2 * line_height(SMALL)))
+    _line(draw, 2, f"Dotted: {words}", indent=sample.width + 8)
+
+
+def _scale(picture: Picture.Image, draw: ImageDraw.ImageDraw) -> None:
+    start = width("0", SMALL) + _PAD
+    end = PANEL_SIDE - width("1", SMALL) - _PAD
+    bar = as_bytes(plasma(np.linspace(0, 1, round(end - start), dtype=np.float32)))
+    picture.paste(Picture.fromarray(np.repeat(bar[None], _BAR_HEIGHT, axis=0)), (round(start), _PAD + 3))
+    write(draw, (0, _PAD), "0", SMALL, TEXT)
+    write(draw, (PANEL_SIDE - width("1", SMALL), _PAD), "1", SMALL, TEXT)
+
+
+def _line(draw: ImageDraw.ImageDraw, number_of: int, text: str, colour: Colour = TEXT, *, indent: float = 0) -> None:
+    write(draw, (indent, _PAD + number_of * line_height(SMALL)), text, SMALL, colour)
+
+
+def _blank() -> tuple[Picture.Image, ImageDraw.ImageDraw]:
+    picture = Picture.new("RGB", (PANEL_SIDE, HEIGHT), BACKGROUND)
+    return picture, ImageDraw.Draw(picture)

@@ -1,0 +1,111 @@
+"""The page of models: what is sealed, what is refused, what the passport says, and what is missing."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+import httpx
+import pytest
+
+from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
+from node.audit.audit import Quality
+from node.settings.rule import Rule
+from node.settings.settings import HttpSettings, InferenceSettings, NodeSettings, Settings
+from node.web.models_page import models_page, policy_of
+from node.web.pages import Pages
+from tests.node.web.web import WebServer
+from tests.node.web.web_site import Site
+
+RULE = Rule(name="brain <FLAIR>", bundles=("glioma_flair",), destinations=())
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A site with one route, passports for phantoms, and a bundle beside those shipped that is no bundle."""
+    home, further = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("bundles")
+    (further / "broken").mkdir()
+    (further / "broken" / "heatproof.toml").write_text("name = '<img src=x onerror=alert(1)>'")
+    folders = InferenceSettings(passport_folder=SHIPPED_PASSPORTS / "phantoms", bundle_folders=(further,))
+    http = HttpSettings(token_file=home / "token")
+    settings = Settings(node=NodeSettings(home=home), http=http, inference=folders, rules=(RULE,))
+    quality = Quality.of(settings)
+    site = Site(home, further=[partial(models_page, quality, Pages("HEATPROOF"))])
+    bearer = {"Authorization": f"Bearer {site.token}"}
+    with (
+        WebServer(site.application) as server,
+        httpx.Client(base_url=server.url, headers=bearer) as client,
+    ):
+        yield client
+
+
+def test_every_bundle_is_told_with_its_state_and_those_in_use_come_first(caller: httpx.Client) -> None:
+    told = caller.get("/api/models").json()
+    assert told[0]["name"] == "glioma_flair"
+    assert {one["name"]: one["state"] for one in told} == {
+        "glioma_flair": "sealed",
+        "glioma_flair_unguided": "sealed",
+        "brain_tumour_t1ce": "sealed",
+        "broken": "refused",
+    }
+    assert [use["route"] for use in told[0]["routes"]] == [RULE.name]
+    assert (told[0]["replicates"], told[0]["alternates"], told[0]["witness"]) == (2, 1, True)
+    assert "TCGA-LGG" in told[0]["training_data"]
+    assert '393564001 SCT "Glioma"' in [one["code"] for one in told[0]["classes"]]
+    assert next(one["problem"] for one in told if one["name"] == "broken")
+
+
+def test_a_bundle_without_a_passport_says_uncommissioned_and_which_command_makes_one(caller: httpx.Client) -> None:
+    page = caller.get("/models/brain_tumour_t1ce").text
+    assert "No passport: overlays are marked UNCOMMISSIONED." in page
+    out = SHIPPED_PASSPORTS / "phantoms" / "brain_tumour_t1ce"
+    assert f"heatproof commission brain_tumour_t1ce --data FOLDER --methods all --out {out}" in page
+    assert caller.get("/models/brain_tumour_t1ce/passport").status_code == 404
+
+
+def test_each_criterion_has_its_interval_what_it_is_held_against_and_its_verdict(caller: httpx.Client) -> None:
+    told = caller.get("/api/models/glioma_flair").json()
+    passport = load_passport(SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json")
+    first = told["passport"]["methods"][0]
+    assert (first["name"], first["chosen"], first["control"]) == (passport.chosen.method, True, False)
+    assert [one["control"] for one in told["passport"]["methods"]] == sorted(
+        one["control"] for one in told["passport"]["methods"]
+    )
+    measured = passport.methods[first["name"]].criteria["localisation_hit_rate"]
+    hits = next(one for one in first["criteria"] if one["name"] == "localisation_hit_rate")
+    assert (hits["value"], tuple(hits["interval"])) == (measured.value, measured.ci)
+    assert "against" in hits["held_against"]
+    assert hits["passed"] is measured.passed
+    page = caller.get("/models/glioma_flair").text
+    assert page.count("<summary>") == len(told["passport"]["methods"])
+    assert "brain &lt;FLAIR&gt;" in page
+
+
+def test_the_threshold_in_force_is_the_one_that_maps_are_judged_by(caller: httpx.Client) -> None:
+    threshold = caller.get("/api/models/glioma_flair").json()["threshold"]
+    assert threshold["threshold"] >= 0.5
+    assert threshold["upper"] <= threshold["alpha"]
+    assert "confidence" in threshold["sentence"]
+    assert f"TRUSTED from P {threshold['threshold']:.2f} on" in caller.get("/models").text
+
+
+def test_the_passport_is_served_under_a_policy_that_allows_its_own_style_and_nothing_else(
+    caller: httpx.Client,
+) -> None:
+    answer = caller.get("/models/glioma_flair/passport")
+    policy = answer.headers["content-security-policy"]
+    assert policy == policy_of(answer.text)
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert policy.count("'sha256-") == 1
+    assert "Passport of saliency maps: glioma_flair" in answer.text
+    assert not re.findall(r'(?:src|href)="(?!data:)', answer.text), "nothing is asked for elsewhere"
+    whole = caller.get("/api/models/glioma_flair/passport.json").json()
+    assert whole["digest"] in answer.text, "the page and the file are of one passport"
+
+
+def test_names_that_are_markup_stay_text(caller: httpx.Client) -> None:
+    for page in ("/models", "/models/broken", "/models/glioma_flair"):
+        text = caller.get(page).text
+        assert "<img" not in text
+        assert "<script" not in text
+    assert caller.get("/models/%3Cimg%3E").status_code == 404

@@ -1,0 +1,34 @@
+"""The real web application behind a real server on loopback."""
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from fastapi import FastAPI
+
+from node.web.limits import bounded_server
+
+
+class WebServer:
+    """Serves an application on a free port until the block ends; ``url`` is where."""
+
+    def __init__(self, application: FastAPI) -> None:
+        self._server = bounded_server(application, "127.0.0.1", 0)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive(), "the server ended before it started"
+            time.sleep(0.01)
+        host, port = self._server.servers[0].sockets[0].getsockname()
+        self.url = f"http://{host}:{port}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
