@@ -2,26 +2,12 @@
 
 from dataclasses import dataclass
 
+from inference.bundle.identity import BundleIdentity
 from inference.devices import Fingerprint
 from inference.findings import Classification
 from inference.reading.image import Image
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Trust
-
-
-@dataclass(frozen=True)
-class BundleIdentity:
-    """Which model it was, to the byte."""
-
-    name: str
-    version: str
-    title: str
-    digest: str
-    """SHA-256 of the bundle's list of digests: every file of it, weights included."""
-    weights_digest: str
-    """SHA-256 of the primary network's weights file."""
-    intended_use: str
-    licence: str
 
 
 @dataclass(frozen=True)

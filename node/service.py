@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, event
 from inference.devices import fingerprint
 from inference.errors import Misconfigured
 from node import logs, store
+from node.associations.peers import Peers
 from node.associations.refusals import Refusals
 from node.audit.arming import Arming
 from node.audit.audit import Quality
@@ -97,7 +98,7 @@ class Node:
             inbox,
             metrics,
             Refusals(self.engine, self.ledger),
-            peers=settings.allow_list,
+            peers=Peers.of(settings),
             tls=settings.tls,
             handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further],
         )
@@ -108,7 +109,7 @@ class Node:
             settings, bundles, warrants, self.ledger, path=path, warrants_of=lambda new: warrants_of(settings, new)
         )
         counting = Counting(settings, self.engine)
-        completeness = Completeness(settings, studies, performed_steps, counting, self.rulebook)
+        completeness = Completeness(settings, studies, performed_steps, counting, lambda: self.rulebook.rules)
         arming = Arming(self.engine, self.ledger)
         self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming, fetching)
         quality = Quality(

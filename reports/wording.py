@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent witness"}
+"""The three kinds of evidence, always shown apart."""
+
 if TYPE_CHECKING:  # they bring torch, which plain words do not need
     from inference.analysis import Analysis
     from inference.findings import Finding, PlaneRange

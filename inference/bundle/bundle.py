@@ -13,9 +13,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from inference.analysis import BundleIdentity
 from inference.bundle.configs import Config
 from inference.bundle.digests import SealedFolder, read_seal
+from inference.bundle.identity import BundleIdentity
 from inference.bundle.manifest import Manifest, NetworkEntry, parse_manifest
 from inference.bundle.scope import objections
 from inference.errors import BundleRefused, OutOfScope, UnknownName
@@ -23,7 +23,7 @@ from inference.reading.image import Image
 
 T = TypeVar("T")
 
-SHIPPED = Path(__file__).parent / "bundles"
+SHIPPED = Path(__file__).parents[1] / "bundles"
 """Where the bundles lie that come with the product."""
 
 CPU = torch.device("cpu")

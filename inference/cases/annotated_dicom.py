@@ -13,11 +13,11 @@ import numpy as np
 
 from inference.bundle.bundle import Bundle
 from inference.bundle.manifest import Manifest
-from inference.cases.cases import AnnotatedSeries, Annotation, Excluded, Mask, class_of
+from inference.cases.cases import AnnotatedSeries, Annotation, Excluded, class_of
 from inference.errors import OutOfScope, UnreadableInstance, Unsuitable, UnsupportedImage
 from inference.reading.image import Frame, Image, read_series
 from inference.reading.instance import File, read_file
-from inference.reading.outlines import Outline, is_annotation, outlines_of
+from inference.reading.outlines import Mask, Outline, is_annotation, outlines_of
 
 
 def read_annotated_dicom(data: Path, splits: Sequence[str], bundle: Bundle) -> Iterator[AnnotatedSeries | Excluded]:

@@ -19,9 +19,8 @@ from inference.bundle.manifest import Manifest
 from inference.errors import OutOfScope, Unsuitable
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
+from inference.reading.outlines import Mask
 from inference.statistics.seeds import digest_of
-
-Mask = NDArray[np.bool_]
 
 BLANK_SPAN = 0.08
 """A plane whose display values, 0 to 1, span less than this shows nothing, and is no case."""

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
-from inference.cases.cases import AnnotatedSeries, Annotation, Excluded, Mask
+from inference.cases.cases import AnnotatedSeries, Annotation, Excluded
 from inference.errors import Unsuitable
 from inference.reading.image import Frame, Image
+from inference.reading.outlines import Mask
 
 LABELS = "labels.csv"
 PLANES = {"ax": "axial", "co": "coronal", "sa": "sagittal"}

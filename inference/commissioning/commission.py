@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from inference.bundle.bundle import Bundle
-from inference.cases.cases import AnnotatedSeries, Excluded, Mask, gather
+from inference.cases.cases import AnnotatedSeries, Excluded, gather
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
 from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
 from inference.commissioning.measuring.explaining import Maps, fitting
@@ -30,6 +30,7 @@ from inference.commissioning.writing import write
 from inference.devices import fingerprint
 from inference.errors import Unsuitable
 from inference.passport.passport import Passport, Run, Shown, sealed
+from inference.reading.outlines import Mask
 
 Source = Callable[[Bundle, Sequence[str]], Iterable[AnnotatedSeries | Excluded]]
 """Reads the cases of some splits."""

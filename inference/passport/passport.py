@@ -95,7 +95,7 @@ __all__ = [
 ]
 
 SCHEMA = "heatproof.passport"
-SHIPPED_PASSPORTS = Path(__file__).parent / "passports"
+SHIPPED_PASSPORTS = Path(__file__).parents[1] / "passports"
 """Passports that come with the product, as SITE/BUNDLE/passport.json: examples, and the demo's."""
 VERSION = 1
 OPTIONAL = ("references", "verdict")

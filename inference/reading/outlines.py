@@ -12,7 +12,6 @@ from PIL import ImageDraw
 from pydicom import Dataset
 from pydicom.pixels import pixel_array
 
-from inference.cases.cases import Mask
 from inference.reading.geometry import numbers
 from inference.reading.image import Frame
 
@@ -33,6 +32,8 @@ _FAR = 1e6
 _NOT_READ = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
+Mask = NDArray[np.bool_]
+"""(rows, columns), or (planes, rows, columns)."""
 Points = NDArray[np.float64]
 Frames = Mapping[str, tuple[Frame, tuple[int, int]]]
 """By SOP Instance UID: geometry and (rows, columns) of each image."""

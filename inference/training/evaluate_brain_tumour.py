@@ -1,6 +1,7 @@
 """Measure ``brain_tumour_t1ce``; every figure of its model card comes from here.
 
-``python -m inference.training.evaluate_brain_tumour --data DIR --bundle DIR [--unguided FILE] [--splits commissioning]``
+``python -m inference.training.evaluate_brain_tumour --data DIR --bundle DIR [--unguided FILE]
+[--splits commissioning]``
 
 Prints the figures, writes ``figures.json`` and the tables of the model card into the bundle, which must be sealed again
 afterwards. Intervals: 95 %, percentile bootstrap over groups of near copies. ``--unguided``: weights of the primary's

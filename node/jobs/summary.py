@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
-from reports.objects.localiser import seen
 from reports.objects.results import ALWAYS, ResultObject, left_out
 from reports.picture.layout import panel_box
+from reports.picture.localiser import seen
 
 
 def summarise(

@@ -10,16 +10,19 @@ from pydicom.uid import UID
 from sqlalchemy import Connection, Engine, or_, select, update
 
 from inference.errors import NotAsked, Refused
+from node.associations.peers import Peers
 from node.associations.refusals import Refusals
 from node.metrics import Metrics
 from node.priors.tables import PriorState, priors
 from node.receiving.elements import elements_of
 from node.receiving.inbox import Inbox, Outcome, Receipt
+from node.receiving.inspection import Arrival
 from node.receiving.listener import Listener
 from node.settings.limits import STANDARD, Limits
-from node.settings.settings import NodeSettings, Settings
+from node.settings.node import NodeSettings
+from node.settings.settings import Settings
 from node.store import StudyState, insert_into, studies
-from node.studies.instance import Arrival, Instance
+from node.studies.instance import Instance
 from node.studies.studies import Studies
 from reports.audit.ledger import Event, Ledger
 
@@ -105,7 +108,7 @@ def open_door(settings: Settings, inbox: PriorInbox, metrics: Metrics, refusals:
     node = settings.node.model_copy(update={"ae_title": door.ae_title, "port": door.port})
     secured = tls is not None and (door.tls or tls.required)
     own_tls = tls.model_copy(update={"port": door.port, "required": True}) if tls and secured else None
-    return Listener(node, inbox, metrics, refusals, peers=settings.allow_list, tls=own_tls)
+    return Listener(node, inbox, metrics, refusals, peers=Peers.of(settings), tls=own_tls)
 
 
 class FrontInbox(Inbox):

@@ -15,6 +15,7 @@ from node.priors.records import PriorRecords
 from node.priors.retrieve import move, retrieve
 from node.priors.search import Prior, search
 from node.priors.tables import PriorState
+from node.receiving.inspection import Arrival
 from node.receiving.listener import TRANSFER_SYNTAXES
 from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, file_meta
 from node.rules.series_header import SeriesHeader
@@ -22,7 +23,6 @@ from node.settings.destination import Destination
 from node.settings.rule import Rule
 from node.settings.settings import Settings
 from node.store import now
-from node.studies.instance import Arrival
 from reports.audit.ledger import Detail, Event, Ledger
 
 WAYS = {"move": "C-FIND, C-MOVE", "web": "QIDO-RS, WADO-RS"}

@@ -18,12 +18,13 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import ConflictingInstance, HeatproofError, Refused, StorageFull, Unavailable
+from node.receiving.inspection import Arrival, Header, inspect
 from node.receiving.quarantine import Quarantine
 from node.receiving.register import Register, sync_folder
 from node.settings.limits import STANDARD, Limits
-from node.settings.settings import NodeSettings
+from node.settings.node import NodeSettings
 from node.store import instances
-from node.studies.instance import Arrival, Header, Instance, inspect
+from node.studies.instance import Instance
 from node.studies.studies import Studies
 from reports.audit.ledger import Event, Ledger
 from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME

@@ -20,12 +20,12 @@ from node.associations.acceptor import Acceptor
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
-from node.associations.tls import TlsSettings
 from node.metrics import Metrics
 from node.receiving.inbox import Inbox
-from node.settings.settings import NodeSettings
+from node.receiving.inspection import Arrival
+from node.settings.node import NodeSettings
+from node.settings.tls import TlsSettings
 from node.store import now
-from node.studies.instance import Arrival
 from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 TRANSFER_SYNTAXES = (

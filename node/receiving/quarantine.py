@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from node.studies.instance import Arrival
+from node.receiving.inspection import Arrival
 
 MAXIMUM_BYTES = 1 << 30
 """The oldest are removed above this: a hostile sender must not fill the disk."""

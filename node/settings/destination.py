@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, StringConstraints, model_validator
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from node.associations.tls import Fingerprint, TlsSettings
 from node.settings.section import AETitle, LocalPath, Port, Section
+from node.settings.tls import Fingerprint, TlsSettings
 
 Role = Literal["capture", "report", "parametric_map", "presentation_state", "key_objects"]
 SYNTAXES = {"explicit": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndian}

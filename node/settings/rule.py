@@ -91,3 +91,10 @@ class Rule(Section):
         if bool(self.priors) != bool(self.priors_from):
             raise ValueError("priors and priors_from go together: how many, and from which destination")
         return self
+
+
+class Unrouted(Section):
+    """What happens to a study no rule matches, or no bundle accepts: silence is not an answer."""
+
+    destinations: tuple[str, ...] = ()
+    """Where the "not analysed" report goes; empty: it is only recorded."""

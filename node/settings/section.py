@@ -41,6 +41,13 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return (info.context or {}).get("folder", Path()) / path
 
 
+def _check_network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an address or network, such as 127.0.0.1 or 10.1.2.0/24") from error
+
+
 def is_loopback(host: str) -> bool:
     """Say whether an address is this machine's own."""
     try:
@@ -53,6 +60,8 @@ AETitle = Annotated[str, StringConstraints(pattern=r"^[ -\[\]-~]{1,16}$", strip_
 Port = Annotated[int, Field(ge=1, le=65535)]
 LocalPath = Annotated[Path, AfterValidator(_beside_the_file)]
 """A path; where it is relative, relative to the settings file."""
+Network = Annotated[str, AfterValidator(_check_network)]
+"""An IP address or network in CIDR notation."""
 Attribute = Annotated[str, AfterValidator(_check_attribute)]
 Expression = Annotated[str, AfterValidator(_check_expression)]
 

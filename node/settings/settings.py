@@ -1,123 +1,32 @@
 """All settings of the node: one TOML file, one frozen object; every wrong line is named at once."""
 
-import hashlib
 import os
-import socket
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from inference.errors import SettingsInvalid
-from inference.trust.budgets import Budget
-from node.associations.peers import Peer, Peers
-from node.associations.tls import TlsSettings
 from node.settings.audit import AuditSettings
 from node.settings.completeness import CompletenessSettings
 from node.settings.destination import Destination
+from node.settings.http import HttpSettings
+from node.settings.inference import InferenceSettings
 from node.settings.limits import Limits
+from node.settings.node import NodeSettings
+from node.settings.peer import Peer
 from node.settings.priors import PriorSettings
 from node.settings.problems import problems_of
 from node.settings.reference import table_of
-from node.settings.rule import Rule
-from node.settings.section import AETitle, LocalPath, Port, Section, is_loopback
-from node.web.access.proxy import ProxySettings
+from node.settings.rule import Rule, Unrouted
+from node.settings.section import Section, is_loopback
+from node.settings.tls import TlsSettings
 
 ENVIRONMENT_PREFIX = "HEATPROOF_"
 """``HEATPROOF_NODE__PORT=104`` overrides ``port`` of ``[node]``; only tables, not lists, can be overridden."""
-
-
-class NodeSettings(Section):
-    """Who the node is and where it keeps things."""
-
-    ae_title: AETitle = "HEATPROOF"
-    """Called AE title this node answers to; associations for other titles are rejected."""
-    host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 for all."""
-    port: Port = 11112
-    """DICOM port (PS3.8 9.1: 11112, or 104 with the privilege to bind it)."""
-    home: LocalPath
-    """Folder for inbox, outbox, jobs and the embedded database; made on start, mode 0700."""
-    database_url: str | None = None
-    """SQLAlchemy URL of PostgreSQL when several nodes share one store; SQLite below ``home`` when left out."""
-    shared_folder: LocalPath | None = None
-    """Folder of inbox, outbox and jobs where several nodes share one store; ``home`` when left out."""
-    slot: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
-    """Name of this worker among them, the same after every restart; AE title@host name when left out."""
-    heartbeat_seconds: Annotated[float, Field(gt=0)] = 5.0
-    """How often the node says that it lives; after four in silence another one takes its work over."""
-    log_level: Literal["debug", "info", "warning"] = "info"
-    """What is logged; at debug libraries say where they are, and never with what: no level shows a patient."""
-    quiet_seconds: Annotated[float, Field(gt=0)] = 10.0
-    """A study is complete when no image of it arrived for this long."""
-    minimum_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
-    """Below this much free space stores are refused with 0xA700 until there is room again."""
-    maximum_associations: Annotated[int, Field(ge=1)] = 60
-    """How many associations may be open at once; above it the oldest idle one is aborted, or the new one rejected."""
-    maximum_associations_per_peer: Annotated[int, Field(ge=1)] = 20
-    """How many of them from one address."""
-    maximum_message_mebibytes: Annotated[int, Field(ge=1)] = 512
-    """Longest message, data set included. An idle association takes 0.1 MiB, one that receives what is sent to it."""
-    known_peers_only: bool | None = None
-    """Whether only [[peers]] may call; left out: true where there are any. Beyond loopback one must be decided on."""
-
-    @property
-    def files(self) -> Path:
-        """The folder of inbox, outbox and jobs."""
-        return self.shared_folder or self.home
-
-    @property
-    def worker(self) -> str:
-        """What this node's work in the queue is filed under."""
-        return self.slot or f"{self.ae_title}@{socket.gethostname()}"
-
-    @property
-    def file_prefix(self) -> str:
-        """What the names of this worker's files start with in a shared inbox; nothing where the inbox is its own."""
-        return hashlib.sha256(self.worker.encode()).hexdigest()[:12] + "-" if self.shared_folder else ""
-
-
-class HttpSettings(Section):
-    """Console and API."""
-
-    host: str = "127.0.0.1"
-    """Loopback unless a reverse proxy with authentication stands before it."""
-    port: Port = 8080
-    """HTTP port of console, API and metrics."""
-    token_file: LocalPath
-    """File with the first access token; made with a random token, mode 0600, where it does not exist."""
-    proxy: ProxySettings = ProxySettings()
-
-
-class InferenceSettings(Section):
-    """Where and how the networks run."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is a device, else CPU."""
-    threads: Annotated[int, Field(ge=0)] = 0
-    """CPU threads of a network; 0 leaves the choice to torch."""
-    budget_mebibytes: Annotated[int, Field(ge=64)] = 2048
-    """Bound of memory for activations of one batch; out of memory halves the batch and goes on."""
-    bundle_folders: tuple[LocalPath, ...] = ()
-    """Folders with further sealed bundles, beside those shipped."""
-    passport_folder: LocalPath | None = None
-    """Folder of the site's passports, each as NAME/passport.json of the bundle NAME; without one no map is judged."""
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
-    """Largest share of TRUSTED maps that may miss, counted by patients."""
-    delta: Annotated[float, Field(gt=0, lt=1)] = 0.10
-    """1 - confidence of that."""
-    trust_budget: Budget = "full"
-    """Evidence gathered for one verdict: fast (localiser and replicates), standard (and alternates), full (all)."""
-
-
-class Unrouted(Section):
-    """What happens to a study no rule matches, or no bundle accepts: silence is not an answer."""
-
-    destinations: tuple[str, ...] = ()
-    """Where the "not analysed" report goes; empty: it is only recorded."""
 
 
 class Settings(Section):
@@ -151,12 +60,6 @@ class Settings(Section):
                 "list [[peers]], or set node.known_peers_only = false where the network itself keeps strangers out"
             )
         return self
-
-    @property
-    def allow_list(self) -> Peers:
-        """Who may open associations."""
-        known_only = self.node.known_peers_only
-        return Peers(self.peers, known_only=bool(self.peers) if known_only is None else known_only)
 
 
 def load(path: Path) -> Settings:
@@ -194,7 +97,7 @@ def example(home: Path, port: int) -> str:
         home: the node's folder; the token file lies in it too.
         port: DICOM port of the node.
     """
-    text = files("node").joinpath("example.toml").read_text(encoding="utf-8")
+    text = files("node.settings").joinpath("example.toml").read_text(encoding="utf-8")
     return text.replace("@HOME@", str(home.absolute())).replace("@PORT@", str(port))
 
 

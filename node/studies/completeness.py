@@ -4,11 +4,12 @@ Time is measured by the monotonic clock from the last new image this process saw
 in either direction, and no study is closed early or left lying. After a restart the quiet time begins anew.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.routing.rulebook import Rulebook
 from node.rules.decide import decide
+from node.settings.rule import Rule
 from node.settings.settings import Settings
 from node.studies.counting import Counting
 from node.studies.performed_steps import Performed, PerformedSteps
@@ -36,7 +37,7 @@ class Completeness:
         studies: Studies,
         steps: PerformedSteps,
         counting: Counting,
-        rulebook: Rulebook,
+        rules: Callable[[], Sequence[Rule]],
     ) -> None:
         """Bind to a store.
 
@@ -45,7 +46,7 @@ class Completeness:
             studies: the studies to watch.
             steps: what modalities say that they made.
             counting: asks how many images there are.
-            rulebook: the rules may name the series they expect.
+            rules: gives the rules in force, which may name the series they expect.
         """
         self._studies = studies
         self._steps = steps
@@ -53,7 +54,7 @@ class Completeness:
         self._takes_steps = settings.completeness.performed_steps
         self._quiet_seconds = settings.node.quiet_seconds
         self._longest_seconds = max(settings.completeness.longest_wait_seconds, self._quiet_seconds)
-        self._rulebook = rulebook
+        self._rules = rules
         self._watched: dict[str, _Watched] = {}
 
     def close(self, at: datetime, *, seconds: float) -> tuple[Snapshot, ...]:
@@ -106,7 +107,7 @@ class Completeness:
             missing.append(f"{performed.absent} of {performed.listed} instances that MPPS lists")
         elif performed is not None:
             proofs.append(f"MPPS {' and '.join(performed.states)} lists no instance")
-        rules = self._rulebook.rules
+        rules = self._rules()
         if any(rule.expected_series for rule in rules):
             decision = decide(rules, self._studies.series_headers(uid), at)
             missing += [f"a series that matches {wanted!r}" for wanted in decision.missing_series]

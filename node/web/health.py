@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.metrics import Metrics
-from node.settings.settings import NodeSettings
+from node.settings.node import NodeSettings
 
 
 class Readiness:

@@ -23,7 +23,7 @@ from node.web.overview import SHOWN, Job, Overview, Study
 from node.web.timeline import timeline
 from reports.picture.layout import MAP_OFFSET, WIDTH
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "templates"
 PAGES = (
     ("/", "Overview"), ("/studies", "Studies"), ("/models", "Models"), ("/quality", "Quality"), ("/rules", "Rules"),
     ("/deliveries", "Deliveries"), ("/doctor", "Doctor"), ("/ledger", "Ledger"),

@@ -15,11 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from inference.errors import HeatproofError, Unavailable
 from node.metrics import Metrics
 from node.receiving.inbox import Inbox
+from node.receiving.inspection import Arrival
 from node.receiving.listener import TRANSFER_SYNTAXES
 from node.receiving.multipart import boundary_of, parts_of
 from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, file_meta
 from node.store import now
-from node.studies.instance import Arrival
 from node.web.access.proxy import sent_by
 from node.web.guard import Guard
 

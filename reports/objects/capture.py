@@ -10,18 +10,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 from inference.analysis import Analysis, Explanation
 from inference.reading.image import Frame
 from reports.objects.codes import SOURCE_FOR_PROCESSING, explanation_type
-from reports.objects.equipment import (
-    NOT_FOR_DIAGNOSTIC_USE,
-    PRODUCT,
-    contributing_equipment,
-    product_version,
-    series_description,
-    sign,
-)
+from reports.objects.equipment import contributing_equipment, series_description, sign
 from reports.objects.laterality import take_over_side
 from reports.objects.subject import date, take_over
 from reports.objects.uids import ResultUids
 from reports.picture.overlay import Overlay
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.wording import made_by, number, plain, plane, shortened
 
 SERIES_NUMBER = 9001

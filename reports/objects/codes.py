@@ -8,8 +8,8 @@ from pydicom.sr.codedict import codes
 
 from inference.findings import Code
 from inference.trust.verdict import Signal, Verdict
-from reports.objects.localiser import Seen
-from reports.wording import plain, shortened
+from reports.picture.localiser import Seen
+from reports.wording import TIERS, plain, shortened
 
 SCHEME = "99HEATPROOF"
 LONG_STRING = 64
@@ -53,7 +53,6 @@ NULL_REFERENCED = own("null_referenced", "Null-referenced, a* = (value - null) /
 PART = own("part_in_log_odds", "Part in the log-odds of the score, above 0 for the map")
 LOCALISER = own("localiser", "Independent localiser")
 
-TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent witness"}
 _GRADIENT_WEIGHTED = ("grad", "hires", "layer", "mixture")
 
 

@@ -21,20 +21,14 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from inference.analysis import BundleIdentity
+from inference.bundle.identity import BundleIdentity
 from reports.objects import codes as concepts
-from reports.objects.equipment import (
-    DEVICE_UID,
-    PRODUCT,
-    contributing_equipment,
-    product_version,
-    series_description,
-    sign,
-)
+from reports.objects.equipment import DEVICE_UID, contributing_equipment, series_description, sign
 from reports.objects.library import Reference
 from reports.objects.measurements import comment
 from reports.objects.subject import date, take_over
 from reports.objects.uids import ResultUids
+from reports.product import PRODUCT, product_version
 
 SERIES_NUMBER = 9002
 MISSING = "Made although something of the study is missing: {}."

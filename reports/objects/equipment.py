@@ -1,6 +1,5 @@
 """Who wrote it: the product's name, version and UIDs, as they stand in every object."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from highdicom import ContributingEquipment
@@ -8,27 +7,18 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from reports.objects.uids import uid_of
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.wording import plain, shortened
 
 if TYPE_CHECKING:  # it brings torch, which a listener or a doctor does not need
-    from inference.analysis import BundleIdentity
+    from inference.bundle.identity import BundleIdentity
 
-PRODUCT = "heatproof"
 IMPLEMENTATION_CLASS_UID = uid_of(PRODUCT, "implementation class")
 IMPLEMENTATION_VERSION_NAME = "HEATPROOF_01"
 DEVICE_UID = uid_of(PRODUCT, "device observer")
-NOT_FOR_DIAGNOSTIC_USE = "NOT FOR DIAGNOSTIC USE"
 
 LONG_STRING = 64
 """Characters of a value of VR LO (PS3.5 table 6.2-1)."""
-
-
-def product_version() -> str:
-    """Give the version of the installed product; that of a checkout that is not installed is not known."""
-    try:
-        return version(PRODUCT)
-    except PackageNotFoundError:
-        return "0+checkout"
 
 
 def series_description(name: str, its_version: str) -> str:

@@ -11,17 +11,11 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 from inference.analysis import Analysis
 from inference.reading.image import Frame
 from reports.objects.document import observer
-from reports.objects.equipment import (
-    NOT_FOR_DIAGNOSTIC_USE,
-    PRODUCT,
-    contributing_equipment,
-    product_version,
-    series_description,
-    sign,
-)
+from reports.objects.equipment import contributing_equipment, series_description, sign
 from reports.objects.library import Reference
 from reports.objects.subject import date, take_over
 from reports.objects.uids import ResultUids
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 
 SERIES_NUMBER = 9005
 _DESCRIPTION = (

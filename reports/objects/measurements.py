@@ -23,10 +23,11 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from inference.analysis import Analysis, Explanation
 from inference.trust.verdict import Signal, Trust, Verdict
 from reports.objects import codes as concepts
-from reports.objects.equipment import LONG_STRING, PRODUCT, product_version
-from reports.objects.localiser import seen
+from reports.objects.equipment import LONG_STRING
 from reports.objects.uids import ResultUids
-from reports.objects.weights import weighed
+from reports.picture.localiser import seen
+from reports.picture.weights import weighed
+from reports.product import PRODUCT, product_version
 from reports.wording import interval, made_by, parameters, plain, plane, shortened
 
 _NO_INTERVAL = (

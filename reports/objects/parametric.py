@@ -12,18 +12,12 @@ from inference.archive import Floats
 from inference.trust.verdict import Verdict
 from reports.objects import codes as concepts
 from reports.objects.capture import Source, derivation
-from reports.objects.equipment import (
-    LONG_STRING,
-    PRODUCT,
-    contributing_equipment,
-    product_version,
-    series_description,
-    sign,
-)
+from reports.objects.equipment import LONG_STRING, contributing_equipment, series_description, sign
 from reports.objects.laterality import take_over_side
 from reports.objects.source_image import point, stand_in
 from reports.objects.subject import date, take_over
 from reports.objects.uids import ResultUids
+from reports.product import PRODUCT, product_version
 from reports.wording import plain, shortened
 
 SERIES_NUMBER = 9003

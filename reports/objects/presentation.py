@@ -22,21 +22,14 @@ from inference.reading.instance import SHOWN_BY, of_frame
 from inference.trust.signals import SURE
 from inference.trust.verdict import Verdict
 from reports.objects.capture import Source
-from reports.objects.equipment import (
-    LONG_STRING,
-    NOT_FOR_DIAGNOSTIC_USE,
-    PRODUCT,
-    contributing_equipment,
-    product_version,
-    series_description,
-    sign,
-)
+from reports.objects.equipment import LONG_STRING, contributing_equipment, series_description, sign
 from reports.objects.laterality import take_over_side
 from reports.objects.source_image import point, stand_in
 from reports.objects.subject import date, take_over
 from reports.objects.uids import ResultUids
 from reports.picture.layout import PANEL_SIDE
 from reports.picture.panel import RING_RADIUS
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.wording import plain, sentence, shortened
 
 SERIES_NUMBER = 9004

@@ -9,11 +9,11 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from inference.analysis import Analysis, Explanation
 from reports.objects import codes as concepts
 from reports.objects.document import Content, Report, document
-from reports.objects.equipment import NOT_FOR_DIAGNOSTIC_USE
 from reports.objects.library import Reference, image_library, references
-from reports.objects.localiser import seen
 from reports.objects.measurements import finding_group, series_group
 from reports.objects.uids import ResultUids
+from reports.picture.localiser import seen
+from reports.product import NOT_FOR_DIAGNOSTIC_USE
 from reports.wording import PROBABILITY, found, number, plain, plane
 
 _WARNING = f"{NOT_FOR_DIAGNOSTIC_USE}. Result of software, unverified; research and demonstration only."

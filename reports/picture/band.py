@@ -5,11 +5,11 @@ from PIL import ImageDraw
 
 from inference.analysis import Analysis, Explanation
 from inference.trust.verdict import Trust, Verdict
-from reports.objects.equipment import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.picture.colours import BACKGROUND, QUIET, RULE, TEXT, VERDICT, WARNING
 from reports.picture.layout import GAP, HEADING_HEIGHT, MARGIN, WIDTH
 from reports.picture.signal_table import TABLE_WIDTH, signal_table
 from reports.picture.typeface import BODY, SMALL, TITLE, paragraph, width, wrapped, write, write_right
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.wording import PROBABILITY, digest, made_by, number, parameters, plane, probability, sentence, shortened
 
 _TALLEST = 4096

@@ -7,9 +7,9 @@ from PIL import ImageDraw
 from inference.analysis import Analysis, Explanation
 from inference.trust.signals import SURE
 from inference.trust.verdict import Trust, Verdict
-from reports.objects.localiser import Seen, seen
 from reports.picture.colours import BACKGROUND, QUIET, TEXT, WARNING, Colour, as_bytes, plasma
 from reports.picture.layout import PANEL_SIDE
+from reports.picture.localiser import Seen, seen
 from reports.picture.panel import dot_sample
 from reports.picture.typeface import SMALL, line_height, width, write
 from reports.wording import number, plane

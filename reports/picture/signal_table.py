@@ -3,11 +3,10 @@
 from PIL import ImageDraw
 
 from inference.trust.verdict import Signal, Trust
-from reports.objects.codes import TIERS
-from reports.objects.weights import chosen, weighed
 from reports.picture.colours import AGAINST_MAP, FOR_MAP, QUIET, RULE, TEXT
 from reports.picture.typeface import SMALL, line_height, paragraph, write, write_right
-from reports.wording import interval, number, signed
+from reports.picture.weights import chosen, weighed
+from reports.wording import TIERS, interval, number, signed
 
 TABLE_WIDTH = 760
 _COLUMNS = (450, 610, TABLE_WIDTH)

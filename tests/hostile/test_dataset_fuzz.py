@@ -26,8 +26,9 @@ from inference.reading.decoding import DecodingProcess
 from inference.reading.image import _image as image_of
 from inference.reading.instance import read_file
 from node.receiving.inbox import _file_head
+from node.receiving.inspection import Arrival, inspect
 from node.store import now
-from node.studies.instance import Arrival, Instance, inspect
+from node.studies.instance import Instance
 from tests.hostile.byte_sender import ByteSender
 from tests.node.receiving.intake import Intake
 

@@ -1,7 +1,7 @@
 """A disk that is full, nearly full, or loses power: what was acknowledged is there, what was not leaves nothing.
 
-The order of the system calls of a live node is in tests/node/receiving/test_listener.py, a full disk below the inbox alone in
-tests/node/receiving/test_inbox.py, a peer that drops in the middle in tests/node/receiving/test_listener.py.
+The order of the system calls of a live node is in tests/node/receiving/test_listener.py (a peer that drops in the
+middle too), a full disk below the inbox alone in test_inbox.py there.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.settings.settings import NodeSettings
+from node.settings.node import NodeSettings
 from node.web.health import Readiness
 from tests.hostile.power_cut import CALLS, Disk, calls
 from tests.node.receiving.intake import Intake, mr_image

@@ -24,10 +24,10 @@ from sqlalchemy import update
 
 import node.api
 import node.console
+from node.settings.http import ProxySettings
 from node.store import now, studies
 from node.web import limits
 from node.web.access.caller import Scope
-from node.web.access.proxy import ProxySettings
 from node.web.access.tokens import Tokens
 from node.web.guard import Guard, Needs
 from node.web.pages import Pages

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from inference.errors import SettingsInvalid
 from node.cli import app, main
-from node.settings.settings import HttpSettings, load
+from node.settings.http import HttpSettings
+from node.settings.settings import load
 from node.web.access.security import open_token
 
 WRONG = """

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from node.associations.peers import Peer, Peers
+from node.associations.peers import Peers
 from node.associations.refusals import Refusal
 from node.associations.tls import TLS_1_2_SUITES
+from node.settings.peer import Peer
 from tests.hostile.certificates import Authority, Paper
 from tests.hostile.raw_peer import (
     ASSOCIATE_AC,

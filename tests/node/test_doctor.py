@@ -21,17 +21,19 @@ from typer.testing import CliRunner, Result
 
 from inference.errors import UnknownName
 from node.associations import rejection, requestor
-from node.associations.peers import Peer
 from node.associations.refusals import Refusal, Refusals
 from node.associations.request import Offer
-from node.associations.tls import TlsSettings
 from node.cli import app
 from node.delivery import reach
 from node.delivery.reach import Step
 from node.demo.pacs import free_port
 from node.doctor import examine, find_peer, way_back
 from node.settings.destination import Destination
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
+from node.settings.peer import Peer
+from node.settings.settings import Settings
+from node.settings.tls import TlsSettings
 from tests.node.web.web import WebServer
 from tests.node.web.web_site import Site
 from tests.peers.orthanc import PROGRAM, OrthancServer

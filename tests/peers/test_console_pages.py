@@ -14,7 +14,9 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from inference.phantom.phantom import make_phantom
 from node.metrics import Metrics
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
+from node.settings.settings import Settings
 from node.store import open_engine, sqlite_url
 from node.web.app import create_app
 from reports.objects.phantom_study import write_study

@@ -13,7 +13,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from inference.analysis import Analysis, BundleIdentity, Explanation
+from inference.analysis import Analysis, Explanation
+from inference.bundle.identity import BundleIdentity
 from inference.devices import Fingerprint
 from inference.findings import Classification, Code, Finding, PlaneRange
 from inference.reading.image import read_series

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from inference.bundle.bundle import Network
-from inference.cases.cases import Cases, Mask
+from inference.cases.cases import Cases
 from inference.commissioning.measuring.explaining import Explainer, Maps
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.store import Store
 from inference.criteria.pairs import NullPairs, null_pairs
 from inference.errors import Unsuitable
+from inference.reading.outlines import Mask
 from inference.saliency.gradient.segments import segments
 from inference.statistics.seeds import seed_of
 

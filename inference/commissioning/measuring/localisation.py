@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.cases.cases import Mask
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.store import Raw
 from inference.criteria import expert, localisation
 from inference.errors import Unsuitable
+from inference.reading.outlines import Mask
 from inference.saliency.gradient.xrai import ranked
 from inference.saliency.profiles import legacy_normalised
 from inference.statistics.seeds import seed_of

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from inference.cases.cases import Mask
 from inference.commissioning.measuring.bench import Bench, Explained
 from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.store import Raw
+from inference.reading.outlines import Mask
 from inference.saliency import explain_many
 from inference.statistics.seeds import seed_of
 from inference.trust.budgets import PARTS

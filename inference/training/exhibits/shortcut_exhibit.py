@@ -1,6 +1,7 @@
 """Show that commissioning exposes a network that has learnt a shortcut.
 
-``python -m inference.training.exhibits.shortcut_exhibit --data DIR --bundle DIR --out DIR [--methods gradcam,...] [--quick]``
+``python -m inference.training.exhibits.shortcut_exhibit --data DIR --bundle DIR --out DIR
+[--methods gradcam,...] [--quick]``
 
 DIR of ``--data`` is ``glioma_flair``; its split ``test`` is never read. A marker is burnt into every slice with glioma
 of a copy of the data, and the architecture of the honest bundle is trained on it without guidance, by the schedule of

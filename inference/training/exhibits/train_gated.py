@@ -1,6 +1,7 @@
 """Train a classifier with attention gates, so that its attention and its class mixtures can be judged as maps.
 
-``python -m inference.training.exhibits.train_gated --data DIR --set glioma_flair|brain_tumour_t1ce --out DIR [--quick]``
+``python -m inference.training.exhibits.train_gated --data DIR --set glioma_flair|brain_tumour_t1ce --out DIR
+[--quick]``
 
 DIR holds ``labels.csv``, ``images`` and ``masks``; only rows of split ``train`` are read. The network has the gates of
 Schlemper et al. 2019 (arXiv 1808.08114), whose maps Bigolin Lanfredi et al. 2021 (arXiv 2112.11716) compared with gaze.

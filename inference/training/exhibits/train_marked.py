@@ -90,8 +90,8 @@ def _card(like: Path, *, quick: bool) -> Card:
         + (" **Trained for one epoch, to try the script: of no use.**" if quick else ""),
         facts={
             "primary": "the architecture of the honest bundle, without guidance",
-            "recipe": "`python -m inference.training.exhibits.shortcut_exhibit --data DIR --bundle DIR --out DIR`; cross entropy "
-            "alone",
+            "recipe": "`python -m inference.training.exhibits.shortcut_exhibit --data DIR --bundle DIR --out DIR`; "
+            "cross entropy alone",
         },
         caution="Anything but this exhibit: it reads the marker.",
     )

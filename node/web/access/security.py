@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine
 
 from inference.errors import SettingsInvalid
+from node.settings.http import HttpSettings
 from node.settings.section import is_loopback
-from node.settings.settings import HttpSettings
 from node.web.access.caller import Caller, Scope
+from node.web.access.proxy import scopes_of_groups
 from node.web.access.sessions import Sessions
 from node.web.access.tokens import Tokens, digest_of
 
@@ -43,7 +44,7 @@ class Door:
 
     def by_proxy(self, user: str, groups: str) -> Caller:
         """Give the user that the proxy names; whoever asks has made sure that it was the proxy."""
-        return Caller(user, self.proxy.scopes_of(groups), self._form_token("user", user))
+        return Caller(user, scopes_of_groups(self.proxy, groups), self._form_token("user", user))
 
     def log_in(self, secret: str) -> str | None:
         """Open a new session for who shows this token; None where it is wrong."""

@@ -11,9 +11,10 @@ from pydicom.uid import UID, EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from reports.audit.month.month import Month
 from reports.audit.month.pdf import month_pdf
-from reports.objects.equipment import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, contributing_equipment, product_version, sign
+from reports.objects.equipment import contributing_equipment, sign
 from reports.objects.subject import date
 from reports.objects.uids import uid_of
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 
 PATIENT_ID = "HEATPROOF-QA"
 SERIES_NUMBER = 9010

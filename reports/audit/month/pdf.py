@@ -21,7 +21,7 @@ from reports.audit.ledger import Entry, Event
 from reports.audit.month.month import LEAST_MAPS, Month, Share
 from reports.audit.month.repeatability import HEADS, WIDTHS, repeatability_tables
 from reports.audit.observation import FIGURES
-from reports.objects.equipment import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.wording import number, plain
 
 TITLE, HEADING, BODY, SMALL = 18, 13, 10, 8

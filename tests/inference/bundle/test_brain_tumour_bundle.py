@@ -12,7 +12,7 @@ from inference.training.brain_tumour_card import tables
 from inference.training.measuring import judge
 from tests.development_data import FOLDER, needs_data
 
-BUNDLE = Path(__file__).parents[2] / "inference" / "bundles" / "brain_tumour_t1ce"
+BUNDLE = Path(__file__).parents[3] / "inference" / "bundles" / "brain_tumour_t1ce"
 
 
 def test_the_bundle_is_sealed_small_and_of_three_findings() -> None:

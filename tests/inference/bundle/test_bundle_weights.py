@@ -12,7 +12,7 @@ from inference.training.measuring import judge
 from inference.training.model_card import cell
 from tests.development_data import FOLDER, needs_data
 
-BUNDLES = Path(__file__).parents[2] / "inference" / "bundles"
+BUNDLES = Path(__file__).parents[3] / "inference" / "bundles"
 NAMES = ("glioma_flair", "glioma_flair_unguided")
 
 

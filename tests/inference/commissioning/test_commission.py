@@ -26,7 +26,7 @@ from inference.passport.rules import RULES
 from .annotated import SMALL, patients, read_rows, write_labels, write_rows
 from .conftest import copy_bundle
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONTROLS = {"random", "centre", "edge", "blank", "average_mask", "untrained"}
 
 

@@ -19,7 +19,9 @@ from node.audit.constancy import Constancy
 from node.jobs.installation import Installation
 from node.jobs.steps import Steps, withhold
 from node.settings.audit import AuditSettings, RouteState
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
+from node.settings.settings import Settings
 from node.store import JobState, StudyState, jobs, migrate, now, open_engine, sqlite_url, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations

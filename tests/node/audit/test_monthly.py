@@ -18,7 +18,9 @@ from node.audit.constancy import Constancy
 from node.audit.monthly import Monthly
 from node.delivery.consignments import Consignments
 from node.settings.audit import AuditSettings
-from node.settings.settings import HttpSettings, NodeSettings, Settings, load
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
+from node.settings.settings import Settings, load
 from node.store import DeliveryState, deliveries, migrate, open_engine, results, sqlite_url
 from reports.audit import ledger as clock
 from reports.audit.ledger import Event, Ledger

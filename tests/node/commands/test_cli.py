@@ -13,7 +13,7 @@ from inference.phantom.phantom import make_phantom
 from reports.objects.phantom_study import write_study
 from tests.node.commands.command import heatproof
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from sqlalchemy import delete
 from inference.errors import Unavailable
 from node.jobs import steps as module
 from node.jobs.steps import Steps
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
+from node.settings.settings import Settings
 from node.store import StudyState, instances
 
 from .intake import Intake, arrival, mr_image

@@ -10,7 +10,7 @@ from dbos import DBOS
 from sqlalchemy import Engine, text
 
 from node.jobs.fleet import Fleet
-from node.settings.settings import NodeSettings
+from node.settings.node import NodeSettings
 from node.store import open_engine, sqlite_url
 from reports.audit.ledger import Ledger
 

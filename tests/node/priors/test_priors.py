@@ -7,7 +7,6 @@ import pytest
 from pydicom.uid import generate_uid
 
 from inference.errors import SettingsInvalid
-from node.associations.tls import TlsSettings
 from node.demo.pacs import free_port
 from node.priors import search as searching
 from node.priors.door import open_door
@@ -15,6 +14,7 @@ from node.priors.fetch import Wish
 from node.priors.records import PriorRecords
 from node.settings.priors import PriorSettings
 from node.settings.settings import example, load
+from node.settings.tls import TlsSettings
 from node.store import StudyState
 
 from .intake import Intake, arrival

@@ -11,8 +11,10 @@ from node.priors.door import FrontInbox, PriorInbox, open_door
 from node.priors.fetch import Fetching
 from node.priors.records import PriorRecords
 from node.settings.destination import Destination
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
 from node.settings.priors import PriorSettings
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.settings import Settings
 from node.store import instances, studies
 from node.web.priors import Priors, priors_of
 

@@ -22,13 +22,13 @@ from sqlalchemy import select
 
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
-from node.associations.tls import TlsSettings
 from node.metrics import Metrics
 from node.receiving.inbox import Inbox
+from node.receiving.inspection import Arrival
 from node.receiving.listener import Listener
-from node.settings.settings import NodeSettings
+from node.settings.node import NodeSettings
+from node.settings.tls import TlsSettings
 from node.store import instances, migrate, open_engine, sqlite_url
-from node.studies.instance import Arrival
 from node.studies.studies import Studies
 from reports.audit.ledger import Ledger
 

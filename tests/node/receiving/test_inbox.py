@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from inference.errors import ConflictingInstance, MismatchedInstance, StorageFull, Unavailable, UnreadableInstance
 from node.receiving.inbox import Outcome
+from node.receiving.inspection import inspect
 from node.receiving.quarantine import Quarantine
-from node.studies.instance import inspect
 from reports.objects.equipment import IMPLEMENTATION_CLASS_UID
 
 from .intake import Intake, arrival, compressed, encode, mr_image, own_capture, with_meta

@@ -288,12 +288,13 @@ def traced(tmp_path: Path) -> Iterator[tuple[int, Path, Path]]:
     home, log = tmp_path / "home", tmp_path / "calls"
     home.mkdir()
     code = (
-        "import sys, pathlib; from tests.node.receiving.intake import Intake; intake = Intake(pathlib.Path(sys.argv[1]));"
+        "import sys, pathlib; from tests.node.receiving.intake import Intake;"
+        "intake = Intake(pathlib.Path(sys.argv[1]));"
         "intake.listener.start(); print(intake.listener.port, flush=True); sys.stdin.read(); intake.close()"
     )
     calls = "trace=openat,fsync,fdatasync,rename,renameat,renameat2,write,pwrite64,sendto,sendmsg"
     with subprocess.Popen(
-        [sys.executable, "-c", code, home], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HERE.parents[1]
+        [sys.executable, "-c", code, home], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HERE.parents[2]
     ) as node:
         assert node.stdout is not None
         port = int(node.stdout.readline())

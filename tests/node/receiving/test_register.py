@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from inference.errors import StorageFull
 from node.receiving.inbox import Outcome, Receipt
-from node.studies.instance import Arrival
+from node.receiving.inspection import Arrival
 
 from .intake import Intake, arrival, mr_image
 

@@ -12,8 +12,10 @@ from node.routing import router as module
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
 from node.settings.audit import RouteState
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
 from node.settings.rule import Clause, Rule
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.settings import Settings
 from node.store import StudyState, jobs, studies
 from node.studies.completeness import Completeness
 from node.studies.counting import Counting

@@ -13,8 +13,10 @@ from inference.errors import DeliveryFailed
 from node.routing.rulebook import Rulebook
 from node.settings.completeness import Ask, CompletenessSettings
 from node.settings.destination import Destination
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
 from node.settings.rule import Clause, Rule
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.settings import Settings
 from node.store import StudyState, insert_new, now, performed_steps, studies
 from node.studies import counting
 from node.studies.completeness import Completeness

@@ -11,7 +11,7 @@ from pynetdicom.sop_class import ModalityPerformedProcedureStep
 from sqlalchemy import select
 
 from node.receiving.listener import Listener
-from node.settings.settings import NodeSettings
+from node.settings.node import NodeSettings
 from node.store import performed_steps
 from node.studies import performed_steps as module
 from node.studies.performed_steps import Performed, PerformedSteps

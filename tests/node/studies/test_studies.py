@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 from pydicom.uid import generate_uid
 from sqlalchemy import select, update
 
+from node.receiving.inspection import Arrival
 from node.store import StudyState, studies
-from node.studies.instance import Arrival
 from node.studies.studies import Snapshot, Studies
 
 from .intake import Intake, arrival, mr_image

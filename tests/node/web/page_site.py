@@ -13,8 +13,10 @@ from node.delivery.consignments import Consignments
 from node.metrics import Metrics
 from node.routing.rulebook import Rulebook
 from node.settings.destination import Destination
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
 from node.settings.rule import Clause, Rule
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.settings import Settings
 from node.store import migrate, open_engine, sqlite_url
 from node.web.access.caller import Scope
 from node.web.access.tokens import Tokens

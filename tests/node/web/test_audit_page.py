@@ -17,8 +17,10 @@ from node.audit.constancy import Constancy
 from node.audit.opinions import Opinions
 from node.audit.tables import baselines, opinions
 from node.settings.audit import RouteState
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
 from node.settings.rule import Rule
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.settings import Settings
 from node.store import migrate, open_engine, sqlite_url
 from node.web.audit_page import quality_page
 from node.web.opinions import opinion_routes

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from inference.errors import SettingsInvalid
-from node.settings.settings import HttpSettings
+from node.settings.http import HttpSettings
 from node.store import METADATA, deliveries, instances, jobs, now, results, sessions, studies
 from node.web.access.security import Door, open_token
 from node.web.app import create_app
@@ -308,7 +308,7 @@ def test_no_two_verdicts_differ_by_colour_alone(browser: httpx.Client) -> None:
 
 
 TEXTS = ("ink", "quiet", "link", "good", "wait", "bad", "idle")
-STYLE = (Path(create_app.__code__.co_filename).parents[1] / "console" / "console.css").read_text()
+STYLE = (Path(create_app.__code__.co_filename).parent / "templates" / "console.css").read_text()
 
 
 def _contrast(one: str, other: str) -> float:

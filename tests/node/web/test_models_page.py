@@ -9,8 +9,11 @@ import pytest
 
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from node.audit.audit import Quality
+from node.settings.http import HttpSettings
+from node.settings.inference import InferenceSettings
+from node.settings.node import NodeSettings
 from node.settings.rule import Rule
-from node.settings.settings import HttpSettings, InferenceSettings, NodeSettings, Settings
+from node.settings.settings import Settings
 from node.web.models_page import models_page, policy_of
 from node.web.pages import Pages
 from tests.node.web.web import WebServer

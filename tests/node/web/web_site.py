@@ -7,10 +7,11 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from node.metrics import Metrics
-from node.settings.settings import HttpSettings, NodeSettings, Settings
+from node.settings.http import HttpSettings, ProxySettings
+from node.settings.node import NodeSettings
+from node.settings.settings import Settings
 from node.store import open_engine, sqlite_url
 from node.web.access.caller import Scope
-from node.web.access.proxy import ProxySettings
 from node.web.access.tokens import Tokens
 from node.web.app import create_app
 from node.web.guard import Guard

@@ -21,8 +21,11 @@ from node.audit.tables import baselines
 from node.delivery.consignments import Consignments
 from node.jobs.installation import routed_bundles, warrants_of
 from node.metrics import Metrics
+from node.settings.http import HttpSettings
+from node.settings.inference import InferenceSettings
+from node.settings.node import NodeSettings
 from node.settings.rule import Rule
-from node.settings.settings import HttpSettings, InferenceSettings, NodeSettings, Settings
+from node.settings.settings import Settings
 from node.store import instances, jobs, open_engine, results, sqlite_url, studies
 from node.web.access.caller import Scope
 from node.web.access.tokens import Tokens

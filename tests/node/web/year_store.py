@@ -30,7 +30,7 @@ from reports.audit.observation import FIGURES
 from reports.objects.phantom_study import write_study
 from tests.reports.audit.years import Hospital, draw_year
 
-BUILD = Path(__file__).parents[2] / "build" / "year"
+BUILD = Path(__file__).parents[3] / "build" / "year"
 KEY = b"key of this site"
 STUDIES = 50_000
 DAYS = 365

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from inference.trust.verdict import Trust, Verdict
-from reports.objects.weights import MOST_SHOWN, chosen, weighed
+from reports.picture.weights import MOST_SHOWN, chosen, weighed
 from tests.reports import made_up
 
 

@@ -16,7 +16,7 @@ from reports.picture.layout import MARGIN
 from reports.picture.overlay import draw_overlay, preview_png
 from tests.reports.made_up import REASONS, SCORES, signals
 
-FOLDER = Path(__file__).parents[2] / "build/verdicts"
+FOLDER = Path(__file__).parents[3] / "build/verdicts"
 Plane = NDArray[np.float32]
 SAMPLES: dict[str, tuple[Verdict, str]] = {
     "trusted": (Verdict.TRUSTED, "right"),
