@@ -181,5 +181,6 @@ def _clearly_better(raws: Raws, bench: Bench, leader: str, other: str) -> str:
         found = statistics.paired_difference(np.array(pair[0]), np.array(pair[1]), groups, seed=seed_of("bootstrap"))
     except Refused:
         return ""
-    edges = found.interval
-    return f"by {edges.value:.2f} [{edges.low:.2f}, {edges.high:.2f}]" if edges.low > 0 else ""
+    edges = found.interval.edges
+    better = edges is not None and edges[0] > 0
+    return f"by {found.interval.value:.2f} [{edges[0]:.2f}, {edges[1]:.2f}]" if edges and better else ""

@@ -46,7 +46,7 @@ class Reading:
 
 def rounded(value: float) -> float | None:
     """Round to what a passport holds; None where there is no number."""
-    return round(float(value), DIGITS) + 0.0 if math.isfinite(value) else None
+    return _rounded(value) if math.isfinite(value) else None
 
 
 def figure_of(values: Sequence[float], groups: Groups) -> Figure:
@@ -60,7 +60,7 @@ def figure_of(values: Sequence[float], groups: Groups) -> Figure:
 
 def figure_from(found: statistics.Interval) -> Figure:
     """Give a passport's figure for an interval."""
-    return Figure(value=rounded(found.value), ci=_interval(found.low, found.high), n=found.n, groups=found.groups)
+    return Figure(value=rounded(found.value), ci=_interval(found), n=found.n, groups=found.groups)
 
 
 def unmeasured(reason: str) -> Criterion:
@@ -121,7 +121,7 @@ def _against_controls(
                 continue
             against[name] = Comparison(
                 value=rounded(found.interval.value) or 0.0,
-                ci=_interval(found.interval.low, found.interval.high),
+                ci=_interval(found.interval),
                 p_value=round(found.p_value, DIGITS),
             )
     parts["against"] = against
@@ -151,8 +151,8 @@ def _by_null(rule: Rule, reading: Reading, own: Figure, parts: dict[str, object]
         )
     except Refused as error:
         return _criterion(parts, passed=None, clear=None, reason=str(error))
-    parts |= {"null": rounded(null.value), "null_ci": _interval(null.low, null.high)}
-    edges = _interval(margin.low, margin.high)
+    parts |= {"null": rounded(null.value), "null_ci": _interval(null)}
+    edges = _interval(margin)
     if rule.kind == "agreement":
         parts |= _referenced(own.value, null.value, edges)
     if edges is None:
@@ -186,7 +186,7 @@ def _also(name: str, reading: Reading) -> Figure:
         return found
     null = statistics.mean_by_group(nulls, seed=seed_of("bootstrap"))
     margin = statistics.difference_of_means(values, nulls, groups, seed=seed_of("bootstrap"))
-    more = _referenced(found.value, null.value, _interval(margin.low, margin.high))
+    more = _referenced(found.value, null.value, _interval(margin))
     return Figure.model_validate({**found.model_dump(), "null": rounded(null.value), **more})
 
 
@@ -206,6 +206,9 @@ def _settings(parts: dict[str, object]) -> dict[str, Scalar]:
     return dict(found) if isinstance(found, dict) else {}
 
 
-def _interval(low: float, high: float) -> tuple[float, float] | None:
-    edges = rounded(low), rounded(high)
-    return None if edges[0] is None or edges[1] is None else (edges[0], edges[1])
+def _interval(found: statistics.Interval) -> tuple[float, float] | None:
+    return None if found.edges is None else (_rounded(found.edges[0]), _rounded(found.edges[1]))
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), DIGITS) + 0.0

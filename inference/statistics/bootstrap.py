@@ -22,17 +22,23 @@ Weights = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure, its bootstrap interval, and over how many rows and groups; the interval is NaN for a single group."""
+    """A figure, its 95 % bootstrap interval, and over how many rows and groups."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    """None, as is ``high``: a single group has no interval."""
+    high: float | None
     n: int
     groups: int
 
+    @property
+    def edges(self) -> tuple[float, float] | None:
+        """The interval; None for a single group."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
     def excludes(self, line: float) -> bool:
         """Whether the whole interval lies on one side of a line."""
-        return self.low > line or self.high < line
+        return self.edges is not None and (self.edges[0] > line or self.edges[1] < line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,8 @@ def weighted_auroc(weights: Weights, positive: NDArray[np.bool_], ties: NDArray[
 
 def interval_of(value: float, resampled: Weights, n: int, groups: int) -> Interval:
     """Make the percentile interval of a figure from its resampled values; NaN among them are passed over."""
+    if groups < 2:
+        return Interval(value, None, None, n, groups)
     tail = (1 - CONFIDENCE) / 2
-    edges = np.nanquantile(resampled, [tail, 1 - tail]) if groups > 1 else np.full(2, np.nan)
+    edges = np.nanquantile(resampled, [tail, 1 - tail])
     return Interval(value, float(edges[0]), float(edges[1]), n, groups)

@@ -21,6 +21,8 @@ class Kind:
     """Below it ``low`` may be said, from it on ``high``: what is no worse than usual is not complained of."""
     referenced: bool = False
     """Whether it is an agreement that maps of different patients have too, so that it needs a null."""
+    version: int = 1
+    """Of its definition: whoever changes what the signal means raises it (``versions.py``)."""
 
     @property
     def part(self) -> str:

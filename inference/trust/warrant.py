@@ -8,12 +8,13 @@ import numpy as np
 
 from inference.errors import PassportRefused
 from inference.passport.passport import Passport
+from inference.statistics.bootstrap import Interval
 from inference.statistics.risk_control import GRID, Certificate, certify, smallest_alpha
+from inference.statistics.withholding import MORE_LIKELY_WRONG
 from inference.trust.budgets import Budget
 from inference.trust.calibrator import Calibrator
 from inference.trust.envelope import Envelope
 from inference.trust.kinds import NAMES, TIERS
-from inference.trust.withholding import MORE_LIKELY_WRONG
 
 SEED = 20261122
 TRUSTABLE = tuple(step for step in GRID if step >= MORE_LIKELY_WRONG)
@@ -27,8 +28,8 @@ class Warrant:
     bundle_digest: str
     passport_digest: str
     method: str
-    nulls: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """By class and signal: mean agreement with another patient's map, its interval and count."""
+    nulls: Mapping[str, Mapping[str, Interval]]
+    """By class and signal: mean agreement with another patient's map, its interval over patients and their count."""
     calibrator: Calibrator
     witness_calibrator: Calibrator | None
     """P by the localiser alone, which no agreement can outvote; None: the bundle has no localiser."""
@@ -42,6 +43,8 @@ class Warrant:
     """How much evidence a verdict rests on."""
     believed: tuple[str, ...] = ()
     """Bogus kinds that this budget's formula believed in too often; not empty: nothing is TRUSTED."""
+    changed: tuple[str, ...] = ()
+    """Definitions the passport was fitted with in another version, in words; not empty: nothing is TRUSTED."""
 
     @property
     def identity(self) -> str:
@@ -92,7 +95,10 @@ class Warrant:
                 bundle_digest=passport.bundle.digest,
                 passport_digest=passport.digest,
                 method=passport.bundle.method,
-                nulls=entry["nulls"],
+                nulls={
+                    label: {name: Interval(**null) for name, null in by_name.items()}
+                    for label, by_name in entry["nulls"].items()
+                },
                 calibrator=Calibrator.from_plain(formula["calibrator"]),
                 witness_calibrator=Calibrator.from_plain(alone) if (alone := formula["witness_calibrator"]) else None,
                 envelope=Envelope.from_plain(entry["envelope"]),

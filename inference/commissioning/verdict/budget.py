@@ -17,12 +17,12 @@ from inference.statistics.bootstrap import Interval, mean_by_group
 from inference.statistics.failure_detection import auroc_gain, judge_by_class, judge_score
 from inference.statistics.resplits import resplit
 from inference.statistics.risk_control import Certificate, Unit, certify, smallest_alpha
+from inference.statistics.withholding import withhold
 from inference.trust.budgets import PARTS, Budget, signals_of
 from inference.trust.calibrator import Calibrator
 from inference.trust.evidence import Numbers
 from inference.trust.kinds import NAMES, TIERS
 from inference.trust.warrant import SEED, TRUSTABLE
-from inference.trust.withholding import withhold
 
 Plain = dict[str, Any]
 USES = ("A", "B", "AB", "C", "ABC")

@@ -100,7 +100,7 @@ def gate(told: Told) -> Plain:
         if len(bogus.hit):
             gain = own.hit[bogus.case].astype(float) - bogus.hit
             found = mean_by_group(gain, bogus.group, seed=SEED)
-            checks[kind] = {**plain_interval(found), "passed": found.low > 0}
+            checks[kind] = {**plain_interval(found), "passed": found.edges is not None and found.edges[0] > 0}
     return {"passed": all(one["passed"] for one in checks.values()), "better_than": checks}
 
 

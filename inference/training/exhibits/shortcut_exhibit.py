@@ -131,7 +131,7 @@ def _figure(measure: Callable[[], statistics.Interval]) -> dict[str, Any]:
         found = measure()
     except Refused as error:
         return {"value": None, "interval": None, "reason": str(error)}
-    interval = [round(found.low, 4), round(found.high, 4)] if found.low == found.low else None
+    interval = None if found.edges is None else [round(edge, 4) for edge in found.edges]
     return {"value": round(found.value, 4), "interval": interval, "slices": found.n, "patients": found.groups}
 
 

@@ -9,7 +9,7 @@ from scipy.stats import binom
 from inference.errors import Refused
 from inference.statistics.bounds import Bets, binomial_upper_bound, fewest_groups, needed_groups, upper_bound
 from inference.statistics.risk_control import Unit, certified_step, certify, see_site, smallest_alpha
-from inference.trust.withholding import withhold
+from inference.statistics.withholding import withhold
 
 SITES = 1000
 ALPHA = DELTA = 0.10
