@@ -24,9 +24,8 @@ HOTTEST = 0.05
 SURE = 0.5
 Predict = Callable[[torch.Tensor], Numbers]
 """Inputs (N, channels, *spatial) to probabilities (N, classes)."""
-
-
 NONE = float("nan")
+"""A signal that cannot be had."""
 
 
 def signal_table(maps: Maps, evidence: Sequence[Evidence], covered: Numbers, *, seeds: Sequence[int]) -> Numbers:
@@ -38,7 +37,7 @@ def signal_table(maps: Maps, evidence: Sequence[Evidence], covered: Numbers, *, 
         covered: (N, 2), from ``covered_probabilities``; NaN: the budget leaves it out.
         seeds: of the lot among ties, one a map.
     """
-    rows = [signals(*one) for one in zip(maps, evidence, covered, seeds, strict=True)]
+    rows = [signals(*row) for row in zip(maps, evidence, covered, seeds, strict=True)]
     return np.array([[row[name] for name in NAMES] for row in rows]).reshape(len(maps), len(NAMES))
 
 
@@ -52,12 +51,11 @@ def signals(values: Maps, evidence: Evidence, covered: Numbers, seed: int) -> Ma
         seed: of the lot among ties.
     """
     peak, alike = peak_of(values), _alike(values, evidence)
-    order = np.sort(evidence.probabilities)[::-1]
     own = float(evidence.probabilities[evidence.class_index])
-    best_other = order[1] if own >= order[0] else order[0]
+    others = np.delete(evidence.probabilities, evidence.class_index)
     return {
         "probability": own,
-        "margin": own - float(best_other),
+        "margin": own - float(others.max()) if len(others) else NONE,
         **_shape(values, peak),
         **alike,
         **_others("replicate", values, peak, evidence.replicates),
