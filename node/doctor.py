@@ -8,14 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydicom.uid import (
-    UID,
-    Comprehensive3DSRStorage,
-    GrayscaleSoftcopyPresentationStateStorage,
-    KeyObjectSelectionDocumentStorage,
-    ParametricMapStorage,
-    SecondaryCaptureImageStorage,
-)
+from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (
@@ -34,15 +27,8 @@ from node.delivery import dicomweb
 from node.delivery.reach import FAILS, NOTE, WORKS, Step, addresses_of, handshake, reach
 from node.settings.destination import Destination
 from node.settings.settings import Settings
+from reports.objects.roles import ROLES
 
-SENT = {
-    "capture": SecondaryCaptureImageStorage,
-    "report": Comprehensive3DSRStorage,
-    "parametric_map": ParametricMapStorage,
-    "presentation_state": GrayscaleSoftcopyPresentationStateStorage,
-    "key_objects": KeyObjectSelectionDocumentStorage,
-}
-"""SOP class of each kind of result."""
 SERVICES = {
     "find": (StudyRootQueryRetrieveInformationModelFind, "C-FIND"),
     "commitment": (StorageCommitmentPushModel, "storage commitment"),
@@ -125,7 +111,7 @@ def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
             return
     seen: list[Any] = []
     try:
-        offered = [(uid, syntax) for uid in (Verification, *SENT.values()) for syntax in peer.syntaxes]
+        offered = [(uid, syntax) for uid in (Verification, *ROLES.values()) for syntax in peer.syntaxes]
         with _Opened(peer, offered, calling_ae_title, seen=seen) as association:
             yield Step("association", WORKS, f"{peer.ae_title} accepts an association from {calling_ae_title}.")
             yield _echo(association, peer)
@@ -164,7 +150,7 @@ def _echo(association: Association, peer: Destination) -> Step:
 
 
 def _negotiate(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
-    offered = [(SENT[role], syntax) for role in SENT for syntax in peer.syntaxes]
+    offered = [(ROLES[role], syntax) for role in ROLES for syntax in peer.syntaxes]
     offered += [(uid, syntax) for uid, _ in SERVICES.values() for syntax in peer.syntaxes]
     try:
         with _Opened(peer, offered, calling_ae_title) as association:
@@ -174,7 +160,7 @@ def _negotiate(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
     except DeliveryFailed as error:
         yield Step("negotiation", FAILS, str(error.args[0]), error.cure)
         return
-    for role, sop_class in SENT.items():
+    for role, sop_class in ROLES.items():
         if peer.protocol == "dimse":
             yield _storage(peer, role, sop_class, [syntax for uid, syntax in accepted if uid == sop_class])
     services = {uid for uid, _ in accepted}

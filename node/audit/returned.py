@@ -18,8 +18,8 @@ from node.audit.opinions import Opinions, Overlay, explanation_of
 from node.audit.tables import returned
 from node.store import insert_into, instances, jobs, now, results
 from reports.audit.ledger import Event, Ledger
+from reports.explained import read_header
 from reports.objects.returned import KINDS, MOST_BYTES, Said, Shown, read_returned
-from reports.objects.subject import read_header
 
 AUTHOR = "returned object"
 AT_ONCE = 20

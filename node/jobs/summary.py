@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
-from reports.objects.results import ALWAYS, ResultObject, left_out
+from reports.objects.results import ResultObject, left_out
+from reports.objects.roles import ALWAYS
 from reports.picture.layout import panel_box
 from reports.picture.localiser import seen
 

@@ -3,13 +3,22 @@
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, WithJsonSchema, model_validator
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from node.settings.section import AETitle, LocalPath, Port, Section
 from node.settings.tls import Fingerprint, TlsSettings
+from reports.objects.roles import ALWAYS, ROLES
 
-Role = Literal["capture", "report", "parametric_map", "presentation_state", "key_objects"]
+
+def _known(role: str) -> str:
+    if role not in ROLES:
+        raise ValueError(f"there is no result {role!r}; there are {', '.join(ROLES)}")
+    return role
+
+
+Role = Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": list(ROLES), "type": "string"})]
+"""What kind of result; the kinds are those that ``reports.objects.roles`` lists."""
 SYNTAXES = {"explicit": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndian}
 
 
@@ -40,7 +49,7 @@ class Destination(Section):
     """What turns "sent" into "stored": storage commitment, C-FIND, QIDO-RS; none: it ends at "sent"."""
     proof_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """What is not proven this long after it was sent is sent again."""
-    objects: Annotated[tuple[Role, ...], Field(min_length=1)] = ("capture", "report")
+    objects: Annotated[tuple[Role, ...], Field(min_length=1)] = ALWAYS
     """Which results it gets, where there are any of that kind."""
     transfer_syntaxes: Annotated[tuple[Literal["explicit", "implicit"], ...], Field(min_length=1)] = (
         "explicit",

@@ -21,7 +21,7 @@ from inference.criteria.otsu import otsu_thresholds
 from inference.reading.geometry import Vector
 from inference.reading.image import Frame
 from inference.trust.image_statistics import image_statistics, statistic_names
-from reports.objects.subject import read_header
+from reports.explained import read_header
 
 THUMBNAIL_SIDE = 8
 AGREEMENT = ("replicate_spearman", "replicate_agreement_spearman")

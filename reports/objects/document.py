@@ -23,10 +23,9 @@ from pydicom.sr.codedict import codes
 
 from inference.bundle.identity import BundleIdentity
 from reports.objects import codes as concepts
-from reports.objects.equipment import DEVICE_UID, contributing_equipment, series_description, sign
-from reports.objects.library import Reference
+from reports.objects.equipment import DEVICE_UID, complete, equipment
+from reports.objects.library import InstanceReference
 from reports.objects.measurements import comment
-from reports.objects.subject import date, take_over
 from reports.objects.uids import ResultUids
 from reports.product import PRODUCT, product_version
 
@@ -49,7 +48,7 @@ class Content:
     groups: tuple[MeasurementsAndQualitativeEvaluations, ...]
 
 
-class Report(Comprehensive3DSR):
+class StructuredReport(Comprehensive3DSR):
     """A Comprehensive 3D SR whose patient and study come byte for byte from the source."""
 
     def copy_patient_and_study_information(self, dataset: Dataset) -> None:
@@ -60,13 +59,13 @@ def document(
     content: Content,
     *,
     source: Dataset,
-    evidence: Sequence[Reference],
+    evidence: Sequence[InstanceReference],
     uids: ResultUids,
     bundle: BundleIdentity | None,
     created: datetime,
-    predecessors: Sequence[Reference] = (),
+    predecessors: Sequence[InstanceReference] = (),
     missing: str = "",
-) -> Report:
+) -> StructuredReport:
     """Make the report: complete, preliminary, unverified.
 
     Args:
@@ -79,38 +78,31 @@ def document(
         predecessors: earlier reports that this one replaces.
         missing: what the study has not, although it was expected.
     """
-    sop_instance_uid = uids.report(missing)
-    replaced = [one.dataset() for one in predecessors if one.sop_instance_uid != sop_instance_uid]
+    sop_instance_uid = uids.instance("report", missing)
+    replaced = [earlier.dataset() for earlier in predecessors if earlier.sop_instance_uid != sop_instance_uid]
     notes = [*([MISSING.format(missing)] if missing else []), *([REPLACES] if replaced else [])]
     content = replace(content, sentences=(*content.sentences[:1], *notes, *content.sentences[1:]))
-    name, its_version = (bundle.name, bundle.version) if bundle else (PRODUCT, product_version())
-    report = Report(
+    report = StructuredReport(
         evidence=[reference.dataset() for reference in evidence],
-        content=_root(content, name),
-        series_instance_uid=uids.report_series(),
+        content=_root(content, bundle.name if bundle else PRODUCT),
+        series_instance_uid=uids.series("report"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=sop_instance_uid,
         instance_number=1,
-        manufacturer=PRODUCT,
-        manufacturer_model_name=PRODUCT,
-        software_versions=product_version(),
-        series_description=series_description(name, its_version),
         is_complete=True,
         is_final=False,
         is_verified=False,
         previous_versions=replaced or None,
         coding_schemes=[concepts.scheme()],
+        **equipment(bundle),
     )
-    _say_replaced(report)
-    take_over(source, report)
-    report.ContributingEquipmentSequence = contributing_equipment(bundle)
-    date(report, source, created, "Content")
-    sign(report)
+    _name_purpose(report)
+    complete(report, source, bundle, created)
     return report
 
 
-def _say_replaced(report: Report) -> None:
-    """Say what the predecessors are (PS3.3 C.17.2.1, purpose from CID 7009)."""
+def _name_purpose(report: StructuredReport) -> None:
+    """Put the purpose of reference into each predecessor document (PS3.3 C.17.2.1, CID 7009)."""
     for study in report.get("PredecessorDocumentsSequence", ()):
         for series in study.ReferencedSeriesSequence:
             for item in series.ReferencedSOPSequence:

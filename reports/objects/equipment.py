@@ -1,11 +1,13 @@
-"""Who wrote it: the product's name, version and UIDs, as they stand in every object."""
+"""The equipment of every object: the product's name, version and UIDs (PS3.3 C.7.5.1)."""
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from highdicom import ContributingEquipment
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from reports.objects.subject import date, take_over
 from reports.objects.uids import uid_of
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.wording import plain, shortened
@@ -27,6 +29,17 @@ def series_description(name: str, its_version: str) -> str:
     return shortened(f"AI {plain(name)} {plain(its_version)}", LONG_STRING - len(tail)) + tail
 
 
+def equipment(bundle: "BundleIdentity | None") -> dict[str, Any]:
+    """Give manufacturer, versions and Series Description as the constructors of highdicom take them."""
+    name, its_version = (bundle.name, bundle.version) if bundle else (PRODUCT, product_version())
+    return {
+        "manufacturer": PRODUCT,
+        "manufacturer_model_name": PRODUCT,
+        "software_versions": product_version(),
+        "series_description": series_description(name, its_version),
+    }
+
+
 def contributing_equipment(bundle: "BundleIdentity | None") -> list[Dataset]:
     """Give the item that names this product and its bundle as processing equipment (PS3.3 C.12.1.1.5)."""
     versions = [product_version()]
@@ -40,6 +53,24 @@ def contributing_equipment(bundle: "BundleIdentity | None") -> list[Dataset]:
             software_versions=versions,
         )
     ]
+
+
+def complete(
+    dataset: Dataset, source: Dataset, bundle: "BundleIdentity | None", created: datetime, content: str = "Content"
+) -> None:
+    """Put in what every object has: patient and study of the source, contributing equipment, dates, implementation.
+
+    Args:
+        dataset: the object.
+        source: header of an instance of the study.
+        bundle: the model; None where none ran.
+        created: when the result was made.
+        content: the attributes of the object's own date and time, without Date and Time.
+    """
+    take_over(source, dataset)
+    dataset.ContributingEquipmentSequence = contributing_equipment(bundle)
+    date(dataset, source, created, content)
+    sign(dataset)
 
 
 def sign(dataset: Dataset) -> None:

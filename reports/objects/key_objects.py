@@ -1,21 +1,19 @@
 """Key object selection (PS3.3 A.35.4, PS3.16 TID 2010): the captures, the source images of findings, and the report."""
 
 from collections import defaultdict
-from datetime import datetime
+from collections.abc import Iterator
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
-from inference.analysis import Analysis
-from inference.reading.image import Frame
+from inference.reading.image import Frame, Image
 from reports.objects.document import observer
-from reports.objects.equipment import contributing_equipment, series_description, sign
-from reports.objects.library import Reference
-from reports.objects.subject import date, take_over
-from reports.objects.uids import ResultUids
-from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
+from reports.objects.equipment import complete, equipment
+from reports.objects.library import InstanceReference
+from reports.objects.request import WriteRequest
+from reports.product import NOT_FOR_DIAGNOSTIC_USE
 
 SERIES_NUMBER = 9005
 _DESCRIPTION = (
@@ -23,64 +21,57 @@ _DESCRIPTION = (
 )
 
 
-def key_objects(
-    analysis: Analysis, *, source: Dataset, created: datetime, missing: str = ""
-) -> KeyObjectSelectionDocument:
-    """Make the key object selection of one analysis, titled (113000, DCM, "Of Interest").
+def write(request: WriteRequest) -> Iterator[KeyObjectSelectionDocument]:
+    """Make the key object selection, titled (113000, DCM, "Of Interest"); none where nothing was found."""
+    if request.planes:
+        yield _key_objects(request)
 
-    Args:
-        analysis: what was found; at least one map.
-        source: header of one instance of the series.
-        created: when the result was made; the same moment gives the same bytes.
-        missing: what the study has not, although it was expected: as in the report it names.
-    """
-    uids = ResultUids.of_analysis(analysis)
-    frames: dict[str, list[Frame]] = defaultdict(list)
-    for explanation in analysis.explanations:
-        frame = analysis.image.frames[explanation.map.frame]
-        frames[frame.sop_instance_uid].append(frame)
+
+def _key_objects(request: WriteRequest) -> KeyObjectSelectionDocument:
+    uids, image = request.uids, request.analysis.image
     captures = [
-        _image(analysis, uids.capture_series(), SecondaryCaptureImageStorage, uids.capture(index))
-        for index in range(len(analysis.explanations))
+        _image(image, uids.series("capture"), SecondaryCaptureImageStorage, uids.instance("capture", explained.index))
+        for explained in request.planes
     ]
+    frames: dict[str, list[Frame]] = defaultdict(list)
+    for explained in request.planes:
+        frames[explained.plane.frame.sop_instance_uid].append(explained.plane.frame)
     sources = [
-        _image(analysis, analysis.image.series_instance_uid, of_one[0].sop_class_uid, uid)
-        for uid, of_one in frames.items()
+        _image(image, image.series_instance_uid, of_instance[0].sop_class_uid, uid)
+        for uid, of_instance in frames.items()
     ]
-    study = analysis.image.study_instance_uid
-    report = Reference(study, uids.report_series(), Comprehensive3DSRStorage, uids.report(missing)).dataset()
-    evidence = [*captures, *sources, report]
+    report = InstanceReference(
+        image.study_instance_uid,
+        uids.series("report"),
+        Comprehensive3DSRStorage,
+        uids.instance("report", request.missing),
+    )
+    evidence = [*captures, *sources, report.dataset()]
     content = KeyObjectSelection(
         codes.DCM.OfInterest,
         evidence,
-        observer_device_context=observer(analysis.bundle.name),
+        observer_device_context=observer(request.analysis.bundle.name),
         description=_DESCRIPTION,
     )
-    if "NumberOfFrames" in source:
+    if "NumberOfFrames" in request.source:
         _name_frames(content, frames)
     document = KeyObjectSelectionDocument(
         evidence=evidence,
         content=content,
-        series_instance_uid=uids.key_objects_series(),
+        series_instance_uid=uids.series("key_objects"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uids.key_objects(missing),
+        sop_instance_uid=uids.instance("key_objects", request.missing),
         instance_number=1,
-        manufacturer=PRODUCT,
-        manufacturer_model_name=PRODUCT,
-        software_versions=product_version(),
-        series_description=series_description(analysis.bundle.name, analysis.bundle.version),
+        **equipment(request.analysis.bundle),
     )
-    take_over(source, document)
-    document.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
-    date(document, source, created, "Content")
-    sign(document)
+    complete(document, request.source, request.analysis.bundle, request.created)
     return document
 
 
-def _image(analysis: Analysis, series_uid: str, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Refer to an image; by its having a grid highdicom knows it from other objects."""
-    item = Reference(analysis.image.study_instance_uid, series_uid, sop_class_uid, sop_instance_uid).dataset()
-    item.Rows, item.Columns = analysis.image.pixels.shape[1:]
+def _image(image: Image, series_uid: str, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """Refer to an image: highdicom tells images from other objects by Rows and Columns."""
+    item = InstanceReference(image.study_instance_uid, series_uid, sop_class_uid, sop_instance_uid).dataset()
+    item.Rows, item.Columns = image.pixels.shape[1:]
     return item
 
 

@@ -27,7 +27,7 @@ _COSINE = CodedConcept("{-1:1}", "UCUM", "{-1:1}")
 
 
 @dataclass(frozen=True)
-class Reference:
+class InstanceReference:
     """One instance that a report rests on."""
 
     study_instance_uid: str
@@ -47,11 +47,13 @@ class Reference:
         return item
 
 
-def references(image: Image) -> list[Reference]:
+def references(image: Image) -> list[InstanceReference]:
     """Give every instance of a series once, in order of geometry."""
     seen = {frame.sop_instance_uid: frame for frame in reversed(image.frames)}
     return [
-        Reference(image.study_instance_uid, image.series_instance_uid, frame.sop_class_uid, frame.sop_instance_uid)
+        InstanceReference(
+            image.study_instance_uid, image.series_instance_uid, frame.sop_class_uid, frame.sop_instance_uid
+        )
         for frame in reversed(seen.values())
     ]
 

@@ -20,15 +20,17 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from inference.analysis import Analysis, Explanation
+from inference.analysis import Analysis
+from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict
+from reports.explained import ExplainedPlane, Plane
 from reports.objects import codes as concepts
 from reports.objects.equipment import LONG_STRING
 from reports.objects.uids import ResultUids
 from reports.picture.localiser import seen
 from reports.picture.weights import weighed
 from reports.product import PRODUCT, product_version
-from reports.wording import interval, made_by, parameters, plain, plane, shortened
+from reports.wording import interval, made_by, parameters, plain, shortened
 
 _NO_INTERVAL = (
     "The calibrated probability, the signals and their parts in it are of a single map and have no interval. Parts are "
@@ -53,22 +55,21 @@ def series_group(analysis: Analysis) -> MeasurementsAndQualitativeEvaluations:
     return group
 
 
-def finding_group(analysis: Analysis, index: int) -> MeasurementsAndQualitativeEvaluations:
+def finding_group(explained: ExplainedPlane) -> MeasurementsAndQualitativeEvaluations:
     """Give one explained finding: probability, trust signals, verdict with reasons, and the capture that shows it."""
-    explanation = analysis.explanations[index]
-    finding, shown = explanation.map.finding, explanation.map
-    title = f"{plain(finding.label)} {index + 1}, {plane(analysis, shown.frame)}"
+    analysis, index, finding = explained.analysis, explained.index, explained.map.finding
+    title = f"{plain(finding.label)} {index + 1}, {explained.plane.title}"
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(analysis, f"finding {index}", title),
         finding_type=concepts.finding(finding.code, finding.label),
-        algorithm_id=_algorithm(analysis, explanation),
-        measurements=_measurements(explanation),
-        qualitative_evaluations=_evaluations(explanation.trust),
-        source_images=[_source(analysis, shown.frame)],
+        algorithm_id=_algorithm(analysis, explained.map),
+        measurements=_measurements(explained),
+        qualitative_evaluations=_evaluations(explained.trust),
+        source_images=[_source(explained.plane)],
     )
     group[0].ContinuityOfContent = "SEPARATE"
-    group[0].ContentSequence.extend(comment(text) for text in _comments(explanation))
-    group[0].ContentSequence.append(_visual_explanation(analysis, index))
+    group[0].ContentSequence.extend(comment(text) for text in _comments(explained))
+    group[0].ContentSequence.append(_visual_explanation(explained))
     return group
 
 
@@ -84,11 +85,11 @@ def _evaluations(trust: Trust) -> list[QualitativeEvaluation]:
     ]
 
 
-def _comments(explanation: Explanation) -> list[str]:
-    shown, trust = explanation.map, explanation.trust
+def _comments(explained: ExplainedPlane) -> list[str]:
+    trust = explained.trust
     texts = [f"{trust.verdict.value}: {reason}" for reason in trust.reasons]
     if trust.verdict is not Verdict.WITHHELD:
-        row, column = shown.peak
+        row, column = explained.map.peak
         texts.append(f"The map is highest at row {row}, column {column} of the source image, counted from 0.")
     if trust.score is not None:
         texts.append(_NO_INTERVAL)
@@ -96,8 +97,8 @@ def _comments(explanation: Explanation) -> list[str]:
     return texts + [f"Not measurable: {meaning}." for meaning in unmeasured]
 
 
-def _measurements(explanation: Explanation) -> list[Measurement]:
-    finding, trust = explanation.map.finding, explanation.trust
+def _measurements(explained: ExplainedPlane) -> list[Measurement]:
+    finding, trust = explained.map.finding, explained.trust
     measured = [
         _measurement(concepts.PROBABILITY, finding.probability),
         _measurement(concepts.THRESHOLD, finding.threshold),
@@ -159,7 +160,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _algorithm(analysis: Analysis, explanation: Explanation | None) -> AlgorithmIdentification:
+def _algorithm(analysis: Analysis, shown: SaliencyMap | None) -> AlgorithmIdentification:
     """Identify the model to the byte, and what made the map (TID 4019)."""
     bundle, fingerprint = analysis.bundle, analysis.fingerprint
     texts = [
@@ -170,8 +171,7 @@ def _algorithm(analysis: Analysis, explanation: Explanation | None) -> Algorithm
         "libraries " + ", ".join(f"{name} {its_version}" for name, its_version in fingerprint.libraries),
         f"{PRODUCT} {product_version()}",
     ]
-    if explanation is not None:
-        shown = explanation.map
+    if shown is not None:
         texts.insert(0, f"saliency method {made_by(shown)}")
         texts.insert(1, f"saliency parameters {parameters(shown.parameters)}")
     return AlgorithmIdentification(
@@ -186,22 +186,21 @@ def _tracking(analysis: Analysis, role: str, title: str) -> TrackingIdentifier:
     return TrackingIdentifier(ResultUids.of_analysis(analysis).tracking(role), shortened(title, LONG_STRING))
 
 
-def _source(analysis: Analysis, index: int) -> SourceImageForMeasurementGroup:
-    frame = analysis.image.frames[index]
-    alone = sum(other.sop_instance_uid == frame.sop_instance_uid for other in analysis.image.frames) == 1
-    frames = None if alone and frame.frame_number == 1 else [frame.frame_number]
+def _source(plane: Plane) -> SourceImageForMeasurementGroup:
+    frame = plane.frame
+    frames = None if plane.is_whole_instance and frame.frame_number == 1 else [frame.frame_number]
     return SourceImageForMeasurementGroup(frame.sop_class_uid, frame.sop_instance_uid, frames)
 
 
-def _visual_explanation(analysis: Analysis, index: int) -> ImageContentItem:
+def _visual_explanation(explained: ExplainedPlane) -> ImageContentItem:
     """Point at the capture: (130401, DCM, "Visual explanation"), derived as CID 217 says."""
     item = ImageContentItem(
         concepts.VISUAL_EXPLANATION,
         SecondaryCaptureImageStorage,
-        ResultUids.of_analysis(analysis).capture(index),
+        ResultUids.of_analysis(explained.analysis).instance("capture", explained.index),
         relationship_type=_CONTAINS,
     )
-    kind = concepts.explanation_type(analysis.explanations[index].map.method)
+    kind = concepts.explanation_type(explained.map.method)
     item.ContentSequence = [
         CodeContentItem(concepts.DERIVATION, kind, relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD)
     ]

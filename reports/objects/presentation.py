@@ -1,6 +1,6 @@
 """Presentation state of one explanation (GSPS, PS3.3 A.33.1): peak, localiser and verdict over the source image."""
 
-from datetime import datetime
+from collections.abc import Iterator
 
 import numpy as np
 from highdicom import PresentationLUTTransformation
@@ -16,20 +16,18 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from skimage.measure import approximate_polygon, find_contours
 
-from inference.analysis import Analysis, Explanation
 from inference.archive import Floats
 from inference.reading.instance import SHOWN_BY, of_frame
 from inference.trust.signals import SURE
 from inference.trust.verdict import Verdict
-from reports.objects.capture import Source
-from reports.objects.equipment import LONG_STRING, contributing_equipment, series_description, sign
+from reports.explained import ExplainedPlane
+from reports.objects.equipment import LONG_STRING, complete, equipment
 from reports.objects.laterality import take_over_side
+from reports.objects.request import WriteRequest
 from reports.objects.source_image import point, stand_in
-from reports.objects.subject import date, take_over
-from reports.objects.uids import ResultUids
 from reports.picture.layout import PANEL_SIDE
 from reports.picture.panel import RING_RADIUS
-from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, product_version
 from reports.wording import plain, sentence, shortened
 
 SERIES_NUMBER = 9004
@@ -42,61 +40,51 @@ _TOLERANCE = 0.35
 """Pixels by which the drawn contour may stray from the true one."""
 
 
-def presentation_state(
-    analysis: Analysis, index: int, *, source: Source, created: datetime
-) -> GrayscaleSoftcopyPresentationState:
-    """Make the presentation state of one explanation: for its plane alone, shown as the source says.
+def write(request: WriteRequest) -> Iterator[GrayscaleSoftcopyPresentationState]:
+    """Make the presentation state of each explanation: for its plane alone, shown as the source says.
 
-    A map that is withheld has its words and nothing drawn.
-
-    Args:
-        analysis: what was found.
-        index: which of ``analysis.explanations``, from 0.
-        source: the plane explained.
-        created: when the result was made; the same moment gives the same bytes.
+    That of a map that is withheld has the verdict and nothing drawn.
     """
-    explanation, uids = analysis.explanations[index], ResultUids.of_analysis(analysis)
-    bare = stand_in(source, analysis)
-    graphics = _graphics(explanation)
+    for explained in request.planes:
+        yield _presentation_state(explained, request)
+
+
+def _presentation_state(explained: ExplainedPlane, request: WriteRequest) -> GrayscaleSoftcopyPresentationState:
+    source, bare = explained.source, stand_in(explained)
+    graphics = _graphics(explained)
     layers = [GraphicLayer(name, order) for order, name in enumerate([*graphics, "VERDICT"], 1)]
-    words = TextObject(_words(explanation), "DISPLAY", bounding_box=_BOX, text_justification="CENTER")
+    words = TextObject(_words(explained), "DISPLAY", bounding_box=_BOX, text_justification="CENTER")
     annotations = [
         *(GraphicAnnotation([bare], layer, graphic_objects=graphics[layer.GraphicLayer]) for layer in layers[:-1]),
         GraphicAnnotation([bare], layers[-1], text_objects=[words]),
     ]
-    shown_by = of_frame(source.header, source.frame.frame_number - 1, (*SHOWN_BY, "RescaleType"))
-    inverse = shown_by.get("PhotometricInterpretation") == "MONOCHROME1"
+    display = of_frame(source, explained.plane.frame.frame_number - 1, (*SHOWN_BY, "RescaleType"))
+    inverse = display.get("PhotometricInterpretation") == "MONOCHROME1"
     state = GrayscaleSoftcopyPresentationState(
         referenced_images=[bare],
-        series_instance_uid=uids.presentation_state_series(),
+        series_instance_uid=request.uids.series("presentation_state"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uids.presentation_state(index),
-        instance_number=index + 1,
-        manufacturer=PRODUCT,
-        manufacturer_model_name=PRODUCT,
-        software_versions=product_version(),
+        sop_instance_uid=request.uids.instance("presentation_state", explained.index),
+        instance_number=explained.index + 1,
         device_serial_number=product_version(),
         content_label="SALIENCY",
-        content_description=shortened(f"Saliency map for {plain(explanation.map.finding.label)}", LONG_STRING),
+        content_description=shortened(f"Saliency map for {plain(explained.map.finding.label)}", LONG_STRING),
         graphic_annotations=annotations,
         graphic_layers=layers,
         presentation_lut_transformation=PresentationLUTTransformation("INVERSE" if inverse else "IDENTITY"),
-        series_description=series_description(analysis.bundle.name, analysis.bundle.version),
+        **equipment(request.analysis.bundle),
     )
-    _show(state, shown_by, source)
+    _show(state, display, explained.plane.frame.pixel_spacing_mm)
     for item in (state.ReferencedSeriesSequence[0], *annotations):
-        point(item.ReferencedImageSequence[0], source)
-    take_over(source.header, state)
-    take_over_side(source.header, state)
-    state.ContributingEquipmentSequence = contributing_equipment(analysis.bundle)
-    date(state, source.header, created, "PresentationCreation")
-    sign(state)
+        point(item.ReferencedImageSequence[0], explained)
+    take_over_side(source, state)
+    complete(state, source, request.analysis.bundle, request.created, "PresentationCreation")
     return state
 
 
-def _graphics(explanation: Explanation) -> dict[str, list[GraphicObject]]:
+def _graphics(explained: ExplainedPlane) -> dict[str, list[GraphicObject]]:
     """Give what is drawn on each layer; nothing of a map that is withheld."""
-    shown, trust = explanation.map, explanation.trust
+    shown, trust = explained.map, explained.trust
     drawn: dict[str, list[GraphicObject]] = {}
     if trust.verdict is not Verdict.WITHHELD:
         if (shown.on_frame > 0).any():
@@ -106,9 +94,9 @@ def _graphics(explanation: Explanation) -> dict[str, list[GraphicObject]]:
     return drawn
 
 
-def _words(explanation: Explanation) -> str:
-    trust = explanation.trust
-    head = f"{plain(explanation.map.finding.label)}: {trust.verdict.value}"
+def _words(explained: ExplainedPlane) -> str:
+    trust = explained.trust
+    head = f"{plain(explained.map.finding.label)}: {trust.verdict.value}"
     reasons = [sentence(plain(reason)) for reason in trust.reasons[:1] if reason]
     return shortened("\r\n".join([head, *reasons]), _SHORT_TEXT - 40) + f"\r\n{NOT_FOR_DIAGNOSTIC_USE}"
 
@@ -132,33 +120,35 @@ def contours(witness: Floats) -> list[NDArray[np.float64]]:
     """
     rows, columns = witness.shape
     lines: list[NDArray[np.float64]] = []
-    for found in find_contours(np.pad((witness >= SURE).astype(np.float32), 1), 0.5):
-        line = approximate_polygon(found, _TOLERANCE)[:, ::-1] - 0.5  # the frame of 1, and from centre to corner
+    for contour in find_contours(np.pad((witness >= SURE).astype(np.float32), 1), 0.5):
+        line = approximate_polygon(contour, _TOLERANCE)[:, ::-1] - 0.5  # the frame of 1, and from centre to corner
         line = np.clip(line, 0.0, [columns, rows])
         lines += [line[start : start + MOST_POINTS] for start in range(0, len(line) - 1, MOST_POINTS - 1)]
     return lines
 
 
-def _show(state: GrayscaleSoftcopyPresentationState, shown_by: Dataset, source: Source) -> None:
+def _show(
+    state: GrayscaleSoftcopyPresentationState, display: Dataset, pixel_spacing_mm: tuple[float, float] | None
+) -> None:
     """Take over the Modality LUT and the first window or VOI LUT of the source, and the shape of its pixels."""
-    if "ModalityLUTSequence" in shown_by:
-        state["ModalityLUTSequence"] = shown_by["ModalityLUTSequence"]
-    elif "RescaleSlope" in shown_by and "RescaleIntercept" in shown_by:
-        state.RescaleSlope, state.RescaleIntercept = shown_by.RescaleSlope, shown_by.RescaleIntercept
-        state.RescaleType = shown_by.get("RescaleType") or "US"
+    if "ModalityLUTSequence" in display:
+        state["ModalityLUTSequence"] = display["ModalityLUTSequence"]
+    elif "RescaleSlope" in display and "RescaleIntercept" in display:
+        state.RescaleSlope, state.RescaleIntercept = display.RescaleSlope, display.RescaleIntercept
+        state.RescaleType = display.get("RescaleType") or "US"
     voi = Dataset()
-    if "VOILUTSequence" in shown_by:
-        voi.VOILUTSequence = shown_by.VOILUTSequence[:1]
-    elif "WindowCenter" in shown_by and "WindowWidth" in shown_by:
-        voi.WindowCenter, voi.WindowWidth = (_first(shown_by[name].value) for name in ("WindowCenter", "WindowWidth"))
-        if shown_by.get("VOILUTFunction") in ("LINEAR_EXACT", "SIGMOID"):
-            voi.VOILUTFunction = shown_by.VOILUTFunction
+    if "VOILUTSequence" in display:
+        voi.VOILUTSequence = display.VOILUTSequence[:1]
+    elif "WindowCenter" in display and "WindowWidth" in display:
+        voi.WindowCenter, voi.WindowWidth = (_first(display[name].value) for name in ("WindowCenter", "WindowWidth"))
+        if display.get("VOILUTFunction") in ("LINEAR_EXACT", "SIGMOID"):
+            voi.VOILUTFunction = display.VOILUTFunction
     if voi:
         state.SoftcopyVOILUTSequence = [voi]
-    if spacing := source.frame.pixel_spacing_mm:
+    if pixel_spacing_mm:
         (area,) = state.DisplayedAreaSelectionSequence
         del area.PresentationPixelAspectRatio
-        area.PresentationPixelSpacing = [f"{one:.10g}" for one in spacing]
+        area.PresentationPixelSpacing = [f"{spacing:.10g}" for spacing in pixel_spacing_mm]
 
 
 def _first(value: object) -> object:

@@ -2,36 +2,40 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
-from reports.objects.capture import Source, capture
-from reports.objects.key_objects import key_objects
-from reports.objects.library import Reference
-from reports.objects.parametric import obstacle, parametric_map
-from reports.objects.presentation import presentation_state
-from reports.objects.structured import analysis_report, not_analysed_report
-from reports.objects.subject import orientation, read_header
-from reports.picture.overlay import draw_overlay, preview_png
-from reports.wording import plain, plane
+from reports.explained import explained_planes, read_header
+from reports.objects import capture, key_objects, parametric, presentation, structured
+from reports.objects.library import InstanceReference
+from reports.objects.request import WriteRequest
+from reports.objects.roles import ALWAYS
+from reports.objects.structured import not_analysed_report
+from reports.picture.overlay import preview_png
 
-Role = Literal["capture", "report", "parametric_map", "presentation_state", "key_objects", "quality_report"]
-ALWAYS: frozenset[Role] = frozenset(("capture", "report"))
+WRITERS: Mapping[str, Callable[[WriteRequest], Iterator[Dataset]]] = {
+    "capture": capture.write,
+    "parametric_map": parametric.write,
+    "presentation_state": presentation.write,
+    "key_objects": key_objects.write,
+    "report": structured.write,
+}
+"""What makes the objects of each of ``roles.ROLES``, in the order they are written."""
 
 
 @dataclass(frozen=True)
 class ResultObject:
     """One object that was written."""
 
-    role: Role
+    role: str
+    """Of ``roles.ROLES``, or ``quality_report``."""
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
@@ -47,55 +51,43 @@ def write_results(
     folder: Path,
     *,
     created: datetime,
-    predecessors: Sequence[Reference] = (),
+    predecessors: Sequence[InstanceReference] = (),
     missing: str = "",
     objects: Collection[str] = ALWAYS,
 ) -> tuple[ResultObject, ...]:
-    """Write a capture for each explanation, what else is asked for, and last the report.
+    """Write captures, what else is asked for, and last the report.
 
-    Capture and report are always made; ``left_out`` says what of the rest cannot be.
+    Capture and report are always written; ``left_out`` says which of the others cannot be.
 
     Args:
         analysis: what was found; its source files are read again for patient and study.
         folder: made where it does not exist.
         created: stored once by the caller: the same moment gives the same bytes.
         predecessors: earlier reports of the same study that this one replaces.
-        missing: what the study has not, although it was expected; the report says so.
-        objects: the roles that some destination wants.
+        missing: what the study lacks, although it was expected; the report says so.
+        objects: the roles that destinations ask for.
 
     Raises:
         UnreadableInstance: a source file is gone or no longer DICOM.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    replaces = bool(predecessors)
-    written: list[ResultObject] = []
-    for index in range(len(analysis.explanations)):
-        source = _source(analysis, index)
-        written.append(_write_capture(analysis, index, source, folder, created, replaces=replaces))
-        if "parametric_map" in objects and not obstacle(analysis, index):
-            its_map = parametric_map(analysis, index, source=source, created=created, replaces=replaces)
-            written.append(write_object(its_map, "parametric_map", folder))
-        if "presentation_state" in objects:
-            state = presentation_state(analysis, index, source=source, created=created)
-            written.append(write_object(state, "presentation_state", folder))
     header = read_header(analysis.image.frames[0].path)
-    if "key_objects" in objects and analysis.explanations:
-        selection = key_objects(analysis, source=header, created=created, missing=missing)
-        written.append(write_object(selection, "key_objects", folder))
-    report = analysis_report(analysis, source=header, created=created, predecessors=predecessors, missing=missing)
-    return (*written, write_object(report, "report", folder))
+    request = WriteRequest(analysis, explained_planes(analysis), header, created, tuple(predecessors), missing)
+    return tuple(
+        write_object(dataset, role, folder)
+        for role, write in WRITERS.items()
+        if role in objects or role in ALWAYS
+        for dataset in write(request)
+    )
 
 
 def left_out(analysis: Analysis, objects: Collection[str]) -> tuple[str, ...]:
-    """Say which of the wanted objects are not made, and why."""
-    if "parametric_map" not in objects:
-        return ()
-    obstacles = [(shown.map, obstacle(analysis, index)) for index, shown in enumerate(analysis.explanations)]
-    return tuple(
-        f"No parametric map of {plain(shown.finding.label)} on {plane(analysis, shown.frame)}: {reason}."
-        for shown, reason in obstacles
-        if reason
-    )
+    """Say which of the objects asked for are not written, and why.
+
+    Raises:
+        UnreadableInstance: a source file is gone or no longer DICOM.
+    """
+    return parametric.left_out(explained_planes(analysis)) if "parametric_map" in objects else ()
 
 
 def write_not_analysed(
@@ -104,7 +96,7 @@ def write_not_analysed(
     *,
     reason: str,
     created: datetime,
-    predecessors: Sequence[Reference] = (),
+    predecessors: Sequence[InstanceReference] = (),
     missing: str = "",
 ) -> tuple[ResultObject, ...]:
     """Write the report that says why these instances were not analysed.
@@ -115,7 +107,7 @@ def write_not_analysed(
         reason: for a person, with the cure if there is one.
         created: stored once by the caller: the same moment gives the same bytes.
         predecessors: earlier reports of the same study that this one replaces.
-        missing: what the study has not, although it was expected; the report says so.
+        missing: what the study lacks, although it was expected; the report says so.
 
     Raises:
         UnreadableInstance: a source file is gone or no longer DICOM.
@@ -126,31 +118,20 @@ def write_not_analysed(
     return (write_object(report, "report", folder),)
 
 
-def _source(analysis: Analysis, index: int) -> Source:
-    frame = analysis.image.frames[analysis.explanations[index].map.frame]
-    header = read_header(frame.path)
-    return Source(frame, header, orientation(frame.orientation, header))
-
-
-def _write_capture(
-    analysis: Analysis, index: int, source: Source, folder: Path, created: datetime, *, replaces: bool
-) -> ResultObject:
-    overlay = draw_overlay(analysis, index, orientation=source.orientation)
-    dataset = capture(overlay, analysis, index, source=source, created=created, replaces=replaces)
-    preview = folder / f"{_stem(dataset)}.png"
-    preview_png(overlay, preview)
-    return write_object(dataset, "capture", folder, preview)
-
-
-def write_object(dataset: Dataset, role: Role, folder: Path, preview: Path | None = None) -> ResultObject:
+def write_object(dataset: Dataset, role: str, folder: Path) -> ResultObject:
     """Write an object to a temporary name, sync, rename, sync the folder: the file is whole or not there.
+
+    A PNG preview of a colour picture is written beside it.
 
     Args:
         dataset: with file meta information.
         role: what it is among results.
-        folder: that is there.
-        preview: the picture that was written beside it.
+        folder: an existing one.
     """
+    preview = None
+    if dataset.get("PhotometricInterpretation") == "RGB":
+        preview = folder / f"{_stem(dataset)}.png"
+        preview_png(dataset.pixel_array, preview)
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
     path = folder / f"{_stem(dataset)}.dcm"

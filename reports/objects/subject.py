@@ -1,18 +1,13 @@
-"""Whose study it is: the header of a source instance, and what a result takes over from it byte for byte."""
+"""Patient and study of a result: taken over byte for byte from the header of a source instance."""
 
 import re
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.charset import convert_encodings, default_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
-
-from inference.errors import UnreadableInstance
 
 REQUIRED = (
     "PatientName",
@@ -26,8 +21,6 @@ REQUIRED = (
     "ReferringPhysicianName",
 )
 """Patient and General Study (PS3.3 C.7.1.1, C.7.2.1), type 2: empty where the source has none."""
-
-_AXES = (("L", "R"), ("P", "A"), ("H", "F"))
 
 TAKEN_OVER = (
     "SpecificCharacterSet",
@@ -43,18 +36,6 @@ TAKEN_OVER = (
     "DeidentificationMethod",
 )
 """Taken over where the source has them."""
-
-
-def read_header(path: Path) -> Dataset:
-    """Read everything before the pixels.
-
-    Raises:
-        UnreadableInstance: the file is not DICOM or is gone.
-    """
-    try:
-        return dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, FileNotFoundError, EOFError) as error:
-        raise UnreadableInstance("A source instance cannot be read again.", cure="Send the study again.") from error
 
 
 def take_over(source: Dataset, target: Dataset) -> None:
@@ -96,21 +77,3 @@ def date(target: Dataset, source: Dataset, created: datetime, *names: str) -> No
     for name in ("InstanceCreation", "Series", *names):
         setattr(target, f"{name}Date", moment.date())
         setattr(target, f"{name}Time", moment.time().replace(microsecond=0))
-
-
-def orientation(cosines: tuple[float, ...] | None, source: Dataset) -> tuple[str, str] | None:
-    """Give the patient's direction along a row and down a column, such as ("L", "P") (PS3.3 C.7.6.1.1.1).
-
-    From the direction cosines, or else from the source's Patient Orientation; None where neither is there.
-    """
-    if cosines is not None:
-        return _direction(cosines[:3]), _direction(cosines[3:])
-    written = [str(part) for part in source.get("PatientOrientation") or []]
-    if len(written) == 2 and all(re.fullmatch(r"[APRLHF]{1,3}", part) for part in written):
-        return written[0], written[1]
-    return None
-
-
-def _direction(cosines: tuple[float, ...]) -> str:
-    named = [(abs(cosine), pair[0] if cosine >= 0 else pair[1]) for cosine, pair in zip(cosines, _AXES, strict=True)]
-    return "".join(letter for size, letter in sorted(named, reverse=True) if size > 0.3)

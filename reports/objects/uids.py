@@ -1,4 +1,4 @@
-"""The UID of everything that is written: derived from what went in, so that a re-run stores nothing new."""
+"""Deterministic UIDs of results: derived from what went in, so that a re-run stores nothing new."""
 
 from __future__ import annotations
 
@@ -34,49 +34,23 @@ class ResultUids:
         """Give the UIDs of the report that says why these instances were not analysed."""
         return cls(_digest(*sorted(sop_instance_uids)), "", _digest(reason))
 
-    def capture_series(self) -> UID:
-        """Series of all captures of one analysis."""
-        return self._uid("capture series")
+    def series(self, role: str) -> UID:
+        """Series Instance UID of all objects of one role (``roles.ROLES``)."""
+        return self._uid(f"{_words(role)} series")
 
-    def capture(self, index: int) -> UID:
-        """Capture of the explanation at this index, from 0."""
-        return self._uid("capture", str(index))
+    def instance(self, role: str, which: int | str = "") -> UID:
+        """SOP Instance UID of one object.
 
-    def report_series(self) -> UID:
-        """Series of the structured report."""
-        return self._uid("report series")
-
-    def report(self, missing: str = "") -> UID:
-        """Structured report; one that says that something is missing is another than one that does not."""
-        return self._uid("report", *([missing] if missing else []))
-
-    def parametric_map_series(self) -> UID:
-        """Series of all parametric maps of one analysis."""
-        return self._uid("parametric map series")
-
-    def parametric_map(self, index: int) -> UID:
-        """Parametric map of the explanation at this index, from 0."""
-        return self._uid("parametric map", str(index))
+        Args:
+            role: of ``roles.ROLES``.
+            which: index of the explanation, from 0; of an object of the whole series, what the study lacks, because an
+                object that says so is another than one that does not.
+        """
+        return self._uid(_words(role), *([str(which)] if which != "" else []))
 
     def dimensions(self, index: int) -> UID:
         """Dimension Organization UID of the parametric map of the explanation at this index, from 0."""
         return self._uid("dimensions", str(index))
-
-    def presentation_state_series(self) -> UID:
-        """Series of all presentation states of one analysis."""
-        return self._uid("presentation state series")
-
-    def presentation_state(self, index: int) -> UID:
-        """Presentation state of the explanation at this index, from 0."""
-        return self._uid("presentation state", str(index))
-
-    def key_objects_series(self) -> UID:
-        """Series of the key object selection."""
-        return self._uid("key objects series")
-
-    def key_objects(self, missing: str = "") -> UID:
-        """Key object selection; it names the report, and is another where that is another."""
-        return self._uid("key objects", *([missing] if missing else []))
 
     def tracking(self, role: str) -> UID:
         """Tracking Unique Identifier of one measurement group of the report (TID 1501)."""
@@ -89,6 +63,10 @@ class ResultUids:
 def uid_of(*parts: str) -> UID:
     """Give 2.25 and the first 128 bits of SHA-256 over the parts."""
     return UID(f"2.25.{int(_digest(*parts)[:32], 16)}")
+
+
+def _words(role: str) -> str:
+    return role.replace("_", " ")
 
 
 def _digest(*parts: str) -> str:

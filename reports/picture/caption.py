@@ -4,15 +4,15 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw
 
-from inference.analysis import Analysis, Explanation
 from inference.trust.signals import SURE
 from inference.trust.verdict import Trust, Verdict
+from reports.explained import ExplainedPlane
 from reports.picture.colours import BACKGROUND, QUIET, TEXT, WARNING, Colour, as_bytes, plasma
 from reports.picture.layout import PANEL_SIDE
 from reports.picture.localiser import Seen, seen
 from reports.picture.panel import dot_sample
 from reports.picture.typeface import SMALL, line_height, width, write
-from reports.wording import number, plane
+from reports.wording import number
 
 _BAR_HEIGHT = 16
 _PAD = 10
@@ -20,29 +20,29 @@ _LINES = 3
 HEIGHT = 2 * _PAD + _LINES * line_height(SMALL)
 
 
-def plane_caption(analysis: Analysis, explanation: Explanation) -> Picture.Image:
+def plane_caption(explained: ExplainedPlane) -> Picture.Image:
     """Say which plane is shown, and what the localiser sees on it."""
     picture, draw = _blank()
-    _line(draw, 0, f"Source: {plane(analysis, explanation.map.frame)}")
+    _line(draw, 0, f"Source: {explained.plane.title}")
     _line(draw, 1, "In its own window and orientation, resized to this panel.", QUIET)
-    _localiser(picture, draw, explanation.trust)
+    _localiser(picture, draw, explained.trust)
     return picture
 
 
-def map_caption(explanation: Explanation) -> Picture.Image:
+def map_caption(explained: ExplainedPlane) -> Picture.Image:
     """Draw the colour bar and say in words how the map is displayed."""
     picture, draw = _blank()
-    if explanation.trust.verdict is Verdict.WITHHELD:
+    if explained.trust.verdict is Verdict.WITHHELD:
         _line(draw, 0, "No map is shown: its verdict is WITHHELD.")
         return picture
-    if (explanation.map.on_frame > 0).any():
+    if (explained.map.on_frame > 0).any():
         _scale(picture, draw)
         _line(draw, 1, "Share of the positive map's 99.5th percentile.  Outline: 0.5.  Ring: highest value.", QUIET)
     else:
         _line(draw, 0, "Nothing on this plane speaks for the finding: the map has no positive part.")
-    if explanation.trust.verdict is Verdict.OUT_OF_ENVELOPE:
+    if explained.trust.verdict is Verdict.OUT_OF_ENVELOPE:
         _line(draw, 2, "OUT OF ENVELOPE: on images like this nothing is known of how good such maps are.", WARNING)
-    elif seen(explanation.trust) is Seen.FINDING:
+    elif seen(explained.trust) is Seen.FINDING:
         _dotted(picture, draw, "independent localiser, as on the left: no part of the map.")
     return picture
 

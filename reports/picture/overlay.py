@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from inference.analysis import Analysis, Explanation
-from inference.archive import Floats
 from inference.trust.verdict import Verdict
+from reports.explained import ExplainedPlane
 from reports.picture.band import band, heading
 from reports.picture.caption import map_caption, plane_caption
 from reports.picture.colours import BACKGROUND
@@ -42,7 +41,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Overlay:
+class OverlayPicture:
     """A finished picture."""
 
     rgb: NDArray[np.uint8]
@@ -53,52 +52,45 @@ class Overlay:
     """The panel with the map."""
 
 
-def draw_overlay(analysis: Analysis, index: int, *, orientation: tuple[str, str] | None = None) -> Overlay:
-    """Draw one explanation.
-
-    Args:
-        analysis: what was found.
-        index: which of ``analysis.explanations``, from 0.
-        orientation: the patient's direction along a row and down a column, for the letters at the edges.
-    """
-    explanation = analysis.explanations[index]
-    frame = analysis.image.frames[explanation.map.frame]
-    source = analysis.image.pixels[explanation.map.frame]
-    size = panel_size(source.shape, frame.pixel_spacing_mm)
-    scale = (size[0] / source.shape[0], size[1] / source.shape[1])
-    head, foot = heading(analysis, explanation), band(analysis, explanation)
-    captions = (plane_caption(analysis, explanation), map_caption(explanation))
+def draw_overlay(explained: ExplainedPlane) -> OverlayPicture:
+    """Draw one explained plane."""
+    plane = explained.plane
+    size = panel_size(plane.pixels.shape, plane.frame.pixel_spacing_mm)
+    scale = (size[0] / plane.pixels.shape[0], size[1] / plane.pixels.shape[1])
+    head, foot = heading(explained), band(explained)
+    captions = (plane_caption(explained), map_caption(explained))
     picture = Picture.new("RGB", (WIDTH, head.height + size[0] + captions[0].height + foot.height), BACKGROUND)
     picture.paste(head, (0, 0))
     placements = []
-    for side, panel in enumerate(_panels(source, explanation, size)):
+    for side, panel in enumerate(_panels(explained, size)):
         cell = MARGIN + side * (PANEL_SIDE + GAP)
         placement = Placement(head.height, cell + (PANEL_SIDE - size[1]) // 2, *scale)
-        if side == 0 or explanation.trust.verdict is not Verdict.WITHHELD:
-            mark_edges(panel, orientation)
+        if side == 0 or explained.trust.verdict is not Verdict.WITHHELD:
+            mark_edges(panel, plane.orientation)
         picture.paste(panel, (int(placement.left), int(placement.top)))
         picture.paste(captions[side], (cell, head.height + size[0]))
         placements.append(placement)
     picture.paste(foot, (0, picture.height - foot.height))
-    return Overlay(np.asarray(picture), *placements)
+    return OverlayPicture(np.asarray(picture), *placements)
 
 
-def preview_png(overlay: Overlay, path: Path) -> None:
-    """Write the picture as PNG, with no metadata, whole or not at all."""
+def preview_png(rgb: NDArray[np.uint8], path: Path) -> None:
+    """Write a picture, (rows, columns, 3), as PNG, with no metadata, whole or not at all."""
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        Picture.fromarray(overlay.rgb).save(file, format="PNG", compress_level=3)
+        Picture.fromarray(rgb).save(file, format="PNG", compress_level=3)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
 
 
-def _panels(source: Floats, explanation: Explanation, size: tuple[int, int]) -> tuple[Picture.Image, Picture.Image]:
-    plane, witness = grey(source, size), explanation.trust.witness
-    if explanation.trust.verdict is Verdict.WITHHELD:
-        return plain_panel(plane, witness), withheld_panel(size, explanation.trust.reasons)
-    row, column = explanation.map.peak
-    in_panel = Placement(0, 0, size[0] / source.shape[0], size[1] / source.shape[1])
-    share = strength(explanation.map.on_frame, size)
+def _panels(explained: ExplainedPlane, size: tuple[int, int]) -> tuple[Picture.Image, Picture.Image]:
+    pixels, trust = explained.plane.pixels, explained.trust
+    plane, witness = grey(pixels, size), trust.witness
+    if trust.verdict is Verdict.WITHHELD:
+        return plain_panel(plane, witness), withheld_panel(size, trust.reasons)
+    row, column = explained.map.peak
+    in_panel = Placement(0, 0, size[0] / pixels.shape[0], size[1] / pixels.shape[1])
+    share = strength(explained.map.on_frame, size)
     painted = painted_panel(plane, share, in_panel.to_overlay(row, column), witness)
     return plain_panel(plane, witness), painted

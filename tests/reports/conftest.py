@@ -20,6 +20,8 @@ from inference.findings import Classification, Code, Finding, PlaneRange
 from inference.reading.image import read_series
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict
+from reports.explained import explained_planes, read_header
+from reports.objects.request import WriteRequest
 from reports.objects.results import write_results
 
 CREATED = datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
@@ -52,6 +54,17 @@ def series(tmp_path: Path) -> Callable[..., list[Path]]:
 def analyse() -> Analyse:
     """Make an analysis of files as the inference room would give it."""
     return make_analysis
+
+
+@pytest.fixture
+def request_of() -> Callable[[Analysis], WriteRequest]:
+    """Make what the writers of objects take."""
+
+    def make(analysis: Analysis) -> WriteRequest:
+        source = read_header(analysis.image.frames[0].path)
+        return WriteRequest(analysis, explained_planes(analysis), source, CREATED)
+
+    return make
 
 
 @pytest.fixture(scope="session")

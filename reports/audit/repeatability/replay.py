@@ -22,7 +22,7 @@ from inference.criteria.agreement import otsu_overlap_pairs, spearman
 from inference.errors import Misconfigured
 from inference.reading.geometry import Vector
 from reports.audit.observation import map_digest, map_figures, peak_mm, source_of
-from reports.objects.subject import read_header
+from reports.explained import read_header
 
 
 class Level(StrEnum):

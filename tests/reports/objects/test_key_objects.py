@@ -41,12 +41,12 @@ def test_it_names_captures_sources_and_report(
     read = KeyObjectSelectionDocument.from_dataset(dcmread(written.path))
     named = [item.referenced_sop_instance_uid for item in read.content.get_references()]
     sources = [dcmread(path).SOPInstanceUID for path in paths[1:]]
-    assert named == [*map(uids.capture, range(3)), *sources, uids.report()]
+    assert named == [*(uids.instance("capture", index) for index in range(3)), *sources, uids.instance("report")]
     assert {result.sop_instance_uid for result in results if result.role in ("capture", "report")} <= set(named)
-    assert read.resolve_reference(uids.report())[1] == uids.report_series()
+    assert read.resolve_reference(uids.instance("report"))[1] == uids.series("report")
     (title,) = read.ConceptNameCodeSequence
     assert (title.CodeValue, title.CodingSchemeDesignator) == ("113000", "DCM")
-    assert (written.sop_instance_uid, read.Modality) == (uids.key_objects(), "KO")
+    assert (written.sop_instance_uid, read.Modality) == (uids.instance("key_objects"), "KO")
     assert errors(written.path) == []
 
 
@@ -72,7 +72,7 @@ def test_it_names_the_report_on_an_incomplete_study_where_that_is_the_report(
     analysis, missing = analyse(series(1)), "3 of 4 images"
     results = write_results(analysis, tmp_path / "out", created=created, missing=missing, objects=WANTED)
     uids = ResultUids.of_analysis(analysis)
-    assert selection(results).sop_instance_uid == uids.key_objects(missing) != uids.key_objects()
+    assert selection(results).sop_instance_uid == uids.instance("key_objects", missing) != uids.instance("key_objects")
     assert results[-1].sop_instance_uid.encode() in selection(results).path.read_bytes()
 
 

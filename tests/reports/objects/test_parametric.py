@@ -13,10 +13,9 @@ from pydicom.uid import EnhancedMRImageStorage, ParametricMapStorage
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
-from reports.objects.capture import Source
-from reports.objects.parametric import parametric_map
+from reports.objects.parametric import write
+from reports.objects.request import WriteRequest
 from reports.objects.results import ResultObject, left_out, write_results
-from reports.objects.subject import read_header
 from reports.objects.uids import ResultUids
 
 Series = Callable[..., list[Path]]
@@ -31,12 +30,13 @@ def maps(results: tuple[ResultObject, ...]) -> list[ResultObject]:
 
 
 @pytest.fixture
-def made(errors: Errors, tmp_path: Path, created: datetime) -> Callable[[Analysis], Dataset]:
+def made(
+    request_of: Callable[[Analysis], WriteRequest], errors: Errors, tmp_path: Path
+) -> Callable[[Analysis], Dataset]:
     """Write that of the first explanation, valid, and read it again."""
 
     def make(analysis: Analysis) -> Dataset:
-        frame = analysis.image.frames[analysis.explanations[0].map.frame]
-        image = parametric_map(analysis, 0, source=Source(frame, read_header(frame.path), None), created=created)
+        (image,) = write(request_of(analysis))
         image.save_as(tmp_path / "map.dcm", enforce_file_format=True)
         assert errors(tmp_path / "map.dcm") == []
         return dcmread(tmp_path / "map.dcm")
@@ -77,8 +77,8 @@ def test_it_lies_where_its_source_lies_and_points_at_it(series: Series, analyse:
     assert reference.ReferencedSOPClassUID == source.SOPClassUID
     assert reference.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
     assert (read.StudyInstanceUID, read.PatientID) == (source.StudyInstanceUID, source.PatientID)
-    assert (read.SOPClassUID, read.SOPInstanceUID) == (ParametricMapStorage, uids.parametric_map(0))
-    assert read.SeriesInstanceUID == uids.parametric_map_series()
+    assert (read.SOPClassUID, read.SOPInstanceUID) == (ParametricMapStorage, uids.instance("parametric_map", 0))
+    assert read.SeriesInstanceUID == uids.series("parametric_map")
     assert read.ContentQualification == "RESEARCH"
     assert "NOT FOR DIAGNOSTIC USE" in read.DerivationDescription
 

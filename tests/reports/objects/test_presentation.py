@@ -1,7 +1,6 @@
 """The presentation state draws peak and localiser on the source's own pixels, and nothing of a withheld map."""
 
 from collections.abc import Callable
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,9 +12,8 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
-from reports.objects.capture import Source
-from reports.objects.presentation import MOST_POINTS, contours, presentation_state
-from reports.objects.subject import read_header
+from reports.objects.presentation import MOST_POINTS, contours, write
+from reports.objects.request import WriteRequest
 from reports.objects.uids import ResultUids
 
 Series = Callable[..., list[Path]]
@@ -24,15 +22,15 @@ Errors = Callable[[Path], list[str]]
 
 
 @pytest.fixture
-def state(analyse: Analyse, errors: Errors, tmp_path: Path, created: datetime) -> Callable[..., Dataset]:
+def state(
+    analyse: Analyse, request_of: Callable[[Analysis], WriteRequest], errors: Errors, tmp_path: Path
+) -> Callable[..., Dataset]:
     """Write one for an analysis of these files, valid, and read it again."""
 
     def make(paths: list[Path], **options: object) -> Dataset:
         analysis = analyse(paths, **options)
-        frame = analysis.image.frames[analysis.explanations[0].map.frame]
-        source = Source(frame, read_header(frame.path), None)
-        made = presentation_state(analysis, 0, source=source, created=created)
-        assert made.SOPInstanceUID == ResultUids.of_analysis(analysis).presentation_state(0)
+        (made,) = write(request_of(analysis))
+        assert made.SOPInstanceUID == ResultUids.of_analysis(analysis).instance("presentation_state", 0)
         made.save_as(tmp_path / "state.dcm", enforce_file_format=True)
         assert errors(tmp_path / "state.dcm") == []
         return dcmread(tmp_path / "state.dcm")

@@ -16,8 +16,9 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from inference.analysis import Analysis
 from inference.findings import Code
 from inference.trust.verdict import Signal, Verdict
-from reports.objects.library import Reference
-from reports.objects.results import ResultObject, write_not_analysed, write_results
+from reports.objects.library import InstanceReference
+from reports.objects.results import WRITERS, ResultObject, write_not_analysed, write_results
+from reports.objects.roles import ROLES
 from reports.objects.uids import ResultUids
 from tests.reports import made_up
 
@@ -213,7 +214,7 @@ def test_a_later_report_names_the_one_it_replaces(
 ) -> None:
     early, late = analyse(series(1)), analyse(series(3))
     first = write_results(early, tmp_path / "out", created=created)[-1]
-    before = Reference(
+    before = InstanceReference(
         early.image.study_instance_uid, first.series_instance_uid, first.sop_class_uid, first.sop_instance_uid
     )
     capture, second = write_results(late, tmp_path / "out", created=created, predecessors=[before])
@@ -233,7 +234,9 @@ def test_a_report_is_not_its_own_predecessor(
     analysis = analyse(series(1))
     first = write_results(analysis, tmp_path / "out", created=created)[-1]
     image = analysis.image
-    itself = Reference(image.study_instance_uid, first.series_instance_uid, first.sop_class_uid, first.sop_instance_uid)
+    itself = InstanceReference(
+        image.study_instance_uid, first.series_instance_uid, first.sop_class_uid, first.sop_instance_uid
+    )
     again = write_results(analysis, tmp_path / "out", created=created, predecessors=[itself])[-1]
     assert "PredecessorDocumentsSequence" not in dcmread(again.path)
 
@@ -258,7 +261,15 @@ def test_the_uids_are_those_the_uid_room_gives(
     uids = ResultUids.of_analysis(analysis)
     capture, report = write_results(analysis, tmp_path / "out", created=created)
     assert capture == ResultObject(
-        "capture", SecondaryCaptureImageStorage, uids.capture(0), uids.capture_series(), capture.path,
+        "capture", SecondaryCaptureImageStorage, uids.instance("capture", 0), uids.series("capture"), capture.path,
         capture.preview_path, capture.sha256,
     )  # fmt: skip
-    assert report.sop_instance_uid == uids.report()
+    assert report.sop_instance_uid == uids.instance("report")
+
+
+def test_every_role_has_a_writer_that_makes_its_sop_class(
+    series: Series, analyse: Analyse, tmp_path: Path, created: datetime
+) -> None:
+    assert set(WRITERS) == set(ROLES)
+    results = write_results(analyse(series(1)), tmp_path / "out", created=created, objects=ROLES)
+    assert {result.role: result.sop_class_uid for result in results} == ROLES

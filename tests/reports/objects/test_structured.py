@@ -15,9 +15,9 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Signal, Verdict
+from reports.objects.request import WriteRequest
 from reports.objects.results import write_not_analysed, write_results
-from reports.objects.structured import analysis_report
-from reports.objects.subject import read_header
+from reports.objects.structured import write
 from reports.objects.uids import ResultUids
 from tests.reports import made_up
 
@@ -27,9 +27,9 @@ Report = Callable[..., Path]
 
 
 @pytest.fixture
-def report(analyse: Analyse, tmp_path: Path, created: datetime) -> Report:
+def report(analyse: Analyse, request_of: Callable[[Analysis], WriteRequest], tmp_path: Path) -> Report:
     def make(paths: list[Path], **options: object) -> Path:
-        written = analysis_report(analyse(paths, **options), source=read_header(paths[0]), created=created)
+        (written,) = write(request_of(analyse(paths, **options)))
         written.save_as(tmp_path / "report.dcm", enforce_file_format=True)
         return tmp_path / "report.dcm"
 

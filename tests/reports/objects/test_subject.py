@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from inference.errors import UnreadableInstance
-from reports.objects.subject import local_time, orientation, read_header, take_over
+from reports.explained import orientation, read_header
+from reports.objects.subject import local_time, take_over
 
 CHARSETS = sorted(path for path in get_charset_files("chr*.dcm") if "SQ" not in path)
 

@@ -1,6 +1,7 @@
 """The picture: what is hot is where it belongs, what is withheld is not there, and nobody's name is in it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,18 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
+from reports.explained import ExplainedPlane
 from reports.picture.colours import LOCALISER, VERDICT, plasma
 from reports.picture.layout import MAP_OFFSET, PANEL_SIDE, WIDTH, panel_box
-from reports.picture.overlay import Overlay, Placement, draw_overlay, preview_png
+from reports.picture.overlay import OverlayPicture, Placement, draw_overlay, preview_png
 
 Series = Callable[..., list[Path]]
 Analyse = Callable[..., Analysis]
+
+
+def draw(analysis: Analysis) -> OverlayPicture:
+    """Draw the first explanation."""
+    return draw_overlay(ExplainedPlane.of(analysis, 0))
 
 
 def heat(rgb: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -25,12 +32,12 @@ def heat(rgb: NDArray[np.uint8]) -> NDArray[np.int64]:
     return rgb.astype(np.int64) @ np.array([1, 1, -2])
 
 
-def panel(overlay: Overlay, place: Placement, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def panel(overlay: OverlayPicture, place: Placement, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     bottom, right = place.to_overlay(shape[0] - 0.5, shape[1] - 0.5)
     return overlay.rgb[int(place.top) : round(bottom + 0.5), int(place.left) : round(right + 0.5)]
 
 
-def hottest_source_pixel(overlay: Overlay, shape: tuple[int, ...]) -> tuple[int, int]:
+def hottest_source_pixel(overlay: OverlayPicture, shape: tuple[int, ...]) -> tuple[int, int]:
     """The source pixel that the hottest pixels of the map's panel belong to, on average over ties."""
     shown = heat(panel(overlay, overlay.map, shape))
     rows, columns = np.nonzero(shown == shown.max())
@@ -48,7 +55,7 @@ def test_the_hottest_pixel_lies_on_the_source_pixel_it_came_from(
 ) -> None:
     shape = (48, 40)
     paths = series(1, shape=shape, change=lambda header: setattr(header, "PixelSpacing", spacing))
-    overlay = draw_overlay(analyse(paths, on_frame=one_hot(shape, where)), 0)
+    overlay = draw(analyse(paths, on_frame=one_hot(shape, where)))
     assert hottest_source_pixel(overlay, shape) == where
 
 
@@ -57,7 +64,7 @@ def test_the_hottest_pixel_is_right_for_factors_that_are_not_whole(
     series: Series, analyse: Analyse, shape: tuple[int, int]
 ) -> None:
     where = (shape[0] // 3, shape[1] - 5)
-    overlay = draw_overlay(analyse(series(1, shape=shape), on_frame=one_hot(shape, where)), 0)
+    overlay = draw(analyse(series(1, shape=shape), on_frame=one_hot(shape, where)))
     assert (PANEL_SIDE / max(shape)) % 1
     assert hottest_source_pixel(overlay, shape) == where
 
@@ -66,7 +73,7 @@ def test_the_hottest_pixel_is_right_in_a_rotated_series(series: Series, analyse:
     def rotate(header: Dataset) -> None:
         header.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
 
-    overlay = draw_overlay(analyse(series(1, change=rotate), on_frame=one_hot((48, 40), (5, 30))), 0)
+    overlay = draw(analyse(series(1, change=rotate), on_frame=one_hot((48, 40), (5, 30))))
     assert hottest_source_pixel(overlay, (48, 40)) == (5, 30)
 
 
@@ -76,7 +83,7 @@ def test_the_hottest_pixel_is_right_in_a_radiograph_of_monochrome1_that_is_made_
     assert max(shape) > PANEL_SIDE
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     blob = np.exp(-((rows - 700) ** 2 + (columns - 1200) ** 2) / 400)
-    overlay = draw_overlay(analyse([path], on_frame=blob), 0)
+    overlay = draw(analyse([path], on_frame=blob))
     found = hottest_source_pixel(overlay, shape)
     assert abs(found[0] - 700) <= 2
     assert abs(found[1] - 1200) <= 2
@@ -84,7 +91,7 @@ def test_the_hottest_pixel_is_right_in_a_radiograph_of_monochrome1_that_is_made_
 
 def test_a_single_hot_pixel_is_still_seen_when_the_plane_is_made_smaller(series: Series, analyse: Analyse) -> None:
     shape = (1500, 1100)
-    overlay = draw_overlay(analyse(series(1, shape=shape), on_frame=one_hot(shape, (333, 777))), 0)
+    overlay = draw(analyse(series(1, shape=shape), on_frame=one_hot(shape, (333, 777))))
     place = overlay.map.to_overlay(333, 777)
     assert heat(overlay.rgb[round(place[0]), round(place[1])]) > 150
 
@@ -93,14 +100,14 @@ def test_a_single_hot_pixel_is_still_seen_when_the_plane_is_made_smaller(series:
 def test_nothing_is_painted_where_nothing_speaks_for_the_finding(
     series: Series, analyse: Analyse, value: float
 ) -> None:
-    overlay = draw_overlay(analyse(series(1), on_frame=np.full((48, 40), value)), 0)
+    overlay = draw(analyse(series(1), on_frame=np.full((48, 40), value)))
     left, right = (panel(overlay, place, (48, 40)) for place in (overlay.plane, overlay.map))
     np.testing.assert_array_equal(left, right)
 
 
 def test_negative_attribution_is_not_shown_as_evidence(series: Series, analyse: Analyse) -> None:
     both = one_hot((48, 40), (10, 10)) - 5 * one_hot((48, 40), (30, 30))
-    overlay = draw_overlay(analyse(series(1), on_frame=both), 0)
+    overlay = draw(analyse(series(1), on_frame=both))
     row, column = (round(i) for i in overlay.map.to_overlay(30, 30))
     assert abs(heat(overlay.rgb[row, column])) <= 2
 
@@ -109,7 +116,7 @@ def test_negative_attribution_is_not_shown_as_evidence(series: Series, analyse: 
 def test_what_lays_one_panel_upon_the_other_finds_both_where_they_were_drawn(
     series: Series, analyse: Analyse, shape: tuple[int, int]
 ) -> None:
-    overlay = draw_overlay(analyse(series(1, shape=shape)), 0)
+    overlay = draw(analyse(series(1, shape=shape)))
     left, top, width, height = panel_box(shape, (0.9, 0.9))
     assert (overlay.plane.left, overlay.plane.top) == (left, top)
     assert (overlay.map.left, overlay.map.top) == (left + MAP_OFFSET, top)
@@ -119,7 +126,7 @@ def test_what_lays_one_panel_upon_the_other_finds_both_where_they_were_drawn(
 def test_a_withheld_map_is_not_painted_and_the_plane_beside_it_stays(series: Series, analyse: Analyse) -> None:
     paths = series(1)
     shown, withheld = (
-        draw_overlay(analyse(paths, verdict=verdict, reasons=("Replicates point elsewhere.",)), 0)
+        draw(analyse(paths, verdict=verdict, reasons=("Replicates point elsewhere.",)))
         for verdict in (Verdict.CAUTION, Verdict.WITHHELD)
     )
     coloured = {name: np.ptp(panel(o, o.map, (48, 40)), axis=-1).max(axis=None) for name, o in
@@ -132,7 +139,7 @@ def test_a_withheld_map_is_not_painted_and_the_plane_beside_it_stays(series: Ser
 
 def test_a_withheld_map_leaves_no_trace_in_the_picture(series: Series, analyse: Analyse) -> None:
     paths, maps = series(1), [one_hot((48, 40), where) for where in ((3, 3), (40, 30))]
-    first, second = (draw_overlay(analyse(paths, on_frame=m, verdict=Verdict.WITHHELD), 0).rgb for m in maps)
+    first, second = (draw(analyse(paths, on_frame=m, verdict=Verdict.WITHHELD)).rgb for m in maps)
     np.testing.assert_array_equal(first, second)
 
 
@@ -147,7 +154,7 @@ def test_the_localiser_is_a_contour_beside_every_map_whatever_its_verdict(
 ) -> None:
     witness = np.zeros((48, 40), np.float32)
     witness[10:20, 5:15] = 0.9
-    overlay = draw_overlay(analyse(series(1), verdict=verdict, witness=witness), 0)
+    overlay = draw(analyse(series(1), verdict=verdict, witness=witness))
     left, right = (green(panel(overlay, place, (48, 40))) for place in (overlay.plane, overlay.map))
     rows, columns = (places / overlay.plane.scale_row for places in np.nonzero(left))
     assert [rows.min(), rows.max(), columns.min(), columns.max()] == pytest.approx([10, 20, 5, 15], abs=0.6)
@@ -157,7 +164,7 @@ def test_the_localiser_is_a_contour_beside_every_map_whatever_its_verdict(
 def test_the_contour_hides_nothing_of_what_it_surrounds(series: Series, analyse: Analyse) -> None:
     paths, witness = series(1), np.zeros((48, 40), np.float32)
     witness[20:21, 20:22] = 1
-    bare, marked = (draw_overlay(analyse(paths, witness=w), 0) for w in (None, witness))
+    bare, marked = (draw(analyse(paths, witness=w)) for w in (None, witness))
     first, last = bare.plane.to_overlay(19.5, 19.5), bare.plane.to_overlay(20.5, 21.5)
     inside = [slice(round(a + 0.5), round(b + 0.5)) for a, b in zip(first, last, strict=True)]
     np.testing.assert_array_equal(bare.rgb[inside[0], inside[1]], marked.rgb[inside[0], inside[1]])
@@ -170,7 +177,7 @@ def test_a_single_sure_pixel_of_the_localiser_has_its_contour(
     series: Series, analyse: Analyse, shape: tuple[int, int], probability: float
 ) -> None:
     where = (shape[0] // 3, shape[1] // 2)
-    overlay = draw_overlay(analyse(series(1, shape=shape), witness=probability * one_hot(shape, where)), 0)
+    overlay = draw(analyse(series(1, shape=shape), witness=probability * one_hot(shape, where)))
     found = np.argwhere(green(panel(overlay, overlay.plane, shape)))
     centre = np.array(overlay.plane.to_overlay(*where)) - (overlay.plane.top, overlay.plane.left)
     assert len(found)
@@ -178,14 +185,14 @@ def test_a_single_sure_pixel_of_the_localiser_has_its_contour(
 
 
 def test_a_localiser_that_is_sure_everywhere_is_outlined_along_the_edge(series: Series, analyse: Analyse) -> None:
-    overlay = draw_overlay(analyse(series(1), witness=np.ones((48, 40), np.float32)), 0)
+    overlay = draw(analyse(series(1), witness=np.ones((48, 40), np.float32)))
     marked = green(panel(overlay, overlay.plane, (48, 40)))
     assert all(edge.any() for edge in (marked[:3], marked[-3:], marked[:, :3], marked[:, -3:]))
     assert not marked[5:-5, 5:-5].any()
 
 
 def test_a_localiser_that_sees_nothing_has_no_contour(series: Series, analyse: Analyse) -> None:
-    overlay = draw_overlay(analyse(series(1), witness=np.full((48, 40), 0.49, np.float32)), 0)
+    overlay = draw(analyse(series(1), witness=np.full((48, 40), 0.49, np.float32)))
     assert not any(green(panel(overlay, place, (48, 40))).any() for place in (overlay.plane, overlay.map))
 
 
@@ -194,7 +201,7 @@ def test_no_two_verdicts_have_the_same_colour() -> None:
 
 
 def test_the_ring_does_not_hide_the_peak(series: Series, analyse: Analyse) -> None:
-    overlay = draw_overlay(analyse(series(1), on_frame=one_hot((48, 40), (20, 20))), 0)
+    overlay = draw(analyse(series(1), on_frame=one_hot((48, 40), (20, 20))))
     row, column = (round(i) for i in overlay.map.to_overlay(20, 20))
     around = overlay.rgb[row - 5 : row + 6, column - 5 : column + 6]
     assert (heat(around) > 0).all()
@@ -202,16 +209,18 @@ def test_the_ring_does_not_hide_the_peak(series: Series, analyse: Analyse) -> No
 
 def test_proportions_are_the_patients(series: Series, analyse: Analyse) -> None:
     paths = series(1, shape=(50, 50), change=lambda header: setattr(header, "PixelSpacing", [2, 1]))
-    overlay = draw_overlay(analyse(paths), 0)
+    overlay = draw(analyse(paths))
     assert overlay.map.scale_row == 2 * overlay.map.scale_column
 
 
 def test_letters_at_the_edges_change_nothing_but_the_edges(series: Series, analyse: Analyse) -> None:
     analysis = analyse(series(1, shape=(40, 40)))
-    bare, lettered = (draw_overlay(analysis, 0, orientation=o).rgb for o in (None, ("L", "P")))
+    explained = ExplainedPlane.of(analysis, 0)
+    planes = (replace(explained.plane, orientation=letters) for letters in (None, ("L", "P")))
+    bare, lettered = (draw_overlay(replace(explained, plane=plane)).rgb for plane in planes)
     rows, columns = np.nonzero((bare != lettered).any(axis=-1))
     assert len(rows)
-    top, left = int(draw_overlay(analysis, 0).map.top), int(draw_overlay(analysis, 0).map.left)
+    top, left = int(draw(analysis).map.top), int(draw(analysis).map.left)
     inside = (np.abs(rows - top - 384) < 340) & (np.abs(columns - left - 384) < 340)
     assert not inside.any()
 
@@ -219,7 +228,7 @@ def test_letters_at_the_edges_change_nothing_but_the_edges(series: Series, analy
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_every_verdict_is_drawn_the_same_way_twice(series: Series, analyse: Analyse, verdict: Verdict) -> None:
     analysis = analyse(series(2), verdict=verdict, score=0.7)
-    first, second = (draw_overlay(analysis, 0).rgb for _ in range(2))
+    first, second = (draw(analysis).rgb for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert first.shape[1] == WIDTH
     assert first.dtype == np.uint8
@@ -227,13 +236,13 @@ def test_every_verdict_is_drawn_the_same_way_twice(series: Series, analyse: Anal
 
 def test_long_words_many_reasons_and_foreign_letters_stay_in_the_picture(series: Series, analyse: Analyse) -> None:
     reasons = tuple(f"Grund {i}: übermäßig {'lang' * 40}" for i in range(12))
-    overlay = draw_overlay(analyse(series(1), reasons=reasons, label="膠芽腫 " + "x" * 300), 0)
+    overlay = draw(analyse(series(1), reasons=reasons, label="膠芽腫 " + "x" * 300))
     assert (overlay.rgb[:, -20:] == overlay.rgb[0, -1]).all()
 
 
 def test_the_preview_is_the_picture_and_carries_no_metadata(series: Series, analyse: Analyse, tmp_path: Path) -> None:
-    overlay = draw_overlay(analyse(series(1)), 0)
-    preview_png(overlay, tmp_path / "preview.png")
+    overlay = draw(analyse(series(1)))
+    preview_png(overlay.rgb, tmp_path / "preview.png")
     with Picture.open(tmp_path / "preview.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), overlay.rgb)
         assert picture.info == {}
@@ -255,6 +264,6 @@ def test_a_real_slice_under_its_own_lesion_lights_up_the_lesion(
     def real(header: Dataset) -> None:
         header.PixelData = (plane * 4095).astype("<u2").tobytes()
 
-    overlay = draw_overlay(analyse(series(1, shape=plane.shape, change=real), on_frame=mask), 0)
+    overlay = draw(analyse(series(1, shape=plane.shape, change=real), on_frame=mask))
     row, column = hottest_source_pixel(overlay, plane.shape)
     assert mask[row, column] > 0

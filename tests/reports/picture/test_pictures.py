@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
+from reports.explained import ExplainedPlane
 from reports.picture.layout import MARGIN
 from reports.picture.overlay import draw_overlay, preview_png
 from tests.reports.made_up import REASONS, SCORES, signals
@@ -47,8 +48,8 @@ def test_a_picture_of_made_up_values_stays_within_its_margins(
         leaning = -0.5 if verdict is Verdict.WITHHELD else 0.3
         options["signals"] = signals(localiser=localiser != "absent", leaning=leaning)
     paths = series(1, shape=plane.shape, change=real)
-    overlay = draw_overlay(analyse(paths, on_frame=blob, witness=witness, **options), 0, orientation=("L", "P"))
+    overlay = draw_overlay(ExplainedPlane.of(analyse(paths, on_frame=blob, witness=witness, **options), 0))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    preview_png(overlay, FOLDER / f"{name.replace(', ', ' ').replace(' ', '-')}.png")
+    preview_png(overlay.rgb, FOLDER / f"{name.replace(', ', ' ').replace(' ', '-')}.png")
     for edge in (overlay.rgb[:, : MARGIN - 2], overlay.rgb[:, 2 - MARGIN :], overlay.rgb[-10:]):
         assert (edge == overlay.rgb[0, -1]).all()
