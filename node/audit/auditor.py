@@ -13,7 +13,7 @@ from node.audit.audit import Quality
 from node.audit.notices import notify
 from node.jobs.installation import Installation
 from node.settings.audit import RouteState
-from reports.audit.charts.monitor import Alarm, Control
+from reports.audit.charts.monitor import Alarm, RouteCharts
 from reports.audit.ledger import Event
 
 TICK_SECONDS = 5.0
@@ -109,7 +109,7 @@ class Auditor(threading.Thread):
                 if all(self._arming.has_passed(name, told) for name, told in fingerprints.items()):
                     self._arming.arm(rule.name, "The golden set repeats.", by_whom=BY, bundles=fingerprints)
 
-    def _judge(self, control: Control) -> None:
+    def _judge(self, control: RouteCharts) -> None:
         for alarm in control.alarms:
             told = (control.route, alarm.figure, alarm.kind.value, alarm.day)
             if told not in self._told:

@@ -16,7 +16,7 @@ from node.store import now
 from reports.audit.ledger import Event, Ledger
 from reports.audit.repeatability.pair import Again, Pair, golden_pairs
 from reports.audit.repeatability.pairs import keep
-from reports.audit.repeatability.replay import Baseline, Recorded, Replay, compare, load, record, save
+from reports.audit.repeatability.replay import GoldenBaseline, Recorded, Replay, compare, load, record, save
 from reports.objects.phantom_study import write_study
 
 PHANTOM_SEEDS = (101, 102, 103)
@@ -46,7 +46,9 @@ class Constancy:
         places = [*sorted(folder.iterdir()), *(sorted(own.iterdir()) if own and own.is_dir() else [])]
         return {place.name: tuple(sorted(place.glob("*.dcm"))) for place in places if place.is_dir()}
 
-    def accept(self, installation: Installation, *, by_whom: str, say: Callable[[str], None] | None = None) -> Baseline:
+    def accept(
+        self, installation: Installation, *, by_whom: str, say: Callable[[str], None] | None = None
+    ) -> GoldenBaseline:
         """Analyse the golden set twice and sign what it gives as the baseline: the installation is as it should be.
 
         Raises:
@@ -61,7 +63,7 @@ class Constancy:
                 cure="Put studies with findings into audit.golden_folder, a folder for each below one for the bundle.",
             )
         floor = max(one.relative_difference for one in twice.compared)
-        baseline = Baseline(first, floor, installation.fingerprint)
+        baseline = GoldenBaseline(first, floor, installation.fingerprint)
         former = golden_pairs(self._former(name), first, bundle=name, at=now())
         versions = [one for one in former if one.again is Again.VERSION]
         save(baseline, self._home / name, self._key)

@@ -138,9 +138,9 @@ def audit_verify(
     from sqlalchemy.exc import DBAPIError
 
     from node.settings.settings import load
-    from reports.audit.ledger import Head, Ledger
+    from reports.audit.ledger import Ledger, LedgerHead
 
-    printed = Head.parse(head) if head else None
+    printed = LedgerHead.parse(head) if head else None
     ledger = Ledger(_opened(database, None if database else load(config_file)), b"")
     try:
         broken, last = ledger.verify(printed), ledger.head()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from reports.audit.repeatability.page import TITLES, Repeatability, groups_told
-from reports.audit.repeatability.repeats import Between, Group, Twice
+from reports.audit.repeatability.repeats import Between, PairGroup, Twice
 from reports.audit.repeatability.statistics import LEAST_SUBJECTS, Estimate
 
 _WIDTHS = (24, 8, 26, 26, 26, 26, 28, 26, 26)
@@ -26,7 +26,7 @@ def repeatability_lines(found: Repeatability) -> Iterator[str]:
         yield f"  {one.label}, {one.bundle}, {one.method}, {one.month}: {said}"
 
 
-def _group(group: Group, subject: str) -> Iterator[str]:
+def _group(group: PairGroup, subject: str) -> Iterator[str]:
     named = (
         group.bundle,
         group.model[:12],

@@ -14,14 +14,14 @@ from scipy.stats import t as student
 from sqlalchemy import func, select
 
 from inference.errors import UnknownName
-from reports.audit.month.month import LEAST_MAPS, Share
+from reports.audit.month.month import LEAST_MAPS, Proportion
 from reports.audit.observations import GROUPINGS, Observations, Selection, observations
 from reports.audit.repeatability.statistics import CONFIDENCE, Estimate
 
 MONTH = "month"
 SHARES = ("found", "trusted", "withheld")
 """Figures of 0 or 1, of which the share is given."""
-MEANS = ("trust", "probability", "replicate_agreement")
+MEANS = ("trust", "probability", "replicate_spearman")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Group:
 
     name: str
     cases: int
-    shares: tuple[Share, ...]
+    shares: tuple[Proportion, ...]
     """Of ``SHARES``, each of the cases that have it."""
     means: Mapping[str, Estimate | None]
     """Of ``MEANS``, with 95 % intervals as if each case were of another patient; None: fewer than 30 cases have it."""
@@ -88,7 +88,7 @@ def sums_of(seen: Observations, grouping: str, selection: Selection) -> Mapping[
 
 
 def _group(name: str, sums: Sums) -> Group:
-    shares = tuple(Share(figure, round(sums.of[figure][1]), int(sums.of[figure][0])) for figure in SHARES)
+    shares = tuple(Proportion(figure, round(sums.of[figure][1]), int(sums.of[figure][0])) for figure in SHARES)
     return Group(name, sums.cases, shares, {figure: _mean(sums.of[figure]) for figure in MEANS})
 
 

@@ -123,7 +123,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True)
-class Head:
+class LedgerHead:
     """The end of the chain."""
 
     seq: int
@@ -134,7 +134,7 @@ class Head:
         return f"{self.seq}:{self.digest}"
 
     @classmethod
-    def parse(cls, text: str) -> "Head":
+    def parse(cls, text: str) -> "LedgerHead":
         """Read what a report printed.
 
         Raises:
@@ -224,13 +224,13 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(entry_of(row) for row in connection.execute(query.order_by(entries.c.seq)))
 
-    def head(self) -> "Head":
+    def head(self) -> "LedgerHead":
         """Give number and digest of the last row: printed in reports, it holds the chain that led to it in place."""
         with self._engine.connect() as connection:
             last = connection.execute(select(head.c.seq, head.c.digest)).one_or_none()
-        return Head(last.seq, last.digest) if last else Head(0, GENESIS)
+        return LedgerHead(last.seq, last.digest) if last else LedgerHead(0, GENESIS)
 
-    def verify(self, printed: "Head | None" = None, *, say: Callable[[int], object] | None = None) -> int | None:
+    def verify(self, printed: "LedgerHead | None" = None, *, say: Callable[[int], object] | None = None) -> int | None:
         """Recompute the chain, a piece at a time.
 
         Args:

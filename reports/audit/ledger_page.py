@@ -9,7 +9,7 @@ from itertools import islice
 from sqlalchemy import ColumnElement, Connection, Engine, Row, false, select, true
 
 from reports.audit.export import ROWS_AT_ONCE, TextFormat, as_text, heading
-from reports.audit.ledger import Entry, Event, Head, anchor, entries, entry_of
+from reports.audit.ledger import Entry, Event, LedgerHead, anchor, entries, entry_of
 
 ROUTED_EVENTS = (
     Event.ROUTED, Event.NOT_ROUTED, Event.RULES_LOADED, Event.BASELINE_LOCKED, Event.ALARM, Event.ROUTE_STOPPED,
@@ -58,11 +58,11 @@ def newest(engine: Engine, wanted: Filter, *, below: int | None = None, limit: i
     return tuple(entry_of(row) for row in sorted(found, key=lambda row: -int(row.seq))[:limit])
 
 
-def anchor_of(engine: Engine) -> Head | None:
+def anchor_of(engine: Engine) -> LedgerHead | None:
     """Give the last row that retention let go, from which the chain is verified; None: all are here."""
     with engine.connect() as connection:
         row = connection.execute(select(anchor.c.seq, anchor.c.digest)).one_or_none()
-    return Head(row.seq, row.digest) if row else None
+    return LedgerHead(row.seq, row.digest) if row else None
 
 
 def _route(row: Row[tuple[object, ...]]) -> object:

@@ -18,7 +18,7 @@ from inference.bundle.bundle import load_named
 from node.demo.pacs import FilingScp
 from node.home import site_key
 from node.store import open_engine, sqlite_url
-from reports.audit.ledger import Event, Head, Ledger
+from reports.audit.ledger import Event, Ledger, LedgerHead
 from tests.node.running import RunningNode, wait_for
 
 ARCHIVE = Path(__file__).parents[1] / "homes" / "heatproof-0.1.0.tar.xz"
@@ -109,7 +109,7 @@ def test_the_ledger_of_before_and_after_is_one_chain(taken_over: TakenOver) -> N
     assert taken_over.old_head.seq > 0
     assert taken_over.ledger.head().seq > taken_over.old_head.seq
     assert taken_over.ledger.verify(taken_over.old_head) is None
-    elsewhere = Head(taken_over.old_head.seq, "0" * 64)
+    elsewhere = LedgerHead(taken_over.old_head.seq, "0" * 64)
     assert taken_over.ledger.verify(elsewhere) == taken_over.old_head.seq
 
 

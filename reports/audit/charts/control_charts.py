@@ -34,7 +34,7 @@ WEIGHT = 0.1
 Floats = NDArray[np.float64]
 
 
-class Kind(StrEnum):
+class ChartKind(StrEnum):
     """Three charts, each best at another shift: sudden and large, lasting, slow."""
 
     SHEWHART = "Shewhart"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
     @property
     def unit(self) -> float:
         """What the chart's limit is counted in, in standard deviations of a point."""
-        return math.sqrt(WEIGHT / (2 - WEIGHT)) if self is Kind.EWMA else 1.0
+        return math.sqrt(WEIGHT / (2 - WEIGHT)) if self is ChartKind.EWMA else 1.0
 
     def follow(self, points: Floats) -> tuple[Floats, Floats]:
         """Give how high and how low the chart stands at each point, from zero.
@@ -52,9 +52,9 @@ class Kind(StrEnum):
         Args:
             points: (..., N) deviations; also the shape of both results.
         """
-        if self is Kind.SHEWHART:
+        if self is ChartKind.SHEWHART:
             return points, points
-        if self is Kind.EWMA:
+        if self is ChartKind.EWMA:
             weighted = np.asarray(lfilter([WEIGHT], [1.0, WEIGHT - 1.0], points), dtype=np.float64)
             return weighted, weighted
         above, below = np.cumsum(points - ALLOWANCE, axis=-1), np.cumsum(points + ALLOWANCE, axis=-1)
@@ -63,9 +63,9 @@ class Kind(StrEnum):
 
     def run_length(self, limit: float, *, shift: float = 0.0) -> float:
         """Give the expected number of points until a limit is passed."""
-        if self is Kind.SHEWHART:
+        if self is ChartKind.SHEWHART:
             return shewhart_run_length(limit, shift=shift)
-        if self is Kind.CUSUM:
+        if self is ChartKind.CUSUM:
             return cusum_run_length(ALLOWANCE, limit, shift=shift)
         return ewma_run_length(WEIGHT, limit, shift=shift)
 
@@ -83,22 +83,22 @@ class Reading:
 class Chart:
     """A chart and the limit that gives it its run length."""
 
-    kind: Kind
+    kind: ChartKind
     limit: float
     run_length: float
     """Points between false alarms."""
 
     @classmethod
     @lru_cache(maxsize=64)
-    def design(cls, kind: Kind, run_length: float) -> "Chart":
+    def design(cls, kind: ChartKind, run_length: float) -> "Chart":
         """Find the limit.
 
         Raises:
             Refused: the run length is not between 2 and 1,000,000 points.
         """
-        if kind is Kind.SHEWHART:
+        if kind is ChartKind.SHEWHART:
             limit = shewhart_limit(run_length)
-        elif kind is Kind.CUSUM:
+        elif kind is ChartKind.CUSUM:
             limit = cusum_limit(run_length, allowance=ALLOWANCE)
         else:
             limit = ewma_limit(run_length, weight=WEIGHT)
@@ -114,9 +114,9 @@ class Chart:
 
     def drift_delay(self, slope: float) -> float:
         """Give the same of a drift by ``slope`` standard deviations from each point to the next."""
-        if self.kind is Kind.SHEWHART:
+        if self.kind is ChartKind.SHEWHART:
             return shewhart_drift_length(self.limit, slope=slope)
-        if self.kind is Kind.CUSUM:
+        if self.kind is ChartKind.CUSUM:
             return cusum_drift_length(ALLOWANCE, self.limit, slope=slope)
         return ewma_drift_length(WEIGHT, self.limit, slope=slope)
 

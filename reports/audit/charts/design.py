@@ -26,7 +26,7 @@ from reports.audit.charts.baseline import (
     normal_scores,
     share_deviations,
 )
-from reports.audit.charts.control_charts import Kind
+from reports.audit.charts.control_charts import ChartKind
 from reports.audit.charts.run_length import LONGEST, SHORTEST
 
 DRAWS = 500
@@ -64,7 +64,7 @@ def design_charts(
     days: Floats,
     studies: Floats,
     lasted: float,
-    kinds: Sequence[Kind],
+    kinds: Sequence[ChartKind],
     *,
     false_alarms_per_year: float,
     seed: str,
@@ -188,7 +188,7 @@ def _in_order(points: Floats) -> Floats:
     return np.nan_to_num(np.take_along_axis(points, np.argsort(missing, axis=1, kind="stable"), axis=1))
 
 
-def _highest(figures: Sequence[Floats], kinds: Sequence[Kind]) -> Floats:
+def _highest(figures: Sequence[Floats], kinds: Sequence[ChartKind]) -> Floats:
     """Give the highest that any chart stands, (draws,), as the run length of a chart that would just signal there."""
     lengths = []
     for points in map(_in_order, figures):
@@ -200,7 +200,7 @@ def _highest(figures: Sequence[Floats], kinds: Sequence[Kind]) -> Floats:
 
 
 @lru_cache(maxsize=3)
-def _curve(kind: Kind) -> tuple[Floats, Floats]:
+def _curve(kind: ChartKind) -> tuple[Floats, Floats]:
     """Give limits and the logarithms of their run lengths, 2 to 1,000,000 points and beyond on both sides."""
     limits, lengths = [0.1], [math.log(kind.run_length(0.1))]
     while lengths[-1] < math.log(LONGEST):

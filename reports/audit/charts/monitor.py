@@ -12,15 +12,16 @@ import numpy as np
 
 from inference.errors import Refused
 from reports.audit.charts.baseline import LEAST_BASELINE, Baseline, Point
-from reports.audit.charts.control_charts import Chart, Kind, Reading
+from reports.audit.charts.control_charts import Chart, ChartKind, Reading
 from reports.audit.charts.design import Design, design_charts
+from reports.audit.observation import FORMER_FIGURES
 from reports.audit.observations import Observations, Selection, Series
 
 SHIFT = 0.5
 """Lasting shift, in standard deviations of a case, whose expected delay is shown with each chart."""
 WATCHED = (
     "trust", "trusted", "withheld", "found", "probability", "map_entropy", "hot_area", "centroid_row",
-    "centroid_column", "replicate_agreement", "image_mean", "image_sd", "image_noise",
+    "centroid_column", "replicate_spearman", "image_mean", "image_sd", "image_noise",
 )  # fmt: skip
 
 
@@ -30,7 +31,7 @@ class Watch:
 
     false_alarms_per_year: float = 1.0
     figures: tuple[str, ...] = WATCHED
-    kinds: tuple[Kind, ...] = (Kind.SHEWHART, Kind.CUSUM, Kind.EWMA)
+    kinds: tuple[ChartKind, ...] = (ChartKind.SHEWHART, ChartKind.CUSUM, ChartKind.EWMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Alarm:
     """A chart that signals."""
 
     figure: str
-    kind: Kind
+    kind: ChartKind
     day: int
     """Days since 1970-01-01 of the point that signalled first."""
     baseline_mean: float
@@ -109,7 +110,7 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class RouteCharts:
     """Everything charted of one route."""
 
     route: str
@@ -131,7 +132,7 @@ def watch(
     *,
     routes: int = 1,
     until: datetime | None = None,
-) -> Control:
+) -> RouteCharts:
     """Chart a route from its arming until a time.
 
     Args:
@@ -145,13 +146,21 @@ def watch(
     Raises:
         Refused: no design was locked and no figure has a baseline.
     """
-    base = observations.series(plan.figures, Selection({"route": route}, locked.since, locked.before))
+    former = {name: FORMER_FIGURES[name] for name in plan.figures if name in FORMER_FIGURES}
+    base = observations.series(
+        (*plan.figures, *former.values()), Selection({"route": route}, locked.since, locked.before)
+    )
     since = observations.series(plan.figures, Selection({"route": route}, locked.armed, until))
     found = locked.design or design(observations, route, locked.since, locked.before, plan, routes=routes)
     charts = tuple(Chart.design(kind, found.run_length) for kind in plan.kinds)
-    figures = tuple(_figure(name, base[name], since[name], charts) for name in plan.figures)
+    figures = tuple(
+        _locked_before(name, former[name], base[name])
+        if name in former and len(base[former[name]].values) > len(base[name].values) < LEAST_BASELINE
+        else _figure(name, base[name], since[name], charts)
+        for name in plan.figures
+    )
     alarms = tuple(alarm for figure in figures for alarm in _alarms(figure))
-    return Control(route, figures, found, tuple(sorted(alarms, key=lambda alarm: alarm.day)))
+    return RouteCharts(route, figures, found, tuple(sorted(alarms, key=lambda alarm: alarm.day)))
 
 
 def design(
@@ -172,6 +181,12 @@ def design(
         false_alarms_per_year=plan.false_alarms_per_year / routes,
         seed=f"{route} {since.isoformat()} {before.isoformat()}",
     )
+
+
+def _locked_before(name: str, former: str, base: Series) -> Figure:
+    """Say that a baseline is of the figure an earlier release kept: nothing is held against it."""
+    why = f"its baseline is of {former.replace('_', ' ')}, which it cannot be compared with: lock the baseline anew"
+    return Figure(name, len(base.values), float("nan"), float("nan"), (), (), absent=why)
 
 
 def _figure(name: str, base: Series, since: Series, charts: Sequence[Chart]) -> Figure:

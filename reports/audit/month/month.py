@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from scipy.stats import binomtest
 
 from inference.errors import Refused
-from reports.audit.charts.monitor import Control, Locked
-from reports.audit.ledger import Entry, Event, Head, Ledger
+from reports.audit.charts.monitor import Locked, RouteCharts
+from reports.audit.ledger import Entry, Event, Ledger, LedgerHead
 from reports.audit.observations import Observations, Selection
 from reports.audit.repeatability.cohort import cohorts_of
 from reports.audit.repeatability.page import Repeatability
@@ -22,7 +22,7 @@ REPLAYS = (Event.REPLAY_PASSED, Event.REPLAY_FAILED, Event.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Proportion:
     """So many of so many."""
 
     name: str
@@ -48,7 +48,7 @@ class Scanner:
     name: str
     images_without_finding: int
     maps: int
-    verdicts: tuple[Share, ...]
+    verdicts: tuple[Proportion, ...]
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ class Month:
     first: datetime
     before: datetime
     made: datetime
-    head: Head
+    head: LedgerHead
     studies: int
     images_without_finding: int
-    verdicts: tuple[Share, ...]
+    verdicts: tuple[Proportion, ...]
     scanners: tuple[Scanner, ...]
-    control: Control | None
+    control: RouteCharts | None
     alarms: tuple[Entry, ...]
     acts: tuple[Entry, ...]
     replays: tuple[Entry, ...]
-    words: tuple[Share, ...]
+    words: tuple[Proportion, ...]
     """What radiologists said in the month, of all that they said."""
-    accepted: tuple[Share, ...]
+    accepted: tuple[Proportion, ...]
     """Overlays accepted, by the verdict shown, since the beginning."""
     repeatability: Repeatability
 
@@ -96,8 +96,8 @@ def month_of(
     observations: Observations,
     ledger: Ledger,
     *,
-    control: Control | None,
-    accepted: Sequence[Share] = (),
+    control: RouteCharts | None,
+    accepted: Sequence[Proportion] = (),
     locked: Locked | None = None,
 ) -> Month:
     """Gather a month.
@@ -137,7 +137,7 @@ def month_of(
         alarms=tuple(entry for entry in ours if entry.event == Event.ALARM),
         acts=tuple(entry for entry in ours if entry.event in ACTS),
         replays=tuple(entry for entry in told if entry.event in REPLAYS and entry.details["bundle"] in bundles),
-        words=tuple(Share(word, count, said.total()) for word, count in sorted(said.items())),
+        words=tuple(Proportion(word, count, said.total()) for word, count in sorted(said.items())),
         accepted=tuple(accepted),
         repeatability=repeatability_of(route, bundles, observations, within=within, locked=locked),
     )
@@ -171,9 +171,9 @@ def _scanner(name: str, tally: Mapping[tuple[str, str], int]) -> Scanner:
     return Scanner(name, nothing, sum(one.part for one in verdicts), verdicts)
 
 
-def _verdicts(tally: Mapping[tuple[str, str], int]) -> tuple[Share, ...]:
+def _verdicts(tally: Mapping[tuple[str, str], int]) -> tuple[Proportion, ...]:
     counts: Counter[str] = Counter()
     for (_, verdict), count in tally.items():
         if verdict:
             counts[verdict] += count
-    return tuple(Share(verdict, count, counts.total()) for verdict, count in counts.most_common())
+    return tuple(Proportion(verdict, count, counts.total()) for verdict, count in counts.most_common())

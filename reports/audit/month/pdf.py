@@ -18,7 +18,7 @@ from PIL import ImageFont
 from inference.errors import Misconfigured
 from reports.audit.charts.picture import picture
 from reports.audit.ledger import Entry, Event
-from reports.audit.month.month import LEAST_MAPS, Month, Share
+from reports.audit.month.month import LEAST_MAPS, Month, Proportion
 from reports.audit.month.repeatability import HEADS, WIDTHS, repeatability_tables
 from reports.audit.observation import FIGURES
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
@@ -183,12 +183,12 @@ def _route(pdf: _Pages, month: Month) -> None:
     )  # fmt: skip
 
 
-def _shares(shares: Sequence[Share], names: Sequence[str]) -> list[str]:
+def _shares(shares: Sequence[Proportion], names: Sequence[str]) -> list[str]:
     by_name = {one.name: one for one in shares}
     return [_share(by_name[name]) if name in by_name else "0" for name in names]
 
 
-def _share(one: Share) -> str:
+def _share(one: Proportion) -> str:
     if not one.is_finding:
         return f"{one.part} of {one.whole}"
     low, high = one.interval

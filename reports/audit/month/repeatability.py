@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reports.audit.repeatability.page import TITLES, Repeatability
-from reports.audit.repeatability.repeats import Group, Twice
+from reports.audit.repeatability.repeats import PairGroup, Twice
 from reports.audit.repeatability.statistics import LEAST_SUBJECTS, Estimate
 
 HEADS = ("figure", "subjects", "within-subject SD", "repeatability coefficient", "ICC(A,1)", "limits of agreement")
@@ -31,7 +31,7 @@ def repeatability_tables(found: Repeatability) -> Iterator[Table]:
             yield _table(group, title, subject)
 
 
-def _table(group: Group, title: str, subject: str) -> Table:
+def _table(group: PairGroup, title: str, subject: str) -> Table:
     names = (group.bundle, group.model[:12], group.other[:12], group.method)
     said = f"{', '.join(name for name in names if name)}: {group.subjects} {subject}."
     if group.missing:

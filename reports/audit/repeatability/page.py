@@ -13,7 +13,7 @@ from reports.audit.repeatability.agreement_picture import agreement_picture, coh
 from reports.audit.repeatability.cohort import MOST_MAPS, Cohort
 from reports.audit.repeatability.pair import MEASURED, Again
 from reports.audit.repeatability.pairs import MOST_PAIRS
-from reports.audit.repeatability.repeats import Group, Twice, told
+from reports.audit.repeatability.repeats import PairGroup, Twice, told
 from reports.audit.repeatability.statistics import LEAST_SUBJECTS
 
 TITLES = {
@@ -30,7 +30,7 @@ class Repeatability:
     """Everything there is to say of how repeatable the maps of one route are."""
 
     route: str
-    groups: tuple[Group, ...]
+    groups: tuple[PairGroup, ...]
     cohorts: tuple[Cohort, ...] | None
     """None: no baseline is locked."""
 
@@ -69,10 +69,10 @@ def repeatability_part(found: Repeatability) -> Markup:
     return Markup(text)  # noqa: S704 - ours, words escaped
 
 
-def groups_told(found: Repeatability, kind: Again) -> list[Group]:
+def groups_told(found: Repeatability, kind: Again) -> list[PairGroup]:
     """Give the groups of one kind, without all together where there is but one scanner and protocol."""
     groups = (one for one in found.groups if one.again is kind)
-    kept: list[Group] = []
+    kept: list[PairGroup] = []
     for _, same in groupby(groups, key=lambda one: (one.period, one.bundle, one.model, one.method, one.other)):
         together = list(same)
         kept += together[1:] if len(together) == 2 else together

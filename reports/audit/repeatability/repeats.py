@@ -73,7 +73,7 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PairGroup:
     """Pairs of one kind, model, method, scanner, protocol and time."""
 
     again: Again
@@ -113,7 +113,7 @@ def repeats_of(
     month: tuple[datetime, datetime] | None = None,
     *,
     before: datetime | None = None,
-) -> tuple[Group, ...]:
+) -> tuple[PairGroup, ...]:
     """Say how repeatable the maps of a route are, in a month and since the beginning.
 
     Args:
@@ -123,7 +123,7 @@ def repeats_of(
         month: begin and end; None: only since the beginning.
         before: first time no more of it.
     """
-    groups: list[Group] = []
+    groups: list[PairGroup] = []
     for again in Again:
         whole = read(engine, again, route, bundles, before=month[1] if month else before)
         groups += _groups(whole, again, ALWAYS)
@@ -132,7 +132,7 @@ def repeats_of(
     return tuple(groups)
 
 
-def told(groups: Sequence[Group]) -> list[dict[str, Any]]:
+def told(groups: Sequence[PairGroup]) -> list[dict[str, Any]]:
     """Give groups as a JSON tree, with what each still needs; without the points that are drawn."""
     return [
         {
@@ -146,7 +146,7 @@ def told(groups: Sequence[Group]) -> list[dict[str, Any]]:
     ]
 
 
-def _groups(found: Read, again: Again, period: str) -> list[Group]:
+def _groups(found: Read, again: Again, period: str) -> list[PairGroup]:
     """Group pairs; each subject once in each group, by its newest pair."""
     rows: dict[tuple[str, ...], dict[str, int]] = {}
     for at, (key, subject) in enumerate(zip(found.keys, found.subjects, strict=True)):
@@ -161,13 +161,13 @@ def _order(key: tuple[str, ...]) -> tuple[object, ...]:
     return (*key[:4], key[4] != ALL, *key[4:])
 
 
-def _group(found: Read, again: Again, period: str, key: tuple[str, ...], at: NDArray[np.int64]) -> Group:
+def _group(found: Read, again: Again, period: str, key: tuple[str, ...], at: NDArray[np.int64]) -> PairGroup:
     bundle, model, method, other, scanner, protocol = key
     days = found.days_apart[at]
     why = Counter(found.registered[one] for one in at)
     names = OF_REPLICATES if again is Again.REPLICATE else tuple(MEASURED)
     twice = (_twice(name, found.figures[f"first_{name}"][at], found.figures[f"second_{name}"][at]) for name in names)
-    return Group(
+    return PairGroup(
         again, period, bundle, model, method, other, scanner, protocol, len(at),
         float(np.nanmedian(days)) if np.isfinite(days).any() and len(at) >= LEAST_SUBJECTS else None,
         {reason: count for reason, count in why.items() if reason not in (NOT_NEEDED, RIGID)},

@@ -72,7 +72,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ReplayedFinding:
     """One recorded finding held against the baseline's."""
 
     study: str
@@ -93,7 +93,7 @@ class Compared:
 class Replay:
     """A whole replay; it passes where every finding is there again, at R0 or R1."""
 
-    compared: tuple[Compared, ...]
+    compared: tuple[ReplayedFinding, ...]
     missing: tuple[str, ...]
     """Findings of the baseline that did not come again, and new ones."""
 
@@ -167,10 +167,10 @@ def compare(
     return Replay(tuple(_compare(known[name], key[name], floor, allowed) for name in both), (*gone, *new))
 
 
-def _compare(before: Recorded, now: Recorded, floor: float, allowed: Tolerance) -> Compared:
+def _compare(before: Recorded, now: Recorded, floor: float, allowed: Tolerance) -> ReplayedFinding:
     if before.values.shape != now.values.shape:
         none = float("nan")
-        return Compared(
+        return ReplayedFinding(
             before.study, before.method, before.label, Level.CHANGED, none, none, none, none, none, none,
             "the map has another size",
         )  # fmt: skip
@@ -197,14 +197,14 @@ def _compare(before: Recorded, now: Recorded, floor: float, allowed: Tolerance) 
     exact = (probability, trust) == (0.0, 0.0) and before.digest == now.digest
     repeats = exact or (floor > 0 and apart <= floor and not reasons)
     level = Level.CHANGED if reasons else Level.R0 if repeats else Level.R1
-    return Compared(
+    return ReplayedFinding(
         before.study, before.method, before.label, level, apart, order, overlap, probability, trust, moved,
         "; ".join(reasons),
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
+class GoldenBaseline:
     """What was accepted, by which fingerprint, and how far two runs of it lay apart."""
 
     records: tuple[Recorded, ...]
@@ -213,7 +213,7 @@ class Baseline:
     """SHA-256 of everything that can move a number; ``fingerprint_of`` in the node."""
 
 
-def save(baseline: Baseline, folder: Path, key: bytes) -> None:
+def save(baseline: GoldenBaseline, folder: Path, key: bytes) -> None:
     """Write ``baseline.safetensors``, ``baseline.json`` and the signature of both."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({f"map_{n}": one.values for n, one in enumerate(baseline.records)}, folder / "baseline.safetensors")
@@ -223,7 +223,7 @@ def save(baseline: Baseline, folder: Path, key: bytes) -> None:
     (folder / "signature").write_text(_signature(folder, key))
 
 
-def load(folder: Path, key: bytes) -> Baseline:
+def load(folder: Path, key: bytes) -> GoldenBaseline:
     """Read a baseline.
 
     Raises:
@@ -254,7 +254,7 @@ def load(folder: Path, key: bytes) -> Baseline:
         )
         for row in told["records"]
     )
-    return Baseline(records, told["floor"], told["fingerprint"])
+    return GoldenBaseline(records, told["floor"], told["fingerprint"])
 
 
 def _signature(folder: Path, key: bytes) -> str:

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text, update
 
 from inference.errors import Refused, UnknownName
-from reports.audit.ledger import GENESIS, METADATA, Event, Head, Ledger, entries, head
+from reports.audit.ledger import GENESIS, METADATA, Event, Ledger, LedgerHead, entries, head
 
 STUDY, OTHER = "1.2.826.0.1.1", "1.2.826.0.1.2"
 
@@ -114,7 +114,7 @@ def test_two_rows_that_changed_places_are_found(ledger: Ledger, engine: Engine) 
 def test_a_chain_rewritten_whole_from_the_middle_is_found_by_the_head_that_a_report_printed(
     ledger: Ledger, engine: Engine
 ) -> None:
-    printed = Head.parse(str(ledger.head()))
+    printed = LedgerHead.parse(str(ledger.head()))
     assert ledger.verify(printed) is None
     kept = ledger.events()[:2]
     tamper(engine, "DELETE FROM ledger WHERE seq > 2")
@@ -125,9 +125,9 @@ def test_a_chain_rewritten_whole_from_the_middle_is_found_by_the_head_that_a_rep
     assert ledger.verify() is None
     assert ledger.verify(printed) == 5
     ledger.append(Event.STOPPED)
-    assert ledger.verify(Head(99, printed.digest)) == 8
+    assert ledger.verify(LedgerHead(99, printed.digest)) == 8
 
 
 def test_what_is_no_head_is_refused() -> None:
     with pytest.raises(Refused, match="no head"):
-        Head.parse("12:abc")
+        LedgerHead.parse("12:abc")

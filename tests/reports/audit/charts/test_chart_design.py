@@ -8,11 +8,11 @@ import pytest
 from inference.errors import Refused
 from reports.audit.charts import design as chart_design
 from reports.audit.charts.baseline import Baseline
-from reports.audit.charts.control_charts import Chart, Kind
+from reports.audit.charts.control_charts import Chart, ChartKind
 from reports.audit.charts.design import Design, design_charts
 
 DAYS, CASES = 120, 8
-KINDS = tuple(Kind)
+KINDS = tuple(ChartKind)
 
 
 def designed(figures: dict[str, np.ndarray], *, rate: float = 1.0, seed: str = "flair") -> Design:

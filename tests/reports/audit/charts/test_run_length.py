@@ -7,7 +7,7 @@ import pytest
 
 from inference.errors import Refused
 from reports.audit.charts.baseline import Baseline, Point
-from reports.audit.charts.control_charts import Chart, Kind
+from reports.audit.charts.control_charts import Chart, ChartKind
 from reports.audit.charts.run_length import (
     cusum_limit,
     cusum_run_length,
@@ -58,8 +58,8 @@ def test_a_limit_gives_the_run_length_it_was_asked_for(length: float) -> None:
     assert shewhart_run_length(shewhart_limit(length)) == pytest.approx(length, rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_drift_is_seen_when_its_shifts_one_by_one_say(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(ChartKind))
+def test_a_drift_is_seen_when_its_shifts_one_by_one_say(kind: ChartKind) -> None:
     draw = np.random.default_rng(6)
     chart = Chart.design(kind, 5000.0)
     up, down = kind.follow(draw.normal(size=(4000, 300)) + 0.02 * np.arange(300))
@@ -70,7 +70,7 @@ def test_a_drift_is_seen_when_its_shifts_one_by_one_say(kind: Kind) -> None:
 
 def test_a_run_length_no_chart_can_have_is_refused() -> None:
     with pytest.raises(Refused, match="points between false alarms"):
-        Chart.design(Kind.CUSUM, 1.0)
+        Chart.design(ChartKind.CUSUM, 1.0)
 
 
 def first_alarm(chart: Chart, points: Sequence[Point]) -> int:
@@ -81,9 +81,9 @@ def year(baseline: Baseline, values: np.ndarray, cases: np.ndarray) -> Sequence[
     return baseline.points(values, np.repeat(np.arange(len(cases)), cases))
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(ChartKind))
 def test_in_control_a_chart_signals_once_in_its_run_length_whatever_the_figure_and_the_number_of_cases(
-    kind: Kind,
+    kind: ChartKind,
 ) -> None:
     draw = np.random.default_rng(1)
     baseline = Baseline.of(draw.beta(8, 2, size=200_000))
@@ -99,7 +99,7 @@ def test_a_shift_is_seen_within_about_the_delay_the_design_names() -> None:
     draw = np.random.default_rng(2)
     baseline = Baseline.of(draw.normal(size=200_000))
     cases = np.full(150, 16)
-    for kind in Kind:
+    for kind in ChartKind:
         chart = Chart.design(kind, 370.0)
         seen = [first_alarm(chart, year(baseline, draw.normal(0.25, 1, size=16 * 150), cases)) for _ in range(60)]
         assert np.mean(seen) == pytest.approx(chart.delay(1.0), rel=0.25)
@@ -108,7 +108,7 @@ def test_a_shift_is_seen_within_about_the_delay_the_design_names() -> None:
 def test_a_rare_event_on_a_quiet_day_is_no_alarm() -> None:
     draw = np.random.default_rng(4)
     baseline = Baseline.of((draw.random(100_000) < 0.95).astype(float))
-    chart = Chart.design(Kind.SHEWHART, 5000.0)
+    chart = Chart.design(ChartKind.SHEWHART, 5000.0)
     cases = draw.integers(1, 6, size=20_000)
     points = year(baseline, (draw.random(cases.sum()) < 0.95).astype(float), cases)
     assert sum(reading.signals for reading in chart.read(points)) <= 10

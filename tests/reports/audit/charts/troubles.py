@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from reports.audit.charts.monitor import SHIFT, Alarm, Control, Locked, Watch, watch
+from reports.audit.charts.monitor import SHIFT, Alarm, Locked, RouteCharts, Watch, watch
 from reports.audit.observation import map_digest
-from reports.audit.repeatability.replay import Baseline, Level, Recorded, compare, load, save
+from reports.audit.repeatability.replay import GoldenBaseline, Level, Recorded, compare, load, save
 from tests.reports.audit.years import BASELINE_DAYS, Event, Hospital, Rows, at_day, draw_year, store_of
 
 YEAR_DAYS = 365
@@ -31,7 +31,7 @@ class Trouble:
     drifts: bool = False
     """Whether the shift is only reached after ``DRIFT_DAYS``."""
 
-    def designed_days(self, control: Control) -> float:
+    def designed_days(self, control: RouteCharts) -> float:
         """Give the expected delay of the figure's best chart, in days with a case."""
         lines = next(one for one in control.figures if one.name == self.figure).lines
         shifts = [(line.chart, self.shift * line.shift / SHIFT) for line in lines]
@@ -51,7 +51,7 @@ def new_scanner(rows: Rows, day: np.ndarray) -> None:
 def silent_update(rows: Rows, day: np.ndarray) -> None:
     """Another model: its maps agree less with the old replicates, its trust is a little lower."""
     after = day >= STARTS
-    rows["replicate_agreement"][after] -= 0.05
+    rows["replicate_spearman"][after] -= 0.05
     rows["trust"][after] *= 0.97
 
 
@@ -70,20 +70,20 @@ def other_body_part(rows: Rows, day: np.ndarray) -> None:
 
 TROUBLES = (
     Trouble("scanner swap: gain + 3 %, noise + 20 %", new_scanner, "image_noise", 0.85),
-    Trouble("silent model update: agreement - 0.05, trust - 3 %", silent_update, "replicate_agreement", 0.5),
+    Trouble("silent model update: agreement - 0.05, trust - 3 %", silent_update, "replicate_spearman", 0.5),
     Trouble("slow drift: entropy + 1 SD in 200 days", slow_drift, "map_entropy", 1.0, drifts=True),
     Trouble("burst: five days with every third study of another body part", other_body_part, "image_mean", 3.4 / 3),
 )
 """The last one scores beyond all of the baseline, 3.4, in every third case."""
 
 
-def year_of(seed: int, event: Event | None = None, hospital: Hospital | None = None) -> Control:
+def year_of(seed: int, event: Event | None = None, hospital: Hospital | None = None) -> RouteCharts:
     """Draw baseline and year, and watch it."""
     day, rows = draw_year(seed, hospital or Hospital(), days=BASELINE_DAYS + YEAR_DAYS, event=event)
     return watch(store_of(day, rows), "flair", LOCKED, Watch(), until=at_day(BASELINE_DAYS + YEAR_DAYS))
 
 
-def seen_after(control: Control) -> tuple[int, Alarm] | None:
+def seen_after(control: RouteCharts) -> tuple[int, Alarm] | None:
     """Give the days from an event's first to that of the first alarm, both counted, and that alarm; None: none."""
     starts = int(at_day(STARTS).timestamp() // 86400)
     return next(((alarm.day - starts + 1, alarm) for alarm in control.alarms if alarm.day >= starts), None)
@@ -123,7 +123,7 @@ def replays_of(seed: int, change: Change, folder: Path, *, hours: float) -> tupl
     """
     draw = np.random.default_rng(seed)
     records = tuple(_recorded(number, draw) for number in range(6))
-    save(Baseline(records, 0.0, "f" * 64), folder, KEY)
+    save(GoldenBaseline(records, 0.0, "f" * 64), folder, KEY)
     signed = load(folder, KEY)
     changes = draw.uniform(0.0, 24.0 * YEAR_DAYS - hours)
     changed = [change(one, draw) for one in records]

@@ -12,8 +12,8 @@ from inference.errors import Refused
 from reports.audit import ledger as module
 from reports.audit.charts.monitor import Locked, Watch, watch
 from reports.audit.ledger import METADATA as LEDGER
-from reports.audit.ledger import Event, Head, Ledger
-from reports.audit.month.month import Month, Share, month_of, range_of
+from reports.audit.ledger import Event, Ledger, LedgerHead
+from reports.audit.month.month import Month, Proportion, month_of, range_of
 from reports.audit.month.page import month_page
 from reports.audit.observations import METADATA, Observations
 from reports.audit.repeatability.pair import Again
@@ -54,7 +54,7 @@ def page_of(month: Month) -> str:
 
 def gathered(ledger: Ledger, observations: Observations, *, watched: bool) -> Month:
     control = watch(observations, "flair", LOCKED, Watch(), until=MONTH[1]) if watched else None
-    accepted = (Share("TRUSTED", 45, 50), Share("CAUTION", 3, 5))
+    accepted = (Proportion("TRUSTED", 45, 50), Proportion("CAUTION", 3, 5))
     return month_of(
         "flair",
         ("glioma_flair",),
@@ -97,7 +97,7 @@ def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
     assert "of another route" not in page
     assert "&lt;b&gt;coil" in page
     assert "<img" not in page
-    assert Head.parse(re.search(r'class="key">([^<]+)<', page)[1]) == ledger.head()  # type: ignore[index]
+    assert LedgerHead.parse(re.search(r'class="key">([^<]+)<', page)[1]) == ledger.head()  # type: ignore[index]
     assert re.search(r"45 of 50 .*0\.90 \[0\.78, 0\.97\]", page)
     assert "3 of 5 <span" in page
     assert not re.search(r"(src|href|action)=|url\(|<script|@import|http(?!://www\.w3\.org/2000/svg)", page)

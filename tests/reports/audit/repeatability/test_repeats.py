@@ -12,7 +12,7 @@ from reports.audit.repeatability import repeats
 from reports.audit.repeatability.cohort import cohorts_of
 from reports.audit.repeatability.page import Repeatability, repeatability_part
 from reports.audit.repeatability.pair import Again, golden_pairs, map_agreement
-from reports.audit.repeatability.repeats import ALL, ALWAYS, Group, repeats_of, told
+from reports.audit.repeatability.repeats import ALL, ALWAYS, PairGroup, repeats_of, told
 from reports.audit.repeatability.statistics import RC_OF_WSD
 from tests.reports.audit.repeatability.test_repeatability import MINI, WRIGHT
 from tests.reports.audit.repeatability.test_replay import VALUES, recorded
@@ -23,14 +23,14 @@ OCTOBER = (datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 SEPTEMBER = datetime(2026, 9, 2, tzinfo=UTC)
 
 
-def found_in(*pairs: list, month: tuple[datetime, datetime] | None = OCTOBER) -> tuple[Group, ...]:  # type: ignore[type-arg]
+def found_in(*pairs: list, month: tuple[datetime, datetime] | None = OCTOBER) -> tuple[PairGroup, ...]:  # type: ignore[type-arg]
     engine = create_engine("sqlite://")
     METADATA.create_all(engine)
     keep_pairs(engine, *pairs)
     return repeats_of(engine, "flair", ("glioma_flair",), month)
 
 
-def one_of(groups: tuple[Group, ...], period: str = ALWAYS, scanner: str = ALL) -> Group:
+def one_of(groups: tuple[PairGroup, ...], period: str = ALWAYS, scanner: str = ALL) -> PairGroup:
     return next(one for one in groups if (one.period, one.scanner) == (period, scanner))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from inference.errors import Misconfigured
 from reports.audit.observation import map_digest
-from reports.audit.repeatability.replay import Baseline, Level, Recorded, compare, load, save
+from reports.audit.repeatability.replay import GoldenBaseline, Level, Recorded, compare, load, save
 
 VALUES = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
 
@@ -63,7 +63,7 @@ def test_a_finding_that_is_gone_or_new_fails() -> None:
 
 
 def test_a_baseline_comes_back_as_it_was_signed_and_a_changed_one_passes_nothing(tmp_path: Path) -> None:
-    save(Baseline((recorded(),), 0.0, "f" * 64), tmp_path, b"key")
+    save(GoldenBaseline((recorded(),), 0.0, "f" * 64), tmp_path, b"key")
     again = load(tmp_path, b"key")
     assert compare(again.records, [recorded()]).level is Level.R0
     with pytest.raises(Misconfigured, match="not the one that was signed"):
