@@ -9,15 +9,15 @@ import structlog
 
 from inference.errors import DeliveryFailed, HeatproofError, Refused
 from node.delivery.peer_requests import DAMAGE, Errands
-from node.priors.door import PriorInbox
 from node.priors.present import Present, present_of
 from node.priors.records import PriorRecords
 from node.priors.retrieve import move, retrieve
 from node.priors.search import Prior, search
-from node.priors.tables import PriorState
-from node.receiving.inspection import Arrival
+from node.receiving.awaited import PriorState
+from node.receiving.inbox import Inbox
+from node.receiving.inspection import Arrival, Entrance
 from node.receiving.listener import TRANSFER_SYNTAXES
-from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, file_meta
+from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, read_file_meta
 from node.rules.series_header import SeriesHeader
 from node.settings.destination import Destination
 from node.settings.rule import Rule
@@ -56,10 +56,10 @@ class Fetching:
         self,
         settings: Settings,
         records: PriorRecords,
-        inbox: PriorInbox,
+        inbox: Inbox,
         ledger: Ledger,
     ) -> None:
-        """Bind to the door for priors."""
+        """Bind to the inbox that keeps them."""
         self._destinations = {destination.name: destination for destination in settings.destinations}
         self._door = settings.priors
         self._own_title = settings.node.ae_title
@@ -79,7 +79,8 @@ class Fetching:
         if self._records.is_searching(study_instance_uid):
             if time.monotonic() - since < self._door.longest_wait_seconds:
                 return True
-            reason = f"They were not all here after {self._door.longest_wait_seconds:g} s; the study went on without."
+            waited = f"{self._door.longest_wait_seconds:g} s"
+            reason = f"Not all priors had arrived after {waited}; the study was analysed without them."
             self._end(study_instance_uid, PriorState.FAILED, reason)
         del self._waiting[study_instance_uid]
         return False
@@ -123,7 +124,7 @@ class Fetching:
             return PriorState.NONE, f"{peer.name} knows no earlier study of this patient that is alike."
         states = [self._take(present, prior, peer, wish, until_seconds) for prior in found]
         failed = sum(state not in (PriorState.FETCHED, PriorState.HERE) for state in states)
-        return PriorState.DONE, f"{failed} of {len(states)} are not all here." if failed else ""
+        return PriorState.DONE, _incomplete(failed, len(states))
 
     def _peer(self, wish: Wish) -> Destination:
         peer = self._destinations.get(wish.destination)
@@ -163,8 +164,8 @@ class Fetching:
         return move(peer, prior, to=to, calling_ae_title=self._own_title, until_seconds=until_seconds)
 
     def _keep(self, peer: str, file: bytes) -> None:
-        """Hand one file that came by WADO-RS to the door for priors."""
-        meta, start = file_meta(file)
+        """Hand one file that came by WADO-RS to the inbox, as part of a prior."""
+        meta, start = read_file_meta(file)
         if meta.get(SYNTAX) not in TRANSFER_SYNTAXES:
             raise Refused("An image came in a transfer syntax that is not taken.")
         self._inbox.keep(
@@ -176,6 +177,7 @@ class Fetching:
                 calling_ae_title=SENDER,
                 peer_address=peer,
                 received_at=now(),
+                entrance=Entrance.PRIORS,
             )
         )
 
@@ -192,3 +194,10 @@ class Fetching:
         }
         self._ledger.append(Event.PRIORS, study_instance_uid=uid, details=details)
         self._log.info("priors_ended", study_instance_uid=uid, state=state.value, destination=rows[0].destination)
+
+
+def _incomplete(failed: int, count: int) -> str:
+    """Say how many of the prior studies are incomplete; empty where none is."""
+    if not failed:
+        return ""
+    return f"{failed} of {count} prior studies {'is' if failed == 1 else 'are'} incomplete."

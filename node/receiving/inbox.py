@@ -8,7 +8,6 @@ import errno
 import hashlib
 import os
 import shutil
-import struct
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,8 +16,10 @@ import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
-from inference.errors import ConflictingInstance, HeatproofError, Refused, StorageFull, Unavailable
-from node.receiving.inspection import Arrival, Header, inspect
+from inference.errors import ConflictingInstance, HeatproofError, NotAsked, Refused, StorageFull, Unavailable
+from node.receiving.awaited import is_awaited
+from node.receiving.inspection import Arrival, Entrance, Header, inspect
+from node.receiving.part10 import file_head
 from node.receiving.quarantine import Quarantine
 from node.receiving.register import Register, sync_folder
 from node.settings.limits import STANDARD, Limits
@@ -27,7 +28,6 @@ from node.store import instances
 from node.studies.instance import Instance
 from node.studies.studies import Studies
 from reports.audit.ledger import Event, Ledger
-from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ROOM_CURE = "Free some, or lower node.minimum_free_bytes; stores are accepted again by themselves."
@@ -72,6 +72,7 @@ class Inbox:
         self._limits = limits
         self._engine = engine
         self._ledger = ledger
+        self._studies = studies
         self._register = Register(engine, studies, self.folder)
         self._log = structlog.get_logger("inbox")
 
@@ -85,11 +86,14 @@ class Inbox:
         Raises:
             UnreadableInstance, MismatchedInstance: it cannot be used; set aside in the quarantine.
             ConflictingInstance: its UID is here with other bytes; the first is kept, this one set aside.
+            NotAsked: it came as a prior, and belongs to no study that is awaited, or to another patient; not kept.
             StorageFull: no room; nothing is left behind.
             Unavailable: the store did not take the row; nothing was acknowledged.
         """
         try:
             header = inspect(arrival, self._limits)
+            if arrival.entrance is Entrance.PRIORS:
+                self._require_awaited(arrival, header)
             if header.own_result:
                 self._ledger.append(
                     Event.OWN_RESULT,
@@ -98,6 +102,8 @@ class Inbox:
                 )
                 return Receipt(Outcome.OWN_RESULT, None)
             return self._admit(arrival, header)
+        except NotAsked:
+            raise
         except Refused as error:
             self.set_aside(arrival, error)
             raise
@@ -130,6 +136,23 @@ class Inbox:
             path.unlink()
         return len(orphans)
 
+    def _require_awaited(self, arrival: Arrival, header: Header) -> None:
+        """Refuse what comes as a prior, unless its study is being fetched as a prior of this patient."""
+        if is_awaited(
+            self._engine,
+            self._ledger.pseudonym,
+            study_instance_uid=header.study_instance_uid,
+            patient_id=header.patient_id,
+            issuer=header.patient_id_issuer,
+        ):
+            return
+        details = {"error": NotAsked.__name__, "calling_ae_title": arrival.calling_ae_title}
+        self._ledger.append(Event.REFUSED, details=details)
+        raise NotAsked(
+            "This instance belongs to no prior study that was requested.",
+            cure="Send studies to the node's own AE title and port.",
+        )
+
     def _admit(self, arrival: Arrival, header: Header) -> Receipt:
         sha256 = hashlib.sha256(arrival.encoded).hexdigest()
         instance = Instance(
@@ -147,18 +170,22 @@ class Inbox:
         )
         try:
             self._write(instance, arrival.encoded)
-            winner = self._enter(instance)
+            winner = self._enter(instance, arrival.entrance)
         except StorageFull:
             known = self._register.find(header.sop_instance_uid)
             if known is None:
                 raise
             winner = known  # what is here already needs no room
-        outcome = Outcome.STORED if winner.path == instance.path else Outcome.DUPLICATE
-        return Receipt(outcome, _same(winner, sha256))
+        kept = _same(winner, sha256)
+        if winner.path == instance.path:
+            return Receipt(Outcome.STORED, kept)
+        if arrival.entrance is Entrance.STUDIES:
+            self._studies.sent_for_itself(kept.study_instance_uid)
+        return Receipt(Outcome.DUPLICATE, kept)
 
-    def _enter(self, instance: Instance) -> Instance:
+    def _enter(self, instance: Instance, entrance: Entrance) -> Instance:
         try:
-            return self._register.enter(instance)
+            return self._register.enter(instance, entrance)
         except OSError as error:
             raise _unwritten(error) from error
 
@@ -171,7 +198,7 @@ class Inbox:
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(_file_head(instance))
+                file.write(file_head(instance))
                 file.write(encoded)
                 file.flush()
                 os.fsync(file.fileno())
@@ -194,24 +221,3 @@ def _same(known: Instance, sha256: str) -> Instance:
             cure="Give a changed image a new SOP Instance UID.",
         )
     return known
-
-
-def _file_head(instance: Instance) -> bytes:
-    """PS3.10 7.1: a zeroed preamble, the prefix, and file meta information that names us as the writer."""
-    meta = (
-        _element(0x0001, b"OB", b"\0\1")
-        + _element(0x0002, b"UI", instance.sop_class_uid.encode())
-        + _element(0x0003, b"UI", instance.sop_instance_uid.encode())
-        + _element(0x0010, b"UI", instance.transfer_syntax_uid.encode())
-        + _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode())
-        + _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode())
-        + _element(0x0016, b"AE", instance.calling_ae_title.encode())
-    )
-    return b"\0" * 128 + b"DICM" + _element(0x0000, b"UL", struct.pack("<L", len(meta))) + meta
-
-
-def _element(element: int, vr: bytes, value: bytes) -> bytes:
-    """PS3.5 7.1.2: one element of group 0002, Explicit VR Little Endian, padded to an even length."""
-    padded = value + (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
-    length = struct.pack("<HL", 0, len(padded)) if vr == b"OB" else struct.pack("<H", len(padded))
-    return struct.pack("<HH", 0x0002, element) + vr + length + padded

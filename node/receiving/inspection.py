@@ -7,6 +7,7 @@ analysed as if it were whole; one that announces 4 billion pixels would take the
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NoReturn
 
 from pydicom.uid import UID, RLELossless
@@ -25,6 +26,7 @@ IDENTITY = {
     "series_instance_uid": 0x0020000E,
 }
 _IMAGE_TYPE, _MANUFACTURER, _PHOTOMETRIC, _FRAMES = 0x00080008, 0x00080070, 0x00280004, 0x00280008
+_PATIENT_ID, _PATIENT_ID_ISSUER = 0x00100020, 0x00100021
 _SAMPLES, _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280002, 0x00280010, 0x00280011, 0x00280100
 _WRITTEN_AS = {
     **dict.fromkeys(IDENTITY.values(), "UI"),
@@ -32,7 +34,16 @@ _WRITTEN_AS = {
     **dict.fromkeys((_SAMPLES, _ROWS, _COLUMNS, _BITS_ALLOCATED), "US"),
 }  # fmt: skip
 """What is read here, and the VR it must have: a reader that believes another one would read another image."""
-_WANTED = PIXEL_TAGS | _WRITTEN_AS.keys()
+_WANTED = PIXEL_TAGS | _WRITTEN_AS.keys() | {_PATIENT_ID, _PATIENT_ID_ISSUER}
+
+
+class Entrance(StrEnum):
+    """What an instance was sent for, by the port and AE title, or the request, that it came by."""
+
+    STUDIES = "studies"
+    """To be analysed, whether its study is a prior of another one or not."""
+    PRIORS = "priors"
+    """As part of a prior that this node asked for; anything else is refused there."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ class Arrival:
     calling_ae_title: str
     peer_address: str
     received_at: datetime
+    entrance: Entrance = Entrance.STUDIES
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,8 @@ class Header:
     sop_instance_uid: str
     series_instance_uid: str
     study_instance_uid: str
+    patient_id: str
+    patient_id_issuer: str
     own_result: bool
     """Made by this product: a PACS that forwards everything sends our own results back."""
 
@@ -77,7 +91,12 @@ def inspect(arrival: Arrival, limits: Limits = STANDARD) -> Header:
     for name in ("sop_class_uid", "sop_instance_uid"):
         if identity[name] != getattr(arrival, name):
             raise MismatchedInstance(f"The command set and the data set disagree on the {name.replace('_', ' ')}.")
-    return Header(**identity, own_result=found.is_own)
+    return Header(
+        **identity,
+        patient_id=found.text(_PATIENT_ID),
+        patient_id_issuer=found.text(_PATIENT_ID_ISSUER),
+        own_result=found.is_own,
+    )
 
 
 class _DataSet:
@@ -160,7 +179,7 @@ class _DataSet:
     def _count_frames(self) -> int:
         text = self.text(_FRAMES) or "1"
         if not (text.isascii() and text.removeprefix("+").isdigit() and len(text) <= 12 and int(text) > 0):
-            _refuse("its number of frames is none")
+            _refuse("Number of Frames (0028,0008) is not a positive integer")
         return int(text)
 
     def _number(self, tag: int) -> int:

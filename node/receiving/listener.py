@@ -22,8 +22,9 @@ from node.associations.peers import Peers
 from node.associations.refusals import Refusals
 from node.metrics import Metrics
 from node.receiving.inbox import Inbox
-from node.receiving.inspection import Arrival
+from node.receiving.inspection import Arrival, Entrance
 from node.settings.node import NodeSettings
+from node.settings.settings import Settings
 from node.settings.tls import TlsSettings
 from node.store import now
 from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -68,9 +69,22 @@ class Listener:
         peers: Peers | None = None,
         tls: TlsSettings | None = None,
         handlers: Sequence[tuple[Any, Any]] = (),
+        entrance: Entrance = Entrance.STUDIES,
     ) -> None:
-        """Bind to one inbox; ``handlers`` answer what is not C-STORE or C-ECHO, as (event of pynetdicom, function)."""
+        """Bind to one inbox.
+
+        Args:
+            settings: AE title, address and port, and how many associations.
+            inbox: keeps what arrives.
+            metrics: count it.
+            refusals: where rejected associations are written down.
+            peers: who may call; anybody where left out.
+            tls: port and files of DICOM over TLS.
+            handlers: answer what is not C-STORE or C-ECHO, as (event of pynetdicom, function).
+            entrance: what instances are sent here for.
+        """
         self._inbox = inbox
+        self._entrance = entrance
         self._metrics = metrics
         self._log = structlog.get_logger("listener")
         entity = _entity(settings)
@@ -108,7 +122,8 @@ class Listener:
             OSError: a port cannot be bound.
             SettingsInvalid: certificate, key or authorities cannot be used.
         """
-        self._inbox.sweep()
+        if self._entrance is Entrance.STUDIES:
+            self._inbox.sweep()
         self._acceptor.start()
 
     def stop(self, *, grace_seconds: float = 5.0) -> None:
@@ -119,7 +134,7 @@ class Listener:
         """Answer one C-STORE request; nothing that goes wrong here may end the association or lose the arrival."""
         arrival = None
         try:
-            arrival = _arrival(event)
+            arrival = _arrival(event, self._entrance)
             receipt = self._inbox.keep(arrival)
         except HeatproofError as error:
             self._metrics.instance(error.audit_outcome)
@@ -132,6 +147,22 @@ class Listener:
             return _answer(UnreadableInstance.dimse_status, f"Unexpected error; see {name}")
         self._metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
         return _answer(0x0000)
+
+
+def prior_listener(settings: Settings, inbox: Inbox, metrics: Metrics, refusals: Refusals) -> Listener | None:
+    """Give the listener of what a PACS sends by C-MOVE as priors, with an AE title and a port of its own.
+
+    Returns:
+        None where the settings name no port for priors.
+    """
+    priors, tls = settings.priors, settings.tls
+    if priors.port is None:
+        return None
+    node = settings.node.model_copy(update={"ae_title": priors.ae_title, "port": priors.port})
+    secured = tls is not None and (priors.tls or tls.required)
+    own_tls = tls.model_copy(update={"port": priors.port, "required": True}) if tls and secured else None
+    peers = Peers.of(settings)
+    return Listener(node, inbox, metrics, refusals, peers=peers, tls=own_tls, entrance=Entrance.PRIORS)
 
 
 def _entity(settings: NodeSettings) -> AE:
@@ -152,7 +183,7 @@ def _entity(settings: NodeSettings) -> AE:
     return entity
 
 
-def _arrival(event: Any) -> Arrival:
+def _arrival(event: Any, entrance: Entrance) -> Arrival:
     """Take the request apart without decoding the data set.
 
     Raises:
@@ -169,6 +200,7 @@ def _arrival(event: Any) -> Arrival:
         calling_ae_title=event.assoc.requestor.ae_title,
         peer_address=event.assoc.requestor.address,
         received_at=now(),
+        entrance=entrance,
     )
 
 

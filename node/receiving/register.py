@@ -10,6 +10,7 @@ from sqlalchemy import Engine, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from inference.errors import Unavailable
+from node.receiving.inspection import Entrance
 from node.store import insert_into, instances
 from node.studies.instance import Instance
 from node.studies.studies import Studies
@@ -24,6 +25,7 @@ class _Entry:
     """An instance whose file is written, until somebody's commit has taken it."""
 
     instance: Instance
+    entrance: Entrance
     settled: bool = False
     kept: bool = False
     problem: Exception | None = None
@@ -47,7 +49,7 @@ class Register:
         self._waiting: list[_Entry] = []
         self._committing = threading.Lock()
 
-    def enter(self, instance: Instance) -> Instance:
+    def enter(self, instance: Instance, entrance: Entrance = Entrance.STUDIES) -> Instance:
         """Commit the row of an instance whose file is in place; give what is kept under its UID.
 
         Where that is another instance, the file of this one is gone.
@@ -56,7 +58,7 @@ class Register:
             OSError: the folder could not be synced; nothing is kept.
             Unavailable: the store did not say what it did. The file is left to the sweep, which asks it.
         """
-        entry = _Entry(instance)
+        entry = _Entry(instance, entrance)
         with self._adding:
             self._waiting.append(entry)
         with self._committing:
@@ -92,7 +94,7 @@ class Register:
         kept: set[str] = set()
         try:
             self._sync_folder()
-            kept = self._insert([entry.instance for entry in entries])
+            kept = self._insert(entries)
         except (OSError, SQLAlchemyError) as error:
             problem = error
         finally:
@@ -102,14 +104,18 @@ class Register:
     def _sync_folder(self) -> None:
         sync_folder(self._folder)
 
-    def _insert(self, arrived: Sequence[Instance]) -> set[str]:
-        """Give the paths of those that are new."""
+    def _insert(self, entries: Sequence[_Entry]) -> set[str]:
+        """Insert the rows of instances, and open their studies; give the paths of those that are new."""
+        opened = {
+            Entrance.STUDIES: self._studies.received,
+            Entrance.PRIORS: self._studies.received_as_priors,
+        }
         with self._engine.begin() as connection:
-            rows = [vars(instance) for instance in arrived]
-            kept = set(connection.execute(self._new_rows, rows).scalars())
-            new = [instance for instance in arrived if instance.path in kept]
-            if new:
-                self._studies.received(connection, new)
+            kept = set(connection.execute(self._new_rows, [vars(entry.instance) for entry in entries]).scalars())
+            for entrance, open_studies in opened.items():
+                new = [e.instance for e in entries if e.entrance is entrance and e.instance.path in kept]
+                if new:
+                    open_studies(connection, new)
         return kept
 
 

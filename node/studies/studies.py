@@ -59,6 +59,25 @@ class Studies:
             if rows:
                 connection.execute(opening, rows)
 
+    def received_as_priors(self, connection: Connection, arrived: Sequence[Instance]) -> None:
+        """Open the studies of new instances as priors of others; what is known of a study already stays as it is.
+
+        A prior waits for no completeness and is decided by nobody, unless it is sent for itself too.
+        """
+        rows = [{**_opened_by(instance), "state": StudyState.PRIOR} for instance in arrived]
+        opening = insert_into(connection, studies)
+        more = {"last_received_at": opening.excluded.last_received_at, "arrivals": studies.c.arrivals + 1}
+        connection.execute(opening.on_conflict_do_update(index_elements=["study_instance_uid"], set_=more), rows)
+
+    def sent_for_itself(self, study_instance_uid: str) -> None:
+        """Take up a study that was here as a prior: from now on it is one to decide about."""
+        is_prior = (studies.c.study_instance_uid == study_instance_uid) & (studies.c.state == StudyState.PRIOR)
+        with self._engine.connect() as connection:
+            if connection.execute(select(studies.c.state).where(is_prior)).first() is None:
+                return
+        with self._engine.begin() as connection:
+            connection.execute(update(studies).where(is_prior).values(state=StudyState.RECEIVING))
+
     def receiving(self) -> tuple[Snapshot, ...]:
         """Give the studies that are not complete yet."""
         query = select(studies.c.study_instance_uid, studies.c.arrivals).where(studies.c.state == StudyState.RECEIVING)

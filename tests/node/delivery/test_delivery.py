@@ -26,12 +26,12 @@ from node.delivery.storing import Parcel
 from node.demo.pacs import free_port
 from node.settings.destination import Destination
 from reports.audit.ledger import Event
+from tests.node.receiving.intake import mr_image
+from tests.node.receiving.sending import Sender
+from tests.node.running import wait_for
+from tests.node.web.web import WebServer
 
 from .archive import ALL_COMMITTED, Archive
-from .intake import mr_image
-from .running import wait_for
-from .sending import Sender
-from .web import WebServer
 
 HASTE = Patience(first_delay_seconds=0.05, longest_delay_seconds=0.1, most_attempts=2, linger_seconds=0.3)
 

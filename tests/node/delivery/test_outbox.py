@@ -14,9 +14,8 @@ from node.jobs.job_row import Job
 from node.jobs.steps import Steps
 from node.settings.settings import Settings
 from node.store import JobState, deliveries, jobs, now, results
+from tests.node.receiving.intake import Intake
 from tests.reports.conftest import make_analysis
-
-from .intake import Intake
 
 KINDS = {
     "plain": ["capture", "report"],

@@ -13,9 +13,8 @@ from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
 from node.settings.settings import Settings
 from node.store import StudyState, instances
-
-from .intake import Intake, arrival, mr_image
-from .test_routing import STUDY, Office, rule
+from tests.node.receiving.intake import Intake, arrival, mr_image
+from tests.node.routing.test_routing import STUDY, Office, rule
 
 
 @pytest.fixture

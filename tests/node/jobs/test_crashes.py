@@ -7,8 +7,7 @@ import pytest
 from inference.phantom.phantom import make_phantom
 from node.demo.pacs import FilingScp
 from reports.objects.phantom_study import write_study
-
-from .running import RunningNode, wait_for
+from tests.node.running import RunningNode, wait_for
 
 DRIVER = str(Path(__file__).with_name("crashing_node.py"))
 BOUNDARIES = ["after:report"]

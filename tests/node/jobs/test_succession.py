@@ -13,8 +13,7 @@ from node.jobs.job_row import Job
 from node.jobs.succession import predecessors, succeed
 from node.store import JobState, jobs, results
 from reports.objects.results import ResultObject
-
-from .intake import Intake
+from tests.node.receiving.intake import Intake
 
 STUDY, FLAIR, T1 = "1.2.3", "1.2.3.1", "1.2.3.2"
 

@@ -9,17 +9,17 @@ from pydicom.uid import generate_uid
 from inference.errors import SettingsInvalid
 from node.demo.pacs import free_port
 from node.priors import search as searching
-from node.priors.door import open_door
 from node.priors.fetch import Wish
 from node.priors.records import PriorRecords
+from node.receiving.listener import prior_listener
 from node.settings.priors import PriorSettings
 from node.settings.settings import example, load
 from node.settings.tls import TlsSettings
 from node.store import StudyState
+from tests.node.receiving.intake import Intake, arrival
+from tests.node.running import wait_for
 
-from .intake import Intake, arrival
 from .prior_pacs import PriorPacs
-from .running import wait_for
 from .ward import PRESENT, Ward, image
 
 
@@ -57,7 +57,7 @@ def test_the_newest_earlier_studies_of_the_patient_that_are_alike_come_as_priors
     }
     assert (len(ward.kept()), len(ward.office.jobs())) == (3, 1)
     told = ward.told()
-    assert told.sentence == "2 fetched, of pacs by C-FIND, C-MOVE."
+    assert told.sentence == "2 fetched, from pacs by C-FIND, C-MOVE."
     assert {prior.images for prior in told.found} == {1}
     (event,) = [one for one in ward.intake.ledger.events() if one.event == "priors looked for"]
     assert (event.details["objects"], event.details["state"]) == (2, "done")
@@ -73,7 +73,7 @@ def test_images_of_another_patient_are_refused_and_not_kept_whatever_the_pacs_an
     hidden = image(prior.StudyInstanceUID, "20250101", **values)
     unasked = image(generate_uid(), "20250101")
     pacs.images, pacs.smuggled, pacs.loose = [foreign, prior], [hidden, unasked], True
-    ward.front.keep(arrival(image(PRESENT, "20260601", IssuerOfPatientID="HERE")))
+    ward.inbox.keep(arrival(image(PRESENT, "20260601", IssuerOfPatientID="HERE")))
     ward.decide()
     assert foreign.SOPInstanceUID not in ward.kept()
     assert not {hidden.SOPInstanceUID, unasked.SOPInstanceUID} & ward.kept()
@@ -87,7 +87,7 @@ def test_a_pacs_that_is_away_holds_up_nothing_and_is_written_down(ward: Ward, pa
     pacs.__exit__(None, None, None)
     assert ward.decide() < 2
     assert ward.told().state == "failed"
-    assert "none, of pacs by C-FIND, C-MOVE. No association with pacs" in ward.told().sentence
+    assert "none, from pacs by C-FIND, C-MOVE. No association with pacs" in ward.told().sentence
     pacs.__enter__()
 
 
@@ -125,10 +125,10 @@ def test_a_pacs_that_does_not_know_the_door_is_told_how_to(ward: Ward, pacs: Pri
 
 def test_a_study_that_is_here_for_itself_is_a_prior_as_it_is_and_is_not_touched(ward: Ward, pacs: PriorPacs) -> None:
     other = image(generate_uid(), "20250101")
-    ward.front.keep(arrival(other))
+    ward.inbox.keep(arrival(other))
     pacs.images = [other, image(other.StudyInstanceUID, "20250101", SeriesInstanceUID=other.SeriesInstanceUID)]
     ward.decide()
-    assert ward.told().sentence == "1 here already, of pacs by C-FIND, C-MOVE."
+    assert ward.told().sentence == "1 here already, from pacs by C-FIND, C-MOVE."
     assert ward.states()[other.StudyInstanceUID] != StudyState.PRIOR
     assert len(ward.kept()) == 2
 
@@ -138,12 +138,12 @@ def test_a_prior_that_is_sent_for_itself_is_analysed(ward: Ward, pacs: PriorPacs
     pacs.images = [prior]
     ward.decide()
     assert ward.states()[prior.StudyInstanceUID] == StudyState.PRIOR
-    ward.front.keep(arrival(prior))
+    ward.inbox.keep(arrival(prior))
     assert ward.states()[prior.StudyInstanceUID] == StudyState.RECEIVING
 
 
 def test_a_study_without_a_patient_or_a_date_has_no_priors(ward: Ward, pacs: PriorPacs) -> None:
-    ward.front.keep(arrival(image(PRESENT, "20260601", PatientID="ANOTHER")))
+    ward.inbox.keep(arrival(image(PRESENT, "20260601", PatientID="ANOTHER")))
     ward.decide()
     assert "does not have one Patient ID" in ward.told().sentence
     assert pacs.asked == []
@@ -197,9 +197,9 @@ def test_what_cannot_work_is_said_before_the_node_starts(
 def test_where_plain_dicom_is_shut_the_door_for_priors_speaks_tls_only(ward: Ward, tmp_path: Path) -> None:
     tls = TlsSettings(certificate=tmp_path / "crt", key=tmp_path / "key", ca_file=tmp_path / "ca", required=True)
     settings = ward.settings.model_copy(update={"tls": tls})
-    door = open_door(settings, ward.inbox, ward.intake.metrics, ward.intake.refusals)
+    door = prior_listener(settings, ward.inbox, ward.intake.metrics, ward.intake.refusals)
     assert door is not None
     assert door.tls_port == settings.priors.port
     assert tls.port != settings.priors.port
     without = settings.model_copy(update={"priors": PriorSettings()})
-    assert open_door(without, ward.inbox, ward.intake.metrics, ward.intake.refusals) is None
+    assert prior_listener(without, ward.inbox, ward.intake.metrics, ward.intake.refusals) is None

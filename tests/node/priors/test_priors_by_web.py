@@ -16,8 +16,8 @@ from pydicom.uid import generate_uid
 from node.demo.pacs import free_port
 from node.settings.destination import Destination
 from node.store import StudyState
+from tests.node.receiving.intake import Intake
 
-from .intake import Intake
 from .ward import PRESENT, Ward, image
 
 
@@ -115,7 +115,7 @@ def test_only_files_of_the_prior_and_its_patient_are_kept(ward: Ward, pacs: WebP
     assert ward.states() == {PRESENT: StudyState.ROUTED, prior.StudyInstanceUID: StudyState.PRIOR}
     assert prior.SOPInstanceUID in ward.kept()
     assert len(ward.kept()) == 2
-    assert "1 incomplete, of pacs by QIDO-RS, WADO-RS. " in ward.told().sentence
+    assert "1 incomplete, from pacs by QIDO-RS, WADO-RS. " in ward.told().sentence
     assert "4 of its images could not be sent, or were refused here" in ward.told().sentence
 
 

@@ -7,20 +7,20 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from sqlalchemy import select
 
-from node.priors.door import FrontInbox, PriorInbox, open_door
 from node.priors.fetch import Fetching
 from node.priors.records import PriorRecords
+from node.receiving.inbox import Inbox
+from node.receiving.listener import prior_listener
 from node.settings.destination import Destination
 from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
 from node.settings.priors import PriorSettings
 from node.settings.settings import Settings
 from node.store import instances, studies
-from node.web.priors import Priors, priors_of
-
-from .intake import Intake, arrival, mr_image
-from .running import wait_for
-from .test_routing import Office, rule
+from node.web.priors import PriorSearch, prior_search_of
+from tests.node.receiving.intake import Intake, arrival, mr_image
+from tests.node.routing.test_routing import Office, rule
+from tests.node.running import wait_for
 
 PRESENT = generate_uid()
 
@@ -48,11 +48,10 @@ class Ward:
             priors=PriorSettings(port=port, longest_wait_seconds=2),
         )
         self.intake, self.settings = intake, settings
-        self.front = FrontInbox(settings.node, intake.engine, intake.ledger, intake.studies)
-        self.inbox = PriorInbox(settings.node, intake.engine, intake.ledger)
+        self.inbox = Inbox(settings.node, intake.engine, intake.ledger, intake.studies)
         self.records = PriorRecords(intake.engine, "first")
         self.fetching = Fetching(settings, self.records, self.inbox, intake.ledger)
-        door = open_door(settings, self.inbox, intake.metrics, intake.refusals)
+        door = prior_listener(settings, self.inbox, intake.metrics, intake.refusals)
         assert door is not None
         self.door = door
         self.office = Office(intake, monkeypatch, wanted)
@@ -60,7 +59,7 @@ class Ward:
 
     def decide(self, seconds: float = 10) -> float:
         """Send the present study, and tick until it is decided; give how long that took."""
-        self.front.keep(arrival(image(PRESENT, "20260601")))
+        self.inbox.keep(arrival(image(PRESENT, "20260601")))
         self.office.wait(seconds)
         start = time.monotonic()
         wait_for(self._is_decided, 15, "the decision")
@@ -70,8 +69,8 @@ class Ward:
         self.office.router.tick()
         return PRESENT in {job.study_instance_uid for job in self.office.jobs()}
 
-    def told(self) -> Priors:
-        found = priors_of(self.records.of(PRESENT), self.intake.ledger.pseudonym)
+    def told(self) -> PriorSearch:
+        found = prior_search_of(self.records.of(PRESENT), self.intake.ledger.pseudonym)
         assert found is not None
         return found
 

@@ -37,6 +37,7 @@ from node.store import (
 )
 from node.web.app import create_app
 from node.web.deliveries import DeliveryDesk, delivery_routes
+from node.web.pages import Pages
 from node.web.stow import stow_routes
 from tests.node.receiving.intake import Intake, arrival
 
@@ -109,8 +110,8 @@ class Sender:
             self.intake.metrics,
             self.ledger,
             listening=lambda: True,
-            further=[
-                partial(delivery_routes, desk),
+            extra_routers=[
+                partial(delivery_routes, desk, Pages("HEATPROOF")),
                 partial(stow_routes, self.intake.inbox, self.intake.metrics),
             ],
         )

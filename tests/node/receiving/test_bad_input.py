@@ -10,8 +10,7 @@ from pydicom.data import get_testdata_file
 from inference.phantom.phantom import make_phantom
 from node.demo.pacs import FilingScp
 from reports.objects.phantom_study import write_study
-
-from .running import RULES, RunningNode, wait_for
+from tests.node.running import RULES, RunningNode, wait_for
 
 EVERYTHING = RULES.replace('when = [{ attribute = "Modality", equals = "MR" }]\n', "")
 REPORT = "1.2.840.10008.5.1.4.1.1.88.34"

@@ -17,9 +17,8 @@ from inference.phantom.phantom import make_phantom
 from node.commands.rules import rules
 from node.demo.pacs import FilingScp
 from reports.objects.phantom_study import write_study
-
-from .intake import mr_image
-from .running import RunningNode, wait_for
+from tests.node.receiving.intake import mr_image
+from tests.node.running import RunningNode, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,7 @@ from node.studies.completeness import Completeness
 from node.studies.counting import Counting
 from node.studies.instance import Instance
 from node.studies.performed_steps import PerformedSteps
-
-from .intake import Intake, arrival, mr_image
+from tests.node.receiving.intake import Intake, arrival, mr_image
 
 STUDY = generate_uid()
 
@@ -52,7 +51,11 @@ class Office:
         model: Any = SimpleNamespace(manifest=SimpleNamespace(method="gradcam"), identity=SimpleNamespace(digest="ab"))
         rulebook = Rulebook(settings, {"b": model}, {}, intake.ledger)
         completeness = Completeness(
-            settings, intake.studies, PerformedSteps(intake.engine), Counting(settings, intake.engine), rulebook
+            settings,
+            intake.studies,
+            PerformedSteps(intake.engine),
+            Counting(settings, intake.engine),
+            lambda: rulebook.rules,
         )
         arming: Any = SimpleNamespace(standing=lambda _: SimpleNamespace(state=RouteState.ARMED, reason=""))
         self._intake = intake

@@ -22,8 +22,7 @@ from node.studies import counting
 from node.studies.completeness import Completeness
 from node.studies.counting import Counting
 from node.studies.performed_steps import PerformedSteps
-
-from .intake import Intake, arrival, mr_image
+from tests.node.receiving.intake import Intake, arrival, mr_image
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 STUDY = generate_uid()
@@ -48,7 +47,7 @@ class Watch:
         self.intake = intake
         self.counting = Counting(settings, intake.engine)
         rulebook = Rulebook(settings, {}, {}, intake.ledger)
-        self._watch = Completeness(settings, intake.studies, PerformedSteps(intake.engine), self.counting, rulebook)
+        self._watch = Completeness(settings, intake.studies, PerformedSteps(intake.engine), self.counting, lambda: rulebook.rules)
 
     def at(self, seconds: float, *, clock: datetime = NOON) -> tuple[str, ...]:
         """Judge at this second of the monotonic clock; give the studies that wait for a decision."""
