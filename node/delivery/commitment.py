@@ -19,11 +19,11 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from inference.errors import DeliveryFailed
 from node.associations.requestor import associate
-from node.delivery.storing import Parcel
+from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 from node.store import DeliveryState, commitments, deliveries, now
 
-REQUEST, PROOF = 1, "storage commitment"
+REQUEST = 1
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110
 PATIENCE = 0.25
 """Of ``proof_seconds``: what is not answered after this share is asked again, before it is sent again."""
@@ -55,6 +55,8 @@ class Commitments:
     ``heard`` is told of every answer, within the transaction that writes it down.
     """
 
+    name = "storage commitment"
+
     def __init__(
         self,
         engine: Engine,
@@ -76,8 +78,10 @@ class Commitments:
         self._heard = heard
         self._linger_seconds = linger_seconds
 
-    def request(self, job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> None:
+    def held(self, job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> None:
         """Ask the destination to commit to all parcels, unless it has been asked a while ago and may still answer.
+
+        The answer comes later, to ``reported``.
 
         Raises:
             DeliveryFailed: no association, or the destination offers no storage commitment, or refused.
@@ -184,7 +188,7 @@ class Commitments:
         return known
 
     def _note(self, connection: Connection, report: Report) -> None:
-        mark_stored(connection, report.destination, report.stored, proof=PROOF)
+        mark_stored(connection, report.destination, report.stored, proof=self.name)
         for uid, why in report.failed.items():
             connection.execute(
                 update(deliveries)

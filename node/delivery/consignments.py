@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, Select, and_, case, exists, func, or_, select, true, tuple_, update
 
 from inference.errors import UnknownName
-from node.delivery.storing import Parcel
+from node.delivery.transport import Parcel
 from node.store import DeliveryState, deliveries, jobs, now, results
 
 SHORT = 16

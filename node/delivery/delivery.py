@@ -15,10 +15,10 @@ from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID,
 from sqlalchemy import Connection, Engine
 
 from inference.errors import DeliveryFailed, UnknownName
-from node.delivery import commitment, dicomweb, read_back, storing
 from node.delivery.commitment import Commitments, Report, mark_stored
 from node.delivery.consignments import Consignments
-from node.delivery.storing import Parcel
+from node.delivery.kinds import proofs, transports
+from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 from node.settings.settings import Settings
 from node.store import DeliveryState
@@ -87,6 +87,8 @@ class Deliveries(DBOSConfiguredInstance):
         self._commitments = Commitments(
             engine, self._own_title, self._heard, linger_seconds=self._patience.linger_seconds
         )
+        self._transports = transports(self._own_title)
+        self._proofs = proofs(self._own_title, self._commitments)
 
     def start(self, job_id: str, destination: str) -> None:
         """Start the first attempt, or join it where it has been started before."""
@@ -170,9 +172,7 @@ class Deliveries(DBOSConfiguredInstance):
                 cure="Add it again, or the results stay in the outbox.",
             )
         named = self._destinations[destination]
-        if named.protocol == "stow":
-            return dicomweb.store(named, parcels)
-        return storing.store(named, parcels, calling_ae_title=self._own_title)
+        return self._transports[named.protocol].store(named, parcels)
 
     def _record(self, sop_instance_uid: str, destination: str, problem: str) -> None:
         awaits_proof = self._is_proven(destination)
@@ -180,36 +180,33 @@ class Deliveries(DBOSConfiguredInstance):
 
     def _prove(self, job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> None:
         """Ask a destination what it holds; what goes wrong is kept as the last error, and asked again."""
+        proof = self._proofs[destination.proof]
         try:
-            if destination.proof == "commitment":
-                self._commitments.request(job_id, destination, parcels)
-                return
-            if destination.proof == "find":
-                proof, held = "C-FIND", read_back.find(destination, parcels, calling_ae_title=self._own_title)
-            else:
-                proof, held = "QIDO-RS", dicomweb.find(destination, parcels)
+            held = proof.held(job_id, destination, parcels)
         except DeliveryFailed as error:
             self._consignments.complain(parcels, destination.name, str(error))
             return
+        if held is None:
+            return
         missing = [parcel for parcel in parcels if parcel.sop_instance_uid not in held]
-        problem = f"{destination.name} took this object, but does not find it when asked by {proof}."
+        problem = f"{destination.name} took this object, but does not find it when asked by {proof.name}."
         self._consignments.complain(missing, destination.name, problem)
         if held:
             with self._engine.begin() as connection:
-                mark_stored(connection, destination.name, sorted(held), proof=proof)
+                mark_stored(connection, destination.name, sorted(held), proof=proof.name)
                 self._tell(
                     Event.DELIVERY_PROVEN,
                     job_id,
                     destination.name,
                     connection=connection,
                     objects=len(held),
-                    proof=proof,
+                    proof=proof.name,
                 )
 
     def _heard(self, connection: Connection, report: Report) -> None:
         """Write down what a storage commitment brought."""
         told: list[tuple[Event, int, dict[str, str]]] = [
-            (Event.DELIVERY_PROVEN, len(report.stored), {"proof": commitment.PROOF}),
+            (Event.DELIVERY_PROVEN, len(report.stored), {"proof": self._commitments.name}),
             (Event.DELIVERY_UNCOMMITTED, len(report.failed), {"problem": "; ".join(sorted({*report.failed.values()}))}),
         ]
         for event, count, details in told:

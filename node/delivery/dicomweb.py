@@ -13,7 +13,7 @@ import httpx
 from pydicom.dataset import Dataset
 
 from inference.errors import DeliveryFailed
-from node.delivery.storing import Parcel
+from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 
 MOST_ANSWER_BYTES = 1 << 20
@@ -23,44 +23,46 @@ _SOP_INSTANCE_UID, _REFERENCED_UID = "00080018", "00081155"
 _FAILED, _STORED, _REASON = "00081198", "00081199", "00081197"
 
 
-def store(destination: Destination, parcels: Sequence[Parcel]) -> dict[str, str]:
-    """Send all parcels in one request.
+class StowTransport:
+    """STOW-RS: all objects in one request."""
 
-    Returns:
-        For each SOP Instance UID an empty string, or what the destination said; a warning means that it is stored.
+    def store(self, destination: Destination, parcels: Sequence[Parcel]) -> dict[str, str]:
+        """Send all parcels.
 
-    Raises:
-        DeliveryFailed: it cannot be reached, refused the request as a whole, or answered what cannot be understood.
-    """
-    boundary = uuid.uuid4().hex
-    headers = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}'}
-    answer = exchange(destination, "POST", "/studies", headers=headers, content=_body(parcels, boundary))
-    if not isinstance(answer, dict):
-        raise DeliveryFailed(f"{destination.name} did not say what it stored.")
-    failed = {_text(item, _REFERENCED_UID): _number(item, _REASON) for item in _items(answer, _FAILED)}
-    stored = {_text(item, _REFERENCED_UID) for item in _items(answer, _STORED)}
-    outcomes = {}
-    for parcel in parcels:
-        uid = parcel.sop_instance_uid
-        if uid in failed:
-            outcomes[uid] = f"{destination.name} refused the object with reason 0x{failed[uid]:04X}."
-        else:
-            outcomes[uid] = "" if uid in stored else f"{destination.name} did not say whether it stored this object."
-    return outcomes
+        Raises:
+            DeliveryFailed: it cannot be reached, refused the request as a whole, or answered what cannot be understood.
+        """
+        boundary = uuid.uuid4().hex
+        headers = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}'}
+        answer = exchange(destination, "POST", "/studies", headers=headers, content=_body(parcels, boundary))
+        if not isinstance(answer, dict):
+            raise DeliveryFailed(f"{destination.name} did not say what it stored.")
+        failed = {_text(item, _REFERENCED_UID): _number(item, _REASON) for item in _items(answer, _FAILED)}
+        stored = {_text(item, _REFERENCED_UID) for item in _items(answer, _STORED)}
+        outcomes = {}
+        for parcel in parcels:
+            uid = parcel.sop_instance_uid
+            if uid in failed:
+                outcomes[uid] = f"{destination.name} refused the object with reason 0x{failed[uid]:04X}."
+            else:
+                outcomes[uid] = (
+                    "" if uid in stored else f"{destination.name} did not say whether it stored this object."
+                )
+        return outcomes
 
 
-def find(destination: Destination, parcels: Sequence[Parcel]) -> frozenset[str]:
-    """Ask for every parcel by its SOP Instance UID.
+class QidoProof:
+    """QIDO-RS for every object, in the study and series that it belongs to."""
 
-    Raises:
-        DeliveryFailed: it cannot be reached, or answered what cannot be understood.
-    """
-    with_path = ((f"/studies/{p.study_instance_uid}/series/{p.series_instance_uid}/instances", p) for p in parcels)
-    return frozenset(
-        parcel.sop_instance_uid
-        for path, parcel in with_path
-        if _names(exchange(destination, "GET", path, params={"SOPInstanceUID": parcel.sop_instance_uid}), parcel)
-    )
+    name = "QIDO-RS"
+
+    def held(self, _job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> frozenset[str]:
+        """Ask for every parcel by its SOP Instance UID.
+
+        Raises:
+            DeliveryFailed: it cannot be reached, or answered what cannot be understood.
+        """
+        return frozenset(parcel.sop_instance_uid for parcel in parcels if _finds(destination, parcel))
 
 
 def exchange(destination: Destination, method: str, path: str, **request: Any) -> Any:
@@ -134,6 +136,11 @@ def _body(parcels: Sequence[Parcel], boundary: str) -> Iterator[bytes]:
                 yield chunk
         yield b"\r\n"
     yield f"--{boundary}--\r\n".encode()
+
+
+def _finds(destination: Destination, parcel: Parcel) -> bool:
+    path = f"/studies/{parcel.study_instance_uid}/series/{parcel.series_instance_uid}/instances"
+    return _names(exchange(destination, "GET", path, params={"SOPInstanceUID": parcel.sop_instance_uid}), parcel)
 
 
 def _names(found: Any, parcel: Parcel) -> bool:

@@ -22,7 +22,7 @@ from inference.errors import DeliveryFailed
 from node.cli import app
 from node.delivery import dicomweb
 from node.delivery.delivery import Patience
-from node.delivery.storing import Parcel
+from node.delivery.transport import Parcel
 from node.demo.pacs import free_port
 from node.settings.destination import Destination
 from reports.audit.ledger import Event
@@ -314,7 +314,7 @@ def test_a_hostile_dicomweb_server_is_cut_short(place: str, sentence: str, tmp_p
     parcel = Parcel("1.2.3", Comprehensive3DSRStorage, "1.2", "1.1", tmp_path)
     try:
         with pytest.raises(DeliveryFailed, match=sentence):
-            dicomweb.find(destination, [parcel])
+            dicomweb.QidoProof().held("job", destination, [parcel])
     finally:
         server.shutdown()
         server.server_close()

@@ -1,7 +1,6 @@
 """C-STORE as a user of the service (PS3.4 annex B): results to a destination over one association."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -11,38 +10,31 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 
 from node.associations.requestor import associate
+from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 
 
-@dataclass(frozen=True)
-class Parcel:
-    """One object that a destination is to have."""
+class DimseTransport:
+    """C-STORE over one association."""
 
-    sop_instance_uid: str
-    sop_class_uid: str
-    series_instance_uid: str
-    study_instance_uid: str
-    path: Path
+    def __init__(self, calling_ae_title: str) -> None:
+        """Bind to this node's AE title."""
+        self._calling_ae_title = calling_ae_title
 
+    def store(self, destination: Destination, parcels: Sequence[Parcel]) -> dict[str, str]:
+        """C-STORE every parcel; a warning (0xB000, 0xB006, 0xB007; PS3.4 table B.2-1) means that it is stored.
 
-def store(destination: Destination, parcels: Sequence[Parcel], *, calling_ae_title: str) -> dict[str, str]:
-    """C-STORE every parcel over one association.
-
-    Returns:
-        For each SOP Instance UID an empty string, or what the destination said. A warning (0xB000, 0xB006, 0xB007;
-        PS3.4 table B.2-1) means that the object is stored.
-
-    Raises:
-        DeliveryFailed: there was no association.
-    """
-    classes = sorted({parcel.sop_class_uid for parcel in parcels})
-    contexts = [(sop_class, syntax) for sop_class in classes for syntax in destination.syntaxes]
-    association = associate(destination, contexts, calling_ae_title=calling_ae_title)
-    try:
-        return {parcel.sop_instance_uid: _send(association, parcel, destination) for parcel in parcels}
-    finally:
-        if association.is_established:
-            association.release()
+        Raises:
+            DeliveryFailed: there was no association.
+        """
+        classes = sorted({parcel.sop_class_uid for parcel in parcels})
+        contexts = [(sop_class, syntax) for sop_class in classes for syntax in destination.syntaxes]
+        association = associate(destination, contexts, calling_ae_title=self._calling_ae_title)
+        try:
+            return {parcel.sop_instance_uid: _send(association, parcel, destination) for parcel in parcels}
+        finally:
+            if association.is_established:
+                association.release()
 
 
 def _send(association: Association, parcel: Parcel, destination: Destination) -> str:

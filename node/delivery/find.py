@@ -6,25 +6,31 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 
 from node.delivery.querying import FIND, matches, opened
-from node.delivery.storing import Parcel
+from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 
 MOST_ANSWERS = 10
 """A UID names one instance; a peer that goes on answering is cut off."""
 
 
-def find(destination: Destination, parcels: Sequence[Parcel], *, calling_ae_title: str) -> frozenset[str]:
-    """Ask for every parcel by its SOP Instance UID.
+class FindProof:
+    """C-FIND for every object, in the study and series that it belongs to."""
 
-    Returns:
-        the SOP Instance UIDs that the destination knows, in the study and series they belong to.
+    name = "C-FIND"
 
-    Raises:
-        DeliveryFailed: no association, or it offers no C-FIND, or the query failed.
-    """
-    cure = 'Give the destination another proof: "commitment", "qido" or "none".'
-    with opened(destination, FIND, calling_ae_title=calling_ae_title, cure=cure) as association:
-        return frozenset(parcel.sop_instance_uid for parcel in parcels if _holds(association, parcel, destination))
+    def __init__(self, calling_ae_title: str) -> None:
+        """Bind to this node's AE title."""
+        self._calling_ae_title = calling_ae_title
+
+    def held(self, _job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> frozenset[str]:
+        """Ask for every parcel by its SOP Instance UID.
+
+        Raises:
+            DeliveryFailed: no association, or it offers no C-FIND, or the query failed.
+        """
+        cure = 'Give the destination another proof: "commitment", "qido" or "none".'
+        with opened(destination, FIND, calling_ae_title=self._calling_ae_title, cure=cure) as association:
+            return frozenset(parcel.sop_instance_uid for parcel in parcels if _holds(association, parcel, destination))
 
 
 def _holds(association: Association, parcel: Parcel, destination: Destination) -> bool:
