@@ -39,7 +39,7 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Report:
+class CommitmentReport:
     """What one N-EVENT-REPORT changed."""
 
     job_id: str
@@ -61,7 +61,7 @@ class Commitments:
         self,
         engine: Engine,
         calling_ae_title: str,
-        heard: Callable[[Connection, Report], None],
+        heard: Callable[[Connection, CommitmentReport], None],
         *,
         linger_seconds: float,
     ) -> None:
@@ -119,7 +119,7 @@ class Commitments:
             if known is None:
                 return PROCESSING_FAILURE, None
             asked = frozenset(known.objects)
-            report = Report(
+            report = CommitmentReport(
                 known.job_id,
                 known.destination,
                 tuple(uid for uid, _ in stored if uid in asked and uid not in failed),
@@ -187,7 +187,7 @@ class Commitments:
             )
         return known
 
-    def _note(self, connection: Connection, report: Report) -> None:
+    def _note(self, connection: Connection, report: CommitmentReport) -> None:
         mark_stored(connection, report.destination, report.stored, proof=self.name)
         for uid, why in report.failed.items():
             connection.execute(

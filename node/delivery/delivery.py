@@ -15,7 +15,7 @@ from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID,
 from sqlalchemy import Connection, Engine
 
 from inference.errors import DeliveryFailed, UnknownName
-from node.delivery.commitment import Commitments, Report, mark_stored
+from node.delivery.commitment import CommitmentReport, Commitments, mark_stored
 from node.delivery.consignments import Consignments
 from node.delivery.kinds import proofs, transports
 from node.delivery.transport import Parcel
@@ -203,7 +203,7 @@ class Deliveries(DBOSConfiguredInstance):
                     proof=proof.name,
                 )
 
-    def _heard(self, connection: Connection, report: Report) -> None:
+    def _heard(self, connection: Connection, report: CommitmentReport) -> None:
         """Write down what a storage commitment brought."""
         told: list[tuple[Event, int, dict[str, str]]] = [
             (Event.DELIVERY_PROVEN, len(report.stored), {"proof": self._commitments.name}),

@@ -1,4 +1,4 @@
-"""Errands to peers: run in threads of their own, which do not hold up the end of the process as an executor's would."""
+"""PeerRequests to peers: run in threads of their own, which do not hold up the end of the process as an executor's would."""
 
 import struct
 import threading
@@ -21,34 +21,34 @@ DAMAGE = (
 """What reading an answer that is none may raise; warnings where they are errors."""
 
 
-class Errands(Generic[T]):
+class PeerRequests(Generic[T]):
     """Runs what is submitted, two at once."""
 
     def __init__(self, name: str) -> None:
-        """Threads are named so, and started with the first errand."""
+        """Threads are named so, and started with the first request."""
         self._name = name
         self._waiting: SimpleQueue[tuple[Future[T], Callable[[], T]]] = SimpleQueue()
         self._starting = threading.Lock()
         self._running = False
 
-    def submit(self, errand: Callable[[], T]) -> Future[T]:
-        """Have an errand run; what it fails by is in the answer: an error of ours, whatever the peer did."""
+    def submit(self, request: Callable[[], T]) -> Future[T]:
+        """Have an request run; what it fails by is in the answer: an error of ours, whatever the peer did."""
         with self._starting:
             if not self._running:
                 self._running = True
                 for number in range(2):
                     threading.Thread(target=self._run, name=f"{self._name} {number}", daemon=True).start()
         answer: Future[T] = Future()
-        self._waiting.put((answer, errand))
+        self._waiting.put((answer, request))
         return answer
 
     def _run(self) -> None:
         while True:
-            answer, errand = self._waiting.get()
+            answer, request = self._waiting.get()
             if not answer.set_running_or_notify_cancel():
                 continue
             try:
-                answer.set_result(errand())
+                answer.set_result(request())
             except HeatproofError as error:
                 answer.set_exception(error)
             except DAMAGE as error:

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from inference.errors import DeliveryFailed, HeatproofError, Refused
-from node.delivery.peer_requests import DAMAGE, Errands
+from node.delivery.peer_requests import DAMAGE, PeerRequests
 from node.priors.present import Present, present_of
 from node.priors.records import PriorRecords
 from node.priors.retrieve import move, retrieve
@@ -31,7 +31,7 @@ SENDER = "WADO-RS"
 
 
 @dataclass(frozen=True)
-class Wish:
+class PriorRequirement:
     """How many priors are wanted, of whom, and by what."""
 
     most: int
@@ -40,9 +40,9 @@ class Wish:
     """move or web."""
 
 
-def wish_of(rule: Rule) -> Wish | None:
+def prior_requirement_of(rule: Rule) -> PriorRequirement | None:
     """Give what a rule wants of priors; None where it wants none."""
-    return Wish(rule.priors, rule.priors_from, rule.priors_by) if rule.priors and rule.priors_from else None
+    return PriorRequirement(rule.priors, rule.priors_from, rule.priors_by) if rule.priors and rule.priors_from else None
 
 
 class Fetching:
@@ -68,7 +68,7 @@ class Fetching:
         self._inbox = inbox
         self._ledger = ledger
         self._waiting: dict[str, float] = {}
-        self._errands: Errands[None] = Errands("priors")
+        self._requests: PeerRequests[None] = PeerRequests("priors")
         self._log = structlog.get_logger("priors")
 
     def awaits(self, study_instance_uid: str) -> bool:
@@ -85,17 +85,17 @@ class Fetching:
         del self._waiting[study_instance_uid]
         return False
 
-    def begin(self, study_instance_uid: str, wish: Wish, headers: Sequence[SeriesHeader]) -> bool:
+    def begin(self, study_instance_uid: str, requirement: PriorRequirement, headers: Sequence[SeriesHeader]) -> bool:
         """Look for the priors of a study, but where that was done before; give whether it is to wait for them."""
-        claimed = self._records.claim(study_instance_uid, wish.destination, WAYS[wish.by])
+        claimed = self._records.claim(study_instance_uid, requirement.destination, WAYS[requirement.by])
         if not claimed and not self._records.is_searching(study_instance_uid):
             return False
         self._waiting[study_instance_uid] = time.monotonic()
         if claimed:
-            self._errands.submit(partial(self._fetch, study_instance_uid, wish, headers))
+            self._requests.submit(partial(self._fetch, study_instance_uid, requirement, headers))
         return True
 
-    def again(self, study_instance_uid: str, wish: Wish, headers: Sequence[SeriesHeader]) -> None:
+    def again(self, study_instance_uid: str, requirement: PriorRequirement, headers: Sequence[SeriesHeader]) -> None:
         """Look for the priors of a study anew, because somebody asks for it; no study waits for them then.
 
         Raises:
@@ -104,40 +104,42 @@ class Fetching:
         if self._records.is_searching(study_instance_uid):
             raise Refused("The priors of this study are looked for just now.", cure="Wait until that has ended.")
         self._records.forget(study_instance_uid)
-        if self._records.claim(study_instance_uid, wish.destination, WAYS[wish.by]):
-            self._errands.submit(partial(self._fetch, study_instance_uid, wish, headers))
+        if self._records.claim(study_instance_uid, requirement.destination, WAYS[requirement.by]):
+            self._requests.submit(partial(self._fetch, study_instance_uid, requirement, headers))
 
-    def _fetch(self, uid: str, wish: Wish, headers: Sequence[SeriesHeader]) -> None:
+    def _fetch(self, uid: str, requirement: PriorRequirement, headers: Sequence[SeriesHeader]) -> None:
         try:
-            state, reason = self._look(uid, wish, headers)
+            state, reason = self._look(uid, requirement, headers)
         except HeatproofError as error:
             state, reason = PriorState.FAILED, str(error)
         except DAMAGE as error:
             state, reason = PriorState.FAILED, f"The answer cannot be understood ({type(error).__name__})."
         self._end(uid, state, reason)
 
-    def _look(self, uid: str, wish: Wish, headers: Sequence[SeriesHeader]) -> tuple[PriorState, str]:
+    def _look(self, uid: str, requirement: PriorRequirement, headers: Sequence[SeriesHeader]) -> tuple[PriorState, str]:
         until_seconds = time.monotonic() + self._door.longest_wait_seconds
-        present, peer = present_of(uid, headers), self._peer(wish)
-        found = search(peer, present, by=wish.by, most=wish.most, calling_ae_title=self._own_title)
+        present, peer = present_of(uid, headers), self._peer(requirement)
+        found = search(peer, present, by=requirement.by, most=requirement.most, calling_ae_title=self._own_title)
         if not found:
             return PriorState.NONE, f"{peer.name} knows no earlier study of this patient that is alike."
-        states = [self._take(present, prior, peer, wish, until_seconds) for prior in found]
+        states = [self._take(present, prior, peer, requirement, until_seconds) for prior in found]
         failed = sum(state not in (PriorState.FETCHED, PriorState.HERE) for state in states)
         return PriorState.DONE, _incomplete(failed, len(states))
 
-    def _peer(self, wish: Wish) -> Destination:
-        peer = self._destinations.get(wish.destination)
-        if peer is None or not (peer.url if wish.by == "web" else peer.host):
-            raise DeliveryFailed(f"There is no destination {wish.destination!r} that can be asked so.")
-        if wish.by == "move" and self._door.port is None:
+    def _peer(self, requirement: PriorRequirement) -> Destination:
+        peer = self._destinations.get(requirement.destination)
+        if peer is None or not (peer.url if requirement.by == "web" else peer.host):
+            raise DeliveryFailed(f"There is no destination {requirement.destination!r} that can be asked so.")
+        if requirement.by == "move" and self._door.port is None:
             raise DeliveryFailed("This node has no port for priors.", cure="Set priors.port, or fetch them by web.")
         return peer
 
-    def _take(self, present: Present, prior: Prior, peer: Destination, wish: Wish, until_seconds: float) -> PriorState:
+    def _take(
+        self, present: Present, prior: Prior, peer: Destination, requirement: PriorRequirement, until_seconds: float
+    ) -> PriorState:
         """Fetch one prior, and write down what became of it."""
         uid, prior_uid = present.study_instance_uid, prior.study_instance_uid
-        common = {"destination": peer.name, "way": WAYS[wish.by]}
+        common = {"destination": peer.name, "way": WAYS[requirement.by]}
         if self._records.is_here(prior_uid):
             self._records.note(uid, prior_uid, PriorState.HERE, **common)
             return PriorState.HERE
@@ -145,7 +147,7 @@ class Fetching:
         issuer = key(present.issuer) if present.issuer else ""
         self._records.note(uid, prior_uid, PriorState.ASKED, patient=key(present.patient_id), issuer=issuer, **common)
         try:
-            lost = self._transfer(peer, prior, wish, until_seconds)
+            lost = self._transfer(peer, prior, requirement, until_seconds)
             reason = f"{lost} of its images could not be sent, or were refused here." if lost else ""
         except HeatproofError as error:
             reason = str(error)
@@ -156,8 +158,8 @@ class Fetching:
         self._records.note(uid, prior_uid, state, reason=reason)
         return state
 
-    def _transfer(self, peer: Destination, prior: Prior, wish: Wish, until_seconds: float) -> int:
-        if wish.by == "web":
+    def _transfer(self, peer: Destination, prior: Prior, requirement: PriorRequirement, until_seconds: float) -> int:
+        if requirement.by == "web":
             keep = partial(self._keep, peer.name)
             return retrieve(peer, prior, keep, most_bytes=self._most_bytes, until_seconds=until_seconds)
         to = self._door.ae_title

@@ -18,7 +18,7 @@ from node.audit.arming import Arming
 from node.audit.tables import route_states
 from node.jobs.contents import keep_content
 from node.jobs.job import Jobs
-from node.priors.fetch import Fetching, wish_of
+from node.priors.fetch import Fetching, prior_requirement_of
 from node.routing.rulebook import Rulebook
 from node.rules.decide import Decision, Route, RuleAnswer, decide, explain
 from node.rules.series_header import SeriesHeader
@@ -106,8 +106,10 @@ class Router(threading.Thread):
     def _wants_priors(self, study: Snapshot, decision: Decision, headers: Sequence[SeriesHeader]) -> bool:
         """Have the priors fetched that the rule asks for; say whether the study is to wait for them."""
         route = decision.route
-        wish = next((wish_of(rule) for rule in self._rulebook.rules if route and rule.name == route.name), None)
-        return bool(self._priors and wish and self._priors.begin(study.study_instance_uid, wish, headers))
+        requirement = next(
+            (prior_requirement_of(rule) for rule in self._rulebook.rules if route and rule.name == route.name), None
+        )
+        return bool(self._priors and requirement and self._priors.begin(study.study_instance_uid, requirement, headers))
 
     def _record(
         self, study: Snapshot, decision: Decision, answers: Sequence[RuleAnswer], at: datetime

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select
 
 from inference.errors import DeliveryFailed, Unavailable
 from node.delivery import dicomweb
-from node.delivery.peer_requests import Errands
+from node.delivery.peer_requests import PeerRequests
 from node.delivery.querying import FIND, matches, opened
 from node.settings.destination import Destination
 from node.settings.settings import Settings
@@ -58,7 +58,7 @@ class Counting:
         self._engine = engine
         self._own_title = settings.node.ae_title
         self._questions: dict[tuple[str, str], _Question] = {}
-        self._errands: Errands[dict[str, int]] = Errands("counting")
+        self._requests: PeerRequests[dict[str, int]] = PeerRequests("counting")
         self._log = structlog.get_logger("counting")
 
     def compare(self, studies: Studies, study: Snapshot, seconds: float) -> tuple[list[str], list[str]]:
@@ -117,7 +117,7 @@ class Counting:
             if fresh and known.arrivals == study.arrivals:
                 return known
             known.answer.cancel()
-        answer = self._errands.submit(partial(count, self._peers[sender], key[0], calling_ae_title=self._own_title))
+        answer = self._requests.submit(partial(count, self._peers[sender], key[0], calling_ae_title=self._own_title))
         self._questions[key] = _Question(study.arrivals, seconds, answer)
         return self._questions[key]
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, func, null, select, update
 
 from node.rules.series_header import SeriesHeader
 from node.store import StudyState, insert_into, instances, studies
-from node.studies.annotation_classes import is_remark
+from node.studies.annotation_classes import is_annotation_class
 from node.studies.instance import Instance
 
 
@@ -55,7 +55,9 @@ class Studies:
         digest changed, they give another job. What is only said about images changes nothing that was decided.
         """
         for opening, about in ((self._opening, False), (self._known, True)):
-            rows = [_opened_by(instance) for instance in arrived if is_remark(instance.sop_class_uid) is about]
+            rows = [
+                _opened_by(instance) for instance in arrived if is_annotation_class(instance.sop_class_uid) is about
+            ]
             if rows:
                 connection.execute(opening, rows)
 

@@ -9,7 +9,7 @@ from pydicom.uid import generate_uid
 from inference.errors import SettingsInvalid
 from node.demo.pacs import free_port
 from node.priors import search as searching
-from node.priors.fetch import Wish
+from node.priors.fetch import PriorRequirement
 from node.priors.records import PriorRecords
 from node.receiving.listener import prior_listener
 from node.settings.priors import PriorSettings
@@ -163,7 +163,7 @@ def test_priors_are_fetched_again_by_hand(ward: Ward, pacs: PriorPacs) -> None:
     ward.decide()
     assert ward.told().state == "none"
     pacs.images = [image(generate_uid(), "20250101")]
-    ward.fetching.again(PRESENT, Wish(1, "pacs", "move"), ward.intake.studies.series_headers(PRESENT))
+    ward.fetching.again(PRESENT, PriorRequirement(1, "pacs", "move"), ward.intake.studies.series_headers(PRESENT))
     wait_for(lambda: ward.told().state == "done", 5, "the prior")
     assert ward.told().sentence.startswith("1 fetched")
     assert len(ward.office.jobs()) == 1
