@@ -24,8 +24,6 @@ from inference.trust.image_statistics import image_statistics, statistic_names
 from reports.explained import read_header
 
 THUMBNAIL_SIDE = 8
-AGREEMENT = ("replicate_spearman", "replicate_agreement_spearman")
-"""The signal with and without a passport."""
 Key = Callable[[str], str]
 """An identifier to its keyed hash."""
 
@@ -80,12 +78,16 @@ FIGURES: Mapping[str, str] = {
     "hot_area": "share of the plane above the map's own Otsu threshold",
     "centroid_row": "height of the map's centre of mass, 0 top to 1 bottom",
     "centroid_column": "its place across, 0 left to 1 right",
-    "replicate_agreement": "agreement with replicates above that of different patients",
+    "replicate_spearman": "agreement of the map with the replicates' maps (Spearman)",
     "image_mean": "mean grey level of the image",
     "image_sd": "spread of its grey levels",
     "image_noise": "its noise",
 }
 """Every figure a chart can be of, by its name in the store."""
+FORMER_FIGURES: Mapping[str, str] = {"replicate_spearman": "replicate_agreement"}
+"""Of a figure, the one that earlier releases kept in its place: still read, never mixed with it.
+
+``replicate_agreement`` was a* above a null that changed when the bundle was commissioned."""
 
 
 def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[Observation, ...]:
@@ -157,9 +159,9 @@ def map_figures(explanation: Explanation) -> dict[str, float]:
     }
     if trust.score is not None:
         figures["trust"] = trust.score
-    agreement = next((one for one in trust.signals if one.name in AGREEMENT), None)
-    if agreement is not None and agreement.referenced is not None and math.isfinite(agreement.referenced):
-        figures["replicate_agreement"] = agreement.referenced
+    agreement = {signal.name: signal.value for signal in trust.signals}.get("replicate_spearman", math.nan)
+    if math.isfinite(agreement):
+        figures["replicate_spearman"] = agreement
     total = values.sum()
     if total > 0:
         shares = values.ravel()[values.ravel() > 0] / total

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from inference.errors import UnknownName
-from reports.audit.observation import FIGURES, Observation
+from reports.audit.observation import FIGURES, FORMER_FIGURES, Observation
 
 METADATA = MetaData()
 ROWS_AT_ONCE = 10_000
@@ -57,7 +57,7 @@ observations = Table(
     Column("peak_y_mm", Float),
     Column("peak_z_mm", Float),
     Column("study_day", Integer),  # of the Study Date, since 1970-01-01
-    *(Column(name, Float) for name in FIGURES),
+    *(Column(name, Float) for name in (*FIGURES, *FORMER_FIGURES.values())),
     Index("ix_observations_route", "route", "at_seconds"),
 )
 
@@ -244,7 +244,7 @@ def _series(days: NDArray[np.int32], values: NDArray[np.float64]) -> Series:
 
 
 def _figure(name: str) -> Column[float]:
-    if name not in FIGURES:
+    if name not in (*FIGURES, *FORMER_FIGURES.values()):
         raise UnknownName(f"There is no figure {name!r}.", cure=f"There are {', '.join(FIGURES)}.")
     return observations.c[name]
 

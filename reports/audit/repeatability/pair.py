@@ -19,7 +19,7 @@ from reports.audit.observation import Observation, hot_area, peak_mm
 from reports.audit.repeatability.replay import Recorded
 
 MEASURED: Mapping[str, str] = {
-    "replicate_agreement": "map agreement with the replicates, above that of different patients",
+    "replicate_spearman": "agreement of the map with the replicates' maps (Spearman)",
     "peak_x_mm": "peak, to the patient's left, in mm",
     "peak_y_mm": "peak, to the back, in mm",
     "peak_z_mm": "peak, to the head, in mm",

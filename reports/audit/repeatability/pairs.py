@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Column, Connection, Engine, Float, Index, Integer, String, Table, Text, and_, func, select
 
+from reports.audit.observation import FORMER_FIGURES
 from reports.audit.observations import METADATA
 from reports.audit.repeatability.pair import BETWEEN, MEASURED, Again, Pair
 
@@ -37,6 +38,7 @@ pairs = Table(
     Column("days_apart", Integer),
     Column("registered", Text, nullable=False),
     *(Column(name, Float) for name in FIGURE_COLUMNS),
+    *(Column(f"{which}_{name}", Float) for name in FORMER_FIGURES.values() for which in ("first", "second")),
     Index("ix_repeat_pairs_newest", "again", "route", "at_seconds"),
 )
 

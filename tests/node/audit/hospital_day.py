@@ -230,8 +230,8 @@ def _explanation(
         "reasons": ["The bundle has no passport at this site: no trust has been measured, and none is claimed."],
         "score": None,
         "signals": [
-            _signal("replicate_agreement_spearman", "agreement with 2 replicates (Spearman)", *agreement),
-            _signal("replicate_agreement_iou", "agreement with 2 replicates (IoU of the top 10 %)", 0.52, 0.11),
+            _signal("replicate_spearman", "agreement with the replicates (Spearman)", *agreement),
+            _signal("replicate_overlap", "overlap with the replicates' hottest 10 %", 0.52, 0.11),
             _signal("twin_distance", "distance from the weight-randomised twin (1 - Spearman)", 0.94, None),
         ],
         "capture": f"{uid}.9.{frame}",

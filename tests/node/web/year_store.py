@@ -346,7 +346,7 @@ _ANSWERS = json.dumps(
     ]
 )  # fmt: skip
 _SIGNAL = {
-    "name": "replicate_agreement_spearman", "meaning": "agreement with 2 replicates (Spearman)", "tier": "A",
+    "name": "replicate_spearman", "meaning": "agreement with the replicates (Spearman)", "tier": "A",
     "value": 0.71, "null": 0.22, "null_interval": [0.16, 0.29], "null_count": 40, "referenced": 0.63,
     "referenced_interval": [0.59, 0.65], "part": 0.4,
 }  # fmt: skip

@@ -34,7 +34,7 @@ def draw_pairs(
     found = []
     for number in range(count):
         figures: tuple[dict[str, float], dict[str, float]] = ({}, {})
-        for name in ("replicate_agreement", "hot_area", "trust", "probability", *(f"peak_{axis}_mm" for axis in "xyz")):
+        for name in ("replicate_spearman", "hot_area", "trust", "probability", *(f"peak_{axis}_mm" for axis in "xyz")):
             scale = 100.0 if name.startswith("peak") else 1.0
             true = scale * draw.normal(0.5, 0.1)
             for which, shift in zip(figures, (0.0, bias), strict=True):
