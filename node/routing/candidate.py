@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from inference.errors import SettingsInvalid
 from node.routing.rulebook import RELOADED, bundles_of
 from node.settings.problems import problems_of
-from node.settings.rule import Rule
+from node.settings.rule import Rules
 from node.settings.section import Section
 from node.settings.settings import Settings, Unrouted
 
@@ -16,7 +16,7 @@ from node.settings.settings import Settings, Unrouted
 class Candidate(Section):
     """The tables that a reload takes."""
 
-    rules: tuple[Rule, ...]
+    rules: Rules
     """The routing table."""
     unrouted: Unrouted = Unrouted()
     """What happens to the rest."""

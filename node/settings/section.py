@@ -9,6 +9,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 from pydicom.datadict import DicomDictionary, tag_for_keyword
 
+from node.settings.patterns import check_expression
+
 
 def tag_of(attribute: str) -> int | None:
     """Give the tag of a DICOM keyword or of a tag written as ``0008,0060``; None where it is neither."""
@@ -29,14 +31,6 @@ def _check_attribute(path: str) -> str:
     return path
 
 
-def _check_expression(expression: str) -> str:
-    try:
-        re.compile(expression)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from error
-    return expression
-
-
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return (info.context or {}).get("folder", Path()) / path
 
@@ -54,7 +48,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 LocalPath = Annotated[Path, AfterValidator(_beside_the_file)]
 """A path; where it is relative, relative to the settings file."""
 Attribute = Annotated[str, AfterValidator(_check_attribute)]
-Expression = Annotated[str, AfterValidator(_check_expression)]
+Expression = Annotated[str, AfterValidator(check_expression)]
 
 
 class Section(BaseModel):

@@ -22,7 +22,7 @@ from node.settings.limits import Limits
 from node.settings.priors import PriorSettings
 from node.settings.problems import problems_of
 from node.settings.reference import table_of
-from node.settings.rule import Rule
+from node.settings.rule import Rules
 from node.settings.section import AETitle, LocalPath, Port, Section, is_loopback
 from node.web.access.proxy import ProxySettings
 
@@ -129,7 +129,7 @@ class Settings(Section):
     peers: tuple[Peer, ...] = ()
     inference: InferenceSettings = InferenceSettings()
     destinations: tuple[Destination, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    rules: Rules = ()
     unrouted: Unrouted = Unrouted()
     completeness: CompletenessSettings = CompletenessSettings()
     priors: PriorSettings = PriorSettings()

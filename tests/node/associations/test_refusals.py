@@ -4,8 +4,7 @@ from node.associations import refusals as module
 from node.associations.refusals import Refusal, Refusals
 from node.associations.refusals import refusals as table
 from node.associations.request import Offer
-
-from .intake import Intake
+from tests.node.receiving.intake import Intake
 
 WRONG_TITLE = Refusal(
     "The called title HEATPROF is not ours.",

@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 from inference.errors import SettingsInvalid, UnknownName
 from node.commands.rules import rules
 from node.store import StudyState, studies
-
-from .intake import Intake, arrival, mr_image
+from tests.node.receiving.intake import Intake, arrival, mr_image
 
 SETTINGS = """
 [node]

@@ -11,9 +11,8 @@ from node.jobs import steps as module
 from node.jobs.steps import Steps
 from node.settings.settings import HttpSettings, NodeSettings, Settings
 from node.store import StudyState, instances
-
-from .intake import Intake, arrival, mr_image
-from .test_routing import STUDY, Office, rule
+from tests.node.receiving.intake import Intake, arrival, mr_image
+from tests.node.routing.test_routing import STUDY, Office, rule
 
 
 @pytest.fixture

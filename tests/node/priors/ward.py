@@ -15,10 +15,9 @@ from node.settings.priors import PriorSettings
 from node.settings.settings import HttpSettings, NodeSettings, Settings
 from node.store import instances, studies
 from node.web.priors import Priors, priors_of
-
-from .intake import Intake, arrival, mr_image
-from .running import wait_for
-from .test_routing import Office, rule
+from tests.node.receiving.intake import Intake, arrival, mr_image
+from tests.node.routing.test_routing import Office, rule
+from tests.patience import patient, wait_until
 
 PRESENT = generate_uid()
 
@@ -43,7 +42,7 @@ class Ward:
             http=HttpSettings(token_file=intake.home / "token"),
             destinations=(pacs,),
             rules=(wanted,),
-            priors=PriorSettings(port=port, longest_wait_seconds=2),
+            priors=PriorSettings(port=port, longest_wait_seconds=round(patient(2), 1)),
         )
         self.intake, self.settings = intake, settings
         self.front = FrontInbox(settings.node, intake.engine, intake.ledger, intake.studies)
@@ -61,7 +60,7 @@ class Ward:
         self.front.keep(arrival(image(PRESENT, "20260601")))
         self.office.wait(seconds)
         start = time.monotonic()
-        wait_for(self._is_decided, 15, "the decision")
+        wait_until(self._is_decided, 15, "the decision")
         return time.monotonic() - start
 
     def _is_decided(self) -> bool:

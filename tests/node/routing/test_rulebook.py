@@ -10,9 +10,8 @@ from inference.errors import UnknownName
 from node.routing import rulebook as module
 from node.routing.rulebook import Rulebook
 from node.settings.settings import load
-
-from .intake import Intake
-from .test_rules_commands import BY_DAY, FLAIR, SETTINGS
+from tests.node.commands.test_rules_commands import BY_DAY, FLAIR, SETTINGS
+from tests.node.receiving.intake import Intake
 
 
 @pytest.fixture

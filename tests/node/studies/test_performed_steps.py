@@ -15,8 +15,7 @@ from node.settings.settings import NodeSettings
 from node.store import performed_steps
 from node.studies import performed_steps as module
 from node.studies.performed_steps import Performed, PerformedSteps
-
-from .intake import Intake, arrival, mr_image
+from tests.node.receiving.intake import Intake, arrival, mr_image
 
 STUDY = generate_uid()
 

@@ -6,8 +6,7 @@ from sqlalchemy import select, update
 from node.store import StudyState, studies
 from node.studies.instance import Arrival
 from node.studies.studies import Snapshot, Studies
-
-from .intake import Intake, arrival, mr_image
+from tests.node.receiving.intake import Intake, arrival, mr_image
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 STUDY = generate_uid()
