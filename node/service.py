@@ -9,13 +9,12 @@ from pathlib import Path
 
 import structlog
 import torch
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS
 from pynetdicom import evt
-from sqlalchemy import create_engine, event
 
 from inference.devices import fingerprint
 from inference.errors import Misconfigured
-from node import logs, store
+from node import logs, store, workflow_store
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
 from node.audit.arming import Arming
@@ -42,6 +41,7 @@ from node.receiving.listener import Listener, prior_listener
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
 from node.settings.settings import Settings
+from node.studies.attempts import Attempts
 from node.studies.completeness import Completeness
 from node.studies.counting import Counting
 from node.studies.performed_steps import PerformedSteps
@@ -58,9 +58,6 @@ from node.web.stow import StowBounds, stow_routes
 from node.web.study_records import StudyRecords
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
-
-WORKFLOW_VERSION = "2"
-"""Counts up when the steps of a workflow change: only jobs of the same version are resumed."""
 
 
 class Node:
@@ -89,8 +86,8 @@ class Node:
         logs.configure(study_key=self.ledger.pseudonym, level=settings.node.log_level)
         inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
         fetching = Fetching(settings, PriorRecords(self.engine, settings.node.worker), inbox, self.ledger)
-        DBOS(config=_workflow_store(settings))
-        self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox", version=WORKFLOW_VERSION)
+        DBOS(config=workflow_store.configure(settings.node))
+        self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox")
         self.listener = Listener(
             settings.node,
             inbox,
@@ -102,14 +99,17 @@ class Node:
         )
         self._prior_listener = prior_listener(settings, inbox, metrics, Refusals(self.engine, self.ledger))
         steps = Steps(settings, self.engine, shared, bundles, warrants, self.ledger)
-        jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics, version=WORKFLOW_VERSION)
+        jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics)
         self.rulebook = Rulebook(
             settings, bundles, warrants, self.ledger, path=path, warrants_of=lambda new: warrants_of(settings, new)
         )
         counting = Counting(settings, self.engine)
-        completeness = Completeness(settings, studies, performed_steps, counting, lambda: self.rulebook.rules)
+        attempts = Attempts(self.engine)
+        completeness = Completeness(settings, studies, performed_steps, counting, lambda: self.rulebook.rules, attempts)
         arming = Arming(self.engine, self.ledger)
-        self.router = Router(self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming, fetching)
+        self.router = Router(
+            self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming, attempts, fetching
+        )
         quality = Quality(
             settings,
             lambda: self.rulebook.rules,
@@ -206,24 +206,12 @@ class Node:
         }
 
     def _resume(self) -> None:
+        older = workflow_store.discard_older()
+        if older:
+            self._log.warning("begun_again", workflows=older)
         self.router.resume()
         self.deliveries.resume()
 
     def _give_way(self) -> None:
         self._replaced = True
         self._asked.set()
-
-
-def _workflow_store(settings: Settings) -> DBOSConfig:
-    common: DBOSConfig = {
-        "name": "heatproof",
-        "executor_id": settings.node.worker,
-        "application_version": WORKFLOW_VERSION,
-        "log_level": "DEBUG" if settings.node.log_level == "debug" else "ERROR",
-        "console_log_level": "ERROR",
-    }
-    if settings.node.database_url:
-        return {**common, "system_database_url": settings.node.database_url}
-    engine = create_engine(f"sqlite:///{settings.node.home / 'workflows.sqlite'}")
-    event.listen(engine, "connect", store.durable_sqlite)
-    return {**common, "system_database_engine": engine}

@@ -49,6 +49,7 @@ class StudyState(StrEnum):
     COMPLETE = "complete"
     ROUTED = "routed"
     NOT_ROUTED = "not routed"
+    SET_ASIDE = "set aside"
     HELD = "held"
     PRIOR = "prior"
 
@@ -118,6 +119,7 @@ studies = Table(
     Column("arrivals", Integer, nullable=False, default=0, server_default="0"),  # new images so far: no clock counts
     Column("missing", Text),  # what was not here when it was decided nevertheless
     Column("answers", JSON),  # what every clause of every rule said to every series
+    Column("attempts", Integer, nullable=False, default=0, server_default="0"),  # at a decision, since the last one
     Index("ix_studies_state", "state", "first_received_at"),
 )
 

@@ -1,4 +1,4 @@
-"""Small arrays on shared cores: one thread is the fastest and the steadiest, for torch and for what scipy calls."""
+"""One thread for torch and for what scipy calls; one factor for time limits; the node's checkpoint for all senders."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,12 @@ from pynetdicom.association import Association
 from threadpoolctl import threadpool_limits
 
 from node.associations.association import Checkpoint
+from tests.patience import share_factor
+
+
+def pytest_configure() -> None:
+    """Measure before the workers are started: they inherit the factor."""
+    share_factor()
 
 
 @pytest.fixture(autouse=True, scope="session")

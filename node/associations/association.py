@@ -63,6 +63,8 @@ class Checkpoint:
 class BoundedAssociation(Association):
     """One association, ours or a peer's."""
 
+    _rests = False
+
     def __init__(self, ae: Any, mode: str, *, bounds: Bounds, ended: Callable[[Any], None] | None = None) -> None:
         super().__init__(ae, mode)
         self._reactor_checkpoint = Checkpoint(self)
@@ -76,6 +78,18 @@ class BoundedAssociation(Association):
         # What super() set went to the layer that was replaced.
         self.acse_timeout = ae.acse_timeout
         self.network_timeout = ae.network_timeout
+
+    @property
+    def _is_paused(self) -> bool:
+        """Whether the reactor rests, so that an answer is left to whoever made the request."""
+        return self._rests
+
+    @_is_paused.setter
+    def _is_paused(self, rests: bool) -> None:
+        # pynetdicom sets it in the thread that serves an N-EVENT-REPORT as well, which says nothing about the reactor:
+        # a reactor that rests would count as one that does not, and who waits for its rest would wait for ever.
+        if threading.current_thread() is self:
+            self._rests = rests
 
     def take_request(self, primitive: Any) -> None:
         """Begin with the request that was read already (PS3.8 state 3), not by waiting for it."""
@@ -109,7 +123,7 @@ class BoundedAssociation(Association):
     def kill(self) -> None:
         """End it; where the layer below does not end with its last word, it is cut off."""
         self._reactor_checkpoint.set()
-        self._kill, self.is_established, self._is_paused = True, False, True
+        self._kill, self.is_established, self._rests = True, False, True
         deadline = time.monotonic() + _LAST_WORD_SECONDS
         while self.dul.is_alive() and not self.dul.stop_dul():
             if time.monotonic() > deadline:

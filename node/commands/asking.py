@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from inference.errors import Refused, Unavailable
+from inference.errors import Refused, Unavailable, UnknownName
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what such a node is reached by from here
 
@@ -33,3 +33,23 @@ def ask_node(method: Literal["GET", "POST"], path: str, config_file: Path) -> di
     if not answer.is_success:
         raise Refused(str(said.get("message", answer.status_code)), cure=str(said.get("cure", "")))
     return said
+
+
+def study_key(study: str, config_file: Path) -> str:
+    """Give the key that the console calls a study by.
+
+    Args:
+        study: its Study Instance UID, or the key itself.
+        config_file: the settings file of the node.
+
+    Raises:
+        UnknownName: the node has no store yet.
+    """
+    from node.home import site_key
+    from node.settings.settings import load
+    from reports.audit.ledger import pseudonym_of
+
+    files = load(config_file).node.files
+    if not (files / "site.key").exists():
+        raise UnknownName(f"There is no store in {files} yet.", cure="Start the node first.")
+    return pseudonym_of(study, site_key(files)) if "." in study else study

@@ -8,8 +8,7 @@ from urllib.parse import urlencode
 import typer
 from rich.console import Console
 
-from inference.errors import UnknownName
-from node.commands.asking import ask_node
+from node.commands.asking import ask_node, study_key
 
 _LOOKS_AGAIN_SECONDS = 0.5
 
@@ -26,14 +25,7 @@ def priors(
     ),
 ) -> None:
     """Have the running node fetch the patient's earlier studies again, and say what came of it."""
-    from node.home import site_key
-    from node.settings.settings import load
-    from reports.audit.ledger import pseudonym_of
-
-    files = load(config_file).node.files
-    if not (files / "site.key").exists():
-        raise UnknownName(f"There is no store in {files} yet.", cure="Start the node first.")
-    key = pseudonym_of(study, site_key(files)) if "." in study else study
+    key = study_key(study, config_file)
     asked = {name: value for name, value in (("destination", source), ("most", most), ("by", by)) if value}
     ask_node("POST", f"/api/studies/{key}/priors?{urlencode(asked)}", config_file)
     while (found := ask_node("GET", f"/api/studies/{key}", config_file)["priors"])["state"] == "searching":

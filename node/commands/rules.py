@@ -111,6 +111,19 @@ def rules_reload(config_file: Config = _CONFIG) -> None:
     Console().print(f"The node has taken {len(settings.rules)} rules.", highlight=False)
 
 
+@rules.command("retry")
+def rules_retry(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Its Study Instance UID, or its key in the console.")],
+    config_file: Config = _CONFIG,
+) -> None:
+    """Have the running node decide again about a study that it has set aside."""
+    from node.commands.asking import ask_node, study_key
+
+    key = study_key(study, config_file)
+    said = ask_node("POST", f"/api/rules/retry/{key}", config_file)
+    Console().print(f"Study {said['key']} is decided again.", markup=False)
+
+
 def _headers(name: str, settings: "Settings") -> "tuple[Sequence[SeriesHeader], dict[str, Any]]":
     """Find a study on disk, else in the store, and what was recorded about it there."""
     from sqlalchemy import select

@@ -22,12 +22,12 @@ from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 from node.settings.settings import Settings
 from node.store import DeliveryState
+from node.workflow_store import LIVE, WORKFLOW_VERSION
 from reports.audit.ledger import Detail, Event, Ledger
 
 QUEUE = "delivery"
 AT_ONCE = 2
 """Consignments under way to one destination."""
-_LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ class Deliveries(DBOSConfiguredInstance):
         ledger: Ledger,
         outbox: Path,
         *,
-        version: str = "",
         patience: Patience | None = None,
     ) -> None:
         """Bind to one node.
@@ -73,7 +72,6 @@ class Deliveries(DBOSConfiguredInstance):
             engine: the node's store.
             ledger: what happened is written there.
             outbox: folder that the paths of ``results`` are relative to.
-            version: of the workflows that this node runs; chains of another one are not counted on.
             patience: how long and how often a destination is tried.
         """
         super().__init__("node")
@@ -81,7 +79,6 @@ class Deliveries(DBOSConfiguredInstance):
         self._destinations = {destination.name: destination for destination in settings.destinations}
         self._engine = engine
         self._ledger = ledger
-        self._version = version
         self._patience = patience or Patience()
         self._consignments = Consignments(engine, outbox)
         self._commitments = Commitments(
@@ -116,7 +113,8 @@ class Deliveries(DBOSConfiguredInstance):
         live = {(found.workflow_id.partition(":")[0], found.queue_partition_key) for found in self._live()}
         for job_id, destination in unsettled:
             if (job_id, destination) not in live:
-                begun = DBOS.get_workflow_status(_id(job_id, destination, chain=0, attempt=1)) is not None
+                first = _id(job_id, destination, chain=0, attempt=1)
+                begun = bool(DBOS.list_workflows(workflow_ids=[first], load_input=False, load_output=False))
                 # Of several nodes that look at once, the first one's chain is joined by the others.
                 self._enqueue(job_id, destination, int(time.time() // 60) if begun else 0, 1)
 
@@ -231,9 +229,9 @@ class Deliveries(DBOSConfiguredInstance):
         """Give the workflows, of all consignments or of those that begin so, that will still do something."""
         return DBOS.list_workflows(
             name="delivery",
-            status=_LIVE,
+            status=LIVE,
             workflow_id_prefix=prefix,
-            app_version=self._version or None,
+            app_version=WORKFLOW_VERSION,
             load_input=False,
             load_output=False,
         )

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from inference.errors import Unavailable
 from inference.passport.passport import SHIPPED_PASSPORTS
-from node.demo.pacs import AE_TITLE, Pacs, free_port, wait
+from node.demo.pacs import AE_TITLE, Pacs, wait
+from node.demo.ports import reserve_port
 
 QUIET_SECONDS = 4.0
 PHANTOMS = SHIPPED_PASSPORTS / "phantoms"
@@ -22,8 +23,8 @@ class DemoNode:
     """``heatproof serve`` in a process of its own, with settings that suit the demo."""
 
     def __init__(self, folder: Path, pacs: Pacs) -> None:
-        self.port = free_port()
-        self._http = free_port()
+        self.port = reserve_port()
+        self._http = reserve_port()
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._settings = self._folder / "heatproof.toml"

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,16 +15,10 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from inference.errors import DeliveryFailed, Unavailable
 from node.associations.requestor import associate
+from node.demo.ports import reserve_port
 from node.settings.destination import Destination
 
 AE_TITLE = "DEMOPACS"
-
-
-def free_port() -> int:
-    """Give a TCP port of loopback that nothing listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Pacs(Protocol):
@@ -49,7 +42,7 @@ class FilingScp:
 
     def __init__(self, folder: Path) -> None:
         self.description = "a pynetdicom storage SCP"
-        self.port = free_port()
+        self.port = reserve_port()
         self.arrivals: list[str] = []
         """SOP Instance UIDs in order of arrival, repeats included."""
         self._folder = folder
@@ -89,8 +82,8 @@ class OrthancPacs:
 
     def __init__(self, program: str, folder: Path) -> None:
         self.description = "Orthanc"
-        self.port = free_port()
-        self._http = free_port()
+        self.port = reserve_port()
+        self._http = reserve_port()
         self._program = program
         self._folder = folder
         self._files: dict[str, Path] = {}

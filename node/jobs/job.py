@@ -4,11 +4,11 @@ DBOS Transact checkpoints each arrow: killed at any moment, the node goes on at 
 is the job's, which is a digest of the study's content, the bundle and the settings, so a study sent twice runs once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
-from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
+from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID, WorkflowStatus
 from sqlalchemy import Engine, select, update
 
 from inference.errors import HeatproofError, NotAnalysed
@@ -38,11 +38,8 @@ class Jobs(DBOSConfiguredInstance):
         ledger: Ledger,
         deliveries: Deliveries,
         metrics: Metrics,
-        *,
-        version: str = "",
     ) -> None:
         super().__init__("node")
-        self._version = version
         self._steps = steps
         self._engine = engine
         self._ledger = ledger
@@ -54,13 +51,6 @@ class Jobs(DBOSConfiguredInstance):
         """Start the workflow of this job, or join it if it has been started before."""
         with SetWorkflowID(job_id):
             DBOS.enqueue_workflow(QUEUE, self.run, job_id)
-
-    def resume(self, job_id: str) -> None:
-        """Start an unfinished job, or join it; one that an earlier release began is begun again."""
-        begun = DBOS.get_workflow_status(job_id)
-        if begun is not None and begun.status in ("ENQUEUED", "PENDING") and begun.app_version != self._version:
-            DBOS.delete_workflow(job_id)
-        self.enqueue(job_id)
 
     @DBOS.workflow(name="job", max_recovery_attempts=5)
     def run(self, job_id: str) -> str:
@@ -84,11 +74,11 @@ class Jobs(DBOSConfiguredInstance):
         unfinished = select(jobs.c.id).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
         with self._engine.connect() as connection:
             ids = list(connection.execute(unfinished).scalars())
-        for ended in DBOS.list_workflows(workflow_ids=ids, status=list(ENDED), load_input=False) if ids else ():
+        for ended in _listed(ids, ENDED):
             ending = {"state": JobState.FAILED.value, "reason": ENDED[ended.status]}
             with SetWorkflowID(f"{ended.workflow_id}:failed"):
                 handle = DBOS.start_workflow(self.bury, ended.workflow_id, ending)
-            if handle.get_status().status in ENDED:  # not even a report could be written
+            if _listed([handle.workflow_id], ENDED):  # not even a report could be written
                 self.finish(ended.workflow_id, ending)
         self._deliveries.resume()
 
@@ -164,3 +154,12 @@ class Jobs(DBOSConfiguredInstance):
             times = connection.execute(select(jobs.c.step_times).where(unfinished)).scalar() or {}
             told = {**times, name: now().isoformat()}
             connection.execute(update(jobs).where(unfinished).values(step=name, step_times=told))
+
+
+def _listed(workflow_ids: Sequence[str], states: Collection[str]) -> list[WorkflowStatus]:
+    """Give those of some workflows that are in one of these states, without their inputs and outputs."""
+    if not workflow_ids:
+        return []
+    return DBOS.list_workflows(
+        workflow_ids=list(workflow_ids), status=list(states), load_input=False, load_output=False
+    )

@@ -9,7 +9,7 @@ from inference.errors import SettingsInvalid
 from node.jobs.installation import bundles_of
 from node.routing.rulebook import RELOADED
 from node.settings.problems import problems_of
-from node.settings.rule import Rule, Unrouted
+from node.settings.rule import Rules, Unrouted
 from node.settings.section import Section
 from node.settings.settings import Settings
 
@@ -17,7 +17,7 @@ from node.settings.settings import Settings
 class Candidate(Section):
     """The tables that a reload takes."""
 
-    rules: tuple[Rule, ...]
+    rules: Rules
     """The routing table."""
     unrouted: Unrouted = Unrouted()
     """What happens to the rest."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from inference.errors import NotAnalysed
 from node.rules.decide import Decision, Route, decide
 from node.settings.settings import Settings
 from node.store import now, studies
@@ -55,7 +56,13 @@ def compare(engine: Engine, settings: Settings, fresh: Settings, *, last: int) -
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     for uid, complete_at in rows:
-        at, headers = complete_at or now(), kept.series_headers(uid)
+        at = complete_at or now()
+        try:
+            headers = kept.series_headers(uid)
+        except NotAnalysed as error:
+            same = Decision(None, (str(error),))
+            yield Compared(uid, at, same, same)
+            continue
         yield Compared(uid, at, decide(settings.rules, headers, at), decide(fresh.rules, headers, at))
 
 

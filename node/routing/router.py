@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import structlog
 from dbos import error as workflow_error
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
+from inference.errors import NotAnalysed
 from inference.options import AnalysisOptions
 from node.audit.arming import Arming
 from node.audit.tables import route_states
@@ -24,6 +26,7 @@ from node.rules.decide import Decision, Route, RuleAnswer, decide, explain
 from node.rules.series_header import SeriesHeader
 from node.settings.audit import RouteState
 from node.store import JobState, StudyState, insert_new, jobs, now, studies
+from node.studies.attempts import MOST_ATTEMPTS, Attempts
 from node.studies.completeness import Completeness
 from node.studies.studies import Snapshot, Studies, content_digest
 from reports.audit.ledger import Event, Ledger
@@ -31,6 +34,14 @@ from reports.audit.ledger import Event, Ledger
 TICK_SECONDS = 0.5
 MENDING_TICKS = 60
 """Ticks between two looks for jobs and deliveries that stand still."""
+_STORE_AWAY = (OperationalError, InterfaceError, InternalError, workflow_error.DBOSException)
+"""No fault of the study that is decided: it is tried again when the store is there."""
+_DIED = f"The node ended {MOST_ATTEMPTS} times while it decided about this study; it is not tried any more."
+_EVENTS = {
+    StudyState.ROUTED: Event.ROUTED,
+    StudyState.NOT_ROUTED: Event.NOT_ROUTED,
+    StudyState.SET_ASIDE: Event.SET_ASIDE,
+}
 NOT_ROUTED = Route(name="", bundles=("",), destinations=(), method=None, planes_explained=1)
 
 
@@ -38,7 +49,8 @@ class Router(threading.Thread):
     """Asks twice a second which studies are complete, decides, and starts their jobs.
 
     A decision and its jobs are one transaction; starting a workflow comes after it and may be repeated, so a crash
-    between the two loses nothing: ``resume`` starts what was decided but not finished.
+    between the two loses nothing: ``resume`` starts what was decided but not finished. A study that cannot be decided
+    is set aside after ``MOST_ATTEMPTS``, with a report "not analysed" for the destinations of what no rule takes.
     """
 
     def __init__(
@@ -50,6 +62,7 @@ class Router(threading.Thread):
         completeness: Completeness,
         started: Jobs,
         arming: Arming,
+        attempts: Attempts,
         priors: Fetching | None = None,
     ) -> None:
         super().__init__(name="router", daemon=True)
@@ -60,6 +73,7 @@ class Router(threading.Thread):
         self._completeness = completeness
         self._jobs = started
         self._arming = arming
+        self._attempts = attempts
         self._priors = priors
         self._stopping = threading.Event()
         self._log = structlog.get_logger("router")
@@ -73,7 +87,7 @@ class Router(threading.Thread):
                 self.tick()
                 if ticks % MENDING_TICKS == 0:
                     self._jobs.mend()
-            except (DBAPIError, workflow_error.DBOSException) as error:  # the next tick asks the store again
+            except Exception as error:  # noqa: BLE001 - the worker's loop: the next tick tries again
                 self._log.error("not_routed_yet", error=type(error).__name__)
 
     def stop(self) -> None:
@@ -88,7 +102,7 @@ class Router(threading.Thread):
                 select(jobs.c.id).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
             ).scalars()
             for job_id in list(unfinished):
-                self._jobs.resume(job_id)
+                self._jobs.enqueue(job_id)
 
     def tick(self) -> None:
         """Route every study that has become complete."""
@@ -96,12 +110,44 @@ class Router(threading.Thread):
         for study in self._completeness.close(at, seconds=time.monotonic()):
             if self._priors and self._priors.awaits(study.study_instance_uid):
                 continue
-            rules, headers = self._rulebook.rules, self._studies.series_headers(study.study_instance_uid)
-            decision = decide(rules, headers, at)
-            if self._wants_priors(study, decision, headers):
-                continue
-            for job_id in self._record(study, decision, explain(rules, headers, at), at):
-                self._jobs.enqueue(job_id)
+            with self._attempts.counted(study.study_instance_uid, StudyState.COMPLETE) as attempt:
+                if attempt > MOST_ATTEMPTS:
+                    self._set_aside(study, _DIED, at)
+                elif attempt:
+                    self._try(study, at, attempt)
+
+    def _try(self, study: Snapshot, at: datetime, attempt: int) -> None:
+        """Decide about a study; where that cannot be done, set it aside now, or after the last attempt."""
+        try:
+            self._decide(study, at)
+        except _STORE_AWAY:
+            with suppress(*_STORE_AWAY):
+                self._attempts.clear(study.study_instance_uid)
+            raise
+        except NotAnalysed as error:
+            self._set_aside(study, str(error), at)
+        except Exception as error:  # noqa: BLE001 - the loop over all studies: one that cannot be decided stops no other
+            kind = type(error).__name__
+            self._log.exception("not_decided", study_instance_uid=study.study_instance_uid, error=kind)
+            if attempt >= MOST_ATTEMPTS:
+                reason = f"Deciding about this study failed {attempt} times ({kind}); see the node's log."
+                self._set_aside(study, reason, at)
+
+    def _decide(self, study: Snapshot, at: datetime) -> None:
+        rules, headers = self._rulebook.rules, self._studies.series_headers(study.study_instance_uid)
+        decision = decide(rules, headers, at)
+        if self._wants_priors(study, decision, headers):
+            self._attempts.clear(study.study_instance_uid)
+            return
+        state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
+        for job_id in self._record(study, decision, explain(rules, headers, at), at, state=state):
+            self._jobs.enqueue(job_id)
+
+    def _set_aside(self, study: Snapshot, reason: str, at: datetime) -> None:
+        """End the attempts at a study: its reason is recorded and reported as that of one that no rule takes."""
+        self._log.error("set_aside", study_instance_uid=study.study_instance_uid, problem=reason)
+        for job_id in self._record(study, Decision(None, (reason,)), (), at, state=StudyState.SET_ASIDE):
+            self._jobs.enqueue(job_id)
 
     def _wants_priors(self, study: Snapshot, decision: Decision, headers: Sequence[SeriesHeader]) -> bool:
         """Have the priors fetched that the rule asks for; say whether the study is to wait for them."""
@@ -112,7 +158,7 @@ class Router(threading.Thread):
         return bool(self._priors and requirement and self._priors.begin(study.study_instance_uid, requirement, headers))
 
     def _record(
-        self, study: Snapshot, decision: Decision, answers: Sequence[RuleAnswer], at: datetime
+        self, study: Snapshot, decision: Decision, answers: Sequence[RuleAnswer], at: datetime, *, state: StudyState
     ) -> tuple[str, ...]:
         """Write the decision and its jobs down in one transaction; nothing where an image has come since."""
         uid = study.study_instance_uid
@@ -127,7 +173,6 @@ class Router(threading.Thread):
         withheld = standing.reason if standing.state is RouteState.WITHHOLD else ""
         kept = self._studies.instances_of(uid)
         content = content_digest(kept)
-        state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
         decided = (
             update(studies)
             .where(_undecided(study))
@@ -136,6 +181,7 @@ class Router(threading.Thread):
                 route=route.name or None,
                 reason=decision.reason,
                 answers=[asdict(answer) for answer in answers],
+                attempts=0,
             )
             .returning(studies.c.missing)
         )
@@ -167,15 +213,16 @@ class Router(threading.Thread):
                 for bundle in ids
             ]
             new = insert_new(connection, jobs, rows)
-        if new:
+        if new or state is StudyState.SET_ASIDE:
+            problem = decision.reason if state is StudyState.SET_ASIDE else f"missing: {missing}" if missing else None
             self._ledger.append(
-                Event.ROUTED if decision.route else Event.NOT_ROUTED,
+                _EVENTS[state],
                 study_instance_uid=uid,
                 details={
                     "route": route.name,
                     "bundles": ", ".join(route.bundles),
                     "content": content,
-                    "problem": f"missing: {missing}" if missing else None,
+                    "problem": problem,
                 },
             )
         return tuple(ids.values())
@@ -188,7 +235,12 @@ class Router(threading.Thread):
                 _undecided(study),
                 exists().where(route_states.c.route == route.name, route_states.c.state == RouteState.HELD),
             )
-            .values(state=StudyState.HELD, route=route.name, reason=f"The route is held by the audit: {reason}")
+            .values(
+                state=StudyState.HELD,
+                route=route.name,
+                reason=f"The route is held by the audit: {reason}",
+                attempts=0,
+            )
         )
         with self._engine.begin() as connection:
             connection.execute(held)

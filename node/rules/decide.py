@@ -1,14 +1,16 @@
 """The routing table: which bundles look at a study, and why, in words."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from node.rules.series_header import SeriesHeader, is_about_patient, may_show
+from node.settings.patterns import is_found
 from node.settings.rule import Clause, Rule
 
 _HIDDEN = "(value not shown)"
+_LONGEST_SHOWN = 200
+"""Characters of an attribute's values in a reason."""
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -133,9 +135,7 @@ def _route(rule: Rule) -> Route:
 
 def _missing_series(rule: Rule, headers: Sequence[SeriesHeader]) -> tuple[str, ...]:
     here = [text for header in headers for text in header.values("SeriesDescription")]
-    return tuple(
-        wanted for wanted in rule.expected_series if not any(re.search(wanted, text, re.IGNORECASE) for text in here)
-    )
+    return tuple(wanted for wanted in rule.expected_series if not any(is_found(wanted, text) for text in here))
 
 
 def _in_hours(rule: Rule, at: datetime) -> ClauseAnswer | None:
@@ -170,15 +170,19 @@ def _first_failure(rule: Rule, header: SeriesHeader) -> tuple[bool, str]:
 def _ask(clause: Clause, header: SeriesHeader) -> ClauseAnswer:
     values = header.values(clause.attribute)
     held = _holds(clause, values)
-    shown = "\\".join(values) if may_show(clause.attribute) else _HIDDEN
+    shown = _shortened("\\".join(values)) if may_show(clause.attribute) else _HIDDEN
     told = f"{clause.attribute} is {shown if values else 'missing'}"
     return ClauseAnswer(held, f"{told}, {'as wanted' if held else f'wanted {wish(clause)}'}")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _holds(clause: Clause, values: tuple[str, ...]) -> bool:
     if clause.exists is not None and clause.exists != bool(values):
         return False
-    if clause.excludes is not None and any(re.search(clause.excludes, value, re.IGNORECASE) for value in values):
+    if clause.excludes is not None and any(is_found(clause.excludes, value) for value in values):
         return False
     asked = (clause.equals, clause.matches, clause.at_least, clause.at_most)
     return all(one is None for one in asked) or any(_fits(clause, value) for value in values)
@@ -188,7 +192,7 @@ def _fits(clause: Clause, value: str) -> bool:
     """Say whether one value is what equals, matches, at_least and at_most ask for, as far as they are given."""
     if clause.equals is not None and value.casefold() not in {wanted.casefold() for wanted in clause.wanted}:
         return False
-    if clause.matches is not None and not re.search(clause.matches, value, re.IGNORECASE):
+    if clause.matches is not None and not is_found(clause.matches, value):
         return False
     if clause.at_least is None and clause.at_most is None:
         return True

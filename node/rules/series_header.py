@@ -1,16 +1,27 @@
 """What the rules see of a series: one header, and the values of its attributes as text."""
 
+import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from node.rules.texts import cut, vr_of
 from node.settings.section import tag_of
+
+MOST_VALUES = 4096
+"""Values of one attribute of one series that the rules see: the first of them."""
+_READ_BYTES = 1 << 16
+"""Of an element outside of sequences: the rest of a longer value is not read."""
+_UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError, OSError, struct.error)
+"""What pydicom raises where a value is not what its VR says."""
 
 SHOWN = frozenset(
     {
@@ -33,15 +44,17 @@ class SeriesHeader:
     @classmethod
     def read(cls, path: Path) -> "SeriesHeader":
         """Read one kept file up to its pixel data."""
-        return cls(dcmread(path, stop_before_pixels=True, defer_size=1 << 16))
+        return cls(dcmread(path, stop_before_pixels=True, defer_size=_READ_BYTES))
 
     def values(self, attribute: str) -> tuple[str, ...]:
-        """Give the values of an attribute as text, none where it is missing or empty.
+        """Give the first values of an attribute as text, none where it is missing, empty or cannot be read.
+
+        Each is cut to the length that its VR allows (PS3.5 table 6.2-1), however long the network's was.
 
         Args:
             attribute: keyword or tag (``0008,0060``); a dotted path leads into sequences, through all their items.
         """
-        return tuple(_values([self.dataset], attribute.split(".")))
+        return tuple(islice(_values([self.dataset], attribute.split(".")), MOST_VALUES))
 
 
 def may_show(attribute: str) -> bool:
@@ -60,15 +73,39 @@ def is_about_patient(attribute: str) -> bool:
 
 def _values(datasets: Iterable[Dataset], path: list[str]) -> Iterator[str]:
     tag = tag_of(path[0])
+    if tag is None:
+        return
+    vr = vr_of(tag)
     for dataset in datasets:
-        if tag is None or tag not in dataset:
+        element = _element(dataset, tag, vr)
+        if element is None:
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd values are common, and a warning would print them
-            element = dataset[tag]
         if element.VR == "SQ":
             if path[1:]:
                 yield from _values(element.value, path[1:])
         elif len(path) == 1:
             many = element.value if isinstance(element.value, (MultiValue, list)) else [element.value]
-            yield from (text for text in (str(value).strip() for value in many if value is not None) if text)
+            texts = (cut(str(value), element.VR, vr) for value in many if value is not None)
+            yield from (text for text in texts if text)
+
+
+def _element(dataset: Dataset, tag: int, vr: str) -> DataElement | None:
+    """Read one element, of a long value the beginning; None where it is missing or its value is not of its VR."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd values are common, and a warning would print them
+        try:
+            raw = dataset.get_item(tag, keep_deferred=True)
+            if raw is None:
+                return None
+            if isinstance(raw, RawDataElement) and raw.value is None and raw.length and "SQ" not in (raw.VR, vr):
+                dataset[tag] = raw._replace(value=_beginning(dataset, raw), length=_READ_BYTES)
+            return dataset[tag]
+        except _UNREADABLE:
+            return None
+
+
+def _beginning(dataset: Dataset, element: RawDataElement) -> bytes:
+    """Read the beginning of a value that was too long to be read with its data set."""
+    with Path(str(dataset.filename)).open("rb") as file:
+        file.seek(element.value_tell)
+        return file.read(_READ_BYTES)

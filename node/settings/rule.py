@@ -20,6 +20,9 @@ def _check_hours(hours: str) -> str:
 Hours = Annotated[str, AfterValidator(_check_hours)]
 Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MOST_RULES = 500
+_MOST_CLAUSES = 32
+_MOST_EXPECTED = 32
 
 
 class Clause(Section):
@@ -33,7 +36,7 @@ class Clause(Section):
     equals: str | tuple[str, ...] | None = None
     """The value, or any of several; compared without regard to case. One matching value of several is enough."""
     matches: Expression | None = None
-    """A regular expression that must be found in the value; without regard to case."""
+    """A regular expression (RE2) that must be found in the value; without regard to case."""
     excludes: Expression | None = None
     """A regular expression that none of the values may have; a missing attribute holds."""
     at_least: float | None = None
@@ -63,13 +66,13 @@ class Rule(Section):
 
     name: Name
     """What the decision calls it."""
-    when: tuple[Clause, ...] = ()
+    when: Annotated[tuple[Clause, ...], Field(max_length=_MOST_CLAUSES)] = ()
     """All must hold on the same series; none: every study."""
     hours: Hours | None = None
     """Local time of the node in which the rule is asked: "07:00-18:30", or over midnight "22:00-06:00"."""
     weekdays: tuple[Weekday, ...] = ()
     """Days on which the rule is asked, by the day on which ``hours`` begin; every day where left out."""
-    expected_series: tuple[Expression, ...] = ()
+    expected_series: Annotated[tuple[Expression, ...], Field(max_length=_MOST_EXPECTED)] = ()
     """Regular expressions: the study is incomplete until each is found in some Series Description."""
     bundles: Annotated[tuple[str, ...], Field(min_length=1)]
     """Bundles to run, in this order."""
@@ -98,3 +101,6 @@ class Unrouted(Section):
 
     destinations: tuple[str, ...] = ()
     """Where the "not analysed" report goes; empty: it is only recorded."""
+
+
+Rules = Annotated[tuple[Rule, ...], Field(max_length=MOST_RULES)]

@@ -9,6 +9,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 from pydicom.datadict import DicomDictionary, tag_for_keyword
 
+from node.settings.patterns import check_expression
+
 
 def tag_of(attribute: str) -> int | None:
     """Give the tag of a DICOM keyword or of a tag written as ``0008,0060``; None where it is neither."""
@@ -27,14 +29,6 @@ def _check_attribute(path: str) -> str:
                 f"{attribute!r} is no DICOM keyword or tag" + (f"; did you mean {near[0]!r}?" if near else "")
             )
     return path
-
-
-def _check_expression(expression: str) -> str:
-    try:
-        re.compile(expression)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from error
-    return expression
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -63,7 +57,7 @@ LocalPath = Annotated[Path, AfterValidator(_beside_the_file)]
 Network = Annotated[str, AfterValidator(_check_network)]
 """An IP address or network in CIDR notation."""
 Attribute = Annotated[str, AfterValidator(_check_attribute)]
-Expression = Annotated[str, AfterValidator(_check_expression)]
+Expression = Annotated[str, AfterValidator(check_expression)]
 
 
 class Section(BaseModel):

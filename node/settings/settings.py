@@ -21,7 +21,7 @@ from node.settings.peer import Peer
 from node.settings.priors import PriorSettings
 from node.settings.problems import problems_of
 from node.settings.reference import table_of
-from node.settings.rule import Rule, Unrouted
+from node.settings.rule import Rules, Unrouted
 from node.settings.section import Section, is_loopback
 from node.settings.tls import TlsSettings
 
@@ -38,7 +38,7 @@ class Settings(Section):
     peers: tuple[Peer, ...] = ()
     inference: InferenceSettings = InferenceSettings()
     destinations: tuple[Destination, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    rules: Rules = ()
     unrouted: Unrouted = Unrouted()
     completeness: CompletenessSettings = CompletenessSettings()
     priors: PriorSettings = PriorSettings()

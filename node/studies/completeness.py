@@ -8,9 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.rules.decide import decide
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from node.rules.decide import Decision, decide
 from node.settings.rule import Rule
 from node.settings.settings import Settings
+from node.store import StudyState
+from node.studies.attempts import MOST_ATTEMPTS, Attempts
 from node.studies.counting import Counting
 from node.studies.performed_steps import Performed, PerformedSteps
 from node.studies.studies import Snapshot, Studies
@@ -21,6 +26,17 @@ class _Watched:
     arrivals: int
     since_seconds: float
     """On the monotonic clock."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the rules said to a study that is still open."""
+
+    arrivals: int
+    rules: tuple[Rule, ...]
+    minute: datetime
+    """Rules may have hours."""
+    decision: Decision
 
 
 class Completeness:
@@ -38,6 +54,7 @@ class Completeness:
         steps: PerformedSteps,
         counting: Counting,
         rules: Callable[[], Sequence[Rule]],
+        attempts: Attempts,
     ) -> None:
         """Bind to a store.
 
@@ -47,6 +64,7 @@ class Completeness:
             steps: what modalities say that they made.
             counting: asks how many images there are.
             rules: gives the rules in force, which may name the series they expect.
+            attempts: counts how often the rules were asked about a study.
         """
         self._studies = studies
         self._steps = steps
@@ -55,7 +73,10 @@ class Completeness:
         self._quiet_seconds = settings.node.quiet_seconds
         self._longest_seconds = max(settings.completeness.longest_wait_seconds, self._quiet_seconds)
         self._rules = rules
+        self._attempts = attempts
         self._watched: dict[str, _Watched] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._log = structlog.get_logger("completeness")
 
     def close(self, at: datetime, *, seconds: float) -> tuple[Snapshot, ...]:
         """Close the studies that are complete, and give all that wait for a decision.
@@ -69,9 +90,15 @@ class Completeness:
         """
         receiving = self._studies.receiving()
         self._watched = {study.study_instance_uid: self._watch(study, seconds) for study in receiving}
+        self._asked = {uid: asked for uid, asked in self._asked.items() if uid in self._watched}
         self._counting.forget_all_but(self._watched)
         for study in sorted(receiving, key=lambda one: self._watched[one.study_instance_uid].since_seconds):
-            self._judge(study, at, seconds)
+            try:
+                self._judge(study, at, seconds)
+            except DBAPIError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the loop over all studies: one that cannot be judged stops no other
+                self._give_up(study, at, seconds, type(error).__name__)
         return self._studies.waiting()
 
     def _watch(self, study: Snapshot, seconds: float) -> _Watched:
@@ -95,11 +122,19 @@ class Completeness:
             proof = "; ".join([f"no image for {self._longest_seconds:g} s (longest wait)", *proofs])
             self._studies.close(study, at, proof=proof, missing="; ".join(missing))
 
+    def _give_up(self, study: Snapshot, at: datetime, seconds: float, error: str) -> None:
+        """Close a study that cannot be judged after its quiet time: whoever decides about it says what is wrong."""
+        self._log.error("not_judged", study_instance_uid=study.study_instance_uid, error=error)
+        if seconds - self._watched[study.study_instance_uid].since_seconds >= self._quiet_seconds:
+            missing = f"whether all of it is here could not be judged ({error})"
+            self._studies.close(
+                study, at, proof=f"no image for {self._quiet_seconds:g} s (quiet time)", missing=missing
+            )
+
     def _evidence(
         self, study: Snapshot, performed: Performed | None, at: datetime, seconds: float
     ) -> tuple[list[str], list[str]]:
         """Say what speaks for the study being complete, and what is missing."""
-        uid = study.study_instance_uid
         proofs, missing = self._counting.compare(self._studies, study, seconds)
         if performed is not None and not performed.ended:
             missing.append("a performed procedure step is still in progress (MPPS)")
@@ -109,11 +144,29 @@ class Completeness:
             proofs.append(f"MPPS {' and '.join(performed.states)} lists no instance")
         rules = self._rules()
         if any(rule.expected_series for rule in rules):
-            decision = decide(rules, self._studies.series_headers(uid), at)
+            decision = self._decision(study, rules, at)
             missing += [f"a series that matches {wanted!r}" for wanted in decision.missing_series]
             if decision.route and decision.expected_series and not decision.missing_series:
                 proofs.append(f"the {decision.expected_series} series that rule {decision.route.name!r} expects")
         return proofs, missing
+
+    def _decision(self, study: Snapshot, rules: tuple[Rule, ...], at: datetime) -> Decision:
+        """Ask the rules, once for every new image and every minute; the attempt is counted before.
+
+        A study at which that failed too often expects nothing more: the router says so.
+        """
+        uid, minute = study.study_instance_uid, at.replace(second=0, microsecond=0)
+        asked = self._asked.get(uid)
+        if asked and (asked.arrivals, asked.minute) == (study.arrivals, minute) and asked.rules is rules:
+            return asked.decision
+        with self._attempts.counted(uid, StudyState.RECEIVING) as attempt:
+            if attempt > MOST_ATTEMPTS:
+                return Decision(None, ())
+            decision = decide(rules, self._studies.series_headers(uid), at)
+            if attempt:
+                self._attempts.clear(uid)
+        self._asked[uid] = _Asked(study.arrivals, rules, minute, decision)
+        return decision
 
 
 def _performed(performed: Performed) -> str:

@@ -10,10 +10,14 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from sqlalchemy import Connection, Engine, func, null, select, update
 
+from inference.errors import NotAnalysed
 from node.rules.series_header import SeriesHeader
 from node.store import StudyState, insert_into, instances, studies
 from node.studies.annotation_classes import is_annotation_class
 from node.studies.instance import Instance
+
+MOST_SERIES = 2000
+"""Of one study, that the rules are held against."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Studies:
             "state": opening.excluded.state,
             "last_received_at": opening.excluded.last_received_at,
             "arrivals": studies.c.arrivals + 1,
+            "attempts": 0,
             **dict.fromkeys(undecided, null()),
         }
         self._opening = opening.on_conflict_do_update(index_elements=["study_instance_uid"], set_=again)
@@ -156,10 +161,15 @@ class Studies:
         """Read the header of one instance of each series, without pixels, by Series Instance UID.
 
         A file that is gone or damaged gives an empty header: no rule matches it, and the study is answered.
+
+        Raises:
+            NotAnalysed: more series than are looked at.
         """
         first: dict[str, Instance] = {}
         for instance in self.instances_of(study_instance_uid):
             first.setdefault(instance.series_instance_uid, instance)
+        if len(first) > MOST_SERIES:
+            raise NotAnalysed(f"The study has {len(first)} series, where {MOST_SERIES} are the limit.")
         return tuple(_header(self._inbox / first[uid].path) for uid in sorted(first))
 
 

@@ -75,7 +75,7 @@ def create_app(
     refusals = Refusals(engine)
     app.include_router(refusal_routes(refusals, guard))
     app.include_router(doctor_page(refusals, guard, pages))
-    app.include_router(rules_page(RulesDesk(book, overview), overview, pages, guard))
+    app.include_router(rules_page(RulesDesk(book, overview, ledger), overview, pages, guard))
     app.include_router(ledger_page(LedgerDesk(engine, ledger), book, pages, guard))
     for make in further:
         app.include_router(make(guard))

@@ -159,6 +159,12 @@ class Concerns:
                 )
                 cure = "The rules' page tells clause by clause why." if since else "A study's page tells."
                 yield Concern("look", sentence, first, _at("/studies", show=show), cure)
+        aside = select(func.count(), func.min(studies.c.complete_at)).where(studies.c.state == StudyState.SET_ASIDE)
+        ((count, first),) = self._rows(aside)
+        if count:
+            sentence = f"{_many(count, 'study', 'studies')} could not be decided, and nothing more is tried."
+            cure = "Each study's page has the reason; `heatproof rules retry` has it decided again."
+            yield Concern("act", sentence, first, _at("/studies", show="set aside"), cure)
         failing = select(func.count(), func.min(jobs.c.finished_at)).where(
             jobs.c.state == JobState.FAILED, jobs.c.finished_at >= at - FAILED_FOR
         )

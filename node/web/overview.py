@@ -27,6 +27,7 @@ SHOWN: dict[str, ColumnElement[bool]] = {
     "waiting": studies.c.state.in_([StudyState.RECEIVING, StudyState.COMPLETE]),
     "held": studies.c.state == StudyState.HELD,
     "not routed": studies.c.state == StudyState.NOT_ROUTED,
+    "set aside": studies.c.state == StudyState.SET_ASIDE,
     "failed": studies.c.study_instance_uid.in_(
         select(jobs.c.study_instance_uid).where(jobs.c.state == JobState.FAILED)
     ),

@@ -16,11 +16,13 @@ from node.rules.decide import Decision, RuleAnswer, decide, explain, wish
 from node.settings.rule import Rule
 from node.settings.settings import Settings
 from node.store import now, studies
+from node.studies.attempts import Attempts
 from node.studies.studies import Studies
 from node.web.access.caller import Caller
 from node.web.chore import Chore, Progress, Say
 from node.web.guard import Guard
 from node.web.overview import Overview
+from reports.audit.ledger import Event, Ledger
 
 STUDIES_TRIED = 500
 MOST_CHANGES = 200
@@ -107,6 +109,13 @@ class DryRun:
     result: Tried | None
 
 
+@dataclass(frozen=True)
+class Retried:
+    """A study that is decided again."""
+
+    key: str
+
+
 class CandidateRules(BaseModel):
     """Rules to try."""
 
@@ -118,9 +127,10 @@ class CandidateRules(BaseModel):
 class RulesDesk:
     """What page and API ask of the rules."""
 
-    def __init__(self, rulebook: Rulebook, overview: Overview) -> None:
+    def __init__(self, rulebook: Rulebook, overview: Overview, ledger: Ledger) -> None:
         self._rulebook = rulebook
         self._overview = overview
+        self._ledger = ledger
         self._chore: Chore[Tried] = Chore("dry run")
 
     @property
@@ -154,6 +164,19 @@ class RulesDesk:
             missing_series=decision.missing_series,
             rules=explain(self._rulebook.rules, headers, at),
         )
+
+    def retry(self, key: str, by_whom: str) -> Retried:
+        """Have a study decided again that was set aside.
+
+        Raises:
+            UnknownName: there is no study of this key.
+            Refused: it is not set aside.
+        """
+        uid = self._overview.uid(key)
+        if not Attempts(self._overview.engine).retry(uid):
+            raise Refused("This study is not set aside.", cure="Its page tells how it stands.")
+        self._ledger.append(Event.DECIDED_AGAIN, study_instance_uid=uid, details={"by_whom": by_whom})
+        return Retried(key)
 
     def try_out(self, text: str, by_whom: str, *, last: int = STUDIES_TRIED) -> DryRun:
         """Begin to decide the last studies by other rules too, in the background; nothing is loaded.
@@ -203,6 +226,10 @@ def rule_routes(desk: RulesDesk, guard: Guard) -> APIRouter:
     @routes.get("/answers/{key}", dependencies=[Depends(guard.read)])
     def answers(key: str) -> Answers:
         return desk.answers(key)
+
+    @routes.post("/retry/{key}", status_code=202)
+    def retry(key: str, caller: Annotated[Caller, Depends(guard.operate)]) -> Retried:
+        return desk.retry(key, caller.name)
 
     @routes.get("/dry-run", dependencies=[Depends(guard.read)])
     def last_run() -> DryRun:

@@ -94,6 +94,8 @@ class Event(StrEnum):
     OWN_RESULT = "own result came back"
     ROUTED = "routed"
     NOT_ROUTED = "not routed"
+    SET_ASIDE = "set aside, could not be decided"
+    DECIDED_AGAIN = "asked to decide again"
     RULES_LOADED = "rules loaded"
     RULES_REFUSED = "rules refused"
     EXPLAINED = "explained"

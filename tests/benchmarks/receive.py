@@ -29,9 +29,10 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from tests.hostile import stand_in
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
+from tests.patience import wait_until
 from tests.peers.orthanc import OrthancServer
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
@@ -109,10 +110,10 @@ def send(batches: Sequence[Sequence[Path]], to: Receiver) -> float:
 @contextmanager
 def ours(folder: Path) -> Iterator[Receiver]:
     """Give a whole node of ours that never finds a study complete, so that it only receives."""
-    node = RunningNode(folder / "node", destination_port=free_port(), quiet_seconds=3600)
+    node = RunningNode(folder / "node", destination_port=reserve_port(), quiet_seconds=3600)
     process = stand_in.start(node.settings)
     try:
-        wait_for(lambda: node.listening, 60, "the start of the node")
+        wait_until(lambda: node.listening, 60, "the start of the node")
         yield Receiver("heatproof", "HEATPROOF", node.dicom_port)
     finally:
         process.terminate()
@@ -129,7 +130,7 @@ def orthancs(_folder: Path) -> Iterator[Receiver]:
 @contextmanager
 def storescps(folder: Path) -> Iterator[Receiver]:
     """Give a storescp as fast as it can be: a process for each association, bytes as they come, large PDUs."""
-    port, out = free_port(), folder / "storescp"
+    port, out = reserve_port(), folder / "storescp"
     out.mkdir()
     options = ["--fork", "+B", "--max-pdu", "131072", "-od", str(out)]
     process = subprocess.Popen([str(STORESCP), *options, str(port)], env=ENVIRONMENT)

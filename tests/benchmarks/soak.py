@@ -23,7 +23,8 @@ from node.demo.pacs import FilingScp, send
 from node.store import open_engine, sqlite_url
 from tests.hostile import stand_in
 from tests.hostile.kill_sweep import progress
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
+from tests.patience import wait_until
 
 BATCH = 25
 """Studies between two looks."""
@@ -64,7 +65,7 @@ def soak(folder: Path, *, studies: int, slices: int) -> Iterator[Look]:
         node = RunningNode(folder / "node", destination_port=pacs.port, quiet_seconds=1.0)
         process = stand_in.start(node.settings)
         try:
-            wait_for(lambda: node.listening, 60, "the start of the node")
+            wait_until(lambda: node.listening, 60, "the start of the node")
             engine = open_engine(sqlite_url(node.folder / "home"))
             began = time.monotonic()
             yield look(process.pid or 0, 0, began)
@@ -74,7 +75,7 @@ def soak(folder: Path, *, studies: int, slices: int) -> Iterator[Look]:
                 statuses = send(paths, port=node.dicom_port, called_ae_title="HEATPROOF", progress=lambda: None)
                 assert set(statuses.values()) == {0x0000}
                 wanted = number if number % BATCH == 0 else number - AHEAD
-                wait_for(partial(has_delivered, engine, wanted), 120, f"study {number}")
+                wait_until(partial(has_delivered, engine, wanted), 120, f"study {number}")
                 for path in (*paths, *(folder / "pacs").iterdir()):
                     path.unlink()
                 if number % BATCH == 0:

@@ -1,6 +1,5 @@
 """A storage SCU that sends any bytes as a data set, which pynetdicom's own would not build."""
 
-import time
 from io import BytesIO
 from types import TracebackType
 from typing import Self
@@ -10,6 +9,8 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import MRImageStorage, Verification
 
+from tests.patience import patient, wait_until
+
 CALLED = "HEATPROOF"
 
 
@@ -18,7 +19,7 @@ class ByteSender:
 
     def __init__(self, port: int, *transfer_syntax_uids: str, storage_class: str = MRImageStorage) -> None:
         client = AE(ae_title="SENDER")
-        client.dimse_timeout = 10
+        client.dimse_timeout = patient(10)
         client.add_requested_context(Verification)
         for syntax in transfer_syntax_uids:
             client.add_requested_context(storage_class, syntax)
@@ -48,8 +49,7 @@ class ByteSender:
             request.DataSet = BytesIO(encoded)
         assert self._association.is_established
         self._association._reactor_checkpoint.clear()
-        while not self._association._is_paused:
-            time.sleep(0.001)
+        wait_until(lambda: self._association._is_paused, 10, "the rest of the reactor")
         self._association.dimse.send_msg(request, self._contexts[syntax])
         _, answer = self._association.dimse.get_msg(block=True)
         self._association._reactor_checkpoint.set()

@@ -9,6 +9,7 @@ import pytest
 from node.store import migrate, open_engine, sqlite_url
 from tests.hostile.raw_peer import echo_seconds
 from tests.node.receiving.intake import Intake
+from tests.patience import patient
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path) -> Iter
     intake = Intake(home)
     intake.listener.start()
     yield intake
-    assert echo_seconds(intake.listener.port) < 1
+    assert echo_seconds(intake.listener.port) < patient(1)
     intake.close()
 
 

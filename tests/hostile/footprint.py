@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.node.running import wait_for
+from tests.patience import wait_until
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def settled(most: Footprint, *, seconds: float = 5.0) -> Footprint:
     def gone() -> bool:
         return threading.active_count() <= most.threads and _connections() <= most.descriptors
 
-    wait_for(gone, seconds, f"the end of all threads and descriptors beyond {most}")
+    wait_until(gone, seconds, f"the end of all threads and descriptors beyond {most}")
     return footprint()
 
 

@@ -10,6 +10,7 @@ from typing import Self
 
 from node.settings.destination import Destination
 from tests.hostile.raw_peer import APPLICATION, ASSOCIATE_AC, item, pdu, user
+from tests.patience import patient
 
 FIND = b"1.2.840.10008.5.1.4.1.2.2.1"
 Script = Callable[[socket.socket], None]
@@ -44,7 +45,7 @@ class HostilePacs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._door.close()
-        self._thread.join(5)
+        self._thread.join(patient(5))
 
     def _serve(self) -> None:
         try:
@@ -52,7 +53,7 @@ class HostilePacs:
         except OSError:
             return
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(patient(10))
             with suppress(OSError):
                 self._script(connection)
 

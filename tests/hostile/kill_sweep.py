@@ -25,7 +25,8 @@ from sqlalchemy import Engine, func, select
 from node.store import deliveries, instances, jobs, open_engine, results, sqlite_url, studies
 from reports.audit.ledger import Ledger
 from tests.hostile import stand_in
-from tests.node.running import RULES, RunningNode, wait_for
+from tests.node.running import RULES, RunningNode
+from tests.patience import patient, wait_until
 from tests.peers.orthanc import OrthancServer
 
 QUIET_SECONDS = 6.0
@@ -36,7 +37,7 @@ KILLED_WHILE_STARTING = 0.2
 
 
 @dataclass
-class Modality:
+class StandInModality:
     """Sends studies one after the other, and each of them until every instance has been acknowledged."""
 
     node: RunningNode
@@ -51,12 +52,10 @@ class Modality:
 
     def send(self, study: Sequence[Path], *, seconds: float = 120) -> None:
         """Send one study; what the node does not acknowledge goes again, over a new association."""
-        left, deadline = list(study), time.monotonic() + seconds
+        left, started = list(study), time.monotonic()
         while left:
-            assert time.monotonic() < deadline, self.node.log
-            if not self.node.listening:
-                time.sleep(0.05)
-                continue
+            assert time.monotonic() - started < patient(seconds), self.node.log
+            wait_until(lambda: self.node.listening, seconds, "the start of a node")
             association = self._entity.associate("127.0.0.1", self.node.dicom_port, ae_title="HEATPROOF")
             held = association.dul.socket.socket if association.dul.socket else None
             while left and association.is_established:
@@ -71,7 +70,7 @@ class Modality:
             if association.is_established:
                 association.release()
             if association.is_alive():
-                association.join(5)
+                association.join(patient(5))
             if held is not None:
                 held.close()  # of a connection that the other side broke pynetdicom closes nothing
 
@@ -138,13 +137,14 @@ def progress(engine: Engine) -> tuple[int, int, int, int]:
 def wait_for_rest(node: RunningNode, count: int, *, seconds: float = 60) -> None:
     """Wait until so many studies are analysed and their results sent; fail when nothing moves for so long."""
     engine = open_engine(sqlite_url(node.folder / "home"))
-    last, since = progress(engine), time.monotonic()
+    last = progress(engine)
     while not (last[0] == last[1] >= count and last[3] == 0):
-        assert time.monotonic() - since < seconds, f"{last} of {count} studies; {node.log[-2000:]}"
-        time.sleep(0.2)
-        here = progress(engine)
-        if here != last:
-            last, since = here, time.monotonic()
+        try:
+            wait_until(lambda known=last: progress(engine) != known, seconds, f"more than {last} of {count} studies")
+        except AssertionError as error:
+            error.add_note(node.log[-2000:])
+            raise
+        last = progress(engine)
     engine.dispose()
 
 
@@ -186,23 +186,23 @@ def sweep(folder: Path, *, kills: int, seed: int = 0) -> Findings:
     with OrthancServer() as orthanc:
         node = RunningNode(folder / "node", rules=RULES, quiet_seconds=QUIET_SECONDS)
         node.write_settings(destination_port=orthanc.dicom_port, destination_ae_title=orthanc.aet)
-        modality = Modality(node)
+        modality = StandInModality(node)
         with modality.busy(folder / "studies"):
             for number in range(kills):
                 process = stand_in.start(node.settings)
                 if draw.random() > KILLED_WHILE_STARTING:
-                    wait_for(lambda: node.listening, 60, "a start")
-                time.sleep(draw.uniform(0.0, LONGEST_LIFE_SECONDS))
+                    wait_until(lambda: node.listening, 60, "a start")
+                time.sleep(draw.uniform(0.0, LONGEST_LIFE_SECONDS))  # the random moment
                 assert process.is_alive(), node.log
                 process.kill()
                 process.join()
                 if number % 10 == 9:
                     print(f"{number + 1} kills, {len(modality.acknowledged)} instances acknowledged", flush=True)
             process = stand_in.start(node.settings)
-            wait_for(lambda: node.listening, 60, "the last start")
+            wait_until(lambda: node.listening, 60, "the last start")
         wait_for_rest(node, len(modality.acknowledged) // stand_in.SLICES)
         process.terminate()
-        process.join(60)
+        process.join(patient(60))
         assert process.exitcode == 0, node.log
         return inspect(node, orthanc, modality.acknowledged)
 

@@ -18,7 +18,7 @@ _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass
-class Disk:
+class ModelDisk:
     """Files by number, names by path; what is certain, and what is under way."""
 
     root: Path

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from tests.patience import patient
+
 VERIFICATION = b"1.2.840.10008.1.1"
 MR_IMAGE = b"1.2.840.10008.5.1.4.1.1.4"
 IMPLICIT, EXPLICIT, DEFLATED = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.1.99"
@@ -101,11 +103,11 @@ def store_command(sop_instance_uid: bytes = b"1.2.3.4", message_id: int = 1) -> 
 
 
 class RawPeer:
-    """One connection, from any address of loopback."""
+    """One connection, from any address of loopback; all its time limits are scaled to this machine."""
 
     def __init__(self, port: int, *, source: str = "127.0.0.1", seconds: float = 5.0, buffer: int = 0) -> None:
         self.socket = socket.socket()
-        self.socket.settimeout(seconds)
+        self.socket.settimeout(patient(seconds))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -139,7 +141,7 @@ class RawPeer:
 
     def is_closed_within(self, seconds: float) -> bool:
         """Whether the node ends the connection in this time, whatever it says before."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patient(seconds)
         try:
             while (left := deadline - time.monotonic()) > 0:
                 self.socket.settimeout(left)

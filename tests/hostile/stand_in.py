@@ -7,7 +7,7 @@ that a thousand studies, or a hundred crashes, take minutes; nothing here says a
 import os
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -106,7 +106,7 @@ def _trap(kind: type, name: str, where: str, *, hang_in: Path | None = None) -> 
             os.kill(os.getpid(), signal.SIGKILL)
         if hang_in is not None:
             hang_in.touch()
-            time.sleep(3600)
+            threading.Event().wait()
         result = original(*arguments, **options)
         if where == f"after:{name}":
             os.kill(os.getpid(), signal.SIGKILL)

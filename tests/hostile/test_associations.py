@@ -41,7 +41,7 @@ from tests.hostile.raw_peer import (
     user,
 )
 from tests.node.receiving.intake import Intake
-from tests.node.running import wait_for
+from tests.patience import patient, wait_until
 
 OTHER = "127.0.0.2"
 
@@ -100,8 +100,8 @@ def test_a_first_pdu_of_4_gib_costs_no_memory_and_is_cut_at_once(port: int, kind
                 sent += 1 << 16
         except OSError:
             pass
-        assert time.monotonic() - started < 3
-        assert echo_seconds(port) < 1
+        assert time.monotonic() - started < patient(3)
+        assert echo_seconds(port) < patient(1)
     assert footprint().resident_bytes - before.resident_bytes < 5 << 20
 
 
@@ -160,7 +160,7 @@ def test_a_malformed_request_is_aborted_within_a_second(node: Intake, what: str)
     with RawPeer(node.listener.port) as peer:
         started = time.monotonic()
         kind, content = peer.send(MALFORMED[what]).answer()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < patient(1)
         assert kind == (0 if what.startswith("TLS") else ABORT)
         if kind:
             assert content[2] == 2  # the provider, not a user
@@ -187,21 +187,21 @@ def test_the_deflated_transfer_syntax_is_not_accepted_and_the_refusal_says_so(no
         kind, content = peer.send(request([(1, MR_IMAGE, (DEFLATED,)), *CONTEXTS[:0]])).answer()
         assert kind == ASSOCIATE_AC
         assert item(0x21, bytes((1, 0, 4, 0)) + item(0x40, DEFLATED)) in content
-    wait_for(lambda: last_refusal(node).accepted, 2, "the record of the contexts that were refused")
+    wait_until(lambda: last_refusal(node).accepted, 2, "the record of the contexts that were refused")
     refusal = last_refusal(node)
     assert "MR Image Storage" in refusal.problem
     assert "Deflated" in refusal.problem
 
 
 def test_a_request_that_trickles_is_cut_at_its_total_deadline(node: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(entrance, "REQUEST_SECONDS", patient(0.5))
     with RawPeer(node.listener.port) as peer:
         assert trickle(peer, request())
     assert "in time" in last_refusal(node).problem
 
 
 def test_p_data_that_trickles_is_cut_at_its_total_deadline(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "PDU_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "PDU_SECONDS", patient(0.5))
     before = footprint()
     with RawPeer(port) as peer:
         peer.associate()
@@ -210,7 +210,7 @@ def test_p_data_that_trickles_is_cut_at_its_total_deadline(port: int, monkeypatc
 
 
 def trickle(peer: RawPeer, content: bytes) -> bool:
-    """Send a byte every 50 ms; say whether the node ended it within a second and a half."""
+    """Send a byte every 50 ms; say whether the node ended it within a second and a half (on an idle machine)."""
     for byte in content[:30]:
         try:
             peer.send(bytes((byte,)))
@@ -222,19 +222,17 @@ def trickle(peer: RawPeer, content: bytes) -> bool:
 
 
 def test_a_peer_that_reads_no_response_holds_nothing(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "SEND_SECONDS", patient(0.5))
     before = footprint()
     with RawPeer(port, seconds=0.3, buffer=2048) as peer:
         peer.associate()
         flood = echo_request() * 500
         started = time.monotonic()
         with pytest.raises(OSError):  # noqa: PT012 - the node stops reading, then closes
-            while time.monotonic() - started < 10:
-                try:
+            while time.monotonic() - started < patient(10):
+                with suppress(TimeoutError):
                     peer.send(flood)
-                except TimeoutError:
-                    time.sleep(0.1)
-        assert echo_seconds(port) < 1
+        assert echo_seconds(port) < patient(1)
     settled(before)
 
 
@@ -246,7 +244,7 @@ def test_requests_in_advance_are_not_read_before_the_first_is_answered(node: Int
 
 
 def test_an_association_on_which_nothing_comes_is_aborted(node: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node.listener._acceptor._entity, "_network_timeout", 0.3)
+    monkeypatch.setattr(node.listener._acceptor._entity, "_network_timeout", patient(0.3))
     with RawPeer(node.listener.port) as peer:
         assert peer.associate().is_closed_within(2)
 
@@ -257,8 +255,8 @@ def test_silent_connections_delay_nobody_and_cost_no_thread(port: int, many: Exi
     for _ in range(silent):
         many.enter_context(RawPeer(port))
     assert footprint().threads <= before.threads
-    assert echo_seconds(port) < 1
-    assert echo_seconds(port, source=OTHER) < 1
+    assert echo_seconds(port) < patient(1)
+    assert echo_seconds(port, source=OTHER) < patient(1)
     many.close()
     settled(before)
 
@@ -278,7 +276,7 @@ def test_one_address_fills_its_own_quota_only(port: int, many: ExitStack) -> Non
     held = [many.enter_context(RawPeer(port)).associate() for _ in range(20)]
     with RawPeer(port) as peer:
         assert peer.send(request()).answer() == (ASSOCIATE_RJ, bytes((0, 2, 3, 2)))
-    assert echo_seconds(port, source=OTHER) < 1
+    assert echo_seconds(port, source=OTHER) < patient(1)
     for peer in held:
         peer.send(pdu(RELEASE_RQ, bytes(4)))
     many.close()
@@ -307,8 +305,8 @@ def test_four_hundred_malformed_sessions_leave_nothing_behind(port: int) -> None
             with RawPeer(port) as peer:
                 peer.send(broken[number % len(broken)])
 
-    assert seconds_of(sessions) < 10
-    assert echo_seconds(port) < 1
+    assert seconds_of(sessions) < patient(10)
+    assert echo_seconds(port) < patient(1)
     assert settled(before).resident_bytes - before.resident_bytes < 10 << 20
 
 
@@ -332,7 +330,7 @@ def test_garbage_on_an_open_association_ends_it_within_a_second(port: int, what:
         peer.associate().send(GARBAGE[what])
         assert peer.is_closed_within(1)
     settled(before)
-    assert echo_seconds(port) < 1
+    assert echo_seconds(port) < patient(1)
 
 
 def test_a_message_without_end_is_cut_at_its_ceiling(node: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +344,7 @@ def test_a_message_without_end_is_cut_at_its_ceiling(node: Intake, monkeypatch: 
                 peer.send(fragment(IMAGE_CONTEXT, 0, bytes(100_000)))
         assert peer.is_closed_within(2)
     assert settled(before).resident_bytes - before.resident_bytes < 12 << 20
-    wait_for(lambda: "grew beyond 4096 KiB" in last_refusal(node).problem, 2, "the record")
+    wait_until(lambda: "grew beyond 4096 KiB" in last_refusal(node).problem, 2, "the record")
 
 
 def test_contexts_are_offered_by_an_honest_peer_as_ever() -> None:

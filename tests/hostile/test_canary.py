@@ -20,9 +20,10 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityPerformedProcedureStep, StudyRootQueryRetrieveInformationModelFind
 
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from tests.hostile.canaries import CANARY, NUMBER, anything_goes, canary_image, dicom_file, strange_charset, uid
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
+from tests.patience import patient, wait_until
 
 pytestmark = pytest.mark.slow
 RULES = """
@@ -56,7 +57,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     folder = tmp_path_factory.mktemp("node")
     with pytest.MonkeyPatch.context() as patch, anything_goes():
         patch.setenv("HEATPROOF_NODE__LOG_LEVEL", "debug")
-        node = RunningNode(folder, destination_port=free_port(), rules=RULES, quiet_seconds=0.5)  # nobody listens there
+        node = RunningNode(
+            folder, destination_port=reserve_port(), rules=RULES, quiet_seconds=0.5
+        )  # nobody listens there
         with node:
             story = Told(node)
             story.statuses += _sound_studies(node)
@@ -65,7 +68,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             _performed_step(node)
             story.errors += _stow(node, folder)
             story.errors += _wrong_requests(node)
-            wait_for(lambda: _settled(node), 120, "the end of the jobs and a failed delivery")
+            wait_until(lambda: _settled(node), 120, "the end of the jobs and a failed delivery")
             yield story
 
 
@@ -120,7 +123,7 @@ def _refused_associations(node: RunningNode) -> None:
     _client(node, (MRImageStorage, DeflatedExplicitVRLittleEndian))
     query = _client(node, (StudyRootQueryRetrieveInformationModelFind, "1.2.840.10008.1.2"), EXPLICIT)
     query.abort()
-    with socket.create_connection(("127.0.0.1", node.dicom_port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", node.dicom_port), timeout=patient(5)) as raw:
         raw.sendall(CANARY.encode() * 100)
     association = _client(node, EXPLICIT)
     association.dul.socket.send(bytes([4, 0, 0, 0, 0, 100, 0, 0, 0, 50, 1, 3]) + CANARY.encode() * 8)
@@ -146,7 +149,7 @@ def _stow(node: RunningNode, folder: Path) -> list[httpx.Response]:
         body = b"--b\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n--b--\r\n"
         kind = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=b'}
         url = f"http://127.0.0.1:{node.http_port}/dicomweb/studies"
-        answers.append(httpx.post(url, content=body, headers=token | kind, timeout=30))
+        answers.append(httpx.post(url, content=body, headers=token | kind, timeout=patient(30)))
     assert answers[0].status_code in (200, 202), answers[0].text
     return answers[1:]
 
@@ -158,11 +161,13 @@ def _wrong_requests(node: RunningNode) -> list[httpx.Response]:
         f"/api/studies?limit={CANARY}", f"/?refresh={CANARY}", f"/doctor?peer={'x' * 300}{CANARY}",
     )  # fmt: skip
     answers = [node.get(path) for path in paths]
-    answers.append(httpx.get(f"{url}/api/studies", headers={"Authorization": f"Bearer {CANARY}"}))
-    answers.append(httpx.get(f"{url}/", headers={"Cookie": f"heatproof={CANARY}", "X-Forwarded-User": CANARY}))
-    answers.append(httpx.post(f"{url}/login", data={"token": CANARY}, headers={"Origin": url}))
-    answers.append(httpx.post(f"{url}/login", content=CANARY * 20_000, headers={"Origin": url}))
-    with socket.create_connection(("127.0.0.1", node.http_port), timeout=5) as raw:
+    answers.append(httpx.get(f"{url}/api/studies", headers={"Authorization": f"Bearer {CANARY}"}, timeout=patient(30)))
+    answers.append(
+        httpx.get(f"{url}/", headers={"Cookie": f"heatproof={CANARY}", "X-Forwarded-User": CANARY}, timeout=patient(30))
+    )
+    answers.append(httpx.post(f"{url}/login", data={"token": CANARY}, headers={"Origin": url}, timeout=patient(30)))
+    answers.append(httpx.post(f"{url}/login", content=CANARY * 20_000, headers={"Origin": url}, timeout=patient(30)))
+    with socket.create_connection(("127.0.0.1", node.http_port), timeout=patient(5)) as raw:
         raw.sendall(f"{CANARY} / HTTP/9.9\r\n\r\n".encode())
         answers.append(httpx.Response(400, content=raw.recv(65536)))
     return answers
@@ -195,7 +200,7 @@ def test_no_canary_is_in_the_log_at_debug_and_every_line_of_it_is_ours(told: Tol
 
 
 def test_no_canary_is_in_the_metrics(told: Told) -> None:
-    assert heard(httpx.get(f"http://127.0.0.1:{told.node.http_port}/metrics").text) == []
+    assert heard(httpx.get(f"http://127.0.0.1:{told.node.http_port}/metrics", timeout=patient(30)).text) == []
 
 
 def test_no_canary_is_on_an_error_page_or_in_a_header_of_it(told: Told) -> None:

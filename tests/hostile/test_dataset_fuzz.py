@@ -31,6 +31,7 @@ from node.store import now
 from node.studies.instance import Instance
 from tests.hostile.byte_sender import ByteSender
 from tests.node.receiving.intake import Intake
+from tests.patience import patient
 
 EXCHANGES = int(os.environ.get("HEATPROOF_FUZZ_EXCHANGES", "250"))
 NAMES = (
@@ -103,7 +104,7 @@ def test_a_damaged_data_set_is_refused_or_can_be_read_by_what_comes_after(
     try:
         header = inspect(sent)
     except Refused:
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < patient(2)
         return
     path = tmp_path_factory.getbasetemp() / "let-in.dcm"
     path.write_bytes(file_head(sent) + sent.encoded)
@@ -146,7 +147,7 @@ def test_damaged_data_sets_over_associations_leave_the_node_as_quick_and_as_smal
             threads, descriptors = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
     started = time.monotonic()
     assert next(iter(by_class.values())).echo() == 0x0000
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < patient(1)
     assert threading.active_count() <= threads + 2
     assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors + 4
     for sender in by_class.values():

@@ -20,7 +20,7 @@ from pydicom import dcmread
 
 from node.settings.node import NodeSettings
 from node.web.health import Readiness
-from tests.hostile.power_cut import CALLS, Disk, calls
+from tests.hostile.power_cut import CALLS, ModelDisk, calls
 from tests.node.receiving.intake import Intake, mr_image
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def test_after_a_power_cut_at_any_call_every_acknowledged_instance_is_whole(
     """Nothing unsynced survives; or, drawn by chance, some of it does."""
     home, log = recorded
     draw = None if chance is None else random.Random(chance)
-    disk = Disk(home.parent)
+    disk = ModelDisk(home.parent)
     acknowledged: dict[str, str] = {}
     checked = 0
     before: dict[str, bytes] | None = None
@@ -179,7 +179,7 @@ def test_the_model_of_a_power_cut_sees_a_missing_sync(recorded: tuple[Path, Path
     """Without fsync of the inbox's folder, or of the files in it, the same check fails."""
     home, log = recorded
     for left_out in ("inbox>", ".part>"):
-        disk = Disk(home.parent)
+        disk = ModelDisk(home.parent)
         acknowledged: dict[str, str] = {}
         for name, arguments, result in calls(log):
             if name == "write" and "acknowledged" in arguments:

@@ -14,7 +14,7 @@ import pytest
 from tests.hostile.footprint import footprint, seconds_of, settled
 from tests.hostile.raw_peer import ABORT, P_DATA, RawPeer, echo_request, echo_seconds, pdu, store_command
 from tests.node.receiving.intake import Intake, mr_image
-from tests.node.running import wait_for
+from tests.patience import patient, wait_until
 
 SESSIONS = int(os.environ.get("HEATPROOF_ENDURANCE_SESSIONS", "100"))
 
@@ -46,7 +46,7 @@ def test_echoes_stores_and_aborts_leave_threads_descriptors_and_memory_flat(node
     sessions(SESSIONS)
     after = settled(before)
     assert after.resident_bytes < before.resident_bytes * 1.05
-    assert echo_seconds(port) < 1
+    assert echo_seconds(port) < patient(1)
 
 
 def test_a_stop_under_load_lets_transfers_finish_aborts_the_rest_and_takes_its_time_only(
@@ -60,15 +60,15 @@ def test_a_stop_under_load_lets_transfers_finish_aborts_the_rest_and_takes_its_t
     silent = [RawPeer(port) for _ in range(10)]
     stalled = RawPeer(port).associate().send(store_command())
     sender = node.associate(image)
-    stopping = threading.Thread(target=node.listener.stop, kwargs={"grace_seconds": 1.0})
+    stopping = threading.Thread(target=node.listener.stop, kwargs={"grace_seconds": patient(1.0)})
     started = time.monotonic()
     stopping.start()
-    wait_for(lambda: not is_open(port), 1, "the closed door")
+    wait_until(lambda: not is_open(port), 1, "the closed door")
     assert sender.send_c_store(image).Status == 0x0000
     sender.release()
-    stopping.join(5)
+    stopping.join(patient(5))
     assert not stopping.is_alive()
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < patient(4)
     for peer in (*idle, stalled):
         assert peer.answer() == (ABORT, bytes(4))
     for peer in (*idle, *silent, stalled):
@@ -80,7 +80,7 @@ def test_a_stop_under_load_lets_transfers_finish_aborts_the_rest_and_takes_its_t
 
 def is_open(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=patient(1)).close()
     except OSError:
         return False
     return True
@@ -95,8 +95,8 @@ def test_echoscu_of_dcmtk_is_served_at_once_beside_a_hundred_silent_and_twenty_i
     held = [RawPeer(port, source="127.0.0.3") for _ in range(100)]
     held += [RawPeer(port, source="127.0.0.4").associate() for _ in range(20)]
     command = [echoscu, "-aec", "HEATPROOF", "127.0.0.1", str(port)]
-    taken = seconds_of(lambda: subprocess.run(command, check=True, env={"TCP_NODELAY": "1"}, timeout=10))
-    assert taken < 1
+    taken = seconds_of(lambda: subprocess.run(command, check=True, env={"TCP_NODELAY": "1"}, timeout=patient(10)))
+    assert taken < patient(1)
     assert held[-1].send(echo_request()).answer()[0] == P_DATA
     for peer in held:
         peer.socket.close()

@@ -16,8 +16,9 @@ from sqlalchemy import select
 from node.demo.pacs import FilingScp
 from node.store import jobs, open_engine, results, sqlite_url
 from tests.hostile import stand_in
-from tests.hostile.kill_sweep import Modality, sweep, wait_for_rest
+from tests.hostile.kill_sweep import StandInModality, sweep, wait_for_rest
 from tests.node.running import RunningNode
+from tests.patience import patient
 from tests.peers.orthanc import PROGRAM
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ class Victim:
 
     def __init__(self, folder: Path, pacs: FilingScp) -> None:
         self.node = RunningNode(folder / "node", destination_port=pacs.port, quiet_seconds=1.5)
-        self.modality = Modality(self.node)
+        self.modality = StandInModality(self.node)
         self.pacs = pacs
         self.engine = open_engine(sqlite_url(self.node.folder / "home"))
         self._folder = folder
@@ -50,7 +51,7 @@ class Victim:
         sender = threading.Thread(target=self.modality.send, args=(study,))
         process = stand_in.start(self.node.settings, where=where)
         sender.start()
-        process.join(60)
+        process.join(patient(60))
         assert not process.is_alive(), f"it never came {where}"
         process = stand_in.start(self.node.settings)
         try:

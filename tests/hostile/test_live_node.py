@@ -11,13 +11,14 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from tests.hostile import stand_in
 from tests.node.commands.command import heatproof
-from tests.node.priors.prior_pacs import PriorPacs
+from tests.node.priors.prior_pacs import StandInPriorPacs
 from tests.node.priors.ward import image
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
 from tests.node.studies.test_performed_steps import beginning, change, create, ending
+from tests.patience import patient, wait_until
 
 pytestmark = pytest.mark.slow
 RULES = """
@@ -31,7 +32,7 @@ priors_from = "pacs"
 
 [priors]
 port = DOOR
-longest_wait_seconds = 20
+longest_wait_seconds = LONGEST_WAIT
 
 [completeness]
 performed_steps = true
@@ -41,9 +42,9 @@ performed_steps = true
 class Hospital:
     """The node, its PACS, and one study that has not been sent."""
 
-    def __init__(self, folder: Path, pacs: PriorPacs) -> None:
+    def __init__(self, folder: Path, pacs: StandInPriorPacs) -> None:
         self.pacs = pacs
-        rules = RULES.replace("DOOR", str(pacs.door))
+        rules = RULES.replace("DOOR", str(pacs.door)).replace("LONGEST_WAIT", f"{patient(20):.0f}")
         self.node = RunningNode(folder / "node", rules=rules, quiet_seconds=600)
         self.node.write_settings(destination_port=pacs.port, destination_ae_title="PACS")
         self.files = stand_in.write_study_of_noise(folder / "study", 0)
@@ -68,13 +69,13 @@ class Hospital:
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
-    with PriorPacs(door=free_port()) as pacs:
+    with StandInPriorPacs(door=reserve_port()) as pacs:
         made = Hospital(tmp_path_factory.mktemp("hospital"), pacs)
         process = stand_in.start(made.node.settings)
-        wait_for(lambda: made.node.listening, 60, "the start of the node")
+        wait_until(lambda: made.node.listening, 60, "the start of the node")
         yield made
         process.terminate()
-        process.join(30)
+        process.join(patient(30))
         assert process.exitcode == 0, made.node.log
 
 
@@ -92,7 +93,7 @@ def test_a_modality_that_says_what_it_made_closes_the_study_at_once_and_its_prio
     made = [one.SOPInstanceUID for one in hospital.images]
     assert change(modality, ending("COMPLETED", made), step).Status == 0x0000
     modality.release()
-    wait_for(lambda: hospital.told() is not None, 15, "the decision")
+    wait_until(lambda: hospital.told() is not None, 15, "the decision")
     told = hospital.told()
     assert told["proof"] == f"MPPS COMPLETED: all {len(made)} instances it lists are here"
     assert told["priors"]["state"] == "done"

@@ -1,9 +1,11 @@
 """A destination may be hostile too: what it answers is held to the bounds of what a peer may ask (row 43)."""
 
+import select
 import shutil
 import socket
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as F
 from inference.errors import DeliveryFailed
 from node.associations import connection, requestor
 from node.associations.requestor import answers, associate
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.settings.destination import Destination
 from node.settings.settings import Settings
 from tests.hostile.certificates import Authority
@@ -35,7 +37,8 @@ from tests.hostile.raw_peer import (
     pdu,
 )
 from tests.node.receiving.intake import mr_image
-from tests.node.running import wait_for
+from tests.node.running import is_listening
+from tests.patience import patient, wait_until
 
 FIND_CONTEXT = [(Find, ImplicitVRLittleEndian)]
 
@@ -54,9 +57,9 @@ def say(*pdus: bytes, then: Callable[[socket.socket], None] = wait_for_end) -> C
 
 def drip(caller: socket.socket) -> None:
     caller.sendall(struct.pack(">BBL", ASSOCIATE_AC, 0, 500))
-    for _ in range(100):
+    while True:
         caller.sendall(b"\0")
-        time.sleep(0.05)
+        time.sleep(0.05)  # each byte is in time, all of them never
 
 
 SCRIPTS = {
@@ -80,18 +83,18 @@ SCRIPTS = {
 def test_whatever_a_destination_answers_there_is_a_delivery_failed_in_time(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requestor, "CONNECTION_SECONDS", 1.0)
-    monkeypatch.setattr(connection, "PDU_SECONDS", 0.5)
+    monkeypatch.setattr(requestor, "CONNECTION_SECONDS", patient(1.0))
+    monkeypatch.setattr(connection, "PDU_SECONDS", patient(0.5))
     before = footprint()
     started = time.monotonic()
     with HostilePacs(SCRIPTS[what]) as pacs, pytest.raises(DeliveryFailed, match="pacs"):
         associate(pacs.destination, FIND_CONTEXT, calling_ae_title="HEATPROOF")
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < patient(4)
     assert settled(before).resident_bytes - before.resident_bytes < 5 << 20
 
 
 def test_nobody_at_the_address_is_said_plainly() -> None:
-    nobody = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=free_port())
+    nobody = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=reserve_port())
     with pytest.raises(DeliveryFailed, match="Connection refused"):
         associate(nobody, FIND_CONTEXT, calling_ae_title="HEATPROOF")
     unknown = Destination(name="pacs", ae_title="PACS", host="no-such-host.invalid", port=104)
@@ -111,22 +114,27 @@ def pending() -> bytes:
     return fragment(1, 3, said) + fragment(1, 2, comments)
 
 
-def flood(caller: socket.socket) -> None:
-    read_pdu(caller), read_pdu(caller)
-    while True:
-        caller.sendall(pending() * 100)
-
-
 def test_pending_responses_without_end_are_cut_and_do_not_pile_up() -> None:
+    held_back = threading.Event()
+
+    def flood(caller: socket.socket) -> None:
+        read_pdu(caller), read_pdu(caller)
+        content, sent = pending() * 100, 0
+        while True:
+            if select.select([], [caller], [], 0.2)[1]:
+                sent = (sent + caller.send(content[sent:])) % len(content)
+            else:
+                held_back.set()
+
     before = footprint()
     with HostilePacs(say(accepted((1,), syntax=IMPLICIT), then=flood)) as pacs:
         association = associate(pacs.destination, FIND_CONTEXT, calling_ae_title="HEATPROOF")
         asked = Dataset()
         asked.QueryRetrieveLevel = "STUDY"
         responses = association.send_c_find(asked, Find)
-        taken = answers(responses, pacs.destination, most=50, seconds=30)
+        taken = answers(responses, pacs.destination, most=50, seconds=patient(30))
         first = next(taken)
-        time.sleep(0.5)  # the peer goes on meanwhile
+        assert held_back.wait(patient(10)), "the peer could send without end"
         assert footprint().resident_bytes - before.resident_bytes < 10 << 20
         with pytest.raises(DeliveryFailed, match="went on answering"):
             list(taken)
@@ -147,20 +155,25 @@ def test_a_response_longer_than_negotiated_ends_the_association() -> None:
         contexts = [(image.SOPClassUID, ExplicitVRLittleEndian)]
         association = associate(pacs.destination, contexts, calling_ae_title="HEATPROOF")
         assert not association.send_c_store(image)
-        wait_for(lambda: not association.is_established, 2, "the end of the association")
+        wait_until(lambda: not association.is_established, 2, "the end of the association")
     assert settled(before).resident_bytes - before.resident_bytes < 5 << 20
 
 
 def test_a_destination_that_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "SEND_SECONDS", patient(0.5))
     before = footprint()
-    image = mr_image(size=2048)
-    with HostilePacs(say(accepted((1,), syntax=EXPLICIT), then=lambda _: time.sleep(1.5))) as pacs:
+    image, given_up = mr_image(size=2048), threading.Event()
+
+    def stay_silent(_: socket.socket) -> None:
+        given_up.wait(patient(10))
+
+    with HostilePacs(say(accepted((1,), syntax=EXPLICIT), then=stay_silent)) as pacs:
         contexts = [(image.SOPClassUID, ExplicitVRLittleEndian)]
         association = associate(pacs.destination, contexts, calling_ae_title="HEATPROOF")
         started = time.monotonic()
         assert not association.send_c_store(image)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < patient(3)
+        given_up.set()
     settled(before)
 
 
@@ -171,22 +184,17 @@ def over_tls(authority: Authority, port: int, **changes: object) -> Destination:
     return destination.with_tls(authority.settings(authority.issue("node")))
 
 
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.mark.peers
 def test_results_go_over_tls_to_storescp_of_dcmtk_and_to_nobody_who_shows_another_certificate(tmp_path: Path) -> None:
     storescp = shutil.which("storescp")
     if storescp is None:
         pytest.skip("storescp of DCMTK is not installed")
-    authority, stranger, image, port = Authority(tmp_path), Authority(tmp_path, "another"), mr_image(), free_port()
+    authority, stranger, image, port = Authority(tmp_path), Authority(tmp_path, "another"), mr_image(), reserve_port()
     pacs = authority.issue("pacs")
     tls = ["+tls", str(pacs.key), str(pacs.certificate), "+cf", str(authority.own.certificate)]
     contexts = [(image.SOPClassUID, ExplicitVRLittleEndian)]
     with subprocess.Popen([storescp, *tls, "-od", str(tmp_path), str(port)], env={"TCP_NODELAY": "1"}) as server:
-        wait_for(lambda: is_listening(port), 5, "storescp")
+        wait_until(lambda: is_listening(port), 5, "storescp")
         for certificate in ("", pacs.sha256):
             destination = over_tls(authority, port, certificate_sha256=certificate)
             association = associate(destination, contexts, calling_ae_title="HEATPROOF")

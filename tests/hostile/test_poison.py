@@ -16,7 +16,8 @@ from sqlalchemy import select
 from node.demo.pacs import FilingScp
 from node.store import jobs, open_engine, sqlite_url
 from tests.hostile import stand_in, troubled_node
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
+from tests.patience import wait_until
 
 pytestmark = pytest.mark.slow
 MOST_DEATHS = 10
@@ -48,11 +49,11 @@ class Ward:
         """Run the node until it dies or has answered everything; say whether it lived."""
         process = troubled_node.start(self.node.settings, deadly=self.uids["deadly"], greedy=self.uids["greedy"])
         try:
-            wait_for(lambda: self.node.listening or not process.is_alive(), 60, "the start of the node")
+            wait_until(lambda: self.node.listening or not process.is_alive(), 60, "the start of the node")
             if not self.deaths:
                 for paths in self.studies.values():
                     assert set(self.node.send(paths)) == {0x0000}
-            wait_for(lambda: not process.is_alive() or self.answered, 60, "a death, or all answers")
+            wait_until(lambda: not process.is_alive() or self.answered, 60, "a death, or all answers")
             return process.is_alive()
         finally:
             process.kill()

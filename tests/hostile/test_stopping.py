@@ -11,8 +11,9 @@ from sqlalchemy import select
 from node.demo.pacs import FilingScp
 from node.store import jobs, open_engine, results, sqlite_url
 from tests.hostile import stand_in
-from tests.hostile.kill_sweep import Modality, wait_for_rest
-from tests.node.running import RunningNode, wait_for
+from tests.hostile.kill_sweep import StandInModality, wait_for_rest
+from tests.node.running import RunningNode
+from tests.patience import patient, wait_until
 
 LONGEST_SECONDS = 30.0
 """Less than the 60 s that systemd and Compose give it."""
@@ -24,27 +25,27 @@ def test_told_to_stop_under_load_it_refuses_the_new_aborts_the_idle_keeps_the_qu
 ) -> None:
     with FilingScp(tmp_path / "pacs") as pacs:
         node = RunningNode(tmp_path / "node", destination_port=pacs.port, quiet_seconds=1.5)
-        modality = Modality(node)
+        modality = StandInModality(node)
         process = stand_in.start(node.settings)
-        wait_for(lambda: node.listening, 60, "the start of the node")
+        wait_until(lambda: node.listening, 60, "the start of the node")
         idle = AE(ae_title="IDLE")
         idle.add_requested_context(Verification)
         open_association = idle.associate("127.0.0.1", node.dicom_port, ae_title="HEATPROOF")
         assert open_association.is_established
         with modality.busy(tmp_path / "studies"):
-            wait_for(lambda: len(modality.acknowledged) >= 9, 30, "some load")
+            wait_until(lambda: len(modality.acknowledged) >= 9, 30, "some load")
             process.terminate()
             began = time.monotonic()
-            wait_for(lambda: not node.listening, 5, "the end of accepting")
-            process.join(LONGEST_SECONDS)
+            wait_until(lambda: not node.listening, 5, "the end of accepting")
+            process.join(patient(LONGEST_SECONDS))
             assert process.exitcode == 0, node.log
-            assert time.monotonic() - began < LONGEST_SECONDS
-            wait_for(lambda: open_association.is_aborted, 5, "the abort of the idle association")
+            assert time.monotonic() - began < patient(LONGEST_SECONDS)
+            wait_until(lambda: open_association.is_aborted, 5, "the abort of the idle association")
             process = stand_in.start(node.settings)
-            wait_for(lambda: node.listening, 60, "the second start")
+            wait_until(lambda: node.listening, 60, "the second start")
         wait_for_rest(node, len(modality.acknowledged) // stand_in.SLICES)
         process.terminate()
-        process.join(LONGEST_SECONDS)
+        process.join(patient(LONGEST_SECONDS))
         assert process.exitcode == 0, node.log
     engine = open_engine(sqlite_url(node.folder / "home"))
     with engine.connect() as connection:

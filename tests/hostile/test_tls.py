@@ -27,7 +27,7 @@ from tests.hostile.raw_peer import (
     user,
 )
 from tests.node.receiving.intake import Intake
-from tests.node.running import wait_for
+from tests.patience import patient, wait_until
 
 NOT_RECOGNISED = (ASSOCIATE_RJ, bytes((0, 1, 1, 3)))
 NO_REASON = (ASSOCIATE_RJ, bytes((0, 1, 2, 1)))
@@ -61,7 +61,7 @@ class Site:
                 return 0, b""
 
     def refusal(self) -> Refusal:
-        wait_for(lambda: bool(self.intake.refusals.latest(1)), 2, "the record of a refusal")
+        wait_until(lambda: bool(self.intake.refusals.latest(1)), 2, "the record of a refusal")
         return self.intake.refusals.latest(1)[0]
 
 
@@ -98,7 +98,7 @@ def test_tls_below_1_2_is_refused_and_recorded(site: Site, version: ssl.TLSVersi
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
     assert not shakes_hands(site, context)
-    wait_for(lambda: "handshake failed" in site.refusal().problem, 2, "the record")
+    wait_until(lambda: "handshake failed" in site.refusal().problem, 2, "the record")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_certificate_that_no_authority_of_ours_vouches_for_is_refused_and_reco
     paper = {"none": None, "stranger": site.stranger, "expired": site.expired}[whose]
     before = site.intake.refusals.latest(1)
     assert site.ask(request(calling=b"CT1"), paper) == (0, b"")
-    wait_for(lambda: site.intake.refusals.latest(1) != before, 2, "the record")
+    wait_until(lambda: site.intake.refusals.latest(1) != before, 2, "the record")
     refusal = site.refusal()
     assert "certificate" in refusal.problem
     assert "tls.ca_file" in refusal.cure
@@ -263,6 +263,6 @@ def test_echoscu_of_dcmtk_comes_in_by_tls_and_with_its_own_certificate_only(site
         place = ["127.0.0.1", str(site.intake.listener.tls_port)]
         done = subprocess.run(
             [echoscu, *arguments, "+cf", str(site.authority.own.certificate), *place],
-            capture_output=True, text=True, check=False, env={"TCP_NODELAY": "1"}, timeout=20,
+            capture_output=True, text=True, check=False, env={"TCP_NODELAY": "1"}, timeout=patient(20),
         )  # fmt: skip
         assert done.returncode == code, done.stderr

@@ -1,12 +1,11 @@
-"""A heatproof node in a process of its own, on free ports of loopback, and what tests ask of it."""
+"""A heatproof node in a process of its own, on reserved ports of loopback, and what tests ask of it."""
 
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,16 +13,17 @@ from typing import Self
 import httpx
 
 from node.demo.host import is_delivered
-from node.demo.pacs import free_port, send
+from node.demo.pacs import send
+from node.demo.ports import reserve_port
+from tests.patience import assert_stays, patient, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.1)
+def is_listening(port: int) -> bool:
+    """Say whether somebody accepts connections at a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 RULES = """
@@ -49,11 +49,11 @@ class RunningNode:
         quiet_seconds: float = 3.0,
     ) -> None:
         self.folder = folder
-        self.dicom_port = free_port()
-        self.http_port = free_port()
+        self.dicom_port = reserve_port()
+        self.http_port = reserve_port()
         self.settings = folder / "heatproof.toml"
         self._rules = rules.replace("PLANES", str(planes_explained))
-        self._quiet_seconds = quiet_seconds
+        self._quiet_seconds = patient(quiet_seconds)
         folder.mkdir(parents=True, exist_ok=True)
         if destination_port is not None:
             self.write_settings(destination_port=destination_port)
@@ -100,9 +100,8 @@ destinations = ["pacs"]
         )
 
     def settle(self) -> None:
-        """Give anything that might still come the time to come: quiet time, a tick, a job."""
-        time.sleep(self._quiet_seconds + 6)
-        assert self.delivered, self.log
+        """Watch that nothing more is done for so long that it would have been: quiet time, a tick, a job."""
+        assert_stays(lambda: self.delivered, self._quiet_seconds + 6, "the end of all work")
 
     @property
     def delivered(self) -> bool:
@@ -121,12 +120,12 @@ destinations = ["pacs"]
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             )
-        wait_for(lambda: self.dead or self.listening, 60, "the start of the node")
+        wait_until(lambda: self.dead or self.listening, 60, "the start of the node")
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(timeout=30) == 0, self.log
+            assert self.process.wait(timeout=patient(30)) == 0, self.log
         self.process = None
 
     def kill(self) -> None:
@@ -151,14 +150,12 @@ destinations = ["pacs"]
     def get(self, path: str) -> httpx.Response:
         token = (self.folder / "token").read_text().strip()
         return httpx.get(
-            f"http://127.0.0.1:{self.http_port}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30
+            f"http://127.0.0.1:{self.http_port}{path}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=patient(30),
         )
 
     @property
     def listening(self) -> bool:
         """Whether both its ports answer."""
-        for port in (self.dicom_port, self.http_port):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) != 0:
-                    return False
-        return True
+        return is_listening(self.dicom_port) and is_listening(self.http_port)

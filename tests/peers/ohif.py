@@ -24,6 +24,7 @@ from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.node.web.web import WebServer
+from tests.patience import patient
 from tests.peers.browser import chromium
 from tests.peers.orthanc import OrthancServer
 
@@ -48,7 +49,7 @@ def fetch(folder: Path) -> Path:
 def viewer(dist: Path, orthanc: OrthancServer) -> FastAPI:
     """Serve what ``deploy/ohif/nginx.conf`` serves: OHIF's files, our configuration, the PACS's DICOMweb."""
     application = FastAPI()
-    pacs = httpx.Client(base_url=orthanc.url, timeout=60)
+    pacs = httpx.Client(base_url=orthanc.url, timeout=patient(60))
 
     @application.get("/dicom-web/{path:path}")
     def dicom_web(path: str, request: Request) -> Response:
@@ -91,7 +92,7 @@ def main(folder: Path, picture: Path) -> None:
 def click(browser: WebDriver, what: str, *, first: bool = True) -> WebElement:
     """Wait for an element, and click on it unless told not to."""
     ready = conditions.element_to_be_clickable if first else conditions.presence_of_element_located
-    found = WebDriverWait(browser, 60).until(ready((By.XPATH, what)))
+    found = WebDriverWait(browser, patient(60)).until(ready((By.XPATH, what)))
     if first:
         found.click()
     return found

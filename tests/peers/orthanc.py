@@ -5,21 +5,21 @@ import resource
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx
 
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
+from tests.patience import patient, wait_until
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "orthanc" / "orthanc.json"
 PROGRAM = shutil.which("Orthanc", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
 
 class OrthancServer:
-    """Orthanc in the foreground with free ports and an empty storage folder; a context manager.
+    """Orthanc in the foreground with reserved ports and an empty storage folder; a context manager.
 
     ``heatproof_port`` is where ``forward.lua`` sends new series; without one they go to a port nobody listens on.
     """
@@ -28,14 +28,14 @@ class OrthancServer:
         if PROGRAM is None:
             raise FileNotFoundError("Orthanc is not installed (Debian: apt-get install orthanc orthanc-dicomweb)")
         self.aet = aet
-        self.http_port = free_port()
-        self.dicom_port = free_port()
+        self.http_port = reserve_port()
+        self.dicom_port = reserve_port()
         self.url = f"http://127.0.0.1:{self.http_port}"
-        self._heatproof_port = heatproof_port or free_port()
+        self._heatproof_port = heatproof_port or reserve_port()
         self._stable_seconds = stable_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="orthanc-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self._rest = httpx.Client(base_url=self.url, timeout=60)
+        self._rest = httpx.Client(base_url=self.url, timeout=patient(60))
 
     def __enter__(self) -> "OrthancServer":
         self.start()
@@ -56,12 +56,13 @@ class OrthancServer:
                 stderr=subprocess.STDOUT,
                 restore_signals=False,  # it lives on with a full disk, where SIGXFSZ would end it
             )
-        deadline = time.monotonic() + 60
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError(f"Orthanc did not start:\n{self.log()}")
-            time.sleep(0.05)
+        try:
+            wait_until(lambda: self._process_ended() or self._answers(), 60, "the start of Orthanc")
+            assert not self._process_ended(), "Orthanc ended while starting"
+        except AssertionError as error:
+            error.add_note(self.log())
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stop the server and remove its storage."""
@@ -128,12 +129,12 @@ class OrthancServer:
 
     def wait_for_instances(self, count: int, *, seconds: float = 30) -> list[str]:
         """Wait until Orthanc holds at least so many instances; fail with its log when they do not come."""
-        deadline = time.monotonic() + seconds
-        while len(found := self.instances()) < count:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{len(found)} of {count} instances after {seconds} s:\n{self.log()}")
-            time.sleep(0.1)
-        return found
+        try:
+            wait_until(lambda: len(self.instances()) >= count, seconds, f"the arrival of {count} instances")
+        except AssertionError as error:
+            error.add_note(self.log())
+            raise
+        return self.instances()
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -146,6 +147,9 @@ class OrthancServer:
             "ORTHANC_STABLE_SECONDS": str(self._stable_seconds),
             "HEATPROOF_PORT": str(self._heatproof_port),
         }
+
+    def _process_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def _answers(self) -> bool:
         try:

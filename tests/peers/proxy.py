@@ -10,7 +10,7 @@ _STORE_RESPONSE = b"\x00\x00\x00\x01\x02\x00\x00\x00\x01\x80"
 """Command Field (0000,0100) with the value 8001H (PS3.7 E.1)."""
 
 
-class Proxy:
+class LossyProxy:
     """Passes everything on to a port of loopback; ``lose_store_responses`` C-STORE responses close the connection."""
 
     def __init__(self, peer_port: int) -> None:

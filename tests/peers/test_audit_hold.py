@@ -22,7 +22,8 @@ from inference.errors import Refused
 from inference.phantom.phantom import make_phantom
 from node.cli import app
 from reports.objects.phantom_study import write_study
-from tests.node.running import RULES, RunningNode, wait_for
+from tests.node.running import RULES, RunningNode
+from tests.patience import wait_until
 from tests.peers.orthanc import PROGRAM, OrthancServer
 
 pytestmark = [
@@ -120,9 +121,9 @@ def test_a_changed_installation_is_held_until_it_repeats_or_is_accepted_and_no_s
     site.reword()
     with site.node:
         before = site.send("before")
-        wait_for(lambda: site.reported().keys() >= set(before), SECONDS, "the reports")
+        wait_until(lambda: site.reported().keys() >= set(before), SECONDS, "the reports")
         assert (site.route["state"], site.replay_passed) == ("armed", True)
-        wait_for(lambda: site.node.delivered, SECONDS, "the deliveries")
+        wait_until(lambda: site.node.delivered, SECONDS, "the deliveries")
     there = set(site.orthanc.instances())
     told = site.told()
     assert told.index("route stopped") < told.index("golden set repeats") < told.index("route armed")
@@ -132,8 +133,8 @@ def test_a_changed_installation_is_held_until_it_repeats_or_is_accepted_and_no_s
     with site.node:
         assert site.route["state"] == "held"
         after = site.send("after")
-        wait_for(lambda: site.route["held_studies"] == STUDIES, SECONDS, "the hold")
-        wait_for(lambda: not site.replay_passed, SECONDS, "the replay")
+        wait_until(lambda: site.route["held_studies"] == STUDIES, SECONDS, "the hold")
+        wait_until(lambda: not site.replay_passed, SECONDS, "the replay")
         assert "change" in site.route["reason"] or "differ" in site.route["reason"]
         with pytest.raises(Refused, match="has not passed a replay"):
             site.audit("arm", "flair", "--reason", "it is urgent", "--by", "Ada")
@@ -142,8 +143,8 @@ def test_a_changed_installation_is_held_until_it_repeats_or_is_accepted_and_no_s
         assert set(site.orthanc.instances()) == there
 
         site.audit("arm", "flair", "--reason", "the update is meant", "--by", "Ada")
-        wait_for(lambda: site.reported().keys() >= {*before, *after}, SECONDS, "the reports of what was held")
-        wait_for(lambda: site.node.delivered, SECONDS, "the deliveries")
+        wait_until(lambda: site.reported().keys() >= {*before, *after}, SECONDS, "the reports of what was held")
+        wait_until(lambda: site.node.delivered, SECONDS, "the deliveries")
         assert site.reported() == Counter([*before, *after])
         assert json.loads(site.audit("status", "--json"))["routes"][0]["held_studies"] == 0
     assert json.loads(site.audit("verify", "--json"))["intact"]

@@ -23,6 +23,7 @@ from reports.objects.phantom_study import write_study
 from reports.objects.results import write_results
 from tests.node.audit.hospital_day import FOUND, spend_day
 from tests.node.web.web import WebServer
+from tests.patience import patient
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
 from tests.reports.conftest import make_analysis
 
@@ -81,7 +82,7 @@ def test_the_pages_work_in_a_browser_and_break_no_rule_of_their_own(
             assert browser.execute_script("return document.documentElement.scrollWidth") == 390, path
         complaints = [line["message"] for line in browser.get_log("browser")]
         browser.find_element(By.CSS_SELECTOR, "header button").click()
-        WebDriverWait(browser, 60).until(lambda _: browser.current_url == f"{address}/login")
+        WebDriverWait(browser, patient(60)).until(lambda _: browser.current_url == f"{address}/login")
     assert complaints == []
 
 
@@ -91,6 +92,6 @@ def picture(browser: WebDriver, file: Path) -> None:
     shown = "return [...document.images, ...document.querySelectorAll('svg image, input[type=image]')].length > 0"
     loaded = "return [...document.images].every(image => image.complete && image.naturalWidth > 0)"
     assert browser.execute_script(shown)
-    WebDriverWait(browser, 60).until(lambda _: browser.execute_script(loaded))
+    WebDriverWait(browser, patient(60)).until(lambda _: browser.execute_script(loaded))
     browser.set_window_size(1600, browser.execute_script("return document.documentElement.scrollHeight") + 150)
     file.write_bytes(browser.get_screenshot_as_png())

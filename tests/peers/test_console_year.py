@@ -22,6 +22,7 @@ from reports.audit.ledger import Event
 from tests.node.web.web import WebServer
 from tests.node.web.year_site import NAME, YearSite
 from tests.node.web.year_store import SHADOWED, STUDIES, WATCHED
+from tests.patience import patient
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
 
 pytestmark = [
@@ -68,7 +69,9 @@ def paths(site: YearSite, address: str) -> dict[str, str]:
         "quality_stopped": f"/quality?route={quote(SHADOWED)}",
         "no_such_page": "/studies/none",
     }
-    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {site.token}"}) as caller:
+    with httpx.Client(
+        base_url=address, headers={"Authorization": f"Bearer {site.token}"}, timeout=patient(30)
+    ) as caller:
         header = caller.get("/models").text.split("<nav", 1)[1].split("</nav>", 1)[0]
     leads = [part.split('"', 1)[0] for part in header.split('href="')[1:]]
     named = {lead.strip("/").replace("/", "_") or "first": lead for lead in leads}
@@ -80,7 +83,7 @@ def test_the_server_answers_every_page_of_a_year_in_time(
 ) -> None:
     seconds = {}
     bearer = {"Authorization": f"Bearer {site.token}", "Accept": "text/html"}
-    with httpx.Client(base_url=address, headers=bearer, timeout=60) as caller:
+    with httpx.Client(base_url=address, headers=bearer, timeout=patient(60)) as caller:
         for name, path in paths.items():
             worked, began = time.process_time(), time.perf_counter()
             answer = caller.get(path)
@@ -89,7 +92,7 @@ def test_the_server_answers_every_page_of_a_year_in_time(
             with capsys.disabled():
                 print(f"{told}, {len(answer.content) >> 10} KiB", flush=True)
             assert answer.status_code == (404 if name == "no_such_page" else 200), name
-    assert max(seconds.values()) < LONGEST_SECONDS, max(seconds, key=lambda name: seconds[name])
+    assert max(seconds.values()) < patient(LONGEST_SECONDS), max(seconds, key=lambda name: seconds[name])
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -189,8 +192,10 @@ def follow(browser: WebDriver, button: WebElement) -> None:
     """Press a button that leads to another page, and wait for it."""
     before = browser.find_element(By.TAG_NAME, "html")
     button.click()
-    WebDriverWait(browser, 60).until(lambda _: browser.find_element(By.TAG_NAME, "html") != before)
-    WebDriverWait(browser, 60).until(lambda _: browser.execute_script("return document.readyState") == "complete")
+    WebDriverWait(browser, patient(60)).until(lambda _: browser.find_element(By.TAG_NAME, "html") != before)
+    WebDriverWait(browser, patient(60)).until(
+        lambda _: browser.execute_script("return document.readyState") == "complete"
+    )
 
 
 def picture(browser: WebDriver, file: Path) -> None:
@@ -198,6 +203,6 @@ def picture(browser: WebDriver, file: Path) -> None:
     browser.execute_script("window.stop()")
     browser.execute_script("for (const image of document.images) image.loading = 'eager'")
     done = "return [...document.images].every(image => image.complete)"
-    WebDriverWait(browser, 60).until(lambda _: browser.execute_script(done))
+    WebDriverWait(browser, patient(60)).until(lambda _: browser.execute_script(done))
     taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     file.write_bytes(base64.b64decode(taken["data"]))

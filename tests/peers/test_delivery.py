@@ -14,7 +14,7 @@ from node.audit.arming import Arming
 from node.audit.audit import Quality
 from node.audit.constancy import Constancy
 from node.audit.monthly import Monthly
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.settings.rule import Rule
 from node.store import results
 from node.web.access.caller import Scope
@@ -22,21 +22,21 @@ from node.web.access.tokens import Tokens
 from reports.audit.observations import Observations
 from tests.node.receiving.intake import compressed, mr_image
 from tests.node.receiving.sending import Sender
-from tests.node.running import wait_for
 from tests.node.web.web import WebServer
+from tests.patience import patient, wait_until
 from tests.peers.orthanc import PROGRAM, OrthancServer
-from tests.peers.proxy import Proxy
+from tests.peers.proxy import LossyProxy
 
 pytestmark = [pytest.mark.peers, pytest.mark.skipif(PROGRAM is None, reason="Orthanc is not installed")]
 
 
 @pytest.fixture(scope="module")
-def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OrthancServer, Proxy, Sender]]:
-    port = free_port()
+def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OrthancServer, LossyProxy, Sender]]:
+    port = reserve_port()
     orthanc = OrthancServer(heatproof_port=port)
     web = f"{orthanc.url}/dicom-web"
     dimse = {"ae_title": orthanc.aet, "host": "127.0.0.1", "port": orthanc.dicom_port}
-    with orthanc, Proxy(orthanc.dicom_port) as proxy:
+    with orthanc, LossyProxy(orthanc.dicom_port) as proxy:
         destinations: list[dict[str, Any]] = [
             {"name": "commitment", **dimse, "proof": "commitment"},
             {"name": "find", **dimse, "proof": "find"},
@@ -51,17 +51,17 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OrthancSer
 
 
 @pytest.fixture
-def orthanc(peers: tuple[OrthancServer, Proxy, Sender]) -> OrthancServer:
+def orthanc(peers: tuple[OrthancServer, LossyProxy, Sender]) -> OrthancServer:
     return peers[0]
 
 
 @pytest.fixture
-def proxy(peers: tuple[OrthancServer, Proxy, Sender]) -> Proxy:
+def proxy(peers: tuple[OrthancServer, LossyProxy, Sender]) -> LossyProxy:
     return peers[1]
 
 
 @pytest.fixture
-def sender(peers: tuple[OrthancServer, Proxy, Sender]) -> Sender:
+def sender(peers: tuple[OrthancServer, LossyProxy, Sender]) -> Sender:
     return peers[2]
 
 
@@ -95,7 +95,7 @@ def test_without_a_proof_the_end_is_sent(sender: Sender) -> None:
 
 
 def test_the_response_lost_after_orthanc_stored_leaves_one_instance(
-    orthanc: OrthancServer, proxy: Proxy, sender: Sender
+    orthanc: OrthancServer, proxy: LossyProxy, sender: Sender
 ) -> None:
     before = len(orthanc.instances())
     proxy.lose_store_responses = 1
@@ -110,11 +110,11 @@ def test_what_came_while_orthanc_was_down_or_full_arrives_once(orthanc: OrthancS
     before = len(orthanc.instances())
     orthanc.pause()
     down = sender.consign("commitment", objects=2)
-    wait_for(lambda: sender.rows(down, "commitment")[0].attempts > 0, 20, "an attempt while Orthanc was down")
+    wait_until(lambda: sender.rows(down, "commitment")[0].attempts > 0, 20, "an attempt while Orthanc was down")
     orthanc.start()
     orthanc.fill(full=True)
     full = sender.consign("find", objects=2)
-    wait_for(lambda: "0xA700" in (sender.rows(full, "find")[0].last_error or ""), 20, "a refusal for want of room")
+    wait_until(lambda: "0xA700" in (sender.rows(full, "find")[0].last_error or ""), 20, "a refusal for want of room")
     orthanc.fill(full=False)
     sender.wait(down, "commitment", "stored")
     sender.wait(full, "find", "stored")
@@ -158,4 +158,4 @@ def test_the_monthly_report_is_stored_in_orthanc_and_reads_back_as_it_was_made(
     assert orthanc.tags(name)["PatientID"] == "HEATPROOF-QA"
     made = dcmread(settings.node.files / "outbox" / result.path)
     pdf = made.EncapsulatedDocument[: made.EncapsulatedDocumentLength]
-    assert httpx.get(f"{orthanc.url}/instances/{name}/pdf").content[: len(pdf)] == pdf
+    assert httpx.get(f"{orthanc.url}/instances/{name}/pdf", timeout=patient(30)).content[: len(pdf)] == pdf

@@ -1,7 +1,6 @@
 """Orthanc forwards new series to the node, and never the node's own results: nothing travels in a circle."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
@@ -12,8 +11,9 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 from inference.phantom.phantom import make_phantom
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from reports.objects.phantom_study import write_study
+from tests.patience import assert_stays, patient
 from tests.peers.orthanc import PROGRAM, OrthancServer
 
 pytestmark = [pytest.mark.peers, pytest.mark.skipif(PROGRAM is None, reason="Orthanc is not installed")]
@@ -21,11 +21,11 @@ QUIET_SECONDS = 4
 """A series is stable after one second without a new image, and looked for every second."""
 
 
-class Receiver:
+class StandInNode:
     """A storage SCP in the node's place that counts what it gets."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         self.uids: list[str] = []
         self._arrived = threading.Condition()
         entity = AE(ae_title="HEATPROOF")
@@ -36,7 +36,7 @@ class Receiver:
 
     def wait(self, count: int) -> list[str]:
         with self._arrived:
-            self._arrived.wait_for(lambda: len(self.uids) >= count, timeout=60)
+            self._arrived.wait_for(lambda: len(self.uids) >= count, timeout=patient(60))
         return self.uids
 
     def stop(self) -> None:
@@ -50,8 +50,8 @@ class Receiver:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
+def receiver() -> Iterator[StandInNode]:
+    receiver = StandInNode()
     yield receiver
     receiver.stop()
 
@@ -76,7 +76,7 @@ def store(path: Path, *, port: int, calling_ae_title: str) -> None:
     association.release()
 
 
-def test_a_new_series_is_forwarded_once_and_the_nodes_results_never(receiver: Receiver, tmp_path: Path) -> None:
+def test_a_new_series_is_forwarded_once_and_the_nodes_results_never(receiver: StandInNode, tmp_path: Path) -> None:
     files = write_study(
         make_phantom(1, lesions=0, slices=3, rows=64, columns=64), tmp_path, patient_id="P1", patient_name="A^B"
     )
@@ -91,12 +91,11 @@ def test_a_new_series_is_forwarded_once_and_the_nodes_results_never(receiver: Re
         for path in files:
             orthanc.upload(path)
         assert len(orthanc.instances()) == 5
-        time.sleep(QUIET_SECONDS)
-        assert len(receiver.uids) == 3
+        assert_stays(lambda: len(receiver.uids) == 3, QUIET_SECONDS, "the count of what was forwarded")
         assert not any("failed" in line for line in orthanc.log().splitlines() if "heatproof:" in line)
 
 
-def test_another_senders_series_in_the_same_study_is_forwarded(receiver: Receiver, tmp_path: Path) -> None:
+def test_another_senders_series_in_the_same_study_is_forwarded(receiver: StandInNode, tmp_path: Path) -> None:
     files = write_study(
         make_phantom(1, lesions=0, slices=3, rows=64, columns=64), tmp_path, patient_id="P1", patient_name="A^B"
     )

@@ -13,7 +13,8 @@ from pydicom import dcmread
 from node.store import open_engine, sqlite_url
 from reports.audit.ledger import Event, Ledger
 from tests.development_data import FOLDER, needs_data
-from tests.node.running import RULES, RunningNode, wait_for
+from tests.node.running import RULES, RunningNode
+from tests.patience import wait_until
 from tests.peers.orthanc import PROGRAM, OrthancServer
 
 pytestmark = [
@@ -49,7 +50,7 @@ def answered(
         node.write_settings(destination_port=orthanc.dicom_port, destination_ae_title=orthanc.aet)
         with node:
             storescu(orthanc, patient_series)
-            wait_for(lambda: len(orthanc.instances()) == len(patient_series) + 3, 120, "the return of the results")
+            wait_until(lambda: len(orthanc.instances()) == len(patient_series) + 3, 120, "the return of the results")
             yield orthanc, node, fetched(orthanc, folder / "fetched")
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import generate_uid
 
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.priors.examination import examine_priors
 from node.settings.destination import Destination
 from node.store import StudyState
@@ -27,8 +27,8 @@ def test_orthanc_gives_the_priors_of_a_study_by_c_move_and_by_wado(
     for number, one in enumerate((*newest, compressed(newer), older, later, foot, foreign)):
         dcmwrite(tmp_path / f"{number}.dcm", one, enforce_file_format=True)
         orthanc.upload(tmp_path / f"{number}.dcm")
-    port = free_port()
-    orthanc.set_modality("node", "HEATPROOF", "127.0.0.1", free_port())
+    port = reserve_port()
+    orthanc.set_modality("node", "HEATPROOF", "127.0.0.1", reserve_port())
     orthanc.set_modality("priors", "HEATPROOF_PRIOR", "127.0.0.1", port)
     pacs = Destination(
         name="pacs", ae_title=orthanc.aet, host="127.0.0.1", port=orthanc.dicom_port, url=f"{orthanc.url}/dicom-web"

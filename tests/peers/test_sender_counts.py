@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom.filewriter import dcmwrite
 
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.settings.destination import Destination
 from node.studies.counting import Peer, count
 from tests.node.receiving.intake import mr_image
@@ -20,7 +20,7 @@ def test_orthanc_counts_the_images_of_each_series_by_c_find_and_by_qido(orthanc:
         path = tmp_path / f"{number}.dcm"
         dcmwrite(path, mr_image(STUDY, series=series), enforce_file_format=True)
         orthanc.upload(path)
-    orthanc.set_modality("heatproof", "HEATPROOF", "127.0.0.1", free_port())
+    orthanc.set_modality("heatproof", "HEATPROOF", "127.0.0.1", reserve_port())
     orthanc_here = Destination(
         name="pacs", ae_title=orthanc.aet, host="127.0.0.1", port=orthanc.dicom_port, url=f"{orthanc.url}/dicom-web"
     )

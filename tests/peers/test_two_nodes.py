@@ -17,7 +17,8 @@ from node.settings.settings import Settings
 from node.store import deliveries, jobs, nodes, open_engine
 from reports.audit.ledger import Event, Ledger
 from tests.hostile import stand_in
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
+from tests.patience import patient, wait_until
 from tests.peers.postgresql import MISSING, postgresql
 
 pytestmark = [
@@ -41,7 +42,7 @@ class Site:
     def start(self, name: str, *, hang_in: str = "") -> None:
         node = self.nodes[name]
         process = self.processes[name] = stand_in.start(node.settings, hang_in=hang_in)
-        wait_for(lambda: not process.is_alive() or node.listening, 60, f"the start of {name}")
+        wait_until(lambda: not process.is_alive() or node.listening, 60, f"the start of {name}")
         assert process.is_alive(), node.log
 
     def close(self) -> None:
@@ -57,7 +58,9 @@ class Site:
     def _node(self, folder: Path, name: str, url: str) -> RunningNode:
         node = RunningNode(folder / name, destination_port=self.pacs.port, quiet_seconds=1.0)
         shared = f'database_url = "{url}"\nshared_folder = "{folder / "shared"}"\nslot = "{name}"'
-        text = node.settings.read_text().replace("[http]", f"heartbeat_seconds = {HEARTBEAT_SECONDS}\n{shared}\n[http]")
+        text = node.settings.read_text().replace(
+            "[http]", f"heartbeat_seconds = {patient(HEARTBEAT_SECONDS)}\n{shared}\n[http]"
+        )
         node.settings.write_text(text.replace('"HEATPROOF"', f'"HEATPROOF_{name.upper()}"'))
         return node
 
@@ -78,19 +81,19 @@ def test_a_node_killed_in_the_middle_of_a_job_is_replaced_by_the_other_and_the_r
     site.start("first", hang_in="explain")
     (study,) = stand_in.write_studies(tmp_path / "studies", 1)
     send(study, port=site.nodes["first"].dicom_port, called_ae_title="HEATPROOF_FIRST", progress=lambda: None)
-    wait_for((tmp_path / "first" / "hanging").exists, 60, "the middle of the job")
+    wait_until((tmp_path / "first" / "hanging").exists, 60, "the middle of the job")
     site.start("second")
     assert site.rows(jobs.c.state) == ["running"], "the second took a living node's work"
     site.processes["first"].kill()
-    wait_for(lambda: site.rows(jobs.c.state) == ["done"], 30, "the takeover")
-    wait_for(lambda: len(site.pacs.arrivals) == 2, 20, "the delivery")
+    wait_until(lambda: site.rows(jobs.c.state) == ["done"], 30, "the takeover")
+    wait_until(lambda: len(site.pacs.arrivals) == 2, 20, "the delivery")
     ledger = Ledger(site.engine, b"")
     events = [entry for entry in ledger.events() if entry.event == Event.TAKEN_OVER]
     assert [dict(entry.details) for entry in events] == [{"worker": "first", "objects": 1}]
     assert [entry.event for entry in ledger.events()].count("analysed") == 1
     assert ledger.verify() is None
     assert sorted(site.rows(nodes.c.id), key=str) == ["first", "second"]
-    wait_for(lambda: "queued" not in site.rows(deliveries.c.state), 10, "the note of the delivery")
+    wait_until(lambda: "queued" not in site.rows(deliveries.c.state), 10, "the note of the delivery")
     assert len(set(site.pacs.arrivals)) == len(site.pacs.arrivals) == 2
 
 

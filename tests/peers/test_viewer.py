@@ -1,7 +1,5 @@
 """Overlays as a real viewer shows them, served from this machine without the internet."""
 
-import io
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from inference.phantom.phantom import make_phantom
 from reports.objects.phantom_study import write_study
 from reports.objects.results import ResultObject, write_results
+from tests.patience import wait_until
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
 from tests.peers.orthanc import OrthancServer
 from tests.reports.conftest import make_analysis
@@ -56,14 +55,16 @@ def test_orthancs_viewer_shows_the_overlay_in_its_own_colours(
 
 def wait_for_heat(browser: WebDriver, file: Path, *, seconds: float = 120) -> NDArray[np.uint8]:
     """Take pictures until colours appear in one; give it."""
-    deadline = time.monotonic() + seconds
-    while True:
-        data = browser.get_screenshot_as_png()
-        file.write_bytes(data)
-        pixels = np.asarray(Picture.open(io.BytesIO(data)).convert("RGB"))
-        if hot(pixels).sum() > 500 or time.monotonic() > deadline:
-            return pixels
-        time.sleep(0.5)
+
+    def pixels() -> NDArray[np.uint8]:
+        return np.asarray(Picture.open(file).convert("RGB"))
+
+    def is_shown() -> bool:
+        file.write_bytes(browser.get_screenshot_as_png())
+        return bool(hot(pixels()).sum() > 500)
+
+    wait_until(is_shown, seconds, "the colours of the overlay")
+    return pixels()
 
 
 def hot(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:

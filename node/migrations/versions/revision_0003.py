@@ -1,7 +1,6 @@
-"""The audit keeps the value of the agreement with replicates, not what it exceeds a null by.
+"""How often the decision about a study has been tried.
 
-A revision says what the schema was on its day, so it repeats the columns instead of importing them. The columns
-``replicate_agreement`` stay as they are: figures kept before this release are read, never mixed with the new ones.
+A revision says what the schema was on its day, so it repeats the columns instead of importing them.
 """
 
 import sqlalchemy as sa
@@ -12,7 +11,5 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add the figure to observations and to pairs."""
-    op.add_column("observations", sa.Column("replicate_spearman", sa.Float))
-    for which in ("first", "second"):
-        op.add_column("repeat_pairs", sa.Column(f"{which}_replicate_spearman", sa.Float))
+    """Add what is new."""
+    op.add_column("studies", sa.Column("attempts", sa.Integer, nullable=False, server_default="0"))

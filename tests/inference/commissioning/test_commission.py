@@ -22,9 +22,9 @@ from inference.commissioning.commission import Commissioned, commission
 from inference.errors import DeviceExhausted, PassportRefused, Refused, UnknownName, Unsuitable
 from inference.passport.passport import digest_of_passport, load_passport, save_passport, sealed
 from inference.passport.rules import RULES
+from tests.inference.conftest import copy_bundle
 
 from .annotated import SMALL, patients, read_rows, write_labels, write_rows
-from .conftest import copy_bundle
 
 ROOT = Path(__file__).parents[3]
 CONTROLS = {"random", "centre", "edge", "blank", "average_mask", "untrained"}

@@ -22,9 +22,9 @@ from inference.cases.cases import gather
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.commission import commission
 from inference.errors import Unsuitable
+from tests.inference.conftest import _uid, copy_bundle, write_plane
 
 from .annotated import SMALL, Patient, patients, write_labels
-from .conftest import _uid, copy_bundle, write_plane
 
 
 @pytest.fixture(scope="module")

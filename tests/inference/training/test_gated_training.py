@@ -19,9 +19,8 @@ from inference.training import train_glioma
 from inference.training.bundle_folder import manifest_text
 from inference.training.exhibits.train_gated import SETS, manifest_of, read_command, train_gated
 from inference.training.training import gated
-
-from .annotated import SMALL
-from .flair_folder import write_flair
+from tests.inference.commissioning.annotated import SMALL
+from tests.inference.commissioning.flair_folder import write_flair
 
 
 def test_a_bundle_may_name_the_gated_classifier_and_nothing_else_of_ours() -> None:

@@ -19,9 +19,8 @@ from inference.training.exhibits.comparing import Compared, as_table, exposed, s
 from inference.training.exhibits.marker import add_phantoms, burnt, marker, marker_region, write_copy
 from inference.training.exhibits.shortcut_exhibit import QUICK_SIZES, as_text, read_command, run
 from inference.training.flair_data import make_phantoms
-
-from ..benchmarks.shortcut_page import NAMES, page, read_pictures
-from .flair_folder import write_flair
+from tests.benchmarks.shortcut_page import NAMES, page, read_pictures
+from tests.inference.commissioning.flair_folder import write_flair
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ ALL_COMMITTED, SOME_FAILED = 1, 2
 NO_SUCH_OBJECT = 0x0112
 
 
-class Archive:
+class StandInArchive:
     """Storage, query and storage commitment in one; a context manager."""
 
     def __init__(self, port: int, *, answers_to: int = 0) -> None:
@@ -30,13 +30,15 @@ class Archive:
         self.commits = "on the same association"
         """Or "by itself", "without role selection", or "never"."""
         self.asked: list[Dataset] = []
+        self.reported_apart: list[str] = []
+        """Transaction UIDs of the reports on associations of their own."""
         self.answers_to = answers_to
         self._entity = AE(ae_title="ARCHIVE")
         self._entity.supported_contexts = AllStoragePresentationContexts
         self._entity.add_supported_context(StorageCommitmentPushModel)
         self._entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
 
-    def __enter__(self) -> "Archive":
+    def __enter__(self) -> "StandInArchive":
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_ACTION, self._act),
@@ -50,15 +52,21 @@ class Archive:
 
     def report(self, information: Dataset, kind: int, *, with_role: bool) -> int:
         """Report on an association of our own; give the status of the answer."""
+        self.reported_apart.append(str(information.get("TransactionUID", "")))
         entity = AE(ae_title="ARCHIVE")
         entity.add_requested_context(StorageCommitmentPushModel)
         role = [build_role(StorageCommitmentPushModel, scp_role=True)] if with_role else []
         association = entity.associate("127.0.0.1", self.answers_to, ae_title="HEATPROOF", ext_neg=role)
         assert association.is_established
         try:
-            return _send(association, information, kind)
+            return int(_send(association, information, kind).Status)
         finally:
             association.release()
+
+    def report_here(self, information: Dataset, kind: int) -> Dataset:
+        """Report on the association that its peer has open with it; give the answer."""
+        (association,) = self._server.active_associations
+        return _send(association, information, kind)
 
     def _store(self, event: evt.Event) -> int:
         self.arrivals.append((str(event.request.AffectedSOPInstanceUID), str(event.context.transfer_syntax)))
@@ -72,10 +80,10 @@ class Archive:
 
     def _commit(self, event: evt.Event) -> None:
         information, kind = self.answer_to(event.action_information)
-        if self.commits == "on the same association":
-            _send(event.assoc, information, kind)
-        else:
-            self.report(information, kind, with_role=self.commits == "by itself")
+        with_role = self.commits != "without role selection"
+        here = self.commits == "on the same association"
+        if not here or not _send(event.assoc, information, kind):  # its peer has released it meanwhile
+            self.report(information, kind, with_role=with_role)
 
     def answer_to(self, asked: Dataset) -> tuple[Dataset, int]:
         """Give event information and event type; what is ``lost`` fails, and is found again the next time."""
@@ -98,8 +106,12 @@ class Archive:
             yield 0xFF00, event.identifier
 
 
-def _send(association: Any, information: Dataset, kind: int) -> int:
-    status, _ = association.send_n_event_report(
-        information, kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-    )
-    return int(status.Status)
+def _send(association: Any, information: Dataset, kind: int) -> Dataset:
+    """Give the answer: an empty one where the association has ended."""
+    try:
+        status, _ = association.send_n_event_report(
+            information, kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+    except RuntimeError:  # of pynetdicom, before it is sent
+        return Dataset()
+    return status

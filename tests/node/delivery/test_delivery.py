@@ -23,22 +23,25 @@ from node.cli import app
 from node.delivery import dicomweb
 from node.delivery.delivery import Patience
 from node.delivery.transport import Parcel
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.settings.destination import Destination
 from reports.audit.ledger import Event
 from tests.node.receiving.intake import mr_image
 from tests.node.receiving.sending import Sender
-from tests.node.running import wait_for
 from tests.node.web.web import WebServer
+from tests.patience import patient, wait_until
 
-from .archive import ALL_COMMITTED, Archive
+from .archive import ALL_COMMITTED, StandInArchive
 
-HASTE = Patience(first_delay_seconds=0.05, longest_delay_seconds=0.1, most_attempts=2, linger_seconds=0.3)
+MOST_ATTEMPTS = 2
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Archive, Sender]]:
-    own_port, port, dead_port = free_port(), free_port(), free_port()
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandInArchive, Sender]]:
+    haste = Patience(
+        first_delay_seconds=0.05, longest_delay_seconds=0.1, most_attempts=MOST_ATTEMPTS, linger_seconds=patient(1.0)
+    )
+    own_port, port, dead_port = reserve_port(), reserve_port(), reserve_port()
     archive = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port}
     destinations = [
         {"name": "committing", **archive, "proof": "commitment"},
@@ -50,42 +53,47 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Archive, Se
         {"name": "away", **archive, "port": dead_port},
     ]
     with (
-        Archive(port, answers_to=own_port) as peer,
-        Sender(tmp_path_factory.mktemp("sender"), destinations, port=own_port, patience=HASTE) as sender,
+        StandInArchive(port, answers_to=own_port) as peer,
+        Sender(tmp_path_factory.mktemp("sender"), destinations, port=own_port, patience=haste) as sender,
     ):
         yield peer, sender
 
 
 @pytest.fixture
-def archive(pair: tuple[Archive, Sender]) -> Archive:
+def archive(pair: tuple[StandInArchive, Sender]) -> StandInArchive:
     archive = pair[0]
     archive.arrivals.clear()
     archive.asked.clear()
+    archive.reported_apart.clear()
     archive.status, archive.commits = 0x0000, "on the same association"
     return archive
 
 
 @pytest.fixture
-def sender(pair: tuple[Archive, Sender]) -> Sender:
+def sender(pair: tuple[StandInArchive, Sender]) -> Sender:
     return pair[1]
 
 
-def counts(archive: Archive) -> Counter[str]:
+def counts(archive: StandInArchive) -> Counter[str]:
     return Counter(uid for uid, _ in archive.arrivals)
 
 
 @pytest.mark.parametrize("commits", ["on the same association", "by itself", "without role selection"])
-def test_a_commitment_is_taken_however_the_archive_sends_it(commits: str, archive: Archive, sender: Sender) -> None:
+def test_a_commitment_is_taken_however_the_archive_sends_it(
+    commits: str, archive: StandInArchive, sender: Sender
+) -> None:
     archive.commits = commits
     job = sender.consign("committing", objects=2)
     assert {row.proof for row in sender.wait(job, "committing", "stored")} == {"storage commitment"}
+    apart = archive.asked[0].TransactionUID in archive.reported_apart
+    assert apart == (commits != "on the same association")
     assert Event.DELIVERY_PROVEN in [entry.event for entry in sender.ledger.events()]
 
 
-def test_sent_is_not_shown_as_stored_before_the_archive_commits(archive: Archive, sender: Sender) -> None:
+def test_sent_is_not_shown_as_stored_before_the_archive_commits(archive: StandInArchive, sender: Sender) -> None:
     archive.commits = "never"
     job = sender.consign("committing")
-    wait_for(lambda: bool(archive.asked), 10, "the request")
+    wait_until(lambda: bool(archive.asked), 10, "the request")
     (row,) = sender.rows(job, "committing")
     assert row.state != "stored"
     assert row.proof is None
@@ -95,7 +103,9 @@ def test_sent_is_not_shown_as_stored_before_the_archive_commits(archive: Archive
     assert row.state == "stored"
 
 
-def test_what_the_archive_does_not_commit_to_goes_again_and_nothing_else_does(archive: Archive, sender: Sender) -> None:
+def test_what_the_archive_does_not_commit_to_goes_again_and_nothing_else_does(
+    archive: StandInArchive, sender: Sender
+) -> None:
     job = sender.consign("committing", objects=2, start=False)
     kept, lost = (row.sop_instance_uid for row in sender.rows(job, "committing"))
     archive.lost = {lost}
@@ -105,10 +115,10 @@ def test_what_the_archive_does_not_commit_to_goes_again_and_nothing_else_does(ar
     assert Event.DELIVERY_UNCOMMITTED in [entry.event for entry in sender.ledger.events()]
 
 
-def test_a_report_that_nobody_asked_for_changes_nothing(archive: Archive, sender: Sender) -> None:
+def test_a_report_that_nobody_asked_for_changes_nothing(archive: StandInArchive, sender: Sender) -> None:
     archive.commits = "never"
     job, other = sender.consign("committing"), sender.consign("plain")
-    wait_for(lambda: bool(archive.asked), 10, "the request")
+    wait_until(lambda: bool(archive.asked), 10, "the request")
     sender.wait(other, "plain", "sent")
     forged, _ = archive.answer_to(archive.asked[0])
     genuine = forged.TransactionUID
@@ -125,35 +135,35 @@ def test_a_report_that_nobody_asked_for_changes_nothing(archive: Archive, sender
     assert archive.report(nonsense, ALL_COMMITTED, with_role=True) == 0x0110
 
 
-def test_what_is_never_proven_goes_again_and_ends_as_failed(archive: Archive, sender: Sender) -> None:
+def test_what_is_never_proven_goes_again_and_ends_as_failed(archive: StandInArchive, sender: Sender) -> None:
     archive.commits = "never"
     job = sender.consign("impatient")
     (row,) = sender.wait(job, "impatient", "failed")
-    assert row.attempts == HASTE.most_attempts
+    assert row.attempts == MOST_ATTEMPTS
 
 
-def test_a_peer_that_never_stops_answering_proves_nothing(archive: Archive, sender: Sender) -> None:
+def test_a_peer_that_never_stops_answering_proves_nothing(archive: StandInArchive, sender: Sender) -> None:
     job = sender.consign("endless")
-    wait_for(lambda: bool(sender.rows(job, "endless")[0].last_error), 10, "the end of the query")
+    wait_until(lambda: bool(sender.rows(job, "endless")[0].last_error), 10, "the end of the query")
     (row,) = sender.rows(job, "endless")
     assert row.state != "stored"
     assert "went on answering" in row.last_error
 
 
-def test_a_warning_counts_as_taken(archive: Archive, sender: Sender) -> None:
+def test_a_warning_counts_as_taken(archive: StandInArchive, sender: Sender) -> None:
     archive.status = 0xB000
     job = sender.consign("plain")
     (row,) = sender.wait(job, "plain", "sent")
     assert (row.last_error, row.proof) == (None, "no proof asked for")
 
 
-def test_the_preferred_transfer_syntax_is_used(archive: Archive, sender: Sender) -> None:
+def test_the_preferred_transfer_syntax_is_used(archive: StandInArchive, sender: Sender) -> None:
     sender.wait(sender.consign("implicit"), "implicit", "sent")
     assert [syntax for _, syntax in archive.arrivals] == [ImplicitVRLittleEndian]
 
 
 def test_a_destination_that_stays_away_holds_up_no_other_and_its_dead_letters_can_be_sent_again(
-    archive: Archive, sender: Sender
+    archive: StandInArchive, sender: Sender
 ) -> None:
     stuck = [sender.consign("away") for _ in range(5)]
     sender.wait(sender.consign("plain"), "plain", "sent", seconds=5)
@@ -161,7 +171,7 @@ def test_a_destination_that_stays_away_holds_up_no_other_and_its_dead_letters_ca
         (row,) = sender.wait(job, "away", "failed")
         assert "No association" in row.last_error
     assert sender.deliveries.resend(stuck[0], "plain") == 0
-    with Archive(sender.port_of("away")) as returned:
+    with StandInArchive(sender.port_of("away")) as returned:
         assert [sender.deliveries.resend(job, "away") for job in stuck] == [1] * 5
         for job in stuck:
             sender.wait(job, "away", "sent")
@@ -169,20 +179,20 @@ def test_a_destination_that_stays_away_holds_up_no_other_and_its_dead_letters_ca
     assert Event.DELIVERY_RESENT in [entry.event for entry in sender.ledger.events()]
 
 
-def test_asked_for_again_and_again_a_delivery_is_made_and_then_rests(archive: Archive, sender: Sender) -> None:
+def test_asked_for_again_and_again_a_delivery_is_made_and_then_rests(archive: StandInArchive, sender: Sender) -> None:
     archive.status = 0xA700
     job = sender.consign("plain")
-    wait_for(lambda: sender.rows(job, "plain")[0].attempts > 0, 10, "an attempt")
+    wait_until(lambda: sender.rows(job, "plain")[0].attempts > 0, 10, "an attempt")
     archive.status = 0x0000
     for _ in range(3):
         sender.deliveries.resend(job, "plain")
     sender.wait(job, "plain", "sent")
-    wait_for(lambda: not sender.is_busy(job), 10, "the end of every chain")
-    assert sum(counts(archive).values()) <= 1 + HASTE.most_attempts + 3
+    wait_until(lambda: not sender.is_busy(job), 10, "the end of every chain")
+    assert sum(counts(archive).values()) <= 1 + MOST_ATTEMPTS + 3
 
 
 def test_dead_letters_are_listed_and_sent_again_by_command_and_by_form(
-    archive: Archive, sender: Sender, tmp_path: Path
+    archive: StandInArchive, sender: Sender, tmp_path: Path
 ) -> None:
     stuck = [sender.consign("away", start=False) for _ in range(3)]
     for job in stuck:
@@ -203,7 +213,7 @@ def test_dead_letters_are_listed_and_sent_again_by_command_and_by_form(
         heatproof("resend", listed[stuck[0]]["id"])
         assert sender.rows(stuck[0], "away")[0].state == "queued"
         assert sender.rows(stuck[1], "away")[0].state == "failed"
-        with httpx.Client(base_url=server.url) as browser:
+        with httpx.Client(base_url=server.url, timeout=patient(30)) as browser:
             own = {"Origin": server.url}
             browser.post("/login", data={"token": (home / "token").read_text().strip()}, headers=own)
             path = f"/studies/{'0' * 64}/resend/{listed[stuck[1]]['id']}"
@@ -215,13 +225,13 @@ def test_dead_letters_are_listed_and_sent_again_by_command_and_by_form(
         assert sender.rows(stuck[1], "away")[0].state == "queued"
         heatproof("resend", "--all-failed")
         assert sender.rows(stuck[2], "away")[0].state != "failed"
-    with Archive(sender.port_of("away")):
+    with StandInArchive(sender.port_of("away")):
         for job in stuck:
             sender.deliveries.resend(job, "away")
             sender.wait(job, "away", "sent")
 
 
-def test_a_delivery_whose_workflow_was_lost_is_taken_up_again(archive: Archive, sender: Sender) -> None:
+def test_a_delivery_whose_workflow_was_lost_is_taken_up_again(archive: StandInArchive, sender: Sender) -> None:
     job = sender.consign("committing", start=False)
     sender.deliveries.resume()
     sender.deliveries.resume()
@@ -230,20 +240,20 @@ def test_a_delivery_whose_workflow_was_lost_is_taken_up_again(archive: Archive, 
     assert list(counts(archive).values()) == [1]
 
 
-def test_a_destination_gets_the_kinds_of_results_it_asked_for(archive: Archive, sender: Sender) -> None:
+def test_a_destination_gets_the_kinds_of_results_it_asked_for(archive: StandInArchive, sender: Sender) -> None:
     job = sender.analyse(mr_image(), "plain", "pictures")
-    wait_for(lambda: sender.state(job).finished_at is not None, 20, "the end of the job")
+    wait_until(lambda: sender.state(job).finished_at is not None, 20, "the end of the job")
     sender.wait(job, "plain", "sent")
     assert len(sender.rows(job, "plain")) == 1  # a report
     assert sender.rows(job, "pictures") == []
 
 
-def test_a_job_whose_workflow_broke_ends_failed_and_its_report_arrives(archive: Archive, sender: Sender) -> None:
+def test_a_job_whose_workflow_broke_ends_failed_and_its_report_arrives(archive: StandInArchive, sender: Sender) -> None:
     job = sender.analyse(mr_image(), "plain", broken=True)
-    wait_for(lambda: DBOS.retrieve_workflow(job).get_status().status == "ERROR", 20, "the fault")
+    wait_until(lambda: DBOS.retrieve_workflow(job).get_status().status == "ERROR", 20, "the fault")
     assert sender.state(job).state == "queued"
     sender.jobs.mend()
-    wait_for(lambda: sender.state(job).finished_at is not None, 20, "the end of the job")
+    wait_until(lambda: sender.state(job).finished_at is not None, 20, "the end of the job")
     assert sender.state(job).state == "failed"
     assert "broken off" in sender.state(job).reason
     assert len(sender.wait(job, "plain", "sent")) == 1

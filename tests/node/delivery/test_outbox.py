@@ -24,7 +24,7 @@ KINDS = {
 }
 
 
-class Analysed(Steps):
+class StepsWithMadeUpAnalyses(Steps):
     """The last arrow of a job, whose analyses are made up."""
 
     verdict = Verdict.CAUTION
@@ -45,7 +45,7 @@ class Office:
             {"node": {"home": folder}, "http": {"token_file": folder / "token"}, "destinations": destinations}
         )
         self._engine = intake.engine
-        self.steps = Analysed(settings, intake.engine, folder, {}, {}, intake.ledger)
+        self.steps = StepsWithMadeUpAnalyses(settings, intake.engine, folder, {}, {}, intake.ledger)
 
     def report(self, *to: str) -> list[tuple[Any, ...]]:
         """Make a job's results; give (role, destination), and keep its summary."""

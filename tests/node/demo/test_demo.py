@@ -9,12 +9,13 @@ import pytest
 from pydicom import dcmread
 
 from tests.node.commands.test_cli import ROOT
+from tests.patience import patient
 
 
 @pytest.mark.slow
 def test_the_demo_brings_everything_back_and_tells_the_truth(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "node", "demo", "--out", str(tmp_path / "demo")]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=patient(300))
     assert run.returncode == 0, run.stdout + run.stderr
     rows = json.loads((tmp_path / "demo" / "summary.json").read_text())
     by_study: dict[str, list[dict[str, object]]] = {}

@@ -7,7 +7,8 @@ import pytest
 from inference.phantom.phantom import make_phantom
 from node.demo.pacs import FilingScp
 from reports.objects.phantom_study import write_study
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
+from tests.patience import wait_until
 
 DRIVER = str(Path(__file__).with_name("crashing_node.py"))
 BOUNDARIES = ["after:report"]
@@ -26,9 +27,9 @@ def results_after_crash(where: str, study: list[Path], folder: Path) -> list[str
         try:
             node.start(DRIVER, where)
             assert set(node.send(study)) == {0x0000}
-            wait_for(lambda: node.dead, 60, f"the crash {where}")
+            wait_until(lambda: node.dead, 60, f"the crash {where}")
             node.start()
-            wait_for(lambda: node.delivered, 90, "the delivery after the crash")
+            wait_until(lambda: node.delivered, 90, "the delivery after the crash")
             node.stop()
         finally:
             node.kill()
@@ -49,6 +50,6 @@ def test_uids_after_a_crash_are_those_of_a_run_without_one(phantom_study: list[P
         RunningNode(tmp_path / "node", destination_port=pacs.port) as node,
     ):
         node.send(phantom_study)
-        wait_for(lambda: len(pacs.received()) == 2, 60, "the results")
+        wait_until(lambda: len(pacs.received()) == 2, 60, "the results")
         undisturbed = set(pacs.received())
     assert set(results_after_crash("after:explain", phantom_study, tmp_path / "crashed")) == undisturbed

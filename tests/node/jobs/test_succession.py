@@ -27,7 +27,7 @@ def made(name: str) -> tuple[ResultObject, ...]:
     )
 
 
-class Office:
+class StandInJobs:
     """Decides about one study, and writes results down as a job does."""
 
     def __init__(self, intake: Intake) -> None:
@@ -93,15 +93,15 @@ class Office:
 
 
 @pytest.fixture
-def office(intake: Intake) -> Office:
-    return Office(intake)
+def office(intake: Intake) -> StandInJobs:
+    return StandInJobs(intake)
 
 
 def uids(objects: Sequence[ResultObject]) -> list[str]:
     return [item.sop_instance_uid for item in objects]
 
 
-def test_a_later_report_names_the_earlier_one_and_supersedes_it_and_its_captures(office: Office) -> None:
+def test_a_later_report_names_the_earlier_one_and_supersedes_it_and_its_captures(office: StandInJobs) -> None:
     first, second, third = made("a"), made("b"), made("c")
     assert office.write(office.decide(), FLAIR, first) == []
     assert office.superseded() == {}
@@ -111,7 +111,7 @@ def test_a_later_report_names_the_earlier_one_and_supersedes_it_and_its_captures
     assert len(office.rows()) == 6
 
 
-def test_a_report_that_is_written_again_after_a_crash_names_the_same_predecessor(office: Office) -> None:
+def test_a_report_that_is_written_again_after_a_crash_names_the_same_predecessor(office: StandInJobs) -> None:
     first, second = made("a"), made("b")
     office.write(office.decide(), FLAIR, first)
     job = office.decide()
@@ -121,7 +121,7 @@ def test_a_report_that_is_written_again_after_a_crash_names_the_same_predecessor
     assert office.rows() == before
 
 
-def test_the_same_result_again_passes_to_the_later_decision_and_is_not_made_twice(office: Office) -> None:
+def test_the_same_result_again_passes_to_the_later_decision_and_is_not_made_twice(office: StandInJobs) -> None:
     same = made("a")
     office.write(office.decide(), FLAIR, same)
     later = office.decide()
@@ -130,7 +130,7 @@ def test_the_same_result_again_passes_to_the_later_decision_and_is_not_made_twic
     assert {row.job_id for row in office.rows().values()} == {later.id}
 
 
-def test_another_series_and_another_model_are_not_superseded(office: Office) -> None:
+def test_another_series_and_another_model_are_not_superseded(office: StandInJobs) -> None:
     flair, t1, other = made("a"), made("b"), made("c")
     first = office.decide()
     office.write(first, FLAIR, flair)
@@ -141,7 +141,7 @@ def test_another_series_and_another_model_are_not_superseded(office: Office) -> 
     assert set(office.superseded()) == set(uids(t1))
 
 
-def test_not_analysed_is_superseded_by_an_analysis_and_the_other_way_round(office: Office) -> None:
+def test_not_analysed_is_superseded_by_an_analysis_and_the_other_way_round(office: StandInJobs) -> None:
     nothing, found, nothing_again = made("a")[1:], made("b"), made("c")[1:]
     office.write(office.decide(bundle=""), None, nothing)
     assert office.write(office.decide(), FLAIR, found) == uids(nothing)
@@ -149,7 +149,7 @@ def test_not_analysed_is_superseded_by_an_analysis_and_the_other_way_round(offic
     assert set(office.superseded()) == {*uids(nothing), *uids(found)}
 
 
-def test_a_decision_that_was_overtaken_supersedes_nothing_and_is_itself_superseded(office: Office) -> None:
+def test_a_decision_that_was_overtaken_supersedes_nothing_and_is_itself_superseded(office: StandInJobs) -> None:
     early, late = office.decide(), office.decide()
     new, old = made("b"), made("a")
     office.write(late, FLAIR, new)
@@ -157,7 +157,7 @@ def test_a_decision_that_was_overtaken_supersedes_nothing_and_is_itself_supersed
     assert office.superseded() == dict.fromkeys(uids(old), new[1].sop_instance_uid)
 
 
-def test_another_study_is_never_touched(office: Office) -> None:
+def test_another_study_is_never_touched(office: StandInJobs) -> None:
     office.write(office.decide(), FLAIR, made("a"))
     elsewhere = replace(office.decide(), study_instance_uid="9.9")
     assert office.write(elsewhere, FLAIR, made("b")) == []

@@ -13,15 +13,16 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.settings.destination import Destination
+from tests.patience import patient
 
 
-class PriorPacs:
+class StandInPriorPacs:
     """Answers C-FIND from ``images``, and C-MOVE by sending them; what it sends beside is in ``smuggled``."""
 
     def __init__(self, images: Sequence[Dataset] = (), *, door: int = 0) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         self.images = list(images)
         self.smuggled: list[Dataset] = []
         self.door = door
@@ -57,7 +58,7 @@ class PriorPacs:
     def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset]]:
         query = event.identifier
         self.asked.append(query)
-        self.silent.wait(20)
+        self.silent.wait(patient(20))
         level = query.QueryRetrieveLevel
         wanted = [one for one in self.images if self._matches(one, query)]
         unique = {one.StudyInstanceUID if level == "STUDY" else one.SeriesInstanceUID: one for one in wanted}

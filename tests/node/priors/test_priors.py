@@ -7,7 +7,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from inference.errors import SettingsInvalid
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.priors import search as searching
 from node.priors.fetch import PriorRequirement
 from node.priors.records import PriorRecords
@@ -17,20 +17,20 @@ from node.settings.settings import example, load
 from node.settings.tls import TlsSettings
 from node.store import StudyState
 from tests.node.receiving.intake import Intake, arrival
-from tests.node.running import wait_for
+from tests.patience import patient, wait_until
 
-from .prior_pacs import PriorPacs
+from .prior_pacs import StandInPriorPacs
 from .ward import PRESENT, Ward, image
 
 
 @pytest.fixture
-def pacs() -> Iterator[PriorPacs]:
-    with PriorPacs(door=free_port()) as made:
+def pacs() -> Iterator[StandInPriorPacs]:
+    with StandInPriorPacs(door=reserve_port()) as made:
         yield made
 
 
 @pytest.fixture
-def ward(intake: Intake, pacs: PriorPacs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
+def ward(intake: Intake, pacs: StandInPriorPacs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
     made = Ward(intake, pacs.destination, pacs.door, monkeypatch)
     made.door.start()
     yield made
@@ -39,7 +39,7 @@ def ward(intake: Intake, pacs: PriorPacs, monkeypatch: pytest.MonkeyPatch) -> It
 
 def test_the_newest_earlier_studies_of_the_patient_that_are_alike_come_as_priors_and_are_not_analysed(
     ward: Ward,
-    pacs: PriorPacs,
+    pacs: StandInPriorPacs,
 ) -> None:
     older, newer, newest = (image(generate_uid(), date) for date in ("20240101", "20250101", "20260101"))
     later, same_day = image(generate_uid(), "20260602"), image(generate_uid(), "20260601", StudyTime="235900")
@@ -66,7 +66,7 @@ def test_the_newest_earlier_studies_of_the_patient_that_are_alike_come_as_priors
 
 @pytest.mark.parametrize("values", [{"PatientID": "ANOTHER"}, {"PatientID": ""}, {"IssuerOfPatientID": "ANOTHER"}])
 def test_images_of_another_patient_are_refused_and_not_kept_whatever_the_pacs_answers(
-    ward: Ward, pacs: PriorPacs, values: dict[str, str]
+    ward: Ward, pacs: StandInPriorPacs, values: dict[str, str]
 ) -> None:
     foreign = image(generate_uid(), "20250101", **values)
     prior = image(generate_uid(), "20250101", IssuerOfPatientID="HERE")
@@ -83,9 +83,9 @@ def test_images_of_another_patient_are_refused_and_not_kept_whatever_the_pacs_an
     assert not ward.intake.quarantined()
 
 
-def test_a_pacs_that_is_away_holds_up_nothing_and_is_written_down(ward: Ward, pacs: PriorPacs) -> None:
+def test_a_pacs_that_is_away_holds_up_nothing_and_is_written_down(ward: Ward, pacs: StandInPriorPacs) -> None:
     pacs.__exit__(None, None, None)
-    assert ward.decide() < 2
+    assert ward.decide() < ward.settings.priors.longest_wait_seconds
     assert ward.told().state == "failed"
     assert "none, from pacs by C-FIND, C-MOVE. No association with pacs" in ward.told().sentence
     pacs.__enter__()
@@ -93,37 +93,40 @@ def test_a_pacs_that_is_away_holds_up_nothing_and_is_written_down(ward: Ward, pa
 
 def test_a_silent_pacs_costs_a_study_the_longest_wait_and_what_comes_after_is_still_no_present_study(
     ward: Ward,
-    pacs: PriorPacs,
+    pacs: StandInPriorPacs,
 ) -> None:
     pacs.images = [image(generate_uid(), "20250101")]
     pacs.silent.clear()
-    assert 1.5 < ward.decide() < 5
-    assert "after 2 s; the study went on without" in ward.told().sentence
+    longest_wait = ward.settings.priors.longest_wait_seconds
+    assert 0.75 * longest_wait < ward.decide() < longest_wait + patient(3)
+    assert f"after {longest_wait:g} s; the study went on without" in ward.told().sentence
     pacs.silent.set()
     assert set(ward.states().values()) <= {StudyState.ROUTED, StudyState.PRIOR}
 
 
 @pytest.mark.parametrize("what", ["find", "move"])
 def test_a_pacs_that_never_ends_is_cut_off(
-    ward: Ward, pacs: PriorPacs, monkeypatch: pytest.MonkeyPatch, what: str
+    ward: Ward, pacs: StandInPriorPacs, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.setattr(searching, "MOST_STUDIES", 20)
     monkeypatch.setattr("node.priors.retrieve.MOST_INSTANCES", 20)
     pacs.images = [image(generate_uid(), "20250101")]
     pacs.endless = what
-    assert ward.decide() < 6
+    assert ward.decide() < patient(6)
     assert "went on answering" in ward.told().sentence
     pacs.endless = ""
 
 
-def test_a_pacs_that_does_not_know_the_door_is_told_how_to(ward: Ward, pacs: PriorPacs) -> None:
+def test_a_pacs_that_does_not_know_the_door_is_told_how_to(ward: Ward, pacs: StandInPriorPacs) -> None:
     pacs.images = [image(generate_uid(), "20250101")]
     pacs.door = 0
     ward.decide()
     assert "does not know HEATPROOF_PRIOR as a destination of C-MOVE. Enter it there" in ward.told().sentence
 
 
-def test_a_study_that_is_here_for_itself_is_a_prior_as_it_is_and_is_not_touched(ward: Ward, pacs: PriorPacs) -> None:
+def test_a_study_that_is_here_for_itself_is_a_prior_as_it_is_and_is_not_touched(
+    ward: Ward, pacs: StandInPriorPacs
+) -> None:
     other = image(generate_uid(), "20250101")
     ward.inbox.keep(arrival(other))
     pacs.images = [other, image(other.StudyInstanceUID, "20250101", SeriesInstanceUID=other.SeriesInstanceUID)]
@@ -133,7 +136,7 @@ def test_a_study_that_is_here_for_itself_is_a_prior_as_it_is_and_is_not_touched(
     assert len(ward.kept()) == 2
 
 
-def test_a_prior_that_is_sent_for_itself_is_analysed(ward: Ward, pacs: PriorPacs) -> None:
+def test_a_prior_that_is_sent_for_itself_is_analysed(ward: Ward, pacs: StandInPriorPacs) -> None:
     prior = image(generate_uid(), "20250101")
     pacs.images = [prior]
     ward.decide()
@@ -142,14 +145,14 @@ def test_a_prior_that_is_sent_for_itself_is_analysed(ward: Ward, pacs: PriorPacs
     assert ward.states()[prior.StudyInstanceUID] == StudyState.RECEIVING
 
 
-def test_a_study_without_a_patient_or_a_date_has_no_priors(ward: Ward, pacs: PriorPacs) -> None:
+def test_a_study_without_a_patient_or_a_date_has_no_priors(ward: Ward, pacs: StandInPriorPacs) -> None:
     ward.inbox.keep(arrival(image(PRESENT, "20260601", PatientID="ANOTHER")))
     ward.decide()
     assert "does not have one Patient ID" in ward.told().sentence
     assert pacs.asked == []
 
 
-def test_one_node_looks_and_the_others_wait_and_a_restarted_one_looks_again(ward: Ward, pacs: PriorPacs) -> None:
+def test_one_node_looks_and_the_others_wait_and_a_restarted_one_looks_again(ward: Ward, pacs: StandInPriorPacs) -> None:
     assert ward.records.claim(PRESENT, "pacs", "C-FIND, C-MOVE")
     assert not PriorRecords(ward.intake.engine, "second").claim(PRESENT, "pacs", "C-FIND, C-MOVE")
     assert PriorRecords(ward.intake.engine, "first").claim(PRESENT, "pacs", "C-FIND, C-MOVE")
@@ -159,12 +162,12 @@ def test_one_node_looks_and_the_others_wait_and_a_restarted_one_looks_again(ward
     assert not ward.records.claim(PRESENT, "pacs", "C-FIND, C-MOVE")
 
 
-def test_priors_are_fetched_again_by_hand(ward: Ward, pacs: PriorPacs) -> None:
+def test_priors_are_fetched_again_by_hand(ward: Ward, pacs: StandInPriorPacs) -> None:
     ward.decide()
     assert ward.told().state == "none"
     pacs.images = [image(generate_uid(), "20250101")]
     ward.fetching.again(PRESENT, PriorRequirement(1, "pacs", "move"), ward.intake.studies.series_headers(PRESENT))
-    wait_for(lambda: ward.told().state == "done", 5, "the prior")
+    wait_until(lambda: ward.told().state == "done", 5, "the prior")
     assert ward.told().sentence.startswith("1 fetched")
     assert len(ward.office.jobs()) == 1
 

@@ -13,15 +13,16 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import generate_uid
 
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.settings.destination import Destination
 from node.store import StudyState
 from tests.node.receiving.intake import Intake
+from tests.patience import patient
 
 from .ward import PRESENT, Ward, image
 
 
-class WebPacs(ThreadingHTTPServer):
+class StandInWebPacs(ThreadingHTTPServer):
     """Lists ``images`` by QIDO-RS, and sends ``files`` whatever is asked for."""
 
     daemon_threads = True
@@ -37,7 +38,7 @@ class WebPacs(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: WebPacs
+    server: StandInWebPacs
 
     def do_GET(self) -> None:
         pacs, path = self.server, self.path.partition("?")[0]
@@ -66,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"\r\n--x\r\nContent-Type: application/dicom\r\n\r\n" + file)
         while self.server.endless:
             self.wfile.write(b"0")
-            time.sleep(0.05)
+            time.sleep(0.05)  # slow enough for the deadline of the study to come before any bound of size
         self.wfile.write(b"\r\n--x--")
 
     def _begin(self, status: int, kind: str) -> None:
@@ -79,8 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def pacs() -> Iterator[WebPacs]:
-    with WebPacs() as server:
+def pacs() -> Iterator[StandInWebPacs]:
+    with StandInWebPacs() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield server
@@ -90,13 +91,13 @@ def pacs() -> Iterator[WebPacs]:
 
 
 @pytest.fixture
-def ward(intake: Intake, pacs: WebPacs, monkeypatch: pytest.MonkeyPatch) -> Ward:
+def ward(intake: Intake, pacs: StandInWebPacs, monkeypatch: pytest.MonkeyPatch) -> Ward:
     url = f"http://127.0.0.1:{pacs.server_port}"
-    return Ward(intake, Destination(name="pacs", protocol="stow", url=url), free_port(), monkeypatch, by="web")
+    return Ward(intake, Destination(name="pacs", protocol="stow", url=url), reserve_port(), monkeypatch, by="web")
 
 
 @pytest.fixture
-def prior(pacs: WebPacs) -> Dataset:
+def prior(pacs: StandInWebPacs) -> Dataset:
     made = image(generate_uid(), "20250101")
     pacs.images, pacs.files = [made], [as_file(made)]
     return made
@@ -108,7 +109,7 @@ def as_file(made: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def test_only_files_of_the_prior_and_its_patient_are_kept(ward: Ward, pacs: WebPacs, prior: Dataset) -> None:
+def test_only_files_of_the_prior_and_its_patient_are_kept(ward: Ward, pacs: StandInWebPacs, prior: Dataset) -> None:
     others = image(prior.StudyInstanceUID, "20250101", PatientID="ANOTHER"), image(generate_uid(), "20250101")
     pacs.files += [as_file(others[0]), as_file(others[1]), b"no DICOM", as_file(prior)[:600]]
     ward.decide()
@@ -132,15 +133,15 @@ def test_only_files_of_the_prior_and_its_patient_are_kept(ward: Ward, pacs: WebP
     ids=["endless", "broken", "another kind", "another boundary", "nothing"],
 )
 def test_a_server_that_sends_no_prior_costs_a_sentence(
-    ward: Ward, pacs: WebPacs, change: dict[str, Any], said: str
+    ward: Ward, pacs: StandInWebPacs, change: dict[str, Any], said: str
 ) -> None:
     for name, value in change.items():
         setattr(pacs, name, value)
-    assert ward.decide() < 5
+    assert ward.decide() < patient(5)
     assert said in ward.told().sentence or "went on without" in ward.told().sentence
 
 
-def test_a_uid_that_is_none_is_not_put_into_a_path(ward: Ward, pacs: WebPacs, prior: Dataset) -> None:
+def test_a_uid_that_is_none_is_not_put_into_a_path(ward: Ward, pacs: StandInWebPacs, prior: Dataset) -> None:
     pacs.false_uid = "../../instances?" + prior.StudyInstanceUID[:20]
     ward.decide()
     assert pacs.paths == ["/studies"]

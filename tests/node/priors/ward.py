@@ -20,7 +20,7 @@ from node.store import instances, studies
 from node.web.priors import PriorSearch, prior_search_of
 from tests.node.receiving.intake import Intake, arrival, mr_image
 from tests.node.routing.test_routing import Office, rule
-from tests.node.running import wait_for
+from tests.patience import patient, wait_until
 
 PRESENT = generate_uid()
 
@@ -45,7 +45,7 @@ class Ward:
             http=HttpSettings(token_file=intake.home / "token"),
             destinations=(pacs,),
             rules=(wanted,),
-            priors=PriorSettings(port=port, longest_wait_seconds=2),
+            priors=PriorSettings(port=port, longest_wait_seconds=round(patient(2), 1)),
         )
         self.intake, self.settings = intake, settings
         self.inbox = Inbox(settings.node, intake.engine, intake.ledger, intake.studies)
@@ -62,7 +62,7 @@ class Ward:
         self.inbox.keep(arrival(image(PRESENT, "20260601")))
         self.office.wait(seconds)
         start = time.monotonic()
-        wait_for(self._is_decided, 15, "the decision")
+        wait_until(self._is_decided, 15, "the decision")
         return time.monotonic() - start
 
     def _is_decided(self) -> bool:

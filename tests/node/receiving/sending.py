@@ -1,7 +1,6 @@
 """The sending half of a node in this process: results in an outbox, real destinations, and the real workflows."""
 
 import hashlib
-import time
 import uuid
 from collections.abc import Sequence
 from functools import partial
@@ -15,8 +14,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import evt
-from sqlalchemy import create_engine, event, insert, select
+from sqlalchemy import insert, select
 
+from node import workflow_store
 from node.delivery import delivery
 from node.delivery.consignments import Consignments
 from node.delivery.delivery import Deliveries, Patience
@@ -30,7 +30,6 @@ from node.store import (
     DeliveryState,
     JobState,
     deliveries,
-    durable_sqlite,
     jobs,
     now,
     results,
@@ -40,8 +39,12 @@ from node.web.deliveries import DeliveryDesk, delivery_routes
 from node.web.pages import Pages
 from node.web.stow import stow_routes
 from tests.node.receiving.intake import Intake, arrival
+from tests.patience import patient, wait_until
 
-PATIENCE = Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60, linger_seconds=1.0)
+
+def standard_patience() -> Patience:
+    """Shorter pauses than shipped; a commitment on the same association has a second to come."""
+    return Patience(first_delay_seconds=0.2, longest_delay_seconds=1.0, most_attempts=60, linger_seconds=patient(1.0))
 
 
 class FaultySteps(Steps):
@@ -62,13 +65,19 @@ class Sender:
     """Deliveries and the listener of one node that calls itself HEATPROOF; a context manager."""
 
     def __init__(
-        self, folder: Path, destinations: Sequence[dict[str, Any]], *, port: int, patience: Patience = PATIENCE
+        self,
+        folder: Path,
+        destinations: Sequence[dict[str, Any]],
+        *,
+        port: int,
+        patience: Patience | None = None,
+        workflows: str | None = None,
     ):
         home = folder / "home"
         home.mkdir(parents=True)
         self._outbox = home / "outbox"
         raw = {
-            "node": {"home": home, "port": port},
+            "node": {"home": home, "port": port, "database_url": workflows},
             "http": {"token_file": home / "token"},
             "destinations": destinations,
         }
@@ -76,10 +85,10 @@ class Sender:
         self._ports = {destination.name: destination.port for destination in settings.destinations}
         self.intake = Intake(home)
         self.engine, self.ledger = self.intake.engine, self.intake.ledger
-        engine = create_engine(f"sqlite:///{home / 'workflows.sqlite'}")
-        event.listen(engine, "connect", durable_sqlite)
-        DBOS(config={"name": "heatproof", "system_database_engine": engine, "console_log_level": "ERROR"})
-        self.deliveries = Deliveries(settings, self.engine, self.ledger, self._outbox, patience=patience)
+        DBOS(config=workflow_store.configure(settings.node))
+        self.deliveries = Deliveries(
+            settings, self.engine, self.ledger, self._outbox, patience=patience or standard_patience()
+        )
         self.steps = FaultySteps(settings, self.engine, home, {}, {}, self.ledger)
         self.jobs = Jobs(self.steps, self.engine, self.ledger, self.deliveries, self.intake.metrics)
         handlers = [(evt.EVT_N_EVENT_REPORT, self.deliveries.reported)]
@@ -95,7 +104,7 @@ class Sender:
 
     def __exit__(self, *_: object) -> None:
         self._listener.stop(grace_seconds=0.2)
-        DBOS.destroy(workflow_completion_timeout_sec=10)
+        DBOS.destroy(workflow_completion_timeout_sec=round(patient(10)))
         registered = _get_or_create_dbos_registry().instance_info_map  # else the next Sender would be a second "node"
         for name in [name for name, instance in registered.items() if instance in (self.deliveries, self.jobs)]:
             del registered[name]
@@ -196,12 +205,18 @@ class Sender:
 
     def wait(self, job_id: str, destination: str, state: str, *, seconds: float = 20.0) -> list[Any]:
         """Wait until every object of a consignment is in this state; give its rows."""
-        deadline = time.monotonic() + seconds
-        while any(row.state != state for row in self.rows(job_id, destination)):
-            told = [(row.state, row.attempts, row.last_error) for row in self.rows(job_id, destination)]
-            assert time.monotonic() < deadline, told
-            time.sleep(0.05)
-        return self.rows(job_id, destination)
+        rows = self.rows(job_id, destination)
+
+        def all_there() -> bool:
+            rows[:] = self.rows(job_id, destination)
+            return all(row.state == state for row in rows)
+
+        try:
+            wait_until(all_there, seconds, f"the state {state!r}")
+        except AssertionError as error:
+            error.add_note(str([(row.state, row.attempts, row.last_error) for row in rows]))
+            raise
+        return rows
 
     def _write(self, job_id: str, study: str, series: str, number: int) -> dict[str, Any]:
         dataset = Dataset()

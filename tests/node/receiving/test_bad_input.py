@@ -10,7 +10,8 @@ from pydicom.data import get_testdata_file
 from inference.phantom.phantom import make_phantom
 from node.demo.pacs import FilingScp
 from reports.objects.phantom_study import write_study
-from tests.node.running import RULES, RunningNode, wait_for
+from tests.node.running import RULES, RunningNode
+from tests.patience import wait_until
 
 EVERYTHING = RULES.replace('when = [{ attribute = "Modality", equals = "MR" }]\n', "")
 REPORT = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -38,7 +39,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
     ):
         for name in FILES:
             assert node.send([real(name)]) == [0x0000]
-        wait_for(lambda: len(pacs.received()) == len(FILES) and node.delivered, 90, "an answer for each study")
+        wait_until(lambda: len(pacs.received()) == len(FILES) and node.delivered, 90, "an answer for each study")
         reports = [dcmread(path, force=True) for path in pacs.received().values()]
         assert {report.SOPClassUID for report in reports} == {REPORT}
         yield node, {str(report.StudyInstanceUID): report.to_json() for report in reports}

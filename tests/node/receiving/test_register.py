@@ -1,7 +1,6 @@
 """Instances that come at once are committed together, and none of them is worse off for it."""
 
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ from sqlalchemy import event
 from inference.errors import StorageFull
 from node.receiving.inbox import Outcome, Receipt
 from node.receiving.inspection import Arrival
+from tests.patience import patient, wait_until
 
 from .intake import Intake, arrival, mr_image
 
@@ -31,7 +31,7 @@ class _Gate:
         self.syncs += 1
         if self.syncs == 1:
             self.first.set()
-            assert self.opened.wait(10)
+            assert self.opened.wait(patient(10))
         elif self._problem is not None:
             raise self._problem
         self._sync()
@@ -40,12 +40,9 @@ class _Gate:
         """Keep the first alone and the others while it is under way."""
         with ThreadPoolExecutor(len(sent)) as pool:
             futures = [pool.submit(intake.inbox.keep, sent[0])]
-            assert self.first.wait(10)
+            assert self.first.wait(patient(10))
             futures += [pool.submit(intake.inbox.keep, other) for other in sent[1:]]
-            deadline = time.monotonic() + 10
-            while len(self._register._waiting) < len(sent) - 1:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until(lambda: len(self._register._waiting) == len(sent) - 1, 10, "the wait of all others")
             self.opened.set()
         return futures
 

@@ -1,6 +1,5 @@
 """A live node: late images open a study again, and rules are read again while associations are open."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from node.commands.rules import rules
 from node.demo.pacs import FilingScp
 from reports.objects.phantom_study import write_study
 from tests.node.receiving.intake import mr_image
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
+from tests.patience import assert_stays, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -56,11 +56,11 @@ def test_a_late_slice_gives_a_report_that_names_the_first_and_nothing_is_lost_or
 ) -> None:
     *early, late = write_study(make_phantom(1, slices=6), tmp_path / "study")
     assert set(node.send(early)) == {0}
-    wait_for(lambda: finished(node, 1), 120, "the first analysis")
+    wait_until(lambda: finished(node, 1), 120, "the first analysis")
     (first,) = reports(pacs)
     before = set(pacs.received())
     assert node.send([late]) == [0]
-    wait_for(lambda: finished(node, 2), 120, "the second analysis")
+    wait_until(lambda: finished(node, 2), 120, "the second analysis")
     (second,) = set(reports(pacs)) - {first}
     (study,) = reports(pacs)[second].PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence
@@ -73,8 +73,7 @@ def test_a_late_slice_gives_a_report_that_names_the_first_and_nothing_is_lost_or
     assert new["results"]
     assert not any(result["superseded"] for result in new["results"])
     assert node.send([*early, late]) == [0] * 6
-    time.sleep(3)  # three times the quiet time
-    assert finished(node, 2)
+    assert_stays(lambda: finished(node, 2), 3, "the state of the study for three times the quiet time")
     assert len(pacs.arrivals) == len(set(pacs.arrivals))
 
 
@@ -106,7 +105,7 @@ def test_a_reload_drops_no_association_and_a_bad_file_never_loads(node: RunningN
     study = generate_uid()
     assert association.send_c_store(mr_image(study)).Status == 0x0000
     association.release()
-    wait_for(lambda: newest(node)["state"] == "not routed", 30, "the decision by the new rules")
+    wait_until(lambda: newest(node)["state"] == "not routed", 30, "the decision by the new rules")
     key = newest(node)["key"]
     (answer,) = node.get(f"/api/studies/{key}").json()["answers"]
     assert answer["series"][0]["clauses"] == [{"held": False, "sentence": "Modality is MR, wanted CT"}]

@@ -19,6 +19,7 @@ from node.settings.rule import Clause, Rule
 from node.settings.settings import Settings
 from node.store import StudyState, insert_new, now, performed_steps, studies
 from node.studies import counting
+from node.studies.attempts import Attempts
 from node.studies.completeness import Completeness
 from node.studies.counting import Counting
 from node.studies.performed_steps import PerformedSteps
@@ -47,7 +48,8 @@ class Watch:
         self.intake = intake
         self.counting = Counting(settings, intake.engine)
         rulebook = Rulebook(settings, {}, {}, intake.ledger)
-        self._watch = Completeness(settings, intake.studies, PerformedSteps(intake.engine), self.counting, lambda: rulebook.rules)
+        steps, attempts = PerformedSteps(intake.engine), Attempts(intake.engine)
+        self._watch = Completeness(settings, intake.studies, steps, self.counting, lambda: rulebook.rules, attempts)
 
     def at(self, seconds: float, *, clock: datetime = NOON) -> tuple[str, ...]:
         """Judge at this second of the monotonic clock; give the studies that wait for a decision."""
@@ -168,7 +170,7 @@ def test_a_step_that_lists_nothing_proves_nothing_and_holds_nothing(watch: Watch
     assert said(watch.intake)[1] == "no image for 10 s (quiet time); MPPS COMPLETED lists no instance"
 
 
-class Answers:
+class StandInAnswers:
     """In place of the network: what the sender would answer to each question."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
@@ -193,12 +195,12 @@ def asking(intake: Intake) -> Watch:
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch, asking: Watch) -> Answers:
-    return Answers(monkeypatch, asking)
+def answers(monkeypatch: pytest.MonkeyPatch, asking: Watch) -> StandInAnswers:
+    return StandInAnswers(monkeypatch, asking)
 
 
 def test_the_sender_is_asked_once_the_study_is_quiet_and_its_count_is_the_proof(
-    asking: Watch, answers: Answers
+    asking: Watch, answers: StandInAnswers
 ) -> None:
     send(asking.intake, count=3, series="1.2.1")
     answers.answer = {"1.2.1": 3}
@@ -212,7 +214,9 @@ def test_the_sender_is_asked_once_the_study_is_quiet_and_its_count_is_the_proof(
     )
 
 
-def test_images_the_sender_still_has_are_waited_for_and_asked_about_again(asking: Watch, answers: Answers) -> None:
+def test_images_the_sender_still_has_are_waited_for_and_asked_about_again(
+    asking: Watch, answers: StandInAnswers
+) -> None:
     send(asking.intake, count=3, series="1.2.1")
     answers.answer = {"1.2.1": 4, "1.2.2": 20}
     asking.at(0)
@@ -225,7 +229,7 @@ def test_images_the_sender_still_has_are_waited_for_and_asked_about_again(asking
     assert answers.asked == 2
 
 
-def test_a_count_that_is_not_reached_is_named_after_the_longest_wait(asking: Watch, answers: Answers) -> None:
+def test_a_count_that_is_not_reached_is_named_after_the_longest_wait(asking: Watch, answers: StandInAnswers) -> None:
     send(asking.intake, count=3, series="1.2.1")
     answers.answer = {"1.2.1": 4, "1.2.2": 20}
     asking.at(0)
@@ -247,7 +251,7 @@ def test_a_count_that_is_not_reached_is_named_after_the_longest_wait(asking: Wat
     ],
 )
 def test_a_sender_that_cannot_say_holds_a_study_no_longer_than_the_longest_wait(
-    asking: Watch, answers: Answers, answer: Any, told: str
+    asking: Watch, answers: StandInAnswers, answer: Any, told: str
 ) -> None:
     send(asking.intake)
     answers.answer = answer

@@ -13,18 +13,19 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Ver
 
 from inference.errors import DeliveryFailed
 from node.delivery.peer_requests import Errands
-from node.demo.pacs import free_port
+from node.demo.ports import reserve_port
 from node.settings.destination import Destination
 from node.studies.counting import Peer, count
+from tests.patience import patient
 
 STUDY = "1.2.3"
 
 
-class Pacs:
+class StandInPacs:
     """A C-FIND provider that gives what it is told to."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         self.queries: list[Dataset] = []
         self.answers: list[Dataset] = []
         self.status = 0x0000
@@ -48,14 +49,14 @@ class Pacs:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Pacs]:
-    pacs = Pacs()
+def running() -> Iterator[StandInPacs]:
+    pacs = StandInPacs()
     yield pacs
     pacs.server.shutdown()
 
 
 @pytest.fixture
-def pacs(running: Pacs) -> Pacs:
+def pacs(running: StandInPacs) -> StandInPacs:
     running.queries, running.answers, running.status = [], [], 0x0000
     return running
 
@@ -67,7 +68,7 @@ def series(uid: str, number: int | None) -> Dataset:
     return item
 
 
-def test_the_images_of_each_series_are_asked_for(pacs: Pacs) -> None:
+def test_the_images_of_each_series_are_asked_for(pacs: StandInPacs) -> None:
     pacs.answers = [series("1.2.3.1", 24), series("1.2.3.2", 3)]
     assert count(pacs.peer, STUDY, calling_ae_title="HEATPROOF") == {"1.2.3.1": 24, "1.2.3.2": 3}
     (query,) = pacs.queries
@@ -75,23 +76,23 @@ def test_the_images_of_each_series_are_asked_for(pacs: Pacs) -> None:
     assert {"SeriesInstanceUID", "NumberOfSeriesRelatedInstances"} <= set(query.dir())
 
 
-def test_a_study_the_peer_does_not_know_has_no_series(pacs: Pacs) -> None:
+def test_a_study_the_peer_does_not_know_has_no_series(pacs: StandInPacs) -> None:
     assert count(pacs.peer, STUDY, calling_ae_title="HEATPROOF") == {}
 
 
-def test_a_peer_that_does_not_count_says_so(pacs: Pacs) -> None:
+def test_a_peer_that_does_not_count_says_so(pacs: StandInPacs) -> None:
     pacs.answers = [series("1.2.3.1", None)]
     with pytest.raises(DeliveryFailed, match="does not count"):
         count(pacs.peer, STUDY, calling_ae_title="HEATPROOF")
 
 
-def test_a_query_that_fails_is_no_count_of_zero(pacs: Pacs) -> None:
+def test_a_query_that_fails_is_no_count_of_zero(pacs: StandInPacs) -> None:
     pacs.status = 0xA700
     with pytest.raises(DeliveryFailed, match="0xA700"):
         count(pacs.peer, STUDY, calling_ae_title="HEATPROOF")
 
 
-def test_a_peer_that_does_not_stop_answering_is_cut_off(pacs: Pacs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_does_not_stop_answering_is_cut_off(pacs: StandInPacs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.studies.counting.MOST_SERIES", 20)
     pacs.answers = [series(f"1.2.3.{number}", 1) for number in range(200)]
     with pytest.raises(DeliveryFailed, match="went on answering"):
@@ -99,12 +100,12 @@ def test_a_peer_that_does_not_stop_answering_is_cut_off(pacs: Pacs, monkeypatch:
 
 
 def test_a_peer_that_is_not_there_cannot_be_asked() -> None:
-    nobody = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=free_port())
+    nobody = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=reserve_port())
     with pytest.raises(DeliveryFailed, match="No association"):
         count(Peer(nobody, "find"), STUDY, calling_ae_title="HEATPROOF")
 
 
-class _Web(BaseHTTPRequestHandler):
+class StandInWeb(BaseHTTPRequestHandler):
     body: bytes = b""
 
     def do_GET(self) -> None:
@@ -120,7 +121,7 @@ class _Web(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web() -> Iterator[Peer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Web)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), StandInWeb)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}/dicom-web"
     yield Peer(Destination(name="pacs", protocol="stow", url=url), "qido")
@@ -133,13 +134,13 @@ def test_qido_counts_as_c_find_does(web: Peer, monkeypatch: pytest.MonkeyPatch) 
         {"0020000E": {"vr": "UI", "Value": [f"1.2.3.{number}"]}, "00201209": {"vr": "IS", "Value": [number]}}
         for number in (3, 24)
     ]
-    monkeypatch.setattr(_Web, "body", json.dumps(items).encode())
+    monkeypatch.setattr(StandInWeb, "body", json.dumps(items).encode())
     assert count(web, STUDY, calling_ae_title="HEATPROOF") == {"1.2.3.3": 3, "1.2.3.24": 24}
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1}', b"[1]", b'[{"0020000E": {"vr": "UI"}}]', b"no JSON"])
 def test_what_is_no_list_of_series_is_no_count(web: Peer, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
-    monkeypatch.setattr(_Web, "body", body)
+    monkeypatch.setattr(StandInWeb, "body", body)
     with pytest.raises(DeliveryFailed):
         count(web, STUDY, calling_ae_title="HEATPROOF")
 
@@ -151,10 +152,10 @@ def test_threads_go_on_after_an_answer_that_is_none_and_skip_what_nobody_waits_f
         raise ValueError("CANARY")
 
     answers = [threads.submit(broken) for _ in range(4)]
-    assert all("cannot be understood (ValueError)" in str(answer.exception(5)) for answer in answers)
+    assert all("cannot be understood (ValueError)" in str(answer.exception(patient(5))) for answer in answers)
     held = threading.Event()
-    busy = [threads.submit(lambda: {"1": held.wait(5)}) for _ in range(2)]
+    busy = [threads.submit(lambda: {"1": held.wait(patient(5))}) for _ in range(2)]
     dropped = threads.submit(broken)
     assert dropped.cancel()
     held.set()
-    assert [answer.result(5) for answer in busy] == [{"1": True}] * 2
+    assert [answer.result(patient(5)) for answer in busy] == [{"1": True}] * 2

@@ -27,6 +27,7 @@ from node.web.pages import Pages
 from reports.audit.ledger import Ledger
 from tests.node.web.web import WebServer
 from tests.node.web.year_store import HELD, KEY, SHADOWED, WATCHED, year_home
+from tests.patience import patient
 
 MR = Clause(attribute="Modality", equals="MR")
 RULES = (
@@ -75,7 +76,9 @@ class PageSite:
         secret = Tokens(self.engine).add(name, scopes or tuple(Scope))
         with (
             WebServer(self.application) as server,
-            httpx.Client(base_url=server.url, headers={"Origin": server.url}, follow_redirects=True) as client,
+            httpx.Client(
+                base_url=server.url, headers={"Origin": server.url}, follow_redirects=True, timeout=patient(30)
+            ) as client,
         ):
             assert client.post("/login", data={"token": secret}).status_code == 200
             yield client

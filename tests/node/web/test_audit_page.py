@@ -30,6 +30,7 @@ from reports.audit.observations import Observations
 from tests.node.audit.hospital_day import WITHHELD
 from tests.node.web.web import WebServer
 from tests.node.web.web_site import Site
+from tests.patience import patient
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
 ROUTE = "flair%20%3Cb%3E"
@@ -73,7 +74,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> WatchedSite:
 def browser(watched: WatchedSite) -> Iterator[httpx.Client]:
     with (
         WebServer(watched.site.application) as server,
-        httpx.Client(base_url=server.url, headers={"Origin": server.url}, follow_redirects=True) as client,
+        httpx.Client(
+            base_url=server.url, headers={"Origin": server.url}, follow_redirects=True, timeout=patient(30)
+        ) as client,
     ):
         assert client.post("/login", data={"token": watched.site.token}).status_code == 200
         yield client

@@ -19,6 +19,7 @@ from node.web.app import create_app
 from tests.node.audit.hospital_day import CHEST, FOUND, NEWEST_FIRST
 from tests.node.web.web import WebServer
 from tests.node.web.web_site import Site
+from tests.patience import patient
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +35,23 @@ def address(site: Site) -> Iterator[str]:
 
 @pytest.fixture
 def stranger(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=patient(30)) as client:
         yield client
 
 
 @pytest.fixture
 def machine(address: str, site: Site) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {site.token}"}) as client:
+    with httpx.Client(
+        base_url=address, headers={"Authorization": f"Bearer {site.token}"}, timeout=patient(30)
+    ) as client:
         yield client
 
 
 @pytest.fixture
 def browser(address: str, site: Site) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, headers={"Origin": address}, follow_redirects=True) as client:
+    with httpx.Client(
+        base_url=address, headers={"Origin": address}, follow_redirects=True, timeout=patient(30)
+    ) as client:
         assert client.post("/login", data={"token": site.token}).status_code == 200
         yield client
 
@@ -129,7 +134,7 @@ def test_probes_of_this_machine_need_no_token(stranger: httpx.Client) -> None:
 
 def test_probes_of_other_machines_need_the_token(site: Site, address: str, machine: httpx.Client) -> None:
     forwarded = {"X-Forwarded-For": "127.0.0.1"}  # a proxy handed it on, whatever it says
-    assert httpx.get(f"{address}/metrics", headers=forwarded).status_code == 401
+    assert httpx.get(f"{address}/metrics", headers=forwarded, timeout=patient(30)).status_code == 401
     assert machine.get("/metrics", headers=forwarded).status_code == 200
 
 
@@ -146,12 +151,12 @@ def test_a_node_that_does_not_listen_is_not_ready(site: Site, stranger: httpx.Cl
 def test_a_node_without_room_or_database_is_not_ready(tmp_path: Path) -> None:
     poor = Site(tmp_path, spare_bytes=shutil.disk_usage(tmp_path).total * 2)
     with WebServer(poor.application) as server:
-        assert "minimum_free_bytes" in httpx.get(f"{server.url}/readyz").json()["reasons"][0]
+        assert "minimum_free_bytes" in httpx.get(f"{server.url}/readyz", timeout=patient(30)).json()["reasons"][0]
         poor.engine.dispose()
         for file in tmp_path.glob("heatproof.sqlite*"):
             file.unlink()
         (tmp_path / "heatproof.sqlite").mkdir()
-        answer = httpx.get(f"{server.url}/readyz")
+        answer = httpx.get(f"{server.url}/readyz", timeout=patient(30))
     assert answer.status_code == 503
     assert "The database does not answer." in answer.json()["reasons"]
 
@@ -209,7 +214,9 @@ def test_a_fault_of_the_node_shows_no_stack_and_no_value(tmp_path: Path) -> None
             connection.execute(delete(table))
     METADATA.drop_all(broken.engine, tables=[studies])
     with WebServer(broken.application) as server:
-        answer = httpx.get(f"{server.url}/api/studies", headers={"Authorization": f"Bearer {broken.token}"})
+        answer = httpx.get(
+            f"{server.url}/api/studies", headers={"Authorization": f"Bearer {broken.token}"}, timeout=patient(30)
+        )
     assert answer.status_code == 500
     assert answer.json()["message"] == "The node failed to answer."
     assert "sqlite" not in answer.text.lower()
@@ -278,7 +285,9 @@ def test_a_job_whose_capture_is_gone_is_still_shown(tmp_path: Path) -> None:
         summary["explanations"][0]["capture"] = "1.2.3"
         connection.execute(update(jobs).where(jobs.c.study_instance_uid == FOUND).values(summary=summary))
     with WebServer(site.application) as server:
-        answer = httpx.get(f"{server.url}/studies", headers={"Authorization": f"Bearer {site.token}"})
+        answer = httpx.get(
+            f"{server.url}/studies", headers={"Authorization": f"Bearer {site.token}"}, timeout=patient(30)
+        )
     assert answer.status_code == 200
 
 

@@ -1,7 +1,6 @@
 """The page of deliveries over a real server: what failed and why, what is proven, and sending again."""
 
 import re
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -11,6 +10,7 @@ from node.delivery.consignments import Consignments
 from node.store import DeliveryState
 from node.web.access.caller import Scope
 from tests.node.web.page_site import PageSite, form_token, plain
+from tests.patience import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,7 @@ def test_everything_that_was_given_up_is_sent_again_in_the_background(browser: h
     before = len(site.resent)
     page = browser.get("/deliveries").text
     browser.post("/deliveries/resend-failed", data={"form_token": form_token(page)})
-    deadline = time.monotonic() + 10
-    while len(site.resent) == before and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(site.resent) > before, 10, "the sending")
     assert len(site.resent) == before + 1
 
 

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import time
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -16,6 +15,7 @@ from node.web.access.caller import Scope
 from reports.audit.ledger import entries
 from tests.node.web.page_site import PageSite, form_token, plain
 from tests.node.web.year_store import WATCHED
+from tests.patience import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,7 @@ def browser(site: PageSite) -> Iterator[httpx.Client]:
 def check(browser: httpx.Client) -> str:
     page = browser.get("/ledger").text
     browser.post("/ledger/verify", data={"form_token": form_token(page)})
-    deadline = time.monotonic() + 10
-    while browser.get("/api/ledger/verify").json()["state"] == "running":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: browser.get("/api/ledger/verify").json()["state"] != "running", 10, "the end of the check")
     return plain(browser.get("/ledger").text)
 
 

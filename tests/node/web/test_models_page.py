@@ -18,6 +18,7 @@ from node.web.models_page import models_page, policy_of
 from node.web.pages import Pages
 from tests.node.web.web import WebServer
 from tests.node.web.web_site import Site
+from tests.patience import patient
 
 RULE = Rule(name="brain <FLAIR>", bundles=("glioma_flair",), destinations=())
 
@@ -36,7 +37,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     bearer = {"Authorization": f"Bearer {site.token}"}
     with (
         WebServer(site.application) as server,
-        httpx.Client(base_url=server.url, headers=bearer) as client,
+        httpx.Client(base_url=server.url, headers=bearer, timeout=patient(30)) as client,
     ):
         yield client
 

@@ -1,6 +1,5 @@
 """The page of rules over a real server: in words, why, and what others would change."""
 
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -9,6 +8,7 @@ import pytest
 from node.web.access.caller import Scope
 from tests.node.web.page_site import PageSite, form_token, plain
 from tests.node.web.year_store import study_key
+from tests.patience import wait_until
 
 OTHER = """
 [node]
@@ -56,10 +56,8 @@ def test_other_rules_are_tried_without_being_loaded_and_nothing_else_of_the_text
     before = site.rulebook.rules
     form = {"form_token": form_token(browser.get("/rules/dry-run").text), "candidate": OTHER}
     assert browser.post("/rules/dry-run", data=form).status_code == 200
-    deadline = time.monotonic() + 30
-    while (told := browser.get("/api/rules/dry-run").json())["state"] == "running":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: browser.get("/api/rules/dry-run").json()["state"] != "running", 30, "the end of the dry run")
+    told = browser.get("/api/rules/dry-run").json()
     page = browser.get("/rules/dry-run").text
     assert told["result"]["changed"] == told["result"]["studies"] == 500
     assert "500 of 500 studies would change." in plain(page)

@@ -18,8 +18,9 @@ from node.web.access.caller import Scope
 from node.web.access.tokens import Tokens
 from node.web.app import create_app
 from node.web.stow import PATH, StowBounds, stow_routes
+from tests.node.receiving.intake import Intake, compressed, mr_image
+from tests.patience import patient
 
-from .intake import Intake, compressed, mr_image
 from .web import WebServer
 
 BOUNDS = StowBounds(part_bytes=200_000, parts=5, at_once=2)
@@ -27,7 +28,7 @@ KIND = 'multipart/related; type="application/dicom"; boundary=limit'
 
 
 @pytest.fixture
-def door(listening: Intake) -> Iterator["Door"]:
+def door(listening: Intake) -> Iterator["StowClient"]:
     settings = Settings.model_validate(
         {"node": {"home": listening.home}, "http": {"token_file": listening.home / "token"}}
     )
@@ -40,10 +41,10 @@ def door(listening: Intake) -> Iterator["Door"]:
         further=[partial(stow_routes, listening.inbox, listening.metrics, bounds=BOUNDS)],
     )
     with WebServer(application) as server:
-        yield Door(server.url, Tokens(listening.engine).add("archive", [Scope.OPERATE]))
+        yield StowClient(server.url, Tokens(listening.engine).add("archive", [Scope.OPERATE]))
 
 
-class Door:
+class StowClient:
     """A client of STOW-RS."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -51,7 +52,7 @@ class Door:
 
     def post(self, body: bytes, *, kind: str = KIND, bearer: str = "") -> httpx.Response:
         headers = {"Content-Type": kind, "Authorization": f"Bearer {bearer or self.token}"}
-        return httpx.post(self.url + PATH, content=body, headers=headers, timeout=20)
+        return httpx.post(self.url + PATH, content=body, headers=headers, timeout=patient(20))
 
     def store(self, *datasets: Dataset) -> httpx.Response:
         return self.post(body_of(*map(file_of, datasets)))
@@ -76,7 +77,7 @@ def reasons(answer: httpx.Response, tag: str = "00081198") -> list[int]:
     return [item["00081197"]["Value"][0] for item in answer.json()[tag]["Value"]]
 
 
-def test_every_instance_is_kept_as_it_was_sent_and_named_in_the_answer(listening: Intake, door: Door) -> None:
+def test_every_instance_is_kept_as_it_was_sent_and_named_in_the_answer(listening: Intake, door: StowClient) -> None:
     study = generate_uid()
     images = [mr_image(study, seed=1), compressed(mr_image(study, seed=2))]
     answer = door.store(*images)
@@ -91,7 +92,7 @@ def test_every_instance_is_kept_as_it_was_sent_and_named_in_the_answer(listening
 
 
 def test_the_same_instance_by_both_doors_is_one_and_another_of_its_uid_is_refused(
-    listening: Intake, door: Door
+    listening: Intake, door: StowClient
 ) -> None:
     image, other = mr_image(seed=1), mr_image(seed=2)
     assert listening.send(image) == [0x0000]
@@ -103,7 +104,7 @@ def test_the_same_instance_by_both_doors_is_one_and_another_of_its_uid_is_refuse
     assert len(listening.rows()) == len(listening.files()) == 1
 
 
-def test_one_bad_instance_does_not_keep_the_others_out(listening: Intake, door: Door) -> None:
+def test_one_bad_instance_does_not_keep_the_others_out(listening: Intake, door: StowClient) -> None:
     good, cut, inflating, foreign = mr_image(seed=1), mr_image(seed=2), mr_image(seed=3), mr_image(seed=4)
     inflating.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     mismatched = file_of(foreign).replace(str(foreign.SOPInstanceUID).encode()[-8:], b"12345678", 1)
@@ -116,14 +117,14 @@ def test_one_bad_instance_does_not_keep_the_others_out(listening: Intake, door: 
     assert len(listening.files()) == 1
 
 
-def test_a_preamble_that_is_a_program_is_not_kept(listening: Intake, door: Door) -> None:
+def test_a_preamble_that_is_a_program_is_not_kept(listening: Intake, door: StowClient) -> None:
     image = file_of(mr_image())
     assert door.post(body_of(b"MZ" + image[2:])).status_code == 200
     (path,) = listening.files()
     assert path.read_bytes()[:128] == bytes(128)
 
 
-def test_without_room_the_sender_is_asked_to_come_again(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_the_sender_is_asked_to_come_again(door: StowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     full = type("Usage", (), {"free": 0})
     monkeypatch.setattr("node.receiving.inbox.shutil.disk_usage", lambda _: full)
     answer = door.store(mr_image())
@@ -148,15 +149,15 @@ BAD: dict[str, tuple[bytes, str, int]] = {
 }
 
 
-def test_a_body_that_is_too_much_or_malformed_is_refused(listening: Intake, door: Door) -> None:
+def test_a_body_that_is_too_much_or_malformed_is_refused(listening: Intake, door: StowClient) -> None:
     given = {name: door.post(body, kind=kind).status_code for name, (body, kind, _) in BAD.items()}
     assert given == {name: status for name, (_, _, status) in BAD.items()}
     assert listening.files() == []
 
 
-def test_a_body_of_gigabytes_is_refused_by_what_it_announces(door: Door) -> None:
+def test_a_body_of_gigabytes_is_refused_by_what_it_announces(door: StowClient) -> None:
     place = urlsplit(door.url)
-    connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=10)
+    connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=patient(10))
     connection.putrequest("POST", PATH)
     for name, value in (("Content-Type", KIND), ("Content-Length", str(1 << 40)), ("Authorization", "Bearer x")):
         connection.putheader(name, value)
@@ -165,7 +166,7 @@ def test_a_body_of_gigabytes_is_refused_by_what_it_announces(door: Door) -> None
     connection.close()
 
 
-def test_only_a_token_that_may_operate_opens_the_door(listening: Intake, door: Door) -> None:
+def test_only_a_token_that_may_operate_opens_the_door(listening: Intake, door: StowClient) -> None:
     reader = Tokens(listening.engine).add("reader", [Scope.READ])
     body = body_of(file_of(mr_image()))
     assert door.post(body, bearer="wrong").status_code == 401
@@ -173,7 +174,7 @@ def test_only_a_token_that_may_operate_opens_the_door(listening: Intake, door: D
     assert listening.rows() == []
 
 
-def test_parts_are_found_wherever_the_chunks_break(door: Door) -> None:
+def test_parts_are_found_wherever_the_chunks_break(door: StowClient) -> None:
     """Every chunk is one byte long, and a part's content ends with what looks like a boundary."""
     image = mr_image(size=8)
     body = body_of(file_of(image))
@@ -183,5 +184,5 @@ def test_parts_are_found_wherever_the_chunks_break(door: Door) -> None:
             yield body[index : index + 1]
 
     headers = {"Content-Type": KIND, "Authorization": f"Bearer {door.token}"}
-    answer = httpx.post(door.url + PATH, content=bytewise(), headers=headers, timeout=20)
+    answer = httpx.post(door.url + PATH, content=bytewise(), headers=headers, timeout=patient(20))
     assert uids(answer, "00081199") == [image.SOPInstanceUID]

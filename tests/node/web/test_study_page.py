@@ -13,6 +13,7 @@ from reports.audit.ledger import Entry, Event
 from tests.node.audit.hospital_day import WITHHELD
 from tests.node.web.web import WebServer
 from tests.node.web.web_site import Site
+from tests.patience import patient
 
 BEGAN = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
@@ -23,7 +24,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     site = Site(tmp_path_factory.mktemp("home"))
     with WebServer(site.application) as server:
         bearer = {"Authorization": f"Bearer {site.token}"}
-        return httpx.get(f"{server.url}/studies/{site.ledger.pseudonym(WITHHELD)}", headers=bearer).text
+        return httpx.get(
+            f"{server.url}/studies/{site.ledger.pseudonym(WITHHELD)}", headers=bearer, timeout=patient(30)
+        ).text
 
 
 def article(page: str, verdict: str) -> str:

@@ -1,13 +1,13 @@
 """The real web application behind a real server on loopback."""
 
 import threading
-import time
 from types import TracebackType
 from typing import Self
 
 from fastapi import FastAPI
 
 from node.web.limits import bounded_server
+from tests.patience import patient, wait_until
 
 
 class WebServer:
@@ -20,9 +20,8 @@ class WebServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive(), "the server ended before it started"
-            time.sleep(0.01)
+        wait_until(lambda: self._server.started or not self._thread.is_alive(), 30, "the start of the server")
+        assert self._thread.is_alive(), "the server ended before it started"
         host, port = self._server.servers[0].sockets[0].getsockname()
         self.url = f"http://{host}:{port}"
         return self
@@ -31,4 +30,4 @@ class WebServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.should_exit = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=patient(10))
