@@ -11,7 +11,7 @@ from dbos._serialization import DefaultSerializer
 from sqlalchemy import Engine, create_engine, event
 
 from inference.errors import Refused
-from node.settings.settings import NodeSettings
+from node.settings.node import NodeSettings
 from node.store import durable_sqlite
 
 WORKFLOW_VERSION = "3"

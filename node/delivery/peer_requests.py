@@ -1,4 +1,4 @@
-"""PeerRequests to peers: run in threads of their own, which do not hold up the end of the process as an executor's would."""
+"""Requests to peers, in threads of their own: unlike those of an executor they do not hold up the end of the process."""
 
 import struct
 import threading

@@ -4,7 +4,7 @@ Time is measured by the monotonic clock from the last new image this process saw
 in either direction, and no study is closed early or left lying. After a restart the quiet time begins anew.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,7 +53,7 @@ class Completeness:
         studies: Studies,
         steps: PerformedSteps,
         counting: Counting,
-        rules: Callable[[], Sequence[Rule]],
+        rules: Callable[[], tuple[Rule, ...]],
         attempts: Attempts,
     ) -> None:
         """Bind to a store.
