@@ -24,6 +24,8 @@ class Standing:
     reason: str
     by_whom: str
     changed_at: datetime | None
+    awaits_replay: bool = False
+    """Whether it is held only until a replay that is due has passed; any other stop is lifted by a person."""
 
 
 class Arming:
@@ -39,19 +41,27 @@ class Arming:
             row = connection.execute(select(route_states).where(route_states.c.route == route)).one_or_none()
         if row is None:
             return Standing(route, RouteState.ARMED, "", "", None)
-        return Standing(row.route, RouteState(row.state), row.reason, row.by_whom, row.changed_at)
+        return Standing(row.route, RouteState(row.state), row.reason, row.by_whom, row.changed_at, row.awaits_replay)
 
     def stop(
-        self, route: str, state: RouteState, reason: str, *, by_whom: str = "audit", replacing: bool = False
+        self,
+        route: str,
+        state: RouteState,
+        reason: str,
+        *,
+        by_whom: str = "audit",
+        replacing: bool = False,
+        awaits_replay: bool = False,
     ) -> bool:
-        """Take a route out of service; one that is stopped as hard or harder already stays as it is.
+        """Take a route out of service; one that already has this or a stricter stop stays as it is.
 
         Args:
             route: which.
             state: what it may do from now on.
             reason: why.
             by_whom: who says so.
-            replacing: one that is stopped as hard takes the new reason.
+            replacing: a route that already has this stop takes the new reason.
+            awaits_replay: whether a passed replay lifts it.
 
         Returns:
             whether anything changed.
@@ -60,7 +70,7 @@ class Arming:
         another = replacing and standing.state is state and standing.reason != reason
         if order.index(standing.state) >= order.index(state) and not another:
             return False
-        self._write(route, state, reason, by_whom)
+        self._write(Standing(route, state, reason, by_whom, now(), awaits_replay))
         self._ledger.append(
             Event.ROUTE_STOPPED, details={"route": route, "state": state.value, "problem": reason, "by_whom": by_whom}
         )
@@ -141,8 +151,8 @@ class Arming:
             told = {"route": route, "by_whom": by_whom, "since": since.isoformat(), "before": before.isoformat()}
             self._ledger.append(Event.BASELINE_LOCKED, details={**told, **chosen}, connection=connection)
 
-    def _write(self, route: str, state: RouteState, reason: str, by_whom: str) -> None:
-        values = {"state": state.value, "reason": reason, "by_whom": by_whom, "changed_at": now()}
+    def _write(self, standing: Standing) -> None:
+        values = {**asdict(standing), "state": standing.state.value}
         with self._engine.begin() as connection:
-            row = insert_into(connection, route_states).values(route=route, **values)
+            row = insert_into(connection, route_states).values(values)
             connection.execute(row.on_conflict_do_update(index_elements=["route"], set_=values))

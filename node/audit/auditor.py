@@ -8,7 +8,6 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import HeatproofError
-from node.audit.arming import Standing
 from node.audit.audit import Quality
 from node.audit.notices import notify
 from node.jobs.installation import Installation
@@ -17,30 +16,28 @@ from reports.audit.charts.monitor import Alarm, RouteCharts
 from reports.audit.ledger import Event
 
 TICK_SECONDS = 5.0
-FURTHER_SECONDS = 60.0
+CHORES_SECONDS = 60.0
 BY = "constancy test"
-DUE = "its replay is due."
-"""How the reason of a hold ends that a passed replay lifts; any other needs a person."""
 _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": RouteState.HELD}
 
 
 class Auditor(threading.Thread):
     """One thread a node; on several nodes each replays its own installation, and the charts are of all."""
 
-    def __init__(self, quality: Quality, further: Sequence[Callable[[], object]] = ()) -> None:
-        """Bind to what is watched; ``further`` is done once a minute."""
+    def __init__(self, quality: Quality, chores: Sequence[Callable[[], object]] = ()) -> None:
+        """Bind to what is watched; the chores are run once a minute."""
         super().__init__(name="auditor", daemon=True)
         self._quality = quality
-        self._further = further
-        self._did_seconds: float | None = None
+        self._chores = chores
+        self._chores_done_at_seconds: float | None = None
         self._settings = quality.settings.audit
         self._constancy = quality.constancy
         self._arming = quality.arming
         self._ledger = quality.ledger
         self._stopping = threading.Event()
         self._log = structlog.get_logger("auditor")
-        self._looked: float | None = None
-        self._told: set[tuple[str, str, str, int]] = set()
+        self._charts_checked_at_seconds: float | None = None
+        self._reported: set[tuple[str, str, str, int]] = set()
 
     def run(self) -> None:
         """Tick until stopped."""
@@ -62,21 +59,23 @@ class Auditor(threading.Thread):
             return
         for name, installation in self._quality.installations().items():
             if self._constancy.accepted(name) and not self._arming.has_passed(name, installation.fingerprint):
-                self._stop_routes(name, f"{name} is not the installation that was accepted; {DUE}")
+                reason = f"{name} is not the installation that was accepted; its replay is due."
+                self._stop_routes(name, reason, awaits_replay=True)
 
     def tick(self, seconds: float) -> None:
         """Replay what is due; look at the charts, and do what else there is, when their time has come."""
-        if self._did_seconds is None or seconds - self._did_seconds >= FURTHER_SECONDS:
-            self._did_seconds = seconds
-            for do in self._further:
-                do()
+        if self._chores_done_at_seconds is None or seconds - self._chores_done_at_seconds >= CHORES_SECONDS:
+            self._chores_done_at_seconds = seconds
+            for chore in self._chores:
+                chore()
         for name, installation in self._quality.installations().items():
             if self._constancy.accepted(name) and self._constancy.is_due(
                 installation, hours=self._settings.replay_hours
             ):
                 self._replay(name, installation)
-        if self._looked is None or seconds - self._looked >= 60.0 * self._settings.watch_minutes:
-            self._looked = seconds
+        checked, interval_seconds = self._charts_checked_at_seconds, 60.0 * self._settings.watch_minutes
+        if checked is None or seconds - checked >= interval_seconds:
+            self._charts_checked_at_seconds = seconds
             for rule in self._quality.rules():
                 control = self._quality.control(rule.name)
                 if control is not None:
@@ -90,13 +89,17 @@ class Auditor(threading.Thread):
         else:
             self._stop_routes(name, replay.sentence)
 
-    def _stop_routes(self, bundle: str, reason: str) -> None:
+    def _stop_routes(self, bundle: str, reason: str, *, awaits_replay: bool = False) -> None:
         for rule in self._quality.rules():
             if bundle not in rule.bundles:
                 continue
-            waiting = _waits(self._arming.standing(rule.name))
             stopped = self._settings.on_changed_replay == "hold" and self._arming.stop(
-                rule.name, RouteState.HELD, reason, by_whom=BY, replacing=waiting
+                rule.name,
+                RouteState.HELD,
+                reason,
+                by_whom=BY,
+                replacing=self._arming.standing(rule.name).awaits_replay,
+                awaits_replay=awaits_replay,
             )
             if stopped or self._settings.on_changed_replay == "warn":
                 notify(self._settings, f"heatproof: {bundle} has changed", f"Route {rule.name}: {reason}")
@@ -104,16 +107,16 @@ class Auditor(threading.Thread):
     def _release(self, bundle: str) -> None:
         """Arm again what was only waiting for this replay: a change that proved to be none needs no person."""
         for rule in self._quality.rules():
-            if bundle in rule.bundles and _waits(self._arming.standing(rule.name)):
+            if bundle in rule.bundles and self._arming.standing(rule.name).awaits_replay:
                 fingerprints = {name: self._quality.installations()[name].fingerprint for name in rule.bundles}
-                if all(self._arming.has_passed(name, told) for name, told in fingerprints.items()):
+                if all(self._arming.has_passed(name, fingerprint) for name, fingerprint in fingerprints.items()):
                     self._arming.arm(rule.name, "The golden set repeats.", by_whom=BY, bundles=fingerprints)
 
     def _judge(self, control: RouteCharts) -> None:
         for alarm in control.alarms:
-            told = (control.route, alarm.figure, alarm.kind.value, alarm.day)
-            if told not in self._told:
-                self._told.add(told)
+            key = (control.route, alarm.figure, alarm.kind.value, alarm.day)
+            if key not in self._reported:
+                self._reported.add(key)
                 self._alarm(control.route, alarm)
 
     def _alarm(self, route: str, alarm: Alarm) -> None:
@@ -123,8 +126,3 @@ class Auditor(threading.Thread):
         state = _STOPS.get(self._settings.on_alarm)
         if state is not None:
             self._arming.stop(route, state, alarm.sentence)
-
-
-def _waits(standing: Standing) -> bool:
-    """Say whether a route is held for nothing but a replay that has not been run yet."""
-    return standing.state is RouteState.HELD and standing.by_whom == BY and standing.reason.endswith(DUE)

@@ -1,6 +1,6 @@
 """The audit's part of the store: what routes may do, what is normal for them, replays, and the radiologists' words."""
 
-from sqlalchemy import Boolean, Column, Float, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Integer, String, Table, Text, false
 
 from node.store import METADATA, Moment
 
@@ -12,6 +12,7 @@ route_states = Table(
     Column("reason", Text, nullable=False),
     Column("by_whom", String(64), nullable=False),
     Column("changed_at", Moment(), nullable=False),
+    Column("awaits_replay", Boolean, nullable=False, default=False, server_default=false()),  # a passed one lifts it
 )
 
 baselines = Table(

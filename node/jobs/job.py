@@ -66,7 +66,7 @@ class Jobs(DBOSConfiguredInstance):
         self.deliver(job_id, DBOS.run_step({"name": "address"}, self.address, job_id))
         return str(DBOS.run_step({"name": "finish"}, self.finish, job_id, ending))
 
-    def mend(self) -> None:
+    def recover_stalled(self) -> None:
         """Take up what stands still: jobs whose workflow ended without them, and deliveries that have none.
 
         A workflow ends so where the node died at it too often, or where the store failed in the middle.
@@ -77,13 +77,13 @@ class Jobs(DBOSConfiguredInstance):
         for ended in _listed(ids, ENDED):
             ending = {"state": JobState.FAILED.value, "reason": ENDED[ended.status]}
             with SetWorkflowID(f"{ended.workflow_id}:failed"):
-                handle = DBOS.start_workflow(self.bury, ended.workflow_id, ending)
+                handle = DBOS.start_workflow(self.report_failed, ended.workflow_id, ending)
             if _listed([handle.workflow_id], ENDED):  # not even a report could be written
                 self.finish(ended.workflow_id, ending)
         self._deliveries.resume()
 
     @DBOS.workflow(name="failed job", max_recovery_attempts=2)
-    def bury(self, job_id: str, ending: dict[str, str]) -> str:
+    def report_failed(self, job_id: str, ending: dict[str, str]) -> str:
         """Report, instead of an analysis, why there is none."""
         ending = DBOS.run_step({"name": "decline"}, self.decline, job_id, ending)
         self.deliver(job_id, DBOS.run_step({"name": "address"}, self.address, job_id))

@@ -86,7 +86,7 @@ class Router(threading.Thread):
             try:
                 self.tick()
                 if ticks % MENDING_TICKS == 0:
-                    self._jobs.mend()
+                    self._jobs.recover_stalled()
             except Exception as error:  # noqa: BLE001 - the worker's loop: the next tick tries again
                 self._log.error("not_routed_yet", error=type(error).__name__)
 

@@ -252,7 +252,7 @@ def test_a_job_whose_workflow_broke_ends_failed_and_its_report_arrives(archive: 
     job = sender.analyse(mr_image(), "plain", broken=True)
     wait_until(lambda: DBOS.retrieve_workflow(job).get_status().status == "ERROR", 20, "the fault")
     assert sender.state(job).state == "queued"
-    sender.jobs.mend()
+    sender.jobs.recover_stalled()
     wait_until(lambda: sender.state(job).finished_at is not None, 20, "the end of the job")
     assert sender.state(job).state == "failed"
     assert "broken off" in sender.state(job).reason
