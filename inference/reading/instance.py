@@ -1,7 +1,6 @@
 """One DICOM file of a series: what identifies it, where its planes lie, and how its values are to be shown."""
 
 import hashlib
-import struct
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, cast
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from inference.errors import UnreadableInstance
+from inference.errors import DAMAGE, UnreadableInstance
 from inference.reading.geometry import Orientation, Vector, numbers
 from inference.reading.pixels import frame_count
 
@@ -41,18 +40,6 @@ SHOWN_BY = (
     "VOILUTFunction",
 )  # fmt: skip
 """What decides how stored values are shown, in the data set or in functional groups (PS3.3 C.7.6.16.2)."""
-
-_DAMAGED = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -102,7 +89,7 @@ def read_file(path: Path) -> File:
             frames = tuple(_frame(dataset, path, index) for index in range(frame_count(dataset)))
     except InvalidDicomError as error:
         raise UnreadableInstance("The file is not DICOM: it lacks the preamble and prefix of PS3.10 7.1.") from error
-    except _DAMAGED as error:
+    except DAMAGE as error:
         raise UnreadableInstance(f"The DICOM file is damaged ({type(error).__name__}).") from error
     if not all(identified):
         raise UnreadableInstance("The file is cut short or lacks the UIDs of its instance, series or study.")

@@ -12,6 +12,7 @@ from PIL import ImageDraw
 from pydicom import Dataset
 from pydicom.pixels import pixel_array
 
+from inference.errors import DAMAGE
 from inference.reading.geometry import numbers
 from inference.reading.image import Frame
 
@@ -29,7 +30,6 @@ FINDING = "121071"
 """(121071, DCM, "Finding"): what a region of a TID 1500 report is of."""
 _FAR = 1e6
 """Pixels from an image, beyond which a line leads nowhere."""
-_NOT_READ = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
 Mask = NDArray[np.bool_]
@@ -72,7 +72,7 @@ def outlines_of(dataset: Dataset, frames: Frames, *, most: int = MOST_OUTLINES) 
     readers |= dict.fromkeys(PRESENTATION_STATES, _graphics)
     try:
         found = list(islice(readers.get(kind, _regions)(dataset, frames), most))
-    except _NOT_READ as error:
+    except DAMAGE as error:
         return [], [f"the annotation cannot be read ({type(error).__name__})"]
     return found, [] if found else ["the annotation draws nothing on the images given"]
 

@@ -1,24 +1,16 @@
 """Requests to peers, in threads of their own: unlike those of an executor they do not hold up the end of the process."""
 
-import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from pydicom.errors import InvalidDicomError
 from sqlalchemy.exc import SQLAlchemyError
 
-from inference.errors import HeatproofError, Unavailable
+from inference.errors import DAMAGE, HeatproofError, Unavailable
 
 T = TypeVar("T")
-
-DAMAGE = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, Warning),
-    *(struct.error, InvalidDicomError),
-)
-"""What reading an answer that is none may raise; warnings where they are errors."""
 
 
 class PeerRequests(Generic[T]):

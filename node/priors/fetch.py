@@ -7,8 +7,8 @@ from functools import partial
 
 import structlog
 
-from inference.errors import DeliveryFailed, HeatproofError, Refused
-from node.delivery.peer_requests import DAMAGE, PeerRequests
+from inference.errors import DAMAGE, DeliveryFailed, HeatproofError, Refused
+from node.delivery.peer_requests import PeerRequests
 from node.priors.present import Present, present_of
 from node.priors.records import PriorRecords
 from node.priors.retrieve import move, retrieve

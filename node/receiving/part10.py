@@ -3,21 +3,15 @@
 import struct
 from io import BytesIO
 
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 
-from inference.errors import UnreadableInstance
+from inference.errors import DAMAGE, UnreadableInstance
 from node.studies.instance import Instance
 from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 CLASS, INSTANCE, SYNTAX = 0x00020002, 0x00020003, 0x00020010
 _LONGEST_HEAD_BYTES = 1 << 16
 """File meta information is a few hundred bytes; a file in which it is longer is refused."""
-_DAMAGE = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError),
-    *(ValueError, Warning, struct.error, InvalidDicomError),
-)
-"""What pydicom raises on file meta information that is none; warnings, where they are errors."""
 
 
 def read_file_meta(part: bytes) -> tuple[dict[int, str], int]:
@@ -30,7 +24,7 @@ def read_file_meta(part: bytes) -> tuple[dict[int, str], int]:
     try:
         meta = read_partial(buffer, stop_when=lambda *_: True).file_meta
         values = {tag: str(meta[tag].value) for tag in (CLASS, INSTANCE, SYNTAX) if tag in meta}
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UnreadableInstance("A part is not a DICOM file with file meta information (PS3.10 7.1).") from error
     if buffer.tell() >= len(part):
         raise UnreadableInstance("The DICOM file ends with its file meta information: it has no data set.")

@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 from dbos import error as workflow_error
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 
-from inference.errors import NotAnalysed
+from inference.errors import DAMAGE, HeatproofError, NotAnalysed
 from inference.options import AnalysisOptions
 from node.audit.arming import Arming
 from node.audit.tables import route_states
@@ -34,6 +34,7 @@ from reports.audit.ledger import Event, Ledger
 TICK_SECONDS = 0.5
 MENDING_TICKS = 60
 """Ticks between two looks for jobs and deliveries that stand still."""
+_TRIED_AGAIN = (*DAMAGE, HeatproofError, SQLAlchemyError, workflow_error.DBOSException)
 _STORE_AWAY = (OperationalError, InterfaceError, InternalError, workflow_error.DBOSException)
 """No fault of the study that is decided: it is tried again when the store is there."""
 _DIED = f"The node ended {MOST_ATTEMPTS} times while it decided about this study; it is not tried any more."
@@ -87,7 +88,7 @@ class Router(threading.Thread):
                 self.tick()
                 if ticks % MENDING_TICKS == 0:
                     self._jobs.recover_stalled()
-            except Exception as error:  # noqa: BLE001 - the worker's loop: the next tick tries again
+            except _TRIED_AGAIN as error:
                 self._log.error("not_routed_yet", error=type(error).__name__)
 
     def stop(self) -> None:
@@ -126,7 +127,7 @@ class Router(threading.Thread):
             raise
         except NotAnalysed as error:
             self._set_aside(study, str(error), at)
-        except Exception as error:  # noqa: BLE001 - the loop over all studies: one that cannot be decided stops no other
+        except (*DAMAGE, HeatproofError, SQLAlchemyError) as error:  # one that cannot be decided stops no other
             kind = type(error).__name__
             self._log.exception("not_decided", study_instance_uid=study.study_instance_uid, error=kind)
             if attempt >= MOST_ATTEMPTS:

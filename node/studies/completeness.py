@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from inference.errors import DAMAGE, HeatproofError
 from node.rules.decide import Decision, decide
 from node.settings.rule import Rule
 from node.settings.settings import Settings
@@ -97,7 +98,7 @@ class Completeness:
                 self._judge(study, at, seconds)
             except DBAPIError:
                 raise
-            except Exception as error:  # noqa: BLE001 - the loop over all studies: one that cannot be judged stops no other
+            except (*DAMAGE, HeatproofError) as error:  # one that cannot be judged stops no other
                 self._give_up(study, at, seconds, type(error).__name__)
         return self._studies.waiting()
 

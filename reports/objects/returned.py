@@ -10,7 +10,6 @@ reports whose observer is a device (PS3.16 TID 1002). So are regions of a plane 
 whose they are.
 """
 
-import struct
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +18,9 @@ from typing import Literal
 
 import numpy as np
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from inference.errors import UnreadableInstance
+from inference.errors import DAMAGE, UnreadableInstance
 from inference.reading.image import Frame
 from inference.reading.outlines import PRESENTATION_STATES, REPORTS, SEGMENTATION, Outline, outlines_of
 
@@ -56,10 +54,6 @@ _FINDING = frozenset({("121071", "DCM"), ("404684003", "SCT"), ("705057003", "SC
 _OBSERVER, _DEVICE = ("121005", "DCM"), ("121007", "DCM")
 _ANATOMY = frozenset({("123037004", "SCT"), ("91723000", "SCT"), ("T-D000A", "SRT")})
 """Anatomical structure, the category of a segment that is no finding (CID 7150); viewers call a finding "tissue"."""
-_DAMAGED = (
-    ArithmeticError, AttributeError, EOFError, InvalidDicomError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError, struct.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,7 @@ def read_returned(path: Path, overlays: Sequence[Shown]) -> tuple[Said, ...]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
             return tuple(_read(path, overlays))
-    except _DAMAGED as error:
+    except (*DAMAGE, MemoryError) as error:
         raise UnreadableInstance(f"The object cannot be read ({type(error).__name__}).") from error
 
 
