@@ -18,7 +18,7 @@ ORDER = (
     "node.routing", "node.audit", "node.jobs", "node.priors", "node.receiving", "node.studies", "node.delivery",
     "node.associations", "node.rules",
     # the ground of the node
-    "node.metrics", "node.store", "node.migrations", "node.logs", "node.home", "node.settings",
+    "node.metrics", "node.workflow_store", "node.store", "node.migrations", "node.logs", "node.home", "node.settings",
     # what is said of a study, and kept
     "reports.audit", "reports.passport", "reports.objects", "reports.picture", "reports.explained", "reports.product",
     "reports.wording",
@@ -35,7 +35,10 @@ ORDER = (
 """All rooms of the product from top to bottom: each may import only what stands further down."""
 MOST_FILES_IN_A_FOLDER = 20
 MOST_LINES_IN_A_FILE = 300
-NOT_OF_THE_SERVING_NODE = ("inference.commissioning", "inference.companions", "inference.training", "inference.cases", "node.demo", "node.commands")  # fmt: skip
+NOT_OF_THE_SERVING_NODE = (
+    "inference.commissioning", "inference.companions", "inference.training", "inference.cases", "node.demo",
+    "node.commands",
+)  # fmt: skip
 FORBIDDEN = {
     "inference": {"pynetdicom", "sqlalchemy", "highdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket"},
     "reports": {"pynetdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket", "torch"},

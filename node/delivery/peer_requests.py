@@ -1,4 +1,4 @@
-"""Requests to peers, in threads of their own: unlike those of an executor they do not hold up the end of the process."""
+"""Requests to peers, in threads of their own, which unlike an executor's do not hold up the end of the process."""
 
 import threading
 from collections.abc import Callable
