@@ -59,8 +59,9 @@ from node.web.study_records import StudyRecords
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 
-WORKFLOW_VERSION = "2"
-"""Counts up when the steps of a workflow change: only jobs of the same version are resumed."""
+WORKFLOW_VERSION = "3"
+"""Counts up when the steps of a workflow, or the values they keep for each other, change: only jobs of the same version
+are resumed, others begin anew."""
 
 
 class Node:

@@ -52,8 +52,8 @@ def _localiser(picture: Picture.Image, draw: ImageDraw.ImageDraw, trust: Trust) 
     if what is Seen.FINDING:
         untested = " (untested at this site)" if trust.verdict is Verdict.UNCOMMISSIONED else ""
         _dotted(picture, draw, f"independent localiser{untested}, probability {number(SURE)} and more inside.")
-    elif trust.witness is not None:
-        _line(draw, 2, f"{what}: highest probability {number(float(trust.witness.max()))}.")
+    elif trust.localiser is not None:
+        _line(draw, 2, f"{what}: highest probability {number(float(trust.localiser.max()))}.")
     else:
         _line(draw, 2, f"{what}.")
 

@@ -16,6 +16,6 @@ class Seen(StrEnum):
 
 def seen(trust: Trust) -> Seen:
     """Say what the localiser saw; a finding is where its probability is at least 0.5, as in tier C's signals."""
-    if trust.witness is None:
+    if trust.localiser is None:
         return Seen.ABSENT
-    return Seen.FINDING if (trust.witness >= SURE).any() else Seen.NOTHING
+    return Seen.FINDING if (trust.localiser >= SURE).any() else Seen.NOTHING

@@ -78,8 +78,8 @@ def test_a_clear_lesion_is_trusted_and_says_with_what_guarantee(bundle: Bundle, 
     assert one.trust.score >= float(warrant.certificate.threshold or 1)
     assert "at most 10% miss, with 90% confidence" in one.trust.reasons[0]
     assert {signal.name for signal in one.trust.signals} == set(NAMES)
-    assert one.trust.witness is not None
-    assert one.trust.witness.shape == one.map.on_frame.shape
+    assert one.trust.localiser is not None
+    assert one.trust.localiser.shape == one.map.on_frame.shape
     assert [values.shape for values in one.trust.replicates] == [one.map.on_frame.shape] * 2
 
 
@@ -105,7 +105,7 @@ def test_with_and_without_a_passport_the_same_signals_have_the_same_names_and_va
     assert {name: signal.null for name, signal in first.items() if signal.null is not None} == {
         name: null.value for name, null in passport.items()
     }
-    assert np.array_equal(after.trust.witness, before.trust.witness)
+    assert np.array_equal(after.trust.localiser, before.trust.localiser)
     assert all(np.array_equal(*pair) for pair in zip(after.trust.replicates, before.trust.replicates, strict=True))
 
 
