@@ -1,4 +1,4 @@
-"""The whole of one series by one bundle: the steps a job takes one by one, in one go."""
+"""Analysis of one series by one bundle in one call: the steps that a job takes one by one."""
 
 from collections.abc import Callable, Sequence
 
@@ -38,14 +38,14 @@ def analyse(
         UnknownName: no such method or parameter.
         DeviceExhausted: out of memory with a batch of one.
     """
-    say = progress or (lambda _step: None)
+    report = progress or (lambda _step: None)
     bundle.accepts(image)
-    say("classify")
+    report("classify")
     model_input = prepare(bundle, image)
     classification = classify(bundle, model_input, options=options)
-    say("explain")
+    report("explain")
     maps = explain_findings(bundle, image, model_input, classification.findings, options=options)
-    say("trust")
+    report("trust")
     trusts = assess_maps(bundle, model_input, maps, options=options, warrant=warrant)
     return assemble(image, bundle, classification, maps, trusts, options=options)
 

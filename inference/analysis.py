@@ -1,4 +1,4 @@
-"""The whole result of one bundle on one series: what the rooms after inference take."""
+"""The result of one bundle on one series, as reports and audit take it."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Image, what was found, why, and how far the why can be trusted."""
+    """Image, findings, and the explanation of each with its assessment."""
 
     image: Image
     bundle: BundleIdentity

@@ -52,9 +52,14 @@ def _explained(
     sample = model_input.tensor[finding.position : finding.position + 1].to(device)
     layer = choose_layer(network.module, sample, network.layer) if method_named(method).needs_layer else None
     began = time.perf_counter()
-    wanted = {method: parameters}
     raw = explain_many(
-        network.module, sample, finding.class_index, wanted, seed=seed, layer=layer, references=bundle.null_inputs()
+        network.module,
+        sample,
+        finding.class_index,
+        {method: parameters},
+        seed=seed,
+        layer=layer,
+        references=bundle.null_inputs(),
     )[method]
     seconds = time.perf_counter() - began
     values = raw[0].cpu().numpy().astype(np.float32)

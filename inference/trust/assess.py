@@ -61,7 +61,7 @@ def assess(
     else:
         label = bundle.manifest.classes[finding.class_index].name
         judgement = judge(warrant, examiner, evidence, measured, saliency_map, inputs, label)
-    seen = None if evidence.witness is None else model_input.to_frame(evidence.witness, saliency_map.frame)
+    seen = None if evidence.localiser is None else model_input.to_frame(evidence.localiser, saliency_map.frame)
     replicates = tuple(model_input.to_frame(values, saliency_map.frame) for values in evidence.replicates)
     return Trust(judgement.verdict, judgement.reasons, judgement.score, judgement.signals, seen, replicates)
 

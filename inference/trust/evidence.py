@@ -55,7 +55,7 @@ class Evidence:
     """(K, *spatial), of the image flipped, shifted and with noise, moved back."""
     gradient: Maps
     """(0 or 1, *spatial), absolute: another family of methods."""
-    witness: Maps | None
+    localiser: Maps | None
     """(*spatial), the localiser's probability of a finding; None: the bundle has no localiser."""
     features: Numbers
     """(F,), the primary's last features, averaged over the grid; empty: the network has no layer of features."""
@@ -104,7 +104,7 @@ class Examiner:
             contrast=contrast,
             moved=moved,
             gradient=gradient,
-            witness=self._witness(here),
+            localiser=self._localised(here),
             features=features,
         )
 
@@ -188,7 +188,7 @@ class Examiner:
         module = self.bundle.keep(key, lambda: randomised(primary.module, seed=TWIN_SEED))
         return Network(module, primary.layer, "randomised twin")
 
-    def _witness(self, inputs: torch.Tensor) -> Maps | None:
+    def _localised(self, inputs: torch.Tensor) -> Maps | None:
         localiser = self.bundle.localiser(self.device)
         if localiser is None:
             return None

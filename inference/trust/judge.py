@@ -18,15 +18,16 @@ from inference.trust.versions import fit_anew
 from inference.trust.warrant import Warrant
 
 SPEAKS = 0.25
-"""A part of the log-odds from which on a signal is named as a reason."""
+"""Smallest contribution against the map, in log-odds, for which a signal is named as a reason."""
 MOST_REASONS = 3
 SAME = 0.02
-"""Largest difference of two makings of one map, as a share of its height: other arithmetic, not another map."""
+"""Tolerance between the map shown and the map computed again, as a share of its maximum: rounding, not another map."""
 DISSENT = {
     "replicate_spearman": "Other trainings draw maps",
     "alternate_spearman": "Another architecture draws a map",
 }
-"""Agreements without which the warrant lacks what it rests on."""
+"""A map whose agreement of this name is not above its null is WITHHELD."""
+ALTERED = "The map differs from the one computed again for this finding: it was altered or exchanged."
 NAMES_OF_BOGUS = {
     "random": "noise",
     "centre": "the middle of the image",
@@ -42,7 +43,7 @@ NAMES_OF_BOGUS = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """The word, why, how probable, and from what."""
+    """Verdict, reasons, score and signals of one map."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -115,14 +116,14 @@ def _verdict(warrant: Warrant, score: float, values: Numbers) -> tuple[Verdict, 
 def _stopped(
     warrant: Warrant, examiner: Examiner, evidence: Evidence, shown: SaliencyMap, inputs: torch.Tensor, values: Numbers
 ) -> tuple[Verdict, tuple[str, ...]] | None:
-    """Say what forbids any P, if anything does: hard rules, none of them fitted, the order that of their gravity."""
+    """Apply the rules that exclude any score, none of them fitted, the most serious first; None: no rule applies."""
     if warrant.gate_failures:
         against = ", ".join(NAMES_OF_BOGUS.get(kind, kind) for kind in warrant.gate_failures)
-        reason = f"At this site this model's maps point into findings no more often than {against}: none is shown."
+        reason = f"At this site this model's maps point into findings no more often than {against}: no map is shown."
         return Verdict.WITHHELD, (reason,)
     again = examiner.map(inputs, evidence.class_index, seed=shown.seed)
     if np.abs(again - shown.values).max() > SAME * np.abs(again).max():
-        return Verdict.WITHHELD, ("This is not the map the model draws of this finding: it was altered or mixed up.",)
+        return Verdict.WITHHELD, (ALTERED,)
     views = {"features": evidence.features[None], "statistics": image_statistics(evidence.image[None])}
     ratios = {name: float(ratio[0]) for name, ratio in warrant.envelope.ratios(views).items()}
     if max(ratios.values()) > 1:
@@ -156,11 +157,11 @@ def uncertified(warrant: Warrant) -> str:
 
 
 def _strange(warrant: Warrant, views: Mapping[str, Numbers], ratios: Mapping[str, float]) -> tuple[str, ...]:
-    reasons = ["The image is unlike those this model was commissioned on: nothing is known of its maps there."]
+    reasons = ["The image differs from those this model was commissioned on: how reliable its maps are is unknown."]
     if ratios.get("statistics", 0.0) > 1:
         ((name, sd),) = warrant.envelope.strangest(views, "statistics")
         side = "above" if sd > 0 else "below"
-        reasons.append(f"Strangest: {name.replace('_', ' ')}, {abs(sd):.1f} SD {side} commissioning's mean.")
+        reasons.append(f"Largest deviation: {name.replace('_', ' ')}, {abs(sd):.1f} SD {side} commissioning's mean.")
     return tuple(reasons)
 
 

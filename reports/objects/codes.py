@@ -7,6 +7,8 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 
 from inference.findings import Code
+from inference.saliency.protocol import ExplanationType
+from inference.saliency.registry import method_named
 from inference.trust.verdict import Signal, Verdict
 from reports.picture.localiser import Seen
 from reports.wording import TIERS, plain, shortened
@@ -33,9 +35,14 @@ WITHOUT_FINDINGS = CodedConcept("111241", "DCM", "All algorithms succeeded; with
 NOT_ANALYSED = CodedConcept("111245", "DCM", "No algorithms succeeded; without findings")
 """CID 6047: what became of the analysis."""
 
-CLASS_ACTIVATION = CodedConcept("130402", "DCM", "Class activation")
-GRADIENT_WEIGHTED = CodedConcept("130403", "DCM", "Gradient-weighted class activation")
-SALIENCY = CodedConcept("130404", "DCM", "Saliency")
+_EXPLANATION_TYPES = {
+    kind: CodedConcept(kind.value, "DCM", meaning)
+    for kind, meaning in (
+        (ExplanationType.CLASS_ACTIVATION, "Class activation"),
+        (ExplanationType.GRADIENT_WEIGHTED, "Gradient-weighted class activation"),
+        (ExplanationType.SALIENCY, "Saliency"),
+    )
+}
 """CID 217: how a visual explanation was derived."""
 
 SOURCE_FOR_PROCESSING = CodedConcept("121322", "DCM", "Source image for image processing operation")
@@ -53,15 +60,14 @@ NULL_REFERENCED = own("null_referenced", "Null-referenced, a* = (value - null) /
 PART = own("part_in_log_odds", "Part in the log-odds of the score, above 0 for the map")
 LOCALISER = own("localiser", "Independent localiser")
 
-_GRADIENT_WEIGHTED = ("grad", "hires", "layer", "mixture")
-
 
 def explanation_type(method: str) -> CodedConcept:
-    """Give the concept of CID 217 that a saliency method is."""
-    name = re.sub(r"[^a-z]", "", method.lower())
-    if "cam" not in name and name != "classmixture":
-        return SALIENCY
-    return GRADIENT_WEIGHTED if any(part in name for part in _GRADIENT_WEIGHTED) else CLASS_ACTIVATION
+    """Give the concept of CID 217 that a saliency method of the registry is.
+
+    Raises:
+        UnknownName: there is no such method.
+    """
+    return _EXPLANATION_TYPES[method_named(method).explanation]
 
 
 def finding(code: Code | None, label: str) -> CodedConcept:

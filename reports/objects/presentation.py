@@ -89,8 +89,8 @@ def _graphics(explained: ExplainedPlane) -> dict[str, list[GraphicObject]]:
     if trust.verdict is not Verdict.WITHHELD:
         if (shown.on_frame > 0).any():
             drawn["PEAK"] = [_ring(shown.peak, shown.on_frame.shape)]
-        if trust.witness is not None and (trust.witness >= SURE).any():
-            drawn["LOCALISER"] = [GraphicObject("POLYLINE", line, "PIXEL") for line in contours(trust.witness)]
+        if trust.localiser is not None and (trust.localiser >= SURE).any():
+            drawn["LOCALISER"] = [GraphicObject("POLYLINE", line, "PIXEL") for line in contours(trust.localiser)]
     return drawn
 
 
@@ -102,25 +102,25 @@ def _words(explained: ExplainedPlane) -> str:
 
 
 def _ring(peak: tuple[int, int], shape: tuple[int, ...]) -> GraphicObject:
-    """Draw a circle of the same share of the image as in the capture, its centre in the middle of the pixel."""
+    """Draw a circle as large relative to the image as in the overlay, its centre in the middle of the pixel."""
     row, column = peak[0] + 0.5, peak[1] + 0.5
     radius = min(max(shape) * RING_RADIUS / PANEL_SIDE, max(column, shape[1] - column))
     edge = column + radius if column + radius <= shape[1] else column - radius
     return GraphicObject("CIRCLE", np.array([[column, row], [edge, row]]), "PIXEL")
 
 
-def contours(witness: Floats) -> list[NDArray[np.float64]]:
+def contours(localiser: Floats) -> list[NDArray[np.float64]]:
     """Give the lines round the places where the localiser sees a finding.
 
     Args:
-        witness: (rows, columns) of the source plane, the localiser's probability.
+        localiser: (rows, columns) of the source plane, the localiser's probability.
 
     Returns:
         (points, 2) each, column and row from the corner of the first pixel, in pixels, at most ``MOST_POINTS`` points.
     """
-    rows, columns = witness.shape
+    rows, columns = localiser.shape
     lines: list[NDArray[np.float64]] = []
-    for contour in find_contours(np.pad((witness >= SURE).astype(np.float32), 1), 0.5):
+    for contour in find_contours(np.pad((localiser >= SURE).astype(np.float32), 1), 0.5):
         line = approximate_polygon(contour, _TOLERANCE)[:, ::-1] - 0.5  # the frame of 1, and from centre to corner
         line = np.clip(line, 0.0, [columns, rows])
         lines += [line[start : start + MOST_POINTS] for start in range(0, len(line) - 1, MOST_POINTS - 1)]

@@ -1,4 +1,4 @@
-"""What stands under the two panels: which plane it is, what the colours mean, and what the dotted contour is."""
+"""Captions of the two panels: plane, colour scale, and legend of the localiser's contour."""
 
 import numpy as np
 from PIL import Image as Picture
@@ -30,7 +30,7 @@ def plane_caption(explained: ExplainedPlane) -> Picture.Image:
 
 
 def map_caption(explained: ExplainedPlane) -> Picture.Image:
-    """Draw the colour bar and say in words how the map is displayed."""
+    """Draw the colour bar and describe how the map is displayed."""
     picture, draw = _blank()
     if explained.trust.verdict is Verdict.WITHHELD:
         _line(draw, 0, "No map is shown: its verdict is WITHHELD.")
@@ -39,22 +39,23 @@ def map_caption(explained: ExplainedPlane) -> Picture.Image:
         _scale(picture, draw)
         _line(draw, 1, "Share of the positive map's 99.5th percentile.  Outline: 0.5.  Ring: highest value.", QUIET)
     else:
-        _line(draw, 0, "Nothing on this plane speaks for the finding: the map has no positive part.")
+        _line(draw, 0, "No pixel of this plane supports the finding: the map has no positive value.")
     if explained.trust.verdict is Verdict.OUT_OF_ENVELOPE:
-        _line(draw, 2, "OUT OF ENVELOPE: on images like this nothing is known of how good such maps are.", WARNING)
+        _line(draw, 2, "OUT OF ENVELOPE: the reliability of maps is unknown for images like this.", WARNING)
     elif seen(explained.trust) is Seen.FINDING:
-        _dotted(picture, draw, "independent localiser, as on the left: no part of the map.")
+        _dotted(picture, draw, "independent localiser, as on the left; not part of the map.")
     return picture
 
 
 def _localiser(picture: Picture.Image, draw: ImageDraw.ImageDraw, trust: Trust) -> None:
     what = seen(trust)
     if what is Seen.FINDING:
-        _dotted(picture, draw, f"independent localiser, probability {number(SURE)} and more inside.")
-    elif trust.witness is not None:
-        _line(draw, 2, f"{what}: highest probability {number(float(trust.witness.max()))}.")
+        untested = " (untested at this site)" if trust.verdict is Verdict.UNCOMMISSIONED else ""
+        _dotted(picture, draw, f"independent localiser{untested}, probability {number(SURE)} and more inside.")
+    elif trust.localiser is not None:
+        _line(draw, 2, f"{what}: highest probability {number(float(trust.localiser.max()))}.")
     else:
-        _line(draw, 2, f"{what}.", QUIET if what is Seen.NOT_ASKED else TEXT)
+        _line(draw, 2, f"{what}.")
 
 
 def _dotted(picture: Picture.Image, draw: ImageDraw.ImageDraw, words: str) -> None:

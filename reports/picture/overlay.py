@@ -86,11 +86,11 @@ def preview_png(rgb: NDArray[np.uint8], path: Path) -> None:
 
 def _panels(explained: ExplainedPlane, size: tuple[int, int]) -> tuple[Picture.Image, Picture.Image]:
     pixels, trust = explained.plane.pixels, explained.trust
-    plane, witness = grey(pixels, size), trust.witness
+    plane, localiser = grey(pixels, size), trust.localiser
     if trust.verdict is Verdict.WITHHELD:
-        return plain_panel(plane, witness), withheld_panel(size, trust.reasons)
+        return plain_panel(plane, localiser), withheld_panel(size, trust.reasons)
     row, column = explained.map.peak
     in_panel = Placement(0, 0, size[0] / pixels.shape[0], size[1] / pixels.shape[1])
     share = strength(explained.map.on_frame, size)
-    painted = painted_panel(plane, share, in_panel.to_overlay(row, column), witness)
-    return plain_panel(plane, witness), painted
+    painted = painted_panel(plane, share, in_panel.to_overlay(row, column), localiser)
+    return plain_panel(plane, localiser), painted

@@ -1,4 +1,4 @@
-"""The table of signals in the picture: where there is a score the weightiest, and to which side each of them pulls."""
+"""The table of trust signals in the picture: where there is a score, those that contribute most to it."""
 
 from PIL import ImageDraw
 
@@ -18,11 +18,11 @@ _PART_EDGE = 50
 """Right edge of the part's number."""
 _BAR_HALF, _BAR_HEIGHT = 28, 10
 _A_STAR = (
-    "a* = (value - null) / (1 - null): 0 is no better than maps of other patients, 1 is identical. Brackets: 95 %."
+    "a* = (value - null) / (1 - null): 0 is no better than maps of other subjects, 1 is identical. Brackets: 95 %."
 )
 _PARTS = (
-    "Part in the log-odds of P: + speaks for the map, - against it, compared with the "
-    "average map of commissioning. Parts and values are of this one map and have no interval."
+    "Part: contribution to the log-odds of P relative to the average map of commissioning; + supports the map, "
+    "- speaks against it. Parts and values are of this single map and have no interval."
 )
 Place = tuple[float, float]
 
@@ -31,7 +31,7 @@ def signal_table(draw: ImageDraw.ImageDraw, place: Place, trust: Trust) -> float
     """Draw the table with its top left corner at ``place``; gives its bottom."""
     left, y = place
     signals = chosen(trust)
-    longest = max((abs(one.part or 0.0) for one in signals), default=0.0) if weighed(trust) else None
+    longest = max((abs(signal.part or 0.0) for signal in signals), default=0.0) if weighed(trust) else None
     y = _titles(draw, (left, y), parts=longest is not None)
     tier = None
     for signal in signals:

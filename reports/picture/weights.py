@@ -13,13 +13,11 @@ def weighed(trust: Trust) -> bool:
 
 
 def chosen(trust: Trust) -> tuple[Signal, ...]:
-    """Give what the picture shows, by tier; all of them, as they came, where no signal has a part.
+    """Give what the picture shows, 7 signals at most, by tier.
 
-    Those of tier C come first, for they alone are from outside the model, then the weightiest, 7 in all. One that could
-    not be measured is left to the report.
+    Those of tier C come first, for they alone are from outside the model, then the weightiest; before commissioning no
+    signal has a weight, and those with a null come first. One that could not be measured is left to the report.
     """
-    if all(signal.part is None for signal in trust.signals):
-        return trust.signals
     measured = [signal for signal in trust.signals if math.isfinite(signal.value)]
-    first = sorted(measured, key=lambda one: (one.tier != "C", -abs(one.part or 0.0)))[:MOST_SHOWN]
-    return tuple(sorted(first, key=lambda one: one.tier))
+    first = sorted(measured, key=lambda signal: (signal.tier != "C", -abs(signal.part or 0.0)))[:MOST_SHOWN]
+    return tuple(sorted(first, key=lambda signal: signal.tier))

@@ -3,8 +3,8 @@
 ``python -m tests.benchmarks.house [CHECKOUT ...] [--json]``
 
 Of each checkout (this one where none is named) a table is printed: files, lines, lengths of files and of function
-bodies without their docstrings, pairs of rooms that import each other, imports against the order of the rooms, class names
-defined twice, and how many modules of the product the serving node imports.
+bodies without their docstrings, pairs of rooms that import each other, imports against the order of the rooms, class
+names defined twice, and how many modules of the product the serving node imports.
 
 A room is a folder without folders of code inside; in a folder that has some, each file is a room of its own. Imports
 inside functions, under ``TYPE_CHECKING`` and of modules by name count as any other.

@@ -110,7 +110,7 @@ def make_analysis(
     frame: int = 0,
     verdict: Verdict = Verdict.UNCOMMISSIONED,
     score: float | None = None,
-    method: str = "grad_cam",
+    method: str = "gradcam",
     found: bool = True,
     code: Code | None = GLIOMA,
     label: str = "glioma",
@@ -145,11 +145,11 @@ def make_analysis(
 
 
 SIGNALS = (
-    Signal("replicate_agreement_spearman", "agreement with 2 replicates (Spearman)", "A", 0.83, 0.41, (0.33, 0.48), 20,
+    Signal("replicate_spearman", "agreement with the replicates (Spearman)", "A", 0.83, 0.41, (0.33, 0.48), 20,
            0.71, (0.67, 0.75)),
-    Signal("replicate_agreement_top10_iou", "agreement with 2 replicates (IoU of the top 10 %)", "A", 0.62, 0.18,
+    Signal("replicate_overlap", "overlap with the replicates' hottest 10 %", "A", 0.62, 0.18,
            (0.12, 0.24), 20, 0.54, (0.5, 0.57)),
-    Signal("randomised_distance", "distance from the weight-randomised twin (1 - Spearman)", "A", 0.88, None, None, 0,
+    Signal("twin_spearman", "likeness to the untrained twin's map (Spearman)", "A", 0.12, None, None, 0,
            None, None),
 )  # fmt: skip
 

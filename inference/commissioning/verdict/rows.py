@@ -148,7 +148,7 @@ def _case(bench: Bench, examiner: Examiner, every: Sequence[Explained], row: int
         "features": evidence.features.tolist(),
         "statistics": image_statistics(evidence.image[None])[0].tolist(),
         "probabilities": evidence.probabilities.tolist(),
-        "witness_hit": evidence.witness is not None and bool(mask[peak_of(evidence.witness)]),
+        "witness_hit": evidence.localiser is not None and bool(mask[peak_of(evidence.localiser)]),
     }
 
 

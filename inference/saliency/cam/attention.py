@@ -5,7 +5,7 @@ import torch
 from inference.attention_gate import AttentionGate
 from inference.errors import Unsuitable
 from inference.saliency.cam.gradcam import upsampled
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 
 class Attention:
@@ -20,6 +20,7 @@ class Attention:
         paper="Schlemper et al. 2019, arXiv 1808.08114",
         description="which places the network's own attention gates let through",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={"gate": Parameter(0, "which gate, from 1; 0: the mean of all", minimum=0)},
     )
 

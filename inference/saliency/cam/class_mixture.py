@@ -4,7 +4,7 @@ import torch
 
 from inference.saliency.cam.gradcam import upsampled
 from inference.saliency.layers import choose_layer
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 
 class ClassMixture:
@@ -19,6 +19,7 @@ class ClassMixture:
         paper="Bigolin Lanfredi et al. 2021, arXiv 2112.11716",
         description="where the features of the last convolution speak for any class",
         needs_layer=True,
+        explanation=ExplanationType.GRADIENT_WEIGHTED,
         details={
             "mixing": Parameter("uniform", "how classes count", choices=("uniform", "weighted", "thresholded")),
             "relu": Parameter(True, "cut each class's map at zero before the sum"),

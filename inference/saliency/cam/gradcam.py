@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from inference.saliency.gradient.guided_backprop import ruled_gradient
 from inference.saliency.gradient.relu_rules import guided
 from inference.saliency.layers import choose_layer
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 RELU = Parameter(True, "keep only what speaks for the class (equation 2)")
 
@@ -22,6 +22,7 @@ class GradCam:
         paper="Selvaraju et al. 2017, arXiv 1610.02391",
         description="where the features of the last convolution speak for the class",
         needs_layer=True,
+        explanation=ExplanationType.GRADIENT_WEIGHTED,
         details={"relu": RELU},
     )
 
@@ -46,6 +47,7 @@ class GradCamPlusPlus:
         paper="Chattopadhay et al. 2018, arXiv 1710.11063",
         description="where the features of the last convolution speak for the class, small regions counted fully",
         needs_layer=True,
+        explanation=ExplanationType.GRADIENT_WEIGHTED,
         details={"relu": RELU, "epsilon": Parameter(0.0, "added to the denominator of equation 19", minimum=0)},
     )
 
@@ -69,6 +71,7 @@ class GuidedGradCam:
         paper="Selvaraju et al. 2017, arXiv 1610.02391",
         description="fine structure, within where the features of the last convolution speak for the class",
         needs_layer=True,
+        explanation=ExplanationType.GRADIENT_WEIGHTED,
         details={"relu": RELU},
     )
 

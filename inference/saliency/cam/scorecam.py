@@ -4,7 +4,7 @@ import torch
 
 from inference.saliency.cam.gradcam import RELU, on_input_grid, upsampled
 from inference.saliency.layers import choose_layer
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 
 class ScoreCam:
@@ -21,6 +21,7 @@ class ScoreCam:
         paper="Wang et al. 2020, arXiv 1910.01279",
         description="where the features of the last convolution alone let the class be seen, without gradients",
         needs_layer=True,
+        explanation=ExplanationType.CLASS_ACTIVATION,
         details={
             "relu": RELU,
             "channels": Parameter(

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from inference.errors import Unsuitable
 from inference.saliency.cam.gradcam import RELU, GradCam
 from inference.saliency.controls.random_weights import randomised
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 Draw = Callable[[Task], torch.Tensor]
 
@@ -30,6 +30,7 @@ class Control:
             paper="control of Arun et al. 2021, arXiv 2008.02766",
             description=description,
             needs_layer=name == "untrained",
+            explanation=ExplanationType.SALIENCY,
             details=details or {},
             control=True,
         )

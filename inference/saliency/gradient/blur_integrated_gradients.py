@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from inference.devices import largest_batch
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 _TRUNCATE = 4.0
 """A Gaussian ends at so many standard deviations, as in scipy."""
@@ -24,6 +24,7 @@ class BlurIntegratedGradients:
         paper="Xu et al. 2020, arXiv 2004.03383",
         description="what each pixel adds to the logit as the image is brought into focus",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={
             "steps": Parameter(100, "equal steps of the blur's standard deviation", minimum=2),
             "max_sigma": Parameter(50.0, "standard deviation of the strongest blur, in pixels of the input", minimum=0),

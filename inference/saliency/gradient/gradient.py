@@ -2,7 +2,7 @@
 
 import torch
 
-from inference.saliency.protocol import MethodInfo, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Task
 
 
 class Gradient:
@@ -13,6 +13,7 @@ class Gradient:
         paper="Simonyan et al. 2014, arXiv 1312.6034",
         description="how much the logit rises when a pixel gets brighter",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={},
     )
 

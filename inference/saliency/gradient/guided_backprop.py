@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from inference.saliency.gradient.relu_rules import Rule, deconvolution, guided, relus_by
-from inference.saliency.protocol import MethodInfo, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Task
 
 
 class ReluBackprop:
@@ -17,7 +17,14 @@ class ReluBackprop:
 
     def __init__(self, name: str, rule: Rule, paper: str, description: str) -> None:
         self._rule = rule
-        self.info = MethodInfo(name=name, paper=paper, description=description, needs_layer=False, details={})
+        self.info = MethodInfo(
+            name=name,
+            paper=paper,
+            description=description,
+            needs_layer=False,
+            explanation=ExplanationType.SALIENCY,
+            details={},
+        )
 
     def explain(self, task: Task) -> torch.Tensor:
         """Give the ruled gradient, (N, C, *spatial)."""

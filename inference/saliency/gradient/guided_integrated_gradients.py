@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 _CLOSE = 1e-9
 
@@ -21,6 +21,7 @@ class GuidedIntegratedGradients:
         paper="Kapishnikov et al. 2021, arXiv 2106.09788",
         description="what each pixel adds to the logit on a way from a baseline that avoids steep ground",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={
             "steps": Parameter(200, "steps of the way", minimum=1),
             "fraction": Parameter(0.25, "share of values moved at a step, the flattest first", minimum=0, maximum=1),

@@ -13,7 +13,7 @@ from inference.devices import largest_batch
 from inference.errors import Unsuitable
 from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines
 from inference.saliency.gradient.smoothgrad import NOISE, noisy
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 COMPLETE = Parameter(True, "correct the sum by the logit's known rise, so that the map adds up to it")
 
@@ -30,6 +30,7 @@ class IntegratedGradients:
         paper="Sundararajan et al. 2017, arXiv 1703.01365",
         description="what each pixel adds to the logit on the way from a baseline to the image",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={
             "steps": Parameter(24, "intervals of the trapezoid sum; one gradient more than that", minimum=1),
             "baseline": BASELINE,
@@ -61,6 +62,7 @@ class SmoothIntegratedGradients:
         paper="Smilkov et al. 2017, arXiv 1706.03825",
         description="what each pixel adds to the logit, squared, steadied by noise",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={
             **NOISE,
             "steps": Parameter(4, "intervals of the trapezoid sum of each copy", minimum=1),
@@ -99,6 +101,7 @@ class ExpectedGradients:
         paper="Erion et al. 2021, arXiv 1906.10670",
         description="what each pixel adds to the logit compared with other subjects' images",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={"samples": Parameter(50, "points, each on the way from one reference", minimum=1)},
     )
 

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from inference.saliency.gradient.baselines import BASELINES, BLUR_SIGMA
 from inference.saliency.gradient.integrated_gradients import COMPLETE, IntegratedGradients
 from inference.saliency.gradient.segments import segments
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 Attribution = NDArray[np.float64]
 
@@ -26,6 +26,7 @@ class Xrai:
         paper="Kapishnikov et al. 2019, arXiv 1906.02825",
         description="which regions of the image add most to the logit",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={
             "algorithm": Parameter("full", "how segments are ranked", choices=("full", "fast")),
             "steps": Parameter(24, "intervals of the integral from each baseline", minimum=1),

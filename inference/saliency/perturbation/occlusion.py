@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from inference.devices import largest_batch
 from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 Positions = NDArray[np.int64]
 Falls = NDArray[np.float64]
@@ -31,6 +31,7 @@ class Occlusion:
         paper="Zeiler, Fergus 2014, arXiv 1311.2901",
         description="how far the logit falls when a place is covered",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={
             "window": Parameter(16, "side of the window, in pixels of the input", minimum=1),
             "stride": Parameter(8, "distance of neighbouring windows, in pixels", minimum=1),

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from inference.devices import largest_batch
-from inference.saliency.protocol import MethodInfo, Parameter, Task
+from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 
 class Rise:
@@ -20,6 +20,7 @@ class Rise:
         paper="Petsiuk et al. 2018, arXiv 1806.07421",
         description="how much the logit rises when a place is seen, over random masks",
         needs_layer=False,
+        explanation=ExplanationType.SALIENCY,
         details={
             "masks": Parameter(1000, "random masks, one forward pass each", minimum=2),
             "cells": Parameter(7, "cells of a mask along each axis before it is smoothed and shifted", minimum=2),

@@ -24,6 +24,7 @@ from inference.saliency.controls.random_weights import randomised
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess
 from inference.trust.evidence import Examiner
+from inference.trust.judge import ALTERED
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from tests.development_data import FOLDER, needs_data
@@ -171,7 +172,7 @@ def test_a_map_of_another_layer_or_class_is_named_as_altered(
 ) -> None:
     trust = Deployment(bundle, map=drawn_anew(step=1)).judge(trusted[0], warrant)
     assert trust is not None
-    assert trust.reasons == ("This is not the map the model draws of this finding: it was altered or mixed up.",)
+    assert trust.reasons == (ALTERED,)
 
 
 def test_features_of_another_width_are_refused(trusted: list[AnnotatedSeries], warrant: Warrant) -> None:

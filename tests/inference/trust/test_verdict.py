@@ -1,9 +1,8 @@
 """The verdict of one map, by the passport shipped for phantoms, on phantoms that no passport has seen."""
 
-import copy
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,11 @@ import torch
 from inference.analyse import analyse
 from inference.analysis import Analysis
 from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
-from inference.commissioning.verdict.budget import MOST_BOGUS
 from inference.errors import PassportRefused
 from inference.findings import Finding
 from inference.options import AnalysisOptions
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, sealed
+from inference.passport.verdict import MOST_BOGUS, NetworkPasses, NoVerdict
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.image import Image, read_study
@@ -79,8 +78,8 @@ def test_a_clear_lesion_is_trusted_and_says_with_what_guarantee(bundle: Bundle, 
     assert one.trust.score >= float(warrant.certificate.threshold or 1)
     assert "at most 10% miss, with 90% confidence" in one.trust.reasons[0]
     assert {signal.name for signal in one.trust.signals} == set(NAMES)
-    assert one.trust.witness is not None
-    assert one.trust.witness.shape == one.map.on_frame.shape
+    assert one.trust.localiser is not None
+    assert one.trust.localiser.shape == one.map.on_frame.shape
     assert [values.shape for values in one.trust.replicates] == [one.map.on_frame.shape] * 2
 
 
@@ -88,7 +87,38 @@ def test_without_a_passport_nothing_is_judged(bundle: Bundle, clear: Image) -> N
     (one,) = judged(clear, bundle, None).explanations
     assert one.trust.verdict is Verdict.UNCOMMISSIONED
     assert one.trust.score is None
-    assert [values.shape for values in one.trust.replicates] == [one.map.on_frame.shape] * 2
+    assert all(signal.part is None for signal in one.trust.signals)
+    assert any("12 subjects whose images the bundle ships" in reason for reason in one.trust.reasons)
+
+
+def test_with_and_without_a_passport_the_same_signals_have_the_same_names_and_values(
+    bundle: Bundle, warrant: Warrant, clear: Image
+) -> None:
+    (after,), (before,) = (judged(clear, bundle, given).explanations for given in (warrant, None))
+    first, second = ({signal.name: signal for signal in one.trust.signals} for one in (after, before))
+    assert set(first) == set(second) == set(NAMES)
+    for name in NAMES:
+        assert first[name].value == second[name].value, name
+        assert (first[name].null is None) == (second[name].null is None), name
+        assert (first[name].meaning, first[name].tier) == (second[name].meaning, second[name].tier), name
+    passport = warrant.nulls["glioma"]
+    assert {name: signal.null for name, signal in first.items() if signal.null is not None} == {
+        name: null.value for name, null in passport.items()
+    }
+    assert np.array_equal(after.trust.localiser, before.trust.localiser)
+    assert all(np.array_equal(*pair) for pair in zip(after.trust.replicates, before.trust.replicates, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("seed", "score"), [(600_001, 0.9728), (600_002, 0.9578), (600_003, 0.9837)], ids=lambda value: str(value)
+)
+def test_scores_by_the_shipped_passport_are_those_of_release_0_1(
+    seed: int, score: float, bundle: Bundle, warrant: Warrant, tmp_path: Path
+) -> None:
+    """Recorded with that release's code: another gathering of evidence must not change what the formula is given."""
+    (one,) = judged(image_of(drawn_phantom(seed), tmp_path), bundle, warrant).explanations
+    assert one.trust.verdict is Verdict.TRUSTED
+    assert one.trust.score == pytest.approx(score, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +207,7 @@ def test_an_alpha_that_cannot_be_certified_trusts_nothing_and_says_so(bundle: Bu
 
 
 def test_a_passport_without_a_verdict_is_refused_with_its_cure(bundle: Bundle) -> None:
-    bare = sealed(load_passport(PASSPORT).model_copy(update={"verdict": {"reason": "too few patients"}}))
+    bare = sealed(replace(load_passport(PASSPORT), verdict=NoVerdict("too few patients")))
     with pytest.raises(PassportRefused, match="too few patients"):
         Warrant.of(bare, alpha=0.1, delta=0.1)
 
@@ -195,15 +225,14 @@ def test_every_budget_trusts_a_clear_lesion_by_its_own_signals_and_passes(
         trust = assess(bundle, model_input, one.map, options=CPU, warrant=warrant)
     assert trust.verdict is Verdict.TRUSTED
     assert {signal.name for signal in trust.signals} == set(signals_of(PARTS[budget]))
-    told = (passport.verdict if budget == "full" else passport.verdict["budgets"][budget])["passes"]
-    assert told == {"forward": found.forward, "backward": found.backward}
+    assert passport.verdict.by_budget[budget].passes == NetworkPasses(found.forward, found.backward)
 
 
 def test_classified_explained_and_judged_in_full_a_case_takes_at_most_25_passes_and_12_back() -> None:
     for path in SITES:
-        passes = load_passport(path).verdict["passes"]
-        assert 2 + passes["forward"] <= 25
-        assert 1 + passes["backward"] <= 12
+        passes = load_passport(path).verdict.passes
+        assert 2 + passes.forward <= 25
+        assert 1 + passes.backward <= 12
 
 
 def test_a_budget_is_part_of_what_a_result_rests_on(warrant: Warrant) -> None:
@@ -213,8 +242,8 @@ def test_a_budget_is_part_of_what_a_result_rests_on(warrant: Warrant) -> None:
 
 
 def test_a_passport_from_before_there_were_budgets_knows_full_alone() -> None:
-    verdict = {name: one for name, one in load_passport(PASSPORT).verdict.items() if name != "budgets"}
-    old = sealed(load_passport(PASSPORT).model_copy(update={"verdict": verdict}))
+    passport = load_passport(PASSPORT)
+    old = sealed(replace(passport, verdict=replace(passport.verdict, budgets={})))
     assert Warrant.of(old, alpha=0.10, delta=0.10).budget == "full"
     with pytest.raises(PassportRefused, match="knows no budget fast") as refused:
         Warrant.of(old, alpha=0.10, delta=0.10, budget="fast")
@@ -224,9 +253,12 @@ def test_a_passport_from_before_there_were_budgets_knows_full_alone() -> None:
 def test_where_a_budget_believed_bogus_maps_too_often_a_map_is_capped_at_caution(
     bundle: Bundle, warrant: Warrant, clear: Image
 ) -> None:
-    verdict = copy.deepcopy(load_passport(PASSPORT).verdict)
-    verdict["budgets"]["fast"]["bogus_trusted_and_wrong"]["another"]["map_patient"]["passed"] = False
-    failed = sealed(load_passport(PASSPORT).model_copy(update={"verdict": verdict}))
+    passport = load_passport(PASSPORT)
+    fast = passport.verdict.budgets["fast"]
+    shares = fast.bogus_trusted_and_wrong["another"]
+    believing = replace(shares, map_patient=replace(shares.map_patient, passed=False))
+    fast = replace(fast, bogus_trusted_and_wrong={**fast.bogus_trusted_and_wrong, "another": believing})
+    failed = sealed(replace(passport, verdict=replace(passport.verdict, budgets={"fast": fast})))
     assert Warrant.of(failed, alpha=0.10, delta=0.10, budget="full").believed == ()
     assert Warrant.of(failed, alpha=0.10, delta=0.10, budget="fast").believed == ("another",)
     (one,) = judged(clear, bundle, replace(warrant, believed=("another",))).explanations
@@ -259,8 +291,11 @@ def test_the_peak_of_a_tie_lies_in_its_middle() -> None:
 def test_every_shipped_passport_is_of_the_shipped_bundle_and_believes_no_bogus_map(path: Path) -> None:
     passport = load_passport(path)
     assert passport.bundle.digest == load_bundle(SHIPPED / passport.bundle.name).identity.digest
-    for budget in (passport.verdict, *passport.verdict["budgets"].values()):
-        bogus = budget["bogus_trusted_and_wrong"]
-        assert len(bogus) == 9
-        assert all(one["value"] <= MOST_BOGUS for kinds in bogus.values() for one in kinds.values())
+    for budget in passport.verdict.by_budget.values():
+        assert len(budget.bogus_trusted_and_wrong) == 9
+        assert all(
+            getattr(shares, field.name).value <= MOST_BOGUS
+            for shares in budget.bogus_trusted_and_wrong.values()
+            for field in fields(shares)
+        )
     assert json.loads(path.read_text(encoding="utf-8"))["digest"] == passport.digest

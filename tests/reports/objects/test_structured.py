@@ -141,7 +141,8 @@ def test_without_a_score_nothing_is_told_as_a_part_of_one(series: Series, report
         (0.5, Verdict.WITHHELD, "localiser_finding"),
         (0.1, Verdict.WITHHELD, "localiser_nothing"),
         (None, Verdict.CAUTION, "localiser_absent"),
-        (None, Verdict.UNCOMMISSIONED, "localiser_not_asked"),
+        (None, Verdict.UNCOMMISSIONED, "localiser_absent"),
+        (0.9, Verdict.UNCOMMISSIONED, "localiser_finding"),
     ],
 )
 def test_it_says_what_the_localiser_saw_or_that_there_is_none(
@@ -185,7 +186,7 @@ def test_everything_it_refers_to_is_listed_as_evidence(series: Series, report: R
 
 def test_the_model_is_identified_to_the_byte(series: Series, report: Report) -> None:
     text = texts(report(series(1)))
-    for part in ("ab" * 32, "cd" * 32, "ef" * 32, "torch 2.13.0", "device cpu", "seed 7", "grad cam",
+    for part in ("ab" * 32, "cd" * 32, "ef" * 32, "torch 2.13.0", "device cpu", "seed 7", "gradcam",
                  "features.denseblock4", "upsampling bilinear"):  # fmt: skip
         assert part in text
 
