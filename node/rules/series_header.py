@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
 from node.rules.texts import cut, vr_of
@@ -18,9 +19,12 @@ from node.settings.section import tag_of
 
 MOST_VALUES = 4096
 """Values of one attribute of one series that the rules see: the first of them."""
-_READ_BYTES = 1 << 16
-"""Of an element outside of sequences: the rest of a longer value is not read."""
-_UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError, OSError, struct.error)
+_READ_BYTES = 0xFFFE
+"""Of an element outside of sequences, the most that a length of 16 bits holds: the rest is not read."""
+_UNREADABLE = (
+    ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError, OSError, struct.error,
+    BytesLengthException,
+)  # fmt: skip
 """What pydicom raises where a value is not what its VR says."""
 
 SHOWN = frozenset(

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from sqlalchemy import select, update
 
+from node.store import StudyState, studies
 from node.web.access.caller import Scope
 from tests.node.web.page_site import PageSite, form_token, plain
-from tests.node.web.year_store import study_key
+from tests.node.web.year_store import study_key, study_uid
 from tests.patience import wait_until
 
 OTHER = """
@@ -87,3 +89,25 @@ def test_trying_rules_needs_the_scope_operate(site: PageSite) -> None:
         page = reader.get("/rules/dry-run").text
         assert "<textarea" not in page
         assert reader.post("/rules/dry-run", data={"form_token": form_token(page)}).status_code == 403
+
+
+def test_only_a_study_that_is_set_aside_is_decided_again_when_asked(browser: httpx.Client, site: PageSite) -> None:
+    uid, key = study_uid(200), study_key(200)
+    form = {"X-Form-Token": form_token(browser.get("/rules/dry-run").text)}
+    assert browser.post(f"/api/rules/retry/{key}", headers=form).status_code == 422
+    of_study = studies.c.study_instance_uid == uid
+    with site.engine.begin() as connection:
+        values = {"state": StudyState.SET_ASIDE, "route": None, "reason": "see the log", "attempts": 3}
+        aside = update(studies).where(of_study).values(values)
+        before = connection.execute(select(studies).where(of_study)).one()
+        connection.execute(aside)
+    assert "1 study could not be decided, and nothing more is tried." in plain(browser.get("/").text)
+    assert key in browser.get("/studies?show=set+aside").text
+    page = plain(browser.get(f"/rules?study={key}").text)
+    assert "it could not be decided, and was set aside: see the log" in page
+    assert browser.post(f"/api/rules/retry/{key}", headers=form).json() == {"key": key}
+    with site.engine.begin() as connection:
+        after = connection.execute(select(studies).where(of_study)).one()
+        connection.execute(update(studies).where(of_study).values(before._asdict()))
+    assert (after.state, after.reason, after.attempts) == (StudyState.COMPLETE, None, 0)
+    assert browser.post("/api/rules/retry/nothing", headers=form).status_code == 404
