@@ -41,7 +41,7 @@ def rules_test(
     as_json: AsJson = False,
 ) -> None:
     """Say for every rule, clause by clause, why it does or does not match a study."""
-    from node.rules.decide import decide, explain
+    from node.rules.decide import decide
     from node.settings.settings import load
     from node.store import now
 
@@ -50,7 +50,8 @@ def rules_test(
     for name in study:
         headers, known = _headers(name, settings)
         when = at.astimezone() if at else known.get("complete_at") or now()
-        decision, answers = decide(settings.rules, headers, when), explain(settings.rules, headers, when)
+        decision = decide(settings.rules, headers, when)
+        answers = decision.answers
         rows.append(
             {
                 "study": name,

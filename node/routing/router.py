@@ -22,7 +22,7 @@ from node.jobs.contents import keep_content
 from node.jobs.job import Jobs
 from node.priors.fetch import Fetching, prior_requirement_of
 from node.routing.rulebook import Rulebook
-from node.rules.decide import Decision, Route, RuleAnswer, decide, explain
+from node.rules.decide import Decision, Route, decide
 from node.rules.series_header import SeriesHeader
 from node.settings.audit import RouteState
 from node.store import JobState, StudyState, insert_new, jobs, now, studies
@@ -141,13 +141,13 @@ class Router(threading.Thread):
             self._attempts.clear(study.study_instance_uid)
             return
         state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
-        for job_id in self._record(study, decision, explain(rules, headers, at), at, state=state):
+        for job_id in self._record(study, decision, at, state=state):
             self._jobs.enqueue(job_id)
 
     def _set_aside(self, study: Snapshot, reason: str, at: datetime) -> None:
         """End the attempts at a study: its reason is recorded and reported as that of one that no rule takes."""
         self._log.error("set_aside", study_instance_uid=study.study_instance_uid, problem=reason)
-        for job_id in self._record(study, Decision(None, (reason,)), (), at, state=StudyState.SET_ASIDE):
+        for job_id in self._record(study, Decision(None, note=reason), at, state=StudyState.SET_ASIDE):
             self._jobs.enqueue(job_id)
 
     def _wants_priors(self, study: Snapshot, decision: Decision, headers: Sequence[SeriesHeader]) -> bool:
@@ -158,9 +158,7 @@ class Router(threading.Thread):
         )
         return bool(self._priors and requirement and self._priors.begin(study.study_instance_uid, requirement, headers))
 
-    def _record(
-        self, study: Snapshot, decision: Decision, answers: Sequence[RuleAnswer], at: datetime, *, state: StudyState
-    ) -> tuple[str, ...]:
+    def _record(self, study: Snapshot, decision: Decision, at: datetime, *, state: StudyState) -> tuple[str, ...]:
         """Write the decision and its jobs down in one transaction; nothing where an image has come since."""
         uid = study.study_instance_uid
         route = decision.route or NOT_ROUTED
@@ -181,7 +179,7 @@ class Router(threading.Thread):
                 state=state,
                 route=route.name or None,
                 reason=decision.reason,
-                answers=[asdict(answer) for answer in answers],
+                answers=[asdict(answer) for answer in decision.answers],
                 attempts=0,
             )
             .returning(studies.c.missing)

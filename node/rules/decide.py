@@ -1,4 +1,4 @@
-"""The routing table: which bundles look at a study, and why, in words."""
+"""The routing table: which bundles analyse a study, and why, in words; one evaluation gives both."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Route:
 
 @dataclass(frozen=True)
 class ClauseAnswer:
-    """What one clause, or the hours of a rule, said."""
+    """Whether one clause, or the hours of a rule, held, in a sentence."""
 
     held: bool
     sentence: str
@@ -43,6 +43,12 @@ class SeriesAnswer:
     held: bool
     clauses: tuple[ClauseAnswer, ...]
 
+    @property
+    def sentence(self) -> str:
+        """The clauses up to the first that did not hold."""
+        failed = next((number for number, clause in enumerate(self.clauses, start=1) if not clause.held), None)
+        return "; ".join(clause.sentence for clause in self.clauses[:failed]) or "no condition"
+
 
 @dataclass(frozen=True)
 class RuleAnswer:
@@ -51,63 +57,69 @@ class RuleAnswer:
     name: str
     held: bool
     hours: ClauseAnswer | None
-    """None where the rule is asked at any time."""
+    """None where the rule applies at any time."""
     series: tuple[SeriesAnswer, ...]
     missing_series: tuple[str, ...]
     """Of the rule's expected series, those that are not here."""
 
+    def trace(self) -> Iterator[str]:
+        """Give a line for each series, up to the first on which the rule holds."""
+        if self.hours is not None and not self.hours.held:
+            yield f"rule {self.name!r}: {self.hours.sentence}"
+            return
+        by_number = {number: answer for answer in self.series for number in answer.numbers}
+        for number in sorted(by_number):
+            yield f"rule {self.name!r}, series {number} of {len(by_number)}: {by_number[number].sentence}"
+            if by_number[number].held:
+                return
+
 
 @dataclass(frozen=True)
 class Decision:
-    """Which route, if any, and every clause that was asked on the way to it."""
+    """Which route, if any, and what every clause of every rule said."""
 
     route: Route | None
-    trace: tuple[str, ...]
+    answers: tuple[RuleAnswer, ...] = ()
     expected_series: int = 0
     """How many the rule that matched expects."""
     missing_series: tuple[str, ...] = ()
-    """Those of them that the study has not."""
+    """Those of them that the study lacks."""
+    note: str = ""
+    """Why no rule was evaluated; empty where they were."""
+
+    @property
+    def trace(self) -> tuple[str, ...]:
+        """A line for each series that a rule was held against, up to the rule that decided."""
+        if self.note:
+            return (self.note,)
+        lines: list[str] = []
+        for answer in self.answers:
+            lines += answer.trace()
+            if answer.held:
+                return tuple(lines)
+        if not self.answers:
+            lines.append("there are no rules in the settings")
+        return (*lines, "no rule matches this study")
 
     @property
     def reason(self) -> str:
-        """The trace as one text, a line for each series that a rule was held against."""
+        """The trace as one text."""
         return "\n".join(self.trace)
 
 
 def decide(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime) -> Decision:
-    """Take the first rule whose clauses all hold on the same series of the study.
+    """Hold every clause of every rule against every series: the first rule that holds on one series decides.
 
     Args:
         rules: the routing table, in order.
         headers: one for each series of the study.
         at: when it is decided, with a zone: rules may have hours, in local time.
     """
-    trace: list[str] = []
-    for rule in rules:
-        hours = _in_hours(rule, at)
-        if hours is not None and not hours.held:
-            trace.append(f"rule {rule.name!r}: {hours.sentence}")
-            continue
-        for number, header in enumerate(headers, start=1):
-            held, sentence = _first_failure(rule, header)
-            trace.append(f"rule {rule.name!r}, series {number} of {len(headers)}: {sentence}")
-            if held:
-                missing = _missing_series(rule, headers)
-                return Decision(_route(rule), tuple(trace), len(rule.expected_series), missing)
-    if not rules:
-        trace.append("there are no rules in the settings")
-    return Decision(None, (*trace, "no rule matches this study"))
-
-
-def explain(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime) -> tuple[RuleAnswer, ...]:
-    """Hold every clause of every rule against every series: the answer to why this was, or was not, analysed.
-
-    Args:
-        rules: the routing table, in order; the first that held decides.
-        headers: one for each series of the study.
-        at: when it is, or was, decided, with a zone.
-    """
-    return tuple(_answer(rule, headers, at) for rule in rules)
+    answers = tuple(_answer(rule, headers, at) for rule in rules)
+    for rule, answer in zip(rules, answers, strict=True):
+        if answer.held:
+            return Decision(_route(rule), answers, len(rule.expected_series), answer.missing_series)
+    return Decision(None, answers)
 
 
 def _answer(rule: Rule, headers: Sequence[SeriesHeader], at: datetime) -> RuleAnswer:
@@ -119,7 +131,7 @@ def _answer(rule: Rule, headers: Sequence[SeriesHeader], at: datetime) -> RuleAn
         for clauses, numbers in groups.items()
     )
     hours = _in_hours(rule, at)
-    held = (hours is None or hours.held) and any(one.held for one in series)
+    held = (hours is None or hours.held) and any(answer.held for answer in series)
     return RuleAnswer(rule.name, held, hours, series, _missing_series(rule, headers))
 
 
@@ -135,7 +147,7 @@ def _route(rule: Rule) -> Route:
 
 def _missing_series(rule: Rule, headers: Sequence[SeriesHeader]) -> tuple[str, ...]:
     here = [text for header in headers for text in header.values("SeriesDescription")]
-    return tuple(wanted for wanted in rule.expected_series if not any(is_found(wanted, text) for text in here))
+    return tuple(pattern for pattern in rule.expected_series if not any(is_found(pattern, text) for text in here))
 
 
 def _in_hours(rule: Rule, at: datetime) -> ClauseAnswer | None:
@@ -151,28 +163,17 @@ def _in_hours(rule: Rule, at: datetime) -> ClauseAnswer | None:
         within = clock >= start or clock < end
         day = local - timedelta(days=1) if clock < start else local
     held = within and (not rule.weekdays or _DAYS[day.weekday()] in rule.weekdays)
-    wish = " ".join([*([" ".join(rule.weekdays)] if rule.weekdays else []), *([rule.hours] if rule.hours else [])])
+    required = " ".join([*rule.weekdays, *([rule.hours] if rule.hours else [])])
     moment = f"it is {_DAYS[local.weekday()]} {clock}"
-    return ClauseAnswer(held, f"{moment}, as wanted ({wish})" if held else f"{moment}, wanted {wish}")
-
-
-def _first_failure(rule: Rule, header: SeriesHeader) -> tuple[bool, str]:
-    """Hold the clauses against one series, up to the first that fails."""
-    told: list[str] = []
-    for clause in rule.when:
-        answer = _ask(clause, header)
-        told.append(answer.sentence)
-        if not answer.held:
-            return False, "; ".join(told)
-    return True, "; ".join(told) or "no condition"
+    return ClauseAnswer(held, f"{moment}, as required ({required})" if held else f"{moment}, required {required}")
 
 
 def _ask(clause: Clause, header: SeriesHeader) -> ClauseAnswer:
     values = header.values(clause.attribute)
     held = _holds(clause, values)
     shown = _shortened("\\".join(values)) if may_show(clause.attribute) else _HIDDEN
-    told = f"{clause.attribute} is {shown if values else 'missing'}"
-    return ClauseAnswer(held, f"{told}, {'as wanted' if held else f'wanted {wish(clause)}'}")
+    found = f"{clause.attribute} is {shown if values else 'missing'}"
+    return ClauseAnswer(held, f"{found}, {'as required' if held else f'required {requirement(clause)}'}")
 
 
 def _shortened(text: str) -> str:
@@ -185,7 +186,7 @@ def _holds(clause: Clause, values: tuple[str, ...]) -> bool:
     if clause.excludes is not None and any(is_found(clause.excludes, value) for value in values):
         return False
     asked = (clause.equals, clause.matches, clause.at_least, clause.at_most)
-    return all(one is None for one in asked) or any(_fits(clause, value) for value in values)
+    return all(operand is None for operand in asked) or any(_fits(clause, value) for value in values)
 
 
 def _fits(clause: Clause, value: str) -> bool:
@@ -204,12 +205,12 @@ def _fits(clause: Clause, value: str) -> bool:
     return (low is None or number >= low) and (high is None or number <= high)
 
 
-def wish(clause: Clause) -> str:
+def requirement(clause: Clause) -> str:
     """Say what a clause asks for; where it asks about the patient, not even that."""
-    return _HIDDEN if is_about_patient(clause.attribute) else " and ".join(_wishes(clause))
+    return _HIDDEN if is_about_patient(clause.attribute) else " and ".join(_requirements(clause))
 
 
-def _wishes(clause: Clause) -> Iterator[str]:
+def _requirements(clause: Clause) -> Iterator[str]:
     if clause.equals is not None:
         yield " or ".join(clause.wanted)
     if clause.matches is not None:

@@ -162,7 +162,7 @@ class Completeness:
             return asked.decision
         with self._attempts.counted(uid, StudyState.RECEIVING) as attempt:
             if attempt > MOST_ATTEMPTS:
-                return Decision(None, ())
+                return Decision(None, note="Deciding about this study failed too often.")
             decision = decide(rules, self._studies.series_headers(uid), at)
             if attempt:
                 self._attempts.clear(uid)

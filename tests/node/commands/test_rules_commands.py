@@ -84,9 +84,9 @@ def test_a_folder_is_answered_clause_by_clause_for_every_rule_and_series(setting
     settings.write_text(SETTINGS + BY_DAY + FLAIR)
     said = " ".join(ask("test", folder, "--at", "2026-01-05T20:00:00", "-c", settings).split())
     assert "rule 'flair' decides" in said
-    assert "✗ rule 'ct' series 1, 2 of 2: ✗ Modality is MR, wanted CT" in said
-    assert "✗ it is Mon 20:00, wanted 08:00-18:00 series 1, 2 of 2: ✗ Rows is 32, wanted at least 33" in said
-    assert "series 2 of 2: ✓ Modality is MR, as wanted; ✗ SeriesDescription is (value not shown)" in said
+    assert "✗ rule 'ct' series 1, 2 of 2: ✗ Modality is MR, required CT" in said
+    assert "✗ it is Mon 20:00, required 08:00-18:00 series 1, 2 of 2: ✗ Rows is 32, required at least 33" in said
+    assert "series 2 of 2: ✓ Modality is MR, as required; ✗ SeriesDescription is (value not shown)" in said
     assert "CANARY" not in said
     (told,) = json.loads(ask("test", folder, "--at", "2026-01-05T20:00:00", "-c", settings, "--json"))
     assert (told["decides"], told["series"]) == ("flair", 2)

@@ -108,7 +108,7 @@ def test_a_reload_drops_no_association_and_a_bad_file_never_loads(node: RunningN
     wait_until(lambda: newest(node)["state"] == "not routed", 30, "the decision by the new rules")
     key = newest(node)["key"]
     (answer,) = node.get(f"/api/studies/{key}").json()["answers"]
-    assert answer["series"][0]["clauses"] == [{"held": False, "sentence": "Modality is MR, wanted CT"}]
+    assert answer["series"][0]["clauses"] == [{"held": False, "sentence": "Modality is MR, required CT"}]
     page = node.get(f"/studies/{key}").text
     assert "Every rule, clause by clause" in page
-    assert "Modality is MR, wanted CT" in page
+    assert "Modality is MR, required CT" in page

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydicom.dataset import Dataset
 
 from node.rules import decide as routing_table
-from node.rules.decide import Decision, explain
+from node.rules.decide import Decision
 from node.rules.series_header import SeriesHeader
 from node.settings.rule import Clause, Rule
 
@@ -110,9 +110,9 @@ def test_the_reason_says_which_clause_failed_on_which_series() -> None:
     rules = [rule("flair", clause("Modality", equals="MR"), clause("SeriesDescription", matches="flair"))]
     reason = decide(rules, [series(Modality="CR"), series(SeriesDescription="CANARY T1")]).reason
     assert reason.splitlines() == [
-        "rule 'flair', series 1 of 2: Modality is CR, wanted MR",
-        "rule 'flair', series 2 of 2: Modality is MR, as wanted; "
-        "SeriesDescription is (value not shown), wanted a match of 'flair'",
+        "rule 'flair', series 1 of 2: Modality is CR, required MR",
+        "rule 'flair', series 2 of 2: Modality is MR, as required; "
+        "SeriesDescription is (value not shown), required a match of 'flair'",
         "no rule matches this study",
     ]
 
@@ -203,16 +203,16 @@ def test_the_explanation_holds_every_clause_of_every_rule_against_every_series()
         rule("never reached", clause("SeriesDescription", matches="flair"), expected_series=("t1", "flair")),
     ]
     headers = [series(Rows=256, SeriesDescription="CANARY T1"), series(Modality="CT", Rows=256), series(Rows=256)]
-    ct, mr, night, last = explain(rules, headers, MONDAY_NOON)
+    ct, mr, night, last = decide(rules, headers).answers
     assert [answer.held for answer in (ct, mr, night, last)] == [False, True, False, False]
     assert [(one.numbers, one.held) for one in ct.series] == [((1, 3), False), ((2,), False)]
     assert [clause.sentence for clause in ct.series[0].clauses] == [
-        "Modality is MR, wanted CT",
-        "Rows is 256, wanted at least 512",
+        "Modality is MR, required CT",
+        "Rows is 256, required at least 512",
     ]
     assert [(one.numbers, one.held) for one in mr.series] == [((1, 3), True), ((2,), False)]
     assert night.hours is not None
-    assert night.hours.sentence == "it is Mon 12:00, wanted 22:00-06:00"
+    assert night.hours.sentence == "it is Mon 12:00, required 22:00-06:00"
     assert last.missing_series == ("flair",)
     assert "CANARY" not in repr((ct, mr, night, last))
 
