@@ -174,7 +174,7 @@ def test_a_rule_is_asked_in_its_hours_of_local_time_only(
     decision = decide([rule("r", hours=hours, weekdays=weekdays)], [series()], at)
     assert (decision.route is not None) == held
     if not held:
-        assert "wanted" in decision.reason.splitlines()[0]
+        assert "required" in decision.reason.splitlines()[0]
 
 
 def test_hours_are_local_time() -> None:
