@@ -1,4 +1,4 @@
-"""Words and numbers as they are shown: plain characters, fixed decimals, no patient data."""
+"""Text and numbers as they are shown: printable ASCII, fixed decimals, no patient data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent witness"}
+TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent localiser"}
 """The three kinds of evidence, always shown apart."""
 
 if TYPE_CHECKING:  # they bring torch, which plain words do not need
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # they bring torch, which plain words do not need
     from inference.saliency.maps import SaliencyMap
 
 PROBABILITY = "P(peak lies in a true finding)"
-"""What the calibrated score is."""
+"""Name of the calibrated score."""
 _REPLACED = str.maketrans(
     {"\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00d7": "x", "\u2265": ">=", "\u2264": "<=", "\u00df": "ss"}
 )

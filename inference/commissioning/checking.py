@@ -16,7 +16,8 @@ from inference.commissioning.work import Progress, set_up
 from inference.commissioning.writing import map_digest
 from inference.criteria.localisation import average_precision, hit
 from inference.devices import fingerprint
-from inference.passport.passport import Passport, Sample
+from inference.passport.entries import Sample
+from inference.passport.passport import Passport
 
 TOLERANCE = 1e-3
 """How far average precision may differ on another device or with other libraries."""
@@ -37,7 +38,7 @@ class Recomputed:
 
 
 @dataclass(frozen=True)
-class Check:
+class PassportCheck:
     """What a check found."""
 
     agrees: bool
@@ -51,7 +52,7 @@ class Check:
 
 def check(
     passport: Passport, bundle: Bundle, source: Source | None, folder: Path, *, device: Device, progress: Progress
-) -> Check:
+) -> PassportCheck:
     """Verify the digests and recompute the sample.
 
     Args:
@@ -68,7 +69,7 @@ def check(
     check_bundle(passport, bundle)
     same = _same_fingerprint(passport, device)
     if source is None:
-        return Check(agrees=True, same_fingerprint=same, bundle_checked=True, data_checked=False, maps=())
+        return PassportCheck(agrees=True, same_fingerprint=same, bundle_checked=True, data_checked=False, maps=())
     settings = settings_of(passport, device)
     cases = gather(bundle, source(bundle, settings.splits), folder / "cases")
     check_data(passport, cases)
@@ -79,7 +80,7 @@ def check(
         progress("recomputing maps", done, len(passport.sample))
         maps += _recomputed(bench, sample)
     agrees = all(one.agrees and (one.identical or not same) for one in maps)
-    return Check(agrees=agrees, same_fingerprint=same, bundle_checked=True, data_checked=True, maps=tuple(maps))
+    return PassportCheck(agrees=agrees, same_fingerprint=same, bundle_checked=True, data_checked=True, maps=tuple(maps))
 
 
 def _recomputed(bench: Bench, sample: Sample) -> list[Recomputed]:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from inference.commissioning.judging import rounded
+from inference.commissioning.judging import DIGITS, rounded
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.store import Raw
 from inference.errors import Refused
-from inference.passport.passport import Chosen, Counts, MethodEntry, Shown
+from inference.passport.entries import Chosen, Counts, GalleryEntry, GalleryKind, MethodEntry
 from inference.passport.rules import DECIDING, LOCALISATION, RULES
 from inference.statistics import bootstrap as statistics
 from inference.statistics.seeds import seed_of
@@ -64,7 +64,7 @@ def choose(entries: Mapping[str, MethodEntry], raws: Raws, bench: Bench, manifes
     )
 
 
-def gallery(raws: Raws, bench: Bench, method: str | None) -> tuple[Shown, ...]:
+def gallery(raws: Raws, bench: Bench, method: str | None) -> tuple[GalleryEntry, ...]:
     """Choose the best, the worst and the misleading maps of the method chosen.
 
     Misleading: the model is sure (0.9 and above), the peak lies outside the finding or there is none, and of these the
@@ -80,25 +80,27 @@ def gallery(raws: Raws, bench: Bench, method: str | None) -> tuple[Shown, ...]:
     ranked = sorted(precision, key=lambda row: (precision[row], row))
     sure = [row for row, hit in hits.items() if hit < 0.5 and bench.explained[row].probability >= CONFIDENT]
     sure.sort(key=lambda row: (-agreement.get(row, -2.0), -bench.explained[row].probability, row))
-    parts = {"best": ranked[::-1][:SHOWN], "worst": ranked[:SHOWN], "misleading": sure[:SHOWN]}
+    parts: dict[GalleryKind, list[int]] = {
+        "best": ranked[::-1][:SHOWN],
+        "worst": ranked[:SHOWN],
+        "misleading": sure[:SHOWN],
+    }
     shown = []
     for kind, rows in parts.items():
         for row in rows:
-            one = bench.explained[row]
-            case = bench.cases.entries[one.position]
+            explained = bench.explained[row]
+            case = bench.cases.entries[explained.position]
             shown.append(
-                Shown.model_validate(
-                    {
-                        "kind": kind,
-                        "case": case.id,
-                        "method": method,
-                        "found": bench.explainer.bundle.manifest.classes[one.target].name,
-                        "label": case.label,
-                        "probability": rounded(one.probability),
-                        "average_precision": rounded(precision[row]) if row in precision else None,
-                        "hit": rounded(hits[row]) or 0.0,
-                        "agreement": rounded(agreement[row]) if row in agreement else None,
-                    }
+                GalleryEntry(
+                    kind=kind,
+                    case=case.id,
+                    method=method,
+                    found=bench.explainer.bundle.manifest.classes[explained.target].name,
+                    label=case.label,
+                    probability=round(explained.probability, DIGITS),
+                    average_precision=rounded(precision[row]) if row in precision else None,
+                    hit=rounded(hits[row]) or 0.0,
+                    agreement=rounded(agreement[row]) if row in agreement else None,
                 )
             )
     return tuple(shown)

@@ -11,7 +11,7 @@ from inference.cases.cases import Cases
 from inference.commissioning.judging import figure_from, figure_of
 from inference.commissioning.measuring.bench import Explained
 from inference.errors import Refused
-from inference.passport.passport import ClassFigures, ClassificationEntry, Counts, Figure
+from inference.passport.entries import ClassFigures, ClassificationEntry, Counts, Measurement
 from inference.statistics import bootstrap as statistics
 from inference.statistics.seeds import seed_of
 
@@ -42,7 +42,7 @@ def explained_of(
     for position, row, target in zip(positions, probabilities, called(probabilities, manifest), strict=True):
         if target >= 0:
             case = cases.entries[position]
-            right = case.class_index == target
+            right = bool(case.class_index == target)
             found.append(Explained(position, int(target), float(row[target]), right, right and case.masked))
     return tuple(found)
 
@@ -94,13 +94,13 @@ def classification(
     return ClassificationEntry(accuracy=_share(answer == truth, groups, "no case"), classes=by_class)
 
 
-def _auc(scores: NDArray[np.float64], events: NDArray[np.bool_], groups: NDArray[np.str_]) -> Figure:
+def _auc(scores: NDArray[np.float64], events: NDArray[np.bool_], groups: NDArray[np.str_]) -> Measurement:
     try:
         return figure_from(statistics.auroc(scores, events, groups, seed=seed_of("bootstrap")))
     except Refused:
         missing = "no case of this class" if not events.any() else "no case of another class"
-        return Figure(value=None, reason=f"{missing} in the split: there is no AUC")
+        return Measurement(value=None, reason=f"{missing} in the split: there is no AUC")
 
 
-def _share(right: NDArray[np.bool_], groups: NDArray[np.str_], otherwise: str) -> Figure:
-    return figure_of(right.astype(float).tolist(), groups) if len(right) else Figure(value=None, reason=otherwise)
+def _share(right: NDArray[np.bool_], groups: NDArray[np.str_], otherwise: str) -> Measurement:
+    return figure_of(right.astype(float).tolist(), groups) if len(right) else Measurement(value=None, reason=otherwise)

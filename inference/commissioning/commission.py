@@ -8,14 +8,12 @@ and gives the same passport to the bit.
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from inference.bundle.bundle import Bundle
 from inference.cases.cases import AnnotatedSeries, Excluded, gather
@@ -25,12 +23,14 @@ from inference.commissioning.measuring.explaining import Maps, fitting
 from inference.commissioning.settings import CommissionSettings, Device, key_of, resolve
 from inference.commissioning.store import Raw, Store
 from inference.commissioning.verdict.verdict import verdict_of
-from inference.commissioning.work import Job, Progress, explain_all, measure_all, networks, pool_of, set_up
+from inference.commissioning.work import BenchJob, Progress, explain_all, measure_all, networks, pool_of, set_up
 from inference.commissioning.writing import write
 from inference.devices import fingerprint
 from inference.errors import Unsuitable
-from inference.passport.passport import Passport, Run, Shown, sealed
-from inference.reading.outlines import Mask
+from inference.passport.entries import GalleryEntry, Run
+from inference.passport.gallery import GalleryPicture
+from inference.passport.passport import Passport, sealed
+from inference.passport.verdict import FittedVerdict, NoVerdict
 
 Source = Callable[[Bundle, Sequence[str]], Iterable[AnnotatedSeries | Excluded]]
 """Reads the cases of some splits."""
@@ -40,21 +40,11 @@ VERDICT_RESTS = "Whatever the other figures rest on, the verdict rests on"
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """What the gallery shows of one map, all on the network's grid, (*spatial)."""
-
-    shown: Shown
-    image: NDArray[np.float32]
-    map: Maps
-    mask: Mask
-
-
-@dataclass(frozen=True, eq=False)
 class Commissioned:
     """What commissioning gives."""
 
     passport: Passport
-    pictures: tuple[Picture, ...]
+    pictures: tuple[GalleryPicture, ...]
 
 
 def commission(
@@ -93,7 +83,7 @@ def commission(
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(settings.device)))
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     trial = bench.store.keep("fitting", lambda: _fitting(bench, progress))
-    job = Job(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
+    job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     with pool_of(workers) as pool:
         explaining = time.perf_counter()
         explain_all(bench, trial["reasons"], job, pool, progress)
@@ -101,13 +91,12 @@ def commission(
         raws = measure_all(bench, trial["reasons"][PRIMARY], trial["seconds"], job, pool, progress)
         verdict = verdict_of(bench, job, pool, progress)
     progress("judging", 0, 0)
-    written = write(bench, splits, raws, trial["reasons"][PRIMARY])
-    passport = sealed(written.model_copy(update={"verdict": verdict}))
+    passport = sealed(replace(write(bench, splits, raws, trial["reasons"][PRIMARY]), verdict=verdict))
     if settings.save_maps:
         _save_maps(bench, out / "maps")
     seconds = time.perf_counter() - began
     run = _run(bench.store, trial["seconds"], seconds, explaining / seconds)
-    return Commissioned(passport.model_copy(update={"run": run}), _pictures(bench, passport.gallery))
+    return Commissioned(replace(passport, run=run), _pictures(bench, passport.gallery))
 
 
 def add_verdict(
@@ -147,18 +136,18 @@ def add_verdict(
     check_data(passport, cases)
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(device)), "verdict")
     bench, _ = set_up(bundle, cases, settings, Store(work, key, resume=resume))
-    job = Job(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
+    job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     with pool_of(workers) as pool:
         verdict = verdict_of(bench, job, pool, progress)
-    made = sealed(passport.model_copy(update={"verdict": verdict, "limits": _limits(passport, verdict)}))
-    return Commissioned(made, tuple(_made_again(bench, one) for one in passport.gallery))
+    refitted = sealed(replace(passport, verdict=verdict, limits=_limits(passport, verdict)))
+    return Commissioned(refitted, tuple(_made_again(bench, entry) for entry in passport.gallery))
 
 
-def _limits(passport: Passport, verdict: Mapping[str, Any]) -> tuple[str, ...]:
-    others = tuple(one for one in passport.limits if not one.startswith(VERDICT_RESTS))
-    if "counts" not in verdict:
+def _limits(passport: Passport, verdict: FittedVerdict | NoVerdict) -> tuple[str, ...]:
+    others = tuple(limit for limit in passport.limits if not limit.startswith(VERDICT_RESTS))
+    if isinstance(verdict, NoVerdict):
         return others
-    fitted, judged = (verdict["counts"][part]["cases"] for part in ("fitted", "judged"))
+    fitted, judged = verdict.counts.fitted.cases, verdict.counts.judged.cases
     return (*others, f"{VERDICT_RESTS} {fitted} explained cases to fit on and {judged} to be judged by.")
 
 
@@ -186,21 +175,24 @@ def _fitting(bench: Bench, progress: Progress) -> Raw:
     return {"reasons": reasons, "seconds": seconds}
 
 
-def _made_again(bench: Bench, shown: Shown) -> Picture:
-    row = next(at for at, one in enumerate(bench.explained) if bench.cases.entries[one.position].id == shown.case)
-    one = bench.explained[row]
-    values = bench.explainer.maps(bench.primary, one.position, one.target, [shown.method])[shown.method]
-    return Picture(shown, bench.cases.input_of(one.position)[0], values, bench.masks([row])[0])
+def _made_again(bench: Bench, entry: GalleryEntry) -> GalleryPicture:
+    cases = [bench.cases.entries[explained.position].id for explained in bench.explained]
+    row = cases.index(entry.case)
+    explained = bench.explained[row]
+    maps = bench.explainer.maps(bench.primary, explained.position, explained.target, [entry.method])
+    return _picture(bench, entry, row, maps[entry.method])
 
 
-def _pictures(bench: Bench, shown: Sequence[Shown]) -> tuple[Picture, ...]:
-    rows = {bench.cases.entries[one.position].id: row for row, one in enumerate(bench.explained)}
-    found = []
-    for one in shown:
-        row = rows[one.case]
-        image = bench.cases.input_of(bench.explained[row].position)[0]
-        found.append(Picture(one, image, bench.maps(one.method, [row])[0], bench.masks([row])[0]))
-    return tuple(found)
+def _pictures(bench: Bench, entries: Sequence[GalleryEntry]) -> tuple[GalleryPicture, ...]:
+    rows = {bench.cases.entries[explained.position].id: row for row, explained in enumerate(bench.explained)}
+    return tuple(
+        _picture(bench, entry, rows[entry.case], bench.maps(entry.method, [rows[entry.case]])[0]) for entry in entries
+    )
+
+
+def _picture(bench: Bench, entry: GalleryEntry, row: int, values: Maps) -> GalleryPicture:
+    image = bench.cases.input_of(bench.explained[row].position)[0]
+    return GalleryPicture(entry, image, values, bench.masks([row])[0])
 
 
 def _save_maps(bench: Bench, folder: Path) -> None:

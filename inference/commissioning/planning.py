@@ -67,7 +67,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AnnotationPlan:
     """Prices of several alphas, and what the patients at hand reach."""
 
     assumptions: Assumptions
@@ -77,7 +77,7 @@ class Plan:
 
 def plan(
     assumptions: Assumptions | None = None, *, patients: int | None = None, alphas: Sequence[float] = ALPHAS
-) -> Plan:
+) -> AnnotationPlan:
     """Tell what each alpha costs, and what the patients at hand reach.
 
     Args:
@@ -96,10 +96,10 @@ def plan(
     if patients is not None and patients < 1:
         raise Refused("A plan for the patients at hand needs at least one.")
     prices = tuple(_price(alpha, taken) for alpha in alphas)
-    return Plan(taken, prices, None if patients is None else _reach(patients, taken))
+    return AnnotationPlan(taken, prices, None if patients is None else _reach(patients, taken))
 
 
-def plan_lines(made: Plan) -> tuple[str, ...]:
+def plan_lines(made: AnnotationPlan) -> tuple[str, ...]:
     """Write a plan as lines of text, at most 100 characters each."""
     taken = made.assumptions
     confidence = f"{100 * (1 - taken.delta):g} %"

@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 from inference.bundle.bundle import Bundle
 from inference.errors import UnknownName
+from inference.passport.passport import Setting
 from inference.saliency import methods as known_methods
 from inference.saliency.registry import method_named, settle
 from inference.statistics.seeds import digest_of
@@ -57,12 +58,12 @@ class CommissionSettings:
         """The splits that are fitted on."""
         return self.splits[:-1]
 
-    def shaping(self) -> dict[str, Any]:
+    def shaping(self) -> dict[str, Setting]:
         """Give what shapes the result, for the passport and for the key of the store."""
         given = asdict(self)
         for name in ("device", "save_maps", "chunk_cases"):
             del given[name]
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+        return given
 
     def with_sizes(self, given: Mapping[str, int]) -> "CommissionSettings":
         """Replace sizes by name.

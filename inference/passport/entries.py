@@ -1,83 +1,88 @@
-"""The tables of a passport: frozen, checked on load; ``inference.passport.passport`` puts them together."""
+"""The tables of a passport beside the verdict: what was measured, on which cases, with which method and libraries."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-Interval = tuple[float, float]
+CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Of a whole file and every dataclass in it: unknown keys, NaN and infinity are errors."""
+Edges = tuple[float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Scalar = str | int | float | bool
+GalleryKind = Literal["best", "worst", "misleading"]
 
 
-class Part(BaseModel):
-    """A table of the file: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Figure(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
     """One number with its 95 % bootstrap interval over groups."""
 
     value: float | None
-    ci: Interval | None = None
+    ci: Edges | None = None
     n: int = 0
     groups: int = 0
     null: float | None = None
     """The same figure for maps of different patients, where that is its null."""
     referenced: float | None = None
     """a* = (value - null) / (1 - null): 0 as alike as different patients, 1 identical."""
-    referenced_ci: Interval | None = None
+    referenced_ci: Edges | None = None
     reason: str = ""
     """Why there is no value."""
 
 
-class Comparison(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
     """The paired difference from one control on the same cases; better is positive."""
 
     value: float
-    ci: Interval | None
+    ci: Edges | None
     p_value: float
 
 
-class Curve(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionCurve:
     """What is drawn in the report: lines over one axis."""
 
     x_label: str
     y_label: str
     x: tuple[float | str, ...]
-    lines: dict[str, tuple[float, ...]]
+    lines: Mapping[str, tuple[float, ...]]
 
 
-class Criterion(Figure):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion(Measurement):
     """One criterion of one method."""
 
-    null_ci: Interval | None = None
-    baselines: dict[str, float | None] = {}
+    null_ci: Edges | None = None
+    baselines: Mapping[str, float | None] = field(default_factory=dict)
     """Value of every control."""
-    against: dict[str, Comparison] = {}
+    against: Mapping[str, Comparison] = field(default_factory=dict)
     """Paired differences from the controls the rule names."""
     passed: bool | None
     """None: not judged; ``reason`` says why."""
     clear: bool | None
     """Whether the interval clears the line: a verdict that is not clear is undecided."""
-    also: dict[str, Figure] = {}
+    also: Mapping[str, Measurement] = field(default_factory=dict)
     """The same question by other figures: legacy forms, other thresholds."""
-    settings: dict[str, Scalar] = {}
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
     """What was chosen or drawn for it: thresholds, samples, fills."""
-    curve: Curve | None = None
+    curve: CriterionCurve | None = None
 
 
-class MethodEntry(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodEntry:
     """One saliency method, or one control."""
 
     control: bool
-    parameters: dict[str, Scalar]
-    criteria: dict[str, Criterion] = {}
+    parameters: Mapping[str, Scalar]
+    criteria: Mapping[str, Criterion] = field(default_factory=dict)
     unsuitable: str = ""
     """Why it does not run on this bundle's primary network."""
 
 
-class BundleEntry(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleEntry:
     """Which model it was, to the byte."""
 
     name: str
@@ -90,12 +95,13 @@ class BundleEntry(Part):
     """The manifest's own."""
 
 
-class Counts(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
     """What one split holds."""
 
     cases: int
     groups: int
-    labels: dict[str, int]
+    labels: Mapping[str, int]
     with_finding: int
     """Cases of a class that is a finding."""
     masked: int
@@ -109,14 +115,16 @@ class Counts(Part):
     """With a finding that the classifier did not call: they have no map."""
 
 
-class Left(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
     """What was left out, or not used in full, and why."""
 
     name: str
     reason: str
 
 
-class DataEntry(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataEntry:
     """Which cases."""
 
     digest: Sha256
@@ -124,70 +132,79 @@ class DataEntry(Part):
     """The split every figure is about."""
     fitted_on: str
     """The split thresholds and priors were fitted on; empty: on the other groups of the judged split."""
-    splits: dict[str, Counts]
-    excluded: tuple[Left, ...]
+    splits: Mapping[str, Counts]
+    excluded: tuple[LeftOut, ...]
     blank: int
 
 
-class FingerprintEntry(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FingerprintEntry:
     """What the numbers depend on beside weights and pixels."""
 
     device: str
     python: str
-    libraries: dict[str, str]
+    libraries: Mapping[str, str]
     threads: int
 
 
-class ClassFigures(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassFigures:
     """How well one class is told from the others."""
 
-    auc: Figure
-    sensitivity: Figure
-    specificity: Figure
+    auc: Measurement
+    sensitivity: Measurement
+    specificity: Measurement
     threshold: float
 
 
-class ClassificationEntry(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassificationEntry:
     """How good the classifier is on the judged split."""
 
-    accuracy: Figure
-    classes: dict[str, ClassFigures]
+    accuracy: Measurement
+    classes: Mapping[str, ClassFigures]
 
 
-class Chosen(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
     """The method for deployment."""
 
     method: str | None
     manifest: str
     beats_every_control: bool
     """Whether it passes both criteria of localisation: the gate before any score of a single case."""
-    tally: dict[str, int]
+    tally: Mapping[str, int]
     """Deciding criteria passed, by method."""
     deciding: tuple[str, ...]
     reason: str
 
 
-class Training(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
     """One training of a reference, and how well it localises."""
 
     seed: int
-    average_precision: Figure
-    hit: Figure
+    average_precision: Measurement
+    hit: Measurement
 
 
-class Repeats(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeats:
     """How alike the first two trainings of a reference are on the same cases."""
 
-    spearman: Figure
-    ssim: Figure
-    iou_above_otsu: Figure
+    spearman: Measurement
+    ssim: Measurement
+    iou_above_otsu: Measurement
 
 
-class Reference(Part):
-    """Networks that were told where the lesion is, trained more than once: the ceiling (Arun et al. 2021).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalisationReference:
+    """Networks trained on outlines of the findings, more than once: the ceiling (Arun et al. 2021).
 
     Measured on every slice of the split that has a lesion.
     """
+
+    __pydantic_config__ = CHECKED
 
     set: str
     """Data they were trained on."""
@@ -203,21 +220,23 @@ class Reference(Part):
     repeatability: Repeats
 
 
-class Sample(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
     """One case to be recomputed."""
 
     case: str
     class_name: str
-    digests: dict[str, Sha256]
+    digests: Mapping[str, Sha256]
     """SHA-256 of each method's map, float32, C order."""
-    average_precision: dict[str, float | None]
-    hit: dict[str, float]
+    average_precision: Mapping[str, float | None]
+    hit: Mapping[str, float]
 
 
-class Shown(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryEntry:
     """One map of the gallery."""
 
-    kind: Literal["best", "worst", "misleading"]
+    kind: GalleryKind
     case: str
     method: str
     found: str
@@ -229,14 +248,15 @@ class Shown(Part):
     """Spearman with the replicates."""
 
 
-class Run(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
     """How long it took; not part of the digest."""
 
     seconds: float
     maps: int
     seconds_per_map: float
     """Of all methods together, which share passes."""
-    seconds_alone: dict[str, float]
+    seconds_alone: Mapping[str, float]
     """Of each method on one case alone."""
     share_in_maps: float
     """Of the time, spent explaining rather than measuring."""

@@ -1,4 +1,4 @@
-"""The passport: what one bundle's saliency maps are worth at one site, as measured by commissioning; frozen, checked.
+"""The passport: what one bundle's saliency maps are worth at one site, as measured by commissioning.
 
 ``passport.json`` is one JSON object (schema 1)::
 
@@ -14,127 +14,106 @@
     chosen           method for deployment, the manifest's, tally of deciding criteria, the reason in words
     sample           some cases with the digest of each map and its localisation: what ``--check`` recomputes
     gallery          which cases show best, worst and misleading maps
-    references       absent, or networks that were told where the lesion is, each trained twice: set, kind (unet or
+    references       absent, or networks trained on outlines of the findings, each trained twice: set, kind (unet or
                      retinanet), epochs, split, slices, groups, trainings (seed, average_precision, hit), repeatability
                      (spearman, ssim, iou_above_otsu); one file of ``heatproof commission --references`` holds one
     limits           sentences
-    verdict          absent, or whatever a later step of commissioning adds (calibrator, thresholds)
+    verdict          absent; or ``FittedVerdict`` (``verdict.py``): calibrators, thresholds, envelope, definition
+                     versions; or ``reason``, why none could be fitted
     run              seconds, seconds_per_map, share_in_network (of the time spent on maps and figures): of this run,
                      not part of the digest
 
 Every figure is rounded to six decimals. ``null`` stands for what could not be measured; the reason is in words beside
-it. Neither patients nor groups are named; cases go by digests of their pixels.
+it. Neither patients nor groups are named; cases go by digests of their pixels. This file alone turns JSON into the
+dataclasses and back.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
 from inference.errors import PassportRefused
 from inference.passport.entries import (
+    CHECKED,
     BundleEntry,
     Chosen,
-    ClassFigures,
     ClassificationEntry,
-    Comparison,
-    Counts,
-    Criterion,
-    Curve,
     DataEntry,
-    Figure,
     FingerprintEntry,
-    Interval,
-    Left,
+    GalleryEntry,
+    LocalisationReference,
     MethodEntry,
-    Part,
-    Reference,
-    Repeats,
     Run,
     Sample,
-    Scalar,
-    Shown,
-    Training,
 )
+from inference.passport.verdict import FittedVerdict, NoVerdict
 
-__all__ = [
-    "SCHEMA",
-    "SHIPPED_PASSPORTS",
-    "VERSION",
-    "BundleEntry",
-    "Chosen",
-    "ClassFigures",
-    "ClassificationEntry",
-    "Comparison",
-    "Counts",
-    "Criterion",
-    "Curve",
-    "DataEntry",
-    "Figure",
-    "FingerprintEntry",
-    "Interval",
-    "Left",
-    "MethodEntry",
-    "Part",
-    "Passport",
-    "Reference",
-    "Repeats",
-    "Run",
-    "Sample",
-    "Scalar",
-    "Shown",
-    "Training",
-    "digest_of_passport",
-    "load_passport",
-    "load_reference",
-    "save_passport",
-    "sealed",
-]
-
-SCHEMA = "heatproof.passport"
 SHIPPED_PASSPORTS = Path(__file__).parents[1] / "passports"
 """Passports that come with the product, as SITE/BUNDLE/passport.json: examples, and the demo's."""
-VERSION = 1
+SCHEMA: Literal["heatproof.passport"] = "heatproof.passport"
+VERSION: Literal[1] = 1
 OPTIONAL = ("references", "verdict")
-"""Keys that are absent where there is nothing to say: a passport written before they were known keeps its digest."""
+"""Keys that are left out where there is nothing to say."""
+LARGEST_BYTES = 64 * 1024 * 1024
+UNKNOWN_KEY = "unexpected_keyword_argument"
+"""Pydantic's type of the error."""
+FITTED, NONE = "(fitted)", "(none)"
+"""Kinds of verdict, told apart by ``_kind_of``; pydantic puts them among the keys of an error."""
+Setting = tuple[str, ...] | str | int | float | bool | None
 
 
-class Passport(Part):
+def _kind_of(verdict: object) -> str:
+    has_reason = isinstance(verdict, NoVerdict) or (isinstance(verdict, Mapping) and "reason" in verdict)
+    return NONE if has_reason else FITTED
+
+
+VerdictEntry = Annotated[
+    Annotated[FittedVerdict, Tag(FITTED)] | Annotated[NoVerdict, Tag(NONE)], Discriminator(_kind_of)
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passport:
     """The whole file."""
 
-    schema_name: Literal["heatproof.passport"] = Field(alias="schema")
-    version: Literal[1]
+    __pydantic_config__ = CHECKED
+
+    schema: Literal["heatproof.passport"] = SCHEMA
+    version: Literal[1] = VERSION
     digest: str = ""
     bundle: BundleEntry
     data: DataEntry
     fingerprint: FingerprintEntry
-    settings: dict[str, Any]
+    settings: Mapping[str, Setting]
     classification: ClassificationEntry
-    methods: dict[str, MethodEntry]
+    methods: Mapping[str, MethodEntry]
     chosen: Chosen
     sample: tuple[Sample, ...]
-    gallery: tuple[Shown, ...]
-    references: tuple[Reference, ...] = ()
+    gallery: tuple[GalleryEntry, ...]
+    references: tuple[LocalisationReference, ...] = ()
     limits: tuple[str, ...]
-    verdict: Any = None
+    verdict: VerdictEntry | None = None
     run: Run | None = None
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
-    )
+
+_PASSPORT = TypeAdapter(Passport)
+_REFERENCE = TypeAdapter(LocalisationReference)
 
 
 def digest_of_passport(passport: Passport) -> str:
     """Give the SHA-256 of the canonical JSON of everything but ``digest`` and ``run``."""
-    return hashlib.sha256(_canonical(_tree(passport, without=("digest", "run")))).hexdigest()
+    return _digest(_tree(passport))
 
 
 def sealed(passport: Passport) -> Passport:
-    """Give the passport with its digest; to be called again after a key such as ``verdict`` was added."""
-    return passport.model_copy(update={"digest": digest_of_passport(passport)})
+    """Give the passport with its digest; to be called again after a part such as ``verdict`` was replaced."""
+    return replace(passport, digest=digest_of_passport(passport))
 
 
 def save_passport(passport: Passport, path: Path) -> None:
@@ -152,7 +131,7 @@ def load_passport(path: Path) -> Passport:
     """Read a passport and check it: its schema, every key, and that nothing was altered since it was written.
 
     Raises:
-        PassportRefused: not there, not a passport, of another version, incomplete, or altered.
+        PassportRefused: missing, not a passport, of another version, incomplete, or altered.
     """
     tree = _read(path)
     if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
@@ -163,15 +142,15 @@ def load_passport(path: Path) -> Passport:
             cure="Commission again.",
         )
     try:
-        passport = Passport.model_validate(tree)
+        passport = _PASSPORT.validate_python(tree)
     except ValidationError as error:
         raise PassportRefused(_problems(path, error)) from error
-    if digest_of_passport(passport) != passport.digest:
+    if _digest(tree) != passport.digest:
         raise PassportRefused(f"{path} was altered after it was written.", cure="Commission again.")
     return passport
 
 
-def load_reference(path: Path, judged: str) -> Reference:
+def load_reference(path: Path, judged: str) -> LocalisationReference:
     """Read the figures of one localisation reference, as ``inference.training.train_references`` writes them.
 
     Args:
@@ -179,10 +158,10 @@ def load_reference(path: Path, judged: str) -> Reference:
         judged: the split the passport is about.
 
     Raises:
-        PassportRefused: not there, incomplete, or measured on another split.
+        PassportRefused: missing, incomplete, or measured on another split.
     """
     try:
-        reference = Reference.model_validate(_read(path))
+        reference = _REFERENCE.validate_python(_read(path))
     except ValidationError as error:
         raise PassportRefused(
             _problems(path, error), cure="Write it by python -m inference.training.train_references --out FILE."
@@ -195,26 +174,41 @@ def load_reference(path: Path, judged: str) -> Reference:
     return reference
 
 
+def reference_text(reference: LocalisationReference) -> str:
+    """Write the figures of one localisation reference as JSON."""
+    return _REFERENCE.dump_json(reference, indent=2, exclude_defaults=True).decode() + "\n"
+
+
 def _read(path: Path) -> Any:
     try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise PassportRefused(f"{path} is larger than {LARGEST_BYTES // 2**20} MiB.")
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PassportRefused(f"{path} cannot be read ({type(error).__name__}).") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PassportRefused(f"{path} is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise PassportRefused(f"{path} is not a passport: its JSON is nested too deeply.") from error
+    except ValueError as error:
+        raise PassportRefused(f"{path} cannot be read as JSON: {error}.") from error
 
 
 def _problems(path: Path, error: ValidationError) -> str:
-    problems = (f"  - {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:20])
-    return "\n".join([f"{path} cannot be used:", *problems])
+    lines = [f"{path} cannot be used:"]
+    for problem in error.errors(include_url=False, include_input=False)[:20]:
+        key = ".".join(str(name) for name in problem["loc"] if name not in (FITTED, NONE))
+        words = "unknown key" if problem["type"] == UNKNOWN_KEY else problem["msg"]
+        lines.append(f"  - {key}: {words}")
+    return "\n".join(lines)
 
 
-def _tree(passport: Passport, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Give the plain tree; ``verdict`` and ``references`` only where there are some."""
-    tree = passport.model_dump(mode="json", by_alias=True)
-    absent = {*without, *(key for key in OPTIONAL if tree[key] in (None, []))}
-    return {key: value for key, value in tree.items() if key not in absent}
+def _tree(passport: Passport) -> dict[str, Any]:
+    tree: dict[str, Any] = _PASSPORT.dump_python(passport, mode="json")
+    if isinstance(passport.verdict, FittedVerdict) and passport.verdict.versions is None:
+        del tree["verdict"]["versions"]
+    return {key: value for key, value in tree.items() if key not in OPTIONAL or value not in (None, [])}
 
 
-def _canonical(tree: dict[str, Any]) -> bytes:
-    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+def _digest(tree: Mapping[str, Any]) -> str:
+    counted = {key: value for key, value in tree.items() if key not in ("digest", "run")}
+    text = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -26,7 +26,8 @@ from inference.criteria.agreement import otsu_overlap_pairs, spearman_pairs
 from inference.criteria.localisation import average_precision, hit
 from inference.criteria.ssim import DATA_RANGE, ssim
 from inference.devices import choose_device
-from inference.passport.passport import Reference, Repeats, Training
+from inference.passport.entries import LocalisationReference, Repeats, Training
+from inference.passport.passport import reference_text
 from inference.training.brain_data import read_tumours
 from inference.training.detector import Detector, detection_maps, detector_loss
 from inference.training.flair_data import read_patients
@@ -74,7 +75,7 @@ KINDS: dict[str, tuple[Fit, Callable[[Any, torch.Tensor], Any]]] = {
 }
 
 
-def reference_figures(maps: Sequence[Maps], data: Slices, **told: Any) -> Reference:
+def reference_figures(maps: Sequence[Maps], data: Slices, **told: Any) -> LocalisationReference:
     """Say how well the maps of each training localise, and how alike those of the first two are.
 
     Args:
@@ -84,7 +85,7 @@ def reference_figures(maps: Sequence[Maps], data: Slices, **told: Any) -> Refere
     """
     masks = data.masks[:, 0].numpy() > 0.5
     first, second = maps[:2]
-    return Reference(
+    return LocalisationReference(
         **told,
         slices=len(masks),
         groups=len(np.unique(data.groups)),
@@ -104,7 +105,7 @@ def reference_figures(maps: Sequence[Maps], data: Slices, **told: Any) -> Refere
     )
 
 
-def measure(data: Path, name: str, kind: str, epochs: int, device: torch.device) -> Reference:
+def measure(data: Path, name: str, kind: str, epochs: int, device: torch.device) -> LocalisationReference:
     """Train a reference twice and give its figures."""
     read, each_plane = SETS[name]
     config_text = json.dumps({"localiser_def": unet(), "preprocessing": preprocessing(each_plane=each_plane)})
@@ -133,7 +134,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     began = time.monotonic()
     found = measure(asked.data, asked.set, asked.kind, asked.epochs, choose_device(asked.device))
-    text = found.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+    text = reference_text(found)
     if asked.out is not None:
         asked.out.write_text(text, encoding="utf-8")
     print(f"{text}{time.monotonic() - began:.0f} s in all", flush=True)  # noqa: T201

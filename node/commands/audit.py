@@ -123,8 +123,9 @@ def report(
 ) -> None:
     """Say how repeatable a route's maps are in a month; write all it did as one page, or send it to an archive."""
     from node.audit.monthly import Monthly
-    from node.commands.repeatability_table import repeatability_lines
+    from reports.audit.content import text
     from reports.audit.month.page import month_page
+    from reports.audit.repeatability.page import repeatability_content
 
     if route is None and send is None:
         raise typer.BadParameter("Give ROUTE, or --send DESTINATION.")
@@ -138,10 +139,10 @@ def report(
     if out is not None:
         out.write_text(month_page(found), encoding="utf-8")
     if as_json:
-        told = {"month": month, "head": str(found.head), **found.repeatability.told()}
+        told = {"month": month, "head": str(found.head), **found.repeatability.as_json()}
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return
-    for line in repeatability_lines(found.repeatability):
+    for line in text(repeatability_content(found.repeatability)):
         sys.stdout.write(line + "\n")
     if out is not None:
         Console().print(f"The report is in {out}.", soft_wrap=True)

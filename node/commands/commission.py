@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,8 +24,10 @@ from inference.commissioning.planning import Assumptions, plan, plan_lines
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.work import Progress as Told
 from inference.errors import UnknownName
-from inference.passport.passport import Passport, Reference, load_passport, load_reference, save_passport, sealed
-from reports.passport.page import passport_page, verdict
+from inference.passport.entries import LocalisationReference
+from inference.passport.passport import Passport, load_passport, load_reference, save_passport, sealed
+from reports.passport.page import passport_page
+from reports.passport.tables import verdict
 from reports.passport.words import figure
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -113,8 +115,8 @@ def refit_verdict(
     return _written(found, told_where, out)
 
 
-def _written(found: Commissioned, references: tuple[Reference, ...], out: Path) -> Passport:
-    passport = sealed(found.passport.model_copy(update={"references": references}))
+def _written(found: Commissioned, references: tuple[LocalisationReference, ...], out: Path) -> Passport:
+    passport = sealed(replace(found.passport, references=references))
     save_passport(passport, out / "passport.json")
     page = out / "report.html"
     part = page.with_name("report.html.part")

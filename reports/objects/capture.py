@@ -17,7 +17,7 @@ from reports.product import NOT_FOR_DIAGNOSTIC_USE
 from reports.wording import made_by, number, plain, shortened
 
 SERIES_NUMBER = 9001
-REPLACES = "Replaces an earlier result of this study, which was made before all images were here."
+REPLACES = "Replaces an earlier result of this study, which was made before all images were received."
 _ANY_ORIENTATION = ("L", "P")
 
 

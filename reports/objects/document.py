@@ -30,8 +30,8 @@ from reports.objects.uids import ResultUids
 from reports.product import PRODUCT, product_version
 
 SERIES_NUMBER = 9002
-MISSING = "Made although something of the study is missing: {}."
-REPLACES = "Replaces an earlier report of this study, which was made before all images were here."
+MISSING = "The study was incomplete when this report was made; missing: {}."
+REPLACES = "Replaces an earlier report of this study, which was made before all images were received."
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _ENGLISH = CodedConcept("en-US", "RFC5646", "English (United States)")
 
@@ -76,7 +76,7 @@ def document(
         bundle: the model; None where none ran.
         created: when the result was made; the same moment gives the same bytes.
         predecessors: earlier reports that this one replaces.
-        missing: what the study has not, although it was expected.
+        missing: what the study lacks, although it was expected.
     """
     sop_instance_uid = uids.instance("report", missing)
     replaced = [earlier.dataset() for earlier in predecessors if earlier.sop_instance_uid != sop_instance_uid]

@@ -1,4 +1,4 @@
-"""Key object selection (PS3.3 A.35.4, PS3.16 TID 2010): the captures, the source images of findings, and the report."""
+"""Key object selection (PS3.3 A.35.4, PS3.16 TID 2010): overlays, the source images of findings, and the report."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from reports.product import NOT_FOR_DIAGNOSTIC_USE
 
 SERIES_NUMBER = 9005
 _DESCRIPTION = (
-    f"{NOT_FOR_DIAGNOSTIC_USE}. Captures of saliency maps, the images they explain, and the report with the verdicts."
+    f"{NOT_FOR_DIAGNOSTIC_USE}. Overlays of saliency maps, the images they explain, and the report with the verdicts."
 )
 
 

@@ -90,7 +90,7 @@ def _mapping(values: Floats, quantity: CodedConcept) -> RealWorldValueMapping:
 
 
 def _window(values: Floats) -> VOILUTTransformation:
-    """Show from 0 to the highest value, as the capture does; all values where none is above 0."""
+    """Show from 0 to the highest value, as the overlay does; all values where none is above 0."""
     low, high = min(0.0, float(values.min())), float(values.max())
     if high > 0:
         low = 0.0

@@ -1,4 +1,4 @@
-"""Everything one job writes: DICOM files and previews in a folder, whole or not at all, the same bytes every time."""
+"""The results of one job: DICOM files and previews in a folder, each whole or absent, the same bytes every time."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ WRITERS: Mapping[str, Callable[[WriteRequest], Iterator[Dataset]]] = {
 
 @dataclass(frozen=True)
 class ResultObject:
-    """One object that was written."""
+    """A DICOM file that was written."""
 
     role: str
     """Of ``roles.ROLES``, or ``quality_report``."""

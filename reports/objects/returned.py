@@ -1,13 +1,13 @@
-"""What an object that comes back says of our overlays: a report, a presentation state or a segmentation by a person.
+"""Feedback on overlays from reports, presentation states and segmentations that people sent back to the node.
 
 A region drawn on the plane that an overlay explains is where the finding is. The map's peak within ``TOLERANCE_MM`` of
 it accepts the overlay, else the finding is elsewhere: at the middle of the region that lies nearest to the peak. A
 report may say instead that there is no finding (``ABSENT``), and a key object selection may reject an overlay for its
 quality (113001, DCM; IHE IOCM).
 
-What is not a person's word on a finding is passed over: segments made automatically (PS3.3 C.8.20.2) or of anatomy, and
-reports whose observer is a device (PS3.16 TID 1002). So are regions of a plane with several findings that do not say
-whose they are.
+Ignored are objects that are not a person's statement on a finding: segments made automatically (PS3.3 C.8.20.2) or of
+anatomy, reports whose observer is a device (PS3.16 TID 1002), and regions on a plane with several findings that do not
+say which finding they outline.
 """
 
 import warnings
@@ -25,7 +25,7 @@ from inference.reading.image import Frame
 from inference.reading.outlines import PRESENTATION_STATES, REPORTS, SEGMENTATION, Outline, outlines_of
 
 TOLERANCE_MM = 5.0
-"""How far outside a region the peak may lie: a hand draws no sharper. Without Pixel Spacing it must lie inside."""
+"""How far outside a region the peak may lie: the precision of drawing by hand; 0 where Pixel Spacing is absent."""
 MOST_BYTES = 64 << 20
 """Of an object that is read."""
 MOST_OUTLINES = 256
@@ -58,7 +58,7 @@ _ANATOMY = frozenset({("123037004", "SCT"), ("91723000", "SCT"), ("T-D000A", "SR
 
 @dataclass(frozen=True)
 class Shown:
-    """One overlay of ours, as far as a remark on it is concerned."""
+    """An overlay that was delivered, and what is needed to judge feedback on it."""
 
     capture: str
     """SOP Instance UID."""
@@ -82,7 +82,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Said:
-    """What an object says of one overlay."""
+    """Feedback of one object on one overlay."""
 
     capture: str
     word: Literal["accept", "reject", "elsewhere"]
@@ -91,14 +91,14 @@ class Said:
 
 
 def read_returned(path: Path, overlays: Sequence[Shown]) -> tuple[Said, ...]:
-    """Read what one object says of overlays of the same study; nothing where it is about something else.
+    """Read the feedback of one object on overlays of the same study; empty where it is about something else.
 
     Args:
         path: its file: of any content, at most ``MOST_BYTES`` long.
-        overlays: those that are in force.
+        overlays: those that no later result has replaced.
 
     Raises:
-        UnreadableInstance: it is too large, compressed, or damaged; the sentence quotes nothing of it.
+        UnreadableInstance: it is too large, compressed, or damaged; the message quotes nothing of it.
     """
     if path.stat().st_size > MOST_BYTES:
         raise UnreadableInstance(f"The object is larger than {MOST_BYTES >> 20} MiB.")
@@ -121,15 +121,15 @@ def _read(path: Path, overlays: Sequence[Shown]) -> Iterator[Said]:
     elif kind == "SR" and _observed_by_a_device(dataset):
         return
     denied = set(_denied(dataset, overlays)) if kind == "SR" else set()
-    frames = {one.frame.sop_instance_uid: (one.frame, one.shape) for one in overlays}
+    frames = {overlay.frame.sop_instance_uid: (overlay.frame, overlay.shape) for overlay in overlays}
     outlines, problems = outlines_of(dataset, frames, most=MOST_OUTLINES)
     if any("cannot be read" in problem for problem in problems):
-        raise UnreadableInstance("What is drawn in the object cannot be read.")
-    for one in overlays:
-        if one.capture in denied:
-            yield Said(one.capture, "reject")
-        elif drawn := _drawn_for(one, overlays, outlines):
-            yield _judged(one, drawn)
+        raise UnreadableInstance("The graphics of the object cannot be read.")
+    for overlay in overlays:
+        if overlay.capture in denied:
+            yield Said(overlay.capture, "reject")
+        elif drawn := _drawn_for(overlay, overlays, outlines):
+            yield _judged(overlay, drawn)
 
 
 def _by_a_person(segment: Dataset) -> bool:
@@ -144,34 +144,34 @@ def _observed_by_a_device(report: Dataset) -> bool:
         for item in report.get("ContentSequence") or ()
         if item.get("ValueType") == "CODE" and _name(item) == _OBSERVER
     ]
-    return bool(types) and all(one == _DEVICE for one in types)
+    return bool(types) and all(observer == _DEVICE for observer in types)
 
 
-def _drawn_for(one: Shown, overlays: Sequence[Shown], outlines: Sequence[Outline]) -> list[Outline]:
+def _drawn_for(overlay: Shown, overlays: Sequence[Shown], outlines: Sequence[Outline]) -> list[Outline]:
     """Give the regions on an overlay's plane that are of its finding."""
-    uid, number = one.plane
+    uid, number = overlay.plane
     here = [
         outline
         for outline in outlines
         if outline.sop_instance_uid == uid
         and outline.frame_number in (None, number)
-        and outline.mask.shape == one.shape
+        and outline.mask.shape == overlay.shape
         and outline.mask.any()
     ]
-    if all(other.plane != one.plane or other.label == one.label for other in overlays):
+    if all(other.plane != overlay.plane or other.label == overlay.label for other in overlays):
         return here
-    return [outline for outline in here if one.code in outline.codes or one.label in outline.labels]
+    return [outline for outline in here if overlay.code in outline.codes or overlay.label in outline.labels]
 
 
-def _judged(one: Shown, drawn: Sequence[Outline]) -> Said:
-    spacing = one.frame.pixel_spacing_mm
+def _judged(overlay: Shown, drawn: Sequence[Outline]) -> Said:
+    spacing = overlay.frame.pixel_spacing_mm
     regions = [np.argwhere(outline.mask) for outline in drawn]
-    away = [np.hypot(*((places - one.peak) * (spacing or (1.0, 1.0))).T).min() for places in regions]
+    away = [np.hypot(*((places - overlay.peak) * (spacing or (1.0, 1.0))).T).min() for places in regions]
     if min(away) <= (TOLERANCE_MM if spacing else 0.0):
-        return Said(one.capture, "accept")
+        return Said(overlay.capture, "accept")
     places = regions[int(np.argmin(away))]
     middle = places[np.argmin(np.square(places - places.mean(axis=0)).sum(axis=1))]
-    return Said(one.capture, "elsewhere", (int(middle[0]), int(middle[1])))
+    return Said(overlay.capture, "elsewhere", (int(middle[0]), int(middle[1])))
 
 
 def _denied(report: Dataset, overlays: Sequence[Shown]) -> Iterator[str]:
@@ -186,53 +186,59 @@ def _denied(report: Dataset, overlays: Sequence[Shown]) -> Iterator[str]:
         for series in study.get("ReferencedSeriesSequence") or ()
         for item in series.get("ReferencedSOPSequence") or ()
     }
-    ours = {uid for one in overlays for uid in (one.capture, one.report)}
+    ours = {uid for overlay in overlays for uid in (overlay.capture, overlay.report)}
     if str(report.SOPClassUID) in KEY_OBJECTS:
         named = _named(report) if _name(report) == REJECTED else set()
-        yield from (one.capture for one in overlays if one.capture in named or one.report in named)
+        yield from (overlay.capture for overlay in overlays if overlay.capture in named or overlay.report in named)
     else:
         yield from _denied_in(report, evidence & ours, overlays)
 
 
 def _denied_in(container: Dataset, spoken_of: Collection[str], overlays: Sequence[Shown]) -> Iterator[str]:
-    known = {uid for one in overlays for uid in (one.capture, one.report, one.frame.sop_instance_uid)} - {""}
+    known = {
+        uid for overlay in overlays for uid in (overlay.capture, overlay.report, overlay.frame.sop_instance_uid)
+    } - {""}
     spoken_of = (_named(container) & known) or spoken_of
     items = container.get("ContentSequence") or ()
-    for one in overlays:
-        by_name = not {one.capture, one.report}.isdisjoint(spoken_of)
-        if (by_name or one.frame.sop_instance_uid in spoken_of) and any(_denies(item, one, by_name) for item in items):
-            yield one.capture
+    for overlay in overlays:
+        by_name = not {overlay.capture, overlay.report}.isdisjoint(spoken_of)
+        if (by_name or overlay.frame.sop_instance_uid in spoken_of) and any(
+            _denies(item, overlay, by_name) for item in items
+        ):
+            yield overlay.capture
     for item in items:
         if item.get("ValueType") == "CONTAINER":
             yield from _denied_in(item, spoken_of, overlays)
 
 
-def _denies(item: Dataset, one: Shown, by_name: bool) -> bool:
-    """Whether an item says that there is no such finding: by its value, or of its value by what modifies it.
+def _denies(item: Dataset, overlay: Shown, by_name: bool) -> bool:
+    """Whether an item denies the finding: by its value, or by a modifier of its value.
 
     Args:
         item: of a report.
-        one: the overlay in question.
+        overlay: the one in question.
         by_name: whether it speaks of that very overlay; else a finding it denies must be the overlay's.
     """
-    if item.get("ValueType") != "CODE" or not (_name(item) in _FINDING or (one.code and _name(item)[0] == one.code)):
+    if item.get("ValueType") != "CODE" or not (
+        _name(item) in _FINDING or (overlay.code and _name(item)[0] == overlay.code)
+    ):
         return False
     value = _coded(item.ConceptCodeSequence[0])
     if value in ABSENT:
         return True
     further = [child for child in item.get("ContentSequence") or () if child.get("ValueType") == "CODE"]
     denied = any(_coded(child.ConceptCodeSequence[0]) in ABSENT for child in further)
-    return denied and (by_name or value[0] == one.code)
+    return denied and (by_name or value[0] == overlay.code)
 
 
 def _named(container: Dataset) -> set[str]:
     """Give the instances that a container names itself, not in a container within."""
-    found: set[str] = set()
+    uids: set[str] = set()
     for item in container.get("ContentSequence") or ():
         if item.get("ValueType") != "CONTAINER":
-            found |= {str(source.ReferencedSOPInstanceUID) for source in item.get("ReferencedSOPSequence") or ()}
-            found |= _named(item)
-    return found
+            uids |= {str(source.ReferencedSOPInstanceUID) for source in item.get("ReferencedSOPSequence") or ()}
+            uids |= _named(item)
+    return uids
 
 
 def _name(item: Dataset) -> Coded:

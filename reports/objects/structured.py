@@ -1,4 +1,4 @@
-"""Structured reports: what was found and how far its maps can be trusted, or why nothing was analysed."""
+"""Structured reports: findings and how far their maps can be trusted, or why a series was not analysed."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -65,7 +65,7 @@ def not_analysed_report(
         reason: for a person, with the cure if there is one.
         created: when the result was made.
         predecessors: earlier reports of the same study that this one replaces.
-        missing: what the study has not, although it was expected.
+        missing: what the study lacks, although it was expected.
     """
     evidence = [
         InstanceReference(header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)

@@ -63,10 +63,10 @@ def local_time(source: Dataset, created: datetime) -> datetime:
 
     A result takes the source's Timezone Offset From UTC over, and that offset holds for all its times (PS3.3 C.12.1.1).
     """
-    found = re.fullmatch(r"([+-])(\d{2})(\d{2})", str(source.get("TimezoneOffsetFromUTC", "")).strip())
-    if not found:
+    offset_text = re.fullmatch(r"([+-])(\d{2})(\d{2})", str(source.get("TimezoneOffsetFromUTC", "")).strip())
+    if not offset_text:
         return created.astimezone()
-    sign, hours, minutes = found.groups()
+    sign, hours, minutes = offset_text.groups()
     offset = timedelta(hours=int(hours), minutes=int(minutes))
     return created.astimezone(timezone(-offset if sign == "-" else offset))
 

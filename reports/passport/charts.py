@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from inference.passport.passport import Curve
+from inference.passport.entries import CriterionCurve
 
 INK, QUIET, RULE = "#1d2430", "#5b6675", "#d5dae1"
-METHOD, CONTROL, CHOSEN, TOLD = "#1f5fa8", "#9a6a12", "#0b7a4b", "#6c4ab0"
+METHOD, CONTROL, CHOSEN, REFERENCE = "#1f5fa8", "#9a6a12", "#0b7a4b", "#6c4ab0"
 LINES = ("#1f5fa8", "#c0392b", "#6c4ab0", "#0b7a4b")
 NULL_WORD = "null"
 _TICK = 0.2
@@ -23,7 +23,7 @@ class Dot:
     value: float
     interval: tuple[float, float] | None
     kind: str
-    """chosen, method, control, or told: a network that was told where the lesion is."""
+    """chosen, method, control, or reference: a network trained on outlines of the lesions."""
 
 
 def dot_plot(dots: Sequence[Dot], label: str, *, low: float = 0.0, high: float = 1.0) -> str:
@@ -48,11 +48,11 @@ def dot_plot(dots: Sequence[Dot], label: str, *, low: float = 0.0, high: float =
         parts.append(_line(x(value), 4, x(value), height - 34, RULE))
         parts.append(_text(x(value), height - 20, f"{value:.1f}", "middle", QUIET))
     parts.append(_text(_LEFT + room / 2, height - 4, label, "middle", QUIET))
-    colours = {"chosen": CHOSEN, "method": METHOD, "control": CONTROL, "told": TOLD}
+    colours = {"chosen": CHOSEN, "method": METHOD, "control": CONTROL, "reference": REFERENCE}
     for at, dot in enumerate(dots):
         y = 14 + _ROW * at
         colour = colours[dot.kind]
-        mark = {"chosen": " (chosen)", "control": " (control)", "told": " (told)"}.get(dot.kind, "")
+        mark = {"chosen": " (chosen)", "control": " (control)", "reference": " (reference)"}.get(dot.kind, "")
         parts.append(_text(_LEFT - 10, y + 4, dot.name.replace("_", " ") + mark, "end", INK))
         if dot.interval is not None:
             parts.append(_line(x(dot.interval[0]), y, x(dot.interval[1]), y, colour, width=2.2))
@@ -61,7 +61,7 @@ def dot_plot(dots: Sequence[Dot], label: str, *, low: float = 0.0, high: float =
     return "".join([*parts, "</svg>"])
 
 
-def line_chart(curve: Curve, title: str, *, width: int = 290, height: int = 190) -> str:
+def line_chart(curve: CriterionCurve, title: str, *, width: int = 290, height: int = 190) -> str:
     """Draw the lines of a curve over one axis; the null is dashed, and every line is named in the legend.
 
     Args:

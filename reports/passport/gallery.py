@@ -5,10 +5,10 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Picture
+from PIL import Image
 from scipy.ndimage import binary_erosion, zoom
 
-from inference.commissioning.commission import Picture as Shown
+from inference.passport.gallery import GalleryPicture
 from reports.picture.colours import plasma
 
 SIDE_PIXELS = 264
@@ -22,11 +22,11 @@ Pixels = NDArray[np.uint8]
 def data_uri(pixels: Pixels) -> str:
     """Give an image (rows, columns, 3) as a PNG inside a URI."""
     buffer = io.BytesIO()
-    Picture.fromarray(pixels).save(buffer, format="png", optimize=True)
+    Image.fromarray(pixels).save(buffer, format="png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def painted(shown: Shown) -> Pixels:
+def painted(picture: GalleryPicture) -> Pixels:
     """Paint one map of the gallery: image and map with outline and peak, side by side.
 
     Of a volume the plane of the peak is shown. What speaks against the class is not painted; the hottest pixel is
@@ -35,7 +35,7 @@ def painted(shown: Shown) -> Pixels:
     Returns:
         (rows, 2 x columns, 3) uint8.
     """
-    image, values, mask = shown.image, shown.map, shown.mask
+    image, values, mask = picture.image, picture.map, picture.mask
     if image.ndim == 3:
         plane = int(np.unravel_index(int(values.argmax()), values.shape)[0])
         image, values, mask = image[plane], values[plane], mask[plane]
@@ -50,8 +50,8 @@ def painted(shown: Shown) -> Pixels:
     if values.max() > values.min():
         row, column = (round((float(at) + 0.5) * scale) for at in np.unravel_index(int(values.argmax()), values.shape))
         over[_ring(over.shape[:2], row, column)] = PEAK
-    for picture in (plain, over):
-        picture[outline] = OUTLINE
+    for drawn in (plain, over):
+        drawn[outline] = OUTLINE
     return np.concatenate([plain, over], axis=1).clip(0, 255).astype(np.uint8)
 
 

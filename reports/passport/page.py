@@ -1,20 +1,21 @@
 """A passport as one HTML page that a physicist prints: tables, charts and maps inside, nothing from elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from inference.commissioning.commission import Picture
-from inference.passport.passport import Criterion, Figure, Passport
-from inference.passport.rules import RANDOM, RULES, Rule, rule_named
+from inference.passport.entries import GalleryEntry
+from inference.passport.gallery import GalleryPicture
+from inference.passport.passport import Passport
+from inference.passport.rules import RANDOM, RULES, CriterionRule, rule_named
 from reports.passport.charts import Dot, dot_plot, line_chart
 from reports.passport.gallery import data_uri, painted
+from reports.passport.tables import TableRow, counts_of, criteria_rows, method_order, other_tables
 from reports.passport.verdict import verdict_blocks
-from reports.passport.words import bracketed, ceilings, figure, margin, said_of, told_dots
+from reports.passport.words import ceilings, figure, reference_dots, summaries_of
 from reports.wording import method_name, number
 
 KINDS = ("best", "worst", "misleading")
@@ -23,7 +24,7 @@ _SHORTEST = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PageSection:
     """Criteria that belong to one question."""
 
     title: str
@@ -35,29 +36,29 @@ class Part:
     """Criteria whose curves are drawn."""
 
 
-PARTS = (
-    Part(
+SECTIONS = (
+    PageSection(
         "Where the map points",
         "A map that is no better than one that knows nothing (average mask, centre, edges, blank, random, untrained) "
         "has shown nothing. An explained false positive counts as a miss in the hit rate.",
         ("localisation_average_precision", "localisation_hit_rate", "expert_roc", "region_dice"),
         dots=("localisation_hit_rate", "localisation_average_precision"),
     ),
-    Part(
+    PageSection(
         "What the map depends on",
         "If nothing changes when everything learned is thrown away, or when another class is asked about, the map "
         "shows the image and not the model.",
         ("weight_randomisation_cascade", "weight_randomisation_smprt", "weight_randomisation_emprt", "class_contrast"),
         curves=("weight_randomisation_cascade",),
     ),
-    Part(
+    PageSection(
         "Whether another training points at the same",
         "Agreement counts only above that of different patients' maps: a* is 0 there, and 1 for identical maps. What "
         "ignores the model repeats perfectly, as edges do: without sensitivity to the weights it says nothing.",
         ("repeatability_spearman", "reproducibility_spearman"),
         dots=("repeatability_spearman",),
     ),
-    Part(
+    PageSection(
         "Whether the prediction lives where the map says",
         "Pixels are removed or shown in the order of the map, and the prediction is watched; a random map sets the "
         "line.",
@@ -67,7 +68,33 @@ PARTS = (
 )
 
 
-def passport_page(passport: Passport, pictures: Sequence[Picture] = ()) -> str:
+@dataclass(frozen=True, slots=True)
+class SectionView:
+    """A section with its figures, as the template shows it."""
+
+    section: PageSection
+    rules: tuple[CriterionRule, ...]
+    rows: tuple[TableRow, ...]
+    counts: dict[str, str]
+    """By criterion: cases and groups."""
+    paired: bool
+    null: bool
+    referenced: bool
+    reasons: tuple[str, ...]
+    """Why some figures are missing."""
+    dots: tuple[Markup, ...]
+    charts: tuple[Markup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryItem:
+    """One picture of the gallery."""
+
+    entry: GalleryEntry
+    uri: str
+
+
+def passport_page(passport: Passport, pictures: Sequence[GalleryPicture] = ()) -> str:
     """Give the whole page.
 
     Args:
@@ -82,129 +109,60 @@ def passport_page(passport: Passport, pictures: Sequence[Picture] = ()) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"words": method_name, "figure": figure, "number": number}
-    return environment.get_template("passport_page.html").render(
+    methods = [name for name in method_order(passport) if not passport.methods[name].control]
+    return environment.get_template("page.html").render(
         p=passport,
         rules=RULES,
-        rows=_rows(passport, RULES),
-        counts={rule.name: _counts(passport, rule.name) for rule in RULES},
+        rows=criteria_rows(passport, RULES),
+        counts={rule.name: counts_of(passport, rule.name) for rule in RULES},
         hidden=[(name, entry.unsuitable) for name, entry in passport.methods.items() if entry.unsuitable],
-        parts=[_part(passport, part) for part in PARTS],
-        said=said_of(passport, [name for name in _ordered(passport) if not passport.methods[name].control]),
+        sections=[_view(passport, section) for section in SECTIONS],
+        summaries=summaries_of(passport, methods),
         ceilings=ceilings(passport),
-        others=_others(passport),
+        others=other_tables(passport),
         verdict=verdict_blocks(passport.verdict),
         gallery=_gallery(pictures),
     )
 
 
-def _rows(passport: Passport, rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    """One row a method, the chosen first, controls last."""
-    rows = []
-    for name in _ordered(passport):
-        entry = passport.methods[name]
-        cells = [_cell(entry.criteria.get(rule.name), rule) for rule in rules]
-        tally = passport.chosen.tally.get(name)
-        rows.append({"name": name, "css": "", "cells": cells, "tally": "-" if tally is None else str(tally)})
-    return _styled(rows, passport)
-
-
-def _ordered(passport: Passport) -> list[str]:
-    shown = [name for name, entry in passport.methods.items() if entry.criteria]
-    methods = [name for name in shown if not passport.methods[name].control]
-    methods.sort(key=lambda name: (name != passport.chosen.method, -passport.chosen.tally.get(name, 0)))
-    return [*methods, *(name for name in shown if passport.methods[name].control)]
-
-
-def _styled(rows: list[dict[str, Any]], passport: Passport) -> list[dict[str, Any]]:
-    """Mark the chosen method, and the line between methods and controls."""
-    first = True
-    for row in rows:
-        if passport.methods[row["name"]].control:
-            row["css"] = "control first-control" if first else "control"
-            first = False
-        elif row["name"] == passport.chosen.method:
-            row["css"] = "picked"
-    return rows
-
-
-def _cell(criterion: Criterion | None, rule: Rule) -> dict[str, Any]:
-    if criterion is None or criterion.value is None:
-        reason = criterion.reason if criterion else "not measured"
-        return {"value": "", "null": [], "mark": "-", "css": "none", "reason": reason, "short": "not measured"}
-    mark, css = verdict(criterion)
-    behind = _behind(criterion, rule)
-    return {
-        "value": figure(criterion),
-        "null": behind,
-        "mark": mark,
-        "css": css,
-        "reason": criterion.reason,
-        "short": "",
-    }
-
-
-def _behind(criterion: Criterion, rule: Rule) -> list[str]:
-    """Give the lines beneath a figure: what its verdict rests on. A control is held against nothing but its null."""
-    alone = rule.kind == "line" or (rule.kind == "controls" and criterion.passed is None)
-    words = "" if alone else margin(criterion, rule)
-    return words.split("; ") if words else []
-
-
-def verdict(criterion: Criterion) -> tuple[str, str]:
-    """Give the mark of a criterion, in words that stand without colour, and its style."""
-    if criterion.passed is None:
-        return "-", "none"
-    word, css = ("PASS", "pass") if criterion.passed else ("FAIL", "fail")
-    return (word, css) if criterion.clear else (f"({word.lower()})", f"{css} unsure")
-
-
-def _counts(passport: Passport, criterion: str) -> str:
-    found = [
-        (one.n, one.groups)
-        for entry in passport.methods.values()
-        if (one := entry.criteria.get(criterion)) is not None and one.value is not None
-    ]
-    return f"n {max(found)[0]} in {max(found)[1]} groups" if found else "not measured"
-
-
-def _part(passport: Passport, part: Part) -> dict[str, Any]:
-    rules = [rule_named(name) for name in part.criteria]
+def _view(passport: Passport, section: PageSection) -> SectionView:
+    rules = tuple(rule_named(name) for name in section.criteria)
     measured = [
-        one
+        criterion
         for entry in passport.methods.values()
-        for name in part.criteria
-        if (one := entry.criteria.get(name)) is not None
+        for name in section.criteria
+        if (criterion := entry.criteria.get(name)) is not None
     ]
-    reasons = dict.fromkeys(one.reason.rstrip(".") for one in measured if one.value is None)
-    return {
-        "title": part.title,
-        "words": part.words,
-        "rules": rules,
-        "rows": _rows(passport, rules),
-        "counts": {rule.name: _counts(passport, rule.name) for rule in rules},
-        "paired": any(rule.kind == "controls" for rule in rules),
-        "null": any(rule.kind in ("null", "agreement") for rule in rules),
-        "referenced": any(rule.kind == "agreement" for rule in rules),
-        "reasons": list(reasons),
-        "dots": [Markup(svg) for name in part.dots if (svg := _dots(passport, name))],  # noqa: S704  our own, escaped
-        "charts": [Markup(svg) for name in part.curves for svg in _curves(passport, name)],  # noqa: S704
-    }
+    reasons = dict.fromkeys(criterion.reason.rstrip(".") for criterion in measured if criterion.value is None)
+    return SectionView(
+        section=section,
+        rules=rules,
+        rows=criteria_rows(passport, rules),
+        counts={rule.name: counts_of(passport, rule.name) for rule in rules},
+        paired=any(rule.kind == "controls" for rule in rules),
+        null=any(rule.kind in ("null", "agreement") for rule in rules),
+        referenced=any(rule.kind == "agreement" for rule in rules),
+        reasons=tuple(reasons),
+        dots=tuple(Markup(svg) for name in section.dots if (svg := _dots(passport, name))),  # noqa: S704  escaped
+        charts=tuple(Markup(svg) for name in section.curves for svg in _curves(passport, name)),  # noqa: S704
+    )
 
 
-def _dots(passport: Passport, criterion: str) -> str:
-    rule = rule_named(criterion)
+def _dots(passport: Passport, name: str) -> str:
+    rule = rule_named(name)
     dots = []
-    for name in _ordered(passport):
-        one = passport.methods[name].criteria.get(criterion)
-        if one is None or one.value is None:
+    for method in method_order(passport):
+        criterion = passport.methods[method].criteria.get(name)
+        if criterion is None or criterion.value is None:
             continue
-        value, ci = (one.referenced, one.referenced_ci) if rule.kind == "agreement" else (one.value, one.ci)
-        kind = "control" if passport.methods[name].control else "method"
+        starred = rule.kind == "agreement"
+        value, ci = (criterion.referenced, criterion.referenced_ci) if starred else (criterion.value, criterion.ci)
+        kind = "control" if passport.methods[method].control else "method"
         if value is not None:
-            dots.append(Dot(name, value, ci, "chosen" if name == passport.chosen.method else kind))
+            dots.append(Dot(method, value, ci, "chosen" if method == passport.chosen.method else kind))
     if not dots:
         return ""
-    dots += told_dots(passport, criterion)
+    dots += reference_dots(passport, name)
     edges = [edge for dot in dots for edge in (dot.value, *(dot.interval or ()))]
     high = max(_SHORTEST, *(-(-edge * 10 // 1) / 10 for edge in edges))
     low = min(0.0, *((edge * 10 // 1) / 10 for edge in edges))
@@ -214,50 +172,20 @@ def _dots(passport: Passport, criterion: str) -> str:
     return dot_plot(dots, label, low=max(low, -1.0), high=min(high, 1.0))
 
 
-def _curves(passport: Passport, criterion: str) -> list[str]:
-    found = []
-    for name in _ordered(passport):
-        one = passport.methods[name].criteria.get(criterion)
-        drawn = name in RANDOM or not passport.methods[name].control
-        if drawn and one is not None and one.curve is not None:
-            found.append(line_chart(one.curve, f"{method_name(name)}: {rule_named(criterion).title}"))
-    return found
+def _curves(passport: Passport, name: str) -> list[str]:
+    charts = []
+    for method in method_order(passport):
+        criterion = passport.methods[method].criteria.get(name)
+        drawn = method in RANDOM or not passport.methods[method].control
+        if drawn and criterion is not None and criterion.curve is not None:
+            charts.append(line_chart(criterion.curve, f"{method_name(method)}: {rule_named(name).title}"))
+    return charts
 
 
-def _others(passport: Passport) -> list[dict[str, Any]]:
-    tables = []
-    for rule in RULES:
-        known = {
-            name: entry.criteria[rule.name].also
-            for name, entry in passport.methods.items()
-            if rule.name in entry.criteria
-        }
-        names = list(dict.fromkeys(key for also in known.values() for key in also))
-        rows = [
-            {"name": name, "css": "", "cells": [_other(known[name].get(key)) for key in names]}
-            for name in _ordered(passport)
-            if known.get(name)
-        ]
-        if names:
-            tables.append({"title": rule.title, "names": names, "rows": _styled(rows, passport)})
-    return tables
-
-
-def _other(one: Figure | None) -> Mapping[str, str]:
-    if one is None:
-        return {"value": "-", "null": ""}
-    null = (
-        ""
-        if one.null is None
-        else f"null {number(one.null)}, a* {number(one.referenced)}{bracketed(one.referenced_ci)}"
-    )
-    return {"value": figure(one), "null": null}
-
-
-def _gallery(pictures: Sequence[Picture]) -> list[tuple[str, list[dict[str, Any]]]]:
+def _gallery(pictures: Sequence[GalleryPicture]) -> list[tuple[str, list[GalleryItem]]]:
     if not pictures:
         return []
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    for one in pictures:
-        found[one.shown.kind].append({"shown": one.shown, "uri": data_uri(painted(one))})
-    return [(kind.capitalize(), items) for kind, items in found.items()]
+    items: dict[str, list[GalleryItem]] = {kind: [] for kind in KINDS}
+    for picture in pictures:
+        items[picture.entry.kind].append(GalleryItem(picture.entry, data_uri(painted(picture))))
+    return [(kind.capitalize(), of_kind) for kind, of_kind in items.items()]

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.passport.passport import Comparison, Criterion, Figure, Passport, Reference
-from inference.passport.rules import RULES, Rule
+from inference.passport.entries import Comparison, Criterion, LocalisationReference, Measurement
+from inference.passport.passport import Passport
+from inference.passport.rules import RULES, CriterionRule
 from reports.passport.charts import Dot
 from reports.wording import method_name, number
 
 NETWORKS = {"unet": "U-Net", "retinanet": "RetinaNet"}
-TOLD = {"unet": "the masks", "retinanet": "the boxes round the masks"}
+TRAINED_ON = {"unet": "the masks", "retinanet": "the boxes round the masks"}
 TIES = (
     "A box has one value all over, and of tied hottest pixels the share inside the mask counts: its hit rate is the "
     "share of the box that the finding fills, not how often the box is right."
@@ -17,7 +18,7 @@ TIES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class MethodSummary:
     """What one method passes, fails and leaves open, each criterion with what stands in its way."""
 
     method: str
@@ -31,13 +32,13 @@ class Said:
 class Ceiling:
     """One reference, as the page shows it."""
 
-    reference: Reference
+    reference: LocalisationReference
     name: str
-    told: str
+    trained_on: str
     note: str
 
 
-def figure(one: Figure) -> str:
+def figure(one: Measurement) -> str:
     """Give ``0.91 [0.85, 0.95]``, or the reason why there is no number."""
     if one.value is None:
         return one.reason or "-"
@@ -55,7 +56,7 @@ def hardest(criterion: Criterion) -> tuple[str, Comparison] | None:
     return min(known, key=lambda pair: (pair[1].ci or (0.0, 0.0))[0], default=None)
 
 
-def margin(criterion: Criterion, rule: Rule) -> str:
+def margin(criterion: Criterion, rule: CriterionRule) -> str:
     """Give what the verdict rests on: the line or null, or the difference from the hardest control; better is above 0.
 
     Empty where nothing was judged. Parts are set apart by semicolons.
@@ -78,7 +79,7 @@ def margin(criterion: Criterion, rule: Rule) -> str:
     return f"{null}; a* {number(criterion.referenced)}{bracketed(criterion.referenced_ci)}"
 
 
-def said_of(passport: Passport, methods: Sequence[str]) -> list[Said]:
+def summaries_of(passport: Passport, methods: Sequence[str]) -> list[MethodSummary]:
     """Give for each of these methods what it passes, what it fails and what its intervals leave open."""
     found = []
     for name in methods:
@@ -90,15 +91,15 @@ def said_of(passport: Passport, methods: Sequence[str]) -> list[Said]:
                 continue
             kind = "undecided" if not one.clear else "passes" if one.passed else "fails"
             parts[kind].append(_phrase(one, rule, kind))
-        found.append(Said(name, **{kind: tuple(phrases) for kind, phrases in parts.items()}))
+        found.append(MethodSummary(name, **{kind: tuple(phrases) for kind, phrases in parts.items()}))
     return found
 
 
-def _titled(rule: Rule) -> str:
+def _titled(rule: CriterionRule) -> str:
     return f"{rule.title}{'*' if rule.deciding else ''}"
 
 
-def _phrase(criterion: Criterion, rule: Rule, kind: str) -> str:
+def _phrase(criterion: Criterion, rule: CriterionRule, kind: str) -> str:
     """Give the title alone for what passes; else what stands in the way."""
     title = _titled(rule)
     if kind == "passes":
@@ -123,14 +124,14 @@ def ceilings(passport: Passport) -> list[Ceiling]:
         notes = [TIES] * (one.kind == "retinanet")
         if one.slices != split.masked:
             notes.append(f"This split has {split.masked} outlined cases, not {one.slices}: these are other cases.")
-        found.append(Ceiling(one, NETWORKS[one.kind], TOLD[one.kind], " ".join(notes)))
+        found.append(Ceiling(one, NETWORKS[one.kind], TRAINED_ON[one.kind], " ".join(notes)))
     return found
 
 
-def told_dots(passport: Passport, criterion: str) -> list[Dot]:
+def reference_dots(passport: Passport, criterion: str) -> list[Dot]:
     """Give a dot for each training of each reference, for a criterion that was measured on them."""
     return [
-        Dot(f"{NETWORKS[one.kind]}, seed {training.seed}", found.value, found.ci, "told")
+        Dot(f"{NETWORKS[one.kind]}, seed {training.seed}", found.value, found.ci, "reference")
         for one in passport.references
         for training in one.trainings
         for name, found in (

@@ -27,7 +27,7 @@ def heading(explained: ExplainedPlane) -> Picture.Image:
     room = WIDTH - 2 * MARGIN - warning_width - GAP
     title = f"{sentence(finding.label)}: {probability(finding)}"
     write(draw, (MARGIN, 22), wrapped(title, TITLE, room)[0], TITLE, TEXT)
-    who = f"{sentence(explained.plane.title)}. {bundle.title}, read by {PRODUCT} {product_version()}."
+    who = f"{sentence(explained.plane.title)}. {bundle.title}, analysed by {PRODUCT} {product_version()}."
     write(draw, (MARGIN, 68), wrapped(who, SMALL, WIDTH - 2 * MARGIN)[0], SMALL, QUIET)
     box = (WIDTH - MARGIN - warning_width, 20, WIDTH - MARGIN, 60)
     draw.rounded_rectangle(box, radius=5, outline=WARNING, width=2)
@@ -68,7 +68,7 @@ def _score(trust: Trust) -> str:
     if trust.score is not None:
         return f"{PROBABILITY} = {number(trust.score)}"
     if trust.verdict is Verdict.OUT_OF_ENVELOPE:
-        return "No score: calibration does not reach this image."
+        return "No score: the image lies outside the calibrated envelope."
     return "No calibrated score."
 
 

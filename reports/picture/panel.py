@@ -38,7 +38,7 @@ DOT_RADIUS, DOT_STEP = 1.9, 9.0
 _APART = 5.0
 """Pixels from the finding to the middle of the dots round it."""
 _CASING = 1.4
-"""How far the dark rim reaches round a dot, so that it is seen on any colour."""
+"""Width of the dark rim round a dot, which keeps it visible on any colour."""
 _FINE = 3
 _AROUND = 5
 
@@ -61,27 +61,27 @@ def strength(on_frame: Floats, size: tuple[int, int]) -> Floats:
     return np.clip(shown / np.percentile(shown[shown > 0], CEILING_PERCENTILE), 0.0, 1.0).astype(np.float32)
 
 
-def plain_panel(plane: Floats, witness: Floats | None = None) -> Picture.Image:
+def plain_panel(plane: Floats, localiser: Floats | None = None) -> Picture.Image:
     """Draw the plane without its map.
 
     Args:
         plane: (height, width) of the panel, 0 to 255.
-        witness: see ``mark_localiser``; None: no contour.
+        localiser: see ``mark_localiser``; None: no contour.
     """
     picture = Picture.fromarray(as_bytes(np.repeat(plane[..., None], 3, axis=-1)))
-    if witness is not None:
-        mark_localiser(picture, witness)
+    if localiser is not None:
+        mark_localiser(picture, localiser)
     return picture
 
 
-def mark_localiser(picture: Picture.Image, witness: Floats) -> None:
+def mark_localiser(picture: Picture.Image, localiser: Floats) -> None:
     """Run a dotted contour round the places where the localiser sees a finding, outside of them, so that it hides none.
 
     Args:
         picture: a panel.
-        witness: (rows, columns) of the source plane, the localiser's probability. A single sure pixel has its contour.
+        localiser: (rows, columns) of the source plane, its probability; a single sure pixel has a contour.
     """
-    sure = witness >= SURE
+    sure = localiser >= SURE
     if not sure.any():
         return
     away = np.pad(distance_transform_edt(~_grown(sure, (picture.height, picture.width))), 1, constant_values=np.inf)
@@ -98,7 +98,7 @@ def dot_sample(height: int) -> Picture.Image:
 
 
 def painted_panel(
-    plane: Floats, share: Floats, peak: tuple[float, float], witness: Floats | None = None
+    plane: Floats, share: Floats, peak: tuple[float, float], localiser: Floats | None = None
 ) -> Picture.Image:
     """Draw the plane under its map, with the outline, the localiser's contour and a ring around the highest value.
 
@@ -106,14 +106,14 @@ def painted_panel(
         plane: (height, width) of the panel, 0 to 255.
         share: what ``strength`` gave, at the same size.
         peak: (row, column) of the highest value, in pixels of the panel.
-        witness: see ``mark_localiser``; None: no contour.
+        localiser: see ``mark_localiser``; None: no contour.
     """
     opacity = (share * np.float32(MOST_OPAQUE))[..., None]
     picture = Picture.fromarray(as_bytes(plane[..., None] * (1 - opacity) + plasma(share) * opacity))
     if share.any():
         _draw_outline(picture, share)
-    if witness is not None:
-        mark_localiser(picture, witness)
+    if localiser is not None:
+        mark_localiser(picture, localiser)
     if share.any():
         _draw_ring(ImageDraw.Draw(picture), peak)
     return picture

@@ -12,7 +12,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 SMALL = 19
 BODY = 23
 TITLE = 32
-"""Heights in pixels of the capture; a capture shown 1024 pixels wide keeps SMALL at 12."""
+"""Heights in pixels of the overlay; one shown 1024 pixels wide keeps SMALL at 12."""
 
 LEADING = 1.36
 

@@ -116,7 +116,7 @@ def make_analysis(
     label: str = "glioma",
     reasons: tuple[str, ...] = ("This bundle has no passport for this site: nothing here is calibrated.",),
     signals: tuple[Signal, ...] | None = None,
-    witness: np.ndarray | None = None,
+    localiser: np.ndarray | None = None,
 ) -> Analysis:
     image = read_series(paths)
     shape = image.pixels.shape[1:]
@@ -132,7 +132,7 @@ def make_analysis(
         finding, method, {"upsampling": "bilinear", "relu": True}, "features.denseblock4", 7, on_frame, frame, on_frame,
         (peak[0], peak[1]), 0.2,
     )  # fmt: skip
-    trust = Trust(verdict, reasons, score, SIGNALS if signals is None else signals, witness)
+    trust = Trust(verdict, reasons, score, SIGNALS if signals is None else signals, localiser)
     planes = PlaneRange(label, max(0, count // 3), count - 1, count - 1, 0.97)
     return Analysis(
         image,

@@ -2,8 +2,9 @@
 
     python explain_one_file.py FILE_OR_FOLDER BUNDLE OUT [PASSPORT]
 
-Prints every finding with its probability, the map's verdict and its peak, and saves each raw map to OUT: signed
-float32, on the pixel grid of its source plane. Without the site's passport of the bundle no map has a verdict.
+Prints every finding with its probability, the map's verdict and its peak, or why a series is not analysed, and saves
+each raw map to OUT: signed float32, on the pixel grid of its source plane. Without the site's passport of the bundle no
+map has a verdict.
 """
 
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 
 from inference.analyse import analyse
 from inference.bundle.bundle import load_named
+from inference.errors import NotAnalysed
 from inference.options import AnalysisOptions
 from inference.passport.passport import load_passport
 from inference.reading.image import read_study
@@ -27,7 +29,11 @@ def main(source: Path, bundle_name: str, out: Path, passport: Path | None) -> No
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
     out.mkdir(parents=True, exist_ok=True)
     for series, image in enumerate(read_study(files), start=1):
-        analysis = analyse(image, bundle, options, warrant=warrant)
+        try:
+            analysis = analyse(image, bundle, options, warrant=warrant)
+        except NotAnalysed as error:
+            print(f"series {series}: not analysed: {error}")
+            continue
         if not analysis.explanations:
             print(f"series {series}: nothing found, which does not exclude disease")
         for number, explained in enumerate(analysis.explanations, start=1):

@@ -29,7 +29,7 @@ class Explainer:
 
     bundle: Bundle
     cases: Cases
-    priors: "Priors"
+    priors: "AverageMasks"
     references: torch.Tensor | None
     device: torch.device
     clock: Clock = field(default_factory=Clock)
@@ -96,7 +96,7 @@ class Explainer:
         return raw.softmax(dim=1) if self.bundle.manifest.activation == "softmax" else raw.sigmoid()
 
 
-class Priors:
+class AverageMasks:
     """Where findings lie on average, for each case: on other patients, of the same plane where there are any.
 
     The mean of the masks of the other split; where there is only one, of all other groups of the same.

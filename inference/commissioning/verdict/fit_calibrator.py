@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
 from inference.errors import Refused
-from inference.trust.calibrator import Calibrator, Recalibration, Term
+from inference.passport.calibrator import Calibrator, Recalibration, Term
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupKFold
 
 from inference.errors import Refused
+from inference.passport.envelope import Ellipsoid, Envelope, EnvelopeView
 from inference.statistics.bootstrap import mean_by_group
-from inference.trust.envelope import Ellipsoid, Envelope, View
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -65,7 +65,7 @@ def fit_envelope(
         outs.append(left_out > threshold)
         out = mean_by_group(outs[-1].astype(np.float64), labels, seed=seed)
         names = tuple((columns or {}).get(name, ()))
-        views.append(View(name, names, _ellipsoid(_axes(table), shrinkage), threshold, share, out))
+        views.append(EnvelopeView(name, names, _ellipsoid(_axes(table), shrinkage), threshold, share, out))
     any_out = mean_by_group(np.any(outs, axis=0).astype(np.float64), labels, seed=seed)
     return Envelope(tuple(views), epsilon, any_out, count)
 

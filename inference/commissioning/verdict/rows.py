@@ -16,11 +16,12 @@ from scipy.ndimage import gaussian_filter
 from inference.commissioning.measuring.bench import Bench, Explained
 from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.store import Raw
+from inference.passport.verdict import NetworkPasses
 from inference.reading.outlines import Mask
 from inference.saliency import explain_many
 from inference.statistics.seeds import seed_of
 from inference.trust.budgets import PARTS
-from inference.trust.cost import Cost, counted
+from inference.trust.cost import counted
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.image_statistics import image_statistics
 from inference.trust.kinds import NAMES
@@ -31,7 +32,7 @@ Whole = NDArray[np.int64]
 OWN, ANOTHER, BRIGHTNESS, RANDOMISED = "own", "another", "brightness", "randomised"
 CONTROLS = ("random", "centre", "edge", "blank", "average_mask", "untrained")
 BOGUS = (*CONTROLS, BRIGHTNESS, ANOTHER, RANDOMISED)
-TOLD = ("fitted", "judged")
+PART_NAMES = ("fitted", "judged")
 """The parts of the cases."""
 CHUNK = 8
 """Cases of one piece of work."""
@@ -70,7 +71,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class PartData:
     """Everything of one part: maps, and what is known of each of its C cases."""
 
     rows: Rows
@@ -102,16 +103,16 @@ def rows_figures(bench: Bench, part: str, chunk: int) -> Raw:
     }
 
 
-def passes_of(bench: Bench, parts: frozenset[str]) -> Cost:
+def passes_of(bench: Bench, parts: frozenset[str]) -> NetworkPasses:
     """Count what ``judge`` passes for one map with some parts of the evidence: it draws the map again, too."""
-    one = next(case for part in TOLD for case in explained_part(bench, part))
+    one = next(case for part in PART_NAMES for case in explained_part(bench, part))
     examiner, inputs = _examiner(bench, parts), _inputs(bench, one)
-    with counted(examiner.networks()) as found:
+    with counted(examiner.networks()) as cost:
         shown = examiner.map(inputs, one.target, seed=0)[None]
         examiner.evidence(inputs, one.target, seed=0)
         if "covered" in parts:
             covered_probabilities(shown, inputs, [one.target], examiner.probabilities)
-    return found
+    return NetworkPasses(cost.forward, cost.backward)
 
 
 def _examiner(bench: Bench, parts: frozenset[str]) -> Examiner:
@@ -215,7 +216,7 @@ def _plain(table: Numbers) -> list[list[float | None]]:
     return [[None if np.isnan(value) else float(value) for value in row] for row in table]
 
 
-def told_of(raws: Sequence[Mapping[str, Any]]) -> Told:
+def part_of(raws: Sequence[Mapping[str, Any]]) -> PartData:
     """Put the chunks of one part together."""
     cases = [case for raw in raws for case in raw["cases"]]
     rows: list[tuple[list[float | None], bool, str, str, str, int, int]] = []
@@ -226,7 +227,7 @@ def told_of(raws: Sequence[Mapping[str, Any]]) -> Told:
         for kind, hit, values in zip(case["kinds"][1:], case["hit"][1:], case["method"], strict=False):
             rows.append((values, hit, kind, "method", *about))
     values, hit, kind, mode, group, number_of, class_of = zip(*rows, strict=True) if rows else [()] * 7
-    return Told(
+    return PartData(
         rows=Rows(
             values=np.array(values, dtype=np.float64).reshape(len(rows), len(NAMES)),
             hit=np.array(hit, np.bool_),

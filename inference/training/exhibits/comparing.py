@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference.errors import Unsuitable
-from inference.passport.passport import Criterion, Figure, Passport
-from inference.passport.rules import RULES, Rule
+from inference.passport.entries import Criterion, Measurement
+from inference.passport.passport import Passport
+from inference.passport.rules import RULES, CriterionRule
 from inference.training.model_card import cell
 
 
@@ -14,7 +15,7 @@ from inference.training.model_card import cell
 class Compared:
     """One criterion of one method, of the honest network and of the one with the shortcut."""
 
-    rule: Rule
+    rule: CriterionRule
     honest: Criterion
     shortcut: Criterion
 
@@ -42,7 +43,7 @@ def compare(honest: Passport, shortcut: Passport, method: str) -> tuple[Compared
     return tuple(Compared(rule, first[rule.name], second[rule.name]) for rule in RULES)
 
 
-def shown(figure: Figure) -> str:
+def shown(figure: Measurement) -> str:
     """Give ``0.910 [0.850, 0.950]``, the value and that it has no interval, or that it was not measured."""
     if figure.value is None:
         return "not measured"

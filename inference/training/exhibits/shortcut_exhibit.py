@@ -17,7 +17,7 @@ guidance too, without which maps miss the lesion, marker or not.
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +174,8 @@ def as_file(found: Found) -> dict[str, Any]:
         name for name, entry in found.shortcut.methods.items() if entry.criteria
     }
     return {
-        "honest": found.honest.bundle.model_dump(mode="json"),
-        "shortcut": found.shortcut.bundle.model_dump(mode="json"),
+        "honest": asdict(found.honest.bundle),
+        "shortcut": asdict(found.shortcut.bundle),
         "passports": {"honest": found.honest.digest, "shortcut": found.shortcut.digest},
         "settings": found.honest.settings,
         "device": found.honest.fingerprint.device,

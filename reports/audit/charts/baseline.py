@@ -1,4 +1,4 @@
-"""What a figure is like in control, and how far off a day is from it.
+"""The baseline of a figure: its distribution in control, and the standardised deviation of a day from it.
 
 Each case is scored against the baseline by normal scores (Van der Waerden 1952), so that any figure, however skewed,
 gives points that are standard normal in control whatever their number of cases: a busier month is not a drift. A
@@ -18,13 +18,13 @@ from scipy.special import betainc, gammaln, ndtri, xlog1py, xlogy
 from inference.errors import Refused
 
 LEAST_BASELINE = 50
-"""Cases below which no baseline is made."""
+"""Fewest cases of a baseline."""
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One period: how many cases, how far off in standard deviations, and their mean in the figure's own unit."""
+    """One period: its cases, their deviation from the baseline in standard deviations, and their mean."""
 
     period: Any
     cases: int
@@ -55,11 +55,12 @@ class Baseline:
         given = np.asarray(values, dtype=np.float64)
         if len(given) < LEAST_BASELINE:
             raise Refused(
-                f"{len(given)} cases make no baseline: {LEAST_BASELINE} are the least.", cure="Wait for more."
+                f"{len(given)} cases are too few for a baseline: at least {LEAST_BASELINE} are needed.",
+                cure="Wait for more.",
             )
         distinct, counts = np.unique(given, return_counts=True)
         if not np.isfinite(distinct).all() or len(distinct) == 1:
-            raise Refused("A baseline needs numbers that are not all the same.")
+            raise Refused("A baseline needs finite values that are not all equal.")
         plain = cls(distinct, counts.astype(np.float64))
         if periods is None:
             return plain
@@ -148,7 +149,7 @@ def share_deviations(high: ArrayLike, cases: ArrayLike, share: ArrayLike, baseli
         share: of the baseline's cases that have it, between 0 and 1.
         baseline_cases: how many there are.
     """
-    count, given, chance = (np.asarray(one, dtype=np.float64) for one in (high, cases, share))
+    count, given, chance = (np.asarray(argument, dtype=np.float64) for argument in (high, cases, share))
     many = count > given * chance
     extreme, rarity = np.where(many, count, given - count), np.where(many, chance, 1 - chance)
     tail = betainc(extreme, given - extreme + 1, rarity)  # of so many cases or more on the side that they are on

@@ -1,7 +1,7 @@
 """Control charts of one figure over time: Shewhart, EWMA and CUSUM, by the run length that each is to have.
 
-They follow points that are standard normal in control (``chart_baseline.py``); the limits follow from the run length
-alone (``run_length.py``), which all charts of a route share (``chart_design.py``).
+They follow points that are standard normal in control (``baseline.py``); the limits follow from the run length
+alone (``run_length.py``), which all charts of a route share (``design.py``).
 """
 
 import math
@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 
 class ChartKind(StrEnum):
-    """Three charts, each best at another shift: sudden and large, lasting, slow."""
+    """Three charts: for sudden large shifts, for lasting shifts, and for slow drifts."""
 
     SHEWHART = "Shewhart"
     CUSUM = "CUSUM"

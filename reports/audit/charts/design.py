@@ -1,4 +1,4 @@
-"""The design of a route's charts: how long each alone must run so that all together alarm as rarely as was asked.
+"""The design of a route's charts: the in-control run length of each that gives the joint false alarm rate asked for.
 
 Charts of one figure, and figures that go together, alarm together; the error of a baseline, which is itself a sample,
 pulls the other way. How much of each there is says the baseline: its studies are drawn again, all cases and figures of
@@ -69,7 +69,7 @@ def design_charts(
     false_alarms_per_year: float,
     seed: str,
 ) -> Design:
-    """Find the run length of each chart by drawing the baseline again.
+    """Find the run length of each chart by a bootstrap of the baseline.
 
     Args:
         figures: (N,) each, of the baseline's cases; NaN where a case has none.
@@ -86,7 +86,7 @@ def design_charts(
     charted = [values for values in figures.values() if _has_baseline(values)]
     if not charted:
         raise Refused(
-            f"No figure has {LEAST_BASELINE} cases that differ in that time.", cure="Name a longer time, or wait."
+            f"No figure has {LEAST_BASELINE} cases that differ in that time.", cure="Give a longer period, or wait."
         )
     years = min(1.0, 1.0 / false_alarms_per_year)
     rows, volumes = _together(days, studies)
@@ -141,8 +141,8 @@ def _points(values: Floats, drawn: Integers, sizes: Integers, days: int) -> Floa
     places, place = _places(values)
     at, rows = place[drawn], np.arange(len(drawn))[:, None] * (places + 1)
     numbered, first = at + rows, int(sizes[:days].sum())
-    found = np.bincount(numbered[:, :first].ravel(), minlength=len(drawn) * (places + 1)).reshape(len(drawn), -1)
-    baselines = found[:, :places].astype(np.float64)  # the last place is of cases without the figure
+    counts = np.bincount(numbered[:, :first].ravel(), minlength=len(drawn) * (places + 1)).reshape(len(drawn), -1)
+    baselines = counts[:, :places].astype(np.float64)  # the last place is of cases without the figure
     total = baselines.sum(axis=1, keepdims=True)
     starts = np.concatenate([[0], np.cumsum(sizes[:-1])])
     cases = np.add.reduceat(at < places, starts, axis=1, dtype=np.int64)

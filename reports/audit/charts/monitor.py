@@ -1,4 +1,4 @@
-"""Is a route still in control? Every chart of it, from its locked baseline to today, and the alarms among them.
+"""Monitoring of a route: its control charts, from the locked baseline to today, and their alarms.
 
 All charts of a site share its false alarms: as many a year as are asked for, whatever the number of routes and figures.
 A chart starts at zero when its route is armed; what alarmed before was dealt with then.
@@ -151,8 +151,8 @@ def watch(
         (*plan.figures, *former.values()), Selection({"route": route}, locked.since, locked.before)
     )
     since = observations.series(plan.figures, Selection({"route": route}, locked.armed, until))
-    found = locked.design or design(observations, route, locked.since, locked.before, plan, routes=routes)
-    charts = tuple(Chart.design(kind, found.run_length) for kind in plan.kinds)
+    locked_design = locked.design or design(observations, route, locked.since, locked.before, plan, routes=routes)
+    charts = tuple(Chart.design(kind, locked_design.run_length) for kind in plan.kinds)
     figures = tuple(
         _locked_before(name, former[name], base[name])
         if name in former and len(base[former[name]].values) > len(base[name].values) < LEAST_BASELINE
@@ -160,7 +160,7 @@ def watch(
         for name in plan.figures
     )
     alarms = tuple(alarm for figure in figures for alarm in _alarms(figure))
-    return RouteCharts(route, figures, found, tuple(sorted(alarms, key=lambda alarm: alarm.day)))
+    return RouteCharts(route, figures, locked_design, tuple(sorted(alarms, key=lambda alarm: alarm.day)))
 
 
 def design(
@@ -203,7 +203,7 @@ def _figure(name: str, base: Series, since: Series, charts: Sequence[Chart]) -> 
 
 
 def _alarms(figure: Figure) -> list[Alarm]:
-    found = []
+    alarms = []
     for line in figure.lines:
         if line.alarm is None:
             continue
@@ -211,8 +211,8 @@ def _alarms(figure: Figure) -> list[Alarm]:
         recent = upto[-_run(line, line.alarm) :]
         cases = sum(point.cases for point in recent)
         mean = sum(point.mean * point.cases for point in recent) / cases
-        found.append(Alarm(figure.name, line.chart.kind, int(upto[-1].period), figure.baseline_mean, mean, cases))
-    return found
+        alarms.append(Alarm(figure.name, line.chart.kind, int(upto[-1].period), figure.baseline_mean, mean, cases))
+    return alarms
 
 
 def _run(line: Line, alarm: int) -> int:

@@ -129,12 +129,12 @@ def _gauss() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return nodes, weights
 
 
-def _root(length: Callable[[float], float], wanted: float) -> float:
-    _check(wanted)
+def _root(length: Callable[[float], float], run_length: float) -> float:
+    _check(run_length)
     high = 1.0
-    while length(high) < wanted:
+    while length(high) < run_length:
         high += 1.0
-    return float(brentq(lambda limit: math.log(length(limit) / wanted), max(high - 1.0, 0.01), high, xtol=1e-6))
+    return float(brentq(lambda limit: math.log(length(limit) / run_length), max(high - 1.0, 0.01), high, xtol=1e-6))
 
 
 def _check(run_length: float) -> None:

@@ -1,4 +1,4 @@
-"""What one route did in one month, as the ledger and the observations have it."""
+"""One month of one route, gathered from the ledger and the observations."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ REPLAYS = (Event.REPLAY_PASSED, Event.REPLAY_FAILED, Event.ACCEPTED)
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """So many of so many."""
+    """A count out of a whole, with the interval of the share."""
 
     name: str
     part: int
@@ -37,8 +37,8 @@ class Proportion:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the share (Clopper and Pearson 1934), as if each were of another patient."""
-        found = binomtest(self.part, self.whole).proportion_ci()
-        return float(found.low), float(found.high)
+        interval = binomtest(self.part, self.whole).proportion_ci()
+        return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,11 @@ def month_of(
     first, before = within
     selection = Selection({"route": route}, first, before)
     tally = observations.tally(selection)
-    told = ledger.between(first, before, (Event.ALARM, Event.OPINION, *ACTS, *REPLAYS))
-    ours = [entry for entry in told if entry.details.get("route") == route]
-    words = [(one.study, str(one.details["word"])) for one in told if one.event == Event.OPINION and one.study]
+    in_month = ledger.between(first, before, (Event.ALARM, Event.OPINION, *ACTS, *REPLAYS))
+    ours = [entry for entry in in_month if entry.details.get("route") == route]
+    words = [
+        (entry.study, str(entry.details["word"])) for entry in in_month if entry.event == Event.OPINION and entry.study
+    ]
     here = observations.among([study for study, _ in words], Selection({"route": route}))
     said = Counter(word for study, word in words if study in here)
     return Month(
@@ -136,7 +138,7 @@ def month_of(
         control=control,
         alarms=tuple(entry for entry in ours if entry.event == Event.ALARM),
         acts=tuple(entry for entry in ours if entry.event in ACTS),
-        replays=tuple(entry for entry in told if entry.event in REPLAYS and entry.details["bundle"] in bundles),
+        replays=tuple(entry for entry in in_month if entry.event in REPLAYS and entry.details["bundle"] in bundles),
         words=tuple(Proportion(word, count, said.total()) for word, count in sorted(said.items())),
         accepted=tuple(accepted),
         repeatability=repeatability_of(route, bundles, observations, within=within, locked=locked),
@@ -168,7 +170,7 @@ def repeatability_of(
 def _scanner(name: str, tally: Mapping[tuple[str, str], int]) -> Scanner:
     verdicts = _verdicts(tally)
     nothing = sum(count for (_, verdict), count in tally.items() if not verdict)
-    return Scanner(name, nothing, sum(one.part for one in verdicts), verdicts)
+    return Scanner(name, nothing, sum(verdict.part for verdict in verdicts), verdicts)
 
 
 def _verdicts(tally: Mapping[tuple[str, str], int]) -> tuple[Proportion, ...]:

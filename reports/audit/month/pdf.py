@@ -1,11 +1,7 @@
-"""The monthly reports of a site's routes as one PDF: what an archive keeps and a physicist prints.
+"""The monthly reports of a site's routes as one PDF: what an archive keeps and a physicist prints."""
 
-It says what the page says (``reports/audit/month_page``), in short: verdicts with their intervals, alarms, stops,
-replays, the radiologists' words, how repeatable the maps are, and the charts.
-"""
-
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+import re
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +12,17 @@ from fpdf.fonts import FontFace
 from PIL import ImageFont
 
 from inference.errors import Misconfigured
-from reports.audit.charts.picture import picture
-from reports.audit.ledger import Entry, Event
-from reports.audit.month.month import LEAST_MAPS, Month, Proportion
-from reports.audit.month.repeatability import HEADS, WIDTHS, repeatability_tables
-from reports.audit.observation import FIGURES
+from reports.audit.content import Block, Drawings, Heading, Paragraph, Summary, Table, Tone
+from reports.audit.month.content import month_content
+from reports.audit.month.month import Month
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
-from reports.wording import number, plain
+from reports.wording import plain
 
 TITLE, HEADING, BODY, SMALL = 18, 13, 10, 8
 """Heights of text in points."""
+_HEADINGS = {1: TITLE, 2: HEADING, 3: BODY}
+_MOST_COLUMNS = 6
+"""Of a table in the usual size of text; one with more is set smaller."""
 _INK, _QUIET, _BAD = (29, 36, 48), (91, 102, 117), (179, 38, 30)
 _LINE = 1.4
 _STYLE = """<style>.ink { fill: #1d2430 } .trace { fill: none; stroke: #1d2430 } .quiet { fill: #5b6675 }
@@ -35,8 +32,8 @@ _AS_PDF = (
     ("<text ", '<text font-family="text" '), ('<polyline class="ink', '<polyline class="trace'),
     ('<line class="', '<line class="level-'), ('class="bad ring"', 'class="ring"'),
 )  # fmt: skip
-"""What a chart is told in a PDF, whose style sheets know classes alone."""
-CHART_WIDTH_MM = 140
+"""Replacements in a chart: style sheets of a PDF know classes alone."""
+_GAP_MM = 3
 
 
 def month_pdf(months: Sequence[Month]) -> bytes:
@@ -57,7 +54,8 @@ def month_pdf(months: Sequence[Month]) -> bytes:
         pdf = _Pages(typeface, months[0])
         for month in months:
             pdf.add_page()
-            _write(pdf, month)
+            for block in month_content(month):
+                pdf.write_block(block)
         return bytes(pdf.output())
 
 
@@ -76,177 +74,93 @@ class _Pages(FPDF):
         self._head = str(month.head)
 
     def footer(self) -> None:
-        """Say on each page what it is not for, and where the ledger ended."""
+        """Write warning, version, page and the head of the ledger on each page."""
         self.set_y(-13)
-        told = f"{NOT_FOR_DIAGNOSTIC_USE}   {PRODUCT} {product_version()}   page {self.page_no()}"
-        self.line_of(told, SMALL - 1, _QUIET)
-        self.line_of(f"Ledger {self._head}", SMALL - 2, _QUIET)
+        self._line(
+            f"{NOT_FOR_DIAGNOSTIC_USE}   {PRODUCT} {product_version()}   page {self.page_no()}", SMALL - 1, _QUIET
+        )
+        self._line(f"Ledger {self._head}", SMALL - 2, _QUIET)
 
-    def line_of(self, text: str, size: int = BODY, colour: tuple[int, int, int] = _INK) -> None:
+    def write_block(self, block: Block) -> None:
+        """Write a piece of the report."""
+        match block:
+            case Heading(words, level):
+                self._heading(words, _HEADINGS[level])
+            case Paragraph(words, tone):
+                quiet = tone in (Tone.QUIET, Tone.KEY)
+                self._line(words, SMALL if quiet else BODY, _QUIET if quiet else _INK)
+            case Summary(words, is_good, notes):
+                self.ln(2)
+                self._line(words, HEADING, _BAD if is_good is False else _INK)
+                for note in notes:
+                    self._line(note, SMALL, _QUIET)
+            case Table():
+                self._table(block)
+            case Drawings():
+                self._drawings(block)
+
+    def _line(self, text: str, size: int, colour: tuple[int, int, int] = _INK) -> None:
         """Write a paragraph."""
         self.set_font("text", size=size)
         self.set_text_color(colour)
-        height = size * _LINE * 0.3528
-        self.multi_cell(0, height, _written(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(0, size * _LINE * 0.3528, _written(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
-    def heading(self, text: str) -> None:
+    def _heading(self, text: str, size: int) -> None:
         """Write a heading, on the next page where nothing of what follows would fit."""
         if self.will_page_break(24):
             self.add_page()
-        self.ln(4)
-        self.line_of(text, HEADING)
+        if size != TITLE:
+            self.ln(4 if size == HEADING else 2)
+        self._line(text, size)
         self.ln(1)
 
-    def rows(self, heads: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int]) -> None:
+    def _table(self, block: Table) -> None:
         """Write a table; its head comes again on the next page."""
-        self.set_font("text", size=SMALL + 1)
+        columns = len(block.heads)
+        self.set_font("text", size=SMALL + 1 if columns <= _MOST_COLUMNS else SMALL - 1)
         self.set_text_color(_INK)
         with self.table(
             borders_layout=TableBordersLayout.HORIZONTAL_LINES,
-            col_widths=tuple(widths),
-            line_height=5,
+            col_widths=block.widths_mm,
+            line_height=5 if columns <= _MOST_COLUMNS else 3.6,
             text_align="LEFT",
             headings_style=FontFace(color=_QUIET),
         ) as table:
-            for cells in (heads, *rows):
+            for cells in (block.heads, *block.rows):
                 row = table.row()
-                for cell in cells:
-                    row.cell(_written(cell))
+                for at, cell in enumerate(cells):
+                    words = _written(cell)
+                    if columns > _MOST_COLUMNS:
+                        words = words.replace(" [", "\n[")  # the interval below its estimate
+                    row.cell(words, colspan=columns - at if at == len(cells) - 1 else 1)
         self.ln(1)
 
-
-def _write(pdf: _Pages, month: Month) -> None:
-    last = month.before - timedelta(days=1)
-    pdf.line_of(f"Quality of {month.route}", TITLE)
-    pdf.line_of(f"{month.first.date()} to {last.date()} (UTC); written {month.made:%Y-%m-%d %H:%M} UTC.", BODY, _QUIET)
-    _summary(pdf, month)
-    _route(pdf, month)
-    pdf.heading("Alarms")
-    if month.alarms:
-        alarms = [(f"{one.at:%d %b %H:%M}", str(one.details.get("problem") or "")) for one in month.alarms]
-        pdf.rows(("when", "what"), alarms, (22, 156))
-        if month.control:
-            rate = month.control.design.false_alarms_per_year
-            pdf.line_of(f"Designed for so many alarms a year without a cause: {rate:g}.", SMALL, _QUIET)
-    else:
-        pdf.line_of("None." if month.control else "None: no baseline is locked.")
-    pdf.heading("Stopped and armed, replayed and accepted")
-    acts = [*month.acts, *(one for one in month.replays if one.event != Event.REPLAY_PASSED)]
-    if acts:
-        rows = map(_told, sorted(acts, key=lambda one: one.at))
-        pdf.rows(("when", "what", "by whom", "why"), rows, (22, 42, 30, 84))
-    passed = sum(one.event == Event.REPLAY_PASSED for one in month.replays)
-    pdf.line_of(f"Replays of the golden set that passed: {passed}. Failed: {_failed(month)}.")
-    _words(pdf, month)
-    _repeatability(pdf, month)
-    _charts(pdf, month)
-    pdf.heading("Ledger")
-    pdf.line_of(f"Its head when this was written: {month.head}", SMALL)
-    pdf.line_of("Keep it: heatproof audit verify --head says whether the ledger is still as it was.", SMALL, _QUIET)
+    def _drawings(self, block: Drawings) -> None:
+        """Draw pictures side by side, as many as fit, their captions below."""
+        across = max(1, int((self.epw + _GAP_MM) // (block.width_mm + _GAP_MM)))
+        for at in range(0, len(block.pictures), across):
+            row = block.pictures[at : at + across]
+            height_mm = max(block.width_mm * _height_over_width(svg) for svg, _ in row)
+            if self.will_page_break(height_mm + 2 * SMALL * 0.3528 * _LINE):
+                self.add_page()
+            top = self.get_y() + 1
+            for column, (svg, _) in enumerate(row):
+                left = self.l_margin + column * (block.width_mm + _GAP_MM)
+                self.image(BytesIO(_for_pdf(svg)), x=left, y=top, w=block.width_mm)
+            self.set_y(top + height_mm)
+            if captions := [caption for _, caption in row if caption]:
+                self._line("   ".join(captions), SMALL, _QUIET)
 
 
-def _summary(pdf: _Pages, month: Month) -> None:
-    stops = sum(one.event == Event.ROUTE_STOPPED for one in month.acts)
-    counts = ((len(month.alarms), "alarm"), (stops, "stop"), (_failed(month), "failed replay"))
-    trouble = ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count)
-    pdf.ln(2)
-    pdf.line_of(trouble or "No alarm, no stop, no failed replay", HEADING, _BAD if trouble else _INK)
-    pdf.line_of("In brackets: 95 % intervals. Plain counts are of all there was, and have none.", SMALL, _QUIET)
+def _height_over_width(svg: str) -> float:
+    width, height = re.findall(r"[\d.]+", re.findall('viewBox="([^"]+)"', svg)[0])[2:]
+    return float(height) / float(width)
 
 
-def _route(pdf: _Pages, month: Month) -> None:
-    pdf.heading("What the route did")
-    if not month.scanners:
-        pdf.line_of("No study was analysed this month.")
-        return
-    maps = sum(one.part for one in month.verdicts)
-    pdf.line_of(f"{month.studies} studies: {maps} maps, and {month.images_without_finding} images without a finding.")
-    names = [one.name for one in month.verdicts]
-    rows = [
-        (
-            scanner.name or "(not told)",
-            str(scanner.images_without_finding),
-            str(scanner.maps),
-            *_shares(scanner.verdicts, names),
-        )
-        for scanner in month.scanners
-    ]
-    if len(rows) > 1:
-        rows.append(("all", str(month.images_without_finding), str(maps), *_shares(month.verdicts, names)))
-    each = 96 // max(len(names), 1)
-    pdf.rows(("scanner", "nothing found", "maps", *names), rows, (46, 20, 16, *[each] * len(names)))
-    pdf.line_of(
-        f"Shares from {LEAST_MAPS} maps on; below that there is too little to say. Intervals (Clopper and Pearson) "
-        "take every map as one of another patient: with several maps a patient they are too narrow.",
-        SMALL,
-        _QUIET,
-    )  # fmt: skip
-
-
-def _shares(shares: Sequence[Proportion], names: Sequence[str]) -> list[str]:
-    by_name = {one.name: one for one in shares}
-    return [_share(by_name[name]) if name in by_name else "0" for name in names]
-
-
-def _share(one: Proportion) -> str:
-    if not one.is_finding:
-        return f"{one.part} of {one.whole}"
-    low, high = one.interval
-    return f"{one.part} of {one.whole}, {number(one.part / one.whole)} [{number(low)}, {number(high)}]"
-
-
-def _words(pdf: _Pages, month: Month) -> None:
-    pdf.heading("The radiologists' word")
-    said = "; ".join(f"{one.name} {_share(one)}" for one in month.words)
-    few = "" if not said or month.words[0].is_finding else f" Too few to give shares: {LEAST_MAPS} are needed."
-    pdf.line_of(f"This month: {said}.{few}" if said else "Nobody said anything this month.")
-    if month.accepted:
-        rows = [(one.name, _share(one) + ("" if one.is_finding else " (too few to say)")) for one in month.accepted]
-        pdf.rows(("verdict shown", "accepted, all routes since the beginning"), rows, (50, 128))
-
-
-def _repeatability(pdf: _Pages, month: Month) -> None:
-    pdf.heading("How repeatable the maps are, since the beginning")
-    for table in repeatability_tables(month.repeatability):
-        pdf.line_of(f"{table.title}. {table.said}")
-        if table.rows:
-            pdf.rows(HEADS, table.rows, WIDTHS)
-
-
-def _charts(pdf: _Pages, month: Month) -> None:
-    pdf.heading("Charts")
-    if month.control is None:
-        pdf.line_of("No baseline is locked, so nothing is charted.")
-        return
-    pdf.line_of(
-        "A dot is a day's mean; the green line is the baseline, the dashed ones are a chart's limits: each alarms "
-        f"without a cause once in {month.control.run_length:.0f} days with a case. A day's mean has no interval.",
-        SMALL,
-        _QUIET,
-    )  # fmt: skip
-    drawn = sorted((one for one in month.control.figures if one.points), key=lambda one: not one.alarmed)
-    for figure in drawn:
-        svg = picture(figure, FIGURES[figure.name])
-        for old, new in _AS_PDF:
-            svg = svg.replace(old, new)
-        pdf.ln(2)
-        pdf.image(BytesIO(svg.replace(">", f">{_STYLE}", 1).encode()), w=CHART_WIDTH_MM)
-    absent = [
-        f"{one.name.replace('_', ' ')} ({one.absent or 'no case'})" for one in month.control.figures if not one.points
-    ]
-    if absent:
-        pdf.line_of(f"Not charted: {', '.join(absent)}.", SMALL, _QUIET)
-
-
-def _told(entry: Entry) -> tuple[str, str, str, str]:
-    details = entry.details
-    what = str(details.get("state") or details.get("bundle") or "")
-    by_whom, why = str(details.get("by_whom") or ""), str(details.get("problem") or "")
-    return f"{entry.at:%d %b %H:%M}", f"{entry.event}{f': {what}' if what else ''}", by_whom, why
-
-
-def _failed(month: Month) -> int:
-    return sum(one.event == Event.REPLAY_FAILED for one in month.replays)
+def _for_pdf(svg: str) -> bytes:
+    for old, new in _AS_PDF:
+        svg = svg.replace(old, new)
+    return svg.replace(">", f">{_STYLE}", 1).encode()
 
 
 def _written(text: str) -> str:

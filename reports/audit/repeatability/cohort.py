@@ -55,11 +55,11 @@ def cohorts_of(
         before: end of the last month.
     """
     usual = {
-        name: np.mean([_values(one) for _, one in maps], axis=0)
+        name: np.mean([_values(thumbnail) for _, thumbnail in maps], axis=0)
         for name, maps in observations.maps(Selection({"route": route}, *baseline), MOST_MAPS).items()
     }
-    found = [one for within in _months(before) for one in _month(observations, route, within, usual)]
-    return tuple(sorted(found, key=lambda one: (one.bundle, one.method, one.label, one.month)))
+    cohorts = [cohort for within in _months(before) for cohort in _month(observations, route, within, usual)]
+    return tuple(sorted(cohorts, key=lambda cohort: (cohort.bundle, cohort.method, cohort.label, cohort.month)))
 
 
 def _month(
@@ -68,17 +68,17 @@ def _month(
     within: tuple[datetime, datetime],
     usual: Mapping[ClassOf, NDArray[np.float64]],
 ) -> list[Cohort]:
-    found = []
+    cohorts = []
     for name, maps in observations.maps(Selection({"route": route}, *within), MOST_MAPS).items():
         if name not in usual:
             continue
-        alike = likeness([one for _, one in maps], usual[name])
+        alike = likeness([thumbnail for _, thumbnail in maps], usual[name])
         _, whose = np.unique([patient for patient, _ in maps], return_inverse=True)
         means = np.bincount(whose, weights=alike) / np.bincount(whose)
         enough = len(means) >= LEAST_SUBJECTS
         month = f"{within[0]:%Y-%m}"
-        found.append(Cohort(*name, month, len(maps), len(means), mean_of(means) if enough else None))
-    return found
+        cohorts.append(Cohort(*name, month, len(maps), len(means), mean_of(means) if enough else None))
+    return cohorts
 
 
 def _months(before: datetime) -> Sequence[tuple[datetime, datetime]]:

@@ -1,7 +1,7 @@
-"""Two measurements of one thing: what a map gave, and what it gave again.
+"""Test-retest pairs of saliency maps.
 
-Again is: the golden set replayed; the same patient examined again (R4); the same image by another training of the same
-network (R2); a golden study by other weights than before. No pair names a patient.
+The retest is: the golden set replayed; the same patient examined again (R4); the same image by another training of the
+same network (R2); a golden study by other weights than before. No pair names a patient.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,18 +27,18 @@ MEASURED: Mapping[str, str] = {
     "trust": "P that the peak lies in a true finding",
     "probability": "the model's probability of the finding",
 }
-"""What is measured twice."""
+"""Figures of each map of a pair."""
 BETWEEN: Mapping[str, str] = {
     "spearman": "agreement of the two maps (Spearman)",
     "overlap": "overlap of their hot areas",
     "peak_distance_mm": "distance of their peaks in mm",
 }
-"""What is measured between the two maps."""
+"""Figures between the two maps."""
 NOT_NEEDED, RIGID = "one image", "rigid"
 
 
 class Again(StrEnum):
-    """By what it was measured again."""
+    """The kind of retest."""
 
     REPLAY = "replay"
     EXAMINATION = "examination"
@@ -48,7 +48,7 @@ class Again(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What was measured twice."""
+    """One test-retest pair."""
 
     at: datetime
     again: Again
@@ -85,8 +85,8 @@ def golden_pairs(before: Sequence[Recorded], now: Sequence[Recorded], *, bundle:
         bundle: by which.
         at: now.
     """
-    known = {(one.study, one.method, one.label): one for one in reversed(before)}
-    again = {(one.study, one.method, one.label): one for one in reversed(now)}
+    known = {(record.study, record.method, record.label): record for record in reversed(before)}
+    again = {(record.study, record.method, record.label): record for record in reversed(now)}
     return tuple(_golden(known[name], again[name], bundle, at) for name in known if name in again)
 
 
@@ -124,10 +124,10 @@ def replicate_pairs(analysis: Analysis, seen: Sequence[Observation]) -> tuple[Pa
         seen: what was observed of it, in the order of its explanations.
     """
     pairs = []
-    for one, row in zip(analysis.explanations, seen, strict=False):
-        for number, values in enumerate(one.trust.replicates, start=1):
+    for explanation, row in zip(analysis.explanations, seen, strict=False):
+        for number, values in enumerate(explanation.trust.replicates, start=1):
             peak = tuple(int(i) for i in np.unravel_index(int(values.argmax()), values.shape))
-            place = peak_mm(analysis.image.frames[one.map.frame], (peak[0], peak[1]))
+            place = peak_mm(analysis.image.frames[explanation.map.frame], (peak[0], peak[1]))
             first = measured(row.figures, row.peak_mm)
             pairs.append(
                 pair_of(
@@ -136,7 +136,7 @@ def replicate_pairs(analysis: Analysis, seen: Sequence[Observation]) -> tuple[Pa
                     other=f"replicate {number}",
                     first={name: value for name, value in first.items() if name.startswith(("peak", "hot"))},
                     second=measured({"hot_area": hot_area(values)}, place),
-                    between=map_agreement(one.map.on_frame, values) | peak_distance(row.peak_mm, place),
+                    between=map_agreement(explanation.map.on_frame, values) | peak_distance(row.peak_mm, place),
                 )
             )
     return tuple(pairs)

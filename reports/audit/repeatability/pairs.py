@@ -1,4 +1,4 @@
-"""The pairs of years, a row each; the newest of them are read, so that a report of a busy site stays bounded."""
+"""The table of test-retest pairs; the newest of each kind are read, so that a report of a busy site stays bounded."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,9 +58,9 @@ class Read:
 
 
 def keep(connection: Connection, given: Sequence[Pair]) -> None:
-    """Keep pairs, within the transaction that keeps what they are of."""
+    """Store pairs, within the transaction that stores what they are of."""
     if given:
-        connection.execute(pairs.insert(), [_row(one) for one in given])
+        connection.execute(pairs.insert(), [_row(pair) for pair in given])
 
 
 def read(
@@ -111,13 +111,13 @@ def count_ever(engine: Engine) -> int:
         return int(connection.execute(select(func.max(pairs.c.id))).scalar_one() or 0)
 
 
-def _row(one: Pair) -> dict[str, object]:
+def _row(pair: Pair) -> dict[str, object]:
     texts = ("subject", "route", *KEYS, "days_apart", "registered")
     return {
-        "at_seconds": one.at.timestamp(),
-        "again": one.again.value,
-        **{name: getattr(one, name) for name in texts},
-        **{f"first_{name}": one.first.get(name) for name in MEASURED},
-        **{f"second_{name}": one.second.get(name) for name in MEASURED},
-        **{name: one.between.get(name) for name in BETWEEN},
+        "at_seconds": pair.at.timestamp(),
+        "again": pair.again.value,
+        **{name: getattr(pair, name) for name in texts},
+        **{f"first_{name}": pair.first.get(name) for name in MEASURED},
+        **{f"second_{name}": pair.second.get(name) for name in MEASURED},
+        **{name: pair.between.get(name) for name in BETWEEN},
     }

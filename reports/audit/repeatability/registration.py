@@ -1,4 +1,4 @@
-"""Two examinations of one patient laid over each other: rotation and translation, found on the pixels.
+"""Rigid registration of two examinations of one patient: rotation and translation, found on the pixels.
 
 The sum of squared differences of standardised grey values, which is least where their correlation is highest, is
 minimised from coarse to fine over points of the first series (Gauss-Newton as of Levenberg and Marquardt). A series of
@@ -114,16 +114,16 @@ def register(first: Stack, second: Stack) -> Rigid | None:
     begins = [np.zeros(6), np.concatenate([np.zeros(3), axes @ (_middle(second) - centre)])]
     if flat:
         begins = [begin * _FLAT for begin in begins]
-    best, found = begins[0], -1.0
+    best, correlation = begins[0], -1.0
     for number, scale in enumerate(SCALES_MM):
         fit = _Fit.of(first, second, scale, axes, centre, flat=flat)
         tried = [fit.within(begin).settle(begin) for begin in (begins if number == 0 else [best])]
         best = max(tried, key=lambda moved: fit.within(moved).correlation(moved))
-        found = fit.within(best).correlation(best)
-    if found < LEAST_CORRELATION:
+        correlation = fit.within(best).correlation(best)
+    if correlation < LEAST_CORRELATION:
         return None
     rotation, shift = _movement(best, axes)
-    return Rigid(rotation, centre, shift, found)
+    return Rigid(rotation, centre, shift, correlation)
 
 
 _FLAT = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 1.0])
@@ -178,14 +178,14 @@ class _Fit:
         def slopes(moved: Numbers) -> Numbers:
             steps = STEP_MM * np.eye(len(moved))
             return np.stack(
-                [(self.apart(whole(moved + one)) - self.apart(whole(moved - one))) / (2 * STEP_MM) for one in steps],
+                [(self.apart(whole(moved + step)) - self.apart(whole(moved - step))) / (2 * STEP_MM) for step in steps],
                 axis=1,
             )
 
-        found = least_squares(
+        solution = least_squares(
             lambda moved: self.apart(whole(moved)), begin[self.free], slopes, method="lm", xtol=1e-4, max_nfev=60
         )
-        return whole(found.x)
+        return whole(solution.x)
 
     def apart(self, moved: Numbers) -> Numbers:
         """Give the difference of grey values at each point."""

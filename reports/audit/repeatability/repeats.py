@@ -1,4 +1,4 @@
-"""How repeatable maps are, by what was measured again, model, method, scanner, protocol and month.
+"""Test-retest repeatability of maps, by kind of retest, model, method, scanner, protocol and month.
 
 A subject counts once in a group, by its newest pair, so that subjects are independent; a group of fewer than
 ``LEAST_SUBJECTS`` shows no number and says how many more it needs.
@@ -132,47 +132,49 @@ def repeats_of(
     return tuple(groups)
 
 
-def told(groups: Sequence[PairGroup]) -> list[dict[str, Any]]:
+def groups_as_json(groups: Sequence[PairGroup]) -> list[dict[str, Any]]:
     """Give groups as a JSON tree, with what each still needs; without the points that are drawn."""
     return [
         {
             **asdict(group),
             "least_subjects": LEAST_SUBJECTS,
             "missing": group.missing,
-            "twice": [{**asdict(one), "missing": one.missing, "points": len(one.points)} for one in group.twice],
-            "between": [{**asdict(one), "missing": one.missing} for one in group.between],
+            "twice": [
+                {**asdict(figure), "missing": figure.missing, "points": len(figure.points)} for figure in group.twice
+            ],
+            "between": [{**asdict(figure), "missing": figure.missing} for figure in group.between],
         }
         for group in groups
     ]
 
 
-def _groups(found: Read, again: Again, period: str) -> list[PairGroup]:
+def _groups(pairs: Read, again: Again, period: str) -> list[PairGroup]:
     """Group pairs; each subject once in each group, by its newest pair."""
     rows: dict[tuple[str, ...], dict[str, int]] = {}
-    for at, (key, subject) in enumerate(zip(found.keys, found.subjects, strict=True)):
+    for at, (key, subject) in enumerate(zip(pairs.keys, pairs.subjects, strict=True)):
         named = dict(zip(KEYS, key, strict=True))
         model = (named["bundle"], named["model"], named["method"], named["other"])
         for place in ((ALL, ""), (named["scanner"], named["protocol"])):
             rows.setdefault((*model, *place), {}).setdefault(subject, at)
-    return [_group(found, again, period, key, np.array(list(rows[key].values()))) for key in sorted(rows, key=_order)]
+    return [_group(pairs, again, period, key, np.array(list(rows[key].values()))) for key in sorted(rows, key=_order)]
 
 
 def _order(key: tuple[str, ...]) -> tuple[object, ...]:
     return (*key[:4], key[4] != ALL, *key[4:])
 
 
-def _group(found: Read, again: Again, period: str, key: tuple[str, ...], at: NDArray[np.int64]) -> PairGroup:
+def _group(pairs: Read, again: Again, period: str, key: tuple[str, ...], at: NDArray[np.int64]) -> PairGroup:
     bundle, model, method, other, scanner, protocol = key
-    days = found.days_apart[at]
-    why = Counter(found.registered[one] for one in at)
+    days = pairs.days_apart[at]
+    why = Counter(pairs.registered[row] for row in at)
     names = OF_REPLICATES if again is Again.REPLICATE else tuple(MEASURED)
-    twice = (_twice(name, found.figures[f"first_{name}"][at], found.figures[f"second_{name}"][at]) for name in names)
+    twice = (_twice(name, pairs.figures[f"first_{name}"][at], pairs.figures[f"second_{name}"][at]) for name in names)
     return PairGroup(
         again, period, bundle, model, method, other, scanner, protocol, len(at),
         float(np.nanmedian(days)) if np.isfinite(days).any() and len(at) >= LEAST_SUBJECTS else None,
         {reason: count for reason, count in why.items() if reason not in (NOT_NEEDED, RIGID)},
         tuple(twice),
-        tuple(_between(name, found.figures[name][at]) for name in BETWEEN),
+        tuple(_between(name, pairs.figures[name][at]) for name in BETWEEN),
     )  # fmt: skip
 
 
@@ -198,10 +200,10 @@ def _twice(figure: str, first: NDArray[np.float64], second: NDArray[np.float64])
 def _or_none(figure: Any) -> Estimate | None:
     """Give a correlation; None where there is no spread to correlate."""
     try:
-        found: Estimate = figure()
+        estimate: Estimate = figure()
     except Refused:
         return None
-    return found
+    return estimate
 
 
 def _between(figure: str, values: NDArray[np.float64]) -> Between:

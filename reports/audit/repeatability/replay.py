@@ -1,7 +1,7 @@
-"""The constancy test: a locked set of studies analysed again and held against what they gave at acceptance.
+"""The constancy test: a locked set of studies is analysed again and compared with the results at acceptance.
 
-Levels: R0, the same bits, or no further apart than two runs at acceptance were (the floor: some devices do not repeat
-themselves to the bit); R1, within tolerance, as after another driver or library; beyond that the maps are other maps.
+Levels: R0, identical, or no further apart than two runs at acceptance were (the floor: some devices are not
+deterministic); R1, within tolerance, as after another driver or library; beyond that the maps are other maps.
 The baseline is signed: a baseline that was changed passes nothing.
 """
 
@@ -26,7 +26,7 @@ from reports.explained import read_header
 
 
 class Level(StrEnum):
-    """How alike two analyses of one study by one model are (R0 and R1), or that they are not."""
+    """Whether a replay is identical (R0), within tolerance (R1), or changed."""
 
     R0 = "R0"
     R1 = "R1"
@@ -100,9 +100,9 @@ class Replay:
     @property
     def level(self) -> Level:
         """The worst of all."""
-        if self.missing or not self.compared or any(one.level is Level.CHANGED for one in self.compared):
+        if self.missing or not self.compared or any(finding.level is Level.CHANGED for finding in self.compared):
             return Level.CHANGED
-        return Level.R1 if any(one.level is Level.R1 for one in self.compared) else Level.R0
+        return Level.R1 if any(finding.level is Level.R1 for finding in self.compared) else Level.R0
 
     @property
     def passed(self) -> bool:
@@ -116,7 +116,7 @@ class Replay:
             return f"{len(self.missing)} findings of the golden set differ: {self.missing[0]}."
         if not self.compared:
             return "The golden set gives no finding: nothing was compared."
-        changed = [one for one in self.compared if one.level is Level.CHANGED]
+        changed = [finding for finding in self.compared if finding.level is Level.CHANGED]
         if changed:
             return f"{len(changed)} of {len(self.compared)} maps changed: {changed[0].study}: {changed[0].reason}."
         return f"{len(self.compared)} maps repeat at {self.level.value}."
@@ -128,22 +128,22 @@ def record(study: str, analysis: Analysis) -> tuple[Recorded, ...]:
     return tuple(
         Recorded(
             study=study,
-            method=one.map.method,
-            label=one.map.finding.label,
-            frame=one.map.frame,
-            probability=one.map.finding.probability,
-            verdict=one.trust.verdict.value,
-            trust=one.trust.score,
-            peak=one.map.peak,
-            digest=map_digest(one.map.values),
-            values=one.map.values.astype(np.float32),
+            method=explanation.map.method,
+            label=explanation.map.finding.label,
+            frame=explanation.map.frame,
+            probability=explanation.map.finding.probability,
+            verdict=explanation.trust.verdict.value,
+            trust=explanation.trust.score,
+            peak=explanation.map.peak,
+            digest=map_digest(explanation.map.values),
+            values=explanation.map.values.astype(np.float32),
             model=analysis.bundle.digest,
             scanner=source.scanner,
             protocol=source.protocol,
-            peak_mm=peak_mm(analysis.image.frames[one.map.frame], one.map.peak),
-            figures=map_figures(one),
+            peak_mm=peak_mm(analysis.image.frames[explanation.map.frame], explanation.map.peak),
+            figures=map_figures(explanation),
         )
-        for one in analysis.explanations
+        for explanation in analysis.explanations
     )
 
 
@@ -158,9 +158,11 @@ def compare(
         floor: relative difference of two runs at acceptance; 0 where they were the same to the bit.
         tolerance: of R1.
     """
-    key = {(one.study, one.method, one.label, one.frame): one for one in again}
-    known = {(one.study, one.method, one.label, one.frame): one for one in baseline}
-    gone = [f"{study}, {label} on plane {frame + 1}, is gone" for study, _, label, frame in sorted(known.keys() - key)]
+    key = {(record.study, record.method, record.label, record.frame): record for record in again}
+    known = {(record.study, record.method, record.label, record.frame): record for record in baseline}
+    gone = [
+        f"{study}, {label} on plane {frame + 1}, is missing" for study, _, label, frame in sorted(known.keys() - key)
+    ]
     new = [f"{study}, {label} on plane {frame + 1}, is new" for study, _, label, frame in sorted(key.keys() - known)]
     both = [name for name in known if name in key]
     allowed = tolerance or Tolerance()
@@ -187,8 +189,8 @@ def _compare(before: Recorded, now: Recorded, floor: float, allowed: Tolerance) 
         for beyond, text in (
             (before.verdict != now.verdict, f"{before.verdict} has become {now.verdict}"),
             (apart > allowed.relative_difference, f"the map differs by {apart:.2g} of its highest value"),
-            (order < allowed.spearman, f"its order agrees only to {order:.4f} (Spearman)"),
-            (overlap < allowed.hot_overlap, f"its hot areas overlap only by {overlap:.3f}"),
+            (order < allowed.spearman, f"its rank correlation is only {order:.4f} (Spearman)"),
+            (overlap < allowed.hot_overlap, f"the areas above Otsu's threshold overlap only by {overlap:.3f}"),
             (probability > allowed.probability, f"the probability moved by {probability:.2g}"),
             (trust > allowed.trust, f"the trust moved by {trust:.2g}"),
         )
@@ -216,8 +218,8 @@ class GoldenBaseline:
 def save(baseline: GoldenBaseline, folder: Path, key: bytes) -> None:
     """Write ``baseline.safetensors``, ``baseline.json`` and the signature of both."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({f"map_{n}": one.values for n, one in enumerate(baseline.records)}, folder / "baseline.safetensors")
-    rows = [{**asdict(one), "values": f"map_{n}"} for n, one in enumerate(baseline.records)]
+    save_file({f"map_{n}": record.values for n, record in enumerate(baseline.records)}, folder / "baseline.safetensors")
+    rows = [{**asdict(record), "values": f"map_{n}"} for n, record in enumerate(baseline.records)]
     text = json.dumps({"floor": baseline.floor, "fingerprint": baseline.fingerprint, "records": rows}, indent=1)
     (folder / "baseline.json").write_text(text)
     (folder / "signature").write_text(_signature(folder, key))
@@ -241,7 +243,7 @@ def load(folder: Path, key: bytes) -> GoldenBaseline:
             "The baseline of the golden set is not the one that was signed.",
             cure="Restore it from the backup, or accept the installation anew: `heatproof audit accept`.",
         )
-    told = json.loads((folder / "baseline.json").read_text())
+    written = json.loads((folder / "baseline.json").read_text())
     maps = load_file(folder / "baseline.safetensors")
     records = tuple(
         Recorded(
@@ -252,9 +254,9 @@ def load(folder: Path, key: bytes) -> GoldenBaseline:
                 "peak_mm": tuple(row["peak_mm"]) if row.get("peak_mm") else None,
             }
         )
-        for row in told["records"]
+        for row in written["records"]
     )
-    return GoldenBaseline(records, told["floor"], told["fingerprint"])
+    return GoldenBaseline(records, written["floor"], written["fingerprint"])
 
 
 def _signature(folder: Path, key: bytes) -> str:

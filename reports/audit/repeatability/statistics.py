@@ -83,7 +83,7 @@ def within_subject(values: ArrayLike, subjects: ArrayLike) -> WithinSubject:
     _, group, counts = np.unique(whose, return_inverse=True, return_counts=True)
     kept = counts[group] > 1
     if not kept.any():
-        raise Refused("No subject was measured twice: there is nothing to say of repeatability.")
+        raise Refused("No subject was measured twice: repeatability cannot be estimated.")
     _, group, counts = np.unique(whose[kept], return_inverse=True, return_counts=True)
     measured = measured[kept]
     means = np.bincount(group, weights=measured) / counts

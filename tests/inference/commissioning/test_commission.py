@@ -22,6 +22,7 @@ from inference.commissioning.commission import Commissioned, commission
 from inference.errors import DeviceExhausted, PassportRefused, Refused, UnknownName, Unsuitable
 from inference.passport.passport import digest_of_passport, load_passport, save_passport, sealed
 from inference.passport.rules import RULES
+from inference.passport.verdict import NoVerdict
 from tests.inference.conftest import copy_bundle
 
 from .annotated import SMALL, patients, read_rows, write_labels, write_rows
@@ -137,9 +138,9 @@ def test_an_altered_or_foreign_passport_is_refused_with_a_sentence(
 
 
 def test_a_later_step_may_add_a_verdict_and_seal_again(done: tuple[Commissioned, Path], tmp_path: Path) -> None:
-    passport = sealed(done[0].passport.model_copy(update={"verdict": {"threshold": 0.9}}))
+    passport = sealed(replace(done[0].passport, verdict=NoVerdict("Too few patients.")))
     save_passport(passport, tmp_path / "passport.json")
-    assert load_passport(tmp_path / "passport.json").verdict == {"threshold": 0.9}
+    assert load_passport(tmp_path / "passport.json").verdict == NoVerdict("Too few patients.")
     assert passport.digest != done[0].passport.digest
 
 
@@ -147,7 +148,7 @@ def test_time_is_no_part_of_the_digest(done: tuple[Commissioned, Path]) -> None:
     passport = done[0].passport
     assert passport.run is not None
     assert passport.run.seconds_per_map > 0
-    assert digest_of_passport(passport.model_copy(update={"run": None})) == passport.digest
+    assert digest_of_passport(replace(passport, run=None)) == passport.digest
 
 
 def test_missing_masks_and_unreadable_images_are_named_and_the_rest_is_measured(tiny: Bundle, tmp_path: Path) -> None:
@@ -285,4 +286,4 @@ def test_killed_and_resumed_it_gives_the_same_passport_bit_for_bit(
     resumed = load_passport(tmp_path / "passport.json")
     whole = done[0].passport
     assert resumed.digest == whole.digest
-    assert resumed.model_copy(update={"run": None}) == whole.model_copy(update={"run": None})
+    assert replace(resumed, run=None) == replace(whole, run=None)

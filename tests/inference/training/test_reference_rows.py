@@ -1,11 +1,12 @@
 """Localisation references in a passport: read with care, part of the digest, and no trace where there are none."""
 
 import json
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from inference.errors import PassportRefused
 from inference.passport.passport import (
@@ -38,7 +39,7 @@ def tree() -> dict[str, Any]:
 @pytest.fixture
 def passport() -> Passport:
     unknown = {"value": None, "reason": "no case"}
-    return Passport.model_validate(
+    return TypeAdapter(Passport).validate_python(
         {
             "schema": "heatproof.passport",
             "version": 1,
@@ -69,7 +70,7 @@ def test_a_reference_is_kept_in_the_passport_and_sealed_by_its_digest(
     tmp_path: Path, tree: dict[str, Any], passport: Passport
 ) -> None:
     reference = load_reference(written(tmp_path, tree), "commissioning")
-    with_it = sealed(passport.model_copy(update={"references": (reference,)}))
+    with_it = sealed(replace(passport, references=(reference,)))
     save_passport(with_it, tmp_path / "passport.json")
     assert load_passport(tmp_path / "passport.json").references == (reference,)
     assert with_it.digest != sealed(passport).digest
@@ -96,18 +97,18 @@ def test_what_is_wrong_with_a_file_of_references_is_named(tmp_path: Path, tree: 
 
     refused({**tree, "kind": "oracle"}, "kind: Input should be 'unet' or 'retinanet'")
     refused({**tree, "trainings": tree["trainings"][:1]}, "trainings: Tuple should have at least 2 items")
-    refused({**tree, "weights": "x"}, "weights: Extra inputs")
+    refused({**tree, "weights": "x"}, "weights: unknown key")
     refused({key: value for key, value in tree.items() if key != "groups"}, "groups: Field required")
     refused({**tree, "split": "train"}, "split 'train'; this passport is about 'commissioning'")
     refused([tree], "cannot be used")
     with pytest.raises(PassportRefused, match="cannot be read"):
         load_reference(tmp_path / "nowhere.json", "commissioning")
     (tmp_path / "text.json").write_text("U-Net: good")
-    with pytest.raises(PassportRefused, match="is not JSON"):
+    with pytest.raises(PassportRefused, match="cannot be read as JSON"):
         load_reference(tmp_path / "text.json", "commissioning")
 
 
 def test_a_loaded_reference_cannot_be_changed(tmp_path: Path, tree: dict[str, Any]) -> None:
     reference = load_reference(written(tmp_path, tree), "commissioning")
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(FrozenInstanceError):
         reference.slices = 3

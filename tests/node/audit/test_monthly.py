@@ -23,10 +23,11 @@ from node.settings.node import NodeSettings
 from node.settings.settings import Settings, load
 from node.store import DeliveryState, deliveries, migrate, open_engine, results, sqlite_url
 from reports.audit import ledger as clock
+from reports.audit.content import Paragraph, Table
 from reports.audit.ledger import Event, Ledger
+from reports.audit.month.content import month_content
 from reports.audit.month.document import month_document
 from reports.audit.month.pdf import month_pdf
-from reports.audit.month.repeatability import repeatability_tables
 from reports.audit.observations import Observations
 from reports.audit.repeatability.pair import Again
 from reports.audit.repeatability.statistics import LEAST_SUBJECTS
@@ -161,12 +162,15 @@ def test_the_printed_month_says_how_repeatable_the_maps_are_or_how_many_more_cas
         draw_pairs(Again.REPLICATE, LEAST_SUBJECTS - 4, FIRST_OF_AUGUST, other="r" * 64),
     )
     month = quality.month("flair", "2025-08")
-    replayed, examined, replicated, changed = repeatability_tables(month.repeatability)
-    told = {row[0]: row[1:] for row in examined.rows}
-    assert told["trust"][0] == str(LEAST_SUBJECTS)
-    _, low, high = map(float, re.findall(r"[0-9.]+", told["trust"][1]))
+    examined, replicated = (
+        block for block in month_content(month) if isinstance(block, Table) and "bias" in block.heads
+    )
+    rows = {row[0]: row[1:] for row in examined.rows}
+    assert rows["trust"][0] == str(LEAST_SUBJECTS)
+    _, low, high = map(float, re.findall(r"[0-9.]+", rows["trust"][1]))
     assert low < 0.03 < high, "the SD that was drawn"
-    assert "4 more are needed" in replicated.said
-    assert not replicated.rows
-    assert all("35 golden studies are needed" in one.said for one in (replayed, changed))
+    assert "4 more are needed" in replicated.rows[1][1]
+    assert len(replicated.rows[1]) == 2
+    needed = Paragraph("Nothing was measured so yet: 35 golden studies are needed.")
+    assert list(month_content(month)).count(needed) == 2
     assert month_pdf([month]).startswith(b"%PDF-1.")

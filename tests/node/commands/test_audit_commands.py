@@ -85,11 +85,11 @@ def test_the_report_says_how_repeatable_maps_are_as_text_and_as_json(config: Pat
     keep_pairs(quality.engine, many, draw_pairs(Again.REPLAY, 3, at_day(3)))
     asked = ("audit", "report", "flair", "--month", "2025-01", "-c", str(config))
     text = run(*asked)
-    assert "3 golden studies: too few to say, 32 more are needed, 35 in all" in text
-    assert "by another training of the network: nothing was measured so yet; 35 patients are needed" in text
+    assert "3 golden studies: too few to say; 32 more are needed, 35 in all" in text
+    assert "another training of the network\n  Nothing was measured so yet: 35 patients are needed." in text
     interval = r"-?[\d.e-]+ \[-?[\d.e-]+, -?[\d.e-]+\]"
     assert re.search(rf"trust +40 +({interval} *){{7}}", text)
-    assert re.search(rf"peak distance mm of maps +40 +mean {interval}", text)
+    assert re.search(rf"peak distance mm of the two maps +40 +mean {interval}", text)
     told = json.loads(run(*asked, "--json"))
     group = next(one for one in told["groups"] if one["again"] == "examination" and one["period"] == "2025-01")
     trust = next(one for one in group["twice"] if one["figure"] == "trust")

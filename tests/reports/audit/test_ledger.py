@@ -129,5 +129,5 @@ def test_a_chain_rewritten_whole_from_the_middle_is_found_by_the_head_that_a_rep
 
 
 def test_what_is_no_head_is_refused() -> None:
-    with pytest.raises(Refused, match="no head"):
+    with pytest.raises(Refused, match="not a head"):
         LedgerHead.parse("12:abc")

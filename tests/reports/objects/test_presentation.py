@@ -52,9 +52,9 @@ def test_the_ring_is_round_the_middle_of_the_peak_pixel(series: Series, state: C
 
 
 def test_the_contour_runs_round_what_the_localiser_sees(series: Series, state: Callable[..., Dataset]) -> None:
-    witness = np.zeros((48, 40), np.float32)
-    witness[10:20, 5:15], witness[0:4, 36:40] = 0.9, 0.6
-    lines = layers(state(series(1), witness=witness))["LOCALISER"].GraphicObjectSequence
+    localiser = np.zeros((48, 40), np.float32)
+    localiser[10:20, 5:15], localiser[0:4, 36:40] = 0.9, 0.6
+    lines = layers(state(series(1), localiser=localiser))["LOCALISER"].GraphicObjectSequence
     reaches = sorted(
         (min(x), max(x), min(y), max(y)) for x, y in ((line.GraphicData[::2], line.GraphicData[1::2]) for line in lines)
     )
@@ -72,14 +72,14 @@ def test_the_words_are_the_verdict_its_first_reason_and_the_warning(
 
 
 def test_a_withheld_map_has_its_words_and_nothing_drawn(series: Series, state: Callable[..., Dataset]) -> None:
-    shown = state(series(1), verdict=Verdict.WITHHELD, witness=np.ones((48, 40), np.float32))
+    shown = state(series(1), verdict=Verdict.WITHHELD, localiser=np.ones((48, 40), np.float32))
     assert list(layers(shown)) == ["VERDICT"]
     assert "WITHHELD" in layers(shown)["VERDICT"].TextObjectSequence[0].UnformattedTextValue
     assert len(shown.GraphicLayerSequence) == 1
 
 
 def test_nothing_is_drawn_where_nothing_speaks_for_the_finding(series: Series, state: Callable[..., Dataset]) -> None:
-    shown = state(series(1), on_frame=np.zeros((48, 40), np.float32), witness=np.zeros((48, 40), np.float32))
+    shown = state(series(1), on_frame=np.zeros((48, 40), np.float32), localiser=np.zeros((48, 40), np.float32))
     assert list(layers(shown)) == ["VERDICT"]
 
 

@@ -114,7 +114,7 @@ def test_every_verdict_with_all_its_signals_has_no_error(
     verdict: Verdict, series: Series, analyse: Analyse, errors: Errors, tmp_path: Path, created: datetime
 ) -> None:
     options = {"verdict": verdict, "score": made_up.SCORES.get(verdict), "reasons": made_up.REASONS[verdict]}
-    analysis = analyse(series(1), signals=made_up.signals(), witness=np.ones((48, 40), np.float32), **options)
+    analysis = analyse(series(1), signals=made_up.signals(), localiser=np.ones((48, 40), np.float32), **options)
     results = write_results(analysis, tmp_path / "out", created=created)
     assert [errors(result.path) for result in results] == [[], []]
 
@@ -248,10 +248,10 @@ def test_a_report_on_an_incomplete_study_says_what_is_missing_and_is_another_tha
     whole = write_results(analyse(paths), tmp_path / "whole", created=created)
     part = write_results(analyse(paths), tmp_path / "part", created=created, missing="3 of 4 images")
     assert [one.sop_instance_uid == two.sop_instance_uid for one, two in zip(whole, part, strict=True)] == [True, False]
-    assert b"something of the study is missing: 3 of 4 images" in part[-1].path.read_bytes()
+    assert b"incomplete when this report was made; missing: 3 of 4 images" in part[-1].path.read_bytes()
     assert errors(part[-1].path) == []
     nothing = write_not_analysed(paths, tmp_path / "no", reason="No route.", created=created, missing="3 of 4 images")
-    assert b"something of the study is missing: 3 of 4 images" in nothing[0].path.read_bytes()
+    assert b"incomplete when this report was made; missing: 3 of 4 images" in nothing[0].path.read_bytes()
 
 
 def test_the_uids_are_those_the_uid_room_gives(

@@ -135,7 +135,7 @@ def test_without_a_score_nothing_is_told_as_a_part_of_one(series: Series, report
 
 
 @pytest.mark.parametrize(
-    ("witness", "verdict", "code"),
+    ("localiser", "verdict", "code"),
     [
         (0.9, Verdict.TRUSTED, "localiser_finding"),
         (0.5, Verdict.WITHHELD, "localiser_finding"),
@@ -146,10 +146,10 @@ def test_without_a_score_nothing_is_told_as_a_part_of_one(series: Series, report
     ],
 )
 def test_it_says_what_the_localiser_saw_or_that_there_is_none(
-    series: Series, report: Report, witness: float | None, verdict: Verdict, code: str
+    series: Series, report: Report, localiser: float | None, verdict: Verdict, code: str
 ) -> None:
-    seen = None if witness is None else np.full((48, 40), witness, np.float32)
-    (evaluation,) = named(dcmread(report(series(1), verdict=verdict, witness=seen)), "localiser")
+    seen = None if localiser is None else np.full((48, 40), localiser, np.float32)
+    (evaluation,) = named(dcmread(report(series(1), verdict=verdict, localiser=seen)), "localiser")
     concept = evaluation.ConceptCodeSequence[0]
     assert (concept.get("CodeValue") or concept.LongCodeValue) == code
 

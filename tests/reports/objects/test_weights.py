@@ -1,4 +1,4 @@
-"""What is shown where there is no room for all: the witness first, then by weight, and nothing without a score."""
+"""What is shown where there is no room for all: the localiser first, then by weight, and nothing without a score."""
 
 from dataclasses import replace
 

@@ -1,22 +1,26 @@
 """The page of a passport: every method and criterion, no word from elsewhere, no verdict by colour alone."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
-from inference.commissioning.commission import Picture
-from inference.passport.passport import Comparison, Criterion, Curve, Passport, Reference, Shown
+from inference.passport.entries import Comparison, Criterion, CriterionCurve, GalleryEntry, LocalisationReference
+from inference.passport.gallery import GalleryPicture
+from inference.passport.passport import Passport
 from reports.passport.charts import Dot, dot_plot, line_chart
 from reports.passport.gallery import painted
-from reports.passport.page import passport_page, verdict
-from reports.passport.words import hardest, said_of
+from reports.passport.page import passport_page
+from reports.passport.tables import verdict
+from reports.passport.words import hardest, summaries_of
 
 SHA = "0" * 64
 LINES = {"same image": (1.0, 0.3), "null": (0.4, 0.4)}
-CURVE = Curve(x_label="stages", y_label="SSIM", x=("none", "head"), lines=LINES)
+CURVE = CriterionCurve(x_label="stages", y_label="SSIM", x=("none", "head"), lines=LINES)
 
 
 def criterion(**changes: object) -> dict[str, object]:
@@ -43,7 +47,7 @@ def passport() -> Passport:
     }  # fmt: skip
     figure = {"value": 0.97, "ci": (0.9, 0.99), "n": 60, "groups": 17}
     by_class = {"auc": figure, "sensitivity": figure, "specificity": figure, "threshold": 0.5}
-    return Passport.model_validate(
+    return TypeAdapter(Passport).validate_python(
         {
             "schema": "heatproof.passport",
             "version": 1,
@@ -79,15 +83,17 @@ def passport() -> Passport:
     )  # fmt: skip
 
 
-def picture(spatial: tuple[int, ...] = (32, 24)) -> Picture:
-    shown = Shown(
+def picture(spatial: tuple[int, ...] = (32, 24)) -> GalleryPicture:
+    entry = GalleryEntry(
         kind="misleading", case="0123456789abcdef", method="gradcam", found="lesion", label="none", probability=0.97,
         average_precision=None, hit=0.0, agreement=0.91,
     )  # fmt: skip
     rng = np.random.default_rng(0)
     mask = np.zeros(spatial, np.bool_)
     mask[..., 4:12, 6:15] = True
-    return Picture(shown, rng.random(spatial, dtype=np.float32), rng.random(spatial, dtype=np.float32) - 0.4, mask)
+    return GalleryPicture(
+        entry, rng.random(spatial, dtype=np.float32), rng.random(spatial, dtype=np.float32) - 0.4, mask
+    )
 
 
 class Tags(HTMLParser):
@@ -130,7 +136,7 @@ def test_every_method_criterion_null_reason_and_limit_is_on_the_page(passport: P
 
 def test_a_verdict_is_told_in_words_and_says_whether_it_is_clear() -> None:
     def said(passed: bool | None, clear: bool | None) -> str:
-        return verdict(Criterion.model_validate(criterion(passed=passed, clear=clear)))[0]
+        return verdict(TypeAdapter(Criterion).validate_python(criterion(passed=passed, clear=clear)))[0]
 
     assert said(passed=True, clear=True) == "PASS"
     assert said(passed=False, clear=True) == "FAIL"
@@ -139,24 +145,24 @@ def test_a_verdict_is_told_in_words_and_says_whether_it_is_clear() -> None:
     assert said(passed=None, clear=None) == "-"
 
 
-def reference(kind: str, slices: int) -> Reference:
+def reference(kind: str, slices: int) -> LocalisationReference:
     figure = {"value": 0.81, "ci": (0.72, 0.86), "n": slices, "groups": 17}
     trainings = [{"seed": seed, "average_precision": figure, "hit": figure} for seed in (11, 12)]
     repeats = dict.fromkeys(("spearman", "ssim", "iou_above_otsu"), figure)
-    return Reference.model_validate(
+    return TypeAdapter(LocalisationReference).validate_python(
         {"set": "tiny", "kind": kind, "epochs": 8, "split": "commissioning", "slices": slices, "groups": 17,
          "trainings": trainings, "repeatability": repeats}
     )  # fmt: skip
 
 
 def test_the_ceiling_stands_beneath_the_methods_and_says_on_which_cases_it_was_measured(passport: Passport) -> None:
-    assert "told where the lesion is" not in passport_page(passport)
-    told = (reference("unet", 39), reference("retinanet", 44))
-    page = passport_page(passport.model_copy(update={"references": told}))
+    assert "trained on outlines" not in passport_page(passport)
+    references = (reference("unet", 39), reference("retinanet", 44))
+    page = passport_page(replace(passport, references=references))
     for words in (
         "U-Net, seed 11", "U-Net, seed 12", "RetinaNet, seed 12", "0.81 [0.72, 0.86]", "39 slices of 17 patients",
         "not only on what the classifier calls", "of tied hottest pixels the share inside the mask counts",
-        "39 outlined cases, not 44", "U-Net, seed 11 (told)",
+        "39 outlined cases, not 44", "U-Net, seed 11 (reference)",
     ):  # fmt: skip
         assert words in page, words
     assert page.index("random") < page.index("U-Net, seed 11") < page.index("What the map depends on")
@@ -168,12 +174,12 @@ def test_what_fails_is_said_with_what_stands_in_its_way(passport: Passport) -> N
         "centre": Comparison(value=0.1, ci=(-0.1, 0.3), p_value=0.4),
         "blank": Comparison(value=0.5, ci=(0.4, 0.6), p_value=0.0),
     }
-    failed = Criterion.model_validate(criterion(passed=False, clear=True)).model_copy(update={"against": against})
+    failed = replace(TypeAdapter(Criterion).validate_python(criterion(passed=False, clear=True)), against=against)
     entries = dict(passport.methods)
     criteria = {**entries["gradient"].criteria, "localisation_hit_rate": failed}
-    entries["gradient"] = entries["gradient"].model_copy(update={"criteria": criteria})
-    changed = passport.model_copy(update={"methods": entries})
-    first, second = said_of(changed, ["gradcam", "gradient"])
+    entries["gradient"] = replace(entries["gradient"], criteria=criteria)
+    changed = replace(passport, methods=entries)
+    first, second = summaries_of(changed, ["gradcam", "gradient"])
     assert first.passes == ("Hit rate*", "Weights, cascade*", "Repeatability*")
     assert second.fails == ("Hit rate* (worse than edge; not told from centre)",)
     assert second.undecided[1] == "Repeatability* (0.90, null 0.50; a* 0.80 [0.60, 0.90])"
@@ -200,7 +206,7 @@ def test_a_picture_shows_image_and_map_side_by_side_with_the_outline(spatial: tu
 
 
 def test_a_blank_map_is_painted_without_a_peak(tmp_path: Path) -> None:
-    one = picture()
-    blank = Picture(one.shown, one.image, np.zeros_like(one.map), np.zeros_like(one.mask))
+    shown = picture()
+    blank = replace(shown, map=np.zeros_like(shown.map), mask=np.zeros_like(shown.mask))
     pixels = painted(blank).astype(int)
     assert (np.ptp(pixels, axis=2) == 0).all()

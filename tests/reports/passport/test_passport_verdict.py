@@ -2,11 +2,14 @@
 
 import copy
 import html
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from inference.passport.passport import Passport
+from inference.passport.verdict import FittedVerdict, NoVerdict
 from reports.passport.page import passport_page
 from reports.passport.verdict import Block, verdict_blocks
 from tests.reports.passport.test_passport_page import passport  # noqa: F401  a fixture
@@ -48,13 +51,47 @@ def resplit(unit: str) -> Plain:
     return {"unit": unit, "alpha": 0.1, "delta": 0.1, "splits": 200, **shares, **spread}
 
 
+SHAPE = {"mean": [0.0], "sd": [1.0], "directions": [[1.0]], "variances": [1.0], "rest": 1.0}
+VIEW = {"name": "statistics", "columns": ["mean"], "ellipsoid": SHAPE, "threshold": 2.0, "epsilon": 0.05}
+
+
+def calibrator() -> Plain:
+    return {
+        "tiers": "ABC", "terms": [], "dropped": [], "intercept": 0.0,
+        "recalibration": {"before": [0.0], "after": [0.0], "slope": 1.0},
+    }  # fmt: skip
+
+
 @pytest.fixture
 def made_up() -> Plain:
     shares = {mode: {**interval(0.0, 0.0, 0.0), "passed": True} for mode in ("map_patient", "map_case", "method_case")}
     shares["method_patient"] = {**interval(0.034, 0.006, 0.068), "passed": False}
-    full: Plain = {
+    budget: Plain = {
+        "calibrator": calibrator(),
+        "witness_calibrator": calibrator(),
+        "fit": {"chosen": "straight, C 0.1", "recalibrated_by": "platt", "log_losses": {"straight, C 0.1": 0.3}},
+        "scores": {"p": [0.9], "miss": [False], "group": [0]},
+        "auroc": {use: judgement(0.75) for use in ("A", "B", "AB", "C", "ABC")},
+        "trusted": [
+            trusted(alpha, unit, threshold)
+            for alpha, threshold in ((0.05, None), (0.1, 0.8))
+            for unit in ("patient", OPTIMISTIC)
+        ],
+        "smallest_alpha": {"patient": certificate(0.09, "patient", 0.8), "case": None},
+        "bogus_trusted_and_wrong": {"another": shares},
+        "withheld": {
+            "threshold": 0.5, "delta": 0.1, "groups": 5, "withheld": 7, "misses": 6, "risk": 0.86, "lower": 0.55,
+        },
+        "resplits": [resplit("patient"), resplit(OPTIMISTIC)],
+        "gains": {name: {"interval": interval(0.125, -0.031, 0.281), "p_value": 0.1} for name in ("A", "ABC")},
+    }  # fmt: skip
+    return {
+        **budget,
+        "passes": {"forward": 13, "backward": 9},
         "use": "ABC",
         "witness": True,
+        "signals": [["probability", "A"]],
+        "nulls": {},
         "counts": {
             "fitted": {"cases": 44, "groups": 20, "hits": 33},
             "judged": {"cases": 40, "groups": 19, "hits": 32},
@@ -66,31 +103,23 @@ def made_up() -> Plain:
                 "brightness": {**interval(0.03, -0.11, 0.17), "passed": False},
             },
         },
-        "auroc": {use: judgement(0.75) for use in ("A", "B", "AB", "C", "ABC")},
         "baselines": {name: judgement(0.625) for name in ("max_probability", "entropy", "class_and_plane")},
-        "trusted": [
-            trusted(alpha, unit, threshold)
-            for alpha, threshold in ((0.05, None), (0.1, 0.8))
-            for unit in ("patient", OPTIMISTIC)
-        ],
-        "smallest_alpha": {"patient": certificate(0.09, "patient", 0.8), "case": None},
-        "bogus_trusted_and_wrong": {"another": shares},
-        "withheld": {
-            "threshold": 0.5, "delta": 0.1, "groups": 5, "withheld": 7, "misses": 6, "risk": 0.86, "lower": 0.55,
-        },
         "out_of_envelope": interval(0.041, 0.011, 0.071),
-        "envelope": {"epsilon": 0.05},
+        "envelope": {
+            "views": [{**VIEW, "out": interval(0.05, 0.0, 0.1)}], "epsilon": 0.05, "out": interval(0.05, 0.0, 0.1),
+            "groups": 20,
+        },
         "blind_spot": {name: interval(0.123, 0.1, 0.15) for name in ("map_misses", "witness_misses", "both_miss")},
-        "resplits": [resplit("patient"), resplit(OPTIMISTIC)],
-        "gains": {name: {"interval": interval(0.125, -0.031, 0.281), "p_value": 0.1} for name in ("A", "ABC")},
-        "passes": {"forward": 13, "backward": 9},
+        "budgets": {"fast": {**copy.deepcopy(budget), "passes": {"forward": 4, "backward": 2}}},
     }  # fmt: skip
-    fast = {name: full[name] for name in ("auroc", "trusted", "bogus_trusted_and_wrong")}
-    return {**full, "budgets": {"fast": {**fast, "passes": {"forward": 4, "backward": 2}}}}
 
 
-def said(verdict: Plain | None) -> str:
-    return " | ".join(text for block in verdict_blocks(verdict) for text in texts(block))
+def typed(verdict: Plain) -> FittedVerdict:
+    return TypeAdapter(FittedVerdict).validate_python(verdict)
+
+
+def said(verdict: Plain) -> str:
+    return " | ".join(text for block in verdict_blocks(typed(verdict)) for text in texts(block))
 
 
 def texts(block: Block) -> list[str]:
@@ -115,17 +144,17 @@ def test_every_part_of_a_made_up_verdict_is_on_the_page(made_up: Plain) -> None:
 
 def test_the_page_shows_the_verdict_before_the_rules(made_up: Plain, request: pytest.FixtureRequest) -> None:
     without: Passport = request.getfixturevalue("passport")
-    page = html.unescape(passport_page(without.model_copy(update={"verdict": made_up})))
-    for text in (text for block in verdict_blocks(made_up) for text in (block.title, *block.words, *block.head)):
+    page = html.unescape(passport_page(replace(without, verdict=typed(made_up))))
+    for text in (text for block in verdict_blocks(typed(made_up)) for text in (block.title, *block.words, *block.head)):
         assert text in page, text
     assert page.index("The verdict of one case") < page.index("<h2>Rules</h2>")
     assert "The verdict of one case" not in passport_page(without)
-    reason = passport_page(without.model_copy(update={"verdict": {"reason": "Too few patients <5>."}}))
+    reason = passport_page(replace(without, verdict=NoVerdict("Too few patients <5>.")))
     assert "Too few patients &lt;5&gt;." in reason
 
 
 def test_limits_come_first(made_up: Plain) -> None:
-    assert verdict_blocks(made_up)[0].title == "Limits"
+    assert verdict_blocks(typed(made_up))[0].title == "Limits"
 
 
 def test_where_no_bogus_map_was_believed_the_interval_is_not_empty(made_up: Plain) -> None:
@@ -149,7 +178,8 @@ def test_without_a_localiser_nothing_is_trusted_and_it_says_so(made_up: Plain) -
 
 
 def test_the_reason_is_shown_where_there_is_no_verdict() -> None:
-    assert "Too few patients <5>." in said({"reason": "Too few patients <5>."})
+    (block,) = verdict_blocks(NoVerdict("Too few patients <5>."))
+    assert "Too few patients <5>." in block.words[0]
 
 
 def test_a_passport_that_was_asked_for_no_verdict_has_no_section() -> None:

@@ -152,9 +152,9 @@ def green(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def test_the_localiser_is_a_contour_beside_every_map_whatever_its_verdict(
     series: Series, analyse: Analyse, verdict: Verdict
 ) -> None:
-    witness = np.zeros((48, 40), np.float32)
-    witness[10:20, 5:15] = 0.9
-    overlay = draw(analyse(series(1), verdict=verdict, witness=witness))
+    localiser = np.zeros((48, 40), np.float32)
+    localiser[10:20, 5:15] = 0.9
+    overlay = draw(analyse(series(1), verdict=verdict, localiser=localiser))
     left, right = (green(panel(overlay, place, (48, 40))) for place in (overlay.plane, overlay.map))
     rows, columns = (places / overlay.plane.scale_row for places in np.nonzero(left))
     assert [rows.min(), rows.max(), columns.min(), columns.max()] == pytest.approx([10, 20, 5, 15], abs=0.6)
@@ -162,9 +162,9 @@ def test_the_localiser_is_a_contour_beside_every_map_whatever_its_verdict(
 
 
 def test_the_contour_hides_nothing_of_what_it_surrounds(series: Series, analyse: Analyse) -> None:
-    paths, witness = series(1), np.zeros((48, 40), np.float32)
-    witness[20:21, 20:22] = 1
-    bare, marked = (draw(analyse(paths, witness=w)) for w in (None, witness))
+    paths, localiser = series(1), np.zeros((48, 40), np.float32)
+    localiser[20:21, 20:22] = 1
+    bare, marked = (draw(analyse(paths, localiser=w)) for w in (None, localiser))
     first, last = bare.plane.to_overlay(19.5, 19.5), bare.plane.to_overlay(20.5, 21.5)
     inside = [slice(round(a + 0.5), round(b + 0.5)) for a, b in zip(first, last, strict=True)]
     np.testing.assert_array_equal(bare.rgb[inside[0], inside[1]], marked.rgb[inside[0], inside[1]])
@@ -177,7 +177,7 @@ def test_a_single_sure_pixel_of_the_localiser_has_its_contour(
     series: Series, analyse: Analyse, shape: tuple[int, int], probability: float
 ) -> None:
     where = (shape[0] // 3, shape[1] // 2)
-    overlay = draw(analyse(series(1, shape=shape), witness=probability * one_hot(shape, where)))
+    overlay = draw(analyse(series(1, shape=shape), localiser=probability * one_hot(shape, where)))
     found = np.argwhere(green(panel(overlay, overlay.plane, shape)))
     centre = np.array(overlay.plane.to_overlay(*where)) - (overlay.plane.top, overlay.plane.left)
     assert len(found)
@@ -185,14 +185,14 @@ def test_a_single_sure_pixel_of_the_localiser_has_its_contour(
 
 
 def test_a_localiser_that_is_sure_everywhere_is_outlined_along_the_edge(series: Series, analyse: Analyse) -> None:
-    overlay = draw(analyse(series(1), witness=np.ones((48, 40), np.float32)))
+    overlay = draw(analyse(series(1), localiser=np.ones((48, 40), np.float32)))
     marked = green(panel(overlay, overlay.plane, (48, 40)))
     assert all(edge.any() for edge in (marked[:3], marked[-3:], marked[:, :3], marked[:, -3:]))
     assert not marked[5:-5, 5:-5].any()
 
 
 def test_a_localiser_that_sees_nothing_has_no_contour(series: Series, analyse: Analyse) -> None:
-    overlay = draw(analyse(series(1), witness=np.full((48, 40), 0.49, np.float32)))
+    overlay = draw(analyse(series(1), localiser=np.full((48, 40), 0.49, np.float32)))
     assert not any(green(panel(overlay, place, (48, 40))).any() for place in (overlay.plane, overlay.map))
 
 

@@ -42,13 +42,13 @@ def test_a_picture_of_made_up_values_stays_within_its_margins(
         header.PixelData = (plane * 4095).astype("<u2").tobytes()
 
     blob = gaussian_filter(np.roll(mask, 40 if verdict is Verdict.CAUTION else 4, axis=1), 9)
-    witness = {"right": gaussian_filter(mask, 1.5), "nothing": 0.03 * mask, "absent": None}[localiser]
+    localised = {"right": gaussian_filter(mask, 1.5), "nothing": 0.03 * mask, "absent": None}[localiser]
     options: dict[str, Any] = {"verdict": verdict, "score": SCORES.get(verdict), "reasons": REASONS[verdict]}
     if verdict is not Verdict.UNCOMMISSIONED:
         leaning = -0.5 if verdict is Verdict.WITHHELD else 0.3
         options["signals"] = signals(localiser=localiser != "absent", leaning=leaning)
     paths = series(1, shape=plane.shape, change=real)
-    overlay = draw_overlay(ExplainedPlane.of(analyse(paths, on_frame=blob, witness=witness, **options), 0))
+    overlay = draw_overlay(ExplainedPlane.of(analyse(paths, on_frame=blob, localiser=localised, **options), 0))
     FOLDER.mkdir(parents=True, exist_ok=True)
     preview_png(overlay.rgb, FOLDER / f"{name.replace(', ', ' ').replace(' ', '-')}.png")
     for edge in (overlay.rgb[:, : MARGIN - 2], overlay.rgb[:, 2 - MARGIN :], overlay.rgb[-10:]):

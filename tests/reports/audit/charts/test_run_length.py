@@ -115,5 +115,5 @@ def test_a_rare_event_on_a_quiet_day_is_no_alarm() -> None:
 
 
 def test_a_handful_of_cases_makes_no_baseline() -> None:
-    with pytest.raises(Refused, match="no baseline"):
+    with pytest.raises(Refused, match="too few for a baseline"):
         Baseline.of(np.arange(20.0))

@@ -98,8 +98,8 @@ def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
     assert "&lt;b&gt;coil" in page
     assert "<img" not in page
     assert LedgerHead.parse(re.search(r'class="key">([^<]+)<', page)[1]) == ledger.head()  # type: ignore[index]
-    assert re.search(r"45 of 50 .*0\.90 \[0\.78, 0\.97\]", page)
-    assert "3 of 5 <span" in page
+    assert '45 of 50, 0.90 <span class="quiet">[0.78, 0.97]</span>' in page
+    assert "3 of 5: 30 are needed for a share" in page
     assert not re.search(r"(src|href|action)=|url\(|<script|@import|http(?!://www\.w3\.org/2000/svg)", page)
 
 
@@ -109,7 +109,12 @@ def test_where_there_is_nothing_or_too_little_the_page_says_so() -> None:
     LEDGER.create_all(engine)
     ledger, observations = Ledger(engine, b"key"), Observations(engine)
     page = page_of(gathered(ledger, observations, watched=False))
-    for words in ("No study was analysed this month", "No baseline is locked", "No replay was run", "Nobody said"):
+    for words in (
+        "No study was analysed this month",
+        "No baseline is locked",
+        "No replay was run",
+        "No opinion was recorded",
+    ):
         assert words in page
     day, rows = draw_year(4, Hospital(cases_a_day=0.5, patients=8), days=BASELINE_DAYS + 90)
     fill(engine, day, rows)

@@ -12,7 +12,7 @@ from reports.audit.repeatability import repeats
 from reports.audit.repeatability.cohort import cohorts_of
 from reports.audit.repeatability.page import Repeatability, repeatability_part
 from reports.audit.repeatability.pair import Again, golden_pairs, map_agreement
-from reports.audit.repeatability.repeats import ALL, ALWAYS, PairGroup, repeats_of, told
+from reports.audit.repeatability.repeats import ALL, ALWAYS, PairGroup, groups_as_json, repeats_of
 from reports.audit.repeatability.statistics import RC_OF_WSD
 from tests.reports.audit.repeatability.test_repeatability import MINI, WRIGHT
 from tests.reports.audit.repeatability.test_replay import VALUES, recorded
@@ -87,7 +87,7 @@ def test_too_few_show_no_number_and_say_how_many_more_they_need() -> None:
     groups = found_in(draw_pairs(Again.VERSION, 12, SEPTEMBER, other="f" * 64), month=None)
     assert {(one.subjects, one.missing) for one in groups} == {(12, 23)}
     assert all(one.within is None and one.missing == 23 for group in groups for one in group.twice)
-    assert told(groups)[0]["twice"][0]["within"] is None
+    assert groups_as_json(groups)[0]["twice"][0]["within"] is None
     page = str(repeatability_part(Repeatability("flair", groups, None)))
     assert "12 golden studies: too few to say; 23 more are needed, 35 in all." in page
     assert "<svg" not in page

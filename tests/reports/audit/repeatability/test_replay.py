@@ -42,7 +42,7 @@ def test_altered_last_bits_of_a_map_that_is_mostly_empty_are_r1_too() -> None:
     ("again", "reason"),
     [
         (recorded(VALUES + 0.02), "the map differs by"),
-        (recorded(VALUES[::-1].copy()), "its order agrees only to"),
+        (recorded(VALUES[::-1].copy()), "its rank correlation is only"),
         (recorded(verdict="CAUTION"), "TRUSTED has become CAUTION"),
         (recorded(probability=0.88), "the probability moved by 0.02"),
         (recorded(trust=0.80), "the trust moved by"),
@@ -57,7 +57,7 @@ def test_another_map_fails_and_says_by_what(again: Recorded, reason: str) -> Non
 
 
 def test_a_finding_that_is_gone_or_new_fails() -> None:
-    assert "glioma on plane 5, is gone" in compare([recorded()], []).missing[0]
+    assert "glioma on plane 5, is missing" in compare([recorded()], []).missing[0]
     assert "is new" in compare([recorded()], [recorded(), recorded(frame=9)]).sentence
     assert not compare([], []).passed
 

@@ -7,13 +7,12 @@ carry every patient's features along. A case is out if it is out in any view. ``
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inference.errors import PassportRefused, Refused
+from inference.errors import Refused
 from inference.statistics.bootstrap import Interval
 
 Numbers = NDArray[np.float64]
@@ -34,6 +33,14 @@ class Ellipsoid:
     rest: float
     """Variance along every other direction."""
 
+    def __post_init__(self) -> None:
+        count = len(self.mean)
+        rows = {len(row) for row in self.directions}
+        if len(self.sd) != count or len(self.directions) != len(self.variances) or rows - {count}:
+            raise ValueError(
+                "an ellipsoid has one mean, SD and column for each feature, one variance for each direction"
+            )
+
     def distance(self, values: Numbers) -> Numbers:
         """Give the distance of each case per root of the number of features, about 1 within, (N, F) -> (N,).
 
@@ -48,7 +55,7 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class EnvelopeView:
     """One view of a case and how far from commissioning it may lie."""
 
     name: str
@@ -67,7 +74,7 @@ class View:
 class Envelope:
     """Every view; a case is out if it is out in any."""
 
-    views: tuple[View, ...]
+    views: tuple[EnvelopeView, ...]
     epsilon: float
     """Share of cases like these that may be out in any view."""
     out: Interval
@@ -106,49 +113,11 @@ class Envelope:
         far = np.abs(np.nan_to_num(away, nan=np.inf)).argmax(axis=1)
         return tuple((view.columns[column], float(away[row, column])) for row, column in enumerate(far))
 
-    def to_plain(self) -> dict[str, Any]:
-        """Give the envelope as JSON's own types."""
-        return asdict(self)
 
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Make the envelope of what ``to_plain`` gave, also by way of JSON: the same distances to the bit.
-
-        Raises:
-            PassportRefused: something is missing or of another kind.
-        """
-        try:
-            views = tuple(_view_from(view) for view in plain["views"])
-            return cls(views, float(plain["epsilon"]), Interval(**plain["out"]), int(plain["groups"]))
-        except (KeyError, TypeError, ValueError) as wrong:
-            raise PassportRefused(
-                f"The passport's envelope cannot be read: {wrong}.", cure="Commission again."
-            ) from wrong
-
-
-def _of_view(values: Mapping[str, ArrayLike], view: View) -> Numbers:
+def _of_view(values: Mapping[str, ArrayLike], view: EnvelopeView) -> Numbers:
     if view.name not in values:
         raise Refused(f"The envelope needs the view {view.name!r}.")
     table = np.asarray(values[view.name], np.float64)
     if table.ndim != 2 or table.shape[1] != len(view.ellipsoid.mean):
         raise Refused(f"The view {view.name!r} has {len(view.ellipsoid.mean)} features, not those given.")
     return table
-
-
-def _view_from(plain: Mapping[str, Any]) -> View:
-    shape = plain["ellipsoid"]
-    ellipsoid = Ellipsoid(
-        tuple(shape["mean"]),
-        tuple(shape["sd"]),
-        tuple(tuple(row) for row in shape["directions"]),
-        tuple(shape["variances"]),
-        float(shape["rest"]),
-    )
-    return View(
-        str(plain["name"]),
-        tuple(plain["columns"]),
-        ellipsoid,
-        float(plain["threshold"]),
-        float(plain["epsilon"]),
-        Interval(**plain["out"]),
-    )

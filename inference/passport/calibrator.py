@@ -2,18 +2,18 @@
 
 The log-odds are a sum over signals of a straight or bent line (hinges at two knots, Hastie and Tibshirani 1990), then
 bent once more so that probabilities are right (Platt 1999; isotonic, Zadrozny and Elkan 2002). Every signal's part can
-thus be put in words. ``fit_calibrator.py`` fits it; what goes to JSON comes back to the same probabilities to the bit.
+thus be put in words. ``commissioning/verdict/fit_calibrator.py`` fits it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from inference.errors import PassportRefused, UnknownName
+from inference.errors import UnknownName
 
 Numbers = NDArray[np.float64]
 
@@ -38,7 +38,11 @@ class Term:
     missing: float
     """Added where the value is missing; 0 where none was missing in the fit."""
     centre: float
-    """The mean part over the honest maps of the fit: what a part is told against."""
+    """The mean part over the honest maps of the fit, which every part is given relative to."""
+
+    def __post_init__(self) -> None:
+        if len(self.weights) != len(self.knots) + 1:
+            raise ValueError("a term has one weight more than knots")
 
     def part(self, values: Numbers) -> Numbers:
         """Give the signal's part in the log-odds less the mean part, (N,) -> (N,); NaN: the value is missing."""
@@ -60,6 +64,10 @@ class Recalibration:
     after: tuple[float, ...]
     """(K,), never falling."""
     slope: float
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.before) == len(self.after):
+            raise ValueError("a recalibration has as many points before as after, and at least one")
 
     def apply(self, log_odds: Numbers) -> Numbers:
         """Give the recalibrated log-odds, (N,) -> (N,)."""
@@ -104,6 +112,13 @@ class Calibrator:
         parts = [term.part(np.ascontiguousarray(table[:, columns[term.name]])) for term in self.terms]
         return np.stack(parts, axis=1) if parts else np.zeros((len(table), 0))
 
+    def restricted_to(self, names: Collection[str]) -> Self:
+        """Give the formula on these signals alone; each other one counts as missing, a constant part."""
+        missing = np.full(1, np.nan)
+        constant = sum(float(term.part(missing)[0]) for term in self.terms if term.name not in names)
+        kept = tuple(term for term in self.terms if term.name in names)
+        return replace(self, terms=kept, intercept=self.intercept + constant)
+
     def log_odds(self, values: ArrayLike, names: Sequence[str]) -> Numbers:
         """Give the log-odds before recalibration, (N, S) -> (N,).
 
@@ -123,34 +138,3 @@ class Calibrator:
             UnknownName: as ``parts``.
         """
         return np.asarray(expit(self.recalibration.apply(self.log_odds(values, names))))
-
-    def to_plain(self) -> dict[str, Any]:
-        """Give the formula as JSON's own types; floats keep every bit when written by ``json``."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Make the formula of what ``to_plain`` gave, also by way of JSON.
-
-        Raises:
-            PassportRefused: something is missing or of another kind.
-        """
-        try:
-            terms = tuple(
-                Term(**{**term, "knots": _floats(term["knots"]), "weights": _floats(term["weights"])})
-                for term in plain["terms"]
-            )
-            bend = plain["recalibration"]
-            recalibration = Recalibration(_floats(bend["before"]), _floats(bend["after"]), float(bend["slope"]))
-            made = cls(str(plain["tiers"]), terms, tuple(plain["dropped"]), float(plain["intercept"]), recalibration)
-        except (KeyError, TypeError, ValueError) as wrong:
-            raise PassportRefused(
-                f"The passport's calibrator cannot be read: {wrong}.", cure="Commission again."
-            ) from wrong
-        if not recalibration.before or any(len(t.weights) != len(t.knots) + 1 for t in terms):
-            raise PassportRefused("The passport's calibrator is incomplete.", cure="Commission again.")
-        return made
-
-
-def _floats(values: Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
