@@ -15,7 +15,12 @@ FORBIDDEN = {
     "reports": {"pynetdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket", "torch"},
 }
 BANNED_CALLS = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads"}
-BROAD_EXCEPT_ALLOWED_IN = {"node/jobs/job.py", "node/receiving/listener.py"}
+BROAD_EXCEPT_ALLOWED_IN = {
+    "node/studies/completeness.py",
+    "node/jobs/job.py",
+    "node/receiving/listener.py",
+    "node/routing/router.py",
+}
 
 
 def modules(room: str) -> Iterator[Path]:
@@ -53,7 +58,7 @@ def test_every_module_says_what_it_is() -> None:
             assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path.relative_to(ROOT)
 
 
-def test_broad_excepts_stand_only_at_the_two_boundaries() -> None:
+def test_broad_excepts_stand_only_where_one_fault_must_not_stop_the_others() -> None:
     found = set()
     for room in ROOMS:
         for path in modules(room):

@@ -8,6 +8,7 @@ from inference.commissioning.verdict.rows import ANOTHER, OWN, Rows, Told
 from inference.trust.budgets import PARTS, signals_of
 from inference.trust.kinds import NAMES
 
+pytestmark = pytest.mark.numerics
 CASES = 40
 
 

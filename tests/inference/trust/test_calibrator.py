@@ -13,6 +13,7 @@ from inference.errors import PassportRefused, Refused, UnknownName
 from inference.statistics.failure_detection import judge_score
 from inference.trust.calibrator import Calibrator
 
+pytestmark = pytest.mark.numerics
 NAMES = ("agreement", "height", "brightness", "witness", "idle")
 TIERS = ("A", "A", "B", "C", "A")
 

@@ -12,6 +12,7 @@ from inference.errors import PassportRefused, Refused, UnsupportedImage
 from inference.trust.envelope import Envelope
 from inference.trust.image_statistics import GREY_NAMES, image_statistics, statistic_names
 
+pytestmark = pytest.mark.numerics
 NAMES = statistic_names(2)
 
 

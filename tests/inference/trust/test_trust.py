@@ -16,16 +16,18 @@ from inference.reading.image import read_series
 from inference.saliency import explain
 from inference.trust.null import signal
 from inference.trust.randomisation import randomised
+from tests.inference.conditions import disturbed_array
+from tests.inference.saliency.likeness import ALIKE, difference
 
-DRAW = np.random.default_rng(7)
+pytestmark = pytest.mark.numerics
 
 
-def maps(count: int, shape: tuple[int, ...] = (20, 20)) -> np.ndarray:
-    return DRAW.normal(size=(count, *shape)).astype(np.float32)
+def maps(count: int, seed: int = 7) -> np.ndarray:
+    return disturbed_array(np.random.default_rng(seed).normal(size=(count, 20, 20)).astype(np.float32))
 
 
 def test_spearman_is_scipys_ties_included():
-    one, others = np.maximum(maps(1)[0], 0), np.maximum(maps(5), 0)
+    one, others = np.maximum(maps(1)[0], 0), np.maximum(maps(5, seed=8), 0)
     oracle = [spearmanr(one.ravel(), other.ravel()).statistic for other in others]
     assert np.allclose(spearman(one, others), oracle)
 
@@ -58,7 +60,8 @@ def test_referenced_is_zero_at_the_null_and_one_at_identity():
 
 
 def test_the_null_interval_is_over_subjects_and_holds_its_mean():
-    nulls = [DRAW.normal(0.3, 0.1, size=12), DRAW.normal(0.5, 0.1, size=12)]
+    draw = np.random.default_rng(9)
+    nulls = [draw.normal(0.3, 0.1, size=12), draw.normal(0.5, 0.1, size=12)]
     made = signal("x", "x", 0.7, nulls=nulls, seed=1)
     assert made.null == pytest.approx(np.mean(nulls))
     assert made.null_count == 12
@@ -111,7 +114,7 @@ def test_every_signal_is_what_its_docstring_says(make_bundle, series):
         return explain(network.module, inputs, 1, "gradient").numpy()
 
     (replicate,), (alternate,), primary = bundle.replicates(), bundle.alternates(), bundle.primary()
-    assert np.allclose(shown.values, by(primary, sample)[0], atol=1e-7)
+    assert difference(shown.values, by(primary, sample)[0]) < ALIKE
     expected = {
         "replicate_agreement_spearman": (
             spearman(shown.values, by(replicate, sample)),
@@ -130,8 +133,8 @@ def test_every_signal_is_what_its_docstring_says(make_bundle, series):
         ),
     }
     for name, (value, null) in expected.items():
-        assert signals[name].value == pytest.approx(float(value[0]), abs=1e-4), name
-        assert signals[name].null == pytest.approx(float(null.mean()), abs=1e-4), name
+        assert signals[name].value == pytest.approx(float(value[0]), abs=0.01), name
+        assert signals[name].null == pytest.approx(float(null.mean()), abs=0.01), name
     assert 0 <= signals["replicate_agreement_top10_iou"].value <= 1
     assert set(signals) == {*expected, "replicate_agreement_top10_iou"}
     assert str(shown.seed) in signals["randomised_twin_distance_spearman"].meaning
