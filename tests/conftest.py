@@ -1,4 +1,4 @@
-"""One thread for torch and for what scipy calls; one factor for time limits; the node's checkpoint for all senders."""
+"""One thread (unless more are asked for), one factor for time limits, and the node's checkpoint for all senders."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from pynetdicom.association import Association
 from threadpoolctl import threadpool_limits
 
 from node.associations.association import Checkpoint
+from tests.inference.conditions import THREADS
 from tests.patience import share_factor
 
 
@@ -18,10 +19,10 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def single_thread() -> Iterator[None]:
+def few_threads() -> Iterator[None]:
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpool_limits(limits=1, user_api="blas"):
+    torch.set_num_threads(THREADS)
+    with threadpool_limits(limits=THREADS, user_api="blas"):
         yield
     torch.set_num_threads(threads)
 

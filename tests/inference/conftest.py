@@ -15,15 +15,39 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from safetensors.torch import save_file
 
+import inference.bundle.bundle
+import inference.reading.image
 from inference.bundle.bundle import Bundle, load_bundle
 from inference.bundle.seal import seal
+from tests.inference.conditions import NOISE, THREADS, disturbed, disturbed_array
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+def few_threads():
+    """Set them again: a training sets its own."""
+    torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def noise():
+    """Where noise is asked for, disturb the weights and null images read from every bundle, and every series read."""
+    if not NOISE:
+        yield
+        return
+    read_weights, modality_values = inference.bundle.read_weights, inference.image.modality_values
+
+    def disturbed_weights(content, where):
+        return {name: disturbed(tensor) for name, tensor in read_weights(content, where).items()}
+
+    def disturbed_values(stored, header):
+        return disturbed_array(modality_values(stored, header))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference.bundle, "read_weights", disturbed_weights)
+        patch.setattr(inference.image, "modality_values", disturbed_values)
+        yield
 
 
 def _uid(*parts: object) -> str:

@@ -18,6 +18,8 @@ from inference.options import AnalysisOptions
 from inference.reading.image import read_series
 from inference.trust.verdict import Verdict
 
+pytestmark = pytest.mark.numerics
+
 
 def test_a_series_is_classified_explained_and_assessed(make_bundle, write_series, head):
     image = read_series(write_series(head))

@@ -16,6 +16,8 @@ from inference.saliency.gradient.smoothgrad import NOISE, noisy
 from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 COMPLETE = Parameter(True, "correct the sum by the logit's known rise, so that the map adds up to it")
+_LEAST_SPREAD = 1e-4
+"""Slopes whose standard deviation is a smaller share of the steepest differ by rounding alone: nothing is corrected."""
 
 
 class IntegratedGradients:
@@ -190,7 +192,8 @@ def _missing(
     """Give what the known rise of the logit adds to the mean gradient: regression on the slope, (ends, C, *spatial)."""
     mean_slope = weights @ slopes
     variance = weights @ (slopes - mean_slope).square()
+    least = (_LEAST_SPREAD * slopes.abs().amax(dim=0)).square()
     rise = logits[-1] - logits[0]
-    factor = torch.where(variance > 0, (rise - mean_slope) / variance, 0.0)
+    factor = torch.where(variance > least, (rise - mean_slope) / variance, 0.0)
     shape = (-1, *[1] * (mean.ndim - 1))
     return factor.to(mean).reshape(shape) * (slope_times - mean_slope.to(mean).reshape(shape) * mean)

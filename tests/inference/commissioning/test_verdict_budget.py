@@ -9,6 +9,7 @@ from inference.passport.verdict import BudgetVerdict, NetworkPasses
 from inference.trust.budgets import PARTS, signals_of
 from inference.trust.kinds import NAMES
 
+pytestmark = pytest.mark.numerics
 CASES = 40
 
 

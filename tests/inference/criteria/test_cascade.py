@@ -10,7 +10,9 @@ from inference.criteria.cascade import cascade, sensitivity
 from inference.criteria.pairs import null_pairs
 from inference.errors import Refused
 from inference.saliency.controls.random_weights import cascade_states, stages
+from tests.inference.conditions import disturbed, disturbed_network
 
+pytestmark = pytest.mark.numerics
 METHODS = ("GRAD", "SG", "IG", "SIG", "GCAM", "XRAI", "GBP", "GGCAM")
 PUBLISHED = {
     "SIIM": (
@@ -120,8 +122,10 @@ def test_parameters_of_the_root_itself_are_drawn_with_the_last_stage():
 
 def test_the_cascade_measures_every_image_at_every_state_and_the_null_between_patients():
     torch.manual_seed(0)
-    network = ResNet("basic", [1, 1, 1, 1], [4, 8, 8, 16], 2, 1, num_classes=2, conv1_t_size=3).eval()
-    images = torch.rand(6, 1, 32, 32)
+    network = disturbed_network(
+        ResNet("basic", [1, 1, 1, 1], [4, 8, 8, 16], 2, 1, num_classes=2, conv1_t_size=3)
+    ).eval()
+    images = disturbed(torch.rand(6, 1, 32, 32))
     patients = np.arange(6)
 
     def gradients(model):

@@ -14,12 +14,14 @@ from inference.criteria.expert import (
     region_dice,
     tuned_percent,
 )
+from tests.inference.conditions import disturbed_array
 
+pytestmark = pytest.mark.numerics
 DRAW = np.random.default_rng(6)
 MASKS = np.zeros((5, 32, 30), dtype=bool)
 for n in range(5):
     MASKS[n, 5 : 15 + n, 8:20] = True
-MAPS = gaussian_filter(DRAW.normal(size=MASKS.shape), (0, 2, 2)) + 0.3 * MASKS
+MAPS = disturbed_array(gaussian_filter(DRAW.normal(size=MASKS.shape), (0, 2, 2)) + 0.3 * MASKS)
 TIED = np.round(MAPS, 1)
 REGIONS = np.kron(DRAW.permutation(5 * 16 * 15).reshape(5, 16, 15).astype(float) // 40, np.ones((2, 2)))
 

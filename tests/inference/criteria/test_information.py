@@ -22,6 +22,7 @@ from inference.criteria.information import (
 from inference.criteria.reconstruct import reconstructed
 from inference.errors import Refused
 
+pytestmark = pytest.mark.numerics
 SIDE = 28
 PAIRS_OWN = pic.create_blurred_image
 

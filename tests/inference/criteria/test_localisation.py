@@ -21,12 +21,14 @@ from inference.criteria.localisation import (
 )
 from inference.criteria.otsu import above, otsu_thresholds
 from inference.errors import Refused
+from tests.inference.conditions import disturbed_array
 
+pytestmark = pytest.mark.numerics
 DRAW = np.random.default_rng(3)
 MASKS = np.zeros((6, 40, 48), dtype=bool)
 for n in range(6):
     MASKS[n, 4 * n : 4 * n + 12, 10 : 20 + n] = True
-NOISE = DRAW.normal(size=MASKS.shape).astype(np.float32)
+NOISE = disturbed_array(DRAW.normal(size=MASKS.shape).astype(np.float32))
 MAPS = {
     "continuous": NOISE,
     "tied": np.round(NOISE + MASKS, 1),

@@ -22,15 +22,17 @@ from inference.criteria.mprt import (
     smoothed,
 )
 from inference.errors import Refused
+from tests.inference.conditions import disturbed, disturbed_network
 
-IMAGES = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+pytestmark = pytest.mark.numerics
+IMAGES = disturbed(torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(2)))
 TARGETS = np.array([0, 1, 1, 0])
 
 
 @pytest.fixture
 def network() -> nn.Module:
     torch.manual_seed(3)
-    return nn.Sequential(
+    made = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1),
         nn.Tanh(),
         nn.Conv2d(4, 4, 3, padding=1),
@@ -39,7 +41,8 @@ def network() -> nn.Module:
         nn.Linear(1024, 8),
         nn.Tanh(),
         nn.Linear(8, 2),
-    ).eval()
+    )
+    return disturbed_network(made).eval()
 
 
 def gradients(model: nn.Module, inputs: torch.Tensor, targets: np.ndarray = TARGETS) -> np.ndarray:

@@ -1,20 +1,24 @@
-"""What the oracles are asked: two small MONAI networks, trained for seconds, and eight slices of phantoms."""
+"""What the oracles are asked: two small MONAI networks of fixed weights, and eight slices of phantoms."""
 
 from functools import cache
+from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from monai.networks.nets import DenseNet, ResNet
+from safetensors.torch import load_file
 from torch import nn
 
 from inference.phantom.phantom import make_phantom
+from tests.inference.conditions import disturbed, disturbed_network
 
 SIZE = 64
 LAYERS = {"densenet": "features.transition1.conv", "resnet": "layer3"}
 """A layer with an 8 x 8 or 16 x 16 grid in each network."""
+WEIGHTS = Path(__file__).with_name("weights")
+"""What ``fixed_weights`` has trained."""
 
 
-def network(name: str, *, inplace: bool = True) -> nn.Module:
+def architecture(name: str, *, inplace: bool = True) -> nn.Module:
     """Make one of the networks, untrained and seeded; ``inplace`` only matters to oracles that hook every ReLU."""
     torch.manual_seed(0)
     if name == "densenet":
@@ -35,7 +39,7 @@ def network(name: str, *, inplace: bool = True) -> nn.Module:
 def slices() -> tuple[torch.Tensor, torch.Tensor]:
     """Give 72 phantom slices, (N, 1, 64, 64), and what is on them: 0 nothing, 1 a lesion on the left, 2 on the right.
 
-    Every ninth stands for the rest: ``images`` gives eight of them.
+    ``explained_slices`` gives eight of them.
     """
     pixels, labels = [], []
     for seed in range(12):
@@ -50,32 +54,21 @@ def slices() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.stack(pixels)[:, None], torch.tensor(labels)
 
 
-def images() -> torch.Tensor:
+def explained_slices() -> torch.Tensor:
     """Give the eight slices that are explained, (8, 1, 64, 64): five with a lesion, three without."""
     return slices()[0][[0, 7, 13, 18, 26, 33, 46, 51]].clone()
 
 
-@cache
-def trained_weights(name: str) -> dict[str, torch.Tensor]:
-    """Give the weights after some steps of training on all slices; the same on one machine."""
-    inputs, labels = slices()
-    model = network(name).train()
-    generator = torch.Generator().manual_seed(0)
-    steps = 60
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for _ in range(steps):
-        drawn = torch.randperm(len(inputs), generator=generator)[:24]
-        optimiser.zero_grad()
-        F.cross_entropy(model(inputs[drawn]), labels[drawn]).backward()
-        optimiser.step()
-    return {key: value.detach().clone() for key, value in model.state_dict().items()}
+def images() -> torch.Tensor:
+    """Give the eight slices that are explained, as the tests see them: with the noise that is asked for."""
+    return disturbed(explained_slices())
 
 
 def trained(name: str, *, inplace: bool = True) -> nn.Module:
-    """Make one of the networks with its trained weights, in evaluation mode, without gradients of its weights."""
-    model = network(name, inplace=inplace)
-    model.load_state_dict(trained_weights(name))
-    return model.eval().requires_grad_(False)
+    """Make one of the networks with its weights, in evaluation mode, without gradients of its weights."""
+    model = architecture(name, inplace=inplace)
+    model.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
+    return disturbed_network(model).eval().requires_grad_(False)
 
 
 def predicted(name: str) -> torch.Tensor:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tests.inference.saliency.cases import network
+from tests.inference.saliency.cases import architecture
 
 
 def stand_in_for_torchvision() -> None:
@@ -49,7 +49,7 @@ def main(folder: Path) -> None:
 
     asked = json.loads((folder / "question.json").read_text())
     tensors = load_file(folder / "question.safetensors")
-    model = network(asked["network"])
+    model = architecture(asked["network"])
     model.load_state_dict(
         {key.removeprefix("weights."): value for key, value in tensors.items() if key.startswith("weights.")}
     )

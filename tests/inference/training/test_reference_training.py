@@ -1,6 +1,7 @@
 """Localisation references learn what they are told, and their figures are what they say."""
 
 import numpy as np
+import pytest
 import torch
 
 from inference.training.detector import Detector, box_of, detection_maps, detector_loss
@@ -15,6 +16,7 @@ def test_the_box_round_a_mask_has_its_first_and_last_rows_and_columns() -> None:
     assert box_of(mask).tolist() == [[3.0, 5.0, 6.0, 11.0]]
 
 
+@pytest.mark.numerics
 def test_a_detector_learns_a_bright_box_and_leaves_empty_slices_alone() -> None:
     torch.manual_seed(0)
     masks = torch.zeros(8, 1, 128, 128)

@@ -29,7 +29,7 @@ from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from tests.development_data import FOLDER, needs_data
 
-pytestmark = needs_data
+pytestmark = [pytest.mark.numerics, needs_data]
 NAME = "brain_tumour_t1ce"
 ONE_PLANE = AnalysisOptions(planes_explained=1, device="cpu")
 KEPT = int(os.environ.get("HEATPROOF_TEST_BROKEN_CASES", "3"))

@@ -15,6 +15,7 @@ from inference.errors import Refused, UnknownName
 from inference.passport.calibrator import Calibrator
 from inference.statistics.failure_detection import judge_score
 
+pytestmark = pytest.mark.numerics
 NAMES = ("agreement", "height", "brightness", "witness", "idle")
 TIERS = ("A", "A", "B", "C", "A")
 

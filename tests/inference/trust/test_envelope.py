@@ -14,6 +14,7 @@ from inference.errors import Refused, UnsupportedImage
 from inference.passport.envelope import Envelope
 from inference.trust.image_statistics import GREY_NAMES, image_statistics, statistic_names
 
+pytestmark = pytest.mark.numerics
 NAMES = statistic_names(2)
 
 

@@ -32,6 +32,7 @@ from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from reports.objects.phantom_study import write_study
 
+pytestmark = pytest.mark.numerics
 PASSPORT = SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json"
 SITES = sorted(SHIPPED_PASSPORTS.glob("*/*/passport.json"))
 CPU = AnalysisOptions(planes_explained=1, device="cpu")

@@ -11,6 +11,7 @@ from reports.audit.month.month import LEAST_MAPS
 from reports.audit.observations import Observations, Selection
 from tests.reports.audit.years import START, Hospital, at_day, draw_year, fill, store_of
 
+pytestmark = pytest.mark.numerics
 FLAIR = Selection({"route": "flair"})
 
 

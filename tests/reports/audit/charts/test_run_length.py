@@ -17,6 +17,7 @@ from reports.audit.charts.run_length import (
     shewhart_run_length,
 )
 
+pytestmark = pytest.mark.numerics
 CUSUM = [(4, (168, 74.2, 26.6, 8.38, 3.34)), (5, (465, 139, 38.0, 10.4, 4.01))]
 """Limit h and run lengths of k = 0.5 at shifts 0, 0.25, 0.5, 1 and 2: Lucas and Crosier 1982; Montgomery, table 9.3."""
 EWMA = [

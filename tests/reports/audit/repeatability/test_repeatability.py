@@ -19,6 +19,7 @@ WRIGHT_AGAIN = np.array(
     [490, 397, 512, 401, 470, 611, 415, 431, 638, 429, 420, 633, 275, 492, 165, 372, 421], dtype=float
 )  # fmt: skip
 """Peak expiratory flow in l/min, twice each (Bland and Altman 1986): within-subject SD 15.3."""
+pytestmark = pytest.mark.numerics
 MINI = np.array(
     [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451], dtype=float
 )  # fmt: skip

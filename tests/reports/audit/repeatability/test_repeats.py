@@ -19,6 +19,7 @@ from tests.reports.audit.repeatability.test_replay import VALUES, recorded
 from tests.reports.audit.repeatability.twice import draw_pairs, keep_pairs
 from tests.reports.audit.years import Hospital, at_day, draw_year, store_of
 
+pytestmark = pytest.mark.numerics
 OCTOBER = (datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 SEPTEMBER = datetime(2026, 9, 2, tzinfo=UTC)
 
