@@ -13,7 +13,7 @@ from node.priors.records import PriorRecords
 from node.settings.destination import Destination
 from node.settings.priors import PriorSettings
 from node.settings.settings import HttpSettings, NodeSettings, Settings
-from node.store import instances, studies
+from node.store import instances, jobs, studies
 from node.web.priors import Priors, priors_of
 from tests.node.receiving.intake import Intake, arrival, mr_image
 from tests.node.routing.test_routing import Office, rule
@@ -65,7 +65,12 @@ class Ward:
 
     def _is_decided(self) -> bool:
         self.office.router.tick()
-        return PRESENT in {job.study_instance_uid for job in self.office.jobs()}
+        return PRESENT in self.analysed()
+
+    def analysed(self) -> list[str]:
+        """Give the study of every job."""
+        with self.intake.engine.connect() as connection:
+            return list(connection.execute(select(jobs.c.study_instance_uid)).scalars())
 
     def told(self) -> Priors:
         found = priors_of(self.records.of(PRESENT), self.intake.ledger.pseudonym)
