@@ -55,7 +55,7 @@ def test_the_newest_earlier_studies_of_the_patient_that_are_alike_come_as_priors
         newer.StudyInstanceUID: StudyState.PRIOR,
         newest.StudyInstanceUID: StudyState.PRIOR,
     }
-    assert (len(ward.kept()), len(ward.office.jobs())) == (3, 1)
+    assert (len(ward.kept()), ward.analysed()) == (3, [PRESENT])
     told = ward.told()
     assert told.sentence == "2 fetched, from pacs by C-FIND, C-MOVE."
     assert {prior.images for prior in told.found} == {1}
@@ -169,7 +169,7 @@ def test_priors_are_fetched_again_by_hand(ward: Ward, pacs: StandInPriorPacs) ->
     ward.fetching.again(PRESENT, PriorRequirement(1, "pacs", "move"), ward.intake.studies.series_headers(PRESENT))
     wait_until(lambda: ward.told().state == "done", 5, "the prior")
     assert ward.told().sentence.startswith("1 fetched")
-    assert len(ward.office.jobs()) == 1
+    assert ward.analysed() == [PRESENT]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
 from node.settings.priors import PriorSettings
 from node.settings.settings import Settings
-from node.store import instances, studies
+from node.store import instances, jobs, studies
 from node.web.priors import PriorSearch, prior_search_of
 from tests.node.receiving.intake import Intake, arrival, mr_image
 from tests.node.routing.test_routing import Office, rule
@@ -67,7 +67,12 @@ class Ward:
 
     def _is_decided(self) -> bool:
         self.office.router.tick()
-        return PRESENT in {job.study_instance_uid for job in self.office.jobs()}
+        return PRESENT in self.analysed()
+
+    def analysed(self) -> list[str]:
+        """Give the study of every job."""
+        with self.intake.engine.connect() as connection:
+            return list(connection.execute(select(jobs.c.study_instance_uid)).scalars())
 
     def told(self) -> PriorSearch:
         found = prior_search_of(self.records.of(PRESENT), self.intake.ledger.pseudonym)
