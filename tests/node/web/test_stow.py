@@ -18,8 +18,8 @@ from node.web.access.caller import Scope
 from node.web.access.tokens import Tokens
 from node.web.app import create_app
 from node.web.stow import PATH, StowBounds, stow_routes
+from tests.node.receiving.intake import Intake, compressed, mr_image
 
-from .intake import Intake, compressed, mr_image
 from .web import WebServer
 
 BOUNDS = StowBounds(part_bytes=200_000, parts=5, at_once=2)
@@ -37,7 +37,7 @@ def door(listening: Intake) -> Iterator["Door"]:
         listening.metrics,
         listening.ledger,
         listening=lambda: True,
-        further=[partial(stow_routes, listening.inbox, listening.metrics, bounds=BOUNDS)],
+        extra_routers=[partial(stow_routes, listening.inbox, listening.metrics, bounds=BOUNDS)],
     )
     with WebServer(application) as server:
         yield Door(server.url, Tokens(listening.engine).add("archive", [Scope.OPERATE]))
