@@ -1,11 +1,14 @@
 """Quality assurance of one node: what the auditor, the audit's commands and its page ask and do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
+import cachetools
 import torch
+from cachetools import LRUCache
 from sqlalchemy import Engine, func, select
 
 from inference.bundle.bundle import Bundle
@@ -13,7 +16,6 @@ from inference.errors import UnknownName
 from inference.trust.warrant import Warrant
 from node.audit.arming import Arming
 from node.audit.constancy import Constancy
-from node.audit.kept import Kept
 from node.audit.opinions import Opinions
 from node.audit.remembered import Remembered
 from node.audit.tables import replays
@@ -22,12 +24,14 @@ from node.jobs.installation import Installation, installations, routed_bundles, 
 from node.settings.rule import Rule
 from node.settings.settings import Settings
 from node.store import StudyState, now, studies
-from reports.audit.charts.monitor import Control, Watch, design, watch
+from reports.audit.charts.monitor import RouteCharts, Watch, design, watch
 from reports.audit.ledger import Ledger
-from reports.audit.month.month import Month, Share, month_of, range_of, repeatability_of
+from reports.audit.month.month import Month, Proportion, month_of, range_of, repeatability_of
 from reports.audit.observations import Observations, Selection
 from reports.audit.repeatability.page import Repeatability
 from reports.audit.repeatability.pairs import count_ever
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,12 @@ class Quality:
     observations: Observations
     bundles: Mapping[str, Bundle]
     warrants: Mapping[str, Warrant]
-    kept: Kept = field(default_factory=Kept)
-    """What pages ask for again and again."""
-    columns: Kept = field(default_factory=lambda: Kept(most=4))
-    """Figures of closed days, 12 bytes a case each."""
+    results: LRUCache[Hashable, Any] = field(default_factory=lambda: LRUCache(32), compare=False)
+    """Cache of what pages ask for again and again, by everything that it depends on."""
+    columns: LRUCache[Hashable, Any] = field(default_factory=lambda: LRUCache(4), compare=False)
+    """Cache of the figures of closed days, 12 bytes a case each."""
+    cache_lock: Lock = field(default_factory=Lock, compare=False)
+    """Of both caches."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Quality":
@@ -79,6 +85,10 @@ class Quality:
             bundles,
             warrants_of(settings, bundles),
         )
+
+    def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Look up a result by everything that it depends on, or compute it; of one key two threads may both compute."""
+        return cachetools.cached(self.results, key=lambda: key, lock=self.cache_lock)(compute)()
 
     def installations(self, bundle: str | None = None) -> dict[str, Installation]:
         """Give all installations, or one.
@@ -128,7 +138,7 @@ class Quality:
 
     def control(
         self, route: str, *, until: datetime | None = None, where: tuple[tuple[str, str], ...] = ()
-    ) -> Control | None:
+    ) -> RouteCharts | None:
         """Chart a route until now, or another time; None: it has no baseline yet.
 
         Args:
@@ -142,14 +152,14 @@ class Quality:
         routes, plan = len(self.rules()), self._plan
         extent = self.observations.extent(Selection({"route": route}))
         seen = self.observations.narrowed(dict(where)) if where else self._remembered
-        return self.kept.get(
+        return self.cached(
             ("control", route, where, until, locked, plan, routes, extent),
             lambda: watch(seen, route, locked, plan, routes=routes, until=until),
         )
 
     @property
     def _remembered(self) -> Observations:
-        return Remembered(self.engine, {}, self.columns)
+        return Remembered(self.engine, {}, self.columns, self.cache_lock)
 
     @property
     def _plan(self) -> Watch:
@@ -180,7 +190,7 @@ class Quality:
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
         locked, extent = self.arming.locked(route), self.observations.extent(Selection({"route": route}))
         key = ("repeatability", route, bundles, locked, extent, count_ever(self.engine), now().date())
-        return self.kept.get(key, lambda: repeatability_of(route, bundles, self.observations, locked=locked))
+        return self.cached(key, lambda: repeatability_of(route, bundles, self.observations, locked=locked))
 
     def month(self, route: str, month: str) -> Month:
         """Gather the monthly report of a route.
@@ -195,7 +205,9 @@ class Quality:
         self.known(route)
         within = range_of(month)
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
-        accepted = [Share(one.verdict, one.accepted, one.all) for one in Opinions(self.engine, self.ledger).counts()]
+        accepted = [
+            Proportion(one.verdict, one.accepted, one.all) for one in Opinions(self.engine, self.ledger).counts()
+        ]
         control = self.control(route, until=within[1])
         return month_of(
             route,

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from node.audit.audit import Quality
 from node.audit.remembered import split
-from reports.audit.charts.monitor import Control, Figure
+from reports.audit.charts.monitor import Figure, RouteCharts
 from reports.audit.charts.picture import picture
 from reports.audit.groups import Group, groups_from, sums_of
 from reports.audit.month.month import range_of
@@ -44,7 +44,7 @@ class View:
         return range_of(self.month) if self.month else None
 
     @property
-    def control(self) -> Control | None:
+    def control(self) -> RouteCharts | None:
         """The charts; None: the route has no baseline.
 
         Raises:
@@ -58,7 +58,7 @@ class View:
         if control is None:
             return ()
         key = ("pictures", self.route, self.where, self.month, self._extent, self.quality.arming.locked(self.route))
-        return self.quality.kept.get(key, lambda: _pictures(control))
+        return self.quality.cached(key, lambda: _pictures(control))
 
     def groups(self) -> tuple[Group, ...]:
         """Give the groups of all that there is, or of the month."""
@@ -70,7 +70,7 @@ class View:
     def repeatability(self) -> str:
         """Give the route's repeatability as HTML; it is worked out again after anything that the ledger tells of."""
         key = ("repeatability", self.route, self.quality.ledger.head(), datetime.now(UTC).date())
-        return self.quality.kept.get(key, lambda: repeatability_part(self.quality.repeatability(self.route)))
+        return self.quality.cached(key, lambda: repeatability_part(self.quality.repeatability(self.route)))
 
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Give what the route's cases can be narrowed by: values of each grouping, and the months, newest first."""
@@ -88,7 +88,7 @@ class View:
         parts = [read(still_open)] if still_open else []
         if closed:
             key = (*what, self.route, closed.since, closed.before, seen.extent(closed))
-            parts.append(self.quality.kept.get(key, lambda: read(closed)))
+            parts.append(self.quality.cached(key, lambda: read(closed)))
         return parts
 
     @property
@@ -96,7 +96,7 @@ class View:
         return self.quality.observations.extent(Selection({"route": self.route}))
 
 
-def _pictures(control: Control) -> tuple[tuple[Figure, str], ...]:
+def _pictures(control: RouteCharts) -> tuple[tuple[Figure, str], ...]:
     drawn = sorted((figure for figure in control.figures if figure.points), key=lambda figure: not figure.alarmed)
     return tuple((figure, picture(figure, FIGURES[figure.name])) for figure in drawn)
 

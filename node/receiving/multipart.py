@@ -1,4 +1,8 @@
-"""multipart/related as it comes in (RFC 2046 5.1, RFC 2387): one part at a time, within bounds."""
+"""A streaming parser of multipart/related (RFC 2046 5.1, RFC 2387): one part at a time, within limits.
+
+python-multipart's parser is not used: it refuses a preamble and spaces after a boundary, which RFC 2046 5.1.1 allows,
+skips bytes without limit after a first line break, and does not report a body that ends before its last boundary.
+"""
 
 import re
 from collections.abc import AsyncIterator
@@ -7,17 +11,17 @@ from email.message import Message
 from fastapi import HTTPException
 
 HEADER_BYTES = 8 * 1024
-"""Of one part's headers, and of what stands before the first part."""
+"""Of one part's headers, and of the preamble before the first part."""
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,199}[0-9A-Za-z'()+_,./:=?-]")
-"""RFC 2046 ends at 70 characters, and Orthanc writes 73."""
+"""RFC 2046 allows 70 characters, and Orthanc writes 73."""
 _CURE = "See PS3.18 8.6.1.2 and RFC 2046 5.1.1."
 
 
 def boundary_of(content_type: str) -> bytes:
-    """Give the boundary of a ``multipart/related; type="application/dicom"``.
+    """Read the boundary of a ``multipart/related; type="application/dicom"``.
 
     Raises:
-        HTTPException: 415, it is something else; 400, it has no boundary, or none that can be one.
+        HTTPException: 415, it is another media type; 400, it has no boundary, or one that is not valid.
     """
     message = Message()
     message["Content-Type"] = content_type
@@ -39,7 +43,7 @@ def boundary_of(content_type: str) -> bytes:
 async def parts_of(
     chunks: AsyncIterator[bytes], boundary: bytes, *, most_parts: int, most_part_bytes: int
 ) -> AsyncIterator[bytes]:
-    """Give the content of each part as soon as it is whole; the headers of parts are not looked at.
+    """Yield the content of each part as soon as it is complete; the headers of parts are ignored.
 
     Args:
         chunks: the body as it arrives.
@@ -48,7 +52,7 @@ async def parts_of(
         most_part_bytes: of one part; no more than that, one chunk and one header are held at a time.
 
     Raises:
-        HTTPException: 400, it does not hold together or ends too early; 413, too many parts, or too long a one.
+        HTTPException: 400, it is malformed or ends too early; 413, there are too many parts, or one is too long.
     """
     reader = _Reader(chunks, b"\r\n--" + boundary)
     await reader.upto_delimiter(HEADER_BYTES)
@@ -62,7 +66,7 @@ async def parts_of(
 
 
 class _Reader:
-    """A buffer over the chunks; a line break before the first boundary is taken as given."""
+    """A buffer over the chunks; it begins with a line break, so that a body may begin with its boundary."""
 
     def __init__(self, chunks: AsyncIterator[bytes], delimiter: bytes) -> None:
         self._chunks = chunks

@@ -1,4 +1,4 @@
-"""The web application of one node: health, API and console behind one door."""
+"""The web application of one node: health, REST API and console behind one guard."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,26 +13,22 @@ from node.metrics import Metrics
 from node.routing.rulebook import Rulebook
 from node.settings.settings import Settings
 from node.web import stow
-from node.web.access.security import Door
-from node.web.concerns import Concerns
-from node.web.doctor_page import doctor_page
-from node.web.faults import ErrorAnswers
+from node.web.access.security import Authenticator
+from node.web.dry_run import DryRunDesk, dry_run_routes
 from node.web.guard import Guard, add_headers
 from node.web.health import Readiness, health_routes
-from node.web.ledger import LedgerDesk
-from node.web.ledger_page import ledger_page
+from node.web.ledger import LedgerDesk, ledger_routes
 from node.web.limits import BodyCap
-from node.web.overview import Overview
-from node.web.overview_page import overview_page
-from node.web.pages import Pages, console_pages
+from node.web.overview import Concerns, overview_routes
+from node.web.pages import ErrorAnswers, Pages, login_routes
 from node.web.refusals import refusal_routes
-from node.web.routes import api_routes
-from node.web.rules import RulesDesk
-from node.web.rules_page import rules_page
+from node.web.rules import RulesDesk, rule_routes
+from node.web.studies import study_routes
+from node.web.study_records import StudyRecords
 from reports.audit.ledger import Ledger
 
 LONG_BODIES = {stow.PATH: stow.BOUNDS.request_bytes}
-"""Paths that take longer bodies than the others, by their beginning, each with its limit in bytes."""
+"""Beginnings of paths that accept longer bodies than the others, each with its limit in bytes."""
 
 
 def create_app(
@@ -43,7 +39,7 @@ def create_app(
     *,
     listening: Callable[[], bool],
     rulebook: Rulebook | None = None,
-    further: Sequence[Callable[[Guard], APIRouter]] = (),
+    extra_routers: Sequence[Callable[[Guard], APIRouter]] = (),
 ) -> FastAPI:
     """Build the application; it only reads the store.
 
@@ -51,37 +47,37 @@ def create_app(
         engine: the node's store.
         settings: the whole file.
         metrics: what ``/metrics`` shows.
-        ledger: names studies by their keys and tells their events.
+        ledger: makes the keys of studies and has their events.
         listening: whether the DICOM listener accepts associations.
-        rulebook: the rules in force; those of the settings, never read again, where left out.
-        further: routes that do more than read, made of the guard they ask.
+        rulebook: the rules in force; those of the settings, never reloaded, where left out.
+        extra_routers: functions of the guard that make routes which need more of the node than its store.
 
     Raises:
-        SettingsInvalid: the console could be reached from elsewhere and nobody chose a token.
+        SettingsInvalid: other machines could connect, and nobody chose a token.
     """
-    guard = Guard(Door(settings.http, engine))
-    overview = Overview(engine, ledger, settings.node.files / "outbox")
-    pages = Pages(settings.node.ae_title)
-    answer = ErrorAnswers(pages)
+    guard, pages = Guard(Authenticator(settings.http, engine)), Pages(settings.node.ae_title)
+    answers = ErrorAnswers(pages)
     app = FastAPI(title="heatproof", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(BodyCap, answers=answer, long_bodies=LONG_BODIES)
+    app.add_middleware(BodyCap, answers=answers, long_bodies=LONG_BODIES)
     app.middleware("http")(add_headers)  # outside of the one before
     readiness = Readiness(engine, settings.node, listening)
-    app.include_router(health_routes(readiness, metrics, guard.probe))
+    records = StudyRecords(engine, ledger, settings.node.files / "outbox")
     book = rulebook or Rulebook(settings, {}, {}, ledger)
-    app.include_router(api_routes(overview, guard))
-    app.include_router(overview_page(Concerns(engine, book, readiness.obstacles), pages, guard))
-    app.include_router(console_pages(overview, guard, pages, readiness.obstacles))
-    refusals = Refusals(engine)
-    app.include_router(refusal_routes(refusals, guard))
-    app.include_router(doctor_page(refusals, guard, pages))
-    app.include_router(rules_page(RulesDesk(book, overview, ledger), overview, pages, guard))
-    app.include_router(ledger_page(LedgerDesk(engine, ledger), book, pages, guard))
-    for make in further:
-        app.include_router(make(guard))
+    for router in (
+        health_routes(readiness, metrics, guard.probe),
+        login_routes(pages, guard),
+        overview_routes(Concerns(engine, book, readiness.obstacles), pages, guard),
+        study_routes(records, readiness.obstacles, pages, guard),
+        refusal_routes(Refusals(engine), pages, guard),
+        rule_routes(RulesDesk(book, records, ledger), records, pages, guard),
+        dry_run_routes(DryRunDesk(book, records), pages, guard),
+        ledger_routes(LedgerDesk(engine, ledger), book, pages, guard),
+        *(make(guard) for make in extra_routers),
+    ):
+        app.include_router(router)
     app.add_api_route("/api/openapi.json", app.openapi, dependencies=[Depends(guard.read)], include_in_schema=False)
-    app.add_exception_handler(HeatproofError, answer.ours)
-    app.add_exception_handler(HTTPException, answer.http)
-    app.add_exception_handler(RequestValidationError, answer.invalid)
-    app.add_exception_handler(Exception, answer.unforeseen)
+    app.add_exception_handler(HeatproofError, answers.ours)
+    app.add_exception_handler(HTTPException, answers.http)
+    app.add_exception_handler(RequestValidationError, answers.invalid)
+    app.add_exception_handler(Exception, answers.unforeseen)
     return app

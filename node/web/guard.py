@@ -1,16 +1,16 @@
-"""What every request passes: who is asking, whether they may, and headers that keep a page to itself."""
+"""What every request passes: authentication, the scope a route asks for, form tokens, and security headers."""
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
 
 import structlog
 from fastapi import HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from node.settings.section import is_loopback
-from node.web.access.caller import Caller, Scope
+from node.web.access.caller import Principal, Scope
 from node.web.access.proxy import LONGEST_NAME, sent_by, was_forwarded
-from node.web.access.security import COOKIE, Door, is_own_page
-from node.web.form import read_form
+from node.web.access.security import COOKIE, Authenticator, is_own_page
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; "
@@ -24,7 +24,10 @@ HEADERS = {
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_TOKEN_HEADER = "x-form-token"  # noqa: S105 - the name of a header
-_NOT_FROM_HERE = ("This form did not come from a page of this node.", "Open the console and try again there.")
+LONGEST_FORM_BYTES = 64 * 1024
+MOST_FORM_FIELDS = 100
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_FOREIGN_FORM = ("This form did not come from a page of this node.", "Open the console and try again there.")
 _SPOOFED = (
     "Only the reverse proxy may say who a user is.",
     "Leave its headers out, or name it in http.proxy.addresses.",
@@ -32,15 +35,15 @@ _SPOOFED = (
 
 
 class Guard:
-    """The dependencies that routes name: ``Depends(guard.operate)``; each gives the :class:`Caller`."""
+    """The dependencies that routes name, as in ``Depends(guard.operate)``; each gives the :class:`Principal`."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
-        self.read = Needs(self, Scope.READ)
-        self.operate = Needs(self, Scope.OPERATE)
-        self.audit = Needs(self, Scope.AUDIT)
-        self.page = Needs(self, Scope.READ, page=True)
-        """As ``read``, but a browser that nobody knows is sent to the login page."""
+    def __init__(self, authenticator: Authenticator) -> None:
+        self.authenticator = authenticator
+        self.read = RequiredScope(self, Scope.READ)
+        self.operate = RequiredScope(self, Scope.OPERATE)
+        self.audit = RequiredScope(self, Scope.AUDIT)
+        self.page = RequiredScope(self, Scope.READ, page=True)
+        """As ``read``, but a browser without a session is sent to the login page."""
         self._log = structlog.get_logger("http")
 
     async def probe(self, request: Request) -> None:
@@ -49,36 +52,42 @@ class Guard:
             await self.read(request)
 
     async def form(self, request: Request) -> None:
-        """Take forms of our own pages only (cross-site request forgery)."""
+        """Accept forms of our own pages only (cross-site request forgery).
+
+        Raises:
+            HTTPException: 403, the form was sent from a page of another site.
+        """
         if not is_own_page(request.headers.get("origin", ""), request.headers.get("host", "")):
-            raise HTTPException(403, _NOT_FROM_HERE)
+            raise HTTPException(403, _FOREIGN_FORM)
 
     def is_https(self, request: Request) -> bool:
         """Say whether the browser came by HTTPS: to us, or to the reverse proxy."""
         forwarded = request.headers.get("x-forwarded-proto", "") if self._is_proxy(request) else ""
         return (forwarded or request.url.scheme) == "https"
 
-    def caller(self, request: Request) -> Caller | None:
-        """Give who is asking: by token, by the session of a browser, or as the reverse proxy says.
+    def caller(self, request: Request) -> Principal | None:
+        """Authenticate a request by token, by the session cookie of a browser, or by the reverse proxy's headers.
 
         Raises:
-            HTTPException: 403, somebody else than the proxy says who is asking.
+            HTTPException: 403, the user header comes from another address than the proxy's.
         """
         user = self._user(request)
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.door.by_token(given.strip())
+            return self.authenticator.by_token(given.strip())
         if user:
-            return self.door.by_proxy(user, request.headers.get(self.door.proxy.groups_header, ""))
+            groups = request.headers.get(self.authenticator.proxy.groups_header, "")
+            return self.authenticator.by_proxy(user, groups)
         session = request.cookies.get(COOKIE, "")
-        return self.door.by_session(session) if session else None
+        return self.authenticator.by_session(session) if session else None
 
     def _is_proxy(self, request: Request) -> bool:
-        return self.door.proxy.names(sent_by(request))
+        return self.authenticator.proxy.names(sent_by(request))
 
     def _user(self, request: Request) -> str:
-        """Give the user's name out of the proxy's header; empty where there is none."""
-        names = request.headers.getlist(self.door.proxy.user_header) if self.door.proxy.addresses else []
+        """Read the user's name from the proxy's header; empty where there is none."""
+        proxy = self.authenticator.proxy
+        names = request.headers.getlist(proxy.user_header) if proxy.addresses else []
         if not names:
             return ""
         if not self._is_proxy(request) or len(names) > 1:
@@ -87,20 +96,20 @@ class Guard:
         return names[0].strip()[:LONGEST_NAME]
 
 
-class Needs:
-    """Asks for one scope."""
+class RequiredScope:
+    """A dependency that requires one scope."""
 
     def __init__(self, guard: Guard, scope: Scope, *, page: bool = False) -> None:
         self._guard = guard
         self.scope = scope
         self.page = page
 
-    async def __call__(self, request: Request) -> Caller:
-        """Give who is asking.
+    async def __call__(self, request: Request) -> Principal:
+        """Authenticate and authorise a request.
 
         Raises:
-            HTTPException: 401 (of a page: 303 to the login), nobody we know; 403, they may not, or a browser sent a
-                form that is not of our own pages.
+            HTTPException: 401 (of a page: 303 to the login), nobody we know; 403, the scope is missing, or a browser
+                sent a form that is not of our own pages.
         """
         caller = await run_in_threadpool(self._guard.caller, request)
         if caller is None and self.page:
@@ -116,11 +125,29 @@ class Needs:
             )
         return caller
 
-    async def _check_form(self, request: Request, caller: Caller) -> None:
+    async def _check_form(self, request: Request, caller: Principal) -> None:
         await self._guard.form(request)
         given = request.headers.get(FORM_TOKEN_HEADER) or (await read_form(request)).get("form_token", "")
         if not caller.owns_form(given):
-            raise HTTPException(403, _NOT_FROM_HERE)
+            raise HTTPException(403, _FOREIGN_FORM)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Read the fields of a URL-encoded form, the first of each name; none where the body is something else.
+
+    Raises:
+        HTTPException: 413, it is longer than ``LONGEST_FORM_BYTES``, or has more than ``MOST_FORM_FIELDS``.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
+        return {}
+    body = await request.body()  # bounded by node/web/limits.py, and cached for the route
+    if len(body) > LONGEST_FORM_BYTES:
+        raise HTTPException(413)
+    try:
+        fields = parse_qs(body.decode("utf-8", errors="replace"), max_num_fields=MOST_FORM_FIELDS)
+    except ValueError as error:
+        raise HTTPException(413) from error
+    return {name: values[0] for name, values in fields.items()}
 
 
 async def add_headers(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -1,4 +1,4 @@
-"""Whether the node is alive, whether it can take a store now, and what it has counted."""
+"""Health: liveness, readiness to receive studies, and Prometheus metrics."""
 
 import shutil
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from node.settings.node import NodeSettings
 
 
 class Readiness:
-    """Whether a C-STORE would be answered with success now."""
+    """Whether a C-STORE request would be answered with success now."""
 
     def __init__(self, engine: Engine, settings: NodeSettings, listening: Callable[[], bool]) -> None:
         self._engine = engine
@@ -22,16 +22,18 @@ class Readiness:
         self._listening = listening
 
     def obstacles(self) -> list[str]:
-        """Give the reasons why not; none means ready."""
-        found = []
+        """List the reasons why not; none means ready."""
+        reasons = []
         if not self._listening():
-            found.append("The listener does not accept associations.")
+            reasons.append("The listener does not accept associations.")
         if not self._store_answers():
-            found.append("The database does not answer.")
+            reasons.append("The database does not answer.")
         free = shutil.disk_usage(self._settings.files).free
         if free < self._settings.minimum_free_bytes:
-            found.append(f"{free} bytes are free, and node.minimum_free_bytes is {self._settings.minimum_free_bytes}.")
-        return found
+            reasons.append(
+                f"{free} bytes are free, and node.minimum_free_bytes is {self._settings.minimum_free_bytes}."
+            )
+        return reasons
 
     def _store_answers(self) -> bool:
         try:
@@ -43,7 +45,7 @@ class Readiness:
 
 
 def health_routes(readiness: Readiness, metrics: Metrics, guard: Callable[..., object]) -> APIRouter:
-    """Give ``/livez``, ``/readyz`` and ``/metrics``."""
+    """Make ``/livez``, ``/readyz`` and ``/metrics``."""
     routes = APIRouter(dependencies=[Depends(guard)])
 
     @routes.get("/livez")

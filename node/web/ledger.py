@@ -1,22 +1,30 @@
-"""The ledger as JSON, a page at a time; its check, and its download."""
+"""The ledger: its rows a page at a time, the check of its hash chain, and its download; page and JSON."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
 from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
 
-from node.web.access.caller import Caller
-from node.web.chore import Chore, Progress, Say
-from node.web.guard import Guard
+from inference.errors import Unavailable, UnknownName
+from node.routing.rulebook import Rulebook
+from node.web.access.caller import Principal, Scope
+from node.web.background import BackgroundTask, Progress, ReportProgress
+from node.web.guard import Guard, RequiredScope
+from node.web.pages import Pages
 from reports.audit.export import TextFormat
 from reports.audit.ledger import Entry, Event, Ledger
 from reports.audit.ledger_page import Filter, anchor_of, lines, newest
 
 MOST_ROWS = 1000
-MEDIA = {"csv": "text/csv", "jsonl": "application/jsonl"}
+ROWS_SHOWN = 100
+CHECKING_SECONDS = 2
+"""How often the page refreshes while the chain is recomputed."""
+MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl"}
 
 
 @dataclass(frozen=True)
@@ -29,33 +37,18 @@ class LedgerPage:
     head: str
     """Number and digest of the last row of all."""
     anchor: str | None
-    """Of the last row that retention let go; None: all are here."""
+    """Number and digest of the last row that retention removed; None: no row was removed."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """What recomputing the chain found."""
+class ChainCheck:
+    """What recomputing the hash chain found."""
 
+    intact: bool
     first_broken: int | None
-    """First row that is changed, missing or out of place; None: all is as it was written."""
+    """First row that is changed, missing or out of place; None: the chain is intact."""
     head: str
-    """Up to where."""
-
-
-@dataclass(frozen=True)
-class Verification:
-    """How far a check of the chain is, or what the last one found since the node started."""
-
-    state: Literal["never asked for", "running", "done", "failed"]
-    checked: int
-    rows: int
-    by_whom: str
-    started_at: datetime | None
-    finished_at: datetime | None
-    intact: bool | None
-    """None: it has not ended, or was never asked for."""
-    first_broken: int | None
-    head: str | None
+    """Number and digest of the last row that was checked."""
 
 
 class LedgerDesk:
@@ -64,42 +57,80 @@ class LedgerDesk:
     def __init__(self, engine: Engine, ledger: Ledger) -> None:
         self._engine = engine
         self._ledger = ledger
-        self._chore: Chore[Check] = Chore("verify")
+        self._verification: BackgroundTask[ChainCheck] = BackgroundTask("verify")
 
-    def page(self, wanted: Filter, *, below: int | None, limit: int) -> LedgerPage:
-        """Give some rows, newest first."""
-        found = newest(self._engine, wanted, below=below, limit=limit + 1)
-        shown, anchor = found[:limit], anchor_of(self._engine)
-        going_on = shown[-1].seq if len(found) > limit else None
-        return LedgerPage(shown, going_on, str(self._ledger.head()), str(anchor) if anchor else None)
+    def page(self, which: Filter, *, below: int | None, limit: int) -> LedgerPage:
+        """List some rows, newest first."""
+        rows = newest(self._engine, which, below=below, limit=limit + 1)
+        shown, anchor = rows[:limit], anchor_of(self._engine)
+        next_below = shown[-1].seq if len(rows) > limit else None
+        return LedgerPage(shown, next_below, str(self._ledger.head()), str(anchor) if anchor else None)
 
-    def verify(self, by_whom: str) -> Verification:
-        """Begin to recompute the chain, in the background.
+    def verify(self, by_whom: str) -> Progress[ChainCheck]:
+        """Begin to recompute the chain, in the background; progress is counted in rows.
 
         Raises:
-            Unavailable: a check is under way.
+            Unavailable: a check is in progress.
         """
         head = self._ledger.head()
 
-        def work(say: Say) -> Check:
-            return Check(self._ledger.verify(say=say), str(head))
+        def work(report: ReportProgress) -> ChainCheck:
+            first_broken = self._ledger.verify(say=report)
+            report(head.seq)
+            return ChainCheck(first_broken is None, first_broken, str(head))
 
-        return _told(self._chore.start(work, of=head.seq, by_whom=by_whom))
+        return self._verification.start(work, of=head.seq, by_whom=by_whom)
 
     @property
-    def verification(self) -> Verification:
-        """How far the check is."""
-        return _told(self._chore.standing)
+    def verification(self) -> Progress[ChainCheck]:
+        """How far the check is, or its result."""
+        return self._verification.progress
 
     def download(self, kind: TextFormat) -> StreamingResponse:
-        """Give every row there is now, as a stream."""
+        """Stream every row there is now."""
         head = self._ledger.head()
-        named = {"Content-Disposition": f'attachment; filename="ledger-{head.seq}.{kind}"'}
-        return StreamingResponse(lines(self._engine, head.seq, kind), media_type=MEDIA[kind], headers=named)
+        headers = {"Content-Disposition": f'attachment; filename="ledger-{head.seq}.{kind}"'}
+        return StreamingResponse(lines(self._engine, head.seq, kind), media_type=MEDIA_TYPES[kind], headers=headers)
 
 
-def ledger_routes(desk: LedgerDesk, guard: Guard) -> APIRouter:
-    """Give ``/api/ledger`` and what is below it."""
+def ledger_routes(desk: LedgerDesk, rulebook: Rulebook, pages: Pages, guard: Guard) -> APIRouter:
+    """Make ``/ledger`` with its form, and ``/api/ledger``."""
+    routes = APIRouter()
+    routes.include_router(_api(desk, guard))
+
+    @routes.get("/ledger")
+    def show(
+        caller: Annotated[Principal, Depends(RequiredScope(guard, Scope.AUDIT, page=True))],
+        event: Annotated[str, Query(max_length=32)] = "",
+        route: Annotated[str, Query(max_length=64)] = "",
+        day: Annotated[str, Query(max_length=10)] = "",
+        below: Annotated[int | None, Query(ge=1)] = None,
+    ) -> Response:
+        chosen = _filter((_event(event),) if event else (), route, _day(day))
+        verification = desk.verification
+        return pages.show(
+            "ledger.html",
+            caller=caller,
+            here="/ledger",
+            page=desk.page(chosen, below=below, limit=ROWS_SHOWN),
+            verification=verification,
+            events=sorted(Event),
+            names=[rule.name for rule in rulebook.rules],
+            chosen={"event": event, "route": route, "day": day},
+            below=below,
+            refresh_seconds=CHECKING_SECONDS if verification.state == "running" else 0,
+        )
+
+    @routes.post("/ledger/verify")
+    async def check(caller: Annotated[Principal, Depends(guard.audit)]) -> Response:
+        with suppress(Unavailable):  # a check is in progress: the page shows it
+            await run_in_threadpool(desk.verify, caller.name)
+        return RedirectResponse("/ledger", status_code=303)
+
+    return routes
+
+
+def _api(desk: LedgerDesk, guard: Guard) -> APIRouter:
     routes = APIRouter(prefix="/api/ledger", dependencies=[Depends(guard.audit)])
 
     @routes.get("")
@@ -110,39 +141,37 @@ def ledger_routes(desk: LedgerDesk, guard: Guard) -> APIRouter:
         below: Annotated[int | None, Query(ge=1)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
     ) -> LedgerPage:
-        return desk.page(filter_of(event or (), route, day), below=below, limit=limit)
+        return desk.page(_filter(tuple(event or ()), route, day), below=below, limit=limit)
 
     @routes.get("/verify")
-    def last_check() -> Verification:
+    def last_check() -> Progress[ChainCheck]:
         return desk.verification
 
     @routes.post("/verify", status_code=202)
-    def check(caller: Annotated[Caller, Depends(guard.audit)]) -> Verification:
+    def check(caller: Annotated[Principal, Depends(guard.audit)]) -> Progress[ChainCheck]:
         return desk.verify(caller.name)
 
     @routes.get("/export", response_class=StreamingResponse)
-    def export(format: TextFormat = "csv") -> StreamingResponse:  # noqa: A002 - what the address calls it
+    def export(format: TextFormat = "csv") -> StreamingResponse:  # noqa: A002 - the name of the query parameter
         return desk.download(format)
 
     return routes
 
 
-def filter_of(events: list[Event] | tuple[Event, ...], route: str, day: date | None) -> Filter:
-    """Give the filter for a day on the node's clock."""
+def _filter(events: tuple[Event, ...], route: str, day: date | None) -> Filter:
+    """Make the filter for a day on the node's clock."""
     since = datetime(day.year, day.month, day.day).astimezone() if day else None
-    return Filter(tuple(events), route, since, since + timedelta(days=1) if since else None)
+    return Filter(events, route, since, since + timedelta(days=1) if since else None)
 
 
-def _told(standing: Progress[Check]) -> Verification:
-    found = standing.result
-    return Verification(
-        state=standing.state,
-        checked=standing.of if found else standing.done,
-        rows=standing.of,
-        by_whom=standing.by_whom,
-        started_at=standing.started_at,
-        finished_at=standing.finished_at,
-        intact=found.first_broken is None if found else None,
-        first_broken=found.first_broken if found else None,
-        head=found.head if found else None,
-    )
+def _event(name: str) -> Event:
+    if name not in list(Event):
+        raise UnknownName("There is no such event.", cure="Choose one on the page of the ledger.")
+    return Event(name)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise UnknownName("This is not a date.", cure="Write it as 2026-01-31.") from error

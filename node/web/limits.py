@@ -1,4 +1,4 @@
-"""How much a request may bring, and how long it may take over it: checked before anything is kept of it."""
+"""Limits on requests: size and time of bodies and headers, and the number of connections."""
 
 import asyncio
 import time
@@ -12,10 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from node.web.faults import ErrorAnswers
+from node.web.pages import ErrorAnswers
 
 BODY_BYTES = 64 * 1024
-"""Of an ordinary request; routes that take studies have a limit of their own."""
+"""Of an ordinary request; routes that receive studies have a limit of their own."""
 BODY_SECONDS = 20.0
 """For an ordinary body from its first to its last byte; of a long one, for each piece of it."""
 HEAD_BYTES = 16 * 1024
@@ -23,11 +23,11 @@ HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 15.0
 """From the connection, or from the first byte of the next request, to the end of its headers."""
 MOST_CONNECTIONS = 200
-"""More are closed at once, so that no flood of them takes the descriptors that DICOM needs."""
+"""Further ones are closed at once, so that a flood of them leaves the file descriptors that DICOM needs."""
 
 
 class BodyCap:
-    """The middleware that refuses what is too long (413), packed (415), or too slow (408)."""
+    """The middleware that refuses bodies that are too long (413), compressed (415), or too slow (408)."""
 
     def __init__(self, app: ASGIApp, *, answers: ErrorAnswers, long_bodies: Mapping[str, int]) -> None:
         self._app = app
@@ -35,7 +35,7 @@ class BodyCap:
         self._long_bodies = long_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, with a bound on what can be received of it."""
+        """Pass a request on, with a bound on the size and time of its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -50,7 +50,7 @@ class BodyCap:
 
 
 class _Bounded:
-    """``receive`` with an end."""
+    """``receive`` with a limit on bytes and a deadline."""
 
     def __init__(self, receive: Receive, *, most_bytes: int, whole: bool) -> None:
         self._receive = receive
@@ -75,7 +75,7 @@ class _Bounded:
 
 
 def _refusal(request: Request, most_bytes: int) -> HTTPException | None:
-    """Give why the headers alone are enough to refuse a body."""
+    """Refuse a body by its headers alone; None where they are acceptable."""
     close = {"Connection": "close"}
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return HTTPException(415, headers=close)
@@ -91,7 +91,7 @@ class BoundedProtocol(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection, or close it where there are too many."""
+        """Accept a connection, or close it where there are too many."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
@@ -99,12 +99,12 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the deadline goes on until the headers are complete."""
+        """Receive bytes; the deadline runs until the headers are complete."""
         super().data_received(data)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline with the connection."""
+        """Cancel the deadline with the connection."""
         self._unwatch()
         super().connection_lost(exc)
 
@@ -121,7 +121,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def bounded_server(application: FastAPI, host: str, port: int) -> Server:
-    """Give the server that the application runs in; it believes no header about where a request comes from."""
+    """Make the uvicorn server of the application; it trusts no header about where a request comes from."""
     return Server(
         Config(
             application,

@@ -1,4 +1,4 @@
-"""The forms on a study's page with which a radiologist accepts an overlay, rejects it, or points at another place."""
+"""Opinions: forms on a study's page by which a radiologist accepts or rejects an overlay, or points elsewhere."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -9,21 +9,20 @@ from starlette.concurrency import run_in_threadpool
 
 from inference.errors import Refused
 from node.audit.opinions import Opinions, Place
-from node.web.access.caller import Caller
-from node.web.form import read_form
-from node.web.guard import Guard
+from node.web.access.caller import Principal
+from node.web.guard import Guard, read_form
 
 POINTED_WIDTH = 300
-"""How wide the plane is shown that one points at, in CSS pixels: a click is told in these."""
+"""Width in CSS pixels of the plane that is pointed at; a click is sent in these."""
 _CURE = "Point at it in the picture, or give row and column, from 0."
 
 
 def opinion_routes(opinions: Opinions, guard: Guard) -> APIRouter:
-    """Give ``POST /studies/{key}/opinion``."""
+    """Make ``POST /studies/{key}/opinion``."""
     routes = APIRouter()
 
     @routes.post("/studies/{key}/opinion")
-    async def give(key: str, request: Request, caller: Annotated[Caller, Depends(guard.operate)]) -> Response:
+    async def give(key: str, request: Request, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
         form = await read_form(request)
         await run_in_threadpool(_give, opinions, form, caller.name)
         return RedirectResponse(f"/studies/{key}", status_code=303)
@@ -38,9 +37,10 @@ def _give(opinions: Opinions, form: Mapping[str, str], by_whom: str) -> None:
 
 
 def _pointed(form: Mapping[str, str], explanation: Mapping[str, Any]) -> Place:
-    """Turn a click on the plane (HTML 4.10.5.1.19) into the pixel of the source that lies there.
+    """Turn a click on the plane (HTML 4.10.5.1.19) into row and column of the source image.
 
-    A picture that is pressed by the keyboard says 0, 0: nothing was pointed at.
+    Raises:
+        Refused: nothing was pointed at; a picture that is activated by the keyboard sends 0, 0.
     """
     x, y = _number(form.get("at.x")), _number(form.get("at.y"))
     if "panel" not in explanation or "shape" not in explanation or not (x or y):
@@ -52,7 +52,7 @@ def _pointed(form: Mapping[str, str], explanation: Mapping[str, Any]) -> Place:
 
 
 def _typed(form: Mapping[str, str]) -> Place | None:
-    """Read row and column, from 0 like those of the peak; None where neither is there."""
+    """Read row and column, from 0 like those of the peak; None where neither is given."""
     given = [form.get(name, "").strip() for name in ("row", "column")]
     return (_number(given[0]), _number(given[1])) if any(given) else None
 

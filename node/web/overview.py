@@ -1,295 +1,252 @@
-"""What the node knows of its studies, read from the store for API and console: nothing here names a patient.
+"""The overview: everything at this node that needs attention, each with the page that deals with it; also as JSON."""
 
-A study is called by its key (the ledger's keyed hash of its UID), a result by its job and the start of its digest.
-"""
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from fastapi import APIRouter, Depends, Response
+from sqlalchemy import ColumnElement, Engine, func, or_, select
 
-from pydicom.uid import UID
-from sqlalchemy import ColumnElement, Engine, Row, func, select, true
+from node.associations.refusals import refusals
+from node.audit.tables import baselines, replays, route_states
+from node.routing.rulebook import Rulebook
+from node.settings.audit import RouteState
+from node.store import DeliveryState, JobState, StudyState, deliveries, jobs, now, studies
+from node.web.access.caller import Principal
+from node.web.guard import Guard
+from node.web.pages import Pages
+from reports.audit.ledger import Event
+from reports.audit.ledger_page import Filter, newest
 
-from inference.errors import UnknownName
-from node.audit.kept import Kept
-from node.priors.records import PriorRecords
-from node.store import JobState, StudyState, deliveries, instances, jobs, results, studies
-from node.web.priors import Priors, priors_of
-from reports.audit.ledger import Entry, Ledger
-
-T = TypeVar("T")
-
-SHOWN: dict[str, ColumnElement[bool]] = {
-    "": true(),
-    "waiting": studies.c.state.in_([StudyState.RECEIVING, StudyState.COMPLETE]),
-    "held": studies.c.state == StudyState.HELD,
-    "not routed": studies.c.state == StudyState.NOT_ROUTED,
-    "set aside": studies.c.state == StudyState.SET_ASIDE,
-    "failed": studies.c.study_instance_uid.in_(
-        select(jobs.c.study_instance_uid).where(jobs.c.state == JobState.FAILED)
-    ),
-}
-"""What the list of studies can be narrowed to."""
-DIGEST_LENGTH = 16
-"""Hexadecimal digits of a result's SHA-256 in its name."""
-MOST_KEYS = 10_000
-"""Of studies, whose UIDs are not looked for again: those that were shown last."""
+DAY = timedelta(days=1)
+PATIENCE = timedelta(minutes=15)
+"""A study that has waited longer, or a result that has not arrived for longer, is listed."""
+FAILED_FOR = timedelta(days=7)
+"""How long a failed analysis is listed here; the list of studies keeps it."""
+MOST_ALARMS = 200
+REFRESH_SECONDS = 60
+CONCERN_EVENTS = (
+    Event.STARTED, Event.REFUSED, Event.ASSOCIATION_REFUSED, Event.QUARANTINED, Event.RULES_REFUSED,
+    Event.RULES_LOADED, Event.DELIVERY_FAILED, Event.DELIVERY_ABANDONED, Event.DELIVERY_RESENT, Event.REPLAY_FAILED,
+    Event.ACCEPTED, Event.BASELINE_LOCKED, Event.ALARM, Event.ROUTE_STOPPED, Event.ROUTE_ARMED,
+)  # fmt: skip
+"""Events that begin or end a concern: where there is none, the last of them tells since when."""
+Weight = Literal["act", "look"]
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """How certain it is that one destination has one result."""
+class Concern:
+    """One thing that needs attention."""
 
-    destination: str
-    state: str
-    attempts: int
-    last_error: str | None
-    updated_at: datetime
-    proof: str | None = None
-    """By what it is known to be stored, or that nobody asked."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """One DICOM object that the node made."""
-
-    id: str
-    sop_instance_uid: str
-    role: str
-    kind: str
-    created_at: datetime
-    has_preview: bool
-    superseded: bool
-    """A later report took its place, since late images came."""
-    deliveries: tuple[Delivery, ...]
+    weight: Weight
+    """act: something is stopped or lost until somebody acts; look: something should be checked."""
+    sentence: str
+    since: datetime | None
+    link: str
+    """Address of the page where it is dealt with."""
+    cure: str
 
 
 @dataclass(frozen=True)
-class Job:
-    """The analysis of a study by one bundle; ``summary`` as :mod:`node.summary` writes it."""
+class OpenConcerns:
+    """Everything that needs attention, what needs action first."""
 
-    id: str
-    bundle: str
-    state: str
-    step: str | None
-    reason: str | None
-    summary: dict[str, Any] | None
-    created_at: datetime
-    finished_at: datetime | None
-    results: tuple[Result, ...]
-    step_times: Mapping[str, datetime] = field(default_factory=dict)
-    """When each step finished, in their order."""
-
-    @property
-    def captures(self) -> dict[str, Result]:
-        """The overlays by SOP Instance UID, as ``summary`` names them."""
-        return {result.sop_instance_uid: result for result in self.results if result.has_preview}
+    concerns: tuple[Concern, ...]
+    quiet_since: datetime | None
+    """Where there is none: the last time that a concern began or ended."""
 
 
-@dataclass(frozen=True)
-class Contents:
-    """Images of one kind from one sender."""
+class Concerns:
+    """Collects them from the store; each query uses an index."""
 
-    kind: str
-    """Name of the SOP class without "Storage", such as "MR Image"."""
-    calling_ae_title: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Study:
-    """One study and everything that became of it."""
-
-    key: str
-    state: str
-    first_received_at: datetime
-    last_received_at: datetime
-    complete_at: datetime | None
-    proof: str | None
-    route: str | None
-    reason: str | None
-    missing: str | None
-    """What was not here when it was decided nevertheless."""
-    contents: tuple[Contents, ...]
-    jobs: tuple[Job, ...]
-    answers: tuple[dict[str, Any], ...] = ()
-    """Of one study: what every clause of every rule said to every series (:class:`node.rules.decide.RuleAnswer`)."""
-    priors: Priors | None = None
-    """Of one study: the earlier ones that were looked for; None where none were."""
-
-
-class Overview:
-    """Reads studies, newest first, with jobs, results and deliveries."""
-
-    def __init__(self, engine: Engine, ledger: Ledger, outbox: Path) -> None:
-        self.engine = engine
-        self._ledger = ledger
-        self._outbox = outbox
-        self._uids = Kept(MOST_KEYS)
-
-    def newest(self, limit: int, show: str = "", *, before: datetime | None = None) -> tuple[Study, ...]:
-        """Give the studies that arrived last.
+    def __init__(self, engine: Engine, rulebook: Rulebook, obstacles: Callable[[], Sequence[str]]) -> None:
+        """Bind to one node.
 
         Args:
-            limit: how many at most.
-            show: of ``SHOWN``; all where empty.
-            before: arrived earlier than this: where the page before ended.
-
-        Raises:
-            UnknownName: there is no such kind.
+            engine: the node's store.
+            rulebook: the rules in force, and which bundles are commissioned.
+            obstacles: reasons why the node receives no studies now.
         """
-        if show not in SHOWN:
-            raise UnknownName("There is no such kind of study.", cure="Choose one on the page of studies.")
-        query = select(studies).where(SHOWN[show]).order_by(studies.c.first_received_at.desc()).limit(limit)
-        if before is not None:
-            query = query.where(studies.c.first_received_at < before)
-        return self._assemble(self._rows(query))
+        self._engine = engine
+        self._rulebook = rulebook
+        self._obstacles = obstacles
 
-    def study(self, key: str) -> tuple[Study, tuple[Entry, ...]]:
-        """Give one study and its events, oldest first.
+    def all(self) -> OpenConcerns:
+        """Run every check."""
+        checks = (
+            self._node(), self._routes(), self._alarms(), self._failed_deliveries(), self._late_deliveries(),
+            self._studies(), self._analyses(), self._replays(), self._baselines(), self._passports(), self._refusals(),
+        )  # fmt: skip
+        concerns = sorted((concern for check in checks for concern in check), key=lambda concern: concern.weight)
+        return OpenConcerns(tuple(concerns), None if concerns else self._last_event())
 
-        Raises:
-            UnknownName: there is no study of this key.
-        """
-        uid = self.uid(key)
-        rows = self._rows(select(studies).where(studies.c.study_instance_uid == uid))
-        (study,) = self._assemble(rows)
-        priors = priors_of(PriorRecords(self.engine, "").of(uid), self._ledger.pseudonym)
-        return replace(study, answers=tuple(rows[0].answers or ()), priors=priors), self._ledger.events(uid)
+    def _node(self) -> Iterator[Concern]:
+        for obstacle in self._obstacles():
+            cure = "Fix this on the node's host; receiving resumes automatically."
+            yield Concern("act", f"Studies are refused now. {obstacle}", None, "/readyz", cure)
+        for problem in self._rulebook.problems:
+            sentence = f"The new rules were refused, the old ones are in force. {problem}"
+            yield Concern("act", sentence, None, "/rules", "Correct the settings file, then `heatproof rules reload`.")
 
-    def key(self, study_instance_uid: str) -> str:
-        """Give the key of a study."""
-        key = self._ledger.pseudonym(study_instance_uid)
-        self._uids.get(key, lambda: study_instance_uid)
-        return key
+    def _routes(self) -> Iterator[Concern]:
+        effects = {
+            RouteState.HELD: "is held: its studies are not analysed",
+            RouteState.SHADOW: "is in shadow mode: its studies are analysed, results are not sent",
+            RouteState.WITHHOLD: "sends results without maps",
+        }
+        for row in self._rows(select(route_states).order_by(route_states.c.changed_at)):
+            waiting = self._count(StudyState.HELD, row.route)
+            held = f" {_many(waiting, 'study waits', 'studies wait')} for it." if waiting else ""
+            sentence = f"Route {row.route} {effects[RouteState(row.state)]}. {row.reason}{held}"
+            cure = "Find the cause, then arm the route."
+            yield Concern("act", sentence, row.changed_at, _at("/audit", route=row.route), cure)
 
-    def file(self, result_id: str, *, preview: bool) -> Path:
-        """Find the DICOM file of a result, or its picture.
+    def _alarms(self) -> Iterator[Concern]:
+        """List the alarms since each route was armed, of routes that were not stopped for them."""
+        armed = {row.route: row.armed_at for row in self._rows(select(baselines.c.route, baselines.c.armed_at))}
+        stopped = {row.route for row in self._rows(select(route_states.c.route))}
+        alarms: dict[str, list[tuple[datetime, str]]] = {}
+        for entry in newest(self._engine, Filter((Event.ALARM,)), limit=MOST_ALARMS):
+            route = str(entry.details.get("route"))
+            if route in armed and route not in stopped and entry.at >= armed[route]:
+                alarms.setdefault(route, []).append((entry.at, str(entry.details.get("problem"))))
+        for route, of_route in alarms.items():
+            others = len({problem for _, problem in of_route}) - 1
+            sentence = f"Alarm on route {route}: {of_route[0][1]}{f' and {others} more' if others else ''}."
+            cure = "Check its charts; stop the route, or arm it again once the cause is known."
+            yield Concern("act", sentence, of_route[-1][0], _at("/audit", route=route), cure)
 
-        Raises:
-            UnknownName: there is no such result, or no picture of it.
-        """
-        job_id, _, digest = result_id.rpartition("-")
-        query = select(results).where(results.c.job_id == job_id)
-        for row in self._rows(query):
-            path = row.preview_path if preview else row.path
-            if digest and row.sha256[:DIGEST_LENGTH] == digest and path and (self._outbox / path).is_file():
-                return self._outbox / path
-        raise UnknownName("There is no such result.", cure="Take its id from the study.")
+    def _failed_deliveries(self) -> Iterator[Concern]:
+        for name, count, since, error in self._undelivered(deliveries.c.state == DeliveryState.FAILED):
+            sentence = f"Delivery of {_many(count, 'result', 'results')} to {name} has failed. {error or ''}"
+            link = _at("/deliveries", state="failed", destination=name)
+            yield Concern("act", sentence, since, link, "Fix the destination, then send them again.")
 
-    def uid(self, key: str) -> str:
-        """Give the Study Instance UID of a key.
+    def _late_deliveries(self) -> Iterator[Concern]:
+        late = or_(deliveries.c.last_error.is_not(None), deliveries.c.updated_at < now() - PATIENCE)
+        for name, count, since, error in self._undelivered(deliveries.c.state == DeliveryState.QUEUED, late):
+            sentence = f"{_many(count, 'result is', 'results are')} not delivered to {name} yet. {error or 'Queued.'}"
+            link = _at("/deliveries", state="queued", destination=name)
+            yield Concern("look", sentence, since, link, "Retries go on for days; the page shows why they fail.")
 
-        Raises:
-            UnknownName: there is no study of this key.
-        """
-        return self._uids.get(key, lambda: self._search(key))
+    def _undelivered(self, *conditions: ColumnElement[bool]) -> Sequence[Any]:
+        """Read name, number of objects, earliest change and an error of each destination."""
+        changed = deliveries.c.updated_at
+        columns = (deliveries.c.destination, func.count(), func.min(changed), func.max(deliveries.c.last_error))
+        return self._rows(select(*columns).where(*conditions).group_by(deliveries.c.destination))
 
-    def _search(self, key: str) -> str:
-        """Try all, the newest first: a keyed hash has no way back."""
-        query = select(studies.c.study_instance_uid).order_by(studies.c.first_received_at.desc())
-        with self.engine.connect() as connection:
-            for (uid,) in connection.execute(query):
-                if self._ledger.pseudonym(uid) == key:
-                    return str(uid)
-        raise UnknownName("There is no such study.", cure="Take the key from the list of studies.")
-
-    def _assemble(self, rows: Sequence[Row[Any]]) -> tuple[Study, ...]:
-        uids = [row.study_instance_uid for row in rows]
-        contents = self._contents(uids)
-        found_jobs = self._jobs(uids)
-        return tuple(
-            Study(
-                key=self.key(row.study_instance_uid),
-                state=row.state,
-                first_received_at=row.first_received_at,
-                last_received_at=row.last_received_at,
-                complete_at=row.complete_at,
-                proof=row.proof,
-                route=row.route,
-                reason=row.reason,
-                missing=row.missing,
-                contents=contents[row.study_instance_uid],
-                jobs=found_jobs[row.study_instance_uid],
-            )
-            for row in rows
+    def _studies(self) -> Iterator[Concern]:
+        arrived, late, today = studies.c.first_received_at, now() - PATIENCE, now() - DAY
+        checks = (
+            (StudyState.RECEIVING, arrived < late, "waiting", "is still incomplete", "are still incomplete"),
+            (StudyState.COMPLETE, arrived < late, "waiting", "waits for a decision", "wait for a decision"),
+            (StudyState.NOT_ROUTED, arrived >= today, "not routed", "matched no rule", "matched no rule"),
         )
+        for state, condition, show, single, several in checks:
+            query = select(func.count(), func.min(arrived)).where(studies.c.state == state, condition)
+            ((count, first),) = self._rows(query)
+            if count:
+                is_new = state is StudyState.NOT_ROUTED
+                counted = _many(count, f"study {single}", f"studies {several}")
+                cure = "The Rules page shows why, clause by clause." if is_new else "See the page of each study."
+                yield Concern(
+                    "look", f"{counted}{' since yesterday' if is_new else ''}.", first, _at("/studies", show=show), cure
+                )
 
-    def _contents(self, uids: Sequence[str]) -> dict[str, tuple[Contents, ...]]:
-        columns = (instances.c.study_instance_uid, instances.c.sop_class_uid, instances.c.calling_ae_title)
-        images = func.count().label("images")
-        query = select(*columns, images).where(columns[0].in_(uids)).group_by(*columns).order_by(images.desc())
-        return _grouped(
-            (row.study_instance_uid, Contents(_kind(row.sop_class_uid), row.calling_ae_title, row.images))
-            for row in self._rows(query)
+    def _analyses(self) -> Iterator[Concern]:
+        aside = select(func.count(), func.min(studies.c.complete_at)).where(studies.c.state == StudyState.SET_ASIDE)
+        ((count, first),) = self._rows(aside)
+        if count:
+            sentence = f"{_many(count, 'study', 'studies')} could not be decided, and will not be tried again."
+            cure = "Each study's page has the reason; `heatproof rules retry` has it decided again."
+            yield Concern("act", sentence, first, _at("/studies", show="set aside"), cure)
+        failed = select(func.count(), func.min(jobs.c.finished_at)).where(
+            jobs.c.state == JobState.FAILED, jobs.c.finished_at >= now() - FAILED_FOR
         )
+        ((count, first),) = self._rows(failed)
+        if count:
+            sentence = f"{_many(count, 'analysis', 'analyses')} failed in the last week."
+            yield Concern("act", sentence, first, _at("/studies", show="failed"), "Each study's page has the reason.")
 
-    def _jobs(self, uids: Sequence[str]) -> dict[str, tuple[Job, ...]]:
-        rows = self._rows(select(jobs).where(jobs.c.study_instance_uid.in_(uids)).order_by(jobs.c.created_at))
-        made = self._results([row.id for row in rows])
-        return _grouped(
-            (
-                row.study_instance_uid,
-                Job(
-                    id=row.id,
-                    bundle=row.bundle,
-                    state=row.state,
-                    step=row.step,
-                    reason=row.reason,
-                    summary=row.summary,
-                    created_at=row.created_at,
-                    finished_at=row.finished_at,
-                    results=made[row.id],
-                    step_times={step: datetime.fromisoformat(at) for step, at in (row.step_times or {}).items()},
-                ),
-            )
-            for row in rows
-        )
+    def _replays(self) -> Iterator[Concern]:
+        latest = select(func.max(replays.c.id)).group_by(replays.c.bundle)
+        last = {row.bundle: row for row in self._rows(select(replays).where(replays.c.id.in_(latest)))}
+        hours = self._rulebook.settings.audit.replay_hours
+        for bundle in self._bundles():
+            row = last.get(bundle)
+            if row is None:
+                sentence = f"No installation of {bundle} has been accepted: its golden set is not replayed."
+                cure = "`heatproof audit accept --by NAME` records its present results as the reference."
+                yield Concern("look", sentence, None, "/audit", cure)
+            elif not row.passed:
+                cure = "Find what changed; accept an intended change by `heatproof audit accept`."
+                sentence = f"The golden set of {bundle} has changed: {row.sentence}"
+                yield Concern("act", sentence, row.at, "/audit", cure)
+            elif row.at < now() - timedelta(hours=hours) - PATIENCE:
+                sentence = f"The golden-set replay of {bundle} is overdue: it is due every {hours:g} h."
+                cure = "`heatproof audit replay` runs it now; the log tells why it did not run."
+                yield Concern("look", sentence, row.at, "/audit", cure)
 
-    def _results(self, job_ids: Sequence[str]) -> dict[str, tuple[Result, ...]]:
-        rows = self._rows(select(results).where(results.c.job_id.in_(job_ids)).order_by(results.c.path))
-        sent = self._deliveries([row.sop_instance_uid for row in rows])
-        return _grouped(
-            (
-                row.job_id,
-                Result(
-                    id=f"{row.job_id}-{row.sha256[:DIGEST_LENGTH]}",
-                    sop_instance_uid=row.sop_instance_uid,
-                    role=row.role,
-                    kind=_kind(row.sop_class_uid),
-                    created_at=row.created_at,
-                    has_preview=row.preview_path is not None,
-                    superseded=row.superseded_by is not None,
-                    deliveries=sent[row.sop_instance_uid],
-                ),
-            )
-            for row in rows
-        )
+    def _baselines(self) -> Iterator[Concern]:
+        locked = {row.route for row in self._rows(select(baselines.c.route))}
+        for rule in self._rulebook.rules:
+            if rule.name not in locked:
+                cure = "Lock a period that is known to be good: `heatproof audit baseline`."
+                sentence = f"Route {rule.name} has no baseline: its charts cannot alarm."
+                yield Concern("look", sentence, None, _at("/audit", route=rule.name), cure)
 
-    def _deliveries(self, uids: Sequence[str]) -> dict[str, tuple[Delivery, ...]]:
-        query = select(deliveries).where(deliveries.c.sop_instance_uid.in_(uids)).order_by(deliveries.c.destination)
-        return _grouped(
-            (
-                row.sop_instance_uid,
-                Delivery(row.destination, row.state, row.attempts, row.last_error, row.updated_at, row.proof),
-            )
-            for row in self._rows(query)
-        )
+    def _passports(self) -> Iterator[Concern]:
+        for bundle in self._bundles():
+            if bundle not in self._rulebook.warrants:
+                cure = f"`heatproof commission {bundle}` on annotated cases of this site."
+                sentence = f"{bundle} has no passport of this site: its overlays are UNCOMMISSIONED."
+                yield Concern("look", sentence, None, f"/models/{bundle}", cure)
 
-    def _rows(self, query: Any) -> Sequence[Row[Any]]:
-        with self.engine.connect() as connection:
+    def _refusals(self) -> Iterator[Concern]:
+        columns = (func.count(refusals.c.peer_address.distinct()), func.count(), func.min(refusals.c.at))
+        ((peers, kinds, first),) = self._rows(select(*columns).where(refusals.c.at >= now() - DAY))
+        if kinds:
+            different = _many(kinds, "refusal", "different refusals")
+            sentence = f"{_many(peers, 'peer', 'peers')} had requests refused since yesterday: {different}."
+            yield Concern("look", sentence, first, "/doctor", "The Doctor page tells what to do about each.")
+
+    def _bundles(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(bundle for rule in self._rulebook.rules for bundle in rule.bundles))
+
+    def _count(self, state: StudyState, route: str) -> int:
+        ((count,),) = self._rows(select(func.count()).where(studies.c.state == state, studies.c.route == route))
+        return int(count)
+
+    def _last_event(self) -> datetime | None:
+        last = newest(self._engine, Filter(CONCERN_EVENTS), limit=1)
+        return last[0].at if last else None
+
+    def _rows(self, query: Any) -> Sequence[Any]:
+        with self._engine.connect() as connection:
             return connection.execute(query).all()
 
 
-def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
-    groups: defaultdict[str, tuple[T, ...]] = defaultdict(tuple)
-    for key, value in pairs:
-        groups[key] = (*groups[key], value)
-    return groups
+def overview_routes(concerns: Concerns, pages: Pages, guard: Guard) -> APIRouter:
+    """Make ``/`` and ``/api/overview``."""
+    routes = APIRouter()
+
+    @routes.get("/")
+    def show(caller: Annotated[Principal, Depends(guard.page)]) -> Response:
+        open_concerns = concerns.all()
+        return pages.show("overview.html", caller=caller, here="/", open=open_concerns, refresh_seconds=REFRESH_SECONDS)
+
+    @routes.get("/api/overview", dependencies=[Depends(guard.read)])
+    def overview() -> OpenConcerns:
+        return concerns.all()
+
+    return routes
 
 
-def _kind(sop_class_uid: str) -> str:
-    return UID(sop_class_uid).name.removesuffix(" Storage")
+def _many(count: int, single: str, several: str) -> str:
+    return f"{count:,} {single if count == 1 else several}"
+
+
+def _at(path: str, **query: str) -> str:
+    return f"{path}?{urlencode(query)}"

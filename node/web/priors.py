@@ -1,4 +1,4 @@
-"""The priors of a study as JSON and in one sentence, and fetching them by hand."""
+"""Priors: the prior studies of a study as JSON and in one sentence, and fetching them on request."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Depends
 
 from inference.errors import Refused
-from node.priors.fetch import Fetching, Wish, wish_of
+from node.priors.fetch import Fetching, PriorRequirement, prior_requirement_of
 from node.priors.records import PriorRecord
-from node.priors.tables import SEARCH, PriorState
+from node.receiving.awaited import SEARCH, PriorState
 from node.settings.rule import Rule
 from node.studies.studies import Studies
 from node.web.guard import Guard
@@ -17,53 +17,54 @@ from node.web.guard import Guard
 
 @dataclass(frozen=True)
 class FoundPrior:
-    """One earlier study of the patient."""
+    """One prior study of the patient, by its key: its UID is not published."""
 
     key: str
     state: str
     reason: str
     images: int
-    """How many instances of it are here."""
+    """Instances of it that this node has."""
 
 
 @dataclass(frozen=True)
-class Priors:
-    """What was looked for, of whom, and what became of it."""
+class PriorSearch:
+    """A search for priors and what it found."""
 
     state: str
     destination: str
     way: str
     reason: str
     found: tuple[FoundPrior, ...]
-
     sentence: str
-    """All of it in one line for a person."""
+    """All of it in one line."""
 
 
-def priors_of(records: Sequence[PriorRecord], key: Callable[[str], str]) -> Priors | None:
-    """Put the rows of one study together; None where no priors were looked for.
+def prior_search_of(records: Sequence[PriorRecord], key: Callable[[str], str]) -> PriorSearch | None:
+    """Combine the rows of one study; None where no priors were looked for.
 
     Args:
         records: the search and what it found.
-        key: gives the keyed hash of a Study Instance UID.
+        key: makes the keyed hash of a Study Instance UID.
     """
-    search = next((one for one in records if one.prior_study_uid == SEARCH), None)
+    search = next((record for record in records if record.prior_study_uid == SEARCH), None)
     if search is None:
         return None
-    found = [
-        FoundPrior(key(one.prior_study_uid), one.state, one.reason, one.images) for one in records if one is not search
-    ]
-    told = _sentence(search, found)
-    return Priors(search.state, search.destination, search.way, search.reason, tuple(found), told)
+    priors = tuple(
+        FoundPrior(key(record.prior_study_uid), record.state, record.reason, record.images)
+        for record in records
+        if record is not search
+    )
+    sentence = _sentence(search, priors)
+    return PriorSearch(search.state, search.destination, search.way, search.reason, priors, sentence)
 
 
-def _sentence(search: PriorRecord, found: Sequence[FoundPrior]) -> str:
+def _sentence(search: PriorRecord, priors: Sequence[FoundPrior]) -> str:
     if search.state == PriorState.SEARCHING:
-        return f"asked of {search.destination} ({search.way})"
-    counts = Counter(prior.state for prior in found)
-    told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
-    reasons = dict.fromkeys(one for one in (search.reason, *(prior.reason for prior in found)) if one)
-    return " ".join([f"{told}, of {search.destination} by {search.way}.", *reasons])
+        return f"searching in {search.destination} ({search.way})"
+    counts = Counter(prior.state for prior in priors)
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
+    reasons = dict.fromkeys(reason for reason in (search.reason, *(prior.reason for prior in priors)) if reason)
+    return " ".join([f"{counted}, from {search.destination} by {search.way}.", *reasons])
 
 
 def prior_routes(
@@ -73,22 +74,23 @@ def prior_routes(
     uid_of: Callable[[str], str],
     guard: Guard,
 ) -> APIRouter:
-    """Give ``POST /api/studies/{key}/priors``: look for the priors of a study again, as its rule, or the call, says."""
+    """Make ``POST /api/studies/{key}/priors``: search again, as the study's rule or the parameters say."""
     routes = APIRouter()
 
     @routes.post("/api/studies/{key}/priors", dependencies=[Depends(guard.operate)])
     def fetch(key: str, most: int = 0, destination: str = "", by: str = "") -> dict[str, str]:
         uid = uid_of(key)
         route = studies.route_of(uid)
-        ruled = next((wish for rule in rules() if rule.name == route and (wish := wish_of(rule))), None)
+        ruled = next((wish for rule in rules() if rule.name == route and (wish := prior_requirement_of(rule))), None)
         name = destination or (ruled.destination if ruled else "")
         if not name:
             raise Refused(
-                "No rule says where the priors of this study are.", cure="Name a destination, or set priors_from."
+                "No rule says from where the priors of this study are fetched.",
+                cure="Name a destination, or set priors_from.",
             )
-        wish = Wish(most or (ruled.most if ruled else 1), name, by or (ruled.by if ruled else "move"))
+        wish = PriorRequirement(most or (ruled.most if ruled else 1), name, by or (ruled.by if ruled else "move"))
         if wish.by not in ("move", "web") or not 1 <= wish.most <= 10:
-            raise Refused("Priors are fetched by move or web, 1 to 10 of them.", cure="Ask for that.")
+            raise Refused("Priors are fetched by move or web, 1 to 10 of them.", cure="Correct by or most.")
         fetching.again(uid, wish, studies.series_headers(uid))
         return {"state": "searching"}
 

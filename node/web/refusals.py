@@ -1,85 +1,71 @@
-"""What the node refused to its peers, in words: for the association doctor's page and as JSON."""
+"""Refusals: who was refused what, and what to do about it; the page of the association doctor, and JSON."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from pydicom.uid import UID
+from fastapi import APIRouter, Depends, Query, Response
 
 from node.associations.refusals import Refusal, Refusals
-from node.associations.request import Offer
+from node.web.access.caller import Principal
 from node.web.guard import Guard
+from node.web.pages import Pages
 
 MOST_REFUSALS = 500
-_RESULTS = {1: "rejected for good", 2: "rejected for now"}
+REFUSALS_SHOWN = 100
+PeerFilter = Annotated[str, Query(max_length=200)]
+_RESULTS = {1: "rejected permanently", 2: "rejected for now"}
 _REJECTED_BY = {1: "service user", 2: "service provider (ACSE)", 3: "service provider (presentation)"}
 _ABORTED_BY = {0: "service user", 2: "service provider"}
 
 
-@dataclass(frozen=True)
-class Offered:
-    """One presentation context, in names."""
+@dataclass(frozen=True, kw_only=True)
+class RefusalInWords(Refusal):
+    """A refusal, with its peer and its outcome in words."""
 
-    abstract_syntax: str
-    transfer_syntaxes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RefusalInWords:
-    """Who was refused what, when, and what to do about it."""
-
-    at: datetime
-    """The last time."""
-    times: int
     peer: str
     """AE title and address."""
-    calling_ae_title: str
-    peer_address: str
-    called_ae_title: str
     outcome: str
     """What DICOM calls it, with the numbers of PS3.8 table 9-21."""
-    problem: str
-    cure: str
-    offered: tuple[Offered, ...]
-    """Where the association was accepted, the contexts that were not."""
 
 
 def in_words(refusal: Refusal) -> RefusalInWords:
-    """Write one refusal for people."""
+    """Add the words to one refusal."""
     title, address = refusal.calling_ae_title, refusal.peer_address
-    return RefusalInWords(
-        at=refusal.at,
-        times=refusal.times,
-        peer=f"{title} at {address}" if title else address,
-        calling_ae_title=title,
-        peer_address=address,
-        called_ae_title=refusal.called_ae_title,
-        outcome=_outcome(refusal),
-        problem=refusal.problem,
-        cure=refusal.cure,
-        offered=tuple(_offered(offer) for offer in refusal.offers),
-    )
+    peer = f"{title} at {address}" if title else address
+    return RefusalInWords(**vars(refusal), peer=peer, outcome=_outcome(refusal))
 
 
-def of_peer(refusals: Iterable[RefusalInWords], peer: str) -> tuple[RefusalInWords, ...]:
-    """Keep those of one peer, by its AE title, its address, or both as ``peer`` has them; all where it is empty."""
-    return tuple(one for one in refusals if not peer or peer in (one.peer, one.calling_ae_title, one.peer_address))
+def refusal_routes(refusals: Refusals, pages: Pages, guard: Guard) -> APIRouter:
+    """Make ``/doctor`` and ``/api/refusals``; ``?peer=`` keeps those of one peer."""
+    routes = APIRouter()
 
+    @routes.get("/doctor")
+    def show(caller: Annotated[Principal, Depends(guard.page)], peer: PeerFilter = "") -> Response:
+        latest = [in_words(refusal) for refusal in refusals.latest(MOST_REFUSALS)]
+        return pages.show(
+            "doctor.html",
+            caller=caller,
+            here="/doctor",
+            refusals=_of_peer(latest, peer)[:REFUSALS_SHOWN],
+            peers=sorted({refusal.peer for refusal in latest}),
+            peer=peer,
+        )
 
-def refusal_routes(refusals: Refusals, guard: Guard) -> APIRouter:
-    """Give ``/api/refusals``."""
-    routes = APIRouter(prefix="/api", dependencies=[Depends(guard.read)])
-
-    @routes.get("/refusals")
+    @routes.get("/api/refusals", dependencies=[Depends(guard.read)])
     def newest_refusals(
-        limit: Annotated[int, Query(ge=1, le=MOST_REFUSALS)] = 50, peer: Annotated[str, Query(max_length=200)] = ""
+        limit: Annotated[int, Query(ge=1, le=MOST_REFUSALS)] = 50, peer: PeerFilter = ""
     ) -> list[RefusalInWords]:
-        found = of_peer((in_words(one) for one in refusals.latest(MOST_REFUSALS)), peer)
-        return list(found[:limit])
+        return _of_peer(map(in_words, refusals.latest(MOST_REFUSALS)), peer)[:limit]
 
     return routes
+
+
+def _of_peer(refusals: Iterable[RefusalInWords], peer: str) -> list[RefusalInWords]:
+    """Keep those of one peer, by its AE title, its address, or both as ``peer`` has them; all where it is empty."""
+    return [
+        refusal for refusal in refusals if peer in ("", refusal.peer, refusal.calling_ae_title, refusal.peer_address)
+    ]
 
 
 def _outcome(refusal: Refusal) -> str:
@@ -93,11 +79,3 @@ def _outcome(refusal: Refusal) -> str:
         by = _ABORTED_BY.get(refusal.source, "an unknown source")
         return f"aborted by the {by} (source, reason: {refusal.source}, {refusal.reason})"
     return "connection closed"
-
-
-def _offered(offer: Offer) -> Offered:
-    return Offered(_name(offer.abstract_syntax), tuple(_name(one) for one in offer.transfer_syntaxes))
-
-
-def _name(uid: str) -> str:
-    return UID(uid).name.removesuffix(" Storage")

@@ -69,7 +69,15 @@ def made(maker: Callable[..., APIRouter], guard: Guard) -> APIRouter:
     return maker(**{name: stands_for.get(one.annotation, MagicMock()) for name, one in wanted.items()})
 
 
-ALWAYS = {"login_routes", "overview_routes", "study_routes", "refusal_routes", "rule_routes", "ledger_routes"}
+ALWAYS = {
+    "login_routes",
+    "overview_routes",
+    "study_routes",
+    "refusal_routes",
+    "rule_routes",
+    "dry_run_routes",
+    "ledger_routes",
+}
 """What every application has; the service adds the others."""
 
 

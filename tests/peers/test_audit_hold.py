@@ -77,12 +77,12 @@ class Site:
     @property
     def route(self) -> dict[str, Any]:
         """What the running node says of its route."""
-        (route,) = self.node.get("/api/quality").json()["routes"]
+        (route,) = self.node.get("/api/audit").json()["routes"]
         return dict(route)
 
     @property
     def replay_passed(self) -> bool:
-        (replay,) = self.node.get("/api/quality").json()["replays"]
+        (replay,) = self.node.get("/api/audit").json()["replays"]
         return bool(replay["passed"])
 
     def send(self, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Who may see the console: the first token, kept in a file; further ones, sessions, and users of a reverse proxy."""
+"""Authentication: the first token, kept in a file; further tokens, sessions, and users of a reverse proxy."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from inference.errors import SettingsInvalid
 from node.settings.http import HttpSettings
 from node.settings.section import is_loopback
-from node.web.access.caller import Caller, Scope
+from node.web.access.caller import Principal, Scope
 from node.web.access.proxy import scopes_of_groups
 from node.web.access.sessions import Sessions
 from node.web.access.tokens import Tokens, digest_of
@@ -21,8 +21,8 @@ from node.web.access.tokens import Tokens, digest_of
 COOKIE = "heatproof"
 
 
-class Door:
-    """Knows everyone who may come in; secrets are compared by their digests and never printed."""
+class Authenticator:
+    """Tells who sends a request; secrets are compared by their digests and never printed."""
 
     def __init__(self, http: HttpSettings, engine: Engine) -> None:
         first = open_token(http)
@@ -32,40 +32,40 @@ class Door:
         self._tokens = Tokens(engine)
         self._sessions = Sessions(engine)
 
-    def by_token(self, secret: str) -> Caller | None:
-        """Give who shows this token; None where it is wrong, removed or expired."""
+    def by_token(self, secret: str) -> Principal | None:
+        """Find the principal of a token; None where it is wrong, removed or expired."""
         return self._by_digest(digest_of(secret))
 
-    def by_session(self, session: str) -> Caller | None:
-        """Give whose browser has this cookie; None where it is none of ours, or has ended."""
+    def by_session(self, session: str) -> Principal | None:
+        """Find the principal of a session cookie; None where it is unknown, or has ended."""
         digest = self._sessions.token_of(session)
         caller = self._by_digest(digest) if digest else None
         return replace(caller, form_token=self._form_token("session", session), can_log_out=True) if caller else None
 
-    def by_proxy(self, user: str, groups: str) -> Caller:
-        """Give the user that the proxy names; whoever asks has made sure that it was the proxy."""
-        return Caller(user, scopes_of_groups(self.proxy, groups), self._form_token("user", user))
+    def by_proxy(self, user: str, groups: str) -> Principal:
+        """Make the principal that the proxy names; the caller has checked that the request came from the proxy."""
+        return Principal(user, scopes_of_groups(self.proxy, groups), self._form_token("user", user))
 
     def log_in(self, secret: str) -> str | None:
-        """Open a new session for who shows this token; None where it is wrong."""
+        """Open a new session for a token; None where it is wrong."""
         return self._sessions.open(digest_of(secret)) if self.by_token(secret) else None
 
     def log_out(self, session: str) -> None:
-        """End a session for good: its cookie opens nothing any more, wherever a copy of it is."""
+        """End a session for good: copies of its cookie are void as well."""
         self._sessions.close(session)
 
-    def _by_digest(self, digest: str) -> Caller | None:
+    def _by_digest(self, digest: str) -> Principal | None:
         if hmac.compare_digest(digest, self._first):
-            return Caller("first token", frozenset(Scope))
+            return Principal("first token", frozenset(Scope))
         token = self._tokens.find(digest)
-        return Caller(token.name, token.scopes) if token else None
+        return Principal(token.name, token.scopes) if token else None
 
     def _form_token(self, kind: str, whose: str) -> str:
         return hmac.new(self._form_key, f"{kind}:{whose}".encode(), hashlib.sha256).hexdigest()
 
 
 def open_token(http: HttpSettings) -> str:
-    """Read the first token, which may do everything, or make one where there is none and only this machine gets in.
+    """Read the first token, which may do everything, or make one where there is none and only this machine can connect.
 
     Raises:
         SettingsInvalid: the file is empty, or the console can be reached from elsewhere and nobody chose a token.

@@ -1,6 +1,6 @@
 """Browsers that have logged in: a session is random, kept as a digest, and ends by itself, at logout or with its token.
 
-Nothing that a browser brought along becomes a session: each login makes a new one (session fixation).
+A cookie that a browser brings along never becomes a session: each login makes a new one (session fixation).
 """
 
 import secrets
@@ -22,7 +22,7 @@ class Sessions:
         self._engine = engine
 
     def open(self, token_digest: str) -> str:
-        """Make a session for whoever showed the token of this digest; give the content of the cookie."""
+        """Make a session for the token of this digest; return the content of the cookie."""
         session = secrets.token_urlsafe(32)
         row = {
             "sha256": digest_of(session),
@@ -35,7 +35,7 @@ class Sessions:
         return session
 
     def token_of(self, session: str) -> str | None:
-        """Give the digest of the token a session was opened with; None where it is none, or has ended."""
+        """Find the digest of the token a session was opened with; None where it is unknown, or has ended."""
         query = select(sessions.c.token_sha256).where(
             sessions.c.sha256 == digest_of(session), sessions.c.ends_at > now()
         )
@@ -43,6 +43,6 @@ class Sessions:
             return connection.execute(query).scalar_one_or_none()
 
     def close(self, session: str) -> None:
-        """End a session; one that is none is let be."""
+        """End a session; an unknown one is ignored."""
         with self._engine.begin() as connection:
             connection.execute(delete(sessions).where(sessions.c.sha256 == digest_of(session)))

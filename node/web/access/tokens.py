@@ -39,7 +39,7 @@ class Tokens:
         self._engine = engine
 
     def add(self, name: str, scopes: Collection[Scope], *, expires_at: datetime | None = None) -> str:
-        """Make a token; it is given here, and can never be shown again.
+        """Make a token and return it; it is kept as a digest only and can never be shown again.
 
         Raises:
             Refused: the name is taken or cannot be one, or there is no scope.
@@ -47,7 +47,7 @@ class Tokens:
         if not _NAME.fullmatch(name):
             raise Refused(f"{name!r} cannot be the name of a token.", cure="Use 1 to 64 letters, digits and . _ @ -")
         if not scopes:
-            raise Refused("A token without a scope opens nothing.", cure="Give --scope read,operate,audit or some.")
+            raise Refused("A token needs at least one scope.", cure="Give --scope read,operate,audit or some.")
         secret = PREFIX + secrets.token_urlsafe(32)
         row = {
             "name": name,
@@ -74,13 +74,13 @@ class Tokens:
                 raise UnknownName(f"There is no token {name!r}.", cure="`heatproof token list` shows all.")
 
     def all(self) -> tuple[Token, ...]:
-        """Give what is kept of every token, by name."""
+        """List what is kept of every token, by name."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(tokens).order_by(tokens.c.name)).all()
         return tuple(Token(row.name, _scopes(row.scopes), row.created_at, row.expires_at) for row in rows)
 
     def find(self, digest: str) -> Token | None:
-        """Give the token of this SHA-256, in hexadecimal; None where there is none, or it has expired."""
+        """Find the token of this SHA-256, in hexadecimal; None where there is none, or it has expired."""
         with self._engine.connect() as connection:
             row = connection.execute(select(tokens).where(tokens.c.sha256 == digest)).one_or_none()
         if row is None or (row.expires_at is not None and row.expires_at <= now()):
@@ -89,7 +89,7 @@ class Tokens:
 
 
 def digest_of(secret: str) -> str:
-    """Give the SHA-256 of a secret, in hexadecimal."""
+    """Return the SHA-256 of a secret, in hexadecimal."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -97,7 +97,7 @@ def scopes_of(text: str) -> frozenset[Scope]:
     """Read scopes written as ``read,operate``.
 
     Raises:
-        UnknownName: one of them is none.
+        UnknownName: one of them is unknown.
     """
     words = [word for word in re.split(r"[\s,]+", text) if word]
     unknown = [word for word in words if word not in set(Scope)]

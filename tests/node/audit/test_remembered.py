@@ -1,12 +1,13 @@
 """Closed days are read once, and read again as soon as a late row comes."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 import numpy as np
 import pytest
+from cachetools import LRUCache
 from sqlalchemy import event
 
-from node.audit.kept import Kept
 from node.audit.remembered import Remembered, split
 from reports.audit.observations import Observations, Selection
 from tests.reports.audit.years import Hospital, draw_year, fill, store_of
@@ -33,7 +34,7 @@ def test_what_is_remembered_is_what_is_there_and_a_late_row_is_seen(days_ago: in
     day, rows = draw_year(3, Hospital(cases_a_day=3.0), days=10)
     shift = (datetime.now(UTC) - timedelta(days=days_ago) - datetime(2025, 1, 6, tzinfo=UTC)).days
     plain = store_of(day + shift, rows)
-    seen = Remembered(plain.engine, {}, Kept())
+    seen = Remembered(plain.engine, {}, LRUCache(32), Lock())
     asked: list[str] = []
     event.listen(plain.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
     same(seen, plain)

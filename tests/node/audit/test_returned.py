@@ -150,8 +150,8 @@ def test_an_object_that_ends_the_process_is_left_after_three_attempts(overlaid: 
 def test_an_object_whose_file_is_gone_is_said_to_be(overlaid: Overlaid) -> None:
     overlaid.receive(remarks.segmentation(overlaid.source, overlaid.mask(9, 19)))
     with overlaid.intake.engine.connect() as connection:
-        is_remark = instances.c.sop_class_uid == remarks.SEGMENTATION
-        path = connection.execute(select(instances.c.path).where(is_remark)).scalar_one()
+        is_annotation_class = instances.c.sop_class_uid == remarks.SEGMENTATION
+        path = connection.execute(select(instances.c.path).where(is_annotation_class)).scalar_one()
     (overlaid.intake.home / "inbox" / path).unlink()
     assert overlaid.returned.read_new() == 1
     assert overlaid.intake.ledger.events()[-1].details["problem"] == "It is not here (FileNotFoundError)."

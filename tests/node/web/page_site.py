@@ -21,8 +21,7 @@ from node.store import migrate, open_engine, sqlite_url
 from node.web.access.caller import Scope
 from node.web.access.tokens import Tokens
 from node.web.app import create_app
-from node.web.deliveries import DeliveryDesk
-from node.web.deliveries_page import deliveries_page
+from node.web.deliveries import DeliveryDesk, delivery_routes
 from node.web.pages import Pages
 from reports.audit.ledger import Ledger
 from tests.node.web.web import WebServer
@@ -66,7 +65,7 @@ class PageSite:
             self.ledger,
             listening=lambda: True,
             rulebook=self.rulebook,
-            further=[partial(deliveries_page, desk, Pages("HEATPROOF"))],
+            extra_routers=[partial(delivery_routes, desk, Pages("HEATPROOF"))],
         )
 
     @contextmanager

@@ -14,7 +14,7 @@ from sqlalchemy import delete, update
 from inference.errors import SettingsInvalid
 from node.settings.http import HttpSettings
 from node.store import METADATA, deliveries, instances, jobs, now, results, sessions, studies
-from node.web.access.security import Door, open_token
+from node.web.access.security import Authenticator, open_token
 from node.web.app import create_app
 from tests.node.audit.hospital_day import CHEST, FOUND, NEWEST_FIRST
 from tests.node.web.web import WebServer
@@ -80,11 +80,11 @@ def test_the_cookie_is_not_the_token_and_no_script_can_read_it(
 def test_a_session_ends_by_itself_and_with_the_first_token(site: Site, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret")
     http = HttpSettings(token_file=tmp_path / "token")
-    door = Door(http, site.engine)
+    door = Authenticator(http, site.engine)
     session = door.log_in("secret") or ""
     assert door.by_session(session)
     (tmp_path / "token").write_text("other")
-    assert not Door(http, site.engine).by_session(session)
+    assert not Authenticator(http, site.engine).by_session(session)
     with site.engine.begin() as connection:
         connection.execute(update(sessions).values(ends_at=now()))
     assert not door.by_session(session)
@@ -228,7 +228,7 @@ def test_the_list_shows_findings_verdicts_signals_and_reasons(browser: httpx.Cli
     for shown in (
         "glioma 0.98 slices 9\u201315, highest at 12",
         "UNCOMMISSIONED slice 12, 0.98",
-        "agreement with 2 replicates (Spearman) 0.71 0.22 0.63",
+        "agreement with the replicates (Spearman) 0.71 0.22 0.63",
         "Nothing found",
         "running: classify done",
         "No rule matches this study.",

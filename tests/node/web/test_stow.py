@@ -38,7 +38,7 @@ def door(listening: Intake) -> Iterator["StowClient"]:
         listening.metrics,
         listening.ledger,
         listening=lambda: True,
-        further=[partial(stow_routes, listening.inbox, listening.metrics, bounds=BOUNDS)],
+        extra_routers=[partial(stow_routes, listening.inbox, listening.metrics, bounds=BOUNDS)],
     )
     with WebServer(application) as server:
         yield StowClient(server.url, Tokens(listening.engine).add("archive", [Scope.OPERATE]))

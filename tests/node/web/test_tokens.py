@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from inference.errors import HeatproofError, Misconfigured, Refused, UnknownName
 from node.cli import app
 from node.store import METADATA, now, open_engine, sqlite_url
-from node.web.access.caller import Caller, Scope
+from node.web.access.caller import Principal, Scope
 from node.web.access.tokens import Tokens, digest_of, scopes_of
 
 
@@ -67,7 +67,7 @@ def test_a_name_is_taken_once_and_a_token_without_scope_or_name_is_refused(engin
 
 
 def test_no_scope_contains_another_and_a_form_is_its_callers_alone() -> None:
-    caller = Caller("ada", frozenset({Scope.OPERATE}), form_token="a" * 64)
+    caller = Principal("ada", frozenset({Scope.OPERATE}), form_token="a" * 64)
     assert not caller.may(Scope.READ)
     assert caller.owns_form("a" * 64)
     assert not caller.owns_form("")

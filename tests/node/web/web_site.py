@@ -28,7 +28,7 @@ class Site:
         *,
         spare_bytes: int = 0,
         proxy: ProxySettings | None = None,
-        further: Sequence[Callable[[Guard], APIRouter]] = (),
+        extra_routers: Sequence[Callable[[Guard], APIRouter]] = (),
     ) -> None:
         self.home = home
         self.engine = open_engine(sqlite_url(home))
@@ -38,7 +38,12 @@ class Site:
         self.settings = Settings(node=NodeSettings(home=home, minimum_free_bytes=spare_bytes), http=http)
         metrics = Metrics(self.engine, home)
         self.application = create_app(
-            self.engine, self.settings, metrics, self.ledger, listening=lambda: self.listening, further=further
+            self.engine,
+            self.settings,
+            metrics,
+            self.ledger,
+            listening=lambda: self.listening,
+            extra_routers=extra_routers,
         )
 
     @property

@@ -30,10 +30,9 @@ from node.store import instances, jobs, open_engine, results, sqlite_url, studie
 from node.web.access.caller import Scope
 from node.web.access.tokens import Tokens
 from node.web.app import create_app
-from node.web.audit_page import quality_page
-from node.web.deliveries import DeliveryDesk
-from node.web.deliveries_page import deliveries_page
-from node.web.models_page import models_page
+from node.web.audit import audit_routes
+from node.web.deliveries import DeliveryDesk, delivery_routes
+from node.web.models import model_routes
 from node.web.opinions import opinion_routes
 from node.web.pages import Pages
 from reports.audit.ledger import Ledger
@@ -84,15 +83,15 @@ class YearSite:
         with self.engine.begin() as connection:
             self.shown, self.withheld = self._dress(connection, home)
         desk = DeliveryDesk(Consignments(self.engine, home / "outbox"), lambda _job, _destination: 1, self.ledger)
-        further = [
-            partial(deliveries_page, desk, Pages("HEATPROOF")),
+        extra_routers = [
+            partial(delivery_routes, desk, Pages("HEATPROOF")),
             partial(opinion_routes, Opinions(self.engine, self.ledger)),
-            partial(quality_page, quality, Pages("HEATPROOF")),
-            partial(models_page, quality, Pages("HEATPROOF")),
+            partial(audit_routes, quality, Pages("HEATPROOF")),
+            partial(model_routes, quality, Pages("HEATPROOF")),
         ]
         metrics = Metrics(self.engine, home)
         self.application = create_app(
-            self.engine, settings, metrics, self.ledger, listening=lambda: True, further=further
+            self.engine, settings, metrics, self.ledger, listening=lambda: True, extra_routers=extra_routers
         )
         self.token = Tokens(self.engine).add("ada", tuple(Scope))
 

@@ -1,14 +1,15 @@
 """The page of one study: what is painted and what is not, and the order of what happened."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
-from node.web.overview import Contents, Job, Study
-from node.web.timeline import timeline
+from node.web.studies import timeline
+from node.web.study_records import Contents, Study, StudyJob
 from reports.audit.ledger import Entry, Event
 from tests.node.audit.hospital_day import WITHHELD
 from tests.node.web.web import WebServer
@@ -66,12 +67,12 @@ def test_the_timeline_tells_what_happened_in_the_order_in_which_it_did() -> None
         return BEGAN + timedelta(seconds=seconds)
 
     steps = {"read": at(17), "classify": at(18)}
-    job = Job("j", "glioma_flair", "done", "deliver", None, None, at(16), at(30), (), steps)
+    job = StudyJob("j", "glioma_flair", "done", "deliver", None, None, at(16), at(30), (), steps)
     contents = (Contents("MR Image", "ORTHANC", 24),)
     study = Study("k", "routed", at(0), at(5), at(15), "quiet for 10 s", "flair", None, None, contents, (job,))
     told = [(15.5, Event.ROUTED), (29, Event.ANALYSED), (31, Event.DELIVERED), (40, Event.DELIVERY_PROVEN)]
-    events = [Entry(seq, at(when), event, "k", {}, "", "") for seq, (when, event) in enumerate(told)]
-    assert [moment.what for moment in timeline(study, events)] == [
+    events = tuple(Entry(seq, at(when), event, "k", {}, "", "") for seq, (when, event) in enumerate(told))
+    assert [entry.what for entry in timeline(replace(study, events=events))] == [
         "first image received",
         "last image received",
         "complete",
@@ -84,4 +85,4 @@ def test_the_timeline_tells_what_happened_in_the_order_in_which_it_did() -> None
         "delivered",
         "stored at the destination",
     ]
-    assert timeline(study, ())[2].details == {"proof": "quiet for 10 s"}
+    assert timeline(study)[2].details == {"proof": "quiet for 10 s"}

@@ -8,14 +8,16 @@ import httpx
 import pytest
 
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
+from inference.passport.rules import RULES
 from node.audit.audit import Quality
 from node.settings.http import HttpSettings
 from node.settings.inference import InferenceSettings
 from node.settings.node import NodeSettings
 from node.settings.rule import Rule
 from node.settings.settings import Settings
-from node.web.models_page import models_page, policy_of
+from node.web.models import methods_in_order, model_routes, policy_of
 from node.web.pages import Pages
+from reports.passport.words import margin
 from tests.node.web.web import WebServer
 from tests.node.web.web_site import Site
 from tests.patience import patient
@@ -33,7 +35,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     http = HttpSettings(token_file=home / "token")
     settings = Settings(node=NodeSettings(home=home), http=http, inference=folders, rules=(RULE,))
     quality = Quality.of(settings)
-    site = Site(home, further=[partial(models_page, quality, Pages("HEATPROOF"))])
+    site = Site(home, extra_routers=[partial(model_routes, quality, Pages("HEATPROOF"))])
     bearer = {"Authorization": f"Bearer {site.token}"}
     with (
         WebServer(site.application) as server,
@@ -52,9 +54,12 @@ def test_every_bundle_is_told_with_its_state_and_those_in_use_come_first(caller:
         "broken": "refused",
     }
     assert [use["route"] for use in told[0]["routes"]] == [RULE.name]
-    assert (told[0]["replicates"], told[0]["alternates"], told[0]["witness"]) == (2, 1, True)
-    assert "TCGA-LGG" in told[0]["training_data"]
-    assert '393564001 SCT "Glioma"' in [one["code"] for one in told[0]["classes"]]
+    manifest = told[0]["manifest"]
+    assert (len(manifest["replicates"]), len(manifest["alternates"]), bool(manifest["localiser"])) == (2, 1, True)
+    assert "TCGA-LGG" in manifest["training_data"]
+    glioma = {"value": "393564001", "scheme": "SCT", "meaning": "Glioma"}
+    assert glioma in [one["code"] for one in manifest["classes"]]
+    assert 'code 393564001 SCT "Glioma"' in caller.get("/models/glioma_flair").text
     assert next(one["problem"] for one in told if one["name"] == "broken")
 
 
@@ -69,27 +74,31 @@ def test_a_bundle_without_a_passport_says_uncommissioned_and_which_command_makes
 def test_each_criterion_has_its_interval_what_it_is_held_against_and_its_verdict(caller: httpx.Client) -> None:
     told = caller.get("/api/models/glioma_flair").json()
     passport = load_passport(SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json")
-    first = told["passport"]["methods"][0]
-    assert (first["name"], first["chosen"], first["control"]) == (passport.chosen.method, True, False)
-    assert [one["control"] for one in told["passport"]["methods"]] == sorted(
-        one["control"] for one in told["passport"]["methods"]
+    names = methods_in_order(passport)
+    assert names[0] == told["passport"]["chosen"]["method"] == passport.chosen.method
+    assert [passport.methods[name].control for name in names] == sorted(
+        passport.methods[name].control for name in names
     )
-    measured = passport.methods[first["name"]].criteria["localisation_hit_rate"]
-    hits = next(one for one in first["criteria"] if one["name"] == "localisation_hit_rate")
-    assert (hits["value"], tuple(hits["interval"])) == (measured.value, measured.ci)
-    assert "against" in hits["held_against"]
-    assert hits["passed"] is measured.passed
+    measured = passport.methods[names[0]].criteria["localisation_hit_rate"]
+    hits = told["passport"]["methods"][names[0]]["criteria"]["localisation_hit_rate"]
+    assert (hits["value"], tuple(hits["ci"]), hits["passed"]) == (measured.value, measured.ci, measured.passed)
+    assert "curve" not in hits
+    assert not {"gallery", "sample", "verdict"} & told["passport"].keys()
     page = caller.get("/models/glioma_flair").text
-    assert page.count("<summary>") == len(told["passport"]["methods"])
+    assert page.count("<summary>") == len(names)
+    rule = next(rule for rule in RULES if rule.name == "localisation_hit_rate")
+    assert rule.title in page
+    assert margin(measured, rule) in page
     assert "brain &lt;FLAIR&gt;" in page
 
 
 def test_the_threshold_in_force_is_the_one_that_maps_are_judged_by(caller: httpx.Client) -> None:
-    threshold = caller.get("/api/models/glioma_flair").json()["threshold"]
-    assert threshold["threshold"] >= 0.5
-    assert threshold["upper"] <= threshold["alpha"]
-    assert "confidence" in threshold["sentence"]
-    assert f"TRUSTED from P {threshold['threshold']:.2f} on" in caller.get("/models").text
+    model = caller.get("/api/models/glioma_flair").json()
+    certificate = model["certificate"]
+    assert certificate["threshold"] >= 0.5
+    assert certificate["upper"] <= certificate["alpha"]
+    assert "confidence" in model["promise"]
+    assert f"TRUSTED from P {certificate['threshold']:.2f}:" in caller.get("/models").text
 
 
 def test_the_passport_is_served_under_a_policy_that_allows_its_own_style_and_nothing_else(

@@ -1,4 +1,4 @@
-"""What needs somebody: each trouble of a node is a line that leads to where it is mended; no trouble is said too."""
+"""The overview: each concern of a node is a line that links to the page that deals with it; none is said too."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_every_trouble_is_a_line_that_leads_to_where_it_is_mended(tmp_path: Path) -> None:
+def test_every_concern_is_a_line_that_links_to_where_it_is_dealt_with(tmp_path: Path) -> None:
     site = PageSite(tmp_path)
     site.ledger.append(Event.ALARM, details={"route": WATCHED, "problem": "trust: 0.8 at baseline, <b>0.5</b> now"})
     site.rulebook.path = tmp_path / "missing.toml"
@@ -30,26 +30,26 @@ def test_every_trouble_is_a_line_that_leads_to_where_it_is_mended(tmp_path: Path
         page = browser.get("/")
         told = {one["link"]: one for one in browser.get("/api/overview").json()["concerns"]}
         leads = re.findall(r'<li class="(?:act|look)"><a href="([^"]+)"', page.text)
-        answers = {lead: browser.get(lead.replace("&amp;", "&")).status_code for lead in leads if "quality" not in lead}
+        answers = {lead: browser.get(lead.replace("&amp;", "&")).status_code for lead in leads if "audit" not in lead}
     assert {code for lead, code in answers.items() if not lead.startswith("/models")} == {200}
     text = plain(page.text)
     for shown in (
-        "Route brain T1 is in shadow: analysed, not sent.",
-        "Route chest X-ray is held: nothing of it is analysed.",
+        "Route brain T1 is in shadow mode: its studies are analysed, results are not sent.",
+        "Route chest X-ray is held: its studies are not analysed.",
         "Alarm on route brain FLAIR: trust: 0.8 at baseline, &lt;b&gt;0.5&lt;/b&gt; now",
         "The new rules were refused, the old ones are in force.",
-        "results do not arrive at archive. archive does not answer.",
+        "results are not delivered to archive yet. archive does not answer.",
         "failed in the last week.",
         "glioma_flair has no passport of this site: its overlays are UNCOMMISSIONED.",
         "Route brain T1 has no baseline: its charts cannot alarm.",
-        "1 peer was refused something since yesterday, in 4 ways.",
+        "1 peer had requests refused since yesterday: 4 different refusals.",
     ):
         assert shown in text, shown
     assert told["/rules"]["weight"] == "act"
     assert told["/doctor"]["weight"] == "look"
 
 
-def test_where_nothing_needs_anybody_it_says_so_and_since_when(tmp_path: Path) -> None:
+def test_where_nothing_needs_attention_it_says_so_and_since_when(tmp_path: Path) -> None:
     site = PageSite(tmp_path, studies=0)
     site.ledger.append(Event.STARTED)
     with site.browser(Scope.READ) as browser:
@@ -57,7 +57,7 @@ def test_where_nothing_needs_anybody_it_says_so_and_since_when(tmp_path: Path) -
         told = browser.get("/api/overview").json()
     assert told["concerns"] == []
     assert told["quiet_since"]
-    assert "Nothing needs anybody" in page
+    assert "Nothing needs attention" in page
     assert ", since 20" in page
 
 
@@ -70,7 +70,7 @@ def test_every_page_of_an_empty_node_says_that_it_is_empty(empty: httpx.Client, 
 
 def test_the_description_of_the_interface_names_every_answer(empty: httpx.Client) -> None:
     schema = empty.get("/api/openapi.json").json()
-    assert {"LedgerPage", "DeliveriesPage", "RulesInForce", "Needs"} <= set(schema["components"]["schemas"])
+    assert {"LedgerPage", "DeliveriesPage", "RulesInForce", "OpenConcerns"} <= set(schema["components"]["schemas"])
 
 
 def test_a_list_of_studies_narrowed_to_one_kind_goes_on_page_by_page(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from node.settings.node import NodeSettings
 from node.settings.rule import Rule
 from node.settings.settings import Settings
 from node.store import migrate, open_engine, sqlite_url
-from node.web.audit_page import quality_page
+from node.web.audit import audit_routes
 from node.web.opinions import opinion_routes
 from node.web.pages import Pages
 from reports.audit.ledger import Event, Ledger
@@ -53,8 +53,8 @@ class WatchedSite:
         )
         self.site = Site(
             home,
-            further=[
-                partial(quality_page, self.quality, Pages("HEATPROOF")),
+            extra_routers=[
+                partial(audit_routes, self.quality, Pages("HEATPROOF")),
                 partial(opinion_routes, Opinions(engine, self.ledger)),
             ],
         )
@@ -89,7 +89,7 @@ def form_token(page: str) -> str:
 
 
 def test_every_figure_of_a_route_is_drawn_and_names_are_text(browser: httpx.Client) -> None:
-    page = browser.get("/quality").text
+    page = browser.get("/audit").text
     assert page.count("<svg") == 13
     assert "flair &lt;b&gt;" in page
     assert "<b>" not in page.replace("<b>HEATPROOF</b>", "").replace("<b>Alarm</b>", "")
@@ -100,33 +100,46 @@ def test_every_figure_of_a_route_is_drawn_and_names_are_text(browser: httpx.Clie
 
 
 def test_a_route_is_narrowed_by_any_grouping_and_by_month(browser: httpx.Client) -> None:
-    whole = browser.get(f"/api/quality/{ROUTE}").json()
+    whole = browser.get(f"/api/audit/{ROUTE}").json()
     assert whole["choices"]["scanner"] == ["Acme · One"]
     assert whole["choices"]["month"][0] > whole["choices"]["month"][-1], "the newest first"
     cases = sum(sum(one["cases"]) for one in whole["charts"])
-    same = browser.get(f"/api/quality/{ROUTE}", params={"scanner": "Acme · One", "label": "glioma"}).json()
+    same = browser.get(f"/api/audit/{ROUTE}", params={"scanner": "Acme · One", "label": "glioma"}).json()
     assert (same["charts"], same["groups"]) == (whole["charts"], whole["groups"]), "all cases are of it"
-    none = browser.get(f"/api/quality/{ROUTE}", params={"scanner": "<img src=x onerror=alert(1)>"}).json()
+    none = browser.get(f"/api/audit/{ROUTE}", params={"scanner": "<img src=x onerror=alert(1)>"}).json()
     assert none["groups"] == []
     assert all(one["absent"] for one in none["charts"])
     month = whole["choices"]["month"][1]
-    before = browser.get(f"/api/quality/{ROUTE}", params={"month": month, "by": "scanner"}).json()
+    before = browser.get(f"/api/audit/{ROUTE}", params={"month": month, "by": "scanner"}).json()
     assert 0 < sum(sum(one["cases"]) for one in before["charts"]) < cases
     (scanner,) = before["groups"]
     assert scanner["cases"] == next(one["cases"] for one in whole["groups"] if one["name"] == month)
-    assert browser.get(f"/api/quality/{ROUTE}", params={"by": "patient"}).status_code == 422
-    assert browser.get(f"/api/quality/{ROUTE}", params={"month": "2026-13"}).status_code == 422
+    assert browser.get(f"/api/audit/{ROUTE}", params={"by": "patient"}).status_code == 422
+    assert browser.get(f"/api/audit/{ROUTE}", params={"month": "2026-13"}).status_code == 422
+
+
+def test_the_old_addresses_redirect_for_good_with_their_parameters(browser: httpx.Client) -> None:
+    query = {"month": "2026-01", "by": "scanner"}
+    for old, new in (
+        ("/quality", "/audit"),
+        ("/api/quality", "/api/audit"),
+        (f"/api/quality/{ROUTE}", f"/api/audit/{ROUTE}"),
+    ):
+        moved = browser.get(old, params=query, follow_redirects=False)
+        assert (moved.status_code, moved.headers["location"]) == (308, f"{new}?month=2026-01&by=scanner")
+        assert browser.get(old).status_code == 200
+    assert browser.get(f"/api/quality/{ROUTE}").json()["route"] == RULE.name
 
 
 def test_the_page_shows_what_was_asked_for_and_a_value_that_is_markup_stays_text(browser: httpx.Client) -> None:
-    page = browser.get("/quality", params={"scanner": "<img onerror=x>", "by": "scanner"}).text
+    page = browser.get("/audit", params={"scanner": "<img onerror=x>", "by": "scanner"}).text
     assert "There is no such case." in page
     assert "<option selected>&lt;img onerror=x&gt;</option>" in page
     assert "<img" not in page
-    month = browser.get(f"/api/quality/{ROUTE}").json()["choices"]["month"][1]
-    page = browser.get("/quality", params={"month": month, "by": "scanner"}).text
+    month = browser.get(f"/api/audit/{ROUTE}").json()["choices"]["month"][1]
+    page = browser.get("/audit", params={"month": month, "by": "scanner"}).text
     assert f"By scanner, in {month}" in page
-    assert "what alarms here stops nothing" in page
+    assert "an alarm here does not stop the route" in page
 
 
 def test_charts_are_worked_out_again_only_when_something_was_added(watched: WatchedSite) -> None:
@@ -139,13 +152,13 @@ def test_charts_are_worked_out_again_only_when_something_was_added(watched: Watc
 
 
 def test_a_route_is_stopped_and_armed_by_a_form_with_a_reason(browser: httpx.Client, watched: WatchedSite) -> None:
-    token, address = form_token(browser.get("/quality").text), "/quality/flair%20%3Cb%3E"
+    token, address = form_token(browser.get("/audit").text), "/audit/flair%20%3Cb%3E"
     assert browser.post(address, data={"form_token": token, "do": "held", "reason": " "}).status_code >= 400
     assert browser.post(address, data={"form_token": "guess", "do": "held", "reason": "x"}).status_code == 403
     stopped = browser.post(address, data={"form_token": token, "do": "held", "reason": "service visit"})
     assert (stopped.status_code, watched.arming.standing(RULE.name).state) == (200, RouteState.HELD)
     assert "service visit" in stopped.text
-    assert browser.get("/api/quality").json()["routes"][0]["state"] == "held"
+    assert browser.get("/api/audit").json()["routes"][0]["state"] == "held"
     browser.post(address, data={"form_token": token, "do": "arm", "reason": "visit is over"})
     assert watched.arming.standing(RULE.name).state is RouteState.ARMED
     told = [entry.event for entry in watched.ledger.events()]
@@ -170,7 +183,7 @@ def test_a_radiologist_accepts_an_overlay_from_the_page_of_its_study(
     assert browser.post(f"{study}/opinion", data={**said, "result": "1-2"}).status_code == 404
     counts = Opinions(watched.quality.engine, watched.ledger).counts()
     assert [(one.accepted, one.all) for one in counts] == [(1, 1)]
-    assert "1 of 1" in browser.get("/quality").text
+    assert "1 of 1" in browser.get("/audit").text
     assert Opinions(watched.quality.engine, watched.ledger).proposal(0.1) == ""
 
 

@@ -44,7 +44,7 @@ def test_the_rules_in_force_are_told_in_words_and_in_order(browser: httpx.Client
 
 def test_a_study_is_held_against_every_clause_of_every_rule(browser: httpx.Client) -> None:
     page = plain(browser.get(f"/rules?study={study_key(100)}").text)
-    assert "takes it. By the rules in force now" in page
+    assert "matches. By the rules in force now" in page
     assert "✓ Modality is MR, as required" in page
     assert "✗ PatientName is (value not shown), required (value not shown)" in page
     assert browser.get("/rules?study=nothing").status_code == 404
