@@ -31,7 +31,7 @@ from typing import ClassVar
 
 from pydicom.errors import InvalidDicomError
 
-DAMAGE: tuple[type[Exception], ...] = (
+DAMAGE = (
     ArithmeticError,
     AttributeError,
     EOFError,

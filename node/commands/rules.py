@@ -19,7 +19,7 @@ from inference.errors import SettingsInvalid, Unavailable, UnknownName
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from node.routing.dry_run import Compared
+    from node.routing.dry_run import DecisionChange
     from node.rules.decide import ClauseAnswer, RuleAnswer
     from node.rules.series_header import SeriesHeader
     from node.settings.settings import Settings
@@ -203,7 +203,7 @@ def _sign(held: bool) -> str:
     return "[green]✓[/green]" if held else "[red]✗[/red]"
 
 
-def _change(one: "Compared") -> Iterable[str]:
+def _change(one: "DecisionChange") -> Iterable[str]:
     for decision in (one.before, one.after):
         route = decision.route
         told = (
