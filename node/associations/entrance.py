@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node.associations.connection import LEAVING_SECONDS, abort_pdu
-from node.associations.peers import Caller, Certificate
+from node.associations.peers import Caller, PeerCertificate
 from node.associations.refusals import Refusal
 from node.associations.request import MAXIMUM_REQUEST_BYTES, MalformedRequest, printable, titles_of
 from node.associations.tls import common_names, fingerprint
@@ -238,11 +238,11 @@ def _no_request(kind: int) -> tuple[bytes, str, str]:
     return abort_pdu(2, 1), problem, "See what calls this port: it does not speak DICOM, or not without TLS."
 
 
-def _certificate(connection: socket.socket) -> Certificate | None:
+def _certificate(connection: socket.socket) -> PeerCertificate | None:
     if not isinstance(connection, ssl.SSLSocket):
         return None
     whole = connection.getpeercert(binary_form=True)
-    return None if whole is None else Certificate(fingerprint(whole), common_names(connection.getpeercert() or {}))
+    return None if whole is None else PeerCertificate(fingerprint(whole), common_names(connection.getpeercert() or {}))
 
 
 def _handshake_problem(error: ssl.SSLError) -> tuple[str, str]:

@@ -14,7 +14,7 @@ USER_NAME, USER_NAME_AND_PASSCODE = 1, 2
 
 
 @dataclass(frozen=True)
-class Certificate:
+class PeerCertificate:
     """What a peer showed, and an authority of ours signed."""
 
     sha256: str
@@ -38,7 +38,7 @@ class Caller:
 
     address: str
     over_tls: bool = False
-    certificate: Certificate | None = None
+    certificate: PeerCertificate | None = None
 
 
 class Peers:
@@ -92,7 +92,7 @@ def _problem(peer: Peer, caller: Caller, identity: Identity | None) -> Rejection
         )
     if peer.needs_certificate and not caller.over_tls:
         return _calling(f"{peer.ae_title} called without TLS.", "Let it call the TLS port, with its certificate.")
-    shown = caller.certificate or Certificate("", ())
+    shown = caller.certificate or PeerCertificate("", ())
     fits = not peer.certificate_sha256 or hmac.compare_digest(shown.sha256, peer.certificate_sha256)
     if not fits or (peer.certificate_name and peer.certificate_name not in shown.common_names):
         named = ", ".join(printable(name, 64) for name in shown.common_names) or "no name"

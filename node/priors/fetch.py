@@ -15,7 +15,7 @@ from node.priors.retrieve import move, retrieve
 from node.priors.search import Prior, search
 from node.receiving.awaited import PriorState
 from node.receiving.inbox import Inbox
-from node.receiving.inspection import Arrival, Entrance
+from node.receiving.inspection import Arrival, Purpose
 from node.receiving.listener import TRANSFER_SYNTAXES
 from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, read_file_meta
 from node.rules.series_header import SeriesHeader
@@ -179,7 +179,7 @@ class Fetching:
                 calling_ae_title=SENDER,
                 peer_address=peer,
                 received_at=now(),
-                entrance=Entrance.PRIORS,
+                purpose=Purpose.PRIOR,
             )
         )
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inference.errors import ConflictingInstance, HeatproofError, NotAsked, Refused, StorageFull, Unavailable
 from node.receiving.awaited import is_awaited
-from node.receiving.inspection import Arrival, Entrance, Header, inspect
+from node.receiving.inspection import Arrival, Header, Purpose, inspect
 from node.receiving.part10 import file_head
 from node.receiving.quarantine import Quarantine
 from node.receiving.register import Register, sync_folder
@@ -92,7 +92,7 @@ class Inbox:
         """
         try:
             header = inspect(arrival, self._limits)
-            if arrival.entrance is Entrance.PRIORS:
+            if arrival.purpose is Purpose.PRIOR:
                 self._require_awaited(arrival, header)
             if header.own_result:
                 self._ledger.append(
@@ -170,7 +170,7 @@ class Inbox:
         )
         try:
             self._write(instance, arrival.encoded)
-            winner = self._enter(instance, arrival.entrance)
+            winner = self._enter(instance, arrival.purpose)
         except StorageFull:
             known = self._register.find(header.sop_instance_uid)
             if known is None:
@@ -179,13 +179,13 @@ class Inbox:
         kept = _same(winner, sha256)
         if winner.path == instance.path:
             return Receipt(Outcome.STORED, kept)
-        if arrival.entrance is Entrance.STUDIES:
+        if arrival.purpose is Purpose.STUDY:
             self._studies.sent_for_itself(kept.study_instance_uid)
         return Receipt(Outcome.DUPLICATE, kept)
 
-    def _enter(self, instance: Instance, entrance: Entrance) -> Instance:
+    def _enter(self, instance: Instance, purpose: Purpose) -> Instance:
         try:
-            return self._register.enter(instance, entrance)
+            return self._register.enter(instance, purpose)
         except OSError as error:
             raise _unwritten(error) from error
 

@@ -37,12 +37,12 @@ _WRITTEN_AS = {
 _WANTED = PIXEL_TAGS | _WRITTEN_AS.keys() | {_PATIENT_ID, _PATIENT_ID_ISSUER}
 
 
-class Entrance(StrEnum):
+class Purpose(StrEnum):
     """What an instance was sent for, by the port and AE title, or the request, that it came by."""
 
-    STUDIES = "studies"
+    STUDY = "study"
     """To be analysed, whether its study is a prior of another one or not."""
-    PRIORS = "priors"
+    PRIOR = "prior"
     """As part of a prior that this node asked for; anything else is refused there."""
 
 
@@ -57,7 +57,7 @@ class Arrival:
     calling_ae_title: str
     peer_address: str
     received_at: datetime
-    entrance: Entrance = Entrance.STUDIES
+    purpose: Purpose = Purpose.STUDY
 
 
 @dataclass(frozen=True)

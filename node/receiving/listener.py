@@ -22,7 +22,7 @@ from node.associations.peers import Peers
 from node.associations.refusals import Refusals
 from node.metrics import Metrics
 from node.receiving.inbox import Inbox
-from node.receiving.inspection import Arrival, Entrance
+from node.receiving.inspection import Arrival, Purpose
 from node.settings.node import NodeSettings
 from node.settings.settings import Settings
 from node.settings.tls import TlsSettings
@@ -69,7 +69,7 @@ class Listener:
         peers: Peers | None = None,
         tls: TlsSettings | None = None,
         handlers: Sequence[tuple[Any, Any]] = (),
-        entrance: Entrance = Entrance.STUDIES,
+        purpose: Purpose = Purpose.STUDY,
     ) -> None:
         """Bind to one inbox.
 
@@ -81,10 +81,10 @@ class Listener:
             peers: who may call; anybody where left out.
             tls: port and files of DICOM over TLS.
             handlers: answer what is not C-STORE or C-ECHO, as (event of pynetdicom, function).
-            entrance: what instances are sent here for.
+            purpose: what instances are sent here for.
         """
         self._inbox = inbox
-        self._entrance = entrance
+        self._purpose = purpose
         self._metrics = metrics
         self._log = structlog.get_logger("listener")
         entity = _entity(settings)
@@ -122,7 +122,7 @@ class Listener:
             OSError: a port cannot be bound.
             SettingsInvalid: certificate, key or authorities cannot be used.
         """
-        if self._entrance is Entrance.STUDIES:
+        if self._purpose is Purpose.STUDY:
             self._inbox.sweep()
         self._acceptor.start()
 
@@ -134,7 +134,7 @@ class Listener:
         """Answer one C-STORE request; nothing that goes wrong here may end the association or lose the arrival."""
         arrival = None
         try:
-            arrival = _arrival(event, self._entrance)
+            arrival = _arrival(event, self._purpose)
             receipt = self._inbox.keep(arrival)
         except HeatproofError as error:
             self._metrics.instance(error.audit_outcome)
@@ -162,7 +162,7 @@ def prior_listener(settings: Settings, inbox: Inbox, metrics: Metrics, refusals:
     secured = tls is not None and (priors.tls or tls.required)
     own_tls = tls.model_copy(update={"port": priors.port, "required": True}) if tls and secured else None
     peers = Peers.of(settings)
-    return Listener(node, inbox, metrics, refusals, peers=peers, tls=own_tls, entrance=Entrance.PRIORS)
+    return Listener(node, inbox, metrics, refusals, peers=peers, tls=own_tls, purpose=Purpose.PRIOR)
 
 
 def _entity(settings: NodeSettings) -> AE:
@@ -183,7 +183,7 @@ def _entity(settings: NodeSettings) -> AE:
     return entity
 
 
-def _arrival(event: Any, entrance: Entrance) -> Arrival:
+def _arrival(event: Any, purpose: Purpose) -> Arrival:
     """Take the request apart without decoding the data set.
 
     Raises:
@@ -200,7 +200,7 @@ def _arrival(event: Any, entrance: Entrance) -> Arrival:
         calling_ae_title=event.assoc.requestor.ae_title,
         peer_address=event.assoc.requestor.address,
         received_at=now(),
-        entrance=entrance,
+        purpose=purpose,
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from inference.errors import Unavailable
-from node.receiving.inspection import Entrance
+from node.receiving.inspection import Purpose
 from node.store import insert_into, instances
 from node.studies.instance import Instance
 from node.studies.studies import Studies
@@ -25,7 +25,7 @@ class _Entry:
     """An instance whose file is written, until somebody's commit has taken it."""
 
     instance: Instance
-    entrance: Entrance
+    purpose: Purpose
     settled: bool = False
     kept: bool = False
     problem: Exception | None = None
@@ -49,7 +49,7 @@ class Register:
         self._waiting: list[_Entry] = []
         self._committing = threading.Lock()
 
-    def enter(self, instance: Instance, entrance: Entrance = Entrance.STUDIES) -> Instance:
+    def enter(self, instance: Instance, purpose: Purpose = Purpose.STUDY) -> Instance:
         """Commit the row of an instance whose file is in place; give what is kept under its UID.
 
         Where that is another instance, the file of this one is gone.
@@ -58,7 +58,7 @@ class Register:
             OSError: the folder could not be synced; nothing is kept.
             Unavailable: the store did not say what it did. The file is left to the sweep, which asks it.
         """
-        entry = _Entry(instance, entrance)
+        entry = _Entry(instance, purpose)
         with self._adding:
             self._waiting.append(entry)
         with self._committing:
@@ -107,13 +107,13 @@ class Register:
     def _insert(self, entries: Sequence[_Entry]) -> set[str]:
         """Insert the rows of instances, and open their studies; give the paths of those that are new."""
         opened = {
-            Entrance.STUDIES: self._studies.received,
-            Entrance.PRIORS: self._studies.received_as_priors,
+            Purpose.STUDY: self._studies.received,
+            Purpose.PRIOR: self._studies.received_as_priors,
         }
         with self._engine.begin() as connection:
             kept = set(connection.execute(self._new_rows, [vars(entry.instance) for entry in entries]).scalars())
-            for entrance, open_studies in opened.items():
-                new = [e.instance for e in entries if e.entrance is entrance and e.instance.path in kept]
+            for purpose, open_studies in opened.items():
+                new = [e.instance for e in entries if e.purpose is purpose and e.instance.path in kept]
                 if new:
                     open_studies(connection, new)
         return kept

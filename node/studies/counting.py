@@ -30,7 +30,7 @@ _COUNTED = ("0020000E", "00201209")
 
 
 @dataclass(frozen=True)
-class Peer:
+class CountingPeer:
     """Whom to ask about the studies of one sender, and how."""
 
     destination: Destination
@@ -54,7 +54,7 @@ class Counting:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         """Bind to a store; whom to ask about which sender is in ``completeness.ask``."""
         named = {destination.name: destination for destination in settings.destinations}
-        self._peers = {ask.sender: Peer(named[ask.destination], ask.by) for ask in settings.completeness.ask}
+        self._peers = {ask.sender: CountingPeer(named[ask.destination], ask.by) for ask in settings.completeness.ask}
         self._engine = engine
         self._own_title = settings.node.ae_title
         self._questions: dict[tuple[str, str], _Question] = {}
@@ -134,7 +134,7 @@ class Counting:
         return "QIDO-RS" if self._peers[sender].by == "qido" else "C-FIND"
 
 
-def count(peer: Peer, study_instance_uid: str, *, calling_ae_title: str) -> dict[str, int]:
+def count(peer: CountingPeer, study_instance_uid: str, *, calling_ae_title: str) -> dict[str, int]:
     """Ask how many instances each series of a study has.
 
     Returns:

@@ -15,7 +15,7 @@ from inference.errors import DeliveryFailed
 from node.delivery.peer_requests import Errands
 from node.demo.ports import reserve_port
 from node.settings.destination import Destination
-from node.studies.counting import Peer, count
+from node.studies.counting import CountingPeer, count
 from tests.patience import patient
 
 STUDY = "1.2.3"
@@ -37,8 +37,8 @@ class StandInPacs:
         )
 
     @property
-    def peer(self) -> Peer:
-        return Peer(Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=self.port), "find")
+    def peer(self) -> CountingPeer:
+        return CountingPeer(Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=self.port), "find")
 
     def _find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
         self.queries.append(event.identifier)
@@ -102,7 +102,7 @@ def test_a_peer_that_does_not_stop_answering_is_cut_off(pacs: StandInPacs, monke
 def test_a_peer_that_is_not_there_cannot_be_asked() -> None:
     nobody = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=reserve_port())
     with pytest.raises(DeliveryFailed, match="No association"):
-        count(Peer(nobody, "find"), STUDY, calling_ae_title="HEATPROOF")
+        count(CountingPeer(nobody, "find"), STUDY, calling_ae_title="HEATPROOF")
 
 
 class StandInWeb(BaseHTTPRequestHandler):
@@ -120,16 +120,16 @@ class StandInWeb(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def web() -> Iterator[Peer]:
+def web() -> Iterator[CountingPeer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), StandInWeb)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}/dicom-web"
-    yield Peer(Destination(name="pacs", protocol="stow", url=url), "qido")
+    yield CountingPeer(Destination(name="pacs", protocol="stow", url=url), "qido")
     server.shutdown()
     server.server_close()
 
 
-def test_qido_counts_as_c_find_does(web: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_qido_counts_as_c_find_does(web: CountingPeer, monkeypatch: pytest.MonkeyPatch) -> None:
     items = [
         {"0020000E": {"vr": "UI", "Value": [f"1.2.3.{number}"]}, "00201209": {"vr": "IS", "Value": [number]}}
         for number in (3, 24)
@@ -139,7 +139,7 @@ def test_qido_counts_as_c_find_does(web: Peer, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1}', b"[1]", b'[{"0020000E": {"vr": "UI"}}]', b"no JSON"])
-def test_what_is_no_list_of_series_is_no_count(web: Peer, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+def test_what_is_no_list_of_series_is_no_count(web: CountingPeer, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
     monkeypatch.setattr(StandInWeb, "body", body)
     with pytest.raises(DeliveryFailed):
         count(web, STUDY, calling_ae_title="HEATPROOF")
