@@ -23,7 +23,7 @@ from inference.saliency.gradient.integrated_gradients import (
     IntegratedGradients,
     SmoothIntegratedGradients,
 )
-from inference.saliency.gradient.smoothgrad import Moment, SmoothGrad
+from inference.saliency.gradient.smoothgrad import NoiseMoment, SmoothGrad
 from inference.saliency.gradient.xrai import Xrai
 from inference.saliency.passes import BUDGET_BYTES, Clock, Passes, Progress
 from inference.saliency.perturbation.occlusion import Occlusion
@@ -34,9 +34,9 @@ _METHODS: Mapping[str, Method] = {
     method.info.name: method
     for method in (
         Gradient(),
-        SmoothGrad(Moment.MEAN, "how much the logit rises when a pixel gets brighter, steadied by noise"),
-        SmoothGrad(Moment.SQUARE, "how strongly the logit reacts to a pixel, steadied by noise"),
-        SmoothGrad(Moment.VARIANCE, "how much the reaction to a pixel varies under noise"),
+        SmoothGrad(NoiseMoment.MEAN, "how much the logit rises when a pixel gets brighter, steadied by noise"),
+        SmoothGrad(NoiseMoment.SQUARE, "how strongly the logit reacts to a pixel, steadied by noise"),
+        SmoothGrad(NoiseMoment.VARIANCE, "how much the reaction to a pixel varies under noise"),
         IntegratedGradients(),
         SmoothIntegratedGradients(),
         ExpectedGradients(),

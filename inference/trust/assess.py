@@ -12,7 +12,7 @@ from inference.prepare import ModelInput
 from inference.saliency.maps import SaliencyMap
 from inference.trust.budgets import PARTS, signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers
-from inference.trust.judge import Judgement, judge
+from inference.trust.judge import MapJudgement, judge
 from inference.trust.nulls import agreement_nulls, beside_nulls
 from inference.trust.signals import covered_probabilities, signal_table
 from inference.trust.verdict import Signal, Trust, Verdict
@@ -87,14 +87,14 @@ def _no_verdict(bundle: Bundle, shown: SaliencyMap, warrant: Warrant | None) -> 
 
 def _uncommissioned(
     examiner: Examiner, evidence: Evidence, measured: Numbers, shown: SaliencyMap, reason: str
-) -> Judgement:
+) -> MapJudgement:
     """Set the signals against the subjects whose images the bundle ships: they are not patients of this site."""
     others = examiner.other_subjects(evidence.class_index)
     rows = signal_table(
         others, [evidence] * len(others), np.full((len(others), 2), np.nan), seeds=[shown.seed] * len(others)
     )
     signals = beside_nulls(measured, agreement_nulls(rows, np.arange(len(rows))), {}, signals_of(examiner.parts))
-    return Judgement(Verdict.UNCOMMISSIONED, (reason, *_remarks(shown, evidence, signals)), None, signals)
+    return MapJudgement(Verdict.UNCOMMISSIONED, (reason, *_remarks(shown, evidence, signals)), None, signals)
 
 
 def _remarks(shown: SaliencyMap, evidence: Evidence, signals: Sequence[Signal]) -> list[str]:

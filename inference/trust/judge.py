@@ -42,7 +42,7 @@ NAMES_OF_BOGUS = {
 
 
 @dataclass(frozen=True)
-class Judgement:
+class MapJudgement:
     """Verdict, reasons, score and signals of one map."""
 
     verdict: Verdict
@@ -59,7 +59,7 @@ def judge(
     shown: SaliencyMap,
     inputs: torch.Tensor,
     label: str,
-) -> Judgement:
+) -> MapJudgement:
     """Judge one map.
 
     Args:
@@ -82,9 +82,9 @@ def judge(
     signals = beside_nulls(measured, nulls, parts, signals_of(examiner.parts))
     stopped = _stopped(warrant, examiner, evidence, shown, inputs, values)
     if stopped is not None:
-        return Judgement(*stopped, None, signals)
+        return MapJudgement(*stopped, None, signals)
     verdict, reason, most = _verdict(warrant, score, values)
-    return Judgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals)
+    return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals)
 
 
 def _verdict(warrant: Warrant, score: float, values: Numbers) -> tuple[Verdict, str, int]:

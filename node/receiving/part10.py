@@ -3,7 +3,7 @@
 import struct
 from io import BytesIO
 
-from pydicom.filereader import read_partial
+from pydicom.filereader import read_dataset, read_preamble
 
 from inference.errors import DAMAGE, UnreadableInstance
 from node.studies.instance import Instance
@@ -20,9 +20,10 @@ def read_file_meta(part: bytes) -> tuple[dict[int, str], int]:
     Raises:
         UnreadableInstance: there is none, it cannot be read, or no data set follows.
     """
-    buffer = BytesIO(part[:_LONGEST_HEAD_BYTES])
+    buffer = BytesIO(part[:_LONGEST_HEAD_BYTES])  # not by dcmread: it would inflate a deflated data set
     try:
-        meta = read_partial(buffer, stop_when=lambda *_: True).file_meta
+        read_preamble(buffer, force=False)
+        meta = read_dataset(buffer, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
         values = {tag: str(meta[tag].value) for tag in (CLASS, INSTANCE, SYNTAX) if tag in meta}
     except DAMAGE as error:
         raise UnreadableInstance("A part is not a DICOM file with file meta information (PS3.10 7.1).") from error

@@ -306,7 +306,7 @@ def test_the_page_shows_when_who_what_why_and_the_cure(client: httpx.Client) -> 
         "Call HEATPROOF.",
         "the last of 2 times",
         "CT&lt;1&gt;",
-        "rejected for good by the service user (result, source, reason: 1, 1, 7)",
+        "rejected permanently by the service user (result, source, reason: 1, 1, 7)",
         "aborted by the service provider (source, reason: 2, 1)",
         "1 presentation context not accepted",
         "MR Image",

@@ -20,7 +20,7 @@ NOISE = {
 }
 
 
-class Moment(Enum):
+class NoiseMoment(Enum):
     """Which moment of the noisy gradients is shown."""
 
     MEAN = "smoothgrad"
@@ -35,14 +35,14 @@ class SmoothGrad:
     "SmoothGrad" of Arun et al. 2021 and of PAIR's and MONAI's defaults is ``smoothgrad_squared``.
     """
 
-    def __init__(self, moment: Moment, description: str) -> None:
+    def __init__(self, moment: NoiseMoment, description: str) -> None:
         self._moment = moment
         self.info = MethodInfo(
             name=moment.value,
             paper={
-                Moment.MEAN: "Smilkov et al. 2017, arXiv 1706.03825",
-                Moment.SQUARE: "Hooker et al. 2019, arXiv 1806.10758",
-                Moment.VARIANCE: "Adebayo et al. 2018, arXiv 1810.03307",
+                NoiseMoment.MEAN: "Smilkov et al. 2017, arXiv 1706.03825",
+                NoiseMoment.SQUARE: "Hooker et al. 2019, arXiv 1806.10758",
+                NoiseMoment.VARIANCE: "Adebayo et al. 2018, arXiv 1810.03307",
             }[moment],
             description=description,
             needs_layer=False,
@@ -64,7 +64,8 @@ class SmoothGrad:
             total += gradients.sum(dim=0)
             squares += gradients.square().sum(dim=0)
         mean, square = total / task.whole("samples"), squares / task.whole("samples")
-        return {Moment.MEAN: mean, Moment.SQUARE: square, Moment.VARIANCE: square - mean.square()}[self._moment]
+        variance = square - mean.square()
+        return {NoiseMoment.MEAN: mean, NoiseMoment.SQUARE: square, NoiseMoment.VARIANCE: variance}[self._moment]
 
 
 def noisy(sample: torch.Tensor, task: Task) -> Iterator[torch.Tensor]:

@@ -105,7 +105,8 @@ def test_the_same_instance_by_both_doors_is_one_and_another_of_its_uid_is_refuse
 
 
 def test_one_bad_instance_does_not_keep_the_others_out(listening: Intake, door: StowClient) -> None:
-    good, cut, inflating, foreign = mr_image(seed=1), mr_image(seed=2), mr_image(seed=3), mr_image(seed=4)
+    good, cut, foreign = mr_image(seed=1), mr_image(seed=2), mr_image(seed=4)
+    inflating = mr_image(seed=3, size=256)  # longer than the head that is read of it
     inflating.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     mismatched = file_of(foreign).replace(str(foreign.SOPInstanceUID).encode()[-8:], b"12345678", 1)
     files = [file_of(good), file_of(cut)[:-100], file_of(inflating), mismatched, b"MZ no DICOM at all"]
