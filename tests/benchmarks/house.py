@@ -13,9 +13,11 @@ inside functions, under ``TYPE_CHECKING`` and of modules by name count as any ot
 import argparse
 import ast
 import json
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -31,6 +33,7 @@ class House:
 
     files: int
     lines: int
+    """Of what is installed: the folder of trainings is left out where the packaging leaves it out."""
     file_lines_median: float
     longest_file_lines: int
     most_files_in_a_folder: int
@@ -54,6 +57,12 @@ class Import:
     imported: str
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Parse one module; kept, since every figure needs it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def modules(root: Path) -> dict[str, Path]:
     """Give the modules of the product by dotted name, without empty ``__init__`` files."""
     found = {}
@@ -69,7 +78,7 @@ def imports(root: Path) -> set[Import]:
     known = modules(root)
     found = set()
     for name, path in known.items():
-        for target in _named(ast.parse(path.read_text(encoding="utf-8"))):
+        for target in _named(tree_of(path)):
             imported = target if target in known else target.rpartition(".")[0]
             if imported in known and imported != name:
                 found.add(Import(name, imported))
@@ -163,7 +172,7 @@ def class_names(root: Path) -> dict[str, list[str]]:
     """Give every class name of the product with the modules that define it."""
     found = defaultdict(list)
     for name, path in modules(root).items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
                 found[node.name].append(name)
     return dict(found)
@@ -188,22 +197,31 @@ def body_lines(root: Path) -> list[int]:
     """Give the lines of every function's body, without its docstring."""
     found = []
     for path in modules(root).values():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 found.append((node.end_lineno or 0) - body[0].lineno + 1 if body else 0)
     return found
 
 
+def _left_out(root: Path) -> list[str]:
+    """Give the packages that are not installed with the product."""
+    with (root / "pyproject.toml").open("rb") as file:
+        found = tomllib.load(file)["tool"]["setuptools"]["packages"]["find"]
+    return list(found.get("exclude", []))
+
+
 def measure(root: Path) -> House:
     """Measure one checkout."""
-    lengths = [len(path.read_text(encoding="utf-8").splitlines()) for path in modules(root).values()]
+    counts = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules(root).items()}
+    lengths = list(counts.values())
+    left_out = tuple(name.rstrip("*") for name in _left_out(root))
     folders = Counter(path.parent for path in modules(root).values())
     bodies = body_lines(root)
     mutual_pairs, backward_imports = measure_arrows(root)
     return House(
         files=len(lengths),
-        lines=sum(lengths),
+        lines=sum(count for name, count in counts.items() if not name.startswith(left_out)),
         file_lines_median=median(lengths),
         longest_file_lines=max(lengths),
         most_files_in_a_folder=max(folders.values()),
