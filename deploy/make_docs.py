@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pdoc
 
+ROOT = Path(__file__).parents[1]
 PACKAGES = ("inference", "reports", "node")
 _INHERITED = r"associations\.connection\.\w+\.(assoc|provider_queue)\b"
 """Properties of pynetdicom that pdoc takes for ours; their types are known to type checkers only."""
@@ -18,6 +19,13 @@ _OF_LIBRARIES = (
     rf"(?!.* for ({'|'.join(PACKAGES)})\.(?!{_INHERITED}))"
 )
 """How pdoc begins to speak of members that our classes inherit from libraries, whose annotations it cannot evaluate."""
+
+
+def modules() -> list[str]:
+    """Name every package and module, those too that their package's ``__all__`` leaves out; not Alembic's scripts."""
+    files = [path.relative_to(ROOT) for top in PACKAGES for path in (ROOT / top).rglob("*.py")]
+    named = [path.parent if path.stem == "__init__" else path.with_suffix("") for path in files]
+    return sorted(".".join(path.parts) for path in named if not {"migrations", "__main__"} & {*path.parts})
 
 
 def make(out: Path) -> None:
@@ -31,7 +39,8 @@ def make(out: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=_OF_LIBRARIES)
-        pdoc.pdoc(*PACKAGES, output_directory=out)
+        warnings.filterwarnings("ignore", message="The module specification")  # a package brings some of its modules
+        pdoc.pdoc(*modules(), output_directory=out)
 
 
 if __name__ == "__main__":

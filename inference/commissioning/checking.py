@@ -79,23 +79,27 @@ def check(
     for done, sample in enumerate(passport.sample):
         progress("recomputing maps", done, len(passport.sample))
         maps += _recomputed(bench, sample)
-    agrees = all(one.agrees and (one.identical or not same) for one in maps)
+    agrees = all(recomputed.agrees and (recomputed.identical or not same) for recomputed in maps)
     return PassportCheck(agrees=agrees, same_fingerprint=same, bundle_checked=True, data_checked=True, maps=tuple(maps))
 
 
 def _recomputed(bench: Bench, sample: Sample) -> list[Recomputed]:
-    rows = [row for row, one in enumerate(bench.explained) if bench.cases.entries[one.position].id == sample.case]
+    rows = [
+        row
+        for row, explained in enumerate(bench.explained)
+        if bench.cases.entries[explained.position].id == sample.case
+    ]
     if not rows:
         return [Recomputed(sample.case, name, False, False, None, None) for name in sample.digests]
-    one, masks = bench.explained[rows[0]], bench.masks(rows[:1])
-    made = bench.explainer.maps(bench.primary, one.position, one.target, list(sample.digests))
-    found = []
+    explained, masks = bench.explained[rows[0]], bench.masks(rows[:1])
+    made = bench.explainer.maps(bench.primary, explained.position, explained.target, list(sample.digests))
+    recomputed = []
     for name, values in made.items():
         precision = float(average_precision(values[None], masks)[0])
         hits = float(np.nan_to_num(hit(values[None], masks))[0])
         expected = sample.average_precision[name]
         near = expected is None if np.isnan(precision) else abs(precision - (expected or 0.0)) <= TOLERANCE
-        found.append(
+        recomputed.append(
             Recomputed(
                 case=sample.case,
                 method=name,
@@ -105,7 +109,7 @@ def _recomputed(bench: Bench, sample: Sample) -> list[Recomputed]:
                 expected=expected,
             )
         )
-    return found
+    return recomputed
 
 
 def _same_fingerprint(passport: Passport, device: Device) -> bool:

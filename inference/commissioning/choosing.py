@@ -70,13 +70,13 @@ def gallery(raws: Raws, bench: Bench, method: str | None) -> tuple[GalleryEntry,
     Misleading: the model is sure (0.9 and above), the peak lies outside the finding or there is none, and of these the
     ones on which other trainings agree most, where that was measured; else the surest.
     """
-    found = raws.get(method or "", {}).get("localisation", {"reason": ""})
-    if method is None or "reason" in found:
+    raw = raws.get(method or "", {}).get("localisation", {"reason": ""})
+    if method is None or "reason" in raw:
         return ()
-    precision = dict(zip(found["outlined"], found.get("average_precision", []), strict=False))
+    precision = dict(zip(raw["outlined"], raw.get("average_precision", []), strict=False))
     agreed = raws[method].get("repeatability", {"reason": ""})
     agreement = {} if "reason" in agreed else dict(zip(agreed["rows"], agreed["values"]["spearman"], strict=True))
-    hits = dict(zip(found["rows"], found["hit"], strict=True))
+    hits = dict(zip(raw["rows"], raw["hit"], strict=True))
     ranked = sorted(precision, key=lambda row: (precision[row], row))
     sure = [row for row, hit in hits.items() if hit < 0.5 and bench.explained[row].probability >= CONFIDENT]
     sure.sort(key=lambda row: (-agreement.get(row, -2.0), -bench.explained[row].probability, row))
@@ -180,9 +180,11 @@ def _clearly_better(raws: Raws, bench: Bench, leader: str, other: str) -> str:
         pair.append(raw["hit"])
     groups = bench.groups(range(len(bench.explained)))
     try:
-        found = statistics.paired_difference(np.array(pair[0]), np.array(pair[1]), groups, seed=seed_of("bootstrap"))
+        difference = statistics.paired_difference(
+            np.array(pair[0]), np.array(pair[1]), groups, seed=seed_of("bootstrap")
+        )
     except Refused:
         return ""
-    edges = found.interval.edges
+    edges = difference.interval.edges
     better = edges is not None and edges[0] > 0
-    return f"by {found.interval.value:.2f} [{edges[0]:.2f}, {edges[1]:.2f}]" if edges and better else ""
+    return f"by {difference.interval.value:.2f} [{edges[0]:.2f}, {edges[1]:.2f}]" if edges and better else ""

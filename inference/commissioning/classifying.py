@@ -38,13 +38,13 @@ def explained_of(
     cases: Cases, positions: Sequence[int], probabilities: Probabilities, manifest: Manifest
 ) -> tuple[Explained, ...]:
     """Give the cases the model calls positive, in their order."""
-    found = []
+    explained = []
     for position, row, target in zip(positions, probabilities, called(probabilities, manifest), strict=True):
         if target >= 0:
             case = cases.entries[position]
             right = bool(case.class_index == target)
-            found.append(Explained(position, int(target), float(row[target]), right, right and case.masked))
-    return tuple(found)
+            explained.append(Explained(position, int(target), float(row[target]), right, right and case.masked))
+    return tuple(explained)
 
 
 def counts_of(
@@ -57,7 +57,7 @@ def counts_of(
     """Count what one split holds."""
     entries = [cases.entries[at] for at in positions]
     finding = [case for case in entries if manifest.classes[case.class_index].finding]
-    called_positions = {one.position for one in positive}
+    called_positions = {case.position for case in positive}
     return Counts(
         cases=len(entries),
         groups=len({case.group for case in entries}),
@@ -66,7 +66,7 @@ def counts_of(
         masked=sum(case.masked for case in finding),
         called_positive=len(positive),
         explained=len(explained),
-        true_positives=sum(one.right for one in explained),
+        true_positives=sum(case.right for case in explained),
         missed=sum(
             at not in called_positions and manifest.classes[cases.entries[at].class_index].finding for at in positions
         ),

@@ -78,8 +78,8 @@ def commission(
     began = time.perf_counter()
     settings = resolve(settings, bundle)
     work = out / "work"
-    found = source(bundle, settings.splits)
-    cases = gather(bundle, found, work / "cases", progress=lambda count: progress("reading cases", count, 0))
+    series = source(bundle, settings.splits)
+    cases = gather(bundle, series, work / "cases", progress=lambda count: progress("reading cases", count, 0))
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(settings.device)))
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     trial = bench.store.keep("fitting", lambda: _fitting(bench, progress))
@@ -169,8 +169,8 @@ def _fitting(bench: Bench, progress: Progress) -> Raw:
             continue
         progress(f"trying every method: {name}", 0, 0)
         methods = [method for method in bench.settings.methods if method not in reasons[PRIMARY]]
-        found, took = fitting(bench.explainer, network, first.position, first.target, methods)
-        reasons[name] = {**reasons[PRIMARY], **found}
+        unfit, took = fitting(bench.explainer, network, first.position, first.target, methods)
+        reasons[name] = {**reasons[PRIMARY], **unfit}
         seconds = seconds or took
     return {"reasons": reasons, "seconds": seconds}
 
@@ -203,8 +203,8 @@ def _save_maps(bench: Bench, folder: Path) -> None:
         except Unsuitable:
             continue
         (folder / method).mkdir(parents=True, exist_ok=True)
-        for one, values in zip(bench.explained, maps, strict=True):
-            case = bench.cases.entries[one.position]
+        for explained, values in zip(bench.explained, maps, strict=True):
+            case = bench.cases.entries[explained.position]
             np.save(folder / method / f"{_file_name(case.name) or case.id}.npy", values, allow_pickle=False)
 
 

@@ -52,15 +52,15 @@ def rounded(value: float) -> float | None:
 def figure_of(values: Sequence[float], groups: Groups) -> Measurement:
     """Give the mean with its interval over groups."""
     try:
-        found = statistics.mean_by_group(values, groups, seed=seed_of("bootstrap"))
+        interval = statistics.mean_by_group(values, groups, seed=seed_of("bootstrap"))
     except Refused:
         return Measurement(value=None, reason="not defined on any case")
-    return figure_from(found)
+    return figure_from(interval)
 
 
-def figure_from(found: statistics.Interval) -> Measurement:
+def figure_from(interval: statistics.Interval) -> Measurement:
     """Give a passport's figure for an interval."""
-    return Measurement(value=rounded(found.value), ci=_interval(found), n=found.n, groups=found.groups)
+    return Measurement(value=rounded(interval.value), ci=_interval(interval), n=interval.n, groups=interval.groups)
 
 
 def unmeasured(reason: str) -> Criterion:
@@ -208,8 +208,8 @@ def _mean(reading: CriterionReading | str) -> float | None:
     return None if np.isnan(values).all() else rounded(float(np.nanmean(values)))
 
 
-def _interval(found: statistics.Interval) -> Edges | None:
-    return None if found.edges is None else (_rounded(found.edges[0]), _rounded(found.edges[1]))
+def _interval(interval: statistics.Interval) -> Edges | None:
+    return None if interval.edges is None else (_rounded(interval.edges[0]), _rounded(interval.edges[1]))
 
 
 def _rounded(value: float) -> float:

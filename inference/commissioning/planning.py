@@ -1,4 +1,4 @@
-"""How many annotated cases buy which guarantee: told before anyone annotates.
+"""How many annotated cases buy which guarantee: calculated before anyone annotates.
 
 The count is of patients, since slices of one patient hit and miss together more or less; here they are taken to do so
 wholly, which needs the most patients. Taking every case as independent is shown beside it, named optimistic: no

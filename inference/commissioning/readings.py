@@ -69,7 +69,7 @@ def reading(bench: Bench, criterion: str, raws: Mapping[str, Raw]) -> CriterionR
 
 def _average_precision(bench: Bench, raw: Raw) -> CriterionReading:
     names = ("average_precision_normalised", "average_precision_absolute", "trapezoid_legacy", "iou_otsu", "iou_tuned")
-    settings: dict[str, Scalar] = {f"iou_threshold_{at}": one for at, one in enumerate(raw["thresholds"])}
+    settings: dict[str, Scalar] = {f"iou_threshold_{at}": threshold for at, threshold in enumerate(raw["thresholds"])}
     also: dict[str, Also] = {name: raw[name] for name in (*names, "energy")}
     return CriterionReading(raw["average_precision"], bench.groups(raw["outlined"]), also=also, settings=settings)
 
@@ -177,7 +177,7 @@ def _expert(bench: Bench, raw: Raw) -> CriterionReading:
 
 
 def _regions(bench: Bench, raw: Raw) -> CriterionReading:
-    settings: dict[str, Scalar] = {f"percent_{at}": one for at, one in enumerate(raw["percents"])}
+    settings: dict[str, Scalar] = {f"percent_{at}": percent for at, percent in enumerate(raw["percents"])}
     also: dict[str, Also] = {"best_over_shares_legacy": float(raw["best_dice"])}
     return CriterionReading(raw["dice"], bench.groups(raw["rows"]), also=also, settings=settings)
 
@@ -188,7 +188,7 @@ def _curve(
     return CriterionCurve(
         x_label=x_label,
         y_label=y_label,
-        x=tuple(one if isinstance(one, str) else round(one, 6) for one in x),
+        x=tuple(place if isinstance(place, str) else round(place, 6) for place in x),
         lines={name: tuple(round(float(value), 6) for value in line) for name, line in lines.items()},
     )
 

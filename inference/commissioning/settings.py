@@ -87,8 +87,8 @@ def resolve(asked: CommissionSettings, bundle: Bundle) -> CommissionSettings:
     if not asked.splits or len(set(asked.splits)) != len(asked.splits):
         raise UnknownName("Name at least one split, each once.", cure="For example calibration,commissioning.")
     every = [info.name for info in known_methods()]
-    wanted = every if ALL in asked.methods else [method_named(name).name for name in asked.methods]
-    named = dict.fromkeys([bundle.manifest.method, *wanted])
+    requested = every if ALL in asked.methods else [method_named(name).name for name in asked.methods]
+    named = dict.fromkeys([bundle.manifest.method, *requested])
     chosen = [name for name in named if not method_named(name).control]
     controls = [info.name for info in known_methods() if info.control]
     return replace(asked, methods=(*chosen, *controls))

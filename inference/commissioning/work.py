@@ -75,15 +75,15 @@ def set_up(
     primary = bundle.primary(device)
     explainer = Explainer(bundle, cases, AverageMasks(cases, fitted), references_of(bundle, cases, fitted), device)
     splits = {split: _classified(explainer, primary, cases.of(split), settings) for split in settings.splits}
-    tuning = [one for split in settings.fitted_on for one in splits[split].explained if one.masked]
-    ids = [cases.entries[one.position].id for one in tuning]
+    tuning = [explained for split in settings.fitted_on for explained in splits[split].explained if explained.masked]
+    ids = [cases.entries[explained.position].id for explained in tuning]
     bench = Bench(
         explainer=explainer,
         store=store,
         settings=settings,
         explained=splits[settings.judged].explained if judged else (),
         tuning=tuple(tuning[row] for row in drawn(ids, settings.tuning_cases, "tuning")),
-        fitted=tuple(one for split in settings.fitted_on for one in splits[split].explained),
+        fitted=tuple(explained for split in settings.fitted_on for explained in splits[split].explained),
         primary=primary,
         replicates=bundle.replicates(device),
         alternates=bundle.alternates(device),
@@ -99,7 +99,7 @@ def _classified(
         return ClassifiedSplit((), np.zeros((0, len(manifest.classes))), (), ())
     probabilities: Probabilities = explainer.probabilities(primary, positions)
     positive = explained_of(cases, positions, probabilities, manifest)
-    rows = drawn([cases.entries[one.position].id for one in positive], settings.limit, "limit")
+    rows = drawn([cases.entries[explained.position].id for explained in positive], settings.limit, "limit")
     return ClassifiedSplit(tuple(positions), probabilities, positive, tuple(positive[row] for row in rows))
 
 
@@ -130,7 +130,10 @@ def explain_all(bench: Bench, reasons: Reasons, job: BenchJob, pool: Pool, progr
 def _make_chunk(bench: Bench, name: str, chunk: int, methods: tuple[str, ...]) -> None:
     network = networks(bench)[PRIMARY if name == TUNING else name]
     size = bench.settings.chunk_cases
-    part = [(one.position, one.target) for one in _cases_of(bench, name)[chunk * size : (chunk + 1) * size]]
+    part = [
+        (explained.position, explained.target)
+        for explained in _cases_of(bench, name)[chunk * size : (chunk + 1) * size]
+    ]
     fill_chunk(bench.explainer, bench.store, name, network, chunk, part, methods)
 
 
@@ -161,7 +164,7 @@ def measure_all(
     methods = [method for method in bench.settings.methods if method not in unfit]
     every = [(family, method) for family in FAMILIES for method in methods]
     every += [(family, extra) for family, extras in EXTRA.items() for extra in extras]
-    every.sort(key=lambda one: -alone.get(one[1], 0.0) * (one[0] in MAKE_MAPS))
+    every.sort(key=lambda piece: -alone.get(piece[1], 0.0) * (piece[0] in MAKE_MAPS))
     todo = [(family, method) for family, method in every if not bench.store.has(f"{family}.{method}")]
     names = ["", *(f"{method}: {family}" for family, method in todo)]
     before = len(every) - len(todo)

@@ -149,7 +149,7 @@ class FingerprintEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassFigures:
-    """How well one class is told from the others."""
+    """How well one class is distinguished from the others."""
 
     auc: Measurement
     sensitivity: Measurement
@@ -209,7 +209,7 @@ class LocalisationReference:
     set: str
     """Data they were trained on."""
     kind: Literal["unet", "retinanet"]
-    """unet: told the masks; retinanet: told the boxes round them."""
+    """unet: trained on the masks; retinanet: on the boxes round them."""
     epochs: Annotated[int, Field(ge=1)]
     split: str
     """Split they were measured on."""

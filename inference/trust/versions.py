@@ -18,20 +18,24 @@ class ProcedurePart:
     """One part of the way from the pixels to a verdict."""
 
     name: str
+    """Key in the passport."""
     meaning: str
+    """As a sentence names it."""
+    covers: str
+    """What changes its meaning when it changes."""
     version: int = 1
 
 
 PROCEDURE: tuple[ProcedurePart, ...] = (
-    ProcedurePart("pixels", "the values read from the DICOM file"),
-    ProcedurePart("preparation", "the network's input, made of these values"),
-    ProcedurePart("peak", "the place of a map that has to lie in the finding"),
-    ProcedurePart("planes", "the choice of the planes that are explained and shown"),
-    ProcedurePart("evidence", "the maps and probabilities that signals are read from"),
+    ProcedurePart("pixels", "the pixel values", "how values, orientation and spacing are read from the DICOM file"),
+    ProcedurePart("preparation", "the network's input", "how pixel values become the tensor the network is given"),
+    ProcedurePart("peak", "the map's peak", "which place of a map has to lie in the finding for a hit"),
+    ProcedurePart("planes", "the choice of planes", "which planes are explained, judged and shown"),
+    ProcedurePart(
+        "evidence", "the evidence", "which maps and probabilities the signals are read from, and their nulls"
+    ),
 )
-"""Every part whose meaning a verdict rests on; ``version`` is raised with the meaning."""
-
-
+"""Every part whose meaning a verdict rests on; whoever changes a meaning raises its version."""
 FIRST = 1
 """Version of everything in a passport from before versions were recorded."""
 

@@ -38,7 +38,7 @@ class Warrant:
     envelope: Envelope
     certificate: Certificate
     possible_alpha: float | None
-    """The smallest alpha these cases would have certified; None: none up to 0.5."""
+    """Where no threshold is certified, the smallest alpha these cases would have certified; None: none up to 0.5."""
     gate_failures: tuple[str, ...]
     """Bogus kinds the method's maps did not clearly beat; empty: the gate is open."""
     budget: Budget = "full"
@@ -86,7 +86,10 @@ class Warrant:
                 cure="Fit it anew: heatproof commission --verdict PASSPORT --data DIR; or take the budget full.",
             )
         scores = (np.array(formula.scores.p), np.array(formula.scores.miss), np.array(formula.scores.group))
-        possible = smallest_alpha(*scores, delta=delta, seed=SEED, grid=TRUSTABLE)
+        certificate = certify(*scores, alpha=alpha, delta=delta, seed=SEED, grid=TRUSTABLE)
+        possible = None
+        if certificate.threshold is None:
+            possible = smallest_alpha(*scores, delta=delta, seed=SEED, grid=TRUSTABLE)
         localiser = formula.witness_calibrator
         return cls(
             bundle_digest=passport.bundle.digest,
@@ -96,7 +99,7 @@ class Warrant:
             calibrator=formula.calibrator.restricted_to(NAMES),
             witness_calibrator=None if localiser is None else localiser.restricted_to(NAMES),
             envelope=verdict.envelope,
-            certificate=certify(*scores, alpha=alpha, delta=delta, seed=SEED, grid=TRUSTABLE),
+            certificate=certificate,
             possible_alpha=None if possible is None else possible.alpha,
             gate_failures=verdict.gate.failures,
             budget=budget,

@@ -73,8 +73,8 @@ def line_chart(curve: CriterionCurve, title: str, *, width: int = 290, height: i
     left, top, right, bottom = 34, 22, 8, 34
     values = [value for line in curve.lines.values() for value in line]
     low, high = min(0.0, *values), max(1.0, *values)
-    numeric = all(not isinstance(one, str) for one in curve.x)
-    places = [float(one) for one in curve.x] if numeric else [float(at) for at in range(len(curve.x))]
+    numeric = all(not isinstance(place, str) for place in curve.x)
+    places = [float(place) for place in curve.x] if numeric else [float(at) for at in range(len(curve.x))]
     first, last = min(places), max(places)
 
     def x(value: float) -> float:

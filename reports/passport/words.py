@@ -38,11 +38,11 @@ class Ceiling:
     note: str
 
 
-def figure(one: Measurement) -> str:
+def figure(measured: Measurement) -> str:
     """Give ``0.91 [0.85, 0.95]``, or the reason why there is no number."""
-    if one.value is None:
-        return one.reason or "-"
-    return f"{number(one.value)}{bracketed(one.ci)}"
+    if measured.value is None:
+        return measured.reason or "-"
+    return f"{number(measured.value)}{bracketed(measured.ci)}"
 
 
 def bracketed(ci: tuple[float, float] | None) -> str:
@@ -52,7 +52,7 @@ def bracketed(ci: tuple[float, float] | None) -> str:
 
 def hardest(criterion: Criterion) -> tuple[str, Comparison] | None:
     """Give the control that is hardest to beat: of all paired differences the one that reaches lowest."""
-    known = [(name, one) for name, one in criterion.against.items() if one.ci is not None]
+    known = [(name, difference) for name, difference in criterion.against.items() if difference.ci is not None]
     return min(known, key=lambda pair: (pair[1].ci or (0.0, 0.0))[0], default=None)
 
 
@@ -62,11 +62,12 @@ def margin(criterion: Criterion, rule: CriterionRule) -> str:
     Empty where nothing was judged. Parts are set apart by semicolons.
     """
     if rule.kind == "controls":
-        found = hardest(criterion)
-        if found is None:
+        hard = hardest(criterion)
+        if hard is None:
             return ""
-        name, one = found
-        return f"{'+' if one.value >= 0 else ''}{number(one.value)}{bracketed(one.ci)}; against {method_name(name)}"
+        name, difference = hard
+        sign = "+" if difference.value >= 0 else ""
+        return f"{sign}{number(difference.value)}{bracketed(difference.ci)}; against {method_name(name)}"
     if rule.kind == "line":
         return f"line {number(rule.line)}"
     if criterion.null is None:
@@ -81,18 +82,18 @@ def margin(criterion: Criterion, rule: CriterionRule) -> str:
 
 def summaries_of(passport: Passport, methods: Sequence[str]) -> list[MethodSummary]:
     """Give for each of these methods what it passes, what it fails and what its intervals leave open."""
-    found = []
+    summaries = []
     for name in methods:
         parts: dict[str, list[str]] = {"passes": [], "fails": [], "undecided": [], "unjudged": []}
         for rule in RULES:
-            one = passport.methods[name].criteria.get(rule.name)
-            if one is None or one.passed is None:
+            criterion = passport.methods[name].criteria.get(rule.name)
+            if criterion is None or criterion.passed is None:
                 parts["unjudged"].append(_titled(rule))
                 continue
-            kind = "undecided" if not one.clear else "passes" if one.passed else "fails"
-            parts[kind].append(_phrase(one, rule, kind))
-        found.append(MethodSummary(name, **{kind: tuple(phrases) for kind, phrases in parts.items()}))
-    return found
+            kind = "undecided" if not criterion.clear else "passes" if criterion.passed else "fails"
+            parts[kind].append(_phrase(criterion, rule, kind))
+        summaries.append(MethodSummary(name, **{kind: tuple(phrases) for kind, phrases in parts.items()}))
+    return summaries
 
 
 def _titled(rule: CriterionRule) -> str:
@@ -106,11 +107,15 @@ def _phrase(criterion: Criterion, rule: CriterionRule, kind: str) -> str:
         return title
     if rule.kind != "controls":
         return f"{title} ({number(criterion.value)}, {margin(criterion, rule)})"
-    worse = [method_name(name) for name, one in criterion.against.items() if one.ci is not None and one.ci[1] < 0]
+    worse = [
+        method_name(name)
+        for name, difference in criterion.against.items()
+        if difference.ci is not None and difference.ci[1] < 0
+    ]
     level = [
         method_name(name)
-        for name, one in criterion.against.items()
-        if one.ci is not None and one.ci[0] <= 0 <= one.ci[1]
+        for name, difference in criterion.against.items()
+        if difference.ci is not None and difference.ci[0] <= 0 <= difference.ci[1]
     ]
     words = [f"worse than {', '.join(worse)}"] * bool(worse) + [f"not told from {', '.join(level)}"] * bool(level)
     return f"{title} ({'; '.join(words)})"
@@ -119,24 +124,26 @@ def _phrase(criterion: Criterion, rule: CriterionRule, kind: str) -> str:
 def ceilings(passport: Passport) -> list[Ceiling]:
     """Give the references with their names and what has to be known of each."""
     split = passport.data.splits[passport.data.judged]
-    found = []
-    for one in passport.references:
-        notes = [TIES] * (one.kind == "retinanet")
-        if one.slices != split.masked:
-            notes.append(f"This split has {split.masked} outlined cases, not {one.slices}: these are other cases.")
-        found.append(Ceiling(one, NETWORKS[one.kind], TRAINED_ON[one.kind], " ".join(notes)))
-    return found
+    shown = []
+    for reference in passport.references:
+        notes = [TIES] * (reference.kind == "retinanet")
+        if reference.slices != split.masked:
+            notes.append(
+                f"This split has {split.masked} outlined cases, not {reference.slices}: these are other cases."
+            )
+        shown.append(Ceiling(reference, NETWORKS[reference.kind], TRAINED_ON[reference.kind], " ".join(notes)))
+    return shown
 
 
 def reference_dots(passport: Passport, criterion: str) -> list[Dot]:
     """Give a dot for each training of each reference, for a criterion that was measured on them."""
     return [
-        Dot(f"{NETWORKS[one.kind]}, seed {training.seed}", found.value, found.ci, "reference")
-        for one in passport.references
-        for training in one.trainings
-        for name, found in (
+        Dot(f"{NETWORKS[reference.kind]}, seed {training.seed}", measured.value, measured.ci, "reference")
+        for reference in passport.references
+        for training in reference.trainings
+        for name, measured in (
             ("localisation_average_precision", training.average_precision),
             ("localisation_hit_rate", training.hit),
         )
-        if name == criterion and found.value is not None
+        if name == criterion and measured.value is not None
     ]

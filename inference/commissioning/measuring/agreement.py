@@ -47,25 +47,25 @@ def _agreement(bench: Bench, method: str, kind: str, networks: tuple[Network, ..
     return {
         "rows": rows,
         "networks": len(others),
-        "values": {name: [float(value) for value in found] for name, found in alike.items()},
-        "nulls": {name: [float(value) for value in found] for name, found in apart.items()},
+        "values": {name: [float(value) for value in scores] for name, scores in alike.items()},
+        "nulls": {name: [float(value) for value in scores] for name, scores in apart.items()},
     }
 
 
 def _figures(spatial: tuple[int, ...], seed: int) -> dict[str, Pairs]:
-    found: dict[str, Pairs] = {
+    measures: dict[str, Pairs] = {
         "spearman": spearman_pairs,
-        "top10_iou": lambda one, two: hottest_overlap_pairs(one, two, seed=seed),
+        "top10_iou": lambda first, second: hottest_overlap_pairs(first, second, seed=seed),
         "iou_otsu": otsu_overlap_pairs,
     }
     if min(spatial) >= WINDOW:
-        found["ssim_range_1"] = _ssim(DATA_RANGE)
-        found["ssim_range_2_legacy"] = _ssim(LEGACY_DATA_RANGE)
-    return found
+        measures["ssim_range_1"] = _ssim(DATA_RANGE)
+        measures["ssim_range_2_legacy"] = _ssim(LEGACY_DATA_RANGE)
+    return measures
 
 
 def _ssim(data_range: float) -> Pairs:
-    def figure(one: Maps, two: Maps) -> NDArray[np.float64]:
-        return ssim(legacy_normalised(one), legacy_normalised(two), data_range=data_range)
+    def figure(first: Maps, second: Maps) -> NDArray[np.float64]:
+        return ssim(legacy_normalised(first), legacy_normalised(second), data_range=data_range)
 
     return figure

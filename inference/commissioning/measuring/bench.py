@@ -67,7 +67,7 @@ class Bench:
 
         Each patient gives one case before any gives a second, so that a small draw holds many patients.
         """
-        ids = [self.cases.entries[one.position].id for one in self.explained]
+        ids = [self.cases.entries[explained.position].id for explained in self.explained]
         order = sorted(range(len(ids)), key=lambda row: (seed_of(what, ids[row]), row))
         given: Counter[str] = Counter()
         turns = []
@@ -112,7 +112,7 @@ class Bench:
     def tuning_maps(self, method: str) -> tuple[Maps, Mask] | None:
         """Give maps and masks of the split fitted on; None where there are none."""
         maps = self.store.maps(TUNING, method)
-        return None if maps is None else (maps, self.cases.masks_of([one.position for one in self.tuning]))
+        return None if maps is None else (maps, self.cases.masks_of([explained.position for explained in self.tuning]))
 
     def pairs(self, rows: Sequence[int], what: str) -> NullPairs:
         """Draw pairs of rows of different patients for whom the same class is explained.

@@ -28,7 +28,7 @@ def localisation_figures(bench: Bench, method: str) -> Raw:
     rows = list(range(len(bench.explained)))
     maps, masks = bench.maps(method), bench.masks(rows)
     hits = _chunked(localisation.hit, maps, masks)
-    hits[[not one.right for one in bench.explained]] = 0.0
+    hits[[not explained.right for explained in bench.explained]] = 0.0
     outlined = [row for row in rows if bench.explained[row].masked]
     values = {"hit": _list(hits)}
     if outlined:
@@ -42,8 +42,8 @@ def localisation_figures(bench: Bench, method: str) -> Raw:
             "roc": _list(_chunked(expert.pixel_roc_auc, maps, masks)),
         }
         share = masks.reshape(len(masks), -1).mean(axis=1)
-        found = np.asarray(values["average_precision"])
-        values["average_precision_normalised"] = _list((found - share) / (1.0 - share))
+        precision = np.asarray(values["average_precision"])
+        values["average_precision_normalised"] = _list((precision - share) / (1.0 - share))
         tuned, thresholds = _iou_tuned(bench, method, outlined, maps, masks)
         curve = expert.curve_of_means(maps, masks)
         values["iou_tuned"] = _list(tuned)
@@ -72,7 +72,7 @@ def region_figures(bench: Bench, method: str) -> Raw:
             fixed[half] = expert.dice_at(dice[half], percents[-1])
     else:
         count = bench.settings.region_cases
-        fit = [one.position for one in bench.tuning[:count]]
+        fit = [explained.position for explained in bench.tuning[:count]]
         regions = _regions(bench, tuning[0][:count], fit)
         percents = [expert.tuned_percent(expert.region_dice(regions, tuning[1][:count]))]
         fixed = expert.dice_at(dice, percents[0])
@@ -93,12 +93,12 @@ def _iou_tuned(
         threshold = localisation.tuned_threshold(*tuning)
         return localisation.iou_at(maps, masks, threshold), [threshold]
     halves = _halves(bench, rows)
-    found, thresholds = np.full(len(rows), np.nan), []
+    overlaps, thresholds = np.full(len(rows), np.nan), []
     for half in (halves, ~halves):
         if half.any() and not half.all():
             thresholds.append(localisation.tuned_threshold(maps[~half], masks[~half]))
-            found[half] = localisation.iou_at(maps[half], masks[half], thresholds[-1])
-    return found, thresholds
+            overlaps[half] = localisation.iou_at(maps[half], masks[half], thresholds[-1])
+    return overlaps, thresholds
 
 
 def _halves(bench: Bench, rows: list[int]) -> NDArray[np.bool_]:

@@ -57,13 +57,13 @@ def road_figures(bench: Bench, method: str) -> Raw:
     rows = bench.subset(bench.settings.perturbation_cases, "removal")
     inputs = bench.inputs(rows)
     maps = _blurred(bench, rows, inputs.shape[2:]) if method == BLURRED else bench.maps(method, rows)
-    found = road(inputs, maps, bench.predict, bench.targets(rows).tolist(), seed=seed_of("road"))
+    scores = road(inputs, maps, bench.predict, bench.targets(rows).tolist(), seed=seed_of("road"))
     return {
         "rows": rows,
-        "combined": found.combined.tolist(),
+        "combined": scores.combined.tolist(),
         "shares": list(SHARES),
-        "most_first": found.most_first.mean(axis=0).tolist(),
-        "least_first": found.least_first.mean(axis=0).tolist(),
+        "most_first": scores.most_first.mean(axis=0).tolist(),
+        "least_first": scores.least_first.mean(axis=0).tolist(),
     }
 
 
@@ -73,13 +73,13 @@ def information_figures(bench: Bench, method: str) -> Raw:
     inputs, targets = bench.inputs(rows), bench.targets(rows).tolist()
     if inputs.ndim != 4:
         raise Unsuitable("Information curves are made of planes; this bundle takes volumes.")
-    found = [
+    curve_pairs = [
         _information(bench, row, image, values, target)
         for row, image, values, target in zip(rows, inputs, bench.maps(method, rows), targets, strict=True)
     ]
     raw: Raw = {"rows": rows}
     for at, name in enumerate(("sic", "aic")):
-        curves = [pair[at] for pair in found]
+        curves = [pair[at] for pair in curve_pairs]
         kept = [curve for curve in curves if isinstance(curve, Curve)]
         raw[name] = [curve.auc if isinstance(curve, Curve) else float("nan") for curve in curves]
         reasons = [curve.reason for curve in curves if isinstance(curve, Rejected)]
@@ -106,8 +106,8 @@ def _information(
 
     case = bench.cases.entries[bench.explained[row].position].id
     known = seed_mask(*grey.shape, seed=seed_of("seed mask", case))
-    found = information_curves(grey, values, known, predict, target=target)
-    return found.sic, found.aic
+    curves = information_curves(grey, values, known, predict, target=target)
+    return curves.sic, curves.aic
 
 
 def _blurred(bench: Bench, rows: Sequence[int], spatial: Sequence[int]) -> Maps:

@@ -23,16 +23,16 @@ def cascade_figures(bench: Bench, method: str) -> Raw:
     def explain(module: nn.Module) -> Maps:
         return _explained(bench, rows, method, module)
 
-    found = cascade(bench.primary.module, explain, pairs, seed=seed_of("cascade"))
+    randomised = cascade(bench.primary.module, explain, pairs, seed=seed_of("cascade"))
     return {
         "rows": rows,
-        "states": list(found.states),
-        "final": found.ssim[-1].tolist(),
-        "null": found.null_ssim.tolist(),
-        "mean": found.ssim.mean(axis=1).tolist(),
-        "spearman_final": found.spearman[-1].tolist(),
-        "spearman_null": found.null_spearman.tolist(),
-        "spearman_mean": found.spearman.mean(axis=1).tolist(),
+        "states": list(randomised.states),
+        "final": randomised.ssim[-1].tolist(),
+        "null": randomised.null_ssim.tolist(),
+        "mean": randomised.ssim.mean(axis=1).tolist(),
+        "spearman_final": randomised.spearman[-1].tolist(),
+        "spearman_null": randomised.null_spearman.tolist(),
+        "spearman_mean": randomised.spearman.mean(axis=1).tolist(),
     }
 
 
@@ -42,14 +42,14 @@ def smprt_figures(bench: Bench, method: str) -> Raw:
     pairs = bench.pairs(rows, "smprt")
     explain, inputs = _explainer_of(bench, rows, method), bench.inputs(rows)
     seed, samples = seed_of("smprt"), bench.settings.smprt_samples
-    found = smooth_mprt(bench.primary.module, explain, inputs, seed=seed, samples=samples)
+    randomised = smooth_mprt(bench.primary.module, explain, inputs, seed=seed, samples=samples)
     own = np.abs(smoothed(explain, bench.primary.module, inputs, seed=seed, samples=samples))
     return {
         "rows": rows,
-        "states": list(found.states),
-        "final": found.last.tolist(),
-        "average": found.average.tolist(),
-        "mean": found.spearman.mean(axis=1).tolist(),
+        "states": list(randomised.states),
+        "final": randomised.last.tolist(),
+        "average": randomised.average.tolist(),
+        "mean": randomised.spearman.mean(axis=1).tolist(),
         "null": spearman_pairs(own[pairs.first], own[pairs.second]).tolist(),
     }
 
@@ -68,20 +68,20 @@ def contrast_figures(bench: Bench, method: str) -> Raw:
     others = other_classes(bench.targets(rows), len(bench.explainer.bundle.manifest.classes), seed=seed_of("contrast"))
     maps = _explained(bench, rows, method, bench.primary.module, targets=[int(target) for target in others])
     own = bench.maps(method, rows)
-    found = class_contrast(own, maps)
-    constant = [len(np.unique(one)) < 2 for one in own]  # a map of nothing has no contrast, nor a lack of it
-    found[constant] = np.nan
-    return {"rows": rows, "contrast": found.tolist()}
+    contrast = class_contrast(own, maps)
+    constant = [len(np.unique(values)) < 2 for values in own]  # a map of nothing has no contrast, nor a lack of it
+    contrast[constant] = np.nan
+    return {"rows": rows, "contrast": contrast.tolist()}
 
 
 def _explained(
     bench: Bench, rows: Sequence[int], method: str, module: nn.Module, *, targets: Sequence[int] | None = None
 ) -> Maps:
-    wanted = targets or [bench.explained[row].target for row in rows]
+    classes = targets or [bench.explained[row].target for row in rows]
     return np.stack(
         [
             bench.explainer.maps(bench.primary, bench.explained[row].position, target, [method], module=module)[method]
-            for row, target in zip(rows, wanted, strict=True)
+            for row, target in zip(rows, classes, strict=True)
         ]
     )
 

@@ -212,6 +212,6 @@ def _gain(scores: Numbers, part: BudgetPart) -> Difference | None:
     return auroc_gain(scores, part.data.probabilities.max(axis=1), miss, part.own.group, seed=SEED)
 
 
-def checked(found: Interval, passes: Callable[[Interval], bool]) -> CheckedInterval:
+def checked(interval: Interval, passes: Callable[[Interval], bool]) -> CheckedInterval:
     """Give a figure with whether it keeps to a limit."""
-    return CheckedInterval(found.value, found.low, found.high, found.n, found.groups, passes(found))
+    return CheckedInterval(interval.value, interval.low, interval.high, interval.n, interval.groups, passes(interval))

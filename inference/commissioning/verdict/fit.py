@@ -109,24 +109,24 @@ def gate(fitted: PartData) -> MethodGate:
     return MethodGate(all(check.passed for check in checks.values()), checks)
 
 
-def _is_above_0(found: Interval) -> bool:
-    return found.edges is not None and found.edges[0] > 0
+def _is_above_0(interval: Interval) -> bool:
+    return interval.edges is not None and interval.edges[0] > 0
 
 
 def _baselines(before: BudgetPart, after: BudgetPart) -> dict[str, Numbers]:
     """Give scores that know nothing of the map: probability, entropy, and how often maps of this kind hit."""
-    found = {}
+    scores = {}
     p = np.clip(after.data.probabilities, 1e-12, 1)
-    found["max_probability"] = p.max(axis=1)
-    found["entropy"] = 1 + (p * np.log(p)).sum(axis=1) / np.log(p.shape[1])
+    scores["max_probability"] = p.max(axis=1)
+    scores["entropy"] = 1 + (p * np.log(p)).sum(axis=1) / np.log(p.shape[1])
     keys = [list(zip(part.own.class_index.tolist(), part.data.plane, strict=True)) for part in (before, after)]
     overall = float(before.own.hit.mean())
     share = {
         key: (before.own.hit[[k == key for k in keys[0]]].sum() + overall) / (sum(k == key for k in keys[0]) + 1)
         for key in set(keys[0])
     }
-    found["class_and_plane"] = np.array([share.get(key, overall) for key in keys[1]])
-    return found
+    scores["class_and_plane"] = np.array([share.get(key, overall) for key in keys[1]])
+    return scores
 
 
 def _blind_spot(judged: PartData, part: BudgetPart) -> BlindSpot:

@@ -92,12 +92,12 @@ def fit_calibrator(
     rows, taken = _rows(values, hit, groups, bogus, bogus_share)
     if not (rows.values.shape[1] == len(names) == len(tiers)):
         raise Refused("Every signal needs a name and a tier.")
-    wanted = [column for column, tier in enumerate(tiers) if tier in use]
-    told = [column for column in wanted if _tells(rows.values[:, column], rows.honest)]
-    if not told:
+    columns = [column for column, tier in enumerate(tiers) if tier in use]
+    varying = [column for column in columns if _tells(rows.values[:, column], rows.honest)]
+    if not varying:
         raise Refused(f"No signal of tiers {use} varies among these maps.")
-    rows = replace(rows, values=rows.values[:, told])
-    labels = [(names[column], tiers[column]) for column in told]
+    rows = replace(rows, values=rows.values[:, varying])
+    labels = [(names[column], tiers[column]) for column in varying]
     folds = _folds(rows, seed)
     losses, forms = {}, {}
     for bends in BENDS:
@@ -111,7 +111,7 @@ def fit_calibrator(
     by, recalibration = _recalibrate(rows, held_out, folds)
     honest = np.full(len(taken), np.nan)
     honest[np.flatnonzero(taken)[rows.honest]] = expit(recalibration.apply(held_out[rows.honest]))
-    dropped = tuple(names[column] for column in wanted if column not in told)
+    dropped = tuple(names[column] for column in columns if column not in varying)
     return Fit(Calibrator(use, terms, dropped, intercept, recalibration), honest, losses, chosen, by)
 
 

@@ -89,7 +89,7 @@ class PartData:
 def explained_part(bench: Bench, part: str) -> tuple[Explained, ...]:
     """Give the explained cases of one part; those whose finding nobody outlined cannot be judged and are left out."""
     chosen = bench.explained if part == "judged" else bench.fitted
-    return tuple(one for one in chosen if one.masked or not one.right)
+    return tuple(explained for explained in chosen if explained.masked or not explained.right)
 
 
 def rows_figures(bench: Bench, part: str, chunk: int) -> Raw:
@@ -105,13 +105,13 @@ def rows_figures(bench: Bench, part: str, chunk: int) -> Raw:
 
 def passes_of(bench: Bench, parts: frozenset[str]) -> NetworkPasses:
     """Count what ``judge`` passes for one map with some parts of the evidence: it draws the map again, too."""
-    one = next(case for part in PART_NAMES for case in explained_part(bench, part))
-    examiner, inputs = _examiner(bench, parts), _inputs(bench, one)
+    explained = next(case for part in PART_NAMES for case in explained_part(bench, part))
+    examiner, inputs = _examiner(bench, parts), _inputs(bench, explained)
     with counted(examiner.networks()) as cost:
-        shown = examiner.map(inputs, one.target, seed=0)[None]
-        examiner.evidence(inputs, one.target, seed=0)
+        shown = examiner.map(inputs, explained.target, seed=0)[None]
+        examiner.evidence(inputs, explained.target, seed=0)
         if "covered" in parts:
-            covered_probabilities(shown, inputs, [one.target], examiner.probabilities)
+            covered_probabilities(shown, inputs, [explained.target], examiner.probabilities)
     return NetworkPasses(cost.forward, cost.backward)
 
 
@@ -121,18 +121,18 @@ def _examiner(bench: Bench, parts: frozenset[str]) -> Examiner:
 
 
 def _case(bench: Bench, examiner: Examiner, every: Sequence[Explained], row: int) -> dict[str, Any]:
-    one = every[row]
-    case = bench.cases.entries[one.position]
-    inputs = torch.from_numpy(bench.cases.input_of(one.position))[None]
+    explained = every[row]
+    case = bench.cases.entries[explained.position]
+    inputs = torch.from_numpy(bench.cases.input_of(explained.position))[None]
     seed = seed_of(case.id, "verdict")
-    mask = bench.cases.masks_of([one.position])[0] if one.masked else np.zeros(inputs.shape[2:], np.bool_)
-    evidence = examiner.evidence(inputs, one.target, seed=seed)
-    own = examiner.map(inputs, one.target, seed=seed)
+    mask = bench.cases.masks_of([explained.position])[0] if explained.masked else np.zeros(inputs.shape[2:], np.bool_)
+    evidence = examiner.evidence(inputs, explained.target, seed=seed)
+    own = examiner.map(inputs, explained.target, seed=seed)
     other = _another(bench, every, row)
-    bogus = _bogus(bench, examiner, one, inputs, evidence, other, seed)
+    bogus = _bogus(bench, examiner, explained, inputs, evidence, other, seed)
     names, maps = [OWN, *bogus], np.stack([own, *bogus.values()])
     repeated = inputs.expand(len(maps), *inputs.shape[1:])
-    covered = covered_probabilities(maps, repeated, [one.target] * len(maps), examiner.probabilities)
+    covered = covered_probabilities(maps, repeated, [explained.target] * len(maps), examiner.probabilities)
     honest = signal_table(maps, [evidence] * len(maps), covered, seeds=[seed] * len(maps))
     feigned = np.zeros((0, len(NAMES)))
     if row % METHOD_EVERY == 0:
@@ -141,7 +141,7 @@ def _case(bench: Bench, examiner: Examiner, every: Sequence[Explained], row: int
     return {
         "group": case.group,
         "plane": case.plane,
-        "class_index": one.target,
+        "class_index": explained.target,
         "kinds": names,
         "hit": [bool(mask[peak_of(values)]) for values in maps],
         "map": _plain(honest),
@@ -164,23 +164,23 @@ def _another(bench: Bench, every: Sequence[Explained], row: int) -> Explained | 
 def _bogus(
     bench: Bench,
     examiner: Examiner,
-    one: Explained,
+    explained: Explained,
     inputs: torch.Tensor,
     evidence: Evidence,
     other: Explained | None,
     seed: int,
 ) -> dict[str, Maps]:
-    prior = bench.explainer.priors.of(one.position)
+    prior = bench.explainer.priors.of(explained.position)
     names = [name for name in CONTROLS if name != "average_mask" or prior is not None]
     made = explain_many(
-        bench.primary.module, inputs.to(examiner.device), one.target, names,
+        bench.primary.module, inputs.to(examiner.device), explained.target, names,
         seed=seed, layer=bench.primary.layer, prior=prior,
     )  # fmt: skip
     maps: dict[str, Maps] = {name: values[0].cpu().numpy().astype(np.float32) for name, values in made.items()}
     width = min(evidence.image.shape) * BRIGHT_BLUR_SHARE
     maps[BRIGHTNESS] = gaussian_filter(evidence.image, width).astype(np.float32)
     if other is not None:
-        maps[ANOTHER] = examiner.map(_inputs(bench, other), one.target, seed=seed)
+        maps[ANOTHER] = examiner.map(_inputs(bench, other), explained.target, seed=seed)
     return {**maps, RANDOMISED: evidence.twin[0]}
 
 
@@ -208,8 +208,8 @@ def _whole(
     )
 
 
-def _inputs(bench: Bench, one: Explained) -> torch.Tensor:
-    return torch.from_numpy(bench.cases.input_of(one.position))[None]
+def _inputs(bench: Bench, explained: Explained) -> torch.Tensor:
+    return torch.from_numpy(bench.cases.input_of(explained.position))[None]
 
 
 def _plain(table: Numbers) -> list[list[float | None]]:

@@ -12,7 +12,7 @@ from inference.training.model_card import cell
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedCriterion:
     """One criterion of one method, of the honest network and of the one with the shortcut."""
 
     rule: CriterionRule
@@ -30,7 +30,7 @@ class Compared:
         return self.honest.clear is True and self.shortcut.clear is True
 
 
-def compare(honest: Passport, shortcut: Passport, method: str) -> tuple[Compared, ...]:
+def compare(honest: Passport, shortcut: Passport, method: str) -> tuple[ComparedCriterion, ...]:
     """Set every criterion of one method side by side, in the order of the rules.
 
     Raises:
@@ -40,7 +40,7 @@ def compare(honest: Passport, shortcut: Passport, method: str) -> tuple[Compared
     first, second = ({} if entry is None else entry.criteria for entry in entries)
     if not first or not second:
         raise Unsuitable(f"{method} was not measured on both networks.", cure="Name it with --methods.")
-    return tuple(Compared(rule, first[rule.name], second[rule.name]) for rule in RULES)
+    return tuple(ComparedCriterion(rule, first[rule.name], second[rule.name]) for rule in RULES)
 
 
 def shown(figure: Measurement) -> str:
@@ -60,12 +60,12 @@ def said(criterion: Criterion) -> str:
     return word if criterion.clear else f"({word})"
 
 
-def exposed(compared: Sequence[Compared]) -> tuple[str, ...]:
+def exposed(compared: Sequence[ComparedCriterion]) -> tuple[str, ...]:
     """Name the criteria that the honest network passes and the other fails; undecided ones say so."""
     return tuple(one.rule.title if one.clear else f"{one.rule.title} (undecided)" for one in compared if one.exposes)
 
 
-def as_table(compared: Sequence[Compared]) -> list[dict[str, Any]]:
+def as_table(compared: Sequence[ComparedCriterion]) -> list[dict[str, Any]]:
     """Give the comparison as plain rows for a file."""
     return [
         {

@@ -34,7 +34,7 @@ from inference.errors import Refused
 from inference.passport.passport import Passport, save_passport
 from inference.statistics import bootstrap as statistics
 from inference.statistics.seeds import seed_of
-from inference.training.exhibits.comparing import Compared, as_table, compare, exposed, said, shown
+from inference.training.exhibits.comparing import ComparedCriterion, as_table, compare, exposed, said, shown
 from inference.training.exhibits.marker import marker_region
 from inference.training.exhibits.train_marked import JUDGED, NAME, train_marked, write_data
 from inference.training.flair_data import read_patients
@@ -63,7 +63,7 @@ class Found:
     shortcut: Passport
     method: str
     """The one the honest bundle would be deployed with."""
-    compared: tuple[Compared, ...]
+    compared: tuple[ComparedCriterion, ...]
     classified: Mapping[str, Mapping[str, Any]]
     """Network and kind of slices to figures; see ``classified``."""
 

@@ -11,11 +11,12 @@ from PIL import Image as Picture
 from inference.bundle.bundle import SHIPPED, load_bundle
 from inference.commissioning.settings import CommissionSettings
 from inference.errors import UnknownName
-from inference.passport.passport import Criterion, load_passport
+from inference.passport.entries import Criterion
+from inference.passport.passport import load_passport
 from inference.passport.rules import RULES
 from inference.training import train_glioma
 from inference.training.exhibits import train_marked
-from inference.training.exhibits.comparing import Compared, as_table, exposed, said, shown
+from inference.training.exhibits.comparing import ComparedCriterion, as_table, exposed, said, shown
 from inference.training.exhibits.marker import add_phantoms, burnt, marker, marker_region, write_copy
 from inference.training.exhibits.shortcut_exhibit import QUICK_SIZES, as_text, read_command, run
 from inference.training.flair_data import make_phantoms
@@ -105,7 +106,7 @@ def test_only_what_the_honest_one_passes_and_the_other_fails_exposes_it() -> Non
         (failed, passed),
         (passed, unjudged),
     ]
-    compared = [Compared(rule, *pair) for rule, pair in zip(RULES, pairs, strict=False)]
+    compared = [ComparedCriterion(rule, *pair) for rule, pair in zip(RULES, pairs, strict=False)]
     assert exposed(compared) == (RULES[0].title, f"{RULES[1].title} (undecided)")
     assert [row["exposes"] for row in as_table(compared)] == [True, True, False, False, False, False]
     assert json.loads(json.dumps(as_table(compared)))[5]["shortcut"]["said"] == "not judged"

@@ -182,7 +182,7 @@ def test_a_new_part_of_the_procedure_starts_at_1_and_one_that_was_dropped_caps(
     recorded = DefinitionVersions(versions_now().signals, {**versions_now().procedure, "margins": 1})
     newer = with_verdict(lambda verdict: replace(verdict, versions=recorded))
     assert is_capped(judged(newer), "margins")
-    monkeypatch.setattr(versions, "PROCEDURE", (*PROCEDURE, ProcedurePart("margins", "the margins")))
+    monkeypatch.setattr(versions, "PROCEDURE", (*PROCEDURE, ProcedurePart("margins", "the margins", "how far")))
     assert judged(newer).verdict is Verdict.TRUSTED
     assert judged(PASSPORT).verdict is Verdict.TRUSTED
 

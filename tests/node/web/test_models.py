@@ -2,20 +2,23 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 
-from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
+from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, save_passport, sealed
 from inference.passport.rules import RULES
+from inference.passport.verdict import DefinitionVersions
 from node.audit.audit import Quality
 from node.settings.http import HttpSettings
 from node.settings.inference import InferenceSettings
 from node.settings.node import NodeSettings
 from node.settings.rule import Rule
 from node.settings.settings import Settings
-from node.web.models import methods_in_order, model_routes, policy_of
+from node.web.models import Models, methods_in_order, model_routes, policy_of
 from node.web.pages import Pages
 from reports.passport.words import margin
 from tests.node.web.web import WebServer
@@ -99,6 +102,22 @@ def test_the_threshold_in_force_is_the_one_that_maps_are_judged_by(caller: httpx
     assert certificate["upper"] <= certificate["alpha"]
     assert "confidence" in model["promise"]
     assert f"TRUSTED from P {certificate['threshold']:.2f}:" in caller.get("/models").text
+
+
+def test_a_passport_fitted_by_other_definitions_is_named_with_what_to_do(tmp_path: Path) -> None:
+    passport = load_passport(SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json")
+    versions = DefinitionVersions(signals={}, procedure={"peak": 99})
+    folder = tmp_path / "passports" / "glioma_flair"
+    folder.mkdir(parents=True)
+    save_passport(
+        sealed(replace(passport, verdict=replace(passport.verdict, versions=versions))), folder / "passport.json"
+    )
+    inference = InferenceSettings(passport_folder=folder.parent)
+    http = HttpSettings(token_file=tmp_path / "token")
+    settings = Settings(node=NodeSettings(home=tmp_path), http=http, inference=inference, rules=(RULE,))
+    sentences = [missing.sentence for missing in Models(Quality.of(settings)).named("glioma_flair").missing]
+    assert any("No map is TRUSTED. The definition of the map's peak has changed" in words for words in sentences)
+    assert any("heatproof commission --verdict" in words for words in sentences)
 
 
 def test_the_passport_is_served_under_a_policy_that_allows_its_own_style_and_nothing_else(

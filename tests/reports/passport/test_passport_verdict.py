@@ -182,5 +182,12 @@ def test_the_reason_is_shown_where_there_is_no_verdict() -> None:
     assert "Too few patients <5>." in block.words[0]
 
 
+def test_a_definition_that_changed_since_is_named_first(made_up: Plain) -> None:
+    assert "has changed since this passport was made" not in said(made_up)
+    made_up["versions"] = {"signals": {}, "procedure": {"peak": 99}}
+    (first, *_) = verdict_blocks(typed(made_up))[0].words
+    assert first.startswith("Nothing is TRUSTED. The definition of the map's peak has changed since this passport")
+
+
 def test_a_passport_that_was_asked_for_no_verdict_has_no_section() -> None:
     assert not verdict_blocks(None)
