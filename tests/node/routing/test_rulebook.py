@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inference.errors import UnknownName
-from node.routing import rulebook as module
+from node.jobs import installation as module
 from node.routing.rulebook import Rulebook
 from node.settings.settings import load
 from tests.node.commands.test_rules_commands import BY_DAY, FLAIR, SETTINGS

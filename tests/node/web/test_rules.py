@@ -101,7 +101,7 @@ def test_only_a_study_that_is_set_aside_is_decided_again_when_asked(browser: htt
         aside = update(studies).where(of_study).values(values)
         before = connection.execute(select(studies).where(of_study)).one()
         connection.execute(aside)
-    assert "1 study could not be decided, and nothing more is tried." in plain(browser.get("/").text)
+    assert "1 study could not be decided, and will not be tried again." in plain(browser.get("/").text)
     assert key in browser.get("/studies?show=set+aside").text
     page = plain(browser.get(f"/rules?study={key}").text)
     assert "it could not be decided, and was set aside: see the log" in page
