@@ -5,7 +5,7 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 CONFIG  ?= heatproof.toml
 STUDY   ?=
-.PHONY: help install demo serve test check peers clean
+.PHONY: help install demo serve test check docs peers clean
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -28,6 +28,9 @@ check: $(STAMP)  ## lint, types and the quick tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q -m "not slow and not peers" -n 2 -p no:cacheprovider
+
+docs: $(STAMP)   ## write the API documentation into build/docs; a warning is an error
+	$(BIN)/python deploy/make_docs.py build/docs
 
 peers:           ## install Orthanc, DCMTK, PostgreSQL and Chromium where that is possible
 	@deploy/install-peers.sh

@@ -1,16 +1,16 @@
-"""The whole of one series by one bundle: the steps a job takes one by one, in one go."""
+"""Analysis of one series by one bundle in one call: the steps that a job takes one by one."""
 
 from collections.abc import Callable, Sequence
 
 from inference.analysis import Analysis, Explanation
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
 from inference.classify import classify
 from inference.devices import fingerprint
+from inference.explain import explain_findings
 from inference.findings import Classification
-from inference.image import Image
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.reading.image import Image
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust
@@ -38,14 +38,14 @@ def analyse(
         UnknownName: no such method or parameter.
         DeviceExhausted: out of memory with a batch of one.
     """
-    say = progress or (lambda _step: None)
+    report = progress or (lambda _step: None)
     bundle.accepts(image)
-    say("classify")
+    report("classify")
     model_input = prepare(bundle, image)
     classification = classify(bundle, model_input, options=options)
-    say("explain")
+    report("explain")
     maps = explain_findings(bundle, image, model_input, classification.findings, options=options)
-    say("trust")
+    report("trust")
     trusts = assess_maps(bundle, model_input, maps, options=options, warrant=warrant)
     return assemble(image, bundle, classification, maps, trusts, options=options)
 

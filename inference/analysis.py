@@ -1,27 +1,13 @@
-"""The whole result of one bundle on one series: what the rooms after inference take."""
+"""The result of one bundle on one series, as reports and audit take it."""
 
 from dataclasses import dataclass
 
+from inference.bundle.identity import BundleIdentity
 from inference.devices import Fingerprint
 from inference.findings import Classification
-from inference.image import Image
+from inference.reading.image import Image
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Trust
-
-
-@dataclass(frozen=True)
-class BundleIdentity:
-    """Which model it was, to the byte."""
-
-    name: str
-    version: str
-    title: str
-    digest: str
-    """SHA-256 of the bundle's list of digests: every file of it, weights included."""
-    weights_digest: str
-    """SHA-256 of the primary network's weights file."""
-    intended_use: str
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -34,7 +20,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Image, what was found, why, and how far the why can be trusted."""
+    """Image, findings, and the explanation of each with its assessment."""
 
     image: Image
     bundle: BundleIdentity

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from inference.archive import Floats
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
+from inference.bundle.manifest import ClassEntry
 from inference.devices import choose_device, run_batched
 from inference.findings import Classification, Code, Finding, PlaneRange
-from inference.manifest import ClassEntry
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 

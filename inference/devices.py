@@ -14,7 +14,7 @@ _LARGEST_BATCH = {"cpu": 8, "cuda": 128}
 _ACTIVATIONS_PER_INPUT = 512
 """Bytes of activations assumed for each byte of input when a first batch is chosen; halving mends a wrong guess."""
 
-_FINGERPRINTED = ("captum", "monai", "numpy", "pydicom", "scipy", "torch")
+_FINGERPRINTED = ("monai", "numpy", "pydicom", "scikit-image", "scipy", "torch")
 
 
 @dataclass(frozen=True)

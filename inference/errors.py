@@ -26,7 +26,28 @@ Each leaf carries the DIMSE status it is answered with (PS3.4 table B.2-1; PS3.7
 outcome the ledger records.
 """
 
+import struct
 from typing import ClassVar
+
+from pydicom.errors import InvalidDicomError
+
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+    InvalidDicomError,
+)
+"""What Python and the libraries raise on data that is not what it claims to be; warnings, where they are errors.
+
+Whoever reads what others wrote catches these and says which data it was. Anything else is a fault of the process.
+"""
 
 
 class HeatproofError(Exception):

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from inference.archive import Floats
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
 from inference.errors import BundleRefused, OutOfScope
-from inference.geometry import depth_mm, turn, unturn
-from inference.image import Image
+from inference.reading.geometry import depth_mm, turn, unturn
+from inference.reading.image import Image
 
 SPACING_TOLERANCE = 0.1
 """How far the distance between two planes of a volume may differ from the median, as a share of it."""

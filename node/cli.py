@@ -49,7 +49,7 @@ def main() -> None:
 def serve(config_file: Config = Path("heatproof.toml")) -> None:
     """Run the node until SIGTERM or Ctrl-C."""
     from node.service import Node
-    from node.settings import load
+    from node.settings.settings import load
 
     Node(load(config_file), config_file).run()
 
@@ -194,7 +194,7 @@ def bundles(
     as_json: AsJson = False,
 ) -> None:
     """List the bundles the node would find, and why one is refused."""
-    from inference.bundle import discover
+    from inference.bundle.bundle import discover
 
     rows = [found.as_dict() for found in discover(tuple(folder or ()))]
     if as_json:
@@ -211,7 +211,7 @@ def bundle_seal(
     folder: Annotated[Path, typer.Argument(help="The bundle's folder.", exists=True, file_okay=False)],
 ) -> None:
     """Check a bundle and write the SHA-256 of every file of it: what is not sealed is not loaded."""
-    from inference.seal import seal
+    from inference.bundle.seal import seal
 
     digest = seal(folder)
     Console().print(f"{folder.name} is sealed: {digest}", soft_wrap=True)
@@ -220,7 +220,7 @@ def bundle_seal(
 @config.command("check")
 def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     """Say whether the node would start with this file; every problem is listed."""
-    from node.settings import load
+    from node.settings.settings import load
 
     settings = load(config_file)
     from node.jobs.installation import routed_bundles  # only once the file is good: it brings torch
@@ -233,7 +233,7 @@ def config_check(config_file: Config = Path("heatproof.toml")) -> None:
 @config.command("reference")
 def config_reference() -> None:
     """Describe every setting: default, unit and meaning."""
-    from node.settings import reference
+    from node.settings.settings import reference
 
     sys.stdout.write(reference())
 
@@ -244,7 +244,7 @@ def config_example(
     port: Annotated[int, typer.Option("--port", help="DICOM port.", min=1, max=65535)] = 11112,
 ) -> None:
     """Write a complete, commented settings file to standard output."""
-    from node.settings import example
+    from node.settings.settings import example
 
     sys.stdout.write(example(home, port))
 

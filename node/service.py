@@ -14,47 +14,48 @@ from pynetdicom import evt
 
 from inference.devices import fingerprint
 from inference.errors import Misconfigured
-from node import delivery, job, logs, store
-from node.api.app import create_app
-from node.api.deliveries import DeliveryDesk
-from node.api.limits import bounded_server
-from node.api.opinions import opinion_routes
-from node.api.overview import Overview
-from node.api.priors import prior_routes
-from node.api.stow import StowBounds, stow_routes
+from node import logs, store, workflow_store
+from node.associations.peers import Peers
 from node.associations.refusals import Refusals
-from node.completion.completeness import Completeness
-from node.completion.counting import Counting
-from node.completion.performed_steps import PerformedSteps
-from node.configuration.home import lock, site_key
-from node.console.deliveries import deliveries_page
-from node.console.models import models_page
-from node.console.pages import Pages
-from node.console.quality import quality_page
-from node.delivery import Deliveries
-from node.destinations.consignments import Consignments
-from node.job import Jobs
-from node.jobs import workflow_store
+from node.audit.arming import Arming
+from node.audit.audit import Quality
+from node.audit.auditor import Auditor
+from node.audit.constancy import Constancy
+from node.audit.monthly import Monthly
+from node.audit.opinions import Opinions
+from node.audit.returned import Returned
+from node.delivery import delivery
+from node.delivery.consignments import Consignments
+from node.delivery.delivery import Deliveries
+from node.home import lock, site_key
+from node.jobs import job
 from node.jobs.fleet import Fleet
 from node.jobs.installation import routed_bundles, warrants_of
+from node.jobs.job import Jobs
 from node.jobs.steps import Steps
-from node.listener import Listener
 from node.metrics import Metrics
-from node.priors.door import FrontInbox, PriorInbox, open_door
-from node.priors.fetching import Fetching
+from node.priors.fetch import Fetching
 from node.priors.records import PriorRecords
-from node.quality.arming import Arming
-from node.quality.auditor import Auditor
-from node.quality.constancy import Constancy
-from node.quality.monthly import Monthly
-from node.quality.opinions import Opinions
-from node.quality.quality import Quality
-from node.quality.returned import Returned
-from node.routing.attempts import Attempts
+from node.receiving.inbox import Inbox
+from node.receiving.listener import Listener, prior_listener
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
-from node.settings import Settings
-from node.studies import Studies
+from node.settings.settings import Settings
+from node.studies.attempts import Attempts
+from node.studies.completeness import Completeness
+from node.studies.counting import Counting
+from node.studies.performed_steps import PerformedSteps
+from node.studies.studies import Studies
+from node.web.app import create_app
+from node.web.audit import audit_routes
+from node.web.deliveries import DeliveryDesk, delivery_routes
+from node.web.limits import bounded_server
+from node.web.models import model_routes
+from node.web.opinions import opinion_routes
+from node.web.pages import Pages
+from node.web.priors import prior_routes
+from node.web.stow import StowBounds, stow_routes
+from node.web.study_records import StudyRecords
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 
@@ -83,9 +84,8 @@ class Node:
         performed_steps = PerformedSteps(self.engine)
         further = performed_steps.handlers if settings.completeness.performed_steps else []
         logs.configure(study_key=self.ledger.pseudonym, level=settings.node.log_level)
-        inbox = FrontInbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
-        prior_inbox = PriorInbox(settings.node, self.engine, self.ledger, limits=settings.limits)
-        fetching = Fetching(settings, PriorRecords(self.engine, settings.node.worker), prior_inbox, self.ledger)
+        inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
+        fetching = Fetching(settings, PriorRecords(self.engine, settings.node.worker), inbox, self.ledger)
         DBOS(config=workflow_store.configure(settings.node))
         self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox")
         self.listener = Listener(
@@ -93,11 +93,11 @@ class Node:
             inbox,
             metrics,
             Refusals(self.engine, self.ledger),
-            peers=settings.allow_list,
+            peers=Peers.of(settings),
             tls=settings.tls,
             handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further],
         )
-        self._door = open_door(settings, prior_inbox, metrics, Refusals(self.engine, self.ledger))
+        self._prior_listener = prior_listener(settings, inbox, metrics, Refusals(self.engine, self.ledger))
         steps = Steps(settings, self.engine, shared, bundles, warrants, self.ledger)
         jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics)
         self.rulebook = Rulebook(
@@ -105,7 +105,7 @@ class Node:
         )
         counting = Counting(settings, self.engine)
         attempts = Attempts(self.engine)
-        completeness = Completeness(settings, studies, performed_steps, counting, self.rulebook, attempts)
+        completeness = Completeness(settings, studies, performed_steps, counting, lambda: self.rulebook.rules, attempts)
         arming = Arming(self.engine, self.ledger)
         self.router = Router(
             self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming, attempts, fetching
@@ -126,7 +126,7 @@ class Node:
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         desk = DeliveryDesk(Consignments(self.engine, shared / "outbox"), self.deliveries.resend, self.ledger)
         stow_bounds = StowBounds(part_bytes=settings.node.maximum_message_mebibytes << 20)
-        overview = Overview(self.engine, self.ledger, shared / "outbox")
+        records, pages = StudyRecords(self.engine, self.ledger, shared / "outbox"), Pages(settings.node.ae_title)
         application = create_app(
             self.engine,
             settings,
@@ -134,13 +134,13 @@ class Node:
             self.ledger,
             listening=lambda: self.listener.running,
             rulebook=self.rulebook,
-            further=[
-                partial(deliveries_page, desk, Pages(settings.node.ae_title)),
+            extra_routers=[
+                partial(delivery_routes, desk, pages),
                 partial(stow_routes, inbox, metrics, bounds=stow_bounds),
-                partial(prior_routes, fetching, studies, lambda: self.rulebook.rules, overview.uid),
+                partial(prior_routes, fetching, studies, lambda: self.rulebook.rules, records.uid),
                 partial(opinion_routes, Opinions(self.engine, self.ledger)),
-                partial(quality_page, quality, Pages(settings.node.ae_title)),
-                partial(models_page, quality, Pages(settings.node.ae_title)),
+                partial(audit_routes, quality, pages),
+                partial(model_routes, quality, pages),
             ],
         )
         self._http = bounded_server(application, settings.http.host, settings.http.port)
@@ -156,8 +156,8 @@ class Node:
         self.auditor.start()
         self.fleet.start()
         self.listener.start()  # it sweeps the inbox: nothing may be on its way into it before
-        if self._door:
-            self._door.start()
+        if self._prior_listener:
+            self._prior_listener.start()
         self.router.start()
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
         self.ledger.append(Event.STARTED, details=self._told())
@@ -166,8 +166,8 @@ class Node:
     def stop(self) -> None:
         """Accept nothing new, finish the step under way, leave the rest for the next start."""
         self.listener.stop()
-        if self._door:
-            self._door.stop()
+        if self._prior_listener:
+            self._prior_listener.stop()
         self.router.stop()
         self.auditor.stop()
         self._http.should_exit = True

@@ -1,4 +1,4 @@
-"""Words and numbers as they are shown: plain characters, fixed decimals, no patient data."""
+"""Text and numbers as they are shown: printable ASCII, fixed decimals, no patient data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent localiser"}
+"""The three kinds of evidence, always shown apart."""
+
 if TYPE_CHECKING:  # they bring torch, which plain words do not need
-    from inference.analysis import Analysis
     from inference.findings import Finding, PlaneRange
     from inference.saliency.maps import SaliencyMap
-    from inference.trust.verdict import Signal
 
 PROBABILITY = "P(peak lies in a true finding)"
-"""What the calibrated score is."""
+"""Name of the calibrated score."""
 _REPLACED = str.maketrans(
     {"\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00d7": "x", "\u2265": ">=", "\u2264": "<=", "\u00df": "ss"}
 )
@@ -71,45 +72,23 @@ def parameters(values: Mapping[str, str | int | float | bool]) -> str:
     return ", ".join(f"{plain(key)} {plain(str(values[key]))}" for key in sorted(values)) or "none"
 
 
-def plane(analysis: Analysis, index: int) -> str:
-    """Give ``plane 12 of 24 (image 14)``: planes in order of geometry, from 1; the number viewers know it by behind."""
-    frames = analysis.image.frames
-    if len(frames) == 1:
-        return "single image"
-    frame = frames[index]
-    alone = sum(other.sop_instance_uid == frame.sop_instance_uid for other in frames) == 1
-    known = frame.instance_number if alone else frame.frame_number
-    behind = "" if known in (None, index + 1) else f" ({'image' if alone else 'frame'} {known})"
-    return f"plane {index + 1} of {len(frames)}{behind}"
-
-
 def probability(finding: Finding) -> str:
     """Give the probability, what kind of number it is, and the threshold it was held against."""
     return f"probability {number(finding.probability)} (uncalibrated), threshold {number(finding.threshold)}"
 
 
-def found(analysis: Analysis, planes: PlaneRange) -> str:
-    """Give ``planes 9 to 14 of 24, highest 0.97 on plane 12``."""
-    count = len(analysis.image.frames)
+def planes_found(planes: PlaneRange, count: int) -> str:
+    """Give ``planes 9 to 14 of 24, highest 0.97 on plane 12``.
+
+    Args:
+        planes: with the finding.
+        count: planes of the series.
+    """
     if count == 1:
         return f"probability {number(planes.peak_probability)}"
     first, last = planes.first + 1, planes.last + 1
     where = f"plane {first} of {count}" if first == last else f"planes {first} to {last} of {count}"
     return f"{where}, highest {number(planes.peak_probability)} on plane {planes.peak + 1}"
-
-
-def null(signal: Signal) -> str:
-    """Give the null with interval and count, or say that there is none."""
-    if signal.null is None:
-        return "none"
-    spread = f" [{interval(signal.null_interval)}]" if signal.null_interval else ""
-    return f"{number(signal.null)}{spread}"
-
-
-def referenced(signal: Signal) -> str:
-    """Give a* with what the null's interval makes of it."""
-    spread = f" [{interval(signal.referenced_interval)}]" if signal.referenced_interval else ""
-    return f"{number(signal.referenced)}{spread}"
 
 
 def made_by(saliency_map: SaliencyMap) -> str:

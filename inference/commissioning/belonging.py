@@ -1,12 +1,13 @@
 """Whether a passport is about this bundle and these cases, and with what settings it was made."""
 
+from dataclasses import fields
 from typing import Any, cast
 
-from inference.bundle import Bundle
-from inference.commissioning.cases import Cases
+from inference.bundle.bundle import Bundle
+from inference.cases.cases import Cases
 from inference.commissioning.settings import CommissionSettings, Device
 from inference.errors import PassportRefused
-from inference.passport import Passport
+from inference.passport.passport import Passport
 
 
 def check_bundle(passport: Passport, bundle: Bundle) -> None:
@@ -39,9 +40,6 @@ def check_data(passport: Passport, cases: Cases) -> None:
 
 def settings_of(passport: Passport, device: Device) -> CommissionSettings:
     """Give the settings the passport was made with, for a device of one's own."""
-    kept = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in passport.settings.items()
-        if name in CommissionSettings.__dataclass_fields__
-    }
+    known = {field.name for field in fields(CommissionSettings)}
+    kept = {name: value for name, value in passport.settings.items() if name in known}
     return CommissionSettings(**cast("dict[str, Any]", {**kept, "device": device}))

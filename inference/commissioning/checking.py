@@ -5,18 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.bundle import Bundle
-from inference.commission import Source
+from inference.bundle.bundle import Bundle
+from inference.cases.cases import gather
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
-from inference.commissioning.bench import Bench
-from inference.commissioning.cases import gather
+from inference.commissioning.commission import Source
+from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.settings import Device, key_of, resolve
 from inference.commissioning.store import Store
 from inference.commissioning.work import Progress, set_up
 from inference.commissioning.writing import map_digest
+from inference.criteria.localisation import average_precision, hit
 from inference.devices import fingerprint
-from inference.passport import Passport, Sample
-from inference.trust.localisation import average_precision, hit
+from inference.passport.entries import Sample
+from inference.passport.passport import Passport
 
 TOLERANCE = 1e-3
 """How far average precision may differ on another device or with other libraries."""
@@ -37,7 +38,7 @@ class Recomputed:
 
 
 @dataclass(frozen=True)
-class Check:
+class PassportCheck:
     """What a check found."""
 
     agrees: bool
@@ -51,7 +52,7 @@ class Check:
 
 def check(
     passport: Passport, bundle: Bundle, source: Source | None, folder: Path, *, device: Device, progress: Progress
-) -> Check:
+) -> PassportCheck:
     """Verify the digests and recompute the sample.
 
     Args:
@@ -68,7 +69,7 @@ def check(
     check_bundle(passport, bundle)
     same = _same_fingerprint(passport, device)
     if source is None:
-        return Check(agrees=True, same_fingerprint=same, bundle_checked=True, data_checked=False, maps=())
+        return PassportCheck(agrees=True, same_fingerprint=same, bundle_checked=True, data_checked=False, maps=())
     settings = settings_of(passport, device)
     cases = gather(bundle, source(bundle, settings.splits), folder / "cases")
     check_data(passport, cases)
@@ -78,23 +79,27 @@ def check(
     for done, sample in enumerate(passport.sample):
         progress("recomputing maps", done, len(passport.sample))
         maps += _recomputed(bench, sample)
-    agrees = all(one.agrees and (one.identical or not same) for one in maps)
-    return Check(agrees=agrees, same_fingerprint=same, bundle_checked=True, data_checked=True, maps=tuple(maps))
+    agrees = all(recomputed.agrees and (recomputed.identical or not same) for recomputed in maps)
+    return PassportCheck(agrees=agrees, same_fingerprint=same, bundle_checked=True, data_checked=True, maps=tuple(maps))
 
 
 def _recomputed(bench: Bench, sample: Sample) -> list[Recomputed]:
-    rows = [row for row, one in enumerate(bench.explained) if bench.cases.entries[one.position].id == sample.case]
+    rows = [
+        row
+        for row, explained in enumerate(bench.explained)
+        if bench.cases.entries[explained.position].id == sample.case
+    ]
     if not rows:
         return [Recomputed(sample.case, name, False, False, None, None) for name in sample.digests]
-    one, masks = bench.explained[rows[0]], bench.masks(rows[:1])
-    made = bench.explainer.maps(bench.primary, one.position, one.target, list(sample.digests))
-    found = []
+    explained, masks = bench.explained[rows[0]], bench.masks(rows[:1])
+    made = bench.explainer.maps(bench.primary, explained.position, explained.target, list(sample.digests))
+    recomputed = []
     for name, values in made.items():
         precision = float(average_precision(values[None], masks)[0])
         hits = float(np.nan_to_num(hit(values[None], masks))[0])
         expected = sample.average_precision[name]
         near = expected is None if np.isnan(precision) else abs(precision - (expected or 0.0)) <= TOLERANCE
-        found.append(
+        recomputed.append(
             Recomputed(
                 case=sample.case,
                 method=name,
@@ -104,7 +109,7 @@ def _recomputed(bench: Bench, sample: Sample) -> list[Recomputed]:
                 expected=expected,
             )
         )
-    return found
+    return recomputed
 
 
 def _same_fingerprint(passport: Passport, device: Device) -> bool:

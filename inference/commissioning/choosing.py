@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from inference.commissioning.bench import Bench
-from inference.commissioning.judging import rounded
-from inference.commissioning.rules import DECIDING, LOCALISATION, RULES
-from inference.commissioning.seeds import seed_of
+from inference.commissioning.judging import DIGITS, rounded
+from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.store import Raw
 from inference.errors import Refused
-from inference.passport import Chosen, Counts, MethodEntry, Shown
-from inference.trust import statistics
+from inference.passport.entries import Chosen, Counts, GalleryEntry, GalleryKind, MethodEntry
+from inference.passport.rules import DECIDING, LOCALISATION, RULES
+from inference.statistics import bootstrap as statistics
+from inference.statistics.seeds import seed_of
 
 Raws = Mapping[str, Mapping[str, Raw]]
 SHOWN = 4
@@ -64,41 +64,43 @@ def choose(entries: Mapping[str, MethodEntry], raws: Raws, bench: Bench, manifes
     )
 
 
-def gallery(raws: Raws, bench: Bench, method: str | None) -> tuple[Shown, ...]:
+def gallery(raws: Raws, bench: Bench, method: str | None) -> tuple[GalleryEntry, ...]:
     """Choose the best, the worst and the misleading maps of the method chosen.
 
     Misleading: the model is sure (0.9 and above), the peak lies outside the finding or there is none, and of these the
     ones on which other trainings agree most, where that was measured; else the surest.
     """
-    found = raws.get(method or "", {}).get("localisation", {"reason": ""})
-    if method is None or "reason" in found:
+    raw = raws.get(method or "", {}).get("localisation", {"reason": ""})
+    if method is None or "reason" in raw:
         return ()
-    precision = dict(zip(found["outlined"], found.get("average_precision", []), strict=False))
+    precision = dict(zip(raw["outlined"], raw.get("average_precision", []), strict=False))
     agreed = raws[method].get("repeatability", {"reason": ""})
     agreement = {} if "reason" in agreed else dict(zip(agreed["rows"], agreed["values"]["spearman"], strict=True))
-    hits = dict(zip(found["rows"], found["hit"], strict=True))
+    hits = dict(zip(raw["rows"], raw["hit"], strict=True))
     ranked = sorted(precision, key=lambda row: (precision[row], row))
     sure = [row for row, hit in hits.items() if hit < 0.5 and bench.explained[row].probability >= CONFIDENT]
     sure.sort(key=lambda row: (-agreement.get(row, -2.0), -bench.explained[row].probability, row))
-    parts = {"best": ranked[::-1][:SHOWN], "worst": ranked[:SHOWN], "misleading": sure[:SHOWN]}
+    parts: dict[GalleryKind, list[int]] = {
+        "best": ranked[::-1][:SHOWN],
+        "worst": ranked[:SHOWN],
+        "misleading": sure[:SHOWN],
+    }
     shown = []
     for kind, rows in parts.items():
         for row in rows:
-            one = bench.explained[row]
-            case = bench.cases.entries[one.position]
+            explained = bench.explained[row]
+            case = bench.cases.entries[explained.position]
             shown.append(
-                Shown.model_validate(
-                    {
-                        "kind": kind,
-                        "case": case.id,
-                        "method": method,
-                        "found": bench.explainer.bundle.manifest.classes[one.target].name,
-                        "label": case.label,
-                        "probability": rounded(one.probability),
-                        "average_precision": rounded(precision[row]) if row in precision else None,
-                        "hit": rounded(hits[row]) or 0.0,
-                        "agreement": rounded(agreement[row]) if row in agreement else None,
-                    }
+                GalleryEntry(
+                    kind=kind,
+                    case=case.id,
+                    method=method,
+                    found=bench.explainer.bundle.manifest.classes[explained.target].name,
+                    label=case.label,
+                    probability=round(explained.probability, DIGITS),
+                    average_precision=rounded(precision[row]) if row in precision else None,
+                    hit=rounded(hits[row]) or 0.0,
+                    agreement=rounded(agreement[row]) if row in agreement else None,
                 )
             )
     return tuple(shown)
@@ -178,8 +180,11 @@ def _clearly_better(raws: Raws, bench: Bench, leader: str, other: str) -> str:
         pair.append(raw["hit"])
     groups = bench.groups(range(len(bench.explained)))
     try:
-        found = statistics.paired_difference(np.array(pair[0]), np.array(pair[1]), groups, seed=seed_of("bootstrap"))
+        difference = statistics.paired_difference(
+            np.array(pair[0]), np.array(pair[1]), groups, seed=seed_of("bootstrap")
+        )
     except Refused:
         return ""
-    edges = found.interval
-    return f"by {edges.value:.2f} [{edges.low:.2f}, {edges.high:.2f}]" if edges.low > 0 else ""
+    edges = difference.interval.edges
+    better = edges is not None and edges[0] > 0
+    return f"by {difference.interval.value:.2f} [{edges[0]:.2f}, {edges[1]:.2f}]" if edges and better else ""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.commissioning.bench import Explained
-from inference.commissioning.cases import Cases
+from inference.bundle.manifest import Manifest
+from inference.cases.cases import Cases
 from inference.commissioning.judging import figure_from, figure_of
-from inference.commissioning.seeds import seed_of
+from inference.commissioning.measuring.bench import Explained
 from inference.errors import Refused
-from inference.manifest import Manifest
-from inference.passport import ClassFigures, ClassificationEntry, Counts, Figure
-from inference.trust import statistics
+from inference.passport.entries import ClassFigures, ClassificationEntry, Counts, Measurement
+from inference.statistics import bootstrap as statistics
+from inference.statistics.seeds import seed_of
 
 Probabilities = NDArray[np.float64]
 """(N, classes)."""
@@ -38,13 +38,13 @@ def explained_of(
     cases: Cases, positions: Sequence[int], probabilities: Probabilities, manifest: Manifest
 ) -> tuple[Explained, ...]:
     """Give the cases the model calls positive, in their order."""
-    found = []
+    explained = []
     for position, row, target in zip(positions, probabilities, called(probabilities, manifest), strict=True):
         if target >= 0:
             case = cases.entries[position]
-            right = case.class_index == target
-            found.append(Explained(position, int(target), float(row[target]), right, right and case.masked))
-    return tuple(found)
+            right = bool(case.class_index == target)
+            explained.append(Explained(position, int(target), float(row[target]), right, right and case.masked))
+    return tuple(explained)
 
 
 def counts_of(
@@ -57,7 +57,7 @@ def counts_of(
     """Count what one split holds."""
     entries = [cases.entries[at] for at in positions]
     finding = [case for case in entries if manifest.classes[case.class_index].finding]
-    called_positions = {one.position for one in positive}
+    called_positions = {case.position for case in positive}
     return Counts(
         cases=len(entries),
         groups=len({case.group for case in entries}),
@@ -66,7 +66,7 @@ def counts_of(
         masked=sum(case.masked for case in finding),
         called_positive=len(positive),
         explained=len(explained),
-        true_positives=sum(one.right for one in explained),
+        true_positives=sum(case.right for case in explained),
         missed=sum(
             at not in called_positions and manifest.classes[cases.entries[at].class_index].finding for at in positions
         ),
@@ -94,13 +94,13 @@ def classification(
     return ClassificationEntry(accuracy=_share(answer == truth, groups, "no case"), classes=by_class)
 
 
-def _auc(scores: NDArray[np.float64], events: NDArray[np.bool_], groups: NDArray[np.str_]) -> Figure:
+def _auc(scores: NDArray[np.float64], events: NDArray[np.bool_], groups: NDArray[np.str_]) -> Measurement:
     try:
         return figure_from(statistics.auroc(scores, events, groups, seed=seed_of("bootstrap")))
     except Refused:
         missing = "no case of this class" if not events.any() else "no case of another class"
-        return Figure(value=None, reason=f"{missing} in the split: there is no AUC")
+        return Measurement(value=None, reason=f"{missing} in the split: there is no AUC")
 
 
-def _share(right: NDArray[np.bool_], groups: NDArray[np.str_], otherwise: str) -> Figure:
-    return figure_of(right.astype(float).tolist(), groups) if len(right) else Figure(value=None, reason=otherwise)
+def _share(right: NDArray[np.bool_], groups: NDArray[np.str_], otherwise: str) -> Measurement:
+    return figure_of(right.astype(float).tolist(), groups) if len(right) else Measurement(value=None, reason=otherwise)

@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.commissioning.rules import BLURRED, Rule
-from inference.commissioning.seeds import seed_of
+from inference.criteria.agreement import referenced
 from inference.errors import Refused
-from inference.passport import Comparison, Criterion, Curve, Figure, Scalar
-from inference.trust import statistics
-from inference.trust.agreement import referenced
+from inference.passport.entries import Comparison, Criterion, CriterionCurve, Edges, Measurement, Scalar
+from inference.passport.rules import BLURRED, CriterionRule
+from inference.statistics import bootstrap as statistics
+from inference.statistics.seeds import seed_of
 
 DIGITS = 6
 RAW_REASON = "reason"
@@ -22,7 +22,7 @@ Also = float | Sequence[float] | tuple[Sequence[float], Groups]
 
 
 @dataclass(frozen=True)
-class Reading:
+class CriterionReading:
     """What one method says to one criterion, before it is judged.
 
     Attributes:
@@ -41,26 +41,26 @@ class Reading:
     also: Mapping[str, Also] = field(default_factory=dict)
     also_nulls: Mapping[str, Sequence[float]] = field(default_factory=dict)
     settings: Mapping[str, Scalar] = field(default_factory=dict)
-    curve: Curve | None = None
+    curve: CriterionCurve | None = None
 
 
 def rounded(value: float) -> float | None:
     """Round to what a passport holds; None where there is no number."""
-    return round(float(value), DIGITS) + 0.0 if math.isfinite(value) else None
+    return _rounded(value) if math.isfinite(value) else None
 
 
-def figure_of(values: Sequence[float], groups: Groups) -> Figure:
+def figure_of(values: Sequence[float], groups: Groups) -> Measurement:
     """Give the mean with its interval over groups."""
     try:
-        found = statistics.mean_by_group(values, groups, seed=seed_of("bootstrap"))
+        interval = statistics.mean_by_group(values, groups, seed=seed_of("bootstrap"))
     except Refused:
-        return Figure(value=None, reason="not defined on any case")
-    return figure_from(found)
+        return Measurement(value=None, reason="not defined on any case")
+    return figure_from(interval)
 
 
-def figure_from(found: statistics.Interval) -> Figure:
+def figure_from(interval: statistics.Interval) -> Measurement:
     """Give a passport's figure for an interval."""
-    return Figure(value=rounded(found.value), ci=_interval(found.low, found.high), n=found.n, groups=found.groups)
+    return Measurement(value=rounded(interval.value), ci=_interval(interval), n=interval.n, groups=interval.groups)
 
 
 def unmeasured(reason: str) -> Criterion:
@@ -68,7 +68,9 @@ def unmeasured(reason: str) -> Criterion:
     return Criterion(value=None, passed=None, clear=None, reason=reason)
 
 
-def judged(rule: Rule, method: str, readings: Mapping[str, Reading | str], controls: Sequence[str]) -> Criterion:
+def judged(
+    rule: CriterionRule, method: str, readings: Mapping[str, CriterionReading | str], controls: Sequence[str]
+) -> Criterion:
     """Judge one method by one rule.
 
     Args:
@@ -84,65 +86,74 @@ def judged(rule: Rule, method: str, readings: Mapping[str, Reading | str], contr
     if own.value is None:
         return unmeasured(own.reason)
     named = [*controls, *(name for name in rule.against if name not in controls)]
-    baselines = {name: _mean(readings.get(name, "")) for name in named}
-    parts = {
-        **own.model_dump(),
-        "baselines": baselines,
-        "also": {name: _also(name, reading) for name in reading.also},
-        "settings": dict(reading.settings),
-        "curve": reading.curve,
-    }
+    criterion = Criterion(
+        value=own.value,
+        ci=own.ci,
+        n=own.n,
+        groups=own.groups,
+        baselines={name: _mean(readings.get(name, "")) for name in named},
+        passed=None,
+        clear=None,
+        also={name: _also(name, reading) for name in reading.also},
+        settings=dict(reading.settings),
+        curve=reading.curve,
+    )
     if rule.kind == "controls":
-        return _against_controls(rule, method, reading, readings, controls, parts)
-    if rule.kind == "line":
-        return _by_line(rule, own, parts)
-    return _by_null(rule, reading, own, parts)
+        return _against_controls(rule, method, readings, controls, criterion)
+    return _by_line(rule, criterion) if rule.kind == "line" else _by_null(rule, reading, criterion)
 
 
 def _against_controls(
-    rule: Rule,
+    rule: CriterionRule,
     method: str,
-    reading: Reading,
-    readings: Mapping[str, Reading | str],
+    readings: Mapping[str, CriterionReading | str],
     controls: Sequence[str],
-    parts: dict[str, object],
+    criterion: Criterion,
 ) -> Criterion:
-    sign = 1.0 if rule.higher_is_better else -1.0
-    against: dict[str, Comparison] = {}
-    for name in rule.against or controls:
-        other = readings.get(name, "")
-        if name != method and isinstance(other, Reading) and np.array_equal(other.groups, reading.groups):
-            try:
-                found = statistics.paired_difference(
-                    sign * np.asarray(reading.values), sign * np.asarray(other.values), reading.groups,
-                    seed=seed_of("bootstrap"),
-                )  # fmt: skip
-            except Refused:
-                continue
-            against[name] = Comparison(
-                value=rounded(found.interval.value) or 0.0,
-                ci=_interval(found.interval.low, found.interval.high),
-                p_value=round(found.p_value, DIGITS),
-            )
-    parts["against"] = against
+    differences = {
+        name: difference
+        for name in rule.against or controls
+        if name != method and (difference := _paired(rule, readings.get(method, ""), readings.get(name, "")))
+    }
+    criterion = replace(criterion, against=differences)
     if method in controls or method == BLURRED:
-        return _criterion(parts, passed=None, clear=None, reason="a control: what the methods are held against")
-    edges = [one.ci for one in against.values()]
+        return replace(criterion, reason="a control: what the methods are held against")
+    edges = [difference.ci for difference in differences.values()]
     if not edges or None in edges:
-        return _criterion(parts, passed=None, clear=None, reason="no control to compare with, or a single patient")
+        return replace(criterion, reason="no control to compare with, or a single patient")
     passed = all(edge is not None and edge[0] > 0 for edge in edges)
-    return _criterion(parts, passed=passed, clear=passed or any(edge is not None and edge[1] < 0 for edge in edges))
+    return replace(criterion, passed=passed, clear=passed or any(edge is not None and edge[1] < 0 for edge in edges))
 
 
-def _by_line(rule: Rule, own: Figure, parts: dict[str, object]) -> Criterion:
-    if own.value is None or own.ci is None:
-        return _criterion(parts, passed=None, clear=None, reason="a single patient has no interval")
-    passed = own.value > rule.line
-    parts["settings"] = {**_settings(parts), "line": rule.line}
-    return _criterion(parts, passed=passed, clear=own.ci[0] > rule.line or own.ci[1] < rule.line)
+def _paired(rule: CriterionRule, own: CriterionReading | str, other: CriterionReading | str) -> Comparison | None:
+    """Compare a method with a control on the same cases; None: they were measured on different ones."""
+    if isinstance(own, str) or isinstance(other, str) or not np.array_equal(other.groups, own.groups):
+        return None
+    sign = 1.0 if rule.higher_is_better else -1.0
+    values, control = sign * np.asarray(own.values), sign * np.asarray(other.values)
+    try:
+        difference = statistics.paired_difference(values, control, own.groups, seed=seed_of("bootstrap"))
+    except Refused:
+        return None
+    interval = difference.interval
+    return Comparison(
+        value=rounded(interval.value) or 0.0, ci=_interval(interval), p_value=round(difference.p_value, DIGITS)
+    )
 
 
-def _by_null(rule: Rule, reading: Reading, own: Figure, parts: dict[str, object]) -> Criterion:
+def _by_line(rule: CriterionRule, criterion: Criterion) -> Criterion:
+    if criterion.value is None or criterion.ci is None:
+        return replace(criterion, reason="a single patient has no interval")
+    low, high = criterion.ci
+    return replace(
+        criterion,
+        passed=criterion.value > rule.line,
+        clear=low > rule.line or high < rule.line,
+        settings={**criterion.settings, "line": rule.line},
+    )
+
+
+def _by_null(rule: CriterionRule, reading: CriterionReading, criterion: Criterion) -> Criterion:
     """Hold a figure against that of different patients: below it for sensitivity, above it for agreement."""
     try:
         null = statistics.mean_by_group(reading.nulls, seed=seed_of("bootstrap"))
@@ -150,62 +161,56 @@ def _by_null(rule: Rule, reading: Reading, own: Figure, parts: dict[str, object]
             reading.values, reading.nulls, reading.groups, seed=seed_of("bootstrap")
         )
     except Refused as error:
-        return _criterion(parts, passed=None, clear=None, reason=str(error))
-    parts |= {"null": rounded(null.value), "null_ci": _interval(null.low, null.high)}
-    edges = _interval(margin.low, margin.high)
+        return replace(criterion, reason=str(error))
+    edges = _interval(margin)
+    criterion = replace(criterion, null=rounded(null.value), null_ci=_interval(null))
     if rule.kind == "agreement":
-        parts |= _referenced(own.value, null.value, edges)
+        value, ci = _referenced(criterion.value, null.value, edges)
+        criterion = replace(criterion, referenced=value, referenced_ci=ci)
     if edges is None:
-        return _criterion(parts, passed=None, clear=None, reason="a single patient has no interval")
+        return replace(criterion, reason="a single patient has no interval")
     if rule.kind == "agreement":
-        passed = edges[0] > 0 and parts["referenced"] is not None
-        reason = "" if parts["referenced"] is not None else "different patients agree as much as can be: no room above"
-        return _criterion(parts, passed=passed, clear=not edges[0] <= 0 <= edges[1], reason=reason)
-    clear = margin.excludes(0.0)
-    return _criterion(parts, passed=margin.value < 0, clear=clear)
+        has_room = criterion.referenced is not None
+        reason = "" if has_room else "different patients agree as much as can be: no room above"
+        return replace(criterion, passed=edges[0] > 0 and has_room, clear=not edges[0] <= 0 <= edges[1], reason=reason)
+    return replace(criterion, passed=margin.value < 0, clear=margin.excludes(0.0))
 
 
-def _referenced(value: float | None, null: float, edges: tuple[float, float] | None) -> dict[str, object]:
+def _referenced(value: float | None, null: float, edges: Edges | None) -> tuple[float | None, Edges | None]:
     """a* and its interval: that of the difference over the room above the null, so that both clear 0 together."""
-    found = None if value is None else referenced(value, null)
-    if found is None:
-        return {"referenced": None, "referenced_ci": None}
+    above = None if value is None else referenced(value, null)
+    if above is None:
+        return None, None
     room = 1.0 - null
     ci = None if edges is None else (round(edges[0] / room, DIGITS), round(edges[1] / room, DIGITS))
-    return {"referenced": rounded(found), "referenced_ci": ci}
+    return rounded(above), ci
 
 
-def _also(name: str, reading: Reading) -> Figure:
+def _also(name: str, reading: CriterionReading) -> Measurement:
     given = reading.also[name]
     if isinstance(given, float | int):
-        return Figure(value=rounded(given), reason="" if math.isfinite(given) else "not defined")
+        return Measurement(value=rounded(given), reason="" if math.isfinite(given) else "not defined")
     values, groups = given if isinstance(given, tuple) else (given, reading.groups)
-    found = figure_of(values, groups)
+    own = figure_of(values, groups)
     nulls = reading.also_nulls.get(name)
-    if nulls is None or found.value is None:
-        return found
+    if nulls is None or own.value is None:
+        return own
     null = statistics.mean_by_group(nulls, seed=seed_of("bootstrap"))
     margin = statistics.difference_of_means(values, nulls, groups, seed=seed_of("bootstrap"))
-    more = _referenced(found.value, null.value, _interval(margin.low, margin.high))
-    return Figure.model_validate({**found.model_dump(), "null": rounded(null.value), **more})
+    value, ci = _referenced(own.value, null.value, _interval(margin))
+    return replace(own, null=rounded(null.value), referenced=value, referenced_ci=ci)
 
 
-def _mean(reading: Reading | str) -> float | None:
+def _mean(reading: CriterionReading | str) -> float | None:
     if isinstance(reading, str):
         return None
     values = np.asarray(reading.values, dtype=np.float64)
     return None if np.isnan(values).all() else rounded(float(np.nanmean(values)))
 
 
-def _criterion(parts: dict[str, object], *, passed: bool | None, clear: bool | None, reason: str = "") -> Criterion:
-    return Criterion.model_validate({**parts, "passed": passed, "clear": clear, "reason": reason})
+def _interval(interval: statistics.Interval) -> Edges | None:
+    return None if interval.edges is None else (_rounded(interval.edges[0]), _rounded(interval.edges[1]))
 
 
-def _settings(parts: dict[str, object]) -> dict[str, Scalar]:
-    found = parts["settings"]
-    return dict(found) if isinstance(found, dict) else {}
-
-
-def _interval(low: float, high: float) -> tuple[float, float] | None:
-    edges = rounded(low), rounded(high)
-    return None if edges[0] is None or edges[1] is None else (edges[0], edges[1])
+def _rounded(value: float) -> float:
+    return round(float(value), DIGITS) + 0.0

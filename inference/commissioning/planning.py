@@ -1,4 +1,4 @@
-"""How many annotated cases buy which guarantee: told before anyone annotates.
+"""How many annotated cases buy which guarantee: calculated before anyone annotates.
 
 The count is of patients, since slices of one patient hit and miss together more or less; here they are taken to do so
 wholly, which needs the most patients. Taking every case as independent is shown beside it, named optimistic: no
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.errors import Refused
-from inference.trust.bounds import check_levels, needed_groups
+from inference.statistics.bounds import check_levels, needed_groups
 
 ALPHAS = (0.02, 0.05, 0.10, 0.15, 0.20, 0.30)
 FINEST = 1000
@@ -67,7 +67,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AnnotationPlan:
     """Prices of several alphas, and what the patients at hand reach."""
 
     assumptions: Assumptions
@@ -77,7 +77,7 @@ class Plan:
 
 def plan(
     assumptions: Assumptions | None = None, *, patients: int | None = None, alphas: Sequence[float] = ALPHAS
-) -> Plan:
+) -> AnnotationPlan:
     """Tell what each alpha costs, and what the patients at hand reach.
 
     Args:
@@ -96,10 +96,10 @@ def plan(
     if patients is not None and patients < 1:
         raise Refused("A plan for the patients at hand needs at least one.")
     prices = tuple(_price(alpha, taken) for alpha in alphas)
-    return Plan(taken, prices, None if patients is None else _reach(patients, taken))
+    return AnnotationPlan(taken, prices, None if patients is None else _reach(patients, taken))
 
 
-def plan_lines(made: Plan) -> tuple[str, ...]:
+def plan_lines(made: AnnotationPlan) -> tuple[str, ...]:
     """Write a plan as lines of text, at most 100 characters each."""
     taken = made.assumptions
     confidence = f"{100 * (1 - taken.delta):g} %"

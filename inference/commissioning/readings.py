@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from inference.commissioning.bench import Bench
-from inference.commissioning.judging import RAW_REASON, Also, Reading
-from inference.commissioning.measure_agreement import repeatability_figures, reproducibility_figures
-from inference.commissioning.measure_localisation import localisation_figures, region_figures
-from inference.commissioning.measure_removal import fidelity_figures, information_figures, road_figures
-from inference.commissioning.measure_weights import cascade_figures, contrast_figures, emprt_figures, smprt_figures
-from inference.commissioning.rules import BLURRED
+from inference.commissioning.judging import RAW_REASON, Also, CriterionReading
+from inference.commissioning.measuring.agreement import repeatability_figures, reproducibility_figures
+from inference.commissioning.measuring.bench import Bench
+from inference.commissioning.measuring.localisation import localisation_figures, region_figures
+from inference.commissioning.measuring.removal import fidelity_figures, information_figures, road_figures
+from inference.commissioning.measuring.weights import cascade_figures, contrast_figures, emprt_figures, smprt_figures
 from inference.commissioning.store import Raw
-from inference.passport import Curve, Scalar
+from inference.passport.entries import CriterionCurve, Scalar
+from inference.passport.rules import BLURRED
 
 Measure = Callable[[Bench, str], Raw]
 
@@ -57,7 +57,7 @@ _FAMILY = {
 }
 
 
-def reading(bench: Bench, criterion: str, raws: Mapping[str, Raw]) -> Reading | str:
+def reading(bench: Bench, criterion: str, raws: Mapping[str, Raw]) -> CriterionReading | str:
     """Read one criterion of one method out of its raw figures, by family; or give the reason why it cannot be."""
     raw = raws.get(_FAMILY[criterion], {RAW_REASON: "not measured"})
     if RAW_REASON in raw:
@@ -67,42 +67,42 @@ def reading(bench: Bench, criterion: str, raws: Mapping[str, Raw]) -> Reading | 
     return _READ[criterion](bench, raw)
 
 
-def _average_precision(bench: Bench, raw: Raw) -> Reading:
+def _average_precision(bench: Bench, raw: Raw) -> CriterionReading:
     names = ("average_precision_normalised", "average_precision_absolute", "trapezoid_legacy", "iou_otsu", "iou_tuned")
-    settings: dict[str, Scalar] = {f"iou_threshold_{at}": one for at, one in enumerate(raw["thresholds"])}
+    settings: dict[str, Scalar] = {f"iou_threshold_{at}": threshold for at, threshold in enumerate(raw["thresholds"])}
     also: dict[str, Also] = {name: raw[name] for name in (*names, "energy")}
-    return Reading(raw["average_precision"], bench.groups(raw["outlined"]), also=also, settings=settings)
+    return CriterionReading(raw["average_precision"], bench.groups(raw["outlined"]), also=also, settings=settings)
 
 
-def _hit_rate(bench: Bench, raw: Raw) -> Reading:
+def _hit_rate(bench: Bench, raw: Raw) -> CriterionReading:
     hits = np.asarray(raw["hit"], dtype=np.float64)
     right = [row for row in raw["rows"] if bench.explained[row].right]
     also: dict[str, Also] = {"true_positives": (hits[right].tolist(), bench.groups(right))} if right else {}
-    return Reading(raw["hit"], bench.groups(raw["rows"]), also=also)
+    return CriterionReading(raw["hit"], bench.groups(raw["rows"]), also=also)
 
 
-def _cascade(bench: Bench, raw: Raw) -> Reading:
+def _cascade(bench: Bench, raw: Raw) -> CriterionReading:
     null = [float(np.mean(raw["null"]))] * (len(raw["states"]) + 1)
     lines = {"same image": (1.0, *raw["mean"]), "different patients (null)": tuple(null)}
     curve = _curve("stages drawn anew, from the head down", "SSIM (range 2)", ("none", *raw["states"]), lines)
     also: dict[str, Also] = {"spearman": raw["spearman_final"]}
-    return Reading(
+    return CriterionReading(
         raw["final"], bench.groups(raw["rows"]), raw["null"], also, {"spearman": raw["spearman_null"]}, curve=curve
     )
 
 
-def _smprt(bench: Bench, raw: Raw) -> Reading:
+def _smprt(bench: Bench, raw: Raw) -> CriterionReading:
     null = [float(np.mean(raw["null"]))] * (len(raw["states"]) + 1)
     lines = {"same image": (1.0, *raw["mean"]), "different patients (null)": tuple(null)}
     curve = _curve("stages drawn anew, from the input up", "Spearman", ("none", *raw["states"]), lines)
     settings: dict[str, Scalar] = {"samples": bench.settings.smprt_samples}
     also: dict[str, Also] = {"average_over_stages": raw["average"]}
-    return Reading(raw["final"], bench.groups(raw["rows"]), raw["null"], also, settings=settings, curve=curve)
+    return CriterionReading(raw["final"], bench.groups(raw["rows"]), raw["null"], also, settings=settings, curve=curve)
 
 
-def _agreement(bench: Bench, raw: Raw) -> Reading:
+def _agreement(bench: Bench, raw: Raw) -> CriterionReading:
     also: dict[str, Also] = {name: values for name, values in raw["values"].items() if name != "spearman"}
-    return Reading(
+    return CriterionReading(
         raw["values"]["spearman"],
         bench.groups(raw["rows"]),
         raw["nulls"]["spearman"],
@@ -112,7 +112,7 @@ def _agreement(bench: Bench, raw: Raw) -> Reading:
     )
 
 
-def _fidelity(bench: Bench, raw: Raw) -> Reading:
+def _fidelity(bench: Bench, raw: Raw) -> CriterionReading:
     lines = {"least important first": raw["mean_least_first"], "most important first": raw["mean_most_first"]}
     curve = _curve("share of pixels removed (mean fill)", "probability of the class explained", raw["shares"], lines)
     also: dict[str, Also] = {
@@ -121,33 +121,39 @@ def _fidelity(bench: Bench, raw: Raw) -> Reading:
         "case_form_blur": raw["case_form_blur"],
         "accuracy_form": float(raw["accuracy_form"]),
     }
-    return Reading(raw["mean_fill"], bench.groups(raw["rows"]), also=also, settings={"fill": "mean"}, curve=curve)
+    return CriterionReading(
+        raw["mean_fill"], bench.groups(raw["rows"]), also=also, settings={"fill": "mean"}, curve=curve
+    )
 
 
-def _road(bench: Bench, raw: Raw) -> Reading:
+def _road(bench: Bench, raw: Raw) -> CriterionReading:
     lines = {"least relevant first": raw["least_first"], "most relevant first": raw["most_first"]}
     curve = _curve("share of pixels removed and imputed", "probability of the class explained", raw["shares"], lines)
-    return Reading(raw["combined"], bench.groups(raw["rows"]), curve=curve)
+    return CriterionReading(raw["combined"], bench.groups(raw["rows"]), curve=curve)
 
 
-def _insertion(bench: Bench, raw: Raw) -> Reading:
+def _insertion(bench: Bench, raw: Raw) -> CriterionReading:
     curve = _curve(
         "share of pixels shown (blurred elsewhere)",
         "probability of the class explained",
         [1.0 - share for share in reversed(raw["shares"])],
         {"hottest first": list(reversed(raw["blur_least_first"]))},
     )
-    return Reading(raw["insertion"], bench.groups(raw["rows"]), settings={"fill": "undecided blur"}, curve=curve)
+    return CriterionReading(
+        raw["insertion"], bench.groups(raw["rows"]), settings={"fill": "undecided blur"}, curve=curve
+    )
 
 
-def _deletion(bench: Bench, raw: Raw) -> Reading:
+def _deletion(bench: Bench, raw: Raw) -> CriterionReading:
     lines = {"hottest first": raw["blur_most_first"]}
     curve = _curve("share of pixels blurred", "probability of the class explained", raw["shares"], lines)
-    return Reading(raw["deletion"], bench.groups(raw["rows"]), settings={"fill": "undecided blur"}, curve=curve)
+    return CriterionReading(
+        raw["deletion"], bench.groups(raw["rows"]), settings={"fill": "undecided blur"}, curve=curve
+    )
 
 
-def _information(name: str, label: str) -> Callable[[Bench, Raw], Reading]:
-    def read(bench: Bench, raw: Raw) -> Reading:
+def _information(name: str, label: str) -> Callable[[Bench, Raw], CriterionReading]:
+    def read(bench: Bench, raw: Raw) -> CriterionReading:
         kept = int(np.isfinite(np.asarray(raw[name], dtype=np.float64)).sum())
         settings: dict[str, Scalar] = {"entropy": "webp", "kept": kept}
         settings |= {f"rejected: {reason}": count for reason, count in raw[f"{name}_rejected"].items()}
@@ -156,36 +162,38 @@ def _information(name: str, label: str) -> Callable[[Bench, Raw], Reading]:
         if kept:
             curve = _curve("recovered information (webp)", label, raw[f"{name}_x"], {"mean": raw[f"{name}_y"]})
             also["median_of_curves_legacy"] = float(raw[f"{name}_median_legacy"])
-        return Reading(raw[name], bench.groups(raw["rows"]), also=also, settings=settings, curve=curve)
+        return CriterionReading(raw[name], bench.groups(raw["rows"]), also=also, settings=settings, curve=curve)
 
     return read
 
 
-def _plain(key: str) -> Callable[[Bench, Raw], Reading]:
-    return lambda bench, raw: Reading(raw[key], bench.groups(raw["rows"]))
+def _plain(key: str) -> Callable[[Bench, Raw], CriterionReading]:
+    return lambda bench, raw: CriterionReading(raw[key], bench.groups(raw["rows"]))
 
 
-def _expert(bench: Bench, raw: Raw) -> Reading:
+def _expert(bench: Bench, raw: Raw) -> CriterionReading:
     also: dict[str, Also] = {"curve_of_means_legacy": float(raw["roc_of_means"])}
-    return Reading(raw["roc"], bench.groups(raw["outlined"]), also=also)
+    return CriterionReading(raw["roc"], bench.groups(raw["outlined"]), also=also)
 
 
-def _regions(bench: Bench, raw: Raw) -> Reading:
-    settings: dict[str, Scalar] = {f"percent_{at}": one for at, one in enumerate(raw["percents"])}
+def _regions(bench: Bench, raw: Raw) -> CriterionReading:
+    settings: dict[str, Scalar] = {f"percent_{at}": percent for at, percent in enumerate(raw["percents"])}
     also: dict[str, Also] = {"best_over_shares_legacy": float(raw["best_dice"])}
-    return Reading(raw["dice"], bench.groups(raw["rows"]), also=also, settings=settings)
+    return CriterionReading(raw["dice"], bench.groups(raw["rows"]), also=also, settings=settings)
 
 
-def _curve(x_label: str, y_label: str, x: Sequence[float | str], lines: Mapping[str, Sequence[float]]) -> Curve:
-    return Curve(
+def _curve(
+    x_label: str, y_label: str, x: Sequence[float | str], lines: Mapping[str, Sequence[float]]
+) -> CriterionCurve:
+    return CriterionCurve(
         x_label=x_label,
         y_label=y_label,
-        x=tuple(one if isinstance(one, str) else round(one, 6) for one in x),
+        x=tuple(place if isinstance(place, str) else round(place, 6) for place in x),
         lines={name: tuple(round(float(value), 6) for value in line) for name, line in lines.items()},
     )
 
 
-_READ: Mapping[str, Callable[[Bench, Raw], Reading]] = {
+_READ: Mapping[str, Callable[[Bench, Raw], CriterionReading]] = {
     "localisation_average_precision": _average_precision,
     "localisation_hit_rate": _hit_rate,
     "weight_randomisation_cascade": _cascade,

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, cast
 
-from inference.bundle import Bundle
-from inference.commissioning.seeds import digest_of
+from inference.bundle.bundle import Bundle
 from inference.errors import UnknownName
+from inference.passport.passport import Setting
 from inference.saliency import methods as known_methods
 from inference.saliency.registry import method_named, settle
+from inference.statistics.seeds import digest_of
 
 ALL = "all"
 Device = Literal["auto", "cpu", "cuda"]
@@ -57,12 +58,12 @@ class CommissionSettings:
         """The splits that are fitted on."""
         return self.splits[:-1]
 
-    def shaping(self) -> dict[str, Any]:
+    def shaping(self) -> dict[str, Setting]:
         """Give what shapes the result, for the passport and for the key of the store."""
         given = asdict(self)
         for name in ("device", "save_maps", "chunk_cases"):
             del given[name]
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+        return given
 
     def with_sizes(self, given: Mapping[str, int]) -> "CommissionSettings":
         """Replace sizes by name.
@@ -86,8 +87,8 @@ def resolve(asked: CommissionSettings, bundle: Bundle) -> CommissionSettings:
     if not asked.splits or len(set(asked.splits)) != len(asked.splits):
         raise UnknownName("Name at least one split, each once.", cure="For example calibration,commissioning.")
     every = [info.name for info in known_methods()]
-    wanted = every if ALL in asked.methods else [method_named(name).name for name in asked.methods]
-    named = dict.fromkeys([bundle.manifest.method, *wanted])
+    requested = every if ALL in asked.methods else [method_named(name).name for name in asked.methods]
+    named = dict.fromkeys([bundle.manifest.method, *requested])
     chosen = [name for name in named if not method_named(name).control]
     controls = [info.name for info in known_methods() if info.control]
     return replace(asked, methods=(*chosen, *controls))

@@ -81,7 +81,7 @@ class Store:
         paths = sorted((self.folder / "times").glob("*.json"))
         noted = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         known = [(seconds, in_network) for seconds, in_network in noted if in_network is not None]
-        return sum((one[0] for one in known), 0.0), sum((one[1] for one in known), 0.0)
+        return sum((piece[0] for piece in known), 0.0), sum((piece[1] for piece in known), 0.0)
 
     def map_count(self) -> int:
         """Count the maps of all sets and methods."""

@@ -17,20 +17,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from inference.bundle import Bundle, Network, load_bundle
-from inference.commissioning.bench import ALTERNATE, PRIMARY, REPLICATE, TUNING, Bench, Explained
-from inference.commissioning.cases import Cases
+from inference.bundle.bundle import Bundle, Network, load_bundle
+from inference.cases.cases import Cases
 from inference.commissioning.choosing import Raws
 from inference.commissioning.classifying import Probabilities, explained_of
-from inference.commissioning.explaining import Explainer, Priors, fill_chunk, references_of
 from inference.commissioning.judging import RAW_REASON
+from inference.commissioning.measuring.bench import ALTERNATE, PRIMARY, REPLICATE, TUNING, Bench, Explained
+from inference.commissioning.measuring.explaining import AverageMasks, Explainer, fill_chunk, references_of
 from inference.commissioning.readings import EXTRA, FAMILIES, MAKE_MAPS
-from inference.commissioning.seeds import drawn
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.store import Raw, Store
-from inference.commissioning.writing import Judged
+from inference.commissioning.writing import ClassifiedSplit
 from inference.devices import choose_device
 from inference.errors import DeviceExhausted, Refused
+from inference.statistics.seeds import drawn
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many of its steps are."""
@@ -39,7 +39,7 @@ Reasons = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
-class Job:
+class BenchJob:
     """What a worker needs to set up the same bench."""
 
     bundle: Path
@@ -58,30 +58,32 @@ Pool = ProcessPoolExecutor | None
 
 
 @lru_cache(maxsize=1)
-def _bench_of(job: Job) -> Bench:
+def _bench_of(job: BenchJob) -> Bench:
     """Set up once in each worker."""
     torch.set_num_threads(job.threads)
     store = Store(job.work, job.key, resume=True)
     return set_up(load_bundle(job.bundle), job.cases, job.settings, store)[0]
 
 
-def set_up(bundle: Bundle, cases: Cases, settings: CommissionSettings, store: Store) -> tuple[Bench, dict[str, Judged]]:
+def set_up(
+    bundle: Bundle, cases: Cases, settings: CommissionSettings, store: Store
+) -> tuple[Bench, dict[str, ClassifiedSplit]]:
     """Classify every case, and say which are explained: what every measure works on."""
     device = choose_device(settings.device)
     judged = cases.of(settings.judged)
     fitted = tuple(at for split in settings.fitted_on for at in cases.of(split))
     primary = bundle.primary(device)
-    explainer = Explainer(bundle, cases, Priors(cases, fitted), references_of(bundle, cases, fitted), device)
+    explainer = Explainer(bundle, cases, AverageMasks(cases, fitted), references_of(bundle, cases, fitted), device)
     splits = {split: _classified(explainer, primary, cases.of(split), settings) for split in settings.splits}
-    tuning = [one for split in settings.fitted_on for one in splits[split].explained if one.masked]
-    ids = [cases.entries[one.position].id for one in tuning]
+    tuning = [explained for split in settings.fitted_on for explained in splits[split].explained if explained.masked]
+    ids = [cases.entries[explained.position].id for explained in tuning]
     bench = Bench(
         explainer=explainer,
         store=store,
         settings=settings,
         explained=splits[settings.judged].explained if judged else (),
         tuning=tuple(tuning[row] for row in drawn(ids, settings.tuning_cases, "tuning")),
-        fitted=tuple(one for split in settings.fitted_on for one in splits[split].explained),
+        fitted=tuple(explained for split in settings.fitted_on for explained in splits[split].explained),
         primary=primary,
         replicates=bundle.replicates(device),
         alternates=bundle.alternates(device),
@@ -91,14 +93,14 @@ def set_up(bundle: Bundle, cases: Cases, settings: CommissionSettings, store: St
 
 def _classified(
     explainer: Explainer, primary: Network, positions: Sequence[int], settings: CommissionSettings
-) -> Judged:
+) -> ClassifiedSplit:
     cases, manifest = explainer.cases, explainer.bundle.manifest
     if not positions:
-        return Judged((), np.zeros((0, len(manifest.classes))), (), ())
+        return ClassifiedSplit((), np.zeros((0, len(manifest.classes))), (), ())
     probabilities: Probabilities = explainer.probabilities(primary, positions)
     positive = explained_of(cases, positions, probabilities, manifest)
-    rows = drawn([cases.entries[one.position].id for one in positive], settings.limit, "limit")
-    return Judged(tuple(positions), probabilities, positive, tuple(positive[row] for row in rows))
+    rows = drawn([cases.entries[explained.position].id for explained in positive], settings.limit, "limit")
+    return ClassifiedSplit(tuple(positions), probabilities, positive, tuple(positive[row] for row in rows))
 
 
 def networks(bench: Bench) -> dict[str, Network]:
@@ -108,7 +110,7 @@ def networks(bench: Bench) -> dict[str, Network]:
     return named | {f"{ALTERNATE}_{at}": network for at, network in enumerate(bench.alternates)}
 
 
-def explain_all(bench: Bench, reasons: Reasons, job: Job, pool: Pool, progress: Progress) -> None:
+def explain_all(bench: Bench, reasons: Reasons, job: BenchJob, pool: Pool, progress: Progress) -> None:
     """Make every map that is not there yet.
 
     Raises:
@@ -128,7 +130,10 @@ def explain_all(bench: Bench, reasons: Reasons, job: Job, pool: Pool, progress: 
 def _make_chunk(bench: Bench, name: str, chunk: int, methods: tuple[str, ...]) -> None:
     network = networks(bench)[PRIMARY if name == TUNING else name]
     size = bench.settings.chunk_cases
-    part = [(one.position, one.target) for one in _cases_of(bench, name)[chunk * size : (chunk + 1) * size]]
+    part = [
+        (explained.position, explained.target)
+        for explained in _cases_of(bench, name)[chunk * size : (chunk + 1) * size]
+    ]
     fill_chunk(bench.explainer, bench.store, name, network, chunk, part, methods)
 
 
@@ -141,7 +146,7 @@ def _cases_of(bench: Bench, name: str) -> Sequence[Explained]:
 
 
 def measure_all(
-    bench: Bench, unfit: dict[str, str], alone: Mapping[str, float], job: Job, pool: Pool, progress: Progress
+    bench: Bench, unfit: dict[str, str], alone: Mapping[str, float], job: BenchJob, pool: Pool, progress: Progress
 ) -> Raws:
     """Take every raw figure that is not there yet, and give them all; what makes most maps anew comes first.
 
@@ -159,7 +164,7 @@ def measure_all(
     methods = [method for method in bench.settings.methods if method not in unfit]
     every = [(family, method) for family in FAMILIES for method in methods]
     every += [(family, extra) for family, extras in EXTRA.items() for extra in extras]
-    every.sort(key=lambda one: -alone.get(one[1], 0.0) * (one[0] in MAKE_MAPS))
+    every.sort(key=lambda piece: -alone.get(piece[1], 0.0) * (piece[0] in MAKE_MAPS))
     todo = [(family, method) for family, method in every if not bench.store.has(f"{family}.{method}")]
     names = ["", *(f"{method}: {family}" for family, method in todo)]
     before = len(every) - len(todo)
@@ -200,7 +205,7 @@ def pool_of(workers: int) -> Iterator[Pool]:
 
 
 def each(
-    bench: Bench, job: Job, pool: Pool, action: Action, pieces: Sequence[Piece], tell: Callable[[int], None]
+    bench: Bench, job: BenchJob, pool: Pool, action: Action, pieces: Sequence[Piece], tell: Callable[[int], None]
 ) -> None:
     """Do every piece, here or in the pool, and tell how many are done.
 
@@ -224,7 +229,7 @@ def each(
         ) from error
 
 
-def _do(job: Job, action: Action, piece: Piece) -> None:
+def _do(job: BenchJob, action: Action, piece: Piece) -> None:
     _timed(_bench_of(job), action, piece)
 
 

@@ -6,32 +6,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.commissioning.bench import Bench, Explained
 from inference.commissioning.choosing import Raws, choose, gallery, limits_of
 from inference.commissioning.classifying import Probabilities, classification, counts_of
-from inference.commissioning.explaining import Maps
-from inference.commissioning.judging import Reading, judged, rounded
+from inference.commissioning.judging import DIGITS, CriterionReading, judged, rounded
+from inference.commissioning.measuring.bench import Bench, Explained
+from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.readings import EXTRA, reading
-from inference.commissioning.rules import RULES
+from inference.criteria.localisation import average_precision, hit
 from inference.devices import fingerprint
-from inference.passport import (
-    SCHEMA,
-    VERSION,
+from inference.passport.entries import (
     BundleEntry,
     Counts,
+    Criterion,
     DataEntry,
     FingerprintEntry,
-    Left,
+    LeftOut,
     MethodEntry,
-    Passport,
     Sample,
 )
+from inference.passport.passport import Passport
+from inference.passport.rules import RULES
 from inference.saliency.registry import method_named, settle
-from inference.trust.localisation import average_precision, hit
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class ClassifiedSplit:
     """One split as the classifier sees it."""
 
     positions: tuple[int, ...]
@@ -42,7 +41,7 @@ class Judged:
     """Of these, the ones that are explained."""
 
 
-def write(bench: Bench, splits: Mapping[str, Judged], raws: Raws, unfit: Mapping[str, str]) -> Passport:
+def write(bench: Bench, splits: Mapping[str, ClassifiedSplit], raws: Raws, unfit: Mapping[str, str]) -> Passport:
     """Judge everything and write it down; without digest and run.
 
     Args:
@@ -54,51 +53,45 @@ def write(bench: Bench, splits: Mapping[str, Judged], raws: Raws, unfit: Mapping
     settings, manifest = bench.settings, bench.explainer.bundle.manifest
     whole = splits[settings.judged]
     counts = {
-        name: counts_of(bench.cases, one.positions, one.positive, one.explained, manifest)
-        for name, one in splits.items()
+        name: counts_of(bench.cases, split.positions, split.positive, split.explained, manifest)
+        for name, split in splits.items()
     }
     entries = _entries(bench, raws, unfit)
     chosen = choose(entries, raws, bench, manifest.method)
     fitted_on = ",".join(settings.fitted_on)
     left_out = len(bench.cases.excluded)
     limits = limits_of(counts[settings.judged], fitted_on, left_out, settings.limit, entries, chosen.method)
-    parts = {
-        "bundle": _bundle(bench),
-        "data": _data(bench, counts, fitted_on),
-        "fingerprint": _fingerprint(settings.device),
-        "settings": settings.shaping(),
-        "classification": classification(bench.cases, whole.positions, whole.probabilities, manifest),
-        "methods": entries,
-        "chosen": chosen,
-        "sample": sample_of(bench, [name for name in entries if not entries[name].unsuitable]),
-        "gallery": gallery(raws, bench, chosen.method),
-        "limits": limits,
-    }
-    return Passport.model_validate({"schema": SCHEMA, "version": VERSION, **parts})
+    return Passport(
+        bundle=_bundle(bench),
+        data=_data(bench, counts, fitted_on),
+        fingerprint=_fingerprint(settings.device),
+        settings=settings.shaping(),
+        classification=classification(bench.cases, whole.positions, whole.probabilities, manifest),
+        methods=entries,
+        chosen=chosen,
+        sample=sample_of(bench, [name for name in entries if not entries[name].unsuitable]),
+        gallery=gallery(raws, bench, chosen.method),
+        limits=limits,
+    )
 
 
 def sample_of(bench: Bench, methods: Sequence[str]) -> tuple[Sample, ...]:
     """Give the cases that a check recomputes: the digest of every map, and where it points."""
     rows = bench.subset(bench.settings.sample_cases, "sample")
     masks = bench.masks(rows) if rows else np.zeros(0, np.bool_)
-    found: list[dict[str, dict[str, object]]] = [{"digests": {}, "average_precision": {}, "hit": {}} for _ in rows]
-    for method in methods if rows else ():
-        maps = bench.maps(method, rows)
-        precision, hits = average_precision(maps, masks), np.nan_to_num(hit(maps, masks))
-        for at, values in enumerate(maps):
-            found[at]["digests"][method] = map_digest(values)
-            found[at]["average_precision"][method] = rounded(float(precision[at]))
-            found[at]["hit"][method] = rounded(float(hits[at]))
+    maps = {method: bench.maps(method, rows) for method in methods} if rows else {}
+    precision = {method: average_precision(values, masks) for method, values in maps.items()}
+    hits = {method: np.nan_to_num(hit(values, masks)) for method, values in maps.items()}
     classes = bench.explainer.bundle.manifest.classes
     return tuple(
-        Sample.model_validate(
-            {
-                "case": bench.cases.entries[bench.explained[row].position].id,
-                "class_name": classes[bench.explained[row].target].name,
-                **one,
-            }
+        Sample(
+            case=bench.cases.entries[bench.explained[row].position].id,
+            class_name=classes[bench.explained[row].target].name,
+            digests={method: map_digest(values[at]) for method, values in maps.items()},
+            average_precision={method: rounded(float(values[at])) for method, values in precision.items()},
+            hit={method: round(float(values[at]), DIGITS) for method, values in hits.items()},
         )
-        for row, one in zip(rows, found, strict=True)
+        for at, row in enumerate(rows)
     )
 
 
@@ -111,22 +104,20 @@ def _entries(bench: Bench, raws: Raws, unfit: Mapping[str, str]) -> dict[str, Me
     names = bench.settings.methods
     controls = [name for name in names if method_named(name).control]
     measured = [*names, *(extra for extras in EXTRA.values() for extra in extras)]
-    criteria: dict[str, dict[str, object]] = {name: {} for name in names}
+    criteria: dict[str, dict[str, Criterion]] = {name: {} for name in names}
     for rule in RULES:
-        readings: dict[str, Reading | str] = {
+        readings: dict[str, CriterionReading | str] = {
             name: unfit[name] if name in unfit else reading(bench, rule.name, raws.get(name, {})) for name in measured
         }
         for name in names:
             if name not in unfit:
                 criteria[name][rule.name] = judged(rule, name, readings, controls)
     return {
-        name: MethodEntry.model_validate(
-            {
-                "control": name in controls,
-                "parameters": settle(name, {}),
-                "criteria": criteria[name],
-                "unsuitable": unfit.get(name, ""),
-            }
+        name: MethodEntry(
+            control=name in controls,
+            parameters=settle(name, {}),
+            criteria=criteria[name],
+            unsuitable=unfit.get(name, ""),
         )
         for name in names
     }
@@ -152,13 +143,11 @@ def _data(bench: Bench, counts: Mapping[str, Counts], fitted_on: str) -> DataEnt
         judged=bench.settings.judged,
         fitted_on=fitted_on,
         splits=dict(counts),
-        excluded=tuple(Left(name=one.name, reason=one.reason) for one in bench.cases.excluded),
+        excluded=tuple(LeftOut(name=case.name, reason=case.reason) for case in bench.cases.excluded),
         blank=bench.cases.blank,
     )
 
 
 def _fingerprint(device: str) -> FingerprintEntry:
-    found = fingerprint(device)
-    return FingerprintEntry(
-        device=found.device, python=found.python, libraries=dict(found.libraries), threads=found.threads
-    )
+    now = fingerprint(device)
+    return FingerprintEntry(device=now.device, python=now.python, libraries=dict(now.libraries), threads=now.threads)

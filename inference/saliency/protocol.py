@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import torch
@@ -25,6 +26,15 @@ class Parameter:
     maximum: float | None = None
 
 
+class ExplanationType(StrEnum):
+    """What kind of visual explanation a method makes (PS3.16 CID 217), by its DCM code value."""
+
+    CLASS_ACTIVATION = "130402"
+    GRADIENT_WEIGHTED = "130403"
+    """Gradient-weighted class activation."""
+    SALIENCY = "130404"
+
+
 @dataclass(frozen=True)
 class MethodInfo:
     """What is known of a method without running it."""
@@ -34,6 +44,7 @@ class MethodInfo:
     description: str
     needs_layer: bool
     """Whether it looks at the features of one layer."""
+    explanation: ExplanationType
     details: Mapping[str, Parameter]
     control: bool = False
     """Whether it knows nothing of the finding and stands beside the methods for comparison."""

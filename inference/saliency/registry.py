@@ -9,30 +9,34 @@ import torch
 from torch import nn
 
 from inference.errors import UnknownName
-from inference.saliency.attention import Attention
-from inference.saliency.blur_integrated_gradients import BlurIntegratedGradients
-from inference.saliency.class_mixture import ClassMixture
-from inference.saliency.controls import CONTROLS
-from inference.saliency.gradcam import GradCam, GradCamPlusPlus, GuidedGradCam
-from inference.saliency.gradient import Gradient
-from inference.saliency.guided_backprop import DECONVOLUTION, GUIDED_BACKPROP
-from inference.saliency.guided_integrated_gradients import GuidedIntegratedGradients
-from inference.saliency.integrated_gradients import ExpectedGradients, IntegratedGradients, SmoothIntegratedGradients
-from inference.saliency.occlusion import Occlusion
+from inference.saliency.cam.attention import Attention
+from inference.saliency.cam.class_mixture import ClassMixture
+from inference.saliency.cam.gradcam import GradCam, GradCamPlusPlus, GuidedGradCam
+from inference.saliency.cam.scorecam import ScoreCam
+from inference.saliency.controls.controls import CONTROLS
+from inference.saliency.gradient.blur_integrated_gradients import BlurIntegratedGradients
+from inference.saliency.gradient.gradient import Gradient
+from inference.saliency.gradient.guided_backprop import DECONVOLUTION, GUIDED_BACKPROP
+from inference.saliency.gradient.guided_integrated_gradients import GuidedIntegratedGradients
+from inference.saliency.gradient.integrated_gradients import (
+    ExpectedGradients,
+    IntegratedGradients,
+    SmoothIntegratedGradients,
+)
+from inference.saliency.gradient.smoothgrad import NoiseMoment, SmoothGrad
+from inference.saliency.gradient.xrai import Xrai
 from inference.saliency.passes import BUDGET_BYTES, Clock, Passes, Progress
+from inference.saliency.perturbation.occlusion import Occlusion
+from inference.saliency.perturbation.rise import Rise
 from inference.saliency.protocol import Method, MethodInfo, Parameter, Task, Value
-from inference.saliency.rise import Rise
-from inference.saliency.scorecam import ScoreCam
-from inference.saliency.smoothgrad import Moment, SmoothGrad
-from inference.saliency.xrai import Xrai
 
 _METHODS: Mapping[str, Method] = {
     method.info.name: method
     for method in (
         Gradient(),
-        SmoothGrad(Moment.MEAN, "how much the logit rises when a pixel gets brighter, steadied by noise"),
-        SmoothGrad(Moment.SQUARE, "how strongly the logit reacts to a pixel, steadied by noise"),
-        SmoothGrad(Moment.VARIANCE, "how much the reaction to a pixel varies under noise"),
+        SmoothGrad(NoiseMoment.MEAN, "how much the logit rises when a pixel gets brighter, steadied by noise"),
+        SmoothGrad(NoiseMoment.SQUARE, "how strongly the logit reacts to a pixel, steadied by noise"),
+        SmoothGrad(NoiseMoment.VARIANCE, "how much the reaction to a pixel varies under noise"),
         IntegratedGradients(),
         SmoothIntegratedGradients(),
         ExpectedGradients(),

@@ -1,18 +1,20 @@
-"""How far a map can be trusted: by the site's passport, or, without one, as far as anything can be said."""
+"""How far a map can be trusted: its evidence, and by the site's passport a verdict on it."""
 
 from collections.abc import Sequence
 
-from inference.bundle import Bundle
+import numpy as np
+import torch
+
+from inference.bundle.bundle import Bundle
 from inference.devices import choose_device
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 from inference.saliency.maps import SaliencyMap
-from inference.trust.budgets import PARTS
-from inference.trust.case import Case
-from inference.trust.evidence import Examiner
-from inference.trust.judge import judge
-from inference.trust.randomisation import twin_signals
-from inference.trust.replicates import alternate_signals, replicate_maps, replicate_signals
+from inference.trust.budgets import PARTS, signals_of
+from inference.trust.evidence import Evidence, Examiner, Numbers
+from inference.trust.judge import MapJudgement, judge
+from inference.trust.nulls import agreement_nulls, beside_nulls
+from inference.trust.signals import covered_probabilities, signal_table
 from inference.trust.verdict import Signal, Trust, Verdict
 from inference.trust.warrant import Warrant
 
@@ -28,7 +30,7 @@ def assess_maps(
     warrant: Warrant | None = None,
 ) -> tuple[Trust, ...]:
     """Assess each map; see ``assess``."""
-    return tuple(assess(bundle, model_input, one, options=options, warrant=warrant) for one in maps)
+    return tuple(assess(bundle, model_input, shown, options=options, warrant=warrant) for shown in maps)
 
 
 def assess(
@@ -39,55 +41,77 @@ def assess(
     options: AnalysisOptions,
     warrant: Warrant | None = None,
 ) -> Trust:
-    """Judge one map by the passport; without one, about this very bundle and method, it stays UNCOMMISSIONED.
+    """Gather the evidence of one map, and judge it by the passport.
+
+    Without a passport of this very bundle and method the signals are the same, but nothing weighs them: there is no
+    score, and the verdict is UNCOMMISSIONED. The evidence is that of the passport's budget, else of ``full``.
 
     Raises:
         DeviceExhausted: out of memory with a batch of one.
     """
-    if warrant is None:
-        return _uncommissioned(bundle, model_input, saliency_map, options, NOT_COMMISSIONED)
-    if warrant.bundle_digest != bundle.identity.digest:
-        reason = "The passport is about another state of this bundle: commission it again."
-        return _uncommissioned(bundle, model_input, saliency_map, options, reason)
-    if warrant.method != saliency_map.method:
-        reason = f"The passport is about {warrant.method}, not about {saliency_map.method}."
-        return _uncommissioned(bundle, model_input, saliency_map, options, reason)
-    finding = saliency_map.finding
+    finding, device = saliency_map.finding, choose_device(options.device)
     inputs = model_input.tensor[finding.position : finding.position + 1]
-    device, parts = choose_device(options.device), PARTS[warrant.budget]
+    parts = PARTS["full" if warrant is None else warrant.budget]
     examiner = Examiner(bundle, saliency_map.method, saliency_map.parameters, device, parts)
     evidence = examiner.evidence(inputs, finding.class_index, seed=saliency_map.seed)
-    label = bundle.manifest.classes[finding.class_index].name
-    found = judge(warrant, examiner, evidence, saliency_map, inputs, label)
-    seen = None if evidence.witness is None else model_input.to_frame(evidence.witness, saliency_map.frame)
+    measured = _measure(examiner, evidence, saliency_map, inputs)
+    reason = _no_verdict(bundle, saliency_map, warrant)
+    if warrant is None or reason:
+        judgement = _uncommissioned(examiner, evidence, measured, saliency_map, reason)
+    else:
+        label = bundle.manifest.classes[finding.class_index].name
+        judgement = judge(warrant, examiner, evidence, measured, saliency_map, inputs, label)
+    seen = None if evidence.localiser is None else model_input.to_frame(evidence.localiser, saliency_map.frame)
     replicates = tuple(model_input.to_frame(values, saliency_map.frame) for values in evidence.replicates)
-    return Trust(found.verdict, found.reasons, found.score, found.signals, seen, replicates)
+    return Trust(judgement.verdict, judgement.reasons, judgement.score, judgement.signals, seen, replicates)
+
+
+def _measure(examiner: Examiner, evidence: Evidence, shown: SaliencyMap, inputs: torch.Tensor) -> Numbers:
+    """Hold the map against its evidence, (signals,); NaN where a signal cannot be had."""
+    covered = np.full((1, 2), np.nan)
+    if "covered" in examiner.parts:
+        covered = covered_probabilities(shown.values[None], inputs, [evidence.class_index], examiner.probabilities)
+    return np.asarray(signal_table(shown.values[None], [evidence], covered, seeds=[shown.seed])[0])
+
+
+def _no_verdict(bundle: Bundle, shown: SaliencyMap, warrant: Warrant | None) -> str:
+    """Say why no passport can judge this map; empty: one can."""
+    if warrant is None:
+        return NOT_COMMISSIONED
+    if warrant.bundle_digest != bundle.identity.digest:
+        return "The passport is about another state of this bundle: commission it again."
+    if warrant.method != shown.method:
+        return f"The passport is about {warrant.method}, not about {shown.method}."
+    return ""
 
 
 def _uncommissioned(
-    bundle: Bundle, model_input: ModelInput, saliency_map: SaliencyMap, options: AnalysisOptions, reason: str
-) -> Trust:
-    """Measure the map against the bundle's other networks and the randomised twin: no evidence that it is right."""
-    case = Case(bundle, model_input, saliency_map, options)
-    theirs = replicate_maps(case)
-    signals = (*replicate_signals(case, theirs), *alternate_signals(case), *twin_signals(case))
-    reasons = (reason, *_remarks(saliency_map, signals))
-    replicates = tuple(model_input.to_frame(values, saliency_map.frame) for values in theirs)
-    return Trust(Verdict.UNCOMMISSIONED, reasons, None, signals, replicates=replicates)
+    examiner: Examiner, evidence: Evidence, measured: Numbers, shown: SaliencyMap, reason: str
+) -> MapJudgement:
+    """Set the signals against the subjects whose images the bundle ships: they are not patients of this site."""
+    others = examiner.other_subjects(evidence.class_index)
+    rows = signal_table(
+        others, [evidence] * len(others), np.full((len(others), 2), np.nan), seeds=[shown.seed] * len(others)
+    )
+    signals = beside_nulls(measured, agreement_nulls(rows, np.arange(len(rows))), {}, signals_of(examiner.parts))
+    return MapJudgement(Verdict.UNCOMMISSIONED, (reason, *_remarks(shown, evidence, signals)), None, signals)
 
 
-def _remarks(saliency_map: SaliencyMap, signals: Sequence[Signal]) -> list[str]:
-    """What a reader should know of the figures, the weightiest first."""
-    found = []
-    if saliency_map.values.max() == saliency_map.values.min():
-        found.append("The map is blank: the method found nothing to show.")
-    found += [
+def _remarks(shown: SaliencyMap, evidence: Evidence, signals: Sequence[Signal]) -> list[str]:
+    """Say what a reader should know of the signals, the weightiest first."""
+    remarks = []
+    if shown.values.max() == shown.values.min():
+        remarks.append("The map is blank: the method found nothing to show.")
+    remarks += [
         f"No better than between maps of different subjects: {signal.meaning}."
         for signal in signals
         if signal.referenced is not None and signal.referenced <= 0
     ]
-    if any(signal.null is None for signal in signals):
-        found.append("The bundle ships no images of other subjects, so agreement cannot be set against chance.")
-    if not any(signal.name.startswith("replicate") for signal in signals):
-        found.append("The bundle ships no replicates, so it is unknown whether another training would show the same.")
-    return found
+    subjects = max((signal.null_count for signal in signals), default=0)
+    if subjects:
+        remarks.append(f"Nulls are of {subjects} subjects whose images the bundle ships, not of patients of this site.")
+    else:
+        remarks.append("The bundle ships no images of other subjects, so agreement cannot be set against chance.")
+    if not len(evidence.replicates):
+        remarks.append("The bundle ships no replicates, so it is unknown whether another training would show the same.")
+    return remarks

@@ -1,8 +1,8 @@
-"""Budgets: how much of the evidence one verdict may cost, as parts gathered, signals read and passes through networks.
+"""Budgets of evidence: which parts are gathered for one map, and which signals are read from them.
 
 Every budget has what costs one pass or none: probability, the map's shape, the image at its peak, the features of the
-envelope, and the localiser, without which nothing is TRUSTED. A budget's calibrator and thresholds are its own
-(``commissioning/verdict_budget.py``): a formula fitted on all signals says nothing sound on half of them.
+envelope, and the localiser, without which nothing is TRUSTED. Each budget has its own calibrator and thresholds
+(``commissioning/verdict/budget.py``): a formula fitted on all signals is not valid on some of them.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a call costs in passes through networks."""
+"""Cost of a call, in rows passed forward and backward through networks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,13 +19,13 @@ class Cost:
 @contextmanager
 def counted(networks: Sequence[nn.Module]) -> Iterator[Cost]:
     """Count what goes through some networks."""
-    found = Cost()
+    cost = Cost()
 
     def note(_network: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        found.forward += len(output)
-        found.backward += len(output) * output.requires_grad
+        cost.forward += len(output)
+        cost.backward += len(output) * output.requires_grad
 
     with ExitStack() as stack:
         for network in networks:
             stack.callback(network.register_forward_hook(note).remove)
-        yield found
+        yield cost

@@ -1,10 +1,11 @@
-"""What the passes through the networks tell about one finding, whatever map is shown for it.
+"""The evidence of one finding: what passes through the networks tell of it, whatever map is shown for it.
 
-Made once a case: maps by the replicates and alternates, by the weight-randomised twin, of the class that comes next,
-of the moved image, the gradient, the localiser's word, and the features that say what kind of image it is. Signals
-(``signals.py``) hold a map against it without a further pass, but for two of the image with the map's place covered.
-Each network is passed by itself: replicates stacked (``torch.func.vmap``) took 1.1 to 1.4 times as long on a CPU
-(medians of 25 alternated runs of Grad-CAM by two replicates, one thread).
+Gathered once a case, with or without a passport: maps by the replicates and alternates, by the weight-randomised twin
+(Adebayo et al. 2018, arXiv 1810.03292), of the class that comes next, of the moved image, the gradient, the localiser's
+probabilities, and the features that say what kind of image it is. Signals (``signals.py``) hold a map against it
+without a further pass, but for two of the image with the map's place covered. Each network is passed by itself:
+replicates stacked (``torch.func.vmap``) took 1.1 to 1.4 times as long on a CPU (medians of 25 alternated runs of
+Grad-CAM by two replicates, one thread).
 """
 
 from collections.abc import Mapping
@@ -16,16 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from inference.bundle import Bundle, Network
+from inference.bundle.bundle import Bundle, Network
+from inference.errors import UnknownName
+from inference.saliency.controls.random_weights import randomised
 from inference.saliency.layers import choose_layer, logits_and_activations
 from inference.saliency.registry import explain_many, method_named
 from inference.trust.budgets import PARTS
-from inference.weights import randomised
 
 Maps = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 TWIN_SEED = 20261122
 """The twin's weights belong to the bundle, so that every case meets the same one."""
+OTHERS_SEED = 0
+"""Of draws for maps of other subjects: they belong to the bundle, so that every case meets the same ones."""
 NOISE = 0.05
 """SD of the noise of the moved image, as a share of the input's own span."""
 
@@ -46,15 +50,15 @@ class Evidence:
     twin: Maps
     """(0 or 1, *spatial)"""
     contrast: Maps
-    """(0 or 1, *spatial), of the most probable other class."""
+    """(0 or 1, *spatial), of the most probable other class; none where there is but one class."""
     moved: Maps
     """(K, *spatial), of the image flipped, shifted and with noise, moved back."""
     gradient: Maps
     """(0 or 1, *spatial), absolute: another family of methods."""
-    witness: Maps | None
+    localiser: Maps | None
     """(*spatial), the localiser's probability of a finding; None: the bundle has no localiser."""
     features: Numbers
-    """(F,), the primary's last features, averaged over the grid."""
+    """(F,), the primary's last features, averaged over the grid; empty: the network has no layer of features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +85,12 @@ class Examiner:
         """
         primary, here = self.bundle.primary(self.device), inputs.to(self.device)
         probabilities, features = self._look(primary, here)
-        moved, back = _moved(here, seed) if "moved" in self.parts else (here[:0], [])
-        contrast = here if "contrast" in self.parts else here[:0]
-        targets = [class_index] * len(moved) + [_likeliest_other(probabilities, class_index)] * len(contrast)
-        several = self._maps(primary, torch.cat([moved, contrast]), targets, seed)
+        moved, contrast = self._by_primary(primary, here, probabilities, class_index, seed)
         by = {
-            part: np.concatenate([several[:0], *(self._maps(one, here, [class_index], seed) for one in networks)])
+            part: np.concatenate([moved[:0], *(self._maps(net, here, [class_index], seed) for net in networks)])
             for part, networks in self._others().items()
         }
-        gradient = several[:0]
+        gradient = moved[:0]
         if "gradient" in self.parts:
             raw = explain_many(primary.module, here, class_index, ["gradient"], seed=seed)["gradient"]
             gradient = np.abs(raw.cpu().numpy()).astype(np.float32)
@@ -100,19 +101,19 @@ class Examiner:
             replicates=by["replicates"],
             alternates=by["alternates"],
             twin=by["twin"],
-            contrast=several[len(moved) :],
-            moved=np.concatenate([several[:0], *(undo(one[None]) for undo, one in zip(back, several, strict=False))]),
+            contrast=contrast,
+            moved=moved,
             gradient=gradient,
-            witness=self._witness(here),
+            localiser=self._localised(here),
             features=features,
         )
 
     def networks(self) -> tuple[nn.Module, ...]:
         """Give every network that is passed."""
         localiser = self.bundle.localiser(self.device)
-        others = [one for networks in self._others().values() for one in networks]
+        others = [network for networks in self._others().values() for network in networks]
         known = [self.bundle.primary(self.device), *others, *([localiser] if localiser else [])]
-        return tuple(one.module for one in known)
+        return tuple(network.module for network in known)
 
     def map(self, inputs: torch.Tensor, class_index: int, *, seed: int, network: Network | None = None) -> Maps:
         """Explain one input by the method, (*spatial); by the primary unless another network is named."""
@@ -123,6 +124,19 @@ class Examiner:
         """Explain one input by the weight-randomised twin, (*spatial)."""
         return self.map(inputs, class_index, seed=seed, network=self._twin(self.bundle.primary(self.device)))
 
+    def other_subjects(self, class_index: int) -> Maps:
+        """Explain the other subjects whose images the bundle ships, (subjects, *spatial), by the primary; 0 if none.
+
+        Cached with the bundle: one pass a subject for each class, method and parameters.
+        """
+        primary, images = self.bundle.primary(self.device), self.bundle.null_inputs()
+        if images is None:
+            return np.zeros((0, *self.bundle.manifest.input.spatial_size), np.float32)
+        settings = (self.method, tuple(sorted(self.parameters.items())))
+        key = ("other subjects", primary.file, str(self.device), class_index, *settings)
+        targets = [class_index] * len(images)
+        return self.bundle.keep(key, lambda: self._maps(primary, images.to(self.device), targets, OTHERS_SEED))
+
     def probabilities(self, inputs: torch.Tensor) -> Numbers:
         """Give the primary's probabilities, (N, channels, *spatial) -> (N, classes)."""
         with torch.inference_mode():
@@ -131,6 +145,17 @@ class Examiner:
     def _likelihoods(self, logits: torch.Tensor) -> Numbers:
         soft, exact = self.bundle.manifest.activation == "softmax", logits.double().cpu()
         return np.asarray((exact.softmax(dim=1) if soft else exact.sigmoid()).numpy())
+
+    def _by_primary(
+        self, primary: Network, inputs: torch.Tensor, probabilities: Numbers, class_index: int, seed: int
+    ) -> tuple[Maps, Maps]:
+        """Give the maps of the moved image, moved back, and of the next class, by one call of the method."""
+        moved, back = _moved(inputs, seed) if "moved" in self.parts else (inputs[:0], [])
+        other = _likeliest_other(probabilities, class_index) if "contrast" in self.parts else None
+        contrast, targets = (inputs[:0], []) if other is None else (inputs, [other])
+        several = self._maps(primary, torch.cat([moved, contrast]), [class_index] * len(moved) + targets, seed)
+        undone = (undo(values[None]) for undo, values in zip(back, several, strict=False))
+        return np.concatenate([several[:0], *undone]), several[len(moved) :]
 
     def _others(self) -> dict[str, tuple[Network, ...]]:
         """Give the networks beside the primary that explain the image, by the part their maps make."""
@@ -163,7 +188,7 @@ class Examiner:
         module = self.bundle.keep(key, lambda: randomised(primary.module, seed=TWIN_SEED))
         return Network(module, primary.layer, "randomised twin")
 
-    def _witness(self, inputs: torch.Tensor) -> Maps | None:
+    def _localised(self, inputs: torch.Tensor) -> Maps | None:
         localiser = self.bundle.localiser(self.device)
         if localiser is None:
             return None
@@ -172,14 +197,18 @@ class Examiner:
 
     def _look(self, primary: Network, inputs: torch.Tensor) -> tuple[Numbers, Numbers]:
         """Give probabilities and features of one image, by one pass."""
-        layer = choose_layer(primary.module, inputs, primary.layer)
-        logits, grids = logits_and_activations(primary.module, inputs, layer=layer)
+        try:
+            layer = choose_layer(primary.module, inputs, primary.layer)
+            logits, grids = logits_and_activations(primary.module, inputs, layer=layer)
+        except UnknownName:  # features are for the envelope alone: a network without them has evidence all the same
+            return self.probabilities(inputs)[0], np.zeros(0)
         return self._likelihoods(logits)[0], np.asarray(grids[0].flatten(1).mean(dim=1).double().cpu().numpy())
 
 
-def _likeliest_other(probabilities: Numbers, class_index: int) -> int:
+def _likeliest_other(probabilities: Numbers, class_index: int) -> int | None:
+    """Give the most probable class beside this one; None where there is no other."""
     order = np.argsort(-probabilities, kind="stable")
-    return int(order[1] if order[0] == class_index else order[0])
+    return next((int(index) for index in order if index != class_index), None)
 
 
 def _moved(inputs: torch.Tensor, seed: int) -> tuple[torch.Tensor, list[Any]]:

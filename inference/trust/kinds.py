@@ -1,4 +1,4 @@
-"""Every signal of a map by name: its tier, what it is, and what is said where it speaks against the map.
+"""Every signal by name: its tier, its meaning, and the sentence shown where it speaks against the map.
 
 Tier A looks at the map and the model, B at the image under the map's peak, C at an independent localiser.
 """
@@ -8,19 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What one signal is, and what its low and high values mean to a reader."""
+    """Definition of one signal, and the sentences for low and high values."""
 
     name: str
     tier: str
     meaning: str
     low: str
-    """Said where the value speaks against the map by being low; empty: it never does."""
+    """Sentence shown where a low value speaks against the map; empty: none."""
     high: str
-    """The same for a high value."""
+    """Sentence shown where a high value does; empty: none."""
     turn: float = 0.5
-    """Below it ``low`` may be said, from it on ``high``: what is no worse than usual is not complained of."""
+    """Threshold between ``low`` and ``high``: a value below it is called low, any other high."""
     referenced: bool = False
-    """Whether it is an agreement that maps of different patients have too, so that it needs a null."""
+    """Whether it is an agreement, which maps of different subjects have too: it needs a null (``nulls.py``)."""
+    version: int = 1
+    """Of its definition: whoever changes what the signal means raises it (``versions.py``)."""
 
     @property
     def part(self) -> str:

@@ -1,4 +1,4 @@
-"""Signals of one map against its evidence: what is known of it without knowing where the finding is.
+"""Signals of one map, computed from its evidence without knowledge of where the finding is.
 
 Tier A looks at the map and the model, B at the image under the map's peak, C at an independent localiser. The tiers are
 different evidence and are reported apart: agreement and stability say nothing of being right, a bright spot is no
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label
 
-from inference.trust.agreement import hottest_overlap, spearman
+from inference.criteria.agreement import hottest_overlap, spearman
 from inference.trust.evidence import Evidence, Maps, Numbers
 from inference.trust.kinds import NAMES
 
@@ -24,9 +24,8 @@ HOTTEST = 0.05
 SURE = 0.5
 Predict = Callable[[torch.Tensor], Numbers]
 """Inputs (N, channels, *spatial) to probabilities (N, classes)."""
-
-
 NONE = float("nan")
+"""A signal that cannot be had."""
 
 
 def signal_table(maps: Maps, evidence: Sequence[Evidence], covered: Numbers, *, seeds: Sequence[int]) -> Numbers:
@@ -38,7 +37,7 @@ def signal_table(maps: Maps, evidence: Sequence[Evidence], covered: Numbers, *, 
         covered: (N, 2), from ``covered_probabilities``; NaN: the budget leaves it out.
         seeds: of the lot among ties, one a map.
     """
-    rows = [signals(*one) for one in zip(maps, evidence, covered, seeds, strict=True)]
+    rows = [signals(*row) for row in zip(maps, evidence, covered, seeds, strict=True)]
     return np.array([[row[name] for name in NAMES] for row in rows]).reshape(len(maps), len(NAMES))
 
 
@@ -52,12 +51,11 @@ def signals(values: Maps, evidence: Evidence, covered: Numbers, seed: int) -> Ma
         seed: of the lot among ties.
     """
     peak, alike = peak_of(values), _alike(values, evidence)
-    order = np.sort(evidence.probabilities)[::-1]
     own = float(evidence.probabilities[evidence.class_index])
-    best_other = order[1] if own >= order[0] else order[0]
+    others = np.delete(evidence.probabilities, evidence.class_index)
     return {
         "probability": own,
-        "margin": own - float(best_other),
+        "margin": own - float(others.max()) if len(others) else NONE,
         **_shape(values, peak),
         **alike,
         **_others("replicate", values, peak, evidence.replicates),
@@ -65,11 +63,11 @@ def signals(values: Maps, evidence: Evidence, covered: Numbers, seed: int) -> Ma
         "replicate_overlap": _mean(hottest_overlap(values, evidence.replicates, seed=seed)),
         "contrast_rank": _rank_in(evidence.contrast, peak),
         "moved_rank": _rank_in(evidence.moved, peak),
-        "gradient_rank": _mean([_rank_at(_blurred(one, 2.0), peak) for one in evidence.gradient]),
+        "gradient_rank": _mean([_rank_at(_blurred(values, 2.0), peak) for values in evidence.gradient]),
         "deletion": own - float(covered[0]),
         "insertion": float(covered[1]),
         **_under(evidence.image, peak),
-        **_witnessed(values, peak, evidence.witness),
+        **_localised(values, peak, evidence.localiser),
     }
 
 
@@ -86,13 +84,13 @@ def covered_probabilities(maps: Maps, inputs: torch.Tensor, class_indices: Seque
     """
     width = min(inputs.shape[2:]) / 8
     blurred = torch.from_numpy(
-        np.stack([[gaussian_filter(channel, width) for channel in one] for one in inputs.numpy()])
+        np.stack([[gaussian_filter(channel, width) for channel in image] for image in inputs.numpy()])
     ).to(inputs)
-    place = torch.from_numpy(np.stack([_hot_place(one) for one in maps]))[:, None].to(inputs)
+    place = torch.from_numpy(np.stack([_hot_place(values) for values in maps]))[:, None].to(inputs)
     without, only = inputs * (1 - place) + blurred * place, blurred * (1 - place) + inputs * place
-    found = predict(torch.cat([without, only]))
+    predicted = predict(torch.cat([without, only]))
     index = np.arange(len(maps))
-    return np.stack([found[index, class_indices], found[len(maps) + index, class_indices]], axis=1)
+    return np.stack([predicted[index, class_indices], predicted[len(maps) + index, class_indices]], axis=1)
 
 
 def peak_of(values: Maps) -> tuple[int, ...]:
@@ -108,7 +106,7 @@ def _shape(values: Maps, peak: tuple[int, ...]) -> dict[str, float]:
         return {"peak_height": NONE, "concentration": NONE, "second_peak": NONE, "edge_distance": NONE}
     hottest = np.sort(shown, axis=None)[::-1][: max(1, round(HOTTEST * shown.size))]
     spots, count = label(shown >= highest / 4)
-    heights = [float(shown[spots == one].max()) for one in range(1, count + 1) if one != spots[peak]]
+    heights = [float(shown[spots == spot].max()) for spot in range(1, count + 1) if spot != spots[peak]]
     edge = min(min(at, side - 1 - at) / side for at, side in zip(peak, shown.shape, strict=True))
     return {
         "peak_height": float(np.log(highest)),
@@ -119,7 +117,7 @@ def _shape(values: Maps, peak: tuple[int, ...]) -> dict[str, float]:
 
 
 def _others(who: str, values: Maps, peak: tuple[int, ...], theirs: Maps) -> dict[str, float]:
-    distances = [_distance(peak, peak_of(one), values.shape) for one in theirs]
+    distances = [_distance(peak, peak_of(other), values.shape) for other in theirs]
     return {f"{who}_rank": _rank_in(theirs, peak), f"{who}_distance": _mean(distances)}
 
 
@@ -143,17 +141,17 @@ def _under(image: Maps, peak: tuple[int, ...]) -> dict[str, float]:
     }
 
 
-def _witnessed(values: Maps, peak: tuple[int, ...], witness: Maps | None) -> dict[str, float]:
+def _localised(values: Maps, peak: tuple[int, ...], localiser: Maps | None) -> dict[str, float]:
     names = ("witness_at_peak", "witness_share", "witness_distance", "witness_certainty")
-    if witness is None:
+    if localiser is None:
         return dict.fromkeys(names, NONE)
     shown = np.clip(values.astype(np.float64), 0, None)
-    seen = np.argwhere(witness > SURE)
+    seen = np.argwhere(localiser > SURE)
     apart = np.sqrt(np.square((seen - peak) / np.array(values.shape)).sum(axis=1)).min() if len(seen) else 1.0
     total = float(shown.sum())
-    share = float((shown * witness).sum() / total) if total > 0 else NONE
-    found = (_blurred(witness, min(values.shape) * PEAK_BLUR_SHARE)[peak], share, apart, witness.max())
-    return {name: float(value) for name, value in zip(names, found, strict=True)}
+    share = float((shown * localiser).sum() / total) if total > 0 else NONE
+    measured = (_blurred(localiser, min(values.shape) * PEAK_BLUR_SHARE)[peak], share, apart, localiser.max())
+    return {name: float(value) for name, value in zip(names, measured, strict=True)}
 
 
 def _alike(values: Maps, evidence: Evidence) -> dict[str, float]:
@@ -165,8 +163,8 @@ def _alike(values: Maps, evidence: Evidence) -> dict[str, float]:
         "contrast": evidence.contrast,
         "moved": evidence.moved,
     }
-    found = spearman(values, np.concatenate(list(parts.values())))
-    shares = np.split(found, np.cumsum([len(maps) for maps in parts.values()])[:-1])
+    agreements = spearman(values, np.concatenate(list(parts.values())))
+    shares = np.split(agreements, np.cumsum([len(maps) for maps in parts.values()])[:-1])
     return {f"{name}_spearman": _mean(share) for name, share in zip(parts, shares, strict=True)}
 
 
@@ -175,7 +173,7 @@ def _mean(values: Sequence[float] | Numbers) -> float:
 
 
 def _rank_in(maps: Maps, peak: tuple[int, ...]) -> float:
-    return _mean([_rank_at(one, peak) for one in maps])
+    return _mean([_rank_at(values, peak) for values in maps])
 
 
 def _rank_at(values: NDArray[np.floating], peak: tuple[int, ...]) -> float:
@@ -184,8 +182,8 @@ def _rank_at(values: NDArray[np.floating], peak: tuple[int, ...]) -> float:
     return float((values < at).mean() + (values == at).mean() / 2)
 
 
-def _distance(one: Sequence[int], two: Sequence[int], shape: Sequence[int]) -> float:
-    return float(np.sqrt(np.square((np.array(one) - np.array(two)) / np.array(shape)).sum()))
+def _distance(first: Sequence[int], second: Sequence[int], shape: Sequence[int]) -> float:
+    return float(np.sqrt(np.square((np.array(first) - np.array(second)) / np.array(shape)).sum()))
 
 
 def _blurred(values: Maps, width: float) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How far a map can be trusted: the signals, each with its null, and the word they amount to."""
+"""The assessment of one map: signals, each with its null, and the verdict they give."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,7 +7,7 @@ from inference.archive import Floats
 
 
 class Verdict(StrEnum):
-    """The word shown beside a map."""
+    """The verdict shown beside a map."""
 
     TRUSTED = "TRUSTED"
     CAUTION = "CAUTION"
@@ -21,14 +21,14 @@ class Signal:
     """One measured quantity."""
 
     name: str
-    """Machine name, such as ``replicate_agreement_spearman``."""
+    """Machine name, such as ``replicate_spearman``."""
     meaning: str
-    """One line for a person, such as "agreement with 2 replicates (Spearman)"."""
+    """One line for a person, such as "agreement with the replicates (Spearman)"."""
     tier: str
-    """A (map and model), B (image at the peak), C (independent witness)."""
+    """A (map and model), B (image at the peak), C (independent localiser)."""
     value: float
     null: float | None
-    """Mean of the same quantity between maps of different subjects of the same class; None where it cannot be had."""
+    """Mean of the same quantity with other subjects' maps of the class in its place (``nulls.py``); None: no null."""
     null_interval: tuple[float, float] | None
     """95 % bootstrap interval of ``null`` over its subjects."""
     null_count: int
@@ -38,12 +38,12 @@ class Signal:
     referenced_interval: tuple[float, float] | None
     """What ``null_interval`` makes of ``referenced``; the value itself is of one case and has no interval."""
     part: float | None = None
-    """Its part in the log-odds of the score, against the average map of commissioning; above 0 speaks for the map."""
+    """Contribution to the log-odds of the score against the average map of commissioning; above 0 supports the map."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Everything known about how far one map can be trusted."""
+    """The assessment of one map: verdict, reasons, score and signals."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -51,8 +51,8 @@ class Trust:
     score: float | None
     """Calibrated P(the map's peak lies in a true finding); None until the bundle is commissioned at this site."""
     signals: tuple[Signal, ...]
-    """The weightiest first, where there is a score."""
-    witness: Floats | None = field(default=None, compare=False)
-    """(rows, columns) of the plane shown: the localiser's probability of a finding; None: no localiser or passport."""
+    """Those of the largest parts first; before commissioning those with a null first."""
+    localiser: Floats | None = field(default=None, compare=False)
+    """(rows, columns) of the plane shown: the localiser's probability of a finding; None: the bundle has none."""
     replicates: tuple[Floats, ...] = field(default=(), compare=False)
     """(rows, columns) of the plane shown, each: the maps of the bundle's replicates of the same finding."""

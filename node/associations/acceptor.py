@@ -22,10 +22,11 @@ from node.associations.messages import Bounds
 from node.associations.peers import Caller, Peers, Rejection
 from node.associations.refusals import Refusal, Refusals
 from node.associations.request import AssociationRequest, MalformedRequest, Offer, read_request
-from node.associations.tls import TlsSettings, server_context
+from node.associations.tls import server_context
 from node.associations.upper_layer import FAULTS
 from node.metrics import Metrics
-from node.settings import NodeSettings
+from node.settings.node import NodeSettings
+from node.settings.tls import TlsSettings
 
 _ABORT_SECONDS = 1.0
 _HEADER = struct.Struct(">BBL")

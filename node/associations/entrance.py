@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node.associations.connection import LEAVING_SECONDS, abort_pdu
-from node.associations.peers import Caller, Certificate
+from node.associations.peers import Caller, PeerCertificate
 from node.associations.refusals import Refusal
 from node.associations.request import MAXIMUM_REQUEST_BYTES, MalformedRequest, printable, titles_of
 from node.associations.tls import common_names, fingerprint
@@ -36,7 +36,7 @@ _LONGEST_REST_SECONDS = 0.5
 
 
 @dataclass(eq=False)
-class _Knock:
+class _PendingConnection:
     """One connection that has not asked for an association yet, or that was refused and may read why."""
 
     connection: socket.socket
@@ -67,7 +67,7 @@ class Entrance:
         self._tls = tls
         self._visit = visit
         self._refused = refused
-        self._knocks: set[_Knock] = set()
+        self._pending_connections: set[_PendingConnection] = set()
         self._closing = threading.Event()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._door = socket.create_server(address, family=family, backlog=BACKLOG)
@@ -100,17 +100,17 @@ class Entrance:
             for key, _ in self._selector.select(self._rest_seconds()):
                 if key.fileobj is self._door:
                     self._accept()
-                elif key.data in self._knocks:
-                    self._go_on(key.data)
+                elif key.data in self._pending_connections:
+                    self._advance(key.data)
             self._expire()
-        for knock in tuple(self._knocks):
-            self._drop(knock)
+        for pending in tuple(self._pending_connections):
+            self._drop(pending)
         self._selector.close()
         for held in (self._door, self._inside, self._outside):
             held.close()
 
     def _rest_seconds(self) -> float:
-        first = min((knock.deadline for knock in self._knocks), default=float("inf"))
+        first = min((pending.deadline for pending in self._pending_connections), default=float("inf"))
         return min(max(first - time.monotonic(), 0.0), _LONGEST_REST_SECONDS)
 
     def _accept(self) -> None:
@@ -123,108 +123,110 @@ class Entrance:
         address = _plain(place[0])
         if self._tls is not None:
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        knock = _Knock(connection, address, time.monotonic() + REQUEST_SECONDS, self._tls is not None)
-        self._knocks.add(knock)
-        self._selector.register(connection, selectors.EVENT_READ, knock)
-        if len(self._knocks) > MAXIMUM_WAITING:
+        pending = _PendingConnection(connection, address, time.monotonic() + REQUEST_SECONDS, self._tls is not None)
+        self._pending_connections.add(pending)
+        self._selector.register(connection, selectors.EVENT_READ, pending)
+        if len(self._pending_connections) > MAXIMUM_WAITING:
             self._shed()
 
     def _shed(self) -> None:
-        if self._knocks:
-            greedy, _ = Counter(knock.address for knock in self._knocks).most_common(1)[0]
-            self._drop(min((k for k in self._knocks if k.address == greedy), key=lambda knock: knock.deadline))
+        if self._pending_connections:
+            greedy, _ = Counter(pending.address for pending in self._pending_connections).most_common(1)[0]
+            self._drop(
+                min((k for k in self._pending_connections if k.address == greedy), key=lambda pending: pending.deadline)
+            )
 
     def _expire(self) -> None:
         now = time.monotonic()
-        for knock in [knock for knock in self._knocks if knock.deadline <= now]:
-            if knock.received and not knock.leaving:
-                self._record(knock, "The association request did not come in time.", "Look at the network between.")
-            self._drop(knock)
+        for pending in [pending for pending in self._pending_connections if pending.deadline <= now]:
+            if pending.received and not pending.leaving:
+                self._record(pending, "The association request did not come in time.", "Look at the network between.")
+            self._drop(pending)
 
-    def _go_on(self, knock: _Knock) -> None:
+    def _advance(self, pending: _PendingConnection) -> None:
         try:
-            if knock.shaking_hands:
-                self._shake_hands(knock)
-            while knock in self._knocks and self._read(knock):
+            if pending.shaking_hands:
+                self._tls_handshake(pending)
+            while pending in self._pending_connections and self._read(pending):
                 pass
         except (BlockingIOError, ssl.SSLWantReadError):
-            self._selector.modify(knock.connection, selectors.EVENT_READ, knock)
+            self._selector.modify(pending.connection, selectors.EVENT_READ, pending)
         except ssl.SSLWantWriteError:
-            self._selector.modify(knock.connection, selectors.EVENT_WRITE, knock)
+            self._selector.modify(pending.connection, selectors.EVENT_WRITE, pending)
         except ssl.SSLError as error:
-            if knock.shaking_hands:
-                self._record(knock, *_handshake_problem(error))
-            self._drop(knock)
+            if pending.shaking_hands:
+                self._record(pending, *_handshake_problem(error))
+            self._drop(pending)
         except FAULTS:
-            self._drop(knock)
+            self._drop(pending)
 
-    def _shake_hands(self, knock: _Knock) -> None:
-        assert isinstance(knock.connection, ssl.SSLSocket)  # noqa: S101 - made in _accept
-        knock.connection.do_handshake()
-        knock.shaking_hands = False
+    def _tls_handshake(self, pending: _PendingConnection) -> None:
+        assert isinstance(pending.connection, ssl.SSLSocket)  # noqa: S101 - made in _accept
+        pending.connection.do_handshake()
+        pending.shaking_hands = False
 
-    def _read(self, knock: _Knock) -> bool:
+    def _read(self, pending: _PendingConnection) -> bool:
         """Read on; say whether there may be more."""
-        most = 4096 if knock.leaving else knock.needed - len(knock.received)
-        chunk = knock.connection.recv(most)
+        most = 4096 if pending.leaving else pending.needed - len(pending.received)
+        chunk = pending.connection.recv(most)
         if not chunk:
-            self._drop(knock)
+            self._drop(pending)
             return False
-        if knock.leaving:
+        if pending.leaving:
             return False
-        knock.received += chunk
-        if len(knock.received) == knock.needed:
-            self._understand(knock)
+        pending.received += chunk
+        if len(pending.received) == pending.needed:
+            self._parse_request(pending)
         return True
 
-    def _understand(self, knock: _Knock) -> None:
-        kind, length = knock.received[0], int.from_bytes(knock.received[2:6], "big")
+    def _parse_request(self, pending: _PendingConnection) -> None:
+        kind, length = pending.received[0], int.from_bytes(pending.received[2:6], "big")
         if kind != _ASSOCIATE_RQ:
-            self._turn_away(knock, *_no_request(kind))
+            self._reject(pending, *_no_request(kind))
         elif length > MAXIMUM_REQUEST_BYTES:
             problem = f"The association request is {length} bytes long; at most {MAXIMUM_REQUEST_BYTES} are read."
-            self._turn_away(knock, abort_pdu(2, 6), problem, "See whether the sender speaks DICOM.")
-        elif knock.needed == _HEADER_BYTES and length:
-            knock.needed += length
+            self._reject(pending, abort_pdu(2, 6), problem, "See whether the sender speaks DICOM.")
+        elif pending.needed == _HEADER_BYTES and length:
+            pending.needed += length
         else:
-            self._hand_over(knock)
+            self._hand_over(pending)
 
-    def _hand_over(self, knock: _Knock) -> None:
-        pdu = bytes(knock.received[_HEADER_BYTES:])
-        caller = Caller(knock.address, self._tls is not None, _certificate(knock.connection))
-        self._selector.unregister(knock.connection)
-        self._knocks.discard(knock)
+    def _hand_over(self, pending: _PendingConnection) -> None:
+        pdu = bytes(pending.received[_HEADER_BYTES:])
+        caller = Caller(pending.address, self._tls is not None, _certificate(pending.connection))
+        self._selector.unregister(pending.connection)
+        self._pending_connections.discard(pending)
         try:
-            refusal = self._visit(knock.connection, caller, pdu)
+            refusal = self._visit(pending.connection, caller, pdu)
         except MalformedRequest as error:
-            self._record(knock, f"The association request {error}.", "Ask the sender's maker: it breaks PS3.8 9.3.2.")
+            self._record(pending, f"The association request {error}.", "Ask the sender's maker: it breaks PS3.8 9.3.2.")
             refusal = abort_pdu(2, 6)
         if refusal:
-            self._selector.register(knock.connection, selectors.EVENT_READ, knock)
-            self._knocks.add(knock)
-            self._say_goodbye(knock, refusal)
+            self._selector.register(pending.connection, selectors.EVENT_READ, pending)
+            self._pending_connections.add(pending)
+            self._close_in_order(pending, refusal)
 
-    def _turn_away(self, knock: _Knock, pdu: bytes, problem: str, cure: str) -> None:
-        self._record(knock, problem, cure)
-        self._say_goodbye(knock, pdu)
+    def _reject(self, pending: _PendingConnection, pdu: bytes, problem: str, cure: str) -> None:
+        self._record(pending, problem, cure)
+        self._close_in_order(pending, pdu)
 
-    def _say_goodbye(self, knock: _Knock, pdu: bytes) -> None:
+    def _close_in_order(self, pending: _PendingConnection, pdu: bytes) -> None:
         """Send the refusal and let the peer read it: a connection with unread bytes that is closed takes it back."""
-        knock.leaving, knock.deadline = True, time.monotonic() + LEAVING_SECONDS
+        pending.leaving, pending.deadline = True, time.monotonic() + LEAVING_SECONDS
         with suppress(OSError):
-            knock.connection.send(pdu)
-            if not isinstance(knock.connection, ssl.SSLSocket):
-                knock.connection.shutdown(socket.SHUT_WR)
+            pending.connection.send(pdu)
+            if not isinstance(pending.connection, ssl.SSLSocket):
+                pending.connection.shutdown(socket.SHUT_WR)
 
-    def _record(self, knock: _Knock, problem: str, cure: str) -> None:
-        called, calling = titles_of(bytes(knock.received[_HEADER_BYTES:]))
-        self._refused(Refusal(problem, cure, knock.address, calling_ae_title=calling, called_ae_title=called))
+    def _record(self, pending: _PendingConnection, problem: str, cure: str) -> None:
+        called, calling = titles_of(bytes(pending.received[_HEADER_BYTES:]))
+        self._refused(Refusal(problem, cure, pending.address, calling_ae_title=calling, called_ae_title=called))
 
-    def _drop(self, knock: _Knock) -> None:
-        self._knocks.discard(knock)
+    def _drop(self, pending: _PendingConnection) -> None:
+        self._pending_connections.discard(pending)
         with suppress(KeyError, ValueError):
-            self._selector.unregister(knock.connection)
-        knock.connection.close()
+            self._selector.unregister(pending.connection)
+        pending.connection.close()
 
 
 def _no_request(kind: int) -> tuple[bytes, str, str]:
@@ -236,11 +238,11 @@ def _no_request(kind: int) -> tuple[bytes, str, str]:
     return abort_pdu(2, 1), problem, "See what calls this port: it does not speak DICOM, or not without TLS."
 
 
-def _certificate(connection: socket.socket) -> Certificate | None:
+def _certificate(connection: socket.socket) -> PeerCertificate | None:
     if not isinstance(connection, ssl.SSLSocket):
         return None
     whole = connection.getpeercert(binary_form=True)
-    return None if whole is None else Certificate(fingerprint(whole), common_names(connection.getpeercert() or {}))
+    return None if whole is None else PeerCertificate(fingerprint(whole), common_names(connection.getpeercert() or {}))
 
 
 def _handshake_problem(error: ssl.SSLError) -> tuple[str, str]:

@@ -5,58 +5,16 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Self
-
-from pydantic import AfterValidator, StringConstraints, model_validator
 
 from node.associations.request import AssociationRequest, Identity, printable
-from node.associations.tls import Fingerprint
-from node.configuration.section import AETitle, LocalPath, Section
+from node.settings.peer import Peer
+from node.settings.settings import Settings
 
 USER_NAME, USER_NAME_AND_PASSCODE = 1, 2
 
 
-def _check_network(text: str) -> str:
-    return str(ipaddress.ip_network(text, strict=False))
-
-
-Network = Annotated[str, AfterValidator(_check_network)]
-
-
-class Peer(Section):
-    """One system that may open associations with this node."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    """What lists call it."""
-    ae_title: AETitle
-    """Calling AE title it gives."""
-    addresses: tuple[Network, ...] = ()
-    """Where it may call from: addresses, or networks such as 10.1.2.0/24; none: from anywhere, by its certificate."""
-    certificate_sha256: Fingerprint = ""
-    """Fingerprint of the certificate it must show."""
-    certificate_name: str = ""
-    """Common name that its certificate must bear, whichever it is."""
-    user: str = ""
-    """User name it must give (user identity negotiation, PS3.7 D.3.3.7), over TLS only."""
-    passcode_file: LocalPath | None = None
-    """File with the passcode that belongs to ``user``; without it the name is enough."""
-
-    @model_validator(mode="after")
-    def _can_be_told_apart(self) -> Self:
-        if not (self.addresses or self.certificate_sha256 or self.certificate_name):
-            raise ValueError("needs addresses, certificate_sha256 or certificate_name: anybody can give an AE title")
-        if self.passcode_file is not None and not self.user:
-            raise ValueError("passcode_file needs user")
-        return self
-
-    @property
-    def needs_certificate(self) -> bool:
-        """Whether it must come over TLS."""
-        return bool(self.certificate_sha256 or self.certificate_name or self.user)
-
-
 @dataclass(frozen=True)
-class Certificate:
+class PeerCertificate:
     """What a peer showed, and an authority of ours signed."""
 
     sha256: str
@@ -80,7 +38,7 @@ class Caller:
 
     address: str
     over_tls: bool = False
-    certificate: Certificate | None = None
+    certificate: PeerCertificate | None = None
 
 
 class Peers:
@@ -94,6 +52,12 @@ class Peers:
     def __init__(self, peers: Iterable[Peer] = (), *, known_only: bool = False) -> None:
         self._peers = tuple(peers)
         self._known_only = known_only
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Peers":
+        """Give the allow-list of the settings; where peers are listed, nobody else may call unless that is said."""
+        known_only = settings.node.known_peers_only
+        return cls(settings.peers, known_only=bool(settings.peers) if known_only is None else known_only)
 
     def rejection(self, request: AssociationRequest, caller: Caller) -> Rejection | None:
         """Say why this request is rejected; None where the caller is who he says he is."""
@@ -128,7 +92,7 @@ def _problem(peer: Peer, caller: Caller, identity: Identity | None) -> Rejection
         )
     if peer.needs_certificate and not caller.over_tls:
         return _calling(f"{peer.ae_title} called without TLS.", "Let it call the TLS port, with its certificate.")
-    shown = caller.certificate or Certificate("", ())
+    shown = caller.certificate or PeerCertificate("", ())
     fits = not peer.certificate_sha256 or hmac.compare_digest(shown.sha256, peer.certificate_sha256)
     if not fits or (peer.certificate_name and peer.certificate_name not in shown.common_names):
         named = ", ".join(printable(name, 64) for name in shown.common_names) or "no name"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ
 
-from node.destinations.destination import Destination
+from node.settings.destination import Destination
 
 PROBE_SECONDS = 3.0
 _SAID = {

@@ -49,9 +49,9 @@ class AssociationRequest:
     protocol_version: int
     application_context: str
     called_ae_title: str
-    """Empty where it is no AE title (PS3.5 6.2)."""
+    """Empty where it is not a valid AE title (PS3.5 6.2)."""
     calling_ae_title: str
-    """Empty where it is no AE title."""
+    """Empty where it is not a valid AE title."""
     offers: tuple[Offer, ...]
     maximum_pdu_bytes: int
     """Of P-DATA that the peer takes; 0 means any."""
@@ -153,7 +153,7 @@ def _identity(content: bytes) -> Identity:
 
 def _uid(content: bytes) -> str:
     if not _UID.fullmatch(content):
-        raise MalformedRequest("has a UID that is none")
+        raise MalformedRequest("contains an invalid UID")
     return content.rstrip(b"\0 ").decode("ascii")
 
 

@@ -16,8 +16,8 @@ from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES, BoundedSocket
 from node.associations.messages import Bounds
 from node.associations.request import SMALLEST_PDU_BYTES
 from node.associations.tls import client_context
-from node.destinations.destination import Destination
-from reports.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.settings.destination import Destination
+from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 CONNECTION_SECONDS = 15.0
 """For the connection, for the answer to the association request, and for silence on the association."""

@@ -3,12 +3,10 @@
 import hashlib
 import ssl
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, Field
+from typing import Any
 
 from inference.errors import SettingsInvalid
-from node.configuration.section import LocalPath, Port, Section
+from node.settings.tls import TlsSettings
 
 TLS_1_2_SUITES = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -19,30 +17,6 @@ TLS_1_2_SUITES = (
     "ECDHE-RSA-CHACHA20-POLY1305",
 )
 """With forward secrecy and authenticated encryption, as RFC 9325 4.2 recommends; TLS 1.3 knows no others."""
-
-Fingerprint = Annotated[
-    str,
-    BeforeValidator(lambda text: text.replace(":", "").lower() if isinstance(text, str) else text),
-    Field(pattern=r"^([0-9a-f]{64})?$"),
-]
-"""SHA-256 of a certificate, as `openssl x509 -noout -fingerprint -sha256` prints it, with or without colons."""
-
-
-class TlsSettings(Section):
-    """DICOM over TLS (PS3.15 BCP 195 RFC 8996 profile): for the listener, and for destinations with ``tls = true``."""
-
-    certificate: LocalPath
-    """PEM file of this node's certificate, with the chain up to but without the authority."""
-    key: LocalPath
-    """PEM file of its private key, without a passphrase; mode 0600."""
-    ca_file: LocalPath
-    """PEM file of the authorities whose certificates peers must have."""
-    port: Port = 2762
-    """Port of DICOM over TLS (PS3.15: 2762)."""
-    required: bool = False
-    """Whether the plain port (node.port) stays shut."""
-    mutual: bool = True
-    """Whether a peer that calls must show a certificate."""
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext:

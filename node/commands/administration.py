@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from node.destinations.destination import Destination
-    from node.destinations.reach import Step
-    from node.settings import Settings
+    from node.delivery.reach import Step
+    from node.settings.destination import Destination
+    from node.settings.settings import Settings
     from reports.audit.ledger import Event
 
 token = typer.Typer(no_args_is_help=True, help="Access tokens for console and API.")
@@ -42,8 +42,8 @@ def token_add(
     config_file: Config = _CONFIG,
 ) -> None:
     """Make a token and print it: it is kept as a digest only, and cannot be shown again."""
-    from node.access.tokens import Tokens, scopes_of
     from node.store import now
+    from node.web.access.tokens import Tokens, scopes_of
     from reports.audit.ledger import Event
 
     engine, scopes = _engine(config_file), scopes_of(scope)
@@ -55,7 +55,7 @@ def token_add(
 @token.command("list")
 def token_list(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
     """List the tokens beside the first one, which lies in http.token_file and may do everything."""
-    from node.access.tokens import Tokens
+    from node.web.access.tokens import Tokens
 
     rows: list[dict[str, Any]] = [
         {
@@ -81,7 +81,7 @@ def token_remove(
     config_file: Config = _CONFIG,
 ) -> None:
     """End a token, and every session that was opened with it."""
-    from node.access.tokens import Tokens
+    from node.web.access.tokens import Tokens
     from reports.audit.ledger import Event
 
     engine = _engine(config_file)
@@ -96,9 +96,9 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say step by step what works with a peer, what fails, and what to do about it. Nothing is stored there."""
-    from node.destinations.doctor import examine, find_peer
-    from node.destinations.reach import FAILS
-    from node.settings import load
+    from node.delivery.reach import FAILS
+    from node.doctor import examine, find_peer
+    from node.settings.settings import load
 
     settings = load(config_file) if config_file.exists() else None
     found = find_peer(peer, settings)
@@ -137,10 +137,10 @@ def audit_verify(
     """Recompute the chain of the ledger; it needs no key and no running node. Status 1 where it is broken."""
     from sqlalchemy.exc import DBAPIError
 
-    from node.settings import load
-    from reports.audit.ledger import Head, Ledger
+    from node.settings.settings import load
+    from reports.audit.ledger import Ledger, LedgerHead
 
-    printed = Head.parse(head) if head else None
+    printed = LedgerHead.parse(head) if head else None
     ledger = Ledger(_opened(database, None if database else load(config_file)), b"")
     try:
         broken, last = ledger.verify(printed), ledger.head()
@@ -160,7 +160,7 @@ def _way_back(settings: "Settings | None", peer: "Destination") -> "list[Step]":
     from sqlalchemy.exc import SQLAlchemyError
 
     from node.associations.refusals import Refusals
-    from node.destinations.doctor import way_back
+    from node.doctor import way_back
 
     try:
         engine = _opened(None, settings) if settings else None
@@ -177,7 +177,7 @@ def _record(engine: "Engine", event: "Event", **details: str) -> None:
 
 def _engine(config_file: Path) -> "Engine":
     """Open the store of the settings, and bring it to this release's schema: tokens may come before the first start."""
-    from node.settings import load
+    from node.settings.settings import load
     from node.store import migrate, open_engine, sqlite_url
 
     settings = load(config_file).node

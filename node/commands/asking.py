@@ -17,7 +17,7 @@ def ask_node(method: Literal["GET", "POST"], path: str, config_file: Path) -> di
     """
     import httpx
 
-    from node.settings import load
+    from node.settings.settings import load
 
     http = load(config_file).http
     root = f"http://{_ANYWHERE.get(http.host, http.host)}:{http.port}"
@@ -45,8 +45,8 @@ def study_key(study: str, config_file: Path) -> str:
     Raises:
         UnknownName: the node has no store yet.
     """
-    from node.configuration.home import site_key
-    from node.settings import load
+    from node.home import site_key
+    from node.settings.settings import load
     from reports.audit.ledger import pseudonym_of
 
     files = load(config_file).node.files

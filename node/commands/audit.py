@@ -13,7 +13,7 @@ from rich.table import Table
 from node.commands.administration import AsJson, Config, audit
 
 if TYPE_CHECKING:
-    from node.quality.quality import Quality
+    from node.audit.audit import Quality
 
 By = Annotated[str, typer.Option("--by", help="Who says so: a name that stays in the ledger.")]
 _CONFIG = Path("heatproof.toml")
@@ -90,7 +90,7 @@ def stop(
     config_file: Config = _CONFIG,
 ) -> None:
     """Take a route out of service by hand."""
-    from node.quality.auditing import RouteState
+    from node.settings.audit import RouteState
 
     quality = _quality(config_file)
     quality.known(route)
@@ -122,9 +122,10 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Say how repeatable a route's maps are in a month; write all it did as one page, or send it to an archive."""
-    from node.commands.repeatability_table import repeatability_lines
-    from node.quality.monthly import Monthly
-    from reports.audit.month_page import month_page
+    from node.audit.monthly import Monthly
+    from reports.audit.content import text
+    from reports.audit.month.page import month_page
+    from reports.audit.repeatability.page import repeatability_content
 
     if route is None and send is None:
         raise typer.BadParameter("Give ROUTE, or --send DESTINATION.")
@@ -138,10 +139,10 @@ def report(
     if out is not None:
         out.write_text(month_page(found), encoding="utf-8")
     if as_json:
-        told = {"month": month, "head": str(found.head), **found.repeatability.told()}
+        told = {"month": month, "head": str(found.head), **found.repeatability.as_json()}
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return
-    for line in repeatability_lines(found.repeatability):
+    for line in text(repeatability_content(found.repeatability)):
         sys.stdout.write(line + "\n")
     if out is not None:
         Console().print(f"The report is in {out}.", soft_wrap=True)
@@ -199,8 +200,8 @@ def _say(study: str) -> None:
 
 
 def _quality(config_file: Path) -> "Quality":
-    from node.quality.quality import Quality
-    from node.settings import load
+    from node.audit.audit import Quality
+    from node.settings.settings import load
 
     return Quality.of(load(config_file))
 

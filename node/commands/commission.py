@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,19 +14,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 
-from inference.bundle import Bundle, load_bundle, load_named
-from inference.commission import Commissioned, Source, add_verdict, clear_work, commission
-from inference.commissioning.annotated_dicom import read_annotated_dicom
-from inference.commissioning.cases import AnnotatedSeries, Excluded
+from inference.bundle.bundle import Bundle, load_bundle, load_named
+from inference.cases.annotated_dicom import read_annotated_dicom
+from inference.cases.cases import AnnotatedSeries, Excluded
+from inference.cases.labels_folder import LABELS, read_labels_folder
 from inference.commissioning.checking import check
-from inference.commissioning.labels_folder import LABELS, read_labels_folder
+from inference.commissioning.commission import Commissioned, Source, add_verdict, clear_work, commission
 from inference.commissioning.planning import Assumptions, plan, plan_lines
 from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.work import Progress as Told
 from inference.errors import UnknownName
-from inference.passport import Passport, Reference, load_passport, load_reference, save_passport, sealed
-from reports.passport_page import passport_page, verdict
-from reports.passport_words import figure
+from inference.passport.entries import LocalisationReference
+from inference.passport.passport import Passport, load_passport, load_reference, save_passport, sealed
+from reports.passport.page import passport_page
+from reports.passport.tables import verdict
+from reports.passport.words import figure
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -113,8 +115,8 @@ def refit_verdict(
     return _written(found, told_where, out)
 
 
-def _written(found: Commissioned, references: tuple[Reference, ...], out: Path) -> Passport:
-    passport = sealed(found.passport.model_copy(update={"references": references}))
+def _written(found: Commissioned, references: tuple[LocalisationReference, ...], out: Path) -> Passport:
+    passport = sealed(replace(found.passport, references=references))
     save_passport(passport, out / "passport.json")
     page = out / "report.html"
     part = page.with_name("report.html.part")

@@ -15,7 +15,7 @@ from inference.errors import UnknownName
 from node.commands.asking import ask_node
 
 if TYPE_CHECKING:
-    from node.settings import Settings
+    from node.settings.settings import Settings
 
 deliveries = typer.Typer(invoke_without_command=True, help="Where results are; send again what did not arrive.")
 
@@ -34,7 +34,7 @@ def list_deliveries(
     """List what each destination has of each job: queued, sent, stored (and by which proof), or failed."""
     if context.invoked_subcommand is not None:
         return
-    from node.settings import load
+    from node.settings.settings import load
 
     settings = load(config_file)
     rows = _rows(settings, failed=failed)
@@ -72,7 +72,7 @@ def _rows(settings: "Settings", *, failed: bool) -> list[dict[str, Any]]:
     Raises:
         UnknownName: there is none yet.
     """
-    from node.destinations.consignments import Consignments
+    from node.delivery.consignments import Consignments
     from node.store import DeliveryState, open_engine, sqlite_url
 
     node = settings.node

@@ -11,15 +11,15 @@ import numpy as np
 
 from inference.analyse import analyse
 from inference.analysis import Analysis
-from inference.bundle import Bundle, load_bundle, load_named
+from inference.bundle.bundle import Bundle, load_bundle, load_named
 from inference.errors import NotAnalysed, UnsupportedImage
-from inference.image import Image, read_study
 from inference.options import AnalysisOptions
-from inference.passport import load_passport
+from inference.passport.passport import load_passport
+from inference.reading.image import Image, read_study
 from inference.trust.budgets import Budget
 from inference.trust.warrant import Warrant
 from node.jobs.summary import summarise
-from reports.results import ResultObject, write_not_analysed, write_results
+from reports.objects.results import ResultObject, write_not_analysed, write_results
 
 
 def explain_files(

@@ -19,10 +19,10 @@ from inference.errors import SettingsInvalid, Unavailable, UnknownName
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from node.instances.series import SeriesHeader
-    from node.routing.dry_run import Compared
-    from node.rules import ClauseAnswer, RuleAnswer
-    from node.settings import Settings
+    from node.routing.dry_run import DecisionChange
+    from node.rules.decide import ClauseAnswer, RuleAnswer
+    from node.rules.series_header import SeriesHeader
+    from node.settings.settings import Settings
 
 rules = typer.Typer(no_args_is_help=True, help="Ask the routing table why, try another one, or have it read again.")
 
@@ -41,8 +41,8 @@ def rules_test(
     as_json: AsJson = False,
 ) -> None:
     """Say for every rule, clause by clause, why it does or does not match a study."""
-    from node.rules import decide, explain
-    from node.settings import load
+    from node.rules.decide import decide
+    from node.settings.settings import load
     from node.store import now
 
     settings = load(config_file)
@@ -50,7 +50,8 @@ def rules_test(
     for name in study:
         headers, known = _headers(name, settings)
         when = at.astimezone() if at else known.get("complete_at") or now()
-        decision, answers = decide(settings.rules, headers, when), explain(settings.rules, headers, when)
+        decision = decide(settings.rules, headers, when)
+        answers = decision.answers
         rows.append(
             {
                 "study": name,
@@ -77,7 +78,7 @@ def rules_dry_run(
 ) -> None:
     """Show what other rules would have decided about the studies that came last. Nothing is changed."""
     from node.routing.dry_run import compare
-    from node.settings import load
+    from node.settings.settings import load
 
     settings, fresh = load(config_file), load(new)
     found = list(compare(_engine(settings), settings, fresh, last=last))
@@ -99,7 +100,7 @@ def rules_reload(config_file: Config = _CONFIG) -> None:
     import os
     import signal
 
-    from node.settings import load
+    from node.settings.settings import load
 
     settings = load(config_file)
     pid, engine = _running(settings.node.home), _engine(settings)
@@ -129,7 +130,7 @@ def _headers(name: str, settings: "Settings") -> "tuple[Sequence[SeriesHeader], 
     from sqlalchemy import select
 
     from node.store import studies
-    from node.studies import Studies
+    from node.studies.studies import Studies
 
     if Path(name).exists():
         headers = _read(Path(name))
@@ -149,7 +150,7 @@ def _read(path: Path) -> "list[SeriesHeader]":
     """Read one header of each series, by Series Instance UID; what is no DICOM is passed over."""
     from pydicom.errors import InvalidDicomError
 
-    from node.instances.series import SeriesHeader
+    from node.rules.series_header import SeriesHeader
 
     first: dict[str, SeriesHeader] = {}
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -202,7 +203,7 @@ def _sign(held: bool) -> str:
     return "[green]✓[/green]" if held else "[red]✗[/red]"
 
 
-def _change(one: "Compared") -> Iterable[str]:
+def _change(one: "DecisionChange") -> Iterable[str]:
     for decision in (one.before, one.after):
         route = decision.route
         told = (

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from inference.errors import Unavailable
-from inference.passport import SHIPPED_PASSPORTS
+from inference.passport.passport import SHIPPED_PASSPORTS
 from node.demo.pacs import AE_TITLE, Pacs, wait
 from node.demo.ports import reserve_port
 

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image as Picture
 from pydicom import Dataset, dcmread
 
-from inference.phantom import Phantom
+from inference.phantom.phantom import Phantom
 from node.demo.studies import DemoStudy
 
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

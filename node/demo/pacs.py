@@ -16,7 +16,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from inference.errors import DeliveryFailed, Unavailable
 from node.associations.requestor import associate
 from node.demo.ports import reserve_port
-from node.destinations.destination import Destination
+from node.settings.destination import Destination
 
 AE_TITLE = "DEMOPACS"
 

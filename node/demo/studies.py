@@ -7,8 +7,8 @@ from pydicom import dcmread, dcmwrite
 from pydicom.data import get_testdata_file
 
 from inference.errors import UnsupportedImage
-from inference.phantom import Lesion, Phantom, degrade, make_phantom
-from node.demo.phantom_study import write_study
+from inference.phantom.phantom import Lesion, Phantom, degrade, make_phantom
+from reports.objects.phantom_study import write_study
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import JSON, Column, Connection, Engine, String, Table, select
 
-from node.instances.instance import Instance
 from node.store import METADATA, insert_new
+from node.studies.instance import Instance
 
 contents = Table(
     "contents",
     METADATA,
-    Column("digest", String(64), primary_key=True),  # of the study's content (:func:`node.studies.content_digest`)
+    Column(
+        "digest", String(64), primary_key=True
+    ),  # of the study's content (:func:`node.studies.studies.content_digest`)
     Column("study_instance_uid", String(64), nullable=False, index=True),
     Column("sop_instance_uids", JSON, nullable=False),
 )

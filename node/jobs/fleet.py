@@ -18,7 +18,7 @@ from dbos import error as workflow_error
 from sqlalchemy import Connection, Engine, func, select, type_coerce, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.settings import NodeSettings
+from node.settings.node import NodeSettings
 from node.store import Moment, insert_into, nodes
 from reports.audit.ledger import Event, Ledger
 

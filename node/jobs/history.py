@@ -12,12 +12,12 @@ from sqlalchemy import Engine, select
 
 from inference import archive
 from inference.analysis import Analysis, Explanation
-from inference.image import Image
+from inference.reading.image import Image
 from inference.saliency.maps import SaliencyMap
 from reports.audit.observation import FIGURES, Observation
 from reports.audit.observations import observations
-from reports.audit.pair import RIGID, Again, Pair, map_agreement, measured, pair_of, peak_distance
-from reports.audit.registration import Rigid, Stack, register
+from reports.audit.repeatability.pair import RIGID, Again, Pair, map_agreement, measured, pair_of, peak_distance
+from reports.audit.repeatability.registration import Rigid, Stack, register
 
 GONE = "the pixels of the examination before are no longer here"
 NOWHERE = "a series does not say where its planes lie"

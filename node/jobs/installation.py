@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle, load_named
 from inference.devices import fingerprint
-from inference.errors import SettingsInvalid
+from inference.errors import Misconfigured, SettingsInvalid, UnknownName
 from inference.options import AnalysisOptions
-from inference.passport import load_passport
+from inference.passport.passport import load_passport
+from inference.saliency import method_named
 from inference.trust.warrant import Warrant
-from node.routing.rulebook import bundles_of
-from node.settings import Settings
+from node.settings.rule import Rule
+from node.settings.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -82,3 +84,29 @@ def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, 
         for name, path in paths.items()
         if path.is_file()
     }
+
+
+def bundles_of(
+    rules: Iterable[Rule], folders: tuple[Path, ...], *, known: Container[str] = ()
+) -> tuple[dict[str, Bundle], list[str]]:
+    """Load the bundles that rules name, but for those that are known.
+
+    Returns:
+        the bundles by name, and every reason why a rule cannot run: a bundle that is not there or is refused, a
+        saliency method that does not exist.
+    """
+    found: dict[str, Bundle] = {}
+    problems = []
+    for rule in rules:
+        for name in rule.bundles:
+            try:
+                if name not in known and name not in found:
+                    found[name] = load_named(name, folders)
+            except (UnknownName, Misconfigured) as error:
+                problems.append(f"rules[{rule.name!r}].bundles: {error}")
+        try:
+            if rule.method is not None:
+                method_named(rule.method)
+        except UnknownName as error:
+            problems.append(f"rules[{rule.name!r}].method: {error}")
+    return found, problems

@@ -13,32 +13,32 @@ from sqlalchemy import Connection, Engine, select, update
 from inference import archive
 from inference.analyse import assemble
 from inference.analysis import Analysis
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
 from inference.classify import classify
 from inference.errors import OutOfScope, Unavailable
+from inference.explain import explain_findings
 from inference.findings import Classification
-from inference.image import Image, read_study
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.reading.image import Image, read_study
 from inference.saliency.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
-from node.destinations.outbox import Outbox
+from node.delivery.outbox import Outbox
 from node.jobs.contents import content_of
 from node.jobs.history import History
 from node.jobs.job_row import Job, job_of
-from node.jobs.succession import predecessors
+from node.jobs.succession import predecessors, succeed
 from node.jobs.summary import summarise
-from node.settings import Settings
+from node.settings.settings import Settings
 from node.store import StudyState, instances, jobs, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observation import Observation, observe
 from reports.audit.observations import Observations
-from reports.audit.pair import replicate_pairs
-from reports.audit.pairs import keep
-from reports.results import write_not_analysed, write_results
+from reports.audit.repeatability.pair import replicate_pairs
+from reports.audit.repeatability.pairs import keep
+from reports.objects.results import ResultObject, write_not_analysed, write_results
 
 
 class Steps:
@@ -156,7 +156,7 @@ class Steps:
     def report(self, job: Job) -> None:
         """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
         analyses = self._analyses(job)
-        folder, wanted = self._outbox.folder(job), self._outbox.wanted(job)
+        folder, wanted = self._outbox.folder(job.id), self._outbox.wanted(job.destinations)
         with self._engine.connect() as connection:
             before = [predecessors(connection, job, one.image.series_instance_uid) for one in analyses]
         objects = tuple(
@@ -174,7 +174,7 @@ class Steps:
         ]
         with self._engine.begin() as connection:
             for analysis, written in zip(analyses, objects, strict=True):
-                self._outbox.queue(connection, job, written, analysis.image.series_instance_uid)
+                self._queue(connection, job, written, analysis.image.series_instance_uid)
             self._summarise(connection, job, summarise(analyses, objects, wanted))
             if self._observations.add(job.id, seen, connection):
                 keep(connection, again)
@@ -186,14 +186,28 @@ class Steps:
             before = predecessors(connection, job, None)
         written = write_not_analysed(
             self.paths(job),
-            self._outbox.folder(job),
+            self._outbox.folder(job.id),
             reason=reason,
             created=job.created_at,
             predecessors=before,
             missing=job.missing,
         )
         with self._engine.begin() as connection:
-            self._outbox.queue(connection, job, written, None)
+            self._queue(connection, job, written, None)
+
+    def _queue(
+        self, connection: Connection, job: Job, written: Sequence[ResultObject], source_series_uid: str | None
+    ) -> None:
+        """Queue results for delivery, and mark the earlier ones that they replace."""
+        self._outbox.queue(
+            connection,
+            written,
+            job_id=job.id,
+            created_at=job.created_at,
+            destinations=job.destinations,
+            source_series_uid=source_series_uid,
+        )
+        succeed(connection, job, source_series_uid, written)
 
     def options(self, job: Job) -> AnalysisOptions:
         """Give the settings that shape this job's result."""

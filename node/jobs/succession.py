@@ -18,11 +18,11 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, true, updat
 
 from node.jobs.job_row import Job
 from node.store import jobs, results
-from reports.library import Reference
-from reports.results import ResultObject
+from reports.objects.library import InstanceReference
+from reports.objects.results import ResultObject
 
 
-def predecessors(connection: Connection, job: Job, source_series_uid: str | None) -> tuple[Reference, ...]:
+def predecessors(connection: Connection, job: Job, source_series_uid: str | None) -> tuple[InstanceReference, ...]:
     """Give the reports that a new one replaces, by SOP Instance UID.
 
     Args:
@@ -46,7 +46,7 @@ def predecessors(connection: Connection, job: Job, source_series_uid: str | None
         )
         .order_by(results.c.sop_instance_uid)
     )
-    return tuple(Reference(job.study_instance_uid, *row) for row in connection.execute(query))
+    return tuple(InstanceReference(job.study_instance_uid, *row) for row in connection.execute(query))
 
 
 def succeed(connection: Connection, job: Job, source_series_uid: str | None, made: Sequence[ResultObject]) -> int:

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
-from reports.layout import panel_box
-from reports.localiser import seen
-from reports.results import ALWAYS, ResultObject, left_out
+from reports.objects.results import ResultObject, left_out
+from reports.objects.roles import ALWAYS
+from reports.picture.layout import panel_box
+from reports.picture.localiser import seen
 
 
 def summarise(

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pydicom.uid import generate_uid
 
 from inference.errors import DeliveryFailed
-from node.destinations import dicomweb
-from node.destinations.destination import Destination
-from node.destinations.reach import FAILS, NOTE, WORKS, Step
-from node.priors.retrieving import MULTIPART, move
-from node.priors.searching import Prior
-from node.settings import Settings
+from node.delivery import dicomweb
+from node.delivery.reach import FAILS, NOTE, WORKS, Step
+from node.priors.retrieve import MULTIPART, move
+from node.priors.search import Prior
+from node.settings.destination import Destination
+from node.settings.settings import Settings
 
 _SECONDS = 30.0
 

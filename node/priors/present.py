@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from inference.errors import Unsuitable
-from node.instances.instance import is_uid
-from node.instances.series import SeriesHeader
+from node.rules.series_header import SeriesHeader
+from node.studies.instance import is_uid
 
 _NOT_IMAGES = frozenset({"AU", "DOC", "KO", "OT", "PLAN", "PR", "REG", "RTPLAN", "RTSTRUCT", "SEG", "SR"})
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, func, select, update
 
-from node.priors.tables import SEARCH, PriorState, priors
+from node.receiving.awaited import SEARCH, PriorState, priors
 from node.store import StudyState, insert_into, insert_new, instances, now, studies
 
 

@@ -6,11 +6,12 @@ from collections.abc import Container
 from pydantic import ValidationError
 
 from inference.errors import SettingsInvalid
-from node.configuration.problems import problems_of
-from node.configuration.section import Section
-from node.routing.rule import Rules
-from node.routing.rulebook import RELOADED, bundles_of
-from node.settings import Settings, Unrouted
+from node.jobs.installation import bundles_of
+from node.routing.rulebook import RELOADED
+from node.settings.problems import problems_of
+from node.settings.rule import Rules, Unrouted
+from node.settings.section import Section
+from node.settings.settings import Settings
 
 
 class Candidate(Section):

@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from inference.errors import NotAnalysed
-from node.rules import Decision, Route, decide
-from node.settings import Settings
+from node.rules.decide import Decision, Route, decide
+from node.settings.settings import Settings
 from node.store import now, studies
-from node.studies import Studies
+from node.studies.studies import Studies
 
 
 @dataclass(frozen=True)
-class Compared:
+class DecisionChange:
     """One study, decided by the rules in force and by the new ones, both as of the moment it was complete."""
 
     study_instance_uid: str
@@ -34,11 +34,11 @@ class Compared:
             "study_instance_uid": self.study_instance_uid,
             "at": self.at.isoformat(),
             "changed": self.changed,
-            **{name: _told(getattr(self, name)) for name in ("before", "after")},
+            **{name: _as_dict(getattr(self, name)) for name in ("before", "after")},
         }
 
 
-def compare(engine: Engine, settings: Settings, fresh: Settings, *, last: int) -> Iterator[Compared]:
+def compare(engine: Engine, settings: Settings, fresh: Settings, *, last: int) -> Iterator[DecisionChange]:
     """Decide the last studies twice, from the headers of the kept files.
 
     Args:
@@ -60,16 +60,16 @@ def compare(engine: Engine, settings: Settings, fresh: Settings, *, last: int) -
         try:
             headers = kept.series_headers(uid)
         except NotAnalysed as error:
-            same = Decision(None, (str(error),))
-            yield Compared(uid, at, same, same)
+            same = Decision(None, note=str(error))
+            yield DecisionChange(uid, at, same, same)
             continue
-        yield Compared(uid, at, decide(settings.rules, headers, at), decide(fresh.rules, headers, at))
+        yield DecisionChange(uid, at, decide(settings.rules, headers, at), decide(fresh.rules, headers, at))
 
 
 def _outcome(decision: Decision) -> tuple[Route | None, tuple[str, ...]]:
     return decision.route, decision.missing_series
 
 
-def _told(decision: Decision) -> dict[str, Any]:
+def _as_dict(decision: Decision) -> dict[str, Any]:
     route = asdict(decision.route) if decision.route else None
     return {"route": route, "missing_series": decision.missing_series, "reason": decision.reason}

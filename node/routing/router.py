@@ -12,28 +12,29 @@ from typing import Any
 import structlog
 from dbos import error as workflow_error
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 
-from inference.errors import NotAnalysed
+from inference.errors import DAMAGE, HeatproofError, NotAnalysed
 from inference.options import AnalysisOptions
-from node.completion.completeness import Completeness
-from node.instances.series import SeriesHeader
-from node.job import Jobs
+from node.audit.arming import Arming
+from node.audit.tables import route_states
 from node.jobs.contents import keep_content
-from node.priors.fetching import Fetching, wish_of
-from node.quality.arming import Arming
-from node.quality.auditing import RouteState
-from node.quality.tables import route_states
-from node.routing.attempts import MOST_ATTEMPTS, Attempts
+from node.jobs.job import Jobs
+from node.priors.fetch import Fetching, prior_requirement_of
 from node.routing.rulebook import Rulebook
-from node.rules import Decision, Route, RuleAnswer, decide, explain
+from node.rules.decide import Decision, Route, decide
+from node.rules.series_header import SeriesHeader
+from node.settings.audit import RouteState
 from node.store import JobState, StudyState, insert_new, jobs, now, studies
-from node.studies import Snapshot, Studies, content_digest
+from node.studies.attempts import MOST_ATTEMPTS, Attempts
+from node.studies.completeness import Completeness
+from node.studies.studies import Snapshot, Studies, content_digest
 from reports.audit.ledger import Event, Ledger
 
 TICK_SECONDS = 0.5
 MENDING_TICKS = 60
 """Ticks between two looks for jobs and deliveries that stand still."""
+_TRIED_AGAIN = (*DAMAGE, HeatproofError, SQLAlchemyError, workflow_error.DBOSException)
 _STORE_AWAY = (OperationalError, InterfaceError, InternalError, workflow_error.DBOSException)
 """No fault of the study that is decided: it is tried again when the store is there."""
 _DIED = f"The node ended {MOST_ATTEMPTS} times while it decided about this study; it is not tried any more."
@@ -86,8 +87,8 @@ class Router(threading.Thread):
             try:
                 self.tick()
                 if ticks % MENDING_TICKS == 0:
-                    self._jobs.mend()
-            except Exception as error:  # noqa: BLE001 - the worker's loop: the next tick tries again
+                    self._jobs.recover_stalled()
+            except _TRIED_AGAIN as error:
                 self._log.error("not_routed_yet", error=type(error).__name__)
 
     def stop(self) -> None:
@@ -126,7 +127,7 @@ class Router(threading.Thread):
             raise
         except NotAnalysed as error:
             self._set_aside(study, str(error), at)
-        except Exception as error:  # noqa: BLE001 - the loop over all studies: one that cannot be decided stops no other
+        except (*DAMAGE, HeatproofError, SQLAlchemyError) as error:  # one that cannot be decided stops no other
             kind = type(error).__name__
             self._log.exception("not_decided", study_instance_uid=study.study_instance_uid, error=kind)
             if attempt >= MOST_ATTEMPTS:
@@ -140,24 +141,24 @@ class Router(threading.Thread):
             self._attempts.clear(study.study_instance_uid)
             return
         state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
-        for job_id in self._record(study, decision, explain(rules, headers, at), at, state=state):
+        for job_id in self._record(study, decision, at, state=state):
             self._jobs.enqueue(job_id)
 
     def _set_aside(self, study: Snapshot, reason: str, at: datetime) -> None:
         """End the attempts at a study: its reason is recorded and reported as that of one that no rule takes."""
         self._log.error("set_aside", study_instance_uid=study.study_instance_uid, problem=reason)
-        for job_id in self._record(study, Decision(None, (reason,)), (), at, state=StudyState.SET_ASIDE):
+        for job_id in self._record(study, Decision(None, note=reason), at, state=StudyState.SET_ASIDE):
             self._jobs.enqueue(job_id)
 
     def _wants_priors(self, study: Snapshot, decision: Decision, headers: Sequence[SeriesHeader]) -> bool:
         """Have the priors fetched that the rule asks for; say whether the study is to wait for them."""
         route = decision.route
-        wish = next((wish_of(rule) for rule in self._rulebook.rules if route and rule.name == route.name), None)
-        return bool(self._priors and wish and self._priors.begin(study.study_instance_uid, wish, headers))
+        requirement = next(
+            (prior_requirement_of(rule) for rule in self._rulebook.rules if route and rule.name == route.name), None
+        )
+        return bool(self._priors and requirement and self._priors.begin(study.study_instance_uid, requirement, headers))
 
-    def _record(
-        self, study: Snapshot, decision: Decision, answers: Sequence[RuleAnswer], at: datetime, *, state: StudyState
-    ) -> tuple[str, ...]:
+    def _record(self, study: Snapshot, decision: Decision, at: datetime, *, state: StudyState) -> tuple[str, ...]:
         """Write the decision and its jobs down in one transaction; nothing where an image has come since."""
         uid = study.study_instance_uid
         route = decision.route or NOT_ROUTED
@@ -178,7 +179,7 @@ class Router(threading.Thread):
                 state=state,
                 route=route.name or None,
                 reason=decision.reason,
-                answers=[asdict(answer) for answer in answers],
+                answers=[asdict(answer) for answer in decision.answers],
                 attempts=0,
             )
             .returning(studies.c.missing)

@@ -1,17 +1,17 @@
 """The rules in force. A reload replaces them all at once, or, where anything is wrong with the file, not at all."""
 
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
 
-from inference.bundle import Bundle, load_named
-from inference.errors import Misconfigured, SettingsInvalid, UnknownName
-from inference.saliency import method_named
+from inference.bundle.bundle import Bundle
+from inference.errors import Misconfigured, SettingsInvalid
 from inference.trust.warrant import Warrant
-from node.routing.rule import Rule
-from node.settings import Settings, load
+from node.jobs.installation import bundles_of
+from node.settings.rule import Rule
+from node.settings.settings import Settings, load
 from node.store import now
 from reports.audit.ledger import Event, Ledger
 
@@ -125,29 +125,3 @@ class Rulebook:
         changed = sorted(name for name in names if getattr(fresh, name) != getattr(self.settings, name))
         if changed:
             self._log.warning("waits_for_a_restart", problem=f"changed beside the rules: {', '.join(changed)}")
-
-
-def bundles_of(
-    rules: Iterable[Rule], folders: tuple[Path, ...], *, known: Container[str] = ()
-) -> tuple[dict[str, Bundle], list[str]]:
-    """Load the bundles that rules name, but for those that are known.
-
-    Returns:
-        the bundles by name, and every reason why a rule cannot run: a bundle that is not there or is refused, a
-        saliency method that does not exist.
-    """
-    found: dict[str, Bundle] = {}
-    problems = []
-    for rule in rules:
-        for name in rule.bundles:
-            try:
-                if name not in known and name not in found:
-                    found[name] = load_named(name, folders)
-            except (UnknownName, Misconfigured) as error:
-                problems.append(f"rules[{rule.name!r}].bundles: {error}")
-        try:
-            if rule.method is not None:
-                method_named(rule.method)
-        except UnknownName as error:
-            problems.append(f"rules[{rule.name!r}].method: {error}")
-    return found, problems

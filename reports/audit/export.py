@@ -1,4 +1,4 @@
-"""The ledger and the observations as files that other programs read: CSV, JSON lines, Parquet. Rows go by in pieces."""
+"""Export of ledger and observations to CSV, JSON lines or Parquet, in batches of rows."""
 
 import csv
 import io
@@ -92,6 +92,6 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Piece], o
 
 
 def _wide(schema: Any, pa: Any) -> Any:
-    """A column that begins with nothing but missing values is one of numbers: text is never missing here."""
+    """Take a column whose first batch has only missing values as numbers: text is never missing here."""
     fields = [field.with_type(pa.float64()) if pa.types.is_null(field.type) else field for field in schema]
     return pa.schema(fields)

@@ -14,14 +14,14 @@ from scipy.stats import t as student
 from sqlalchemy import func, select
 
 from inference.errors import UnknownName
-from reports.audit.month import LEAST_MAPS, Share
+from reports.audit.month.month import LEAST_MAPS, Proportion
 from reports.audit.observations import GROUPINGS, Observations, Selection, observations
-from reports.audit.repeatability import CONFIDENCE, Estimate
+from reports.audit.repeatability.statistics import CONFIDENCE, Estimate
 
 MONTH = "month"
 SHARES = ("found", "trusted", "withheld")
 """Figures of 0 or 1, of which the share is given."""
-MEANS = ("trust", "probability", "replicate_agreement")
+MEANS = ("trust", "probability", "replicate_spearman")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Group:
 
     name: str
     cases: int
-    shares: tuple[Share, ...]
+    shares: tuple[Proportion, ...]
     """Of ``SHARES``, each of the cases that have it."""
     means: Mapping[str, Estimate | None]
     """Of ``MEANS``, with 95 % intervals as if each case were of another patient; None: fewer than 30 cases have it."""
@@ -77,10 +77,16 @@ def sums_of(seen: Observations, grouping: str, selection: Selection) -> Mapping[
     column = "day" if grouping == MONTH else grouping
     by, names = observations.c[column], (*SHARES, *MEANS)
     columns = [observations.c[name] for name in names]
-    added = [one for figure in columns for one in (func.count(figure), func.sum(figure), func.sum(figure * figure))]
+    added = [
+        aggregate
+        for figure in columns
+        for aggregate in (func.count(figure), func.sum(figure), func.sum(figure * figure))
+    ]
     rows = seen.rows(select(by, func.count(), *added).group_by(by), selection)
     plain = [tuple(row) for row in rows]
-    triples = [[tuple(float(one or 0) for one in row[at : at + 3]) for at in range(2, len(row), 3)] for row in plain]
+    triples = [
+        [tuple(float(value or 0) for value in row[at : at + 3]) for at in range(2, len(row), 3)] for row in plain
+    ]
     return {
         str(row[0]): Sums(int(row[1]), dict(zip(names, three, strict=True)))
         for row, three in zip(plain, triples, strict=True)
@@ -88,7 +94,7 @@ def sums_of(seen: Observations, grouping: str, selection: Selection) -> Mapping[
 
 
 def _group(name: str, sums: Sums) -> Group:
-    shares = tuple(Share(figure, round(sums.of[figure][1]), int(sums.of[figure][0])) for figure in SHARES)
+    shares = tuple(Proportion(figure, round(sums.of[figure][1]), int(sums.of[figure][0])) for figure in SHARES)
     return Group(name, sums.cases, shares, {figure: _mean(sums.of[figure]) for figure in MEANS})
 
 
@@ -104,8 +110,8 @@ def _mean(sums: tuple[float, ...]) -> Estimate | None:
 
 def _added(some: list[Sums]) -> Sums:
     figures = some[0].of
-    of = {name: tuple(np.sum([one.of[name] for one in some], axis=0).tolist()) for name in figures}
-    return Sums(sum(one.cases for one in some), of)
+    of = {name: tuple(np.sum([sums.of[name] for sums in some], axis=0).tolist()) for name in figures}
+    return Sums(sum(sums.cases for sums in some), of)
 
 
 def _month(day: int) -> str:

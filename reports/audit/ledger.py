@@ -1,4 +1,4 @@
-"""The ledger: what happened to every study, in rows that are only ever added and that hold each other in place.
+"""The ledger: an append-only, hash-chained log of what happened to every study.
 
 Each row carries the digest of the row before it and its own, so that a changed, inserted or missing row breaks the
 chain and ``verify`` names it; the head is kept apart, so that a cut tail is seen too. Digests need no key: a copy of
@@ -60,11 +60,11 @@ head = Table(
 anchor = Table(
     "ledger_anchor",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1; no row: nothing was ever let go
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1; no row: nothing was ever deleted
     Column("seq", Integer, nullable=False),
     Column("digest", String(64), nullable=False),
 )
-"""The last row that retention let go: the chain is verified from there."""
+"""The last row that retention deleted: the chain is verified from there."""
 
 ROWS_AT_ONCE = 10_000
 GENESIS = "0" * 64
@@ -78,7 +78,7 @@ DETAIL_NAMES = frozenset(
         "since", "source", "state", "status", "token", "trust", "verdicts", "version", "weights", "word", "worker",
     }
 )  # fmt: skip
-"""Everything a row may say beside its event; none of it can name a patient."""
+"""Names of the details that a row may hold; none of them can name a patient."""
 
 Detail = str | int | float | bool | None
 
@@ -125,7 +125,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True)
-class Head:
+class LedgerHead:
     """The end of the chain."""
 
     seq: int
@@ -136,7 +136,7 @@ class Head:
         return f"{self.seq}:{self.digest}"
 
     @classmethod
-    def parse(cls, text: str) -> "Head":
+    def parse(cls, text: str) -> "LedgerHead":
         """Read what a report printed.
 
         Raises:
@@ -144,7 +144,9 @@ class Head:
         """
         seq, _, digest = text.strip().partition(":")
         if not seq.isdigit() or re.fullmatch("[0-9a-f]{64}", digest) is None:
-            raise Refused(f"{text!r} is no head of the ledger.", cure="Give it as a report prints it: NUMBER:DIGEST.")
+            raise Refused(
+                f"{text!r} is not a head of the ledger.", cure="Give it as a report prints it: NUMBER:DIGEST."
+            )
         return cls(int(seq), digest)
 
 
@@ -226,13 +228,13 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(entry_of(row) for row in connection.execute(query.order_by(entries.c.seq)))
 
-    def head(self) -> "Head":
-        """Give number and digest of the last row: printed in reports, it holds the chain that led to it in place."""
+    def head(self) -> "LedgerHead":
+        """Give number and digest of the last row; printed in reports, it shows later that no earlier row changed."""
         with self._engine.connect() as connection:
             last = connection.execute(select(head.c.seq, head.c.digest)).one_or_none()
-        return Head(last.seq, last.digest) if last else Head(0, GENESIS)
+        return LedgerHead(last.seq, last.digest) if last else LedgerHead(0, GENESIS)
 
-    def verify(self, printed: "Head | None" = None, *, say: Callable[[int], object] | None = None) -> int | None:
+    def verify(self, printed: "LedgerHead | None" = None, *, say: Callable[[int], object] | None = None) -> int | None:
         """Recompute the chain, a piece at a time.
 
         Args:

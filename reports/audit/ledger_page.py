@@ -9,7 +9,7 @@ from itertools import islice
 from sqlalchemy import ColumnElement, Connection, Engine, Row, false, select, true
 
 from reports.audit.export import ROWS_AT_ONCE, TextFormat, as_text, heading
-from reports.audit.ledger import Entry, Event, Head, anchor, entries, entry_of
+from reports.audit.ledger import Entry, Event, LedgerHead, anchor, entries, entry_of
 
 ROUTED_EVENTS = (
     Event.ROUTED, Event.NOT_ROUTED, Event.RULES_LOADED, Event.BASELINE_LOCKED, Event.ALARM, Event.ROUTE_STOPPED,
@@ -32,37 +32,39 @@ class Filter:
     """Written earlier than that."""
 
 
-def newest(engine: Engine, wanted: Filter, *, below: int | None = None, limit: int = 100) -> tuple[Entry, ...]:
+def newest(engine: Engine, selected: Filter, *, below: int | None = None, limit: int = 100) -> tuple[Entry, ...]:
     """Give some rows, newest first.
 
     Args:
         engine: of the store.
-        wanted: which rows.
+        selected: which rows.
         below: with a smaller number only: where the page before ended.
         limit: how many at most.
     """
     query = select(entries).order_by(entries.c.seq.desc())
     if below is not None:
         query = query.where(entries.c.seq < below)
-    events = wanted.events or (ROUTED_EVENTS if wanted.route else ())
-    found: list[Row[tuple[object, ...]]] = []
+    events = selected.events or (ROUTED_EVENTS if selected.route else ())
+    matching: list[Row[tuple[object, ...]]] = []
     with engine.connect() as connection:
-        for at, is_first in ((wanted.since, True), (wanted.before, False)):
+        for at, is_first in ((selected.since, True), (selected.before, False)):
             if at is not None:
                 query = query.where(_side(connection, at, is_first=is_first))
-        for one in [query.where(entries.c.event == event) for event in events] or [query]:
-            if wanted.route:  # case is told apart below: some databases do not
-                one = one.where(entries.c.details.contains(f'"route": {json.dumps(wanted.route)}', autoescape=True))
-            with connection.execution_options(yield_per=limit).execute(one) as rows:
-                found += islice((row for row in rows if not wanted.route or _route(row) == wanted.route), limit)
-    return tuple(entry_of(row) for row in sorted(found, key=lambda row: -int(row.seq))[:limit])
+        for of_event in [query.where(entries.c.event == event) for event in events] or [query]:
+            if selected.route:  # case is told apart below: some databases do not
+                of_event = of_event.where(
+                    entries.c.details.contains(f'"route": {json.dumps(selected.route)}', autoescape=True)
+                )
+            with connection.execution_options(yield_per=limit).execute(of_event) as rows:
+                matching += islice((row for row in rows if not selected.route or _route(row) == selected.route), limit)
+    return tuple(entry_of(row) for row in sorted(matching, key=lambda row: -int(row.seq))[:limit])
 
 
-def anchor_of(engine: Engine) -> Head | None:
-    """Give the last row that retention let go, from which the chain is verified; None: all are here."""
+def anchor_of(engine: Engine) -> LedgerHead | None:
+    """Give the last row that retention deleted, from which the chain is verified; None: none was."""
     with engine.connect() as connection:
         row = connection.execute(select(anchor.c.seq, anchor.c.digest)).one_or_none()
-    return Head(row.seq, row.digest) if row else None
+    return LedgerHead(row.seq, row.digest) if row else None
 
 
 def _route(row: Row[tuple[object, ...]]) -> object:

@@ -17,15 +17,13 @@ from pydicom.dataset import Dataset
 from scipy.ndimage import zoom
 
 from inference.analysis import Analysis, Explanation
-from inference.geometry import Vector
-from inference.image import Frame
+from inference.criteria.otsu import otsu_thresholds
+from inference.reading.geometry import Vector
+from inference.reading.image import Frame
 from inference.trust.image_statistics import image_statistics, statistic_names
-from inference.trust.otsu import otsu_thresholds
-from reports.subject import read_header
+from reports.explained import read_header
 
 THUMBNAIL_SIDE = 8
-AGREEMENT = ("replicate_spearman", "replicate_agreement_spearman")
-"""The signal with and without a passport."""
 Key = Callable[[str], str]
 """An identifier to its keyed hash."""
 
@@ -78,14 +76,18 @@ FIGURES: Mapping[str, str] = {
     "probability": "the model's probability of the finding",
     "map_entropy": "entropy of the map, 1 where it is spread evenly",
     "hot_area": "share of the plane above the map's own Otsu threshold",
-    "centroid_row": "height of the map's centre of mass, 0 top to 1 bottom",
-    "centroid_column": "its place across, 0 left to 1 right",
-    "replicate_agreement": "agreement with replicates above that of different patients",
+    "centroid_row": "row of the map's centre of mass, 0 top to 1 bottom",
+    "centroid_column": "column of the map's centre of mass, 0 left to 1 right",
+    "replicate_spearman": "agreement of the map with the replicates' maps (Spearman)",
     "image_mean": "mean grey level of the image",
-    "image_sd": "spread of its grey levels",
-    "image_noise": "its noise",
+    "image_sd": "standard deviation of the image's grey levels",
+    "image_noise": "noise of the image",
 }
 """Every figure a chart can be of, by its name in the store."""
+FORMER_FIGURES: Mapping[str, str] = {"replicate_spearman": "replicate_agreement"}
+"""Of a figure, the one that earlier releases kept in its place: still read, never mixed with it.
+
+``replicate_agreement`` was a* above a null that changed when the bundle was commissioned."""
 
 
 def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[Observation, ...]:
@@ -120,15 +122,15 @@ def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[
     return tuple(
         Observation(
             **shared,  # type: ignore[arg-type]
-            method=one.map.method,
-            label=one.map.finding.label,
-            verdict=one.trust.verdict.value,
-            map_digest=map_digest(one.map.values),
-            thumbnail=thumbnail(one.map.on_frame),
-            peak_mm=peak_mm(analysis.image.frames[one.map.frame], one.map.peak),
-            figures=of_image | map_figures(one),
+            method=explanation.map.method,
+            label=explanation.map.finding.label,
+            verdict=explanation.trust.verdict.value,
+            map_digest=map_digest(explanation.map.values),
+            thumbnail=thumbnail(explanation.map.on_frame),
+            peak_mm=peak_mm(analysis.image.frames[explanation.map.frame], explanation.map.peak),
+            figures=of_image | map_figures(explanation),
         )
-        for one in analysis.explanations
+        for explanation in analysis.explanations
     )
 
 
@@ -157,9 +159,9 @@ def map_figures(explanation: Explanation) -> dict[str, float]:
     }
     if trust.score is not None:
         figures["trust"] = trust.score
-    agreement = next((one for one in trust.signals if one.name in AGREEMENT), None)
-    if agreement is not None and agreement.referenced is not None and math.isfinite(agreement.referenced):
-        figures["replicate_agreement"] = agreement.referenced
+    agreement = {signal.name: signal.value for signal in trust.signals}.get("replicate_spearman", math.nan)
+    if math.isfinite(agreement):
+        figures["replicate_spearman"] = agreement
     total = values.sum()
     if total > 0:
         shares = values.ravel()[values.ravel() > 0] / total
@@ -190,7 +192,7 @@ def likeness(thumbnails: Sequence[bytes], reference: NDArray[np.floating]) -> ND
         thumbnails: (N) of one class.
         reference: (64,), the mean thumbnail of the class at baseline.
     """
-    maps = np.array([np.frombuffer(one, dtype=np.uint8) for one in thumbnails], dtype=np.float64)
+    maps = np.array([np.frombuffer(thumbnail, dtype=np.uint8) for thumbnail in thumbnails], dtype=np.float64)
     maps -= maps.mean(axis=1, keepdims=True)
     centred = reference - reference.mean()
     size = np.linalg.norm(maps, axis=1) * np.linalg.norm(centred)

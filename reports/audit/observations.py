@@ -1,4 +1,4 @@
-"""The observations of years, a row each, read by the column: a million findings fit in memory, their maps do not."""
+"""The table of observations, a row for each finding, read by column: a million fit in memory, their maps do not."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from inference.errors import UnknownName
-from reports.audit.observation import FIGURES, Observation
+from reports.audit.observation import FIGURES, FORMER_FIGURES, Observation
 
 METADATA = MetaData()
 ROWS_AT_ONCE = 10_000
@@ -57,7 +57,7 @@ observations = Table(
     Column("peak_y_mm", Float),
     Column("peak_z_mm", Float),
     Column("study_day", Integer),  # of the Study Date, since 1970-01-01
-    *(Column(name, Float) for name in FIGURES),
+    *(Column(name, Float) for name in (*FIGURES, *FORMER_FIGURES.values())),
     Index("ix_observations_route", "route", "at_seconds"),
 )
 
@@ -116,7 +116,9 @@ class Observations:
         have = select(func.count()).select_from(observations).where(observations.c.job_id == job_id)
         if not seen or connection.execute(have).scalar_one():
             return False
-        connection.execute(observations.insert(), [_row(job_id, number, one) for number, one in enumerate(seen)])
+        connection.execute(
+            observations.insert(), [_row(job_id, number, observation) for number, observation in enumerate(seen)]
+        )
         return True
 
     def series(self, figures: Sequence[str], selection: Selection) -> Mapping[str, Series]:
@@ -187,13 +189,13 @@ class Observations:
 
     def among(self, studies: Sequence[str], selection: Selection) -> frozenset[str]:
         """Give those of some studies, by their keyed hashes, that are selected."""
-        found: set[str] = set()
+        selected: set[str] = set()
         query = self._selected(select(observations.c.study).distinct(), selection)
         with self.engine.connect() as connection:
             for begin in range(0, len(studies), STUDIES_AT_ONCE):
                 some = query.where(observations.c.study.in_(studies[begin : begin + STUDIES_AT_ONCE]))
-                found.update(connection.execute(some).scalars())
-        return frozenset(found)
+                selected.update(connection.execute(some).scalars())
+        return frozenset(selected)
 
     def maps(self, selection: Selection, most: int) -> Mapping[tuple[str, str, str], Sequence[tuple[str, bytes]]]:
         """Read the newest small maps, each with its patient, by (bundle, method, label).
@@ -205,11 +207,11 @@ class Observations:
         names = ("bundle", "method", "label", "patient", "thumbnail")
         query = select(*(observations.c[name] for name in names)).where(observations.c.label != "")
         query = self._selected(query, selection).order_by(observations.c.at_seconds.desc()).limit(most)
-        found: dict[tuple[str, str, str], list[tuple[str, bytes]]] = {}
+        maps: dict[tuple[str, str, str], list[tuple[str, bytes]]] = {}
         with self.engine.connect() as connection:
             for bundle, method, label, patient, thumbnail in connection.execute(query):
-                found.setdefault((bundle, method, label), []).append((patient, thumbnail))
-        return found
+                maps.setdefault((bundle, method, label), []).append((patient, thumbnail))
+        return maps
 
     def _selected(self, query: Select[Any], selection: Selection) -> Select[Any]:
         for grouping, value in [*self._where.items(), *selection.where.items()]:
@@ -228,8 +230,8 @@ class Observations:
     def _pieces(self, query: Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Give the driver's own tuples, some at a time: a Row of each would double the time."""
         with self.engine.connect().execution_options(stream_results=True) as connection:
-            found = connection.execute(query)
-            while rows := found.cursor_strategy.fetchmany(found, found.cursor, ROWS_AT_ONCE):
+            result = connection.execute(query)
+            while rows := result.cursor_strategy.fetchmany(result, result.cursor, ROWS_AT_ONCE):
                 yield rows
 
 
@@ -244,7 +246,7 @@ def _series(days: NDArray[np.int32], values: NDArray[np.float64]) -> Series:
 
 
 def _figure(name: str) -> Column[float]:
-    if name not in FIGURES:
+    if name not in (*FIGURES, *FORMER_FIGURES.values()):
         raise UnknownName(f"There is no figure {name!r}.", cure=f"There are {', '.join(FIGURES)}.")
     return observations.c[name]
 

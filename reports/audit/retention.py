@@ -1,7 +1,7 @@
-"""Letting old rows of the ledger go without breaking its chain: they are written to a file first, and an anchor stays.
+"""Retention: old rows of the ledger are exported to a file and deleted; an anchor keeps the hash chain verifiable.
 
-The anchor holds number and digest of the last row that went; ``Ledger.verify`` begins there. The ledger itself says
-what was let go, when, by whom, and the digest of the file.
+The anchor holds number and digest of the last row deleted; ``Ledger.verify`` begins there. The ledger itself says
+what was deleted, when, by whom, and the digest of the file.
 """
 
 import hashlib
@@ -24,25 +24,25 @@ _SHUT = {
     "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
     "postgresql": "ALTER TABLE ledger ENABLE TRIGGER ledger_no_change",
 }
-"""As the schema made them (revision 0001): deleting is possible within one transaction of ours only."""
+"""The triggers of the schema (revision 0001), lifted within the one transaction that deletes."""
 
 
 def let_go(engine: Engine, ledger: Ledger, before: datetime, path: Path, *, by_whom: str) -> int:
-    """Write the rows of before a time to a file of JSON lines, synced, and take them out of the store.
+    """Export the rows older than a time to a file of JSON lines, synced, and delete them.
 
     Returns:
-        how many rows went.
+        how many rows were deleted.
 
     Raises:
-        Refused: the chain is broken, the file is there already, or nobody is named.
+        Refused: the chain is broken, the file is there already, or no user is named.
     """
     if not by_whom.strip():
-        raise Refused("Rows of the ledger are let go by a named user.")
+        raise Refused("Deleting rows of the ledger needs the name of a user.")
     broken = ledger.verify()
     if broken is not None:
         raise Refused(
-            f"The ledger is broken at row {broken}: nothing is let go.",
-            cure="Find out first; keep a copy of the store.",
+            f"The hash chain of the ledger is broken at row {broken}: no row is deleted.",
+            cure="Keep a copy of the store, and find out why before deleting rows.",
         )
     with engine.begin() as connection:
         old = entries.c.at < before.astimezone(UTC).isoformat(timespec="microseconds")

@@ -22,16 +22,16 @@ from pathlib import Path
 from scipy.stats import binom, binomtest
 from sqlalchemy import create_engine
 
-from node.quality.auditing import AuditSettings
-from reports.audit.chart_design import Design
+from node.settings.audit import AuditSettings
+from reports.audit.charts.design import Design
+from reports.audit.charts.monitor import Watch, design, watch
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event as LedgerEvent
 from reports.audit.ledger import Ledger
-from reports.audit.monitor import Watch, design, watch
-from reports.audit.month import month_of, range_of
-from reports.audit.month_page import month_page
+from reports.audit.month.month import month_of, range_of
+from reports.audit.month.page import month_page
 from reports.audit.observations import METADATA, Observations
-from tests.reports.audit.troubles import (
+from tests.reports.audit.charts.troubles import (
     LOCKED,
     TROUBLES,
     YEAR_DAYS,

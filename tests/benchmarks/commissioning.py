@@ -17,13 +17,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from inference.bundle import load_named
-from inference.commission import commission
-from inference.commissioning.bench import PRIMARY, TUNING
+from inference.bundle.bundle import load_named
+from inference.commissioning.commission import commission
+from inference.commissioning.measuring.bench import PRIMARY, TUNING
 from inference.commissioning.readings import FAMILIES
 from inference.commissioning.settings import CommissionSettings
-from inference.commissioning.verdict_rows import TOLD
-from inference.passport import Passport
+from inference.commissioning.verdict.rows import PART_NAMES
+from inference.passport.passport import Passport
 from node.commands.commission import source_of
 from tests.development_data import FOLDER
 
@@ -42,7 +42,7 @@ SIZE = {
 
 def cases_of(part: str, settings: CommissionSettings, images: int) -> int:
     """Give how many cases a family of criteria, or a set of maps, works on."""
-    if part in ("localisation", PRIMARY, *TOLD):
+    if part in ("localisation", PRIMARY, *PART_NAMES):
         return images
     return min(images, int(getattr(settings, SIZE.get(part, "agreement_cases"))))
 
@@ -76,7 +76,7 @@ def tell(passport: Passport, total: Mapping[str, float], setting_up: float, imag
     for name in methods:
         print(f"{name}: {run.seconds_alone.get(name, float('nan')):.3f} s an image alone")
     for part, seconds in sorted(total.items(), key=lambda one: -one[1]):
-        kind = "figures" if part in FAMILIES else "signals of the verdict" if part in TOLD else "maps"
+        kind = "figures" if part in FAMILIES else "signals of the verdict" if part in PART_NAMES else "maps"
         print(f"{part}: {seconds / 3600:.2f} h ({kind})")
     missing = {
         f"{name}: {one.reason}" for method in methods

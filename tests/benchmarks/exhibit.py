@@ -13,16 +13,17 @@ from PIL import ImageDraw, ImageFont
 
 from inference.analyse import assemble
 from inference.analysis import Analysis
-from inference.bundle import load_named
+from inference.bundle.bundle import load_named
 from inference.classify import classify
-from inference.image import Image, read_series
+from inference.explain import explain_findings
 from inference.options import AnalysisOptions
-from inference.phantom import make_phantom
+from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.reading.image import Image, read_series
 from inference.trust.assess import assess_maps
-from node.demo.phantom_study import write_study
-from reports.overlay import draw_overlay
+from reports.explained import ExplainedPlane
+from reports.objects.phantom_study import write_study
+from reports.picture.overlay import draw_overlay
 
 
 def explained(image: Image, name: str, plane: int | None) -> Analysis:
@@ -41,7 +42,7 @@ def explained(image: Image, name: str, plane: int | None) -> Analysis:
 
 def panel(analysis: Analysis) -> Picture.Image:
     """Cut the map's panel out of the overlay and write above it which bundle said what."""
-    overlay, shown = draw_overlay(analysis, 0), analysis.explanations[0].map
+    overlay, shown = draw_overlay(ExplainedPlane.of(analysis, 0)), analysis.explanations[0].map
     top, left = round(overlay.map.top), round(overlay.map.left)
     rows, columns = shown.on_frame.shape
     height, width = round(rows * overlay.map.scale_row), round(columns * overlay.map.scale_column)

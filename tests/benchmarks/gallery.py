@@ -22,7 +22,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 from scipy.ndimage import binary_erosion
 
-from inference.bundle import Bundle, load_bundle
+from inference.bundle.bundle import Bundle, load_bundle
 from inference.errors import Unsuitable
 from inference.saliency import explain, methods, normalise
 

@@ -18,23 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
+from inference.cases.cases import gather
+from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.belonging import check_data, settings_of
-from inference.commissioning.bench import Bench
-from inference.commissioning.cases import gather
 from inference.commissioning.classifying import classification
-from inference.commissioning.explaining import Explainer, Priors
-from inference.commissioning.labels_folder import read_labels_folder
+from inference.commissioning.measuring.bench import Bench
+from inference.commissioning.measuring.explaining import AverageMasks, Explainer
 from inference.commissioning.settings import key_of, resolve
 from inference.commissioning.store import Store
-from inference.commissioning.verdict_budget import ALPHAS, USES, Part
-from inference.commissioning.verdict_fit import nulls_of
-from inference.commissioning.verdict_rows import CHUNK, explained_part, rows_figures, told_of
+from inference.commissioning.verdict.budget import ALPHAS, USES, BudgetPart
+from inference.commissioning.verdict.fit import nulls_of
+from inference.commissioning.verdict.rows import CHUNK, explained_part, part_of, rows_figures
 from inference.commissioning.work import set_up
 from inference.devices import choose_device, fingerprint
-from inference.passport import Passport
-from inference.trust.calibrator import Calibrator
-from inference.trust.failure_detection import auroc_gain, judge_score
+from inference.passport.calibrator import Calibrator
+from inference.passport.passport import Passport
+from inference.passport.verdict import FittedVerdict
+from inference.statistics.failure_detection import auroc_gain, judge_score
 from inference.trust.kinds import NAMES
 from inference.trust.verdict import Signal, Verdict
 from inference.trust.warrant import SEED, Warrant
@@ -55,11 +56,11 @@ def formulas(bundle: Bundle, passport: Passport, data: Path, work: Path) -> dict
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint("cpu")), "verdict")
     bench, _ = set_up(bundle, cases, settings, Store(work, key, resume=True))
     raws = [_chunk(bench, at) for at in range(-(-len(explained_part(bench, "fitted")) // CHUNK))]
-    told = told_of(raws)
-    part = Part(told, nulls_of(told.rows))
+    data_of_part = part_of(raws)
+    part = BudgetPart(data_of_part, nulls_of(data_of_part.rows))
     found = {use: part.fit(use).calibrator for use in USES}
-    again = json.loads(json.dumps(found[USES[-1]].to_plain()))
-    print("The passport's formula came back to the bit." if again == passport.verdict["calibrator"] else
+    assert isinstance(passport.verdict, FittedVerdict)
+    print("The passport's formula came back to the bit." if found[USES[-1]] == passport.verdict.calibrator else
           "NOT the passport's formula: figures of single tiers are of another fit.")  # fmt: skip
     return found
 
@@ -129,9 +130,9 @@ def _classification(bundle: Bundle, data: Path, split: str, folder: Path) -> dic
     cases = gather(bundle, read_labels_folder(data, [split], is_volume=False), folder)
     positions = cases.of(split)
     device = choose_device("cpu")
-    explainer = Explainer(bundle, cases, Priors(cases, ()), None, device)
+    explainer = Explainer(bundle, cases, AverageMasks(cases, ()), None, device)
     probabilities = explainer.probabilities(bundle.primary(device), positions)
-    return classification(cases, positions, probabilities, bundle.manifest).model_dump(mode="json")
+    return asdict(classification(cases, positions, probabilities, bundle.manifest))
 
 
 def printed(name: str, split: str, found: Mapping[str, Any]) -> None:

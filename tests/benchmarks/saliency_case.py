@@ -21,7 +21,7 @@ from PIL import Image as Picture
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from inference.phantom import make_phantom
+from inference.phantom.phantom import make_phantom
 from tests.development_data import FOLDER
 
 SIDE = 224

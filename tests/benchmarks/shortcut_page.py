@@ -1,4 +1,4 @@
-"""Make the page of the shortcut exhibit from what ``inference.bundles.shortcut_exhibit`` wrote.
+"""Make the page of the shortcut exhibit from what ``inference.training.exhibits.shortcut_exhibit`` wrote.
 
 ``python -m tests.benchmarks.shortcut_page --out DIR``
 
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from inference.commission import Picture
-from inference.passport import Passport, load_passport
-from reports.passport_gallery import data_uri, painted
-from reports.passport_page import passport_page
+from inference.passport.gallery import GalleryPicture
+from inference.passport.passport import Passport, load_passport
+from reports.passport.gallery import data_uri, painted
+from reports.passport.page import passport_page
 
 NAMES = {"honest": "the honest network", "shortcut": "the network with the shortcut"}
 SHOWN = 4
@@ -35,25 +35,25 @@ figcaption { font-size: 13px; color: #4a4e57 }
 """
 
 
-def read_pictures(folder: Path, passport: Passport) -> list[Picture]:
+def read_pictures(folder: Path, passport: Passport) -> list[GalleryPicture]:
     """Read the maps of a passport's gallery, in its order."""
     stacks = np.load(folder / "pictures.npz", allow_pickle=False)
     return [
-        Picture(shown, image, values, mask)
-        for shown, image, values, mask in zip(
+        GalleryPicture(entry, image, values, mask)
+        for entry, image, values, mask in zip(
             passport.gallery, stacks["image"], stacks["map"], stacks["mask"], strict=True
         )
     ]
 
 
-def chosen(pictures: Sequence[Picture]) -> list[Picture]:
+def chosen(pictures: Sequence[GalleryPicture]) -> list[GalleryPicture]:
     """Give the surest true findings of a gallery, which holds the best, the worst and the misleading maps."""
-    true = [one for one in pictures if one.shown.found == one.shown.label] or list(pictures)
-    by_case = {one.shown.case: one for one in true}
-    return sorted(by_case.values(), key=lambda one: (-one.shown.probability, one.shown.case))[:SHOWN]
+    true = [one for one in pictures if one.entry.found == one.entry.label] or list(pictures)
+    by_case = {one.entry.case: one for one in true}
+    return sorted(by_case.values(), key=lambda one: (-one.entry.probability, one.entry.case))[:SHOWN]
 
 
-def page(told: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]]) -> str:
+def page(told: Mapping[str, Any], pictures: Mapping[str, Sequence[GalleryPicture]]) -> str:
     """Give the whole page."""
     exposed = told["passed_by_honest_only"]
     listed = "".join(f"<li>{escape(name)}</li>" for name in exposed) or "<li>none</li>"
@@ -113,11 +113,11 @@ def _figure(one: Mapping[str, Any]) -> str:
     return f"{one['value']:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _gallery(name: str, pictures: Sequence[Picture]) -> str:
+def _gallery(name: str, pictures: Sequence[GalleryPicture]) -> str:
     figures = "".join(
-        f"<figure><img alt='slice and map' src='{data_uri(painted(one))}'><figcaption>{escape(one.shown.found)} "
-        f"{one.shown.probability:.2f}; {escape(one.shown.method)}: peak "
-        f"{'inside' if one.shown.hit else 'outside'} the outline</figcaption></figure>"
+        f"<figure><img alt='slice and map' src='{data_uri(painted(one))}'><figcaption>{escape(one.entry.found)} "
+        f"{one.entry.probability:.2f}; {escape(one.entry.method)}: peak "
+        f"{'inside' if one.entry.hit else 'outside'} the outline</figcaption></figure>"
         for one in chosen(pictures)
     )
     title = f"Maps of {NAMES[name]}: the surest true findings of its gallery"

@@ -24,17 +24,10 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from threadpoolctl import threadpool_limits
 
-from inference.trust.information import (
-    THRESHOLDS,
-    Curve,
-    aggregate,
-    information_curves,
-    random_map,
-    seed_mask,
-)
-from inference.trust.road import SHARES, imputation
-from inference.trust.ssim import ssim
-from inference.weights import cascade_states
+from inference.criteria.information import THRESHOLDS, Curve, aggregate, information_curves, random_map, seed_mask
+from inference.criteria.road import SHARES, imputation
+from inference.criteria.ssim import ssim
+from inference.saliency.controls.random_weights import cascade_states
 from tests.benchmarks.trust_cost import print_costs
 
 Result = np.ndarray | list[float]

@@ -9,26 +9,27 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from inference.bundle import SHIPPED, Bundle, load_bundle
+from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
+from inference.explain import explain_findings
 from inference.findings import Finding
-from inference.image import read_study
 from inference.options import AnalysisOptions
-from inference.passport import SHIPPED_PASSPORTS, Passport, load_passport
-from inference.phantom import make_phantom
+from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
+from inference.passport.verdict import FittedVerdict
+from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.reading.image import read_study
 from inference.saliency.maps import SaliencyMap
+from inference.statistics.risk_control import Unit
 from inference.trust.assess import assess
 from inference.trust.budgets import PARTS
 from inference.trust.cost import Cost, counted
 from inference.trust.evidence import Examiner
-from inference.trust.risk_control import Unit
 from inference.trust.warrant import Warrant
-from node.demo.phantom_study import write_study
+from reports.objects.phantom_study import write_study
+from reports.passport.cells import fine
 
 CPU = AnalysisOptions(planes_explained=1, device="cpu")
 SITES = ("brisc/brain_tumour_t1ce", "site_c/glioma_flair", "phantoms/glioma_flair")
@@ -99,15 +100,11 @@ def told(cost: Cost) -> str:
 
 def worth(passport: Passport, budget: str) -> str:
     """Say what the passport measured of a budget: AUROC, and coverage at alpha 0.10 by patient."""
-    verdict: Any = passport.verdict
-    one = verdict if budget == "full" else verdict["budgets"][budget]
-    words = [f"AUROC {tier} {spread(one['auroc'][tier]['pooled']['auroc'])}" for tier in ("A", "ABC")]
-    for entry in one["trusted"]:
-        found = entry["certificate"]
-        if found["unit"] == Unit.PATIENT and found["threshold"] is not None:
-            words.append(f"coverage at {found['alpha']:.2f} {spread(entry['coverage'])}")
+    assert isinstance(passport.verdict, FittedVerdict)
+    verdict = passport.verdict.by_budget[budget]
+    words = [f"AUROC {tier} {fine(verdict.auroc[tier].pooled.auroc)}" for tier in ("A", "ABC")]
+    for share in verdict.trusted:
+        certificate = share.certificate
+        if certificate.unit is Unit.PATIENT and certificate.threshold is not None:
+            words.append(f"coverage at {certificate.alpha:.2f} {fine(share.coverage)}")
     return ", ".join(words)
-
-
-def spread(one: dict[str, float]) -> str:
-    return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"

@@ -22,18 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from inference.bundle import SHIPPED, Bundle, load_bundle
+from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
+from inference.cases.cases import AnnotatedSeries, class_of, mask_on_input
 from inference.classify import classify
-from inference.commissioning.cases import AnnotatedSeries, class_of, mask_on_input
-from inference.commissioning.seeds import seed_of
+from inference.explain import explain_findings
 from inference.findings import Finding
 from inference.options import AnalysisOptions
-from inference.passport import SHIPPED_PASSPORTS, Passport, load_passport
+from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
 from inference.prepare import prepare
-from inference.saliency.findings import explain_findings
+from inference.statistics.bootstrap import Interval, mean_by_group
+from inference.statistics.seeds import seed_of
 from inference.trust.assess import assess_maps
 from inference.trust.signals import peak_of
-from inference.trust.statistics import Interval, mean_by_group
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import SEED, Warrant
 from tests.benchmarks.unseen_images import image_groups

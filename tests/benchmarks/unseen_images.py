@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from pydicom.data import get_testdata_file
 from scipy.ndimage import gaussian_filter
 
-from inference.commissioning.cases import AnnotatedSeries, Annotation
-from inference.commissioning.labels_folder import read_labels_folder
-from inference.commissioning.seeds import seed_of
-from inference.image import read_series
+from inference.cases.cases import AnnotatedSeries, Annotation
+from inference.cases.labels_folder import read_labels_folder
+from inference.reading.image import read_series
+from inference.statistics.seeds import seed_of
 from inference.trust.warrant import SEED
 from tests.development_data import FOLDER
 

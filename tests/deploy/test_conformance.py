@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inference import errors
+from inference.trust.kinds import KINDS
+from inference.trust.verdict import Verdict
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
-from node.listener import TRANSFER_SYNTAXES
-from reports.equipment import IMPLEMENTATION_VERSION_NAME
+from node.receiving.listener import TRANSFER_SYNTAXES
+from reports.objects import codes
+from reports.objects.equipment import IMPLEMENTATION_VERSION_NAME
+from reports.picture.localiser import Seen
 
 STATEMENT = (Path(__file__).parents[2] / "deploy" / "conformance.md").read_text()
 
@@ -33,3 +37,11 @@ def test_every_status_an_error_can_be_answered_with_is_explained() -> None:
 def test_the_negotiated_length_and_our_name_are_stated() -> None:
     assert f"{MAXIMUM_PDU_LENGTH_BYTES:,} bytes" in STATEMENT
     assert IMPLEMENTATION_VERSION_NAME in STATEMENT
+
+
+def test_every_private_code_of_a_signal_verdict_and_localiser_is_stated() -> None:
+    section = STATEMENT.split("### 3.1 Private codes")[1].split("## 4.")[0]
+    stated = re.findall(r"^\| (\w+) \| ([ABC]) \| (.+?) \| (yes|) ?\|$", section, re.MULTILINE)
+    assert stated == [(kind.name, kind.tier, kind.meaning, "yes" if kind.referenced else "") for kind in KINDS]
+    for concept in (*map(codes.verdict, Verdict), *map(codes.localiser, Seen), codes.NULL_REFERENCED, codes.PART):
+        assert concept.value in section

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from node.settings import Settings, example, load
+from node.settings.settings import Settings, example, load
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNIT = DEPLOY / "systemd" / "heatproof.service"

@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from tests.node.intake import mr_image, with_meta
+from tests.node.receiving.intake import mr_image, with_meta
 
 CANARY = "KANARI"
 """Stands in every text, every private and every binary attribute."""

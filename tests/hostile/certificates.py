@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from node.associations.tls import TlsSettings, fingerprint
+from node.associations.tls import fingerprint
+from node.settings.tls import TlsSettings
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 

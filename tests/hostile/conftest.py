@@ -8,7 +8,7 @@ import pytest
 
 from node.store import migrate, open_engine, sqlite_url
 from tests.hostile.raw_peer import echo_seconds
-from tests.node.intake import Intake
+from tests.node.receiving.intake import Intake
 from tests.patience import patient
 
 

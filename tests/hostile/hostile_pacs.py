@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from node.destinations.destination import Destination
+from node.settings.destination import Destination
 from tests.hostile.raw_peer import APPLICATION, ASSOCIATE_AC, item, pdu, user
 from tests.patience import patient
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.node.intake import Intake, arrival, mr_image
+from tests.node.receiving.intake import Intake, arrival, mr_image
 
 home = Path(sys.argv[1])
 home.mkdir(mode=0o700)

@@ -16,23 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from inference.bundle import Bundle
+from inference.bundle.bundle import Bundle
 from inference.findings import Classification, Finding, PlaneRange
-from inference.image import Image
 from inference.options import AnalysisOptions
-from inference.phantom import Phantom
+from inference.phantom.phantom import Phantom
 from inference.prepare import ModelInput
+from inference.reading.image import Image
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Trust, Verdict
-from node.delivery import Deliveries
-from node.demo.phantom_study import write_study
-from node.inbox import Inbox
-from node.instances.register import Register
-from node.job import Jobs
+from node.delivery.delivery import Deliveries
 from node.jobs import steps
+from node.jobs.job import Jobs
 from node.jobs.steps import Steps
+from node.receiving.inbox import Inbox
+from node.receiving.register import Register
 from node.service import Node
-from node.settings import load
+from node.settings.settings import load
+from reports.objects.phantom_study import write_study
 
 TRAPS: dict[str, tuple[type, ...]] = {
     "_write": (Inbox,),

@@ -40,7 +40,7 @@ from tests.hostile.raw_peer import (
     store_command,
     user,
 )
-from tests.node.intake import Intake
+from tests.node.receiving.intake import Intake
 from tests.patience import patient, wait_until
 
 OTHER = "127.0.0.2"

@@ -21,15 +21,16 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.filereader import read_file_meta_info
 
-from inference.decoding import DecodingProcess
 from inference.errors import Refused, UnreadableInstance, UnsupportedImage
-from inference.image import _image as image_of
-from inference.instance import read_file
-from node.inbox import _file_head
-from node.instances.instance import Arrival, Instance, inspect
+from inference.reading.decoding import DecodingProcess
+from inference.reading.image import _image as image_of
+from inference.reading.instance import read_file
+from node.receiving.inspection import Arrival, inspect
+from node.receiving.part10 import file_head as head_of
 from node.store import now
+from node.studies.instance import Instance
 from tests.hostile.byte_sender import ByteSender
-from tests.node.intake import Intake
+from tests.node.receiving.intake import Intake
 from tests.patience import patient
 
 EXCHANGES = int(os.environ.get("HEATPROOF_FUZZ_EXCHANGES", "250"))
@@ -116,7 +117,7 @@ def test_a_damaged_data_set_is_refused_or_can_be_read_by_what_comes_after(
 def file_head(sent: Arrival) -> bytes:
     """What the inbox writes before it."""
     syntax, uid = sent.transfer_syntax_uid, sent.sop_instance_uid
-    return _file_head(Instance(sent.sop_class_uid, uid, "1", "1", syntax, "", 0, "", "FUZZ", "127.0.0.1", now()))
+    return head_of(Instance(sent.sop_class_uid, uid, "1", "1", syntax, "", 0, "", "FUZZ", "127.0.0.1", now()))
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Data sets that lie, overrun or do not end: each is refused at the door, in bounded time, and the node goes on.
 
 Rows of the fault list that other modules keep: no shell anywhere (tests/test_house.py), UIDs of the command set, cut
-pixel data, repeated and conflicting instances (tests/node/test_inbox.py, tests/node/test_listener.py), hostile
-bundles and weights (tests/inference/test_bundle.py).
+pixel data, repeated and conflicting instances (tests/node/receiving/test_inbox.py and
+test_listener.py), hostile bundles and weights (tests/inference/bundle/test_bundle.py).
 """
 
 import json
@@ -28,13 +28,13 @@ from pydicom.uid import (
 )
 
 from inference.errors import UnreadableInstance, UnsupportedImage
-from inference.image import read_series, read_study
-from node.instances import quarantine
-from node.instances.instance import Arrival, inspect
-from node.instances.limits import STANDARD, Limits
+from inference.reading.image import read_series, read_study
+from node.receiving import quarantine
+from node.receiving.inspection import Arrival, inspect
+from node.settings.limits import STANDARD, Limits
 from node.store import now
 from tests.hostile.byte_sender import ByteSender
-from tests.node.intake import Intake, encode, mr_image, with_meta
+from tests.node.receiving.intake import Intake, encode, mr_image, with_meta
 from tests.patience import patient
 
 UNDEFINED = 0xFFFFFFFF

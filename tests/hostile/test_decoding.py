@@ -21,11 +21,11 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from inference.decoding import DecodingLimits, DecodingProcess
 from inference.errors import UnsupportedImage
-from inference.image import read_series, survey
-from inference.pixels import decode
-from tests.node.intake import mr_image, with_meta
+from inference.reading.decoding import DecodingLimits, DecodingProcess
+from inference.reading.image import read_series, survey
+from inference.reading.pixels import decode
+from tests.node.receiving.intake import mr_image, with_meta
 from tests.patience import patient
 
 COMPRESSED = (

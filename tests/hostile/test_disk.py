@@ -1,7 +1,7 @@
 """A disk that is full, nearly full, or loses power: what was acknowledged is there, what was not leaves nothing.
 
-The order of the system calls of a live node is in tests/node/test_listener.py, a full disk below the inbox alone in
-tests/node/test_inbox.py, a peer that drops in the middle in tests/node/test_listener.py.
+The order of the system calls of a live node is in tests/node/receiving/test_listener.py (a peer that drops in the
+middle too), a full disk below the inbox alone in test_inbox.py there.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.api.health import Readiness
-from node.settings import NodeSettings
+from node.settings.node import NodeSettings
+from node.web.health import Readiness
 from tests.hostile.power_cut import CALLS, ModelDisk, calls
-from tests.node.intake import Intake, mr_image
+from tests.node.receiving.intake import Intake, mr_image
 
 ROOT = Path(__file__).parents[2]
 DRAWS = int(os.environ.get("HEATPROOF_POWER_CUT_DRAWS", "1"))

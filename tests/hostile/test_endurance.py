@@ -13,7 +13,7 @@ import pytest
 
 from tests.hostile.footprint import footprint, seconds_of, settled
 from tests.hostile.raw_peer import ABORT, P_DATA, RawPeer, echo_request, echo_seconds, pdu, store_command
-from tests.node.intake import Intake, mr_image
+from tests.node.receiving.intake import Intake, mr_image
 from tests.patience import patient, wait_until
 
 SESSIONS = int(os.environ.get("HEATPROOF_ENDURANCE_SESSIONS", "100"))

@@ -22,18 +22,17 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from sqlalchemy import update
 
-import node.api
-import node.console
-from node.access.caller import Scope
-from node.access.proxy import ProxySettings
-from node.access.tokens import Tokens
-from node.api import limits
-from node.api.guard import Guard, Needs
-from node.console.pages import Pages
+import node.web
+from node.settings.http import ProxySettings
 from node.store import now, studies
-from tests.node.hospital_day import CHEST
-from tests.node.web import WebServer
-from tests.node.web_site import Site
+from node.web import limits
+from node.web.access.caller import Scope
+from node.web.access.tokens import Tokens
+from node.web.guard import Guard, RequiredScope
+from node.web.pages import Pages
+from tests.node.audit.hospital_day import CHEST
+from tests.node.web.web import WebServer
+from tests.node.web.web_site import Site
 from tests.patience import patient, wait_until
 
 OPEN = {"/login", "/logout", "/console.css"}
@@ -48,19 +47,18 @@ class Way(NamedTuple):
 
     method: str
     path: str
-    needs: Needs | None
+    needs: RequiredScope | None
 
 
 def makers() -> dict[str, Callable[..., APIRouter]]:
-    """Everything in API and console that makes routes behind the guard."""
+    """Every public function of the room that makes routes behind the guard."""
     found = {}
-    for package in (node.api, node.console):
-        for name in [module.name for module in pkgutil.iter_modules(package.__path__)]:
-            module = importlib.import_module(f"{package.__name__}.{name}")
-            for maker, value in inspect.getmembers(module, inspect.isfunction):
-                own = value.__module__ == module.__name__
-                if own and any(one.annotation is Guard for one in inspect.signature(value).parameters.values()):
-                    found[maker] = value
+    for name in [module.name for module in pkgutil.iter_modules(node.web.__path__)]:
+        module = importlib.import_module(f"{node.web.__name__}.{name}")
+        for maker, value in inspect.getmembers(module, inspect.isfunction):
+            own = value.__module__ == module.__name__ and not maker.startswith("_")
+            if own and any(one.annotation is Guard for one in inspect.signature(value).parameters.values()):
+                found[maker] = value
     return found
 
 
@@ -72,15 +70,21 @@ def made(maker: Callable[..., APIRouter], guard: Guard) -> APIRouter:
 
 
 ALWAYS = {
-    "api_routes", "refusal_routes", "console_pages", "doctor_page", "overview_page", "rules_page", "ledger_page",
-}  # fmt: skip
+    "login_routes",
+    "overview_routes",
+    "study_routes",
+    "refusal_routes",
+    "rule_routes",
+    "dry_run_routes",
+    "ledger_routes",
+}
 """What every application has; the service adds the others."""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     further = [partial(made, maker) for name, maker in makers().items() if name not in ALWAYS]
-    return Site(tmp_path_factory.mktemp("home"), further=further)
+    return Site(tmp_path_factory.mktemp("home"), extra_routers=further)
 
 
 @pytest.fixture(scope="module")
@@ -119,15 +123,15 @@ def _routes(routes: Any) -> Iterator[APIRoute]:
             yield route
 
 
-def _asks(route: APIRoute) -> Needs | None:
+def _asks(route: APIRoute) -> RequiredScope | None:
     calls = [dependency.call for dependency in route.dependant.dependencies]
-    return next((call for call in calls if isinstance(call, Needs)), None)
+    return next((call for call in calls if isinstance(call, RequiredScope)), None)
 
 
 def test_the_table_has_the_routes_that_the_service_adds_too(site: Site) -> None:
-    assert makers().keys() >= ALWAYS | {"delivery_routes", "stow_routes", "quality_page"}
+    assert makers().keys() >= ALWAYS | {"delivery_routes", "stow_routes", "audit_routes"}
     paths = {way.path for way in ways(site)}
-    assert paths >= {"/api/studies", "/doctor", "/dicomweb/studies", "/api/deliveries", "/quality/{route}"}
+    assert paths >= {"/api/studies", "/doctor", "/dicomweb/studies", "/api/deliveries", "/audit/{route}"}
 
 
 def test_every_route_asks_for_a_scope_but_the_door_and_the_probes(site: Site) -> None:
@@ -239,9 +243,9 @@ class Form:
     def __init__(self, site: Site) -> None:
         from fastapi import Depends, FastAPI
 
-        from node.access.security import Door
+        from node.web.access.security import Authenticator
 
-        guard = Guard(Door(site.settings.http, site.engine))
+        guard = Guard(Authenticator(site.settings.http, site.engine))
         application = FastAPI()
 
         @application.post("/change", dependencies=[Depends(guard.operate)])

@@ -1,6 +1,6 @@
 """kill -9 at every named point of receive, job and delivery, and at random ones under load.
 
-The model is a stand-in that answers at once; a crash with a real one is in ``tests/node/test_crashes.py``.
+The model is a stand-in that answers at once; a crash with a real one is in ``tests/node/jobs/test_crashes.py``.
 """
 
 import os

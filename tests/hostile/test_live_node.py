@@ -13,11 +13,11 @@ from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
 from node.demo.ports import reserve_port
 from tests.hostile import stand_in
-from tests.node.command import heatproof
-from tests.node.prior_pacs import StandInPriorPacs
+from tests.node.commands.command import heatproof
+from tests.node.priors.prior_pacs import StandInPriorPacs
+from tests.node.priors.ward import image
 from tests.node.running import RunningNode
-from tests.node.test_performed_steps import beginning, change, create, ending
-from tests.node.ward import image
+from tests.node.studies.test_performed_steps import beginning, change, create, ending
 from tests.patience import patient, wait_until
 
 pytestmark = pytest.mark.slow

@@ -1,6 +1,6 @@
 """Row 46: mistakes in the settings. All are named at once, with status 78, and the node does not start.
 
-Row 39, tampering with the ledger, is in tests/reports/test_ledger.py and tests/node/test_tokens.py.
+Row 39, tampering with the ledger, is in tests/reports/audit/test_ledger.py and tests/node/web/test_tokens.py.
 """
 
 from pathlib import Path
@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.errors import SettingsInvalid
-from node.access.security import open_token
 from node.cli import app, main
-from node.settings import HttpSettings, load
+from node.settings.http import HttpSettings
+from node.settings.settings import load
+from node.web.access.security import open_token
 
 WRONG = """
 [node]

@@ -14,8 +14,8 @@ from dbos._serialization import DefaultSerializer
 from sqlalchemy import Engine, create_engine, delete, select, update
 
 from node.demo.pacs import FilingScp
-from node.jobs.workflow_store import LIVE, WORKFLOW_VERSION
 from node.store import deliveries, jobs, open_engine, sqlite_url
+from node.workflow_store import LIVE, WORKFLOW_VERSION
 from tests.hostile import stand_in
 from tests.node.running import RunningNode
 from tests.patience import wait_until

@@ -19,8 +19,8 @@ from inference.errors import DeliveryFailed
 from node.associations import connection, requestor
 from node.associations.requestor import answers, associate
 from node.demo.ports import reserve_port
-from node.destinations.destination import Destination
-from node.settings import Settings
+from node.settings.destination import Destination
+from node.settings.settings import Settings
 from tests.hostile.certificates import Authority
 from tests.hostile.footprint import footprint, settled
 from tests.hostile.hostile_pacs import FIND, HostilePacs, accepted, read_pdu, wait_for_end
@@ -36,7 +36,7 @@ from tests.hostile.raw_peer import (
     fragment,
     pdu,
 )
-from tests.node.intake import mr_image
+from tests.node.receiving.intake import mr_image
 from tests.node.running import is_listening
 from tests.patience import patient, wait_until
 

@@ -12,7 +12,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from node.demo.ports import reserve_port
 from tests.hostile import stand_in
-from tests.node.intake import mr_image
+from tests.node.receiving.intake import mr_image
 from tests.node.running import RunningNode
 from tests.patience import patient, wait_until
 

@@ -1,6 +1,6 @@
 """A study that kills the node, and one that no memory is enough for: each ends with a reason, the others are analysed.
 
-Weights and bundles that ask for code are in tests/inference/test_bundle.py, batches that are halved in
+Weights and bundles that ask for code are in tests/inference/bundle/test_bundle.py, batches that are halved in
 tests/inference/test_devices.py.
 """
 

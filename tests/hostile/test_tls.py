@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from node.associations.peers import Peer, Peers
+from node.associations.peers import Peers
 from node.associations.refusals import Refusal
 from node.associations.tls import TLS_1_2_SUITES
+from node.settings.peer import Peer
 from tests.hostile.certificates import Authority, Paper
 from tests.hostile.raw_peer import (
     ASSOCIATE_AC,
@@ -25,7 +26,7 @@ from tests.hostile.raw_peer import (
     request,
     user,
 )
-from tests.node.intake import Intake
+from tests.node.receiving.intake import Intake
 from tests.patience import patient, wait_until
 
 NOT_RECOGNISED = (ASSOCIATE_RJ, bytes((0, 1, 1, 3)))

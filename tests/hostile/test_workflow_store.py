@@ -16,9 +16,9 @@ from dbos._schemas.system_database import SystemSchema
 from sqlalchemy import Table, insert, update
 
 from node.demo.ports import reserve_port
-from node.jobs.workflow_store import WORKFLOW_VERSION
-from tests.node.intake import mr_image
-from tests.node.sending import Sender
+from node.workflow_store import WORKFLOW_VERSION
+from tests.node.receiving.intake import mr_image
+from tests.node.receiving.sending import Sender
 from tests.patience import patient, wait_until
 from tests.peers.postgresql import MISSING, postgresql
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import inference.classify
-from inference.bundle import Network
+from inference.bundle.bundle import Network
 from node.jobs import steps
 from node.jobs.job_row import Job
 from node.jobs.steps import Steps

@@ -15,10 +15,10 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from safetensors.torch import save_file
 
-import inference.bundle
-import inference.image
-from inference.bundle import Bundle, load_bundle
-from inference.seal import seal
+import inference.bundle.bundle
+import inference.reading.image
+from inference.bundle.bundle import Bundle, load_bundle
+from inference.bundle.seal import seal
 from tests.inference.conditions import NOISE, THREADS, disturbed, disturbed_array
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

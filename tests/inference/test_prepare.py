@@ -9,9 +9,9 @@ from monai.data import MetaTensor
 from monai.transforms import CenterSpatialCrop, Resize, ResizeWithPadOrCrop
 
 from inference.errors import BundleRefused, OutOfScope
-from inference.geometry import plane_of, turn, unturn
-from inference.image import read_series
 from inference.prepare import prepare
+from inference.reading.geometry import plane_of, turn, unturn
+from inference.reading.image import read_series
 
 AXES = [np.eye(3)[i] * sign for i in range(3) for sign in (1, -1)]
 ORIENTATIONS = [tuple(np.concatenate(pair)) for pair in itertools.permutations(AXES, 2) if abs(pair[0] @ pair[1]) < 0.5]

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.store import migrate, open_engine, sqlite_url
-
-from .intake import Intake
+from tests.node.receiving.intake import Intake
 
 
 @pytest.fixture(scope="session")

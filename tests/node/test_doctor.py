@@ -20,20 +20,22 @@ from typer.testing import CliRunner, Result
 
 from inference.errors import UnknownName
 from node.associations import rejection, requestor
-from node.associations.peers import Peer
 from node.associations.refusals import Refusal, Refusals
 from node.associations.request import Offer
-from node.associations.tls import TlsSettings
 from node.cli import app
+from node.delivery import reach
+from node.delivery.reach import Step
 from node.demo.ports import reserve_port
-from node.destinations import reach
-from node.destinations.destination import Destination
-from node.destinations.doctor import examine, find_peer, way_back
-from node.destinations.reach import Step
-from node.settings import HttpSettings, NodeSettings, Settings
+from node.doctor import examine, find_peer, way_back
+from node.settings.destination import Destination
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
+from node.settings.peer import Peer
+from node.settings.settings import Settings
+from node.settings.tls import TlsSettings
 from tests.node.running import is_listening
-from tests.node.web import WebServer
-from tests.node.web_site import Site
+from tests.node.web.web import WebServer
+from tests.node.web.web_site import Site
 from tests.patience import patient, wait_until
 from tests.peers.orthanc import PROGRAM, OrthancServer
 
@@ -304,7 +306,7 @@ def test_the_page_shows_when_who_what_why_and_the_cure(client: httpx.Client) -> 
         "Call HEATPROOF.",
         "the last of 2 times",
         "CT&lt;1&gt;",
-        "rejected for good by the service user (result, source, reason: 1, 1, 7)",
+        "rejected permanently by the service user (result, source, reason: 1, 1, 7)",
         "aborted by the service provider (source, reason: 2, 1)",
         "1 presentation context not accepted",
         "MR Image",

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from node.metrics import Metrics
 from node.store import open_engine, sqlite_url
-from tests.node.hospital_day import NEWEST_FIRST, spend_day
+from tests.node.audit.hospital_day import NEWEST_FIRST, spend_day
 
 
 @pytest.fixture

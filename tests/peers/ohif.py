@@ -23,7 +23,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.node.web import WebServer
+from tests.node.web.web import WebServer
 from tests.patience import patient
 from tests.peers.browser import chromium
 from tests.peers.orthanc import OrthancServer

@@ -16,12 +16,12 @@ import pytest
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from inference.bundle import SHIPPED
+from inference.bundle.bundle import SHIPPED
+from inference.bundle.seal import seal
 from inference.errors import Refused
-from inference.phantom import make_phantom
-from inference.seal import seal
+from inference.phantom.phantom import make_phantom
 from node.cli import app
-from node.demo.phantom_study import write_study
+from reports.objects.phantom_study import write_study
 from tests.node.running import RULES, RunningNode
 from tests.patience import wait_until
 from tests.peers.orthanc import PROGRAM, OrthancServer
@@ -77,12 +77,12 @@ class Site:
     @property
     def route(self) -> dict[str, Any]:
         """What the running node says of its route."""
-        (route,) = self.node.get("/api/quality").json()["routes"]
+        (route,) = self.node.get("/api/audit").json()["routes"]
         return dict(route)
 
     @property
     def replay_passed(self) -> bool:
-        (replay,) = self.node.get("/api/quality").json()["replays"]
+        (replay,) = self.node.get("/api/audit").json()["replays"]
         return bool(replay["passed"])
 
     def send(self, name: str) -> list[str]:

@@ -12,15 +12,17 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from inference.phantom import make_phantom
-from node.api.app import create_app
-from node.demo.phantom_study import write_study
+from inference.phantom.phantom import make_phantom
 from node.metrics import Metrics
-from node.settings import HttpSettings, NodeSettings, Settings
+from node.settings.http import HttpSettings
+from node.settings.node import NodeSettings
+from node.settings.settings import Settings
 from node.store import open_engine, sqlite_url
-from reports.results import write_results
-from tests.node.hospital_day import FOUND, spend_day
-from tests.node.web import WebServer
+from node.web.app import create_app
+from reports.objects.phantom_study import write_study
+from reports.objects.results import write_results
+from tests.node.audit.hospital_day import FOUND, spend_day
+from tests.node.web.web import WebServer
 from tests.patience import patient
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
 from tests.reports.conftest import make_analysis

@@ -16,12 +16,12 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from node.quality.auditing import RouteState
-from node.quality.opinions import Opinions
+from node.audit.opinions import Opinions
+from node.settings.audit import RouteState
 from reports.audit.ledger import Event
-from tests.node.web import WebServer
-from tests.node.year_site import NAME, YearSite
-from tests.node.year_store import SHADOWED, STUDIES, WATCHED
+from tests.node.web.web import WebServer
+from tests.node.web.year_site import NAME, YearSite
+from tests.node.web.year_store import SHADOWED, STUDIES, WATCHED
 from tests.patience import patient
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
 
@@ -65,8 +65,8 @@ def paths(site: YearSite, address: str) -> dict[str, str]:
         "model": "/models/glioma_flair",
         "model_without_passport": "/models/brain_tumour_t1ce",
         "passport": "/models/glioma_flair/passport",
-        "quality_by_scanner": f"/quality?route={quote(WATCHED)}&scanner={quote('Acme · Two')}&by=scanner",
-        "quality_stopped": f"/quality?route={quote(SHADOWED)}",
+        "audit_by_scanner": f"/audit?route={quote(WATCHED)}&scanner={quote('Acme · Two')}&by=scanner",
+        "audit_stopped": f"/audit?route={quote(SHADOWED)}",
         "no_such_page": "/studies/none",
     }
     with httpx.Client(
@@ -116,7 +116,7 @@ def test_every_page_keeps_to_itself_fits_its_window_and_shows_names_as_text(
 def test_names_that_are_markup_are_shown_as_text(browser: WebDriver, address: str, paths: dict[str, str]) -> None:
     browser.get(f"{address}{paths['study']}")
     assert f"Protocol {NAME}" in browser.find_element(By.TAG_NAME, "main").text
-    browser.get(f"{address}/quality?by=protocol")
+    browser.get(f"{address}/audit?by=protocol")
     assert f"MR · {NAME}" in browser.find_element(By.ID, "groups").text
 
 
@@ -147,14 +147,14 @@ def test_the_slider_is_moved_by_the_keyboard_and_a_withheld_map_has_none(
 
 
 def test_charts_are_narrowed_by_the_form(browser: WebDriver, address: str) -> None:
-    browser.get(f"{address}/quality")
+    browser.get(f"{address}/audit")
     Select(browser.find_element(By.ID, "scanner")).select_by_visible_text("Acme · Two")
     Select(browser.find_element(By.ID, "by")).select_by_visible_text("by scanner")
     follow(browser, browser.find_element(By.CSS_SELECTOR, "form[method=get] button"))
     assert "scanner=Acme" in browser.current_url
     rows = browser.find_elements(By.CSS_SELECTOR, "#groups tbody tr")
     assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == ["Acme · Two"]
-    assert "what alarms here stops nothing" in browser.find_element(By.TAG_NAME, "main").text
+    assert "an alarm here does not stop the route" in browser.find_element(By.TAG_NAME, "main").text
 
 
 def test_an_overlay_is_accepted_and_then_rejected_by_its_buttons(
@@ -171,7 +171,7 @@ def test_an_overlay_is_accepted_and_then_rejected_by_its_buttons(
 def test_a_stopped_route_is_armed_again_by_a_named_user_with_a_reason(
     site: YearSite, browser: WebDriver, address: str, paths: dict[str, str]
 ) -> None:
-    browser.get(f"{address}{paths['quality_stopped']}")
+    browser.get(f"{address}{paths['audit_stopped']}")
     assert "shadow" in browser.find_element(By.CSS_SELECTOR, "h2 .state").text
     button = browser.find_element(By.CSS_SELECTOR, "button[value=arm]")
     button.click()

@@ -10,19 +10,19 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 from sqlalchemy import select
 
-from node.access.caller import Scope
-from node.access.tokens import Tokens
+from node.audit.arming import Arming
+from node.audit.audit import Quality
+from node.audit.constancy import Constancy
+from node.audit.monthly import Monthly
 from node.demo.ports import reserve_port
-from node.quality.arming import Arming
-from node.quality.constancy import Constancy
-from node.quality.monthly import Monthly
-from node.quality.quality import Quality
-from node.routing.rule import Rule
+from node.settings.rule import Rule
 from node.store import results
+from node.web.access.caller import Scope
+from node.web.access.tokens import Tokens
 from reports.audit.observations import Observations
-from tests.node.intake import compressed, mr_image
-from tests.node.sending import Sender
-from tests.node.web import WebServer
+from tests.node.receiving.intake import compressed, mr_image
+from tests.node.receiving.sending import Sender
+from tests.node.web.web import WebServer
 from tests.patience import patient, wait_until
 from tests.peers.orthanc import PROGRAM, OrthancServer
 from tests.peers.proxy import LossyProxy

@@ -10,9 +10,9 @@ from pydicom import dcmread, dcmwrite
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
-from inference.phantom import make_phantom
-from node.demo.phantom_study import write_study
+from inference.phantom.phantom import make_phantom
 from node.demo.ports import reserve_port
+from reports.objects.phantom_study import write_study
 from tests.patience import assert_stays, patient
 from tests.peers.orthanc import PROGRAM, OrthancServer
 

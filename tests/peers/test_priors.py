@@ -7,11 +7,11 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import generate_uid
 
 from node.demo.ports import reserve_port
-from node.destinations.destination import Destination
 from node.priors.examination import examine_priors
+from node.settings.destination import Destination
 from node.store import StudyState
-from tests.node.intake import Intake, compressed
-from tests.node.ward import PRESENT, Ward, image
+from tests.node.priors.ward import PRESENT, Ward, image
+from tests.node.receiving.intake import Intake, compressed
 from tests.peers.orthanc import OrthancServer
 
 
@@ -42,7 +42,7 @@ def test_orthanc_gives_the_priors_of_a_study_by_c_move_and_by_wado(
         ward.door.stop(grace_seconds=0.2)
         (step,) = examine_priors(pacs, ward.settings)
         assert (step.name, step.outcome) == ("priors", "note" if by == "move" else "works")
-        assert ward.told().sentence == f"2 fetched, of pacs by {way}."
+        assert ward.told().sentence == f"2 fetched, from pacs by {way}."
         assert sorted(prior.images for prior in ward.told().found) == [1, 2]
         priors = dict.fromkeys((newest[0].StudyInstanceUID, newer.StudyInstanceUID), StudyState.PRIOR)
         assert ward.states() == {PRESENT: StudyState.ROUTED, **priors}

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from pydicom.filewriter import dcmwrite
 
-from node.completion.counting import Peer, count
 from node.demo.ports import reserve_port
-from node.destinations.destination import Destination
-from tests.node.intake import mr_image
+from node.settings.destination import Destination
+from node.studies.counting import Peer, count
+from tests.node.receiving.intake import mr_image
 from tests.peers.orthanc import OrthancServer
 
 STUDY = "1.2.826.0.1.3680043.8.498.77"

@@ -13,7 +13,7 @@ import yaml
 from sqlalchemy import Engine, select
 
 from node.demo.pacs import FilingScp, send
-from node.settings import Settings
+from node.settings.settings import Settings
 from node.store import deliveries, jobs, nodes, open_engine
 from reports.audit.ledger import Event, Ledger
 from tests.hostile import stand_in

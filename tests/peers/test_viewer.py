@@ -11,9 +11,9 @@ from pydicom import dcmread
 from scipy.ndimage import gaussian_filter
 from selenium.webdriver.chrome.webdriver import WebDriver
 
-from inference.phantom import make_phantom
-from node.demo.phantom_study import write_study
-from reports.results import ResultObject, write_results
+from inference.phantom.phantom import make_phantom
+from reports.objects.phantom_study import write_study
+from reports.objects.results import ResultObject, write_results
 from tests.patience import wait_until
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
 from tests.peers.orthanc import OrthancServer

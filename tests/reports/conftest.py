@@ -13,13 +13,16 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from inference.analysis import Analysis, BundleIdentity, Explanation
+from inference.analysis import Analysis, Explanation
+from inference.bundle.identity import BundleIdentity
 from inference.devices import Fingerprint
 from inference.findings import Classification, Code, Finding, PlaneRange
-from inference.image import read_series
+from inference.reading.image import read_series
 from inference.saliency.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict
-from reports.results import write_results
+from reports.explained import explained_planes, read_header
+from reports.objects.request import WriteRequest
+from reports.objects.results import write_results
 
 CREATED = datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
 GLIOMA = Code("393564001", "SCT", "Glioma")
@@ -51,6 +54,17 @@ def series(tmp_path: Path) -> Callable[..., list[Path]]:
 def analyse() -> Analyse:
     """Make an analysis of files as the inference room would give it."""
     return make_analysis
+
+
+@pytest.fixture
+def request_of() -> Callable[[Analysis], WriteRequest]:
+    """Make what the writers of objects take."""
+
+    def make(analysis: Analysis) -> WriteRequest:
+        source = read_header(analysis.image.frames[0].path)
+        return WriteRequest(analysis, explained_planes(analysis), source, CREATED)
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -96,13 +110,13 @@ def make_analysis(
     frame: int = 0,
     verdict: Verdict = Verdict.UNCOMMISSIONED,
     score: float | None = None,
-    method: str = "grad_cam",
+    method: str = "gradcam",
     found: bool = True,
     code: Code | None = GLIOMA,
     label: str = "glioma",
     reasons: tuple[str, ...] = ("This bundle has no passport for this site: nothing here is calibrated.",),
     signals: tuple[Signal, ...] | None = None,
-    witness: np.ndarray | None = None,
+    localiser: np.ndarray | None = None,
 ) -> Analysis:
     image = read_series(paths)
     shape = image.pixels.shape[1:]
@@ -118,7 +132,7 @@ def make_analysis(
         finding, method, {"upsampling": "bilinear", "relu": True}, "features.denseblock4", 7, on_frame, frame, on_frame,
         (peak[0], peak[1]), 0.2,
     )  # fmt: skip
-    trust = Trust(verdict, reasons, score, SIGNALS if signals is None else signals, witness)
+    trust = Trust(verdict, reasons, score, SIGNALS if signals is None else signals, localiser)
     planes = PlaneRange(label, max(0, count // 3), count - 1, count - 1, 0.97)
     return Analysis(
         image,
@@ -131,11 +145,11 @@ def make_analysis(
 
 
 SIGNALS = (
-    Signal("replicate_agreement_spearman", "agreement with 2 replicates (Spearman)", "A", 0.83, 0.41, (0.33, 0.48), 20,
+    Signal("replicate_spearman", "agreement with the replicates (Spearman)", "A", 0.83, 0.41, (0.33, 0.48), 20,
            0.71, (0.67, 0.75)),
-    Signal("replicate_agreement_top10_iou", "agreement with 2 replicates (IoU of the top 10 %)", "A", 0.62, 0.18,
+    Signal("replicate_overlap", "overlap with the replicates' hottest 10 %", "A", 0.62, 0.18,
            (0.12, 0.24), 20, 0.54, (0.5, 0.57)),
-    Signal("randomised_distance", "distance from the weight-randomised twin (1 - Spearman)", "A", 0.88, None, None, 0,
+    Signal("twin_spearman", "likeness to the untrained twin's map (Spearman)", "A", 0.12, None, None, 0,
            None, None),
 )  # fmt: skip
 

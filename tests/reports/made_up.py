@@ -25,8 +25,8 @@ REASONS = {
         "An untrained network draws this.",
     ),
     Verdict.OUT_OF_ENVELOPE: (
-        "The image is unlike those this model was commissioned on: nothing is known of its maps there.",
-        "Strangest: high frequency share, 7.3 SD above commissioning's mean.",
+        "The image differs from those this model was commissioned on: how reliable its maps are is unknown.",
+        "Largest deviation: high frequency share, 7.3 SD above commissioning's mean.",
     ),
     Verdict.UNCOMMISSIONED: ("This bundle has not been commissioned at this site: nothing here is calibrated.",),
 }

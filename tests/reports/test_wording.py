@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 from inference.analysis import Analysis
-from reports.equipment import series_description
-from reports.typeface import SMALL, width, wrapped
-from reports.wording import number, plain, plane, shortened
+from reports.explained import ExplainedPlane
+from reports.objects.equipment import series_description
+from reports.picture.typeface import SMALL, width, wrapped
+from reports.wording import number, plain, shortened
 
 
 @settings(max_examples=60)
@@ -56,6 +57,9 @@ def test_a_shortened_text_shows_that_it_is() -> None:
 def test_planes_are_counted_from_one_and_known_by_the_number_viewers_show(
     series: Callable[..., list[Path]], analyse: Callable[..., Analysis]
 ) -> None:
-    assert plane(analyse(series(3)), 1) == "plane 2 of 3 (image 12)"
-    assert plane(analyse(series(1)), 0) == "single image"
-    assert plane(analyse([Path(str(get_testdata_file("emri_small.dcm")))]), 4).startswith("plane 5 of 10")
+    def title(paths: list[Path], frame: int) -> str:
+        return ExplainedPlane.of(analyse(paths, frame=frame), 0).plane.title
+
+    assert title(series(3), 1) == "plane 2 of 3 (image 12)"
+    assert title(series(1), 0) == "single image"
+    assert title([Path(str(get_testdata_file("emri_small.dcm")))], 4).startswith("plane 5 of 10")

@@ -8,7 +8,7 @@ from monai.networks.nets import DenseNet, ResNet
 from safetensors.torch import load_file
 from torch import nn
 
-from inference.phantom import make_phantom
+from inference.phantom.phantom import make_phantom
 from tests.inference.conditions import disturbed, disturbed_network
 
 SIZE = 64

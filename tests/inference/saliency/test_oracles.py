@@ -20,7 +20,7 @@ from monai.visualize import VanillaGrad
 from torch import nn
 
 from inference.saliency import explain
-from inference.saliency.segments import segments
+from inference.saliency.gradient.segments import segments
 from tests.inference.saliency import oracles
 from tests.inference.saliency.cases import LAYERS, images, predicted, trained
 from tests.inference.saliency.likeness import ALIKE, difference, pearson

@@ -6,7 +6,7 @@ import torch
 from monai.networks.nets import DenseNet
 
 from inference.saliency import explain, methods
-from inference.saliency.segments import segments
+from inference.saliency.gradient.segments import segments
 from tests.benchmarks.saliency_3d import runs, volume
 
 BUDGET_MEBIBYTES = 256

@@ -1,17 +1,19 @@
 """From signals to P(the map's peak lies in a true finding)."""
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from inference.errors import PassportRefused, Refused, UnknownName
-from inference.trust.calibrator import Calibrator
-from inference.trust.failure_detection import judge_score
-from inference.trust.fit_calibrator import Fit, fit_calibrator
+from inference.commissioning.verdict.fit_calibrator import Fit, fit_calibrator
+from inference.errors import Refused, UnknownName
+from inference.passport.calibrator import Calibrator
+from inference.statistics.failure_detection import judge_score
 
 pytestmark = pytest.mark.numerics
 NAMES = ("agreement", "height", "brightness", "witness", "idle")
@@ -33,7 +35,7 @@ def fitted() -> Fit:
 
 
 def test_a_calibrator_comes_back_from_json_to_the_same_bits(fitted: Fit) -> None:
-    back = Calibrator.from_plain(json.loads(json.dumps(fitted.calibrator.to_plain())))
+    back = TypeAdapter(Calibrator).validate_json(json.dumps(asdict(fitted.calibrator)))
     assert back == fitted.calibrator
     values = maps(300, seed=9)[0]
     values[::7, 1] = np.nan
@@ -153,10 +155,21 @@ def test_a_fit_that_cannot_be_made_says_why() -> None:
             fit_calibrator(values, given["names"], TIERS, given["hit"], given["groups"], use=given["use"], seed=0)
 
 
-def test_a_signal_without_a_column_and_a_broken_passport_are_refused(fitted: Fit) -> None:
+def test_a_signal_without_a_column_and_a_formula_that_does_not_fit_together_are_refused(fitted: Fit) -> None:
     with pytest.raises(UnknownName, match="witness"):
         fitted.calibrator.probability(np.zeros((1, 3)), NAMES[:3])
-    plain = fitted.calibrator.to_plain()
-    for broken in ({**plain, "terms": [{"name": "x"}]}, {**plain, "recalibration": {}}, {}):
-        with pytest.raises(PassportRefused):
-            Calibrator.from_plain(broken)
+    with pytest.raises(ValueError, match="one weight more than knots"):
+        replace(fitted.calibrator.terms[0], weights=())
+    with pytest.raises(ValueError, match="as many points before as after"):
+        replace(fitted.calibrator.recalibration, before=())
+
+
+def test_a_formula_restricted_to_some_signals_takes_the_others_as_missing(fitted: Fit) -> None:
+    values = maps(50, seed=4)[0]
+    without = values.copy()
+    without[:, NAMES.index("witness")] = np.nan
+    restricted = fitted.calibrator.restricted_to([name for name in NAMES if name != "witness"])
+    assert "witness" not in [term.name for term in restricted.terms]
+    assert restricted.probability(values[:, :3], NAMES[:3]) == pytest.approx(
+        fitted.calibrator.probability(without, NAMES), abs=1e-12
+    )

@@ -1,15 +1,17 @@
 """Whether a case is of the kind the bundle was commissioned on."""
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 
-from inference.errors import PassportRefused, Refused, UnsupportedImage
-from inference.trust.envelope import Envelope
-from inference.trust.fit_envelope import fit_envelope
+from inference.commissioning.verdict.fit_envelope import fit_envelope
+from inference.errors import Refused, UnsupportedImage
+from inference.passport.envelope import Envelope
 from inference.trust.image_statistics import GREY_NAMES, image_statistics, statistic_names
 
 pytestmark = pytest.mark.numerics
@@ -87,13 +89,13 @@ def test_the_distance_is_mahalanobis() -> None:
 
 
 def test_an_envelope_comes_back_from_json_to_the_same_bits(envelope: Envelope) -> None:
-    back = Envelope.from_plain(json.loads(json.dumps(envelope.to_plain())))
+    back = TypeAdapter(Envelope).validate_json(json.dumps(asdict(envelope)))
     assert back == envelope
     asked = {"features": features(9, 1, 7), "statistics": image_statistics(heads(9, 7))}
     for name, ratio in envelope.ratios(asked).items():
         assert np.array_equal(back.ratios(asked)[name], ratio)
-    with pytest.raises(PassportRefused):
-        Envelope.from_plain({"views": [{}]})
+    with pytest.raises(ValueError, match="one mean, SD and column for each feature"):
+        replace(envelope.views[0].ellipsoid, mean=())
 
 
 def test_the_strangest_statistic_is_named(envelope: Envelope) -> None:

@@ -65,7 +65,7 @@ def test_nothing_goes_from_a_broken_chain_over_a_file_or_without_a_name(engine: 
     with pytest.raises(Refused, match="already"):
         let_go(engine, ledger, soon(), there, by_whom="Ada")
     assert there.read_text() == "keep me"
-    with pytest.raises(Refused, match="named user"):
+    with pytest.raises(Refused, match="name of a user"):
         let_go(engine, ledger, soon(), tmp_path / "new.jsonl", by_whom=" ")
     with engine.begin() as connection:
         connection.execute(text("UPDATE ledger_head SET digest = 'x'"))

@@ -1,0 +1,47 @@
+"""Write the API documentation, generated from the docstrings by pdoc; a warning is an error.
+
+Usage: ``python deploy/make_docs.py build/docs``.
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import pdoc
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("inference", "reports", "node")
+_INHERITED = r"associations\.connection\.\w+\.(assoc|provider_queue)\b"
+"""Properties of pynetdicom that pdoc takes for ours; their types are known to type checkers only."""
+_OF_LIBRARIES = (
+    r"(Error parsing type annotation|Failed to run TYPE_CHECKING code while parsing) "
+    rf"(?!.* for ({'|'.join(PACKAGES)})\.(?!{_INHERITED}))"
+)
+"""How pdoc begins to speak of members that our classes inherit from libraries, whose annotations it cannot evaluate."""
+
+
+def modules() -> list[str]:
+    """Name every package and module, those too that their package's ``__all__`` leaves out; not Alembic's scripts."""
+    files = [path.relative_to(ROOT) for top in PACKAGES for path in (ROOT / top).rglob("*.py")]
+    named = [path.parent if path.stem == "__init__" else path.with_suffix("") for path in files]
+    return sorted(".".join(path.parts) for path in named if not {"migrations", "__main__"} & {*path.parts})
+
+
+def make(out: Path) -> None:
+    """Write one page for each module below ``out``.
+
+    Raises:
+        Warning: a module cannot be imported, or an annotation or a docstring of ours cannot be read.
+    """
+    os.environ["PDOC_ALLOW_EXEC"] = "1"  # `platform`, which libraries ask on import, runs `file`
+    pdoc.render.configure(docformat="google", show_source=False, footer_text="heatproof: not for diagnostic use")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=_OF_LIBRARIES)
+        warnings.filterwarnings("ignore", message="The module specification")  # a package brings some of its modules
+        pdoc.pdoc(*modules(), output_directory=out)
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""A bundle: manifest, MONAI configuration, weights and seal."""

@@ -1,0 +1,248 @@
+"""A bundle: networks, what they are for, and what they accept; loaded only as it was sealed, never as code."""
+
+import io
+import pickle
+import warnings
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from inference.bundle.configs import Config
+from inference.bundle.digests import SealedFolder, read_seal
+from inference.bundle.identity import BundleIdentity
+from inference.bundle.manifest import Manifest, NetworkEntry, parse_manifest
+from inference.bundle.scope import objections
+from inference.errors import BundleRefused, OutOfScope, UnknownName
+from inference.reading.image import Image
+
+T = TypeVar("T")
+
+SHIPPED = Path(__file__).parents[1] / "bundles"
+"""Where the bundles lie that come with the product."""
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with its weights, in evaluation mode, and the layer its class activation maps are taken from."""
+
+    module: nn.Module
+    layer: str | None
+    file: str
+    """Path of the weights inside the bundle: which of its networks this is."""
+
+
+class Bundle:
+    """One sealed bundle. Networks are read when first asked for and kept as long as this object lives."""
+
+    def __init__(self, folder: Path, listed: bytes) -> None:
+        """Check the files against their list of digests, and everything that can be checked without building a network.
+
+        Raises:
+            BundleRefused: incomplete, altered, or asking for what is not allowed.
+        """
+        self._files = SealedFolder(folder, listed)
+        self.folder = folder
+        self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"))
+        for name in sorted(self._files.digests):
+            if name.startswith("configs/") and name.endswith(".json"):
+                Config(self._files.read(name), name)
+        self._config = Config(self._files.read("configs/inference.json"), "configs/inference.json")
+        self._files.read("configs/metadata.json")
+        for name in self.manifest.files:
+            if name not in self._files.digests:
+                raise BundleRefused(f"{folder.name}: {name} is named in heatproof.toml but is not there.")
+        self._kept: dict[Hashable, Any] = {}
+        self.preprocessing = self._config.transform("preprocessing")
+        """The transform from display pixels to network input; see ``inference.prepare``."""
+
+    @property
+    def identity(self) -> BundleIdentity:
+        """Which model this is, to the byte."""
+        entry = self.manifest
+        return BundleIdentity(
+            name=entry.name,
+            version=entry.version,
+            title=entry.title,
+            digest=self._files.digest,
+            weights_digest=self._files.digests[entry.primary.file],
+            intended_use=entry.intended_use,
+            licence=entry.licence,
+        )
+
+    def accepts(self, image: Image) -> None:
+        """Say whether the bundle is meant for this series.
+
+        Raises:
+            OutOfScope: it is not; the sentence names every reason.
+        """
+        reasons = objections(self.manifest, image)
+        if reasons:
+            raise OutOfScope(f"{self.manifest.name} does not accept this series: {'; '.join(reasons)}.")
+
+    def primary(self, device: torch.device = CPU) -> Network:
+        """Give the network whose findings are shown."""
+        return self._network(self.manifest.primary, device)
+
+    def replicates(self, device: torch.device = CPU) -> tuple[Network, ...]:
+        """Give the networks of the same architecture, trained from other seeds."""
+        base = self.manifest.primary
+        entries = (NetworkEntry(file=r.file, network=base.network, layer=base.layer) for r in self.manifest.replicates)
+        return tuple(self._network(entry, device) for entry in entries)
+
+    def alternates(self, device: torch.device = CPU) -> tuple[Network, ...]:
+        """Give the networks of other architectures."""
+        return tuple(self._network(entry, device) for entry in self.manifest.alternates)
+
+    def localiser(self, device: torch.device = CPU) -> Network | None:
+        """Give the independent witness of where a finding lies; None where the bundle has none."""
+        entry = self.manifest.localiser
+        return None if entry is None else self._network(entry, device)
+
+    def null_inputs(self) -> torch.Tensor | None:
+        """Give inputs of other subjects that have the finding, (subjects, C, *spatial) float32; None where none ship.
+
+        Raises:
+            BundleRefused: they are not of the shape the networks take.
+        """
+        entry = self.manifest.null
+        return None if entry is None else self.keep(("null inputs",), lambda: self._null(entry.file))
+
+    def keep(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Give what depends on this bundle alone, computed once in the life of this object."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return cast("T", self._kept[key])
+
+    def _null(self, file: str) -> torch.Tensor:
+        tensors = read_weights(self._files.read(file), f"{self.folder.name}: {file}")
+        images = tensors.get("images")
+        entry = self.manifest.input
+        if images is None or tuple(images.shape[1:]) != (entry.channels, *entry.spatial_size) or not len(images):
+            raise BundleRefused(
+                f"{self.folder.name}: {file} must hold 'images' of shape (subjects, "
+                f"{', '.join(str(n) for n in (entry.channels, *entry.spatial_size))})."
+            )
+        return images.float()
+
+    def _network(self, entry: NetworkEntry, device: torch.device) -> Network:
+        return self.keep((entry.file, str(device)), lambda: self._load(entry, device))
+
+    def _load(self, entry: NetworkEntry, device: torch.device) -> Network:
+        with torch.inference_mode(False):
+            module = self._config.network(entry.network)
+            where = f"{self.folder.name}: {entry.file}"
+            weights = read_weights(self._files.read(entry.file), where)
+            try:
+                module.load_state_dict(weights, strict=True)
+            except RuntimeError as error:
+                raise BundleRefused(f"{where} does not fit {entry.network}: {str(error)[:400]}.") from error
+            module.eval().requires_grad_(False).to(device)
+        if entry.layer is not None and entry.layer not in dict(module.named_modules()):
+            raise BundleRefused(f"{self.folder.name}: {entry.network} has no layer {entry.layer!r}.")
+        return Network(module, entry.layer, entry.file)
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """A bundle that was found in a folder, sealed or refused."""
+
+    name: str
+    folder: Path
+    state: str
+    """sealed or refused."""
+    reason: str
+    """Why it is refused; empty where it is sealed."""
+    identity: BundleIdentity | None
+
+    def as_dict(self) -> dict[str, str]:
+        """Give what ``heatproof bundles`` prints."""
+        known = self.identity
+        return {
+            "name": self.name,
+            "version": known.version if known else "",
+            "title": known.title if known else "",
+            "state": self.state,
+            "reason": self.reason,
+            "digest": known.digest if known else "",
+            "licence": known.licence if known else "",
+            "intended_use": known.intended_use if known else "",
+            "folder": str(self.folder),
+        }
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Load one bundle.
+
+    Raises:
+        BundleRefused: incomplete, altered since it was sealed, or asking for code that is not allowed.
+    """
+    return Bundle(folder, read_seal(folder))
+
+
+def load_named(name: str, folders: tuple[Path, ...] = ()) -> Bundle:
+    """Load the bundle of this name, of those shipped and those in further folders.
+
+    Raises:
+        UnknownName: there is none.
+        BundleRefused: it is refused.
+    """
+    candidates = {folder.name: folder for folder in _candidates(folders)}
+    if name not in candidates:
+        raise UnknownName(
+            f"There is no bundle {name!r}.", cure=f"There are: {', '.join(sorted(candidates)) or 'none'}."
+        )
+    return load_bundle(candidates[name])
+
+
+def discover(folders: tuple[Path, ...] = ()) -> tuple[Discovered, ...]:
+    """List the bundles found among those shipped and in further folders, refused ones with the reason."""
+    return tuple(_discovered(folder) for folder in _candidates(folders))
+
+
+def _candidates(folders: tuple[Path, ...]) -> list[Path]:
+    """Folders that hold a ``heatproof.toml``; of two with one name the shipped, or the earlier, counts."""
+    found: dict[str, Path] = {}
+    for folder in (SHIPPED, *folders):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if (path / "heatproof.toml").is_file():
+                found.setdefault(path.name, path)
+    return list(found.values())
+
+
+def _discovered(folder: Path) -> Discovered:
+    try:
+        bundle = load_bundle(folder)
+    except BundleRefused as error:
+        return Discovered(folder.name, folder, "refused", str(error), None)
+    return Discovered(bundle.manifest.name, folder, "sealed", "", bundle.identity)
+
+
+def read_weights(content: bytes, where: str) -> dict[str, torch.Tensor]:
+    """Read named tensors from safetensors, or from a ``.pt`` with weights only: no code runs in either.
+
+    Raises:
+        BundleRefused: it is neither, or holds anything but tensors.
+    """
+    try:
+        if where.endswith(".pt"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what torch thinks of the file is said in our words below
+                tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        else:
+            tensors = safetensors.torch.load(content)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise BundleRefused(
+            f"{where} is not a file of weights, or asks for code to be run ({type(error).__name__}).",
+            cure="Save the state_dict with safetensors.torch.save_file.",
+        ) from error
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
+        raise BundleRefused(f"{where} must hold a mapping of names to tensors and nothing else.")
+    return dict(tensors)

@@ -1,1 +1,0 @@
-"""The shipped bundles, and the scripts that trained them."""

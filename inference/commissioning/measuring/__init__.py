@@ -1,0 +1,1 @@
+"""Measuring the criteria on a bundle's annotated cases."""

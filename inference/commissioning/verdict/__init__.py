@@ -1,0 +1,1 @@
+"""Fitting the verdict: evidence rows, calibrator, envelope, thresholds."""

@@ -1,0 +1,144 @@
+"""The verdict of one case, fitted on one part of a site's cases and judged on the other: the passport's ``verdict``.
+
+Fitted: nulls by class, the envelope, and for each budget the calibrator of every set of tiers and out-of-fold scores
+from which a threshold is certified for any alpha (``budget.py``); budget ``full`` stands at the top. Judged on
+patients who had no part in that: how well each set of tiers tells maps that miss, what is TRUSTED and how much of it
+misses, and whether bogus maps are believed, each kind by a calibrator that never saw it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from inference.commissioning.verdict.budget import USES, BudgetPart, checked, fit_budget, judge_part
+from inference.commissioning.verdict.fit_envelope import fit_envelope
+from inference.commissioning.verdict.rows import ANOTHER, BOGUS, PartData, Rows
+from inference.passport.verdict import (
+    BlindSpot,
+    BudgetVerdict,
+    FittedVerdict,
+    MapCounts,
+    MethodGate,
+    NetworkPasses,
+    PartCounts,
+)
+from inference.reading.outlines import Mask
+from inference.statistics.bootstrap import Interval, mean_by_group
+from inference.trust.budgets import PARTS, Budget
+from inference.trust.evidence import Numbers
+from inference.trust.image_statistics import statistic_names
+from inference.trust.kinds import NAMES, TIERS
+from inference.trust.nulls import Nulls, agreement_nulls
+from inference.trust.versions import versions_now
+from inference.trust.warrant import SEED
+
+
+def fit_verdict(
+    fitted: PartData,
+    judged: PartData,
+    *,
+    classes: Sequence[str],
+    witness: bool,
+    dimensions: int,
+    passes: Mapping[Budget, NetworkPasses],
+) -> FittedVerdict:
+    """Fit on one part, judge on the other, and give what goes into the passport.
+
+    Args:
+        fitted: rows of the part fitted on.
+        judged: rows of the part judged, of other patients.
+        classes: names of the bundle's classes.
+        witness: whether the bundle has a localiser; without one, C is not used and nothing is TRUSTED.
+        dimensions: axes of an image.
+        passes: of one case under each budget.
+
+    Raises:
+        Refused: too few patients, or displayed maps that all hit or all miss.
+    """
+    nulls = nulls_of(fitted.rows)
+    parts = {budget: tuple(BudgetPart(data, nulls, budget) for data in (fitted, judged)) for budget in PARTS}
+    budgets: dict[str, BudgetVerdict] = {
+        budget: fit_budget(*both, classes=classes, witness=witness, passes=passes[budget])
+        for budget, both in parts.items()
+    }
+    full, (before, after) = budgets.pop("full"), parts["full"]
+    envelope = fit_envelope(
+        {"features": fitted.features, "statistics": fitted.statistics}, before.own.group,
+        seed=SEED, columns={"statistics": statistic_names(dimensions)},
+    )  # fmt: skip
+    out = envelope.is_out({"features": judged.features, "statistics": judged.statistics})
+    return FittedVerdict(
+        **{field.name: getattr(full, field.name) for field in fields(BudgetVerdict)},
+        use=USES[-1] if witness else USES[2],
+        witness=witness,
+        signals=tuple(zip(NAMES, TIERS, strict=True)),
+        nulls={classes[index]: by_signal for index, by_signal in nulls.items()},
+        envelope=envelope,
+        gate=gate(fitted),
+        counts=PartCounts(_counts(fitted), _counts(judged)),
+        baselines={name: judge_part(scores, after, classes) for name, scores in _baselines(before, after).items()},
+        out_of_envelope=mean_by_group(out.astype(float), after.own.group, seed=SEED),
+        blind_spot=_blind_spot(judged, after) if witness else None,
+        budgets=budgets,
+        versions=versions_now(),
+    )
+
+
+def nulls_of(rows: Rows) -> dict[int, Nulls]:
+    """Give by class what each agreement is with a map of another patient."""
+    nulls: dict[int, Nulls] = {}
+    for index in np.unique(rows.class_index):
+        others = rows.where((rows.kind == ANOTHER) & (rows.mode == "map") & (rows.class_index == index))
+        if len(others.hit):
+            nulls[int(index)] = agreement_nulls(others.values, others.group)
+    return nulls
+
+
+def gate(fitted: PartData) -> MethodGate:
+    """Say whether the displayed maps, as a method, point into findings more often than every bogus kind.
+
+    No verdict is given on the maps of a method that does not: paired difference, 95 % interval over patients.
+    """
+    own, checks = fitted.rows.own, {}
+    for kind in BOGUS:
+        bogus = fitted.rows.where((fitted.rows.kind == kind) & (fitted.rows.mode == "map"))
+        if len(bogus.hit):
+            gain = own.hit[bogus.case].astype(float) - bogus.hit
+            checks[kind] = checked(mean_by_group(gain, bogus.group, seed=SEED), _is_above_0)
+    return MethodGate(all(check.passed for check in checks.values()), checks)
+
+
+def _is_above_0(interval: Interval) -> bool:
+    return interval.edges is not None and interval.edges[0] > 0
+
+
+def _baselines(before: BudgetPart, after: BudgetPart) -> dict[str, Numbers]:
+    """Give scores that know nothing of the map: probability, entropy, and how often maps of this kind hit."""
+    scores = {}
+    p = np.clip(after.data.probabilities, 1e-12, 1)
+    scores["max_probability"] = p.max(axis=1)
+    scores["entropy"] = 1 + (p * np.log(p)).sum(axis=1) / np.log(p.shape[1])
+    keys = [list(zip(part.own.class_index.tolist(), part.data.plane, strict=True)) for part in (before, after)]
+    overall = float(before.own.hit.mean())
+    share = {
+        key: (before.own.hit[[k == key for k in keys[0]]].sum() + overall) / (sum(k == key for k in keys[0]) + 1)
+        for key in set(keys[0])
+    }
+    scores["class_and_plane"] = np.array([share.get(key, overall) for key in keys[1]])
+    return scores
+
+
+def _blind_spot(judged: PartData, part: BudgetPart) -> BlindSpot:
+    """Say how often map and localiser miss the same finding."""
+    missed, other = ~part.own.hit, ~judged.witness_hit
+
+    def share(flags: Mask) -> Interval:
+        return mean_by_group(flags.astype(float), part.own.group, seed=SEED)
+
+    return BlindSpot(map_misses=share(missed), witness_misses=share(other), both_miss=share(missed & other))
+
+
+def _counts(data: PartData) -> MapCounts:
+    own = data.rows.own
+    return MapCounts(len(own.hit), len(np.unique(own.group)), int(own.hit.sum()))

@@ -1,0 +1,1 @@
+"""What the literature measures of a saliency method, one criterion a file."""

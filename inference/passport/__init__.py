@@ -1,0 +1,1 @@
+"""The passport that commissioning writes for one bundle at one site."""

@@ -1,0 +1,1 @@
+"""Phantoms: images whose findings are known because they were drawn."""

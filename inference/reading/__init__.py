@@ -1,0 +1,1 @@
+"""DICOM files to an Image: instance, decoding, pixels, geometry, outlines."""

@@ -1,0 +1,1 @@
+"""Methods that cover parts of the image."""

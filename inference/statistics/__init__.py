@@ -1,0 +1,1 @@
+"""Bootstrap, exact bounds, risk control, calibration and seeds."""

@@ -1,0 +1,1 @@
+"""How the shipped bundles were trained; not part of the installed product."""

@@ -1,0 +1,1 @@
+"""Networks trained to rely on a shortcut, shown as exhibits."""

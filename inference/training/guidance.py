@@ -1,0 +1,212 @@
+"""Training a classifier whose class activation map is guided into the training masks.
+
+The loss is cross entropy plus, for slices with a lesion, a weight times minus the logarithm of the share of the
+positive class activation map of the true class that lies in mask cells (after Ross et al. 2017, "Right for the right
+reasons", arXiv 1703.03717, with a class activation map in place of the input gradient), and, where a recipe asks for
+it, the cell loss below.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from inference.training.slices import Slices
+
+CELL_GAIN, CELL_MARGIN = 0.1, 4.0
+"""A cell of a class' map, times the gain, less the margin, is the logit of its being lesion: a map of zero is none."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that shapes a training run beside data and architecture."""
+
+    seed: int
+    guidance: float
+    """Weight of the guidance loss."""
+    epochs: int = 20
+    batch: int = 8
+    learning_rate: float = 2e-3
+    by_coverage: bool = False
+    """Whether a cell of the mask counts by how much of it is lesion."""
+    cells: float = 0.0
+    """Weight of the cell loss. Without it and guidance, the plain classifier is trained."""
+    negatives_per_positive: float = 1.2
+    """Slices without a lesion drawn in an epoch for each one with a lesion."""
+    mixed_precision: bool = False
+    """Whether convolutions run in bfloat16: twice as fast on processors that know it."""
+
+
+def maps_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the class activation map of every class, with its graph, and the logits (Zhou et al. 2016).
+
+    Where one linear layer follows the mean of the features, as here, Grad-CAM is its positive part, scaled.
+
+    Args:
+        model: a classifier whose last layer is linear, on the means of the features.
+        layer: dotted name of the module whose output these features are.
+        inputs: (N, 1, S, S).
+
+    Returns:
+        maps (N, classes, h, w), signed; logits (N, classes).
+    """
+    kept: list[torch.Tensor] = []
+    handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: kept.append(output))
+    try:
+        logits = model(inputs)
+    finally:
+        handle.remove()
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    return torch.einsum("nkhw,ck->nchw", kept[0].float(), last.weight.float()), logits.float()
+
+
+def guidance_loss(cam: torch.Tensor, masks: torch.Tensor, *, by_coverage: bool = False) -> torch.Tensor:
+    """Minus the logarithm of the share of the map inside the mask, averaged over slices that have one.
+
+    Args:
+        cam: (N, h, w), not negative.
+        masks: (N, 1, S, S) share of lesion; a cell counts as mask where the lesion covers a quarter of it, or, for
+            lesions too small for that, where they cover most.
+        by_coverage: a cell counts by how much of it is lesion, set against the best covered cell: this draws the peak
+            from the rim of a lesion to its inside.
+    """
+    cells = F.adaptive_avg_pool2d(masks, (cam.shape[1], cam.shape[2]))[:, 0]
+    most = cells.amax(dim=(1, 2), keepdim=True)
+    inside = (cells >= torch.minimum(torch.full_like(most, 0.25), most)) & (cells > 0)
+    weight = cells / most.clamp(min=1e-6) if by_coverage else inside.float()
+    some = (most[:, 0, 0] > 0) & (cam.detach().sum(dim=(1, 2)) > 0)
+    if not bool(some.any()):
+        return cam.sum() * 0.0
+    share = (cam * weight).sum(dim=(1, 2))[some] / cam.sum(dim=(1, 2))[some]
+    return -(share + 1e-3).log().mean()
+
+
+def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Take each class' map for a coarse segmentation: the true class' is the lesion, the others' are empty.
+
+    Binary cross entropy over cells, added over classes, plus the soft Dice loss of the true class (Milletari 2016).
+    The margin lets an empty map be zero: without it maps are negative everywhere, and their peak means nothing.
+
+    Args:
+        maps: (N, classes, h, w), signed.
+        masks: (N, 1, S, S) share of lesion.
+        labels: (N,) the true class.
+    """
+    cells = F.adaptive_avg_pool2d(masks, (maps.shape[2], maps.shape[3]))
+    logits = maps * CELL_GAIN - CELL_MARGIN
+    target = F.one_hot(labels, maps.shape[1])[:, :, None, None] * cells
+    surprise = F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1).mean()
+    return surprise + soft_dice(logits[torch.arange(len(labels)), labels].sigmoid(), cells[:, 0])
+
+
+def pointing_share(model: nn.Module, layer: str, data: Slices) -> float:
+    """Give the share of slices with a lesion where the highest cell of the true class' map lies in it.
+
+    It does where the lesion covers at least half as much of it as of the cell it covers most.
+    """
+    device = next(model.parameters()).device
+    found: list[torch.Tensor] = []
+    for index in torch.split(torch.nonzero(data.masks.flatten(1).any(dim=1))[:, 0], 32):
+        with torch.no_grad():
+            maps, _ = maps_and_logits(model, layer, data.inputs[index].to(device))
+        own = maps[torch.arange(len(index)), data.labels[index].to(device)].flatten(1).cpu()
+        cells = F.adaptive_avg_pool2d(data.masks[index], (maps.shape[2], maps.shape[3])).flatten(1)
+        most = cells.amax(dim=1, keepdim=True)
+        found.append(cells.gather(1, own.argmax(dim=1, keepdim=True)) >= most / 2)
+    return float(torch.cat(found).float().mean())
+
+
+def soft_dice(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """One minus the soft Dice overlap of a batch (Milletari et al. 2016); both of one shape, 0 to 1."""
+    return 1 - (2 * (probability * masks).sum() + 1) / (probability.sum() + masks.sum() + 1)
+
+
+def train_classifier(
+    model: nn.Module, layer: str, data: Slices, recipe: Recipe, say: Callable[[str], None]
+) -> nn.Module:
+    """Train from the weights given; the same arguments on the same machine give the same weights."""
+
+    def loss(inputs: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if not recipe.guidance and not recipe.cells:
+            return F.cross_entropy(model(inputs).float(), labels)
+        maps, logits = maps_and_logits(model, layer, inputs)
+        total = F.cross_entropy(logits, labels)
+        if recipe.guidance:
+            own = maps[torch.arange(len(labels)), labels].relu()
+            total = total + recipe.guidance * guidance_loss(own, masks, by_coverage=recipe.by_coverage)
+        if recipe.cells:
+            total = total + recipe.cells * cell_loss(maps, masks, labels)
+        return total
+
+    return train(model, data, recipe, loss, say)
+
+
+def train_localiser(model: nn.Module, data: Slices, recipe: Recipe, say: Callable[[str], None]) -> nn.Module:
+    """Train a segmentation network on the masks: cross entropy plus soft Dice (Milletari et al. 2016)."""
+
+    def loss(inputs: torch.Tensor, masks: torch.Tensor, _labels: torch.Tensor) -> torch.Tensor:
+        logits = model(inputs).float()
+        probability = logits.sigmoid()
+        return F.binary_cross_entropy_with_logits(logits, masks) + soft_dice(probability, masks)
+
+    return train(model, data, recipe, loss, say)
+
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of inputs (N, 1, S, S), masks (N, 1, S, S) and labels (N,)."""
+
+
+def train(model: nn.Module, data: Slices, recipe: Recipe, loss: Loss, say: Callable[[str], None]) -> nn.Module:
+    """Minimise a loss by AdamW under a one-cycle schedule on augmented slices; give the model in evaluation mode.
+
+    It runs where the model is; every draw is made on the CPU, the same for every device.
+    """
+    generator = torch.Generator().manual_seed(recipe.seed)
+    has_lesion = data.masks.flatten(1).any(dim=1)
+    positive, negative = (torch.nonzero(which)[:, 0] for which in (has_lesion, ~has_lesion))
+    drawn = min(len(negative), int(len(positive) * recipe.negatives_per_positive))
+    batches = -(-(len(positive) + drawn) // recipe.batch)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=recipe.epochs * batches, pct_start=0.2
+    )
+    device = next(model.parameters()).device
+    all_inputs, all_masks, all_labels = (of.to(device) for of in (data.inputs, data.masks, data.labels))
+    began = time.monotonic()
+    for epoch in range(1, recipe.epochs + 1):
+        model.train()
+        chosen = torch.cat([positive, negative[torch.randperm(len(negative), generator=generator)[:drawn]]])
+        total = torch.zeros((), device=device)
+        for index in torch.split(chosen[torch.randperm(len(chosen), generator=generator)], recipe.batch):
+            inputs, masks = augment(all_inputs[index], all_masks[index], generator)
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
+                value = loss(inputs, masks, all_labels[index])
+            optimiser.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            total = total + value.detach()
+        say(f"epoch {epoch}/{recipe.epochs}, loss {float(total) / batches:.3f}, {time.monotonic() - began:.0f} s")
+    return model.eval()
+
+
+def augment(inputs: torch.Tensor, masks: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flip, turn (10 degrees), scale (10 %), shift (5 %), and change gamma and gain of each slice a little."""
+    count = len(inputs)
+
+    def spread(width: float) -> torch.Tensor:
+        return (torch.rand(count, generator=generator) - 0.5) * 2 * width
+
+    angle, scale = spread(0.17), 1 + spread(0.1)
+    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    matrix = torch.zeros(count, 2, 3)
+    matrix[:, 0, 0], matrix[:, 0, 1] = angle.cos() * scale * flip, -angle.sin() * scale
+    matrix[:, 1, 0], matrix[:, 1, 1] = angle.sin() * scale * flip, angle.cos() * scale
+    matrix[:, :, 2] = torch.stack([spread(0.05), spread(0.05)], dim=1)
+    grid = F.affine_grid(matrix.to(inputs.device), list(inputs.shape), align_corners=False)
+    moved = F.grid_sample(torch.cat([inputs, masks], dim=1), grid, align_corners=False)
+    gamma, gain = (of[:, None, None, None].to(inputs.device) for of in (spread(0.25).exp(), 1 + spread(0.1)))
+    return moved[:, :1].clamp(0, 1).pow(gamma) * gain, moved[:, 1:]

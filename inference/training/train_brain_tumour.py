@@ -1,0 +1,38 @@
+"""Train ``brain_tumour_t1ce``.
+
+``python -m inference.training.train_brain_tumour --data DIR --out DIR [--unguided] [--only model,alternate] [--quick]``
+
+DIR holds ``labels.csv``, ``images`` and ``masks``; only rows of split ``train`` that copy no other are read. Every
+network is trained from its own seed on the same slices. Weights are stored as float16 safetensors. ``--unguided``
+trains the comparison of the model card: the primary's recipe without guidance.
+"""
+
+from inference.training.brain_data import CLASSES, read_tumours
+from inference.training.training import Plan, ask, densenet, preprocessing, resnet, train_bundle, unet
+
+PLAN = Plan(
+    preprocessing=preprocessing(each_plane=True),
+    networks={
+        "network_def": resnet(len(CLASSES), layers=[1, 1, 2, 2], block_inplanes=[4, 16, 48, 128]),
+        "alternate_def": densenet(len(CLASSES), init_features=16, growth_rate=48),
+        "localiser_def": unet(),
+    },
+    epochs={"network_def": 30, "alternate_def": 30, "localiser_def": 16},
+    guidance=0.2,
+    cells=1.0,
+    by_coverage=True,
+    mixed_precision=True,
+    unguided_parts=("model",),
+)
+
+
+def main() -> None:
+    """Train what is asked for and write it into the bundle."""
+    asked = ask(__doc__)
+    config = PLAN.write(asked.out, localiser=True)
+    data = read_tumours(asked.data, ["train"], config.transform("preprocessing"))
+    train_bundle(PLAN, asked, config, data)
+
+
+if __name__ == "__main__":
+    main()

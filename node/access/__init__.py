@@ -1,1 +1,0 @@
-"""Who is asking over HTTP, and what they may do."""

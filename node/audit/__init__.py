@@ -1,0 +1,1 @@
+"""Audit: constancy, arming, opinions, monthly reports."""

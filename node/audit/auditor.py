@@ -1,0 +1,128 @@
+"""The auditor: replays what is due, looks at the charts, and stops the routes that the settings say to stop."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from inference.errors import HeatproofError
+from node.audit.audit import Quality
+from node.audit.notices import notify
+from node.jobs.installation import Installation
+from node.settings.audit import RouteState
+from reports.audit.charts.monitor import Alarm, RouteCharts
+from reports.audit.ledger import Event
+
+TICK_SECONDS = 5.0
+CHORES_SECONDS = 60.0
+BY = "constancy test"
+_STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": RouteState.HELD}
+
+
+class Auditor(threading.Thread):
+    """One thread a node; on several nodes each replays its own installation, and the charts are of all."""
+
+    def __init__(self, quality: Quality, chores: Sequence[Callable[[], object]] = ()) -> None:
+        """Bind to what is watched; the chores are run once a minute."""
+        super().__init__(name="auditor", daemon=True)
+        self._quality = quality
+        self._chores = chores
+        self._chores_done_at_seconds: float | None = None
+        self._settings = quality.settings.audit
+        self._constancy = quality.constancy
+        self._arming = quality.arming
+        self._ledger = quality.ledger
+        self._stopping = threading.Event()
+        self._log = structlog.get_logger("auditor")
+        self._charts_checked_at_seconds: float | None = None
+        self._reported: set[tuple[str, str, str, int]] = set()
+
+    def run(self) -> None:
+        """Tick until stopped."""
+        while not self._stopping.wait(TICK_SECONDS):
+            try:
+                self.tick(time.monotonic())
+            except (DBAPIError, HeatproofError) as error:  # the store is away, or a golden set unreadable: look again
+                self._log.error("audit_failed", error=type(error).__name__)
+
+    def stop(self) -> None:
+        """End after the tick that is under way."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join()
+
+    def hold_what_changed(self) -> None:
+        """Before anything is analysed: hold the routes of every accepted bundle that is not what it was."""
+        if self._settings.on_changed_replay != "hold":
+            return
+        for name, installation in self._quality.installations().items():
+            if self._constancy.accepted(name) and not self._arming.has_passed(name, installation.fingerprint):
+                reason = f"{name} is not the installation that was accepted; its replay is due."
+                self._stop_routes(name, reason, awaits_replay=True)
+
+    def tick(self, seconds: float) -> None:
+        """Replay what is due; look at the charts, and do what else there is, when their time has come."""
+        if self._chores_done_at_seconds is None or seconds - self._chores_done_at_seconds >= CHORES_SECONDS:
+            self._chores_done_at_seconds = seconds
+            for chore in self._chores:
+                chore()
+        for name, installation in self._quality.installations().items():
+            if self._constancy.accepted(name) and self._constancy.is_due(
+                installation, hours=self._settings.replay_hours
+            ):
+                self._replay(name, installation)
+        checked, interval_seconds = self._charts_checked_at_seconds, 60.0 * self._settings.watch_minutes
+        if checked is None or seconds - checked >= interval_seconds:
+            self._charts_checked_at_seconds = seconds
+            for rule in self._quality.rules():
+                control = self._quality.control(rule.name)
+                if control is not None:
+                    self._judge(control)
+
+    def _replay(self, name: str, installation: Installation) -> None:
+        replay = self._constancy.replay(installation)
+        self._log.info("replayed", bundle=name, level=replay.level.value)
+        if replay.passed:
+            self._release(name)
+        else:
+            self._stop_routes(name, replay.sentence)
+
+    def _stop_routes(self, bundle: str, reason: str, *, awaits_replay: bool = False) -> None:
+        for rule in self._quality.rules():
+            if bundle not in rule.bundles:
+                continue
+            stopped = self._settings.on_changed_replay == "hold" and self._arming.stop(
+                rule.name,
+                RouteState.HELD,
+                reason,
+                by_whom=BY,
+                replacing=self._arming.standing(rule.name).awaits_replay,
+                awaits_replay=awaits_replay,
+            )
+            if stopped or self._settings.on_changed_replay == "warn":
+                notify(self._settings, f"heatproof: {bundle} has changed", f"Route {rule.name}: {reason}")
+
+    def _release(self, bundle: str) -> None:
+        """Arm again what was only waiting for this replay: a change that proved to be none needs no person."""
+        for rule in self._quality.rules():
+            if bundle in rule.bundles and self._arming.standing(rule.name).awaits_replay:
+                fingerprints = {name: self._quality.installations()[name].fingerprint for name in rule.bundles}
+                if all(self._arming.has_passed(name, fingerprint) for name, fingerprint in fingerprints.items()):
+                    self._arming.arm(rule.name, "The golden set repeats.", by_whom=BY, bundles=fingerprints)
+
+    def _judge(self, control: RouteCharts) -> None:
+        for alarm in control.alarms:
+            key = (control.route, alarm.figure, alarm.kind.value, alarm.day)
+            if key not in self._reported:
+                self._reported.add(key)
+                self._alarm(control.route, alarm)
+
+    def _alarm(self, route: str, alarm: Alarm) -> None:
+        self._ledger.append(Event.ALARM, details={"route": route, "problem": alarm.sentence})
+        self._log.warning("alarm", route=route)
+        notify(self._settings, f"heatproof: alarm on route {route}", alarm.sentence)
+        state = _STOPS.get(self._settings.on_alarm)
+        if state is not None:
+            self._arming.stop(route, state, alarm.sentence)

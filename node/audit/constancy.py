@@ -1,0 +1,149 @@
+"""The constancy test at work: which golden studies there are, when they are replayed, and what is accepted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, insert, select
+
+from inference.analyse import analyse
+from inference.errors import Misconfigured, OutOfScope
+from inference.phantom.phantom import make_phantom
+from inference.reading.image import read_series
+from node.audit.tables import replays
+from node.jobs.installation import Installation
+from node.store import now
+from reports.audit.ledger import Event, Ledger
+from reports.audit.repeatability.pair import Again, Pair, golden_pairs
+from reports.audit.repeatability.pairs import keep
+from reports.audit.repeatability.replay import GoldenBaseline, Recorded, Replay, compare, load, record, save
+from reports.objects.phantom_study import write_study
+
+PHANTOM_SEEDS = (101, 102, 103)
+
+
+class Constancy:
+    """The golden sets of a node's bundles, below ``golden`` of its home: studies, and what was accepted of them."""
+
+    def __init__(self, home: Path, engine: Engine, ledger: Ledger, key: bytes, site_folder: Path | None) -> None:
+        self._home = home / "golden"
+        self._engine = engine
+        self._ledger = ledger
+        self._key = key
+        self._site_folder = site_folder
+
+    def accepted(self, bundle: str) -> bool:
+        """Say whether a baseline of this bundle was ever signed."""
+        return (self._home / bundle / "signature").exists()
+
+    def studies(self, bundle: str) -> Mapping[str, tuple[Path, ...]]:
+        """Give the golden studies by name: phantoms, made here where they are missing, and the site's own."""
+        folder = self._home / "phantoms"
+        for number in PHANTOM_SEEDS:
+            if not (folder / f"phantom_{number}").is_dir():
+                write_study(make_phantom(number), folder / f"phantom_{number}", study_key="golden")
+        own = self._site_folder / bundle if self._site_folder else None
+        places = [*sorted(folder.iterdir()), *(sorted(own.iterdir()) if own and own.is_dir() else [])]
+        return {place.name: tuple(sorted(place.glob("*.dcm"))) for place in places if place.is_dir()}
+
+    def accept(
+        self, installation: Installation, *, by_whom: str, say: Callable[[str], None] | None = None
+    ) -> GoldenBaseline:
+        """Analyse the golden set twice and sign what it gives as the baseline: the installation is as it should be.
+
+        Raises:
+            Misconfigured: the bundle finds nothing in any golden study, or two runs give different findings.
+        """
+        name = installation.bundle.manifest.name
+        first, second = self.run(installation, say), self.run(installation, say)
+        twice = compare(first, second)
+        if not first or twice.missing:
+            raise Misconfigured(
+                f"The golden set of {name} gives no findings that repeat: {twice.sentence}",
+                cure="Put studies with findings into audit.golden_folder, a folder for each below one for the bundle.",
+            )
+        floor = max(one.relative_difference for one in twice.compared)
+        baseline = GoldenBaseline(first, floor, installation.fingerprint)
+        former = golden_pairs(self._former(name), first, bundle=name, at=now())
+        versions = [one for one in former if one.again is Again.VERSION]
+        save(baseline, self._home / name, self._key)
+        again = golden_pairs(first, second, bundle=name, at=now())
+        self._write(name, installation.fingerprint, twice, [*versions, *again])
+        self._ledger.append(
+            Event.ACCEPTED,
+            details={"bundle": name, "fingerprint": installation.fingerprint, "by_whom": by_whom, "maps": len(first)},
+        )
+        return baseline
+
+    def replay(self, installation: Installation, say: Callable[[str], None] | None = None) -> Replay:
+        """Analyse the golden set again, hold it against the baseline, and write down what came of it.
+
+        Raises:
+            Misconfigured: nothing was accepted, or the baseline is not what was signed.
+        """
+        name = installation.bundle.manifest.name
+        baseline = load(self._home / name, self._key)
+        records = self.run(installation, say)
+        replay = compare(baseline.records, records, floor=baseline.floor)
+        again = golden_pairs(baseline.records, records, bundle=name, at=now())
+        self._write(name, installation.fingerprint, replay, again)
+        self._ledger.append(
+            Event.REPLAY_PASSED if replay.passed else Event.REPLAY_FAILED,
+            details={
+                "bundle": name,
+                "fingerprint": installation.fingerprint,
+                "level": replay.level.value,
+                "problem": "" if replay.passed else replay.sentence,
+            },
+        )
+        return replay
+
+    def is_due(self, installation: Installation, *, hours: float) -> bool:
+        """Say whether to replay: the installation is not the one that was last replayed, or that was long ago."""
+        query = (
+            select(replays.c.fingerprint, replays.c.at)
+            .where(replays.c.bundle == installation.bundle.manifest.name)
+            .order_by(replays.c.id.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            last = connection.execute(query).one_or_none()
+        if last is None or last.fingerprint != installation.fingerprint:
+            return True
+        return bool(now() - last.at >= timedelta(hours=hours))
+
+    def run(self, installation: Installation, say: Callable[[str], None] | None = None) -> tuple[Recorded, ...]:
+        """Analyse every golden study that the bundle accepts; the same numbers as a job's."""
+        records: list[Recorded] = []
+        for name, paths in self.studies(installation.bundle.manifest.name).items():
+            if say is not None:
+                say(name)
+            try:
+                found = analyse(
+                    read_series(paths), installation.bundle, installation.options, warrant=installation.warrant
+                )
+            except OutOfScope:
+                continue
+            records.extend(record(name, found))
+        return tuple(records)
+
+    def _former(self, bundle: str) -> tuple[Recorded, ...]:
+        """Give what was accepted before; nothing where nothing was, or not what was signed."""
+        try:
+            return load(self._home / bundle, self._key).records
+        except Misconfigured:
+            return ()
+
+    def _write(self, bundle: str, told: str, replay: Replay, again: Sequence[Pair]) -> None:
+        with self._engine.begin() as connection:
+            keep(connection, again)
+            connection.execute(
+                insert(replays).values(
+                    bundle=bundle,
+                    at=now(),
+                    fingerprint=told,
+                    level=replay.level.value,
+                    passed=replay.passed,
+                    sentence=replay.sentence,
+                )
+            )

@@ -1,1 +1,0 @@
-"""The console: the same facts as the API, as pages for people."""

@@ -1,0 +1,1 @@
+"""Delivering results: outbox, transports and proofs of storage."""

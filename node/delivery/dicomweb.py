@@ -1,0 +1,167 @@
+"""DICOMweb as a client: STOW-RS to hand results over, QIDO-RS to ask what is there (PS3.18 10.5 and 10.6).
+
+What comes back is read up to a limit, redirects are not followed, and the token is read anew for every request.
+"""
+
+import json
+import ssl
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+from pydicom.dataset import Dataset
+
+from inference.errors import DeliveryFailed
+from node.delivery.transport import Parcel
+from node.settings.destination import Destination
+
+MOST_ANSWER_BYTES = 1 << 20
+TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+_CHUNK_BYTES = 1 << 16
+_SOP_INSTANCE_UID, _REFERENCED_UID = "00080018", "00081155"
+_FAILED, _STORED, _REASON = "00081198", "00081199", "00081197"
+
+
+class StowTransport:
+    """STOW-RS: all objects in one request."""
+
+    def store(self, destination: Destination, parcels: Sequence[Parcel]) -> dict[str, str]:
+        """Send all parcels.
+
+        Raises:
+            DeliveryFailed: it cannot be reached, refused the request as a whole, or answered what cannot be understood.
+        """
+        boundary = uuid.uuid4().hex
+        headers = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}'}
+        answer = exchange(destination, "POST", "/studies", headers=headers, content=_body(parcels, boundary))
+        if not isinstance(answer, dict):
+            raise DeliveryFailed(f"{destination.name} did not say what it stored.")
+        failed = {_text(item, _REFERENCED_UID): _number(item, _REASON) for item in _items(answer, _FAILED)}
+        stored = {_text(item, _REFERENCED_UID) for item in _items(answer, _STORED)}
+        outcomes = {}
+        for parcel in parcels:
+            uid = parcel.sop_instance_uid
+            if uid in failed:
+                outcomes[uid] = f"{destination.name} refused the object with reason 0x{failed[uid]:04X}."
+            else:
+                outcomes[uid] = (
+                    "" if uid in stored else f"{destination.name} did not say whether it stored this object."
+                )
+        return outcomes
+
+
+class QidoProof:
+    """QIDO-RS for every object, in the study and series that it belongs to."""
+
+    name = "QIDO-RS"
+
+    def held(self, _job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> frozenset[str]:
+        """Ask for every parcel by its SOP Instance UID.
+
+        Raises:
+            DeliveryFailed: it cannot be reached, or answered what cannot be understood.
+        """
+        return frozenset(parcel.sop_instance_uid for parcel in parcels if _finds(destination, parcel))
+
+
+def exchange(destination: Destination, method: str, path: str, **request: Any) -> Any:
+    """Make one request; give the JSON of the answer, None where it is empty or there is nothing.
+
+    Raises:
+        DeliveryFailed: it cannot be reached, or answered what cannot be understood.
+    """
+    headers = {"Accept": "application/dicom+json", **request.pop("headers", {})}
+    try:
+        with (
+            httpx.Client(**client_of(destination)) as client,
+            client.stream(method, destination.url.rstrip("/") + path, headers=headers, **request) as response,
+        ):
+            body = _bounded(response, destination.name)
+    except (httpx.HTTPError, OSError) as error:
+        raise no_exchange(destination, error) from error
+    if response.status_code == 404 and method == "GET":
+        return None
+    if not response.is_success and response.status_code != 409:  # 409: all refused, each with its reason
+        raise DeliveryFailed(f"{destination.name} answered with HTTP status {response.status_code}.")
+    try:
+        return json.loads(body) if body else None
+    except ValueError as error:
+        raise DeliveryFailed(f"{destination.name} answered with something that is no JSON.") from error
+
+
+def client_of(destination: Destination) -> dict[str, Any]:
+    """Give what an httpx client of this service is made of.
+
+    Raises:
+        OSError: the token or the certificate authority cannot be read.
+    """
+    headers = {"Accept-Encoding": "identity"}
+    if destination.token_file:
+        headers["Authorization"] = f"Bearer {destination.token_file.read_text().strip()}"
+    verify = ssl.create_default_context(cafile=str(destination.ca_file) if destination.ca_file else None)
+    return {"headers": headers, "verify": verify, "timeout": TIMEOUT, "trust_env": False}
+
+
+def no_exchange(destination: Destination, error: Exception) -> DeliveryFailed:
+    """Say that a service was not reached, in words without its answer."""
+    return DeliveryFailed(
+        f"No exchange with {destination.place} ({type(error).__name__}).",
+        cure="Check that it runs, its url, its certificate and the token file.",
+    )
+
+
+def dataset_of(item: Any, *tags: str) -> Dataset:
+    """Read some attributes of the DICOM JSON Model (PS3.18 annex F); an empty data set where it is malformed."""
+    try:
+        return Dataset.from_json({tag: item[tag] for tag in tags if tag in item})
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return Dataset()
+
+
+def _bounded(response: httpx.Response, name: str) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_raw(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MOST_ANSWER_BYTES:
+            raise DeliveryFailed(f"{name} answered with more than {MOST_ANSWER_BYTES} bytes.")
+    return bytes(body)
+
+
+def _body(parcels: Sequence[Parcel], boundary: str) -> Iterator[bytes]:
+    for parcel in parcels:
+        yield f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        with parcel.path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+        yield b"\r\n"
+    yield f"--{boundary}--\r\n".encode()
+
+
+def _finds(destination: Destination, parcel: Parcel) -> bool:
+    path = f"/studies/{parcel.study_instance_uid}/series/{parcel.series_instance_uid}/instances"
+    return _names(exchange(destination, "GET", path, params={"SOPInstanceUID": parcel.sop_instance_uid}), parcel)
+
+
+def _names(found: Any, parcel: Parcel) -> bool:
+    return isinstance(found, list) and any(_text(item, _SOP_INSTANCE_UID) == parcel.sop_instance_uid for item in found)
+
+
+def _items(dataset: Any, tag: str) -> list[Any]:
+    return list(_values(dataset, tag))
+
+
+def _text(dataset: Any, tag: str) -> str:
+    return str(next(iter(_values(dataset, tag)), ""))
+
+
+def _number(dataset: Any, tag: str) -> int:
+    value = next(iter(_values(dataset, tag)), 0)
+    return value if isinstance(value, int) else 0
+
+
+def _values(dataset: Any, tag: str) -> list[Any]:
+    """Give the values of an attribute in the DICOM JSON Model (PS3.18 annex F); nothing where it is malformed."""
+    attribute = dataset.get(tag) if isinstance(dataset, dict) else None
+    values = attribute.get("Value") if isinstance(attribute, dict) else None
+    return values if isinstance(values, list) else []

@@ -1,0 +1,204 @@
+"""The doctor: from the name of a peer to the presentation contexts it accepts, step by step, each with its cure.
+
+Each step rests on the one before it, so the first that fails ends the examination: what comes after it would only
+fail for the same reason.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+
+from inference.errors import DeliveryFailed, HeatproofError, UnknownName
+from node.associations.refusals import Refusal
+from node.associations.rejection import told
+from node.associations.requestor import associate
+from node.delivery import dicomweb
+from node.delivery.reach import FAILS, NOTE, WORKS, Step, addresses_of, handshake, reach
+from node.settings.destination import Destination
+from node.settings.settings import Settings
+from reports.objects.roles import ROLES
+
+SERVICES = {
+    "find": (StudyRootQueryRetrieveInformationModelFind, "C-FIND"),
+    "commitment": (StorageCommitmentPushModel, "storage commitment"),
+    "move": (StudyRootQueryRetrieveInformationModelMove, "C-MOVE"),
+    "get": (StudyRootQueryRetrieveInformationModelGet, "C-GET"),
+}
+"""What else a PACS can do for us; the first two are needed where they are to prove a delivery."""
+
+
+def find_peer(text: str, settings: Settings | None) -> Destination:
+    """Give the destination or the peer of this name, or the one that is written as HOST:PORT/AE.
+
+    Raises:
+        UnknownName: it is neither.
+    """
+    known = {destination.name: destination for destination in settings.destinations} if settings else {}
+    callers = {caller.name: caller for caller in settings.peers} if settings else {}
+    if text in known:
+        return known[text]
+    if text in callers:  # it calls us: the settings say nothing of where it listens
+        return Destination.model_construct(name=text, ae_title=callers[text].ae_title)
+    place, _, ae_title = text.rpartition("/")
+    host, _, port = place.rpartition(":")
+    if not (host and port.isdigit() and ae_title):
+        raise UnknownName(
+            f"There is no destination or peer {text!r}.",
+            cure=f"Known: {', '.join([*known, *callers]) or 'none'}. Any other is written HOST:PORT/AETITLE.",
+        )
+    try:
+        return Destination(name=text[:64], host=host.strip("[]"), port=int(port), ae_title=ae_title)
+    except ValueError as error:
+        raise UnknownName(
+            f"{text!r} is no peer.", cure="Write HOST:PORT/AETITLE; 1 to 16 characters of title."
+        ) from error
+
+
+def examine(peer: Destination, *, calling_ae_title: str) -> Iterator[Step]:
+    """Find out what works with a peer and what does not; ends after the first step that the others rest on.
+
+    Args:
+        peer: whom to ask; nothing is stored there.
+        calling_ae_title: who we are.
+    """
+    if peer.host:
+        yield from _examine_dimse(peer, calling_ae_title)
+    if peer.url:
+        yield from _examine_web(peer)
+    if not (peer.host or peer.url):
+        cure = f"To ask it, write HOST:PORT/{peer.ae_title}, or enter it under [[destinations]]."
+        yield Step("address", NOTE, f"{peer.name} calls us; the settings do not say where it listens.", cure)
+
+
+def way_back(refusals: Iterable[Refusal], peer: Destination, settings: Settings) -> Iterator[Step]:
+    """Tell whether a peer may call this node, and what it was refused lately."""
+    known_only = settings.node.known_peers_only
+    closed = bool(settings.peers) if known_only is None else known_only
+    if peer.ae_title and closed and peer.ae_title not in {one.ae_title for one in settings.peers}:
+        said = f"{peer.ae_title} may not call this node: it is not under [[peers]]."
+        outcome = FAILS if peer.proof == "commitment" else NOTE
+        yield Step(
+            "may call", outcome, said, "Enter it there if it is to send studies or answers to storage commitment."
+        )
+    addresses = set(addresses_of(peer.host, peer.port)) if peer.host else set()
+    for refusal in refusals:
+        if refusal.peer_address in addresses or refusal.calling_ae_title == peer.ae_title != "":
+            times = f"{refusal.times} times, last" if refusal.times > 1 else "once,"
+            said = f"This node refused {refusal.calling_ae_title or 'it'} {times} at {refusal.at:%Y-%m-%d %H:%M} UTC: "
+            yield Step("way back", NOTE, said + refusal.problem, refusal.cure)
+
+
+def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
+    reached = list(reach(peer.host, peer.port))
+    yield from reached
+    if reached[-1].outcome == FAILS:
+        return
+    if peer.tls:
+        shaken = handshake(peer)
+        yield shaken
+        if shaken.outcome == FAILS:
+            return
+    seen: list[Any] = []
+    try:
+        offered = [(uid, syntax) for uid in (Verification, *ROLES.values()) for syntax in peer.syntaxes]
+        with _Opened(peer, offered, calling_ae_title, seen=seen) as association:
+            yield Step("association", WORKS, f"{peer.ae_title} accepts an association from {calling_ae_title}.")
+            yield _echo(association, peer)
+    except DeliveryFailed:
+        yield Step("association", FAILS, *told(peer, calling_ae_title, seen))
+        return
+    yield from _negotiate(peer, calling_ae_title)
+
+
+def _examine_web(peer: Destination) -> Iterator[Step]:
+    parts = urlsplit(peer.url)
+    reached = list(reach(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)))
+    yield from reached
+    if reached[-1].outcome == FAILS:
+        return
+    try:
+        dicomweb.exchange(peer, "GET", "/studies", params={"limit": "1"})
+    except HeatproofError as error:
+        cure = error.cure or "401 and 403: check token_file. 404: check the path in url."
+        yield Step("QIDO-RS", FAILS, str(error.args[0]), cure)
+        return
+    yield Step("QIDO-RS", WORKS, f"{peer.url} answers a search for studies.")
+
+
+def _echo(association: Association, peer: Destination) -> Step:
+    try:
+        status = association.send_c_echo()
+    except ValueError:
+        return Step("C-ECHO", FAILS, f"{peer.ae_title} does not offer Verification.", "Have it enabled there.")
+    if not status:
+        return Step("C-ECHO", FAILS, f"{peer.ae_title} does not answer C-ECHO.", "Look into its log at this time.")
+    if status.Status != 0x0000:
+        cure = "Look into its log at this time."
+        return Step("C-ECHO", FAILS, f"{peer.ae_title} answers C-ECHO with status 0x{status.Status:04X}.", cure)
+    return Step("C-ECHO", WORKS, f"{peer.ae_title} answers C-ECHO.")
+
+
+def _negotiate(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
+    offered = [(ROLES[role], syntax) for role in ROLES for syntax in peer.syntaxes]
+    offered += [(uid, syntax) for uid, _ in SERVICES.values() for syntax in peer.syntaxes]
+    try:
+        with _Opened(peer, offered, calling_ae_title) as association:
+            accepted = {
+                (str(context.abstract_syntax), context.transfer_syntax[0]) for context in association.accepted_contexts
+            }
+    except DeliveryFailed as error:
+        yield Step("negotiation", FAILS, str(error.args[0]), error.cure)
+        return
+    for role, sop_class in ROLES.items():
+        if peer.protocol == "dimse":
+            yield _storage(peer, role, sop_class, [syntax for uid, syntax in accepted if uid == sop_class])
+    services = {uid for uid, _ in accepted}
+    for key, (sop_class, name) in SERVICES.items():
+        yield _service(peer, name, offered=str(sop_class) in services, needed=peer.proof == key)
+
+
+def _storage(peer: Destination, role: str, sop_class: UID, syntaxes: list[str]) -> Step:
+    name, kind = f"store {role.replace('_', ' ')}", sop_class.name.removesuffix(" Storage")
+    if syntaxes:
+        return Step(name, WORKS, f"Takes {kind} in {' and '.join(sorted(UID(one).name for one in syntaxes))}.")
+    if role not in peer.objects:
+        return Step(name, NOTE, f"Does not take {kind}; nothing of it is to be sent there.")
+    cure = f"Have {kind} ({sop_class}) enabled there with {' or '.join(one.name for one in peer.syntaxes)}"
+    return Step(name, FAILS, f"Does not take {kind}.", f"{cure}, or leave {role!r} out of `objects`.")
+
+
+def _service(peer: Destination, name: str, *, offered: bool, needed: bool) -> Step:
+    if offered:
+        return Step(name, WORKS, f"Offers {name}.")
+    if not needed:
+        return Step(name, NOTE, f"Does not offer {name}; nothing here needs it.")
+    cure = f"Have {name} enabled for our AE title there, or choose another `proof` for {peer.name}."
+    return Step(name, FAILS, f"Does not offer {name}, which is to prove what arrived.", cure)
+
+
+class _Opened:
+    """An association for the time of a block; ``seen`` gets the PDUs that came."""
+
+    def __init__(
+        self, peer: Destination, contexts: Sequence[tuple[str, UID]], calling: str, *, seen: list[Any] | None = None
+    ) -> None:
+        handlers = [] if seen is None else [(evt.EVT_PDU_RECV, lambda event: seen.append(event.pdu))]
+        self._association = associate(peer, contexts, calling_ae_title=calling, handlers=handlers)
+
+    def __enter__(self) -> Association:
+        return self._association
+
+    def __exit__(self, *_error: object) -> None:
+        if self._association.is_established:
+            self._association.release()

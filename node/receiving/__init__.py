@@ -1,0 +1,1 @@
+"""From an association to a durable instance."""

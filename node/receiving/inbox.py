@@ -1,0 +1,223 @@
+"""The inbox: one file and one row for each instance that was answered with success, both synced before the answer.
+
+The order is the promise: temporary file, fsync, rename, fsync of the folder, commit of the row, and only then success.
+A crash in between leaves a file without a row, which was never acknowledged and is swept at the next start.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
+
+from inference.errors import ConflictingInstance, HeatproofError, NotAsked, Refused, StorageFull, Unavailable
+from node.receiving.awaited import is_awaited
+from node.receiving.inspection import Arrival, Header, Purpose, inspect
+from node.receiving.part10 import file_head
+from node.receiving.quarantine import Quarantine
+from node.receiving.register import Register, sync_folder
+from node.settings.limits import STANDARD, Limits
+from node.settings.node import NodeSettings
+from node.store import instances
+from node.studies.instance import Instance
+from node.studies.studies import Studies
+from reports.audit.ledger import Event, Ledger
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ROOM_CURE = "Free some, or lower node.minimum_free_bytes; stores are accepted again by themselves."
+
+
+class Outcome(StrEnum):
+    """What became of an instance that was answered with success."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    OWN_RESULT = "own result"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Proof that success may be answered."""
+
+    outcome: Outcome
+    instance: Instance | None
+    """What is kept; None for a result of our own, which lies in the outbox already."""
+
+
+class Inbox:
+    """The folder ``inbox`` below the node's home, with its rows in the store and its ``quarantine`` beside it."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        engine: Engine,
+        ledger: Ledger,
+        studies: Studies,
+        *,
+        limits: Limits = STANDARD,
+    ) -> None:
+        self.folder = settings.files / "inbox"
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for above in (self.folder.parent, self.folder.parent.parent):
+            sync_folder(above)
+        self._prefix = settings.file_prefix
+        self._minimum_free_bytes = settings.minimum_free_bytes
+        self._quarantine = Quarantine(settings.home / "quarantine", minimum_free_bytes=settings.minimum_free_bytes)
+        self._limits = limits
+        self._engine = engine
+        self._ledger = ledger
+        self._studies = studies
+        self._register = Register(engine, studies, self.folder)
+        self._log = structlog.get_logger("inbox")
+
+    def keep(self, arrival: Arrival) -> Receipt:
+        """Keep what arrived, durably; once this returns, success may be answered.
+
+        Returns:
+            what is kept: the same instance with the same bytes again changes nothing, and a result of our own that a
+            PACS sends back is only written down.
+
+        Raises:
+            UnreadableInstance, MismatchedInstance: it cannot be used; set aside in the quarantine.
+            ConflictingInstance: its UID is here with other bytes; the first is kept, this one set aside.
+            NotAsked: it came as a prior, and belongs to no study that is awaited, or to another patient; not kept.
+            StorageFull: no room; nothing is left behind.
+            Unavailable: the store did not take the row; nothing was acknowledged.
+        """
+        try:
+            header = inspect(arrival, self._limits)
+            if arrival.purpose is Purpose.PRIOR:
+                self._require_awaited(arrival, header)
+            if header.own_result:
+                self._ledger.append(
+                    Event.OWN_RESULT,
+                    study_instance_uid=header.study_instance_uid,
+                    details={"calling_ae_title": arrival.calling_ae_title},
+                )
+                return Receipt(Outcome.OWN_RESULT, None)
+            return self._admit(arrival, header)
+        except NotAsked:
+            raise
+        except Refused as error:
+            self.set_aside(arrival, error)
+            raise
+        except DBAPIError as error:
+            raise Unavailable("The store did not take the instance.", cure="It may be sent again.") from error
+
+    def set_aside(self, arrival: Arrival, error: Exception) -> str:
+        """Put a refused arrival into the quarantine, and write it down; give the id it lies under."""
+        sentence = str(error) if isinstance(error, HeatproofError) else f"Unexpected {type(error).__name__}."
+        name = self._quarantine.keep(arrival, sentence)
+        event = Event.QUARANTINED if isinstance(error, ConflictingInstance) else Event.REFUSED
+        details = {"error": type(error).__name__, "quarantine": name, "calling_ae_title": arrival.calling_ae_title}
+        try:
+            self._ledger.append(event, details=details)
+        except DBAPIError as failure:
+            self._log.error("ledger_not_written", quarantine=name, error=type(failure).__name__)
+        return name
+
+    def sweep(self) -> int:
+        """Remove what a crash left: temporary files, and files without a row. Run it before anything arrives.
+
+        Returns:
+            how many files were removed.
+        """
+        with self._engine.connect() as connection:
+            kept = set(connection.execute(select(instances.c.path)).scalars())
+        ours = (path for path in self.folder.glob(f"{self._prefix}*") if path.suffix in {".dcm", ".part"})
+        orphans = [path for path in ours if path.name not in kept]
+        for path in orphans:
+            path.unlink()
+        return len(orphans)
+
+    def _require_awaited(self, arrival: Arrival, header: Header) -> None:
+        """Refuse what comes as a prior, unless its study is being fetched as a prior of this patient."""
+        if is_awaited(
+            self._engine,
+            self._ledger.pseudonym,
+            study_instance_uid=header.study_instance_uid,
+            patient_id=header.patient_id,
+            issuer=header.patient_id_issuer,
+        ):
+            return
+        details = {"error": NotAsked.__name__, "calling_ae_title": arrival.calling_ae_title}
+        self._ledger.append(Event.REFUSED, details=details)
+        raise NotAsked(
+            "This instance belongs to no prior study that was requested.",
+            cure="Send studies to the node's own AE title and port.",
+        )
+
+    def _admit(self, arrival: Arrival, header: Header) -> Receipt:
+        sha256 = hashlib.sha256(arrival.encoded).hexdigest()
+        instance = Instance(
+            sop_class_uid=header.sop_class_uid,
+            sop_instance_uid=header.sop_instance_uid,
+            series_instance_uid=header.series_instance_uid,
+            study_instance_uid=header.study_instance_uid,
+            transfer_syntax_uid=arrival.transfer_syntax_uid,
+            sha256=sha256,
+            size_bytes=len(arrival.encoded),
+            path=f"{self._prefix}{uuid.uuid4().hex}.dcm",
+            calling_ae_title=arrival.calling_ae_title,
+            peer_address=arrival.peer_address,
+            received_at=arrival.received_at,
+        )
+        try:
+            self._write(instance, arrival.encoded)
+            winner = self._enter(instance, arrival.purpose)
+        except StorageFull:
+            known = self._register.find(header.sop_instance_uid)
+            if known is None:
+                raise
+            winner = known  # what is here already needs no room
+        kept = _same(winner, sha256)
+        if winner.path == instance.path:
+            return Receipt(Outcome.STORED, kept)
+        if arrival.purpose is Purpose.STUDY:
+            self._studies.sent_for_itself(kept.study_instance_uid)
+        return Receipt(Outcome.DUPLICATE, kept)
+
+    def _enter(self, instance: Instance, purpose: Purpose) -> Instance:
+        try:
+            return self._register.enter(instance, purpose)
+        except OSError as error:
+            raise _unwritten(error) from error
+
+    def _write(self, instance: Instance, encoded: bytes) -> None:
+        """Put the file under its final name, synced; nothing of it is left where that fails."""
+        if shutil.disk_usage(self.folder).free - len(encoded) < self._minimum_free_bytes:
+            raise StorageFull("There is too little free space to keep what was sent.", cure=_ROOM_CURE)
+        final = self.folder / instance.path
+        temporary = final.with_suffix(".part")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(file_head(instance))
+                file.write(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(final)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise _unwritten(error) from error
+
+
+def _unwritten(error: OSError) -> Unavailable:
+    if error.errno in _NO_ROOM:
+        return StorageFull("The disk is full.", cure=_ROOM_CURE)
+    return Unavailable("The instance could not be written.", cure="See the inbox's file system.")
+
+
+def _same(known: Instance, sha256: str) -> Instance:
+    if known.sha256 != sha256:
+        raise ConflictingInstance(
+            "An instance of this UID with other bytes is already here; the first is kept.",
+            cure="Give a changed image a new SOP Instance UID.",
+        )
+    return known

@@ -1,0 +1,213 @@
+"""The listener: C-STORE and C-ECHO service class provider (PS3.4 annex B, PS3.7 9.1.5).
+
+It takes every storage SOP class and every common transfer syntax as sent, hands the encoded bytes to the inbox, and
+answers with what the inbox says. No pixel is decoded here.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from pydicom import uid
+from pydicom.dataset import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt, register_uid
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitmentPushModel, Verification
+
+from inference.errors import HeatproofError, UnreadableInstance
+from node.associations.acceptor import Acceptor
+from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.associations.peers import Peers
+from node.associations.refusals import Refusals
+from node.metrics import Metrics
+from node.receiving.inbox import Inbox
+from node.receiving.inspection import Arrival, Purpose
+from node.settings.node import NodeSettings
+from node.settings.settings import Settings
+from node.settings.tls import TlsSettings
+from node.store import now
+from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+TRANSFER_SYNTAXES = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.RLELossless,
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+    uid.HTJ2K,
+)
+"""All that are common but deflated: 1 MB of it can become gigabytes."""
+RETIRED_IMAGE_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.3": "RetiredUltrasoundMultiFrameImageStorage",
+    "1.2.840.10008.5.1.4.1.1.5": "RetiredNuclearMedicineImageStorage",
+    "1.2.840.10008.5.1.4.1.1.6": "RetiredUltrasoundImageStorage",
+    "1.2.840.10008.5.1.4.1.1.12.3": "RetiredXRayAngiographicBiPlaneImageStorage",
+}
+"""Storage SOP classes of images that archives still hold, and that pynetdicom does not know."""
+
+
+class Listener:
+    """Receives instances for one AE title; ``start`` returns when associations are accepted."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        inbox: Inbox,
+        metrics: Metrics,
+        refusals: Refusals,
+        *,
+        peers: Peers | None = None,
+        tls: TlsSettings | None = None,
+        handlers: Sequence[tuple[Any, Any]] = (),
+        purpose: Purpose = Purpose.STUDY,
+    ) -> None:
+        """Bind to one inbox.
+
+        Args:
+            settings: AE title, address and port, and how many associations.
+            inbox: keeps what arrives.
+            metrics: count it.
+            refusals: where rejected associations are written down.
+            peers: who may call; anybody where left out.
+            tls: port and files of DICOM over TLS.
+            handlers: answer what is not C-STORE or C-ECHO, as (event of pynetdicom, function).
+            purpose: what instances are sent here for.
+        """
+        self._inbox = inbox
+        self._purpose = purpose
+        self._metrics = metrics
+        self._log = structlog.get_logger("listener")
+        entity = _entity(settings)
+        if any(event is evt.EVT_N_CREATE for event, _ in handlers):
+            entity.add_supported_context(ModalityPerformedProcedureStep)
+        self._acceptor = Acceptor(
+            settings,
+            entity,
+            [(evt.EVT_C_STORE, self._store), *handlers],
+            refusals,
+            metrics,
+            peers=peers or Peers(),
+            tls=tls,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether associations are accepted."""
+        return self._acceptor.running
+
+    @property
+    def port(self) -> int:
+        """The DICOM port; once started, the one that the system gave where the setting was 0."""
+        return self._acceptor.port
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port of DICOM over TLS; None where there is none."""
+        return self._acceptor.tls_port
+
+    def start(self) -> None:
+        """Remove what a crash left in the inbox, then bind the ports and accept associations.
+
+        Raises:
+            OSError: a port cannot be bound.
+            SettingsInvalid: certificate, key or authorities cannot be used.
+        """
+        if self._purpose is Purpose.STUDY:
+            self._inbox.sweep()
+        self._acceptor.start()
+
+    def stop(self, *, grace_seconds: float = 5.0) -> None:
+        """Accept nothing new, let open associations end, and abort those that have not after ``grace_seconds``."""
+        self._acceptor.stop(grace_seconds=grace_seconds)
+
+    def _store(self, event: Any) -> Dataset:
+        """Answer one C-STORE request; nothing that goes wrong here may end the association or lose the arrival."""
+        arrival = None
+        try:
+            arrival = _arrival(event, self._purpose)
+            receipt = self._inbox.keep(arrival)
+        except HeatproofError as error:
+            self._metrics.instance(error.audit_outcome)
+            self._log.warning("instance_refused", error=type(error).__name__, status=f"{error.dimse_status:04X}")
+            return _answer(error.dimse_status, str(error.args[0]))
+        except Exception as error:  # noqa: BLE001 - the boundary to the network: the sender must get an answer
+            name = self._inbox.set_aside(arrival, error) if arrival else uuid.uuid4().hex
+            self._metrics.instance("failed")
+            self._log.error("instance_failed", id=name, error=type(error).__name__)
+            return _answer(UnreadableInstance.dimse_status, f"Unexpected error; see {name}")
+        self._metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
+        return _answer(0x0000)
+
+
+def prior_listener(settings: Settings, inbox: Inbox, metrics: Metrics, refusals: Refusals) -> Listener | None:
+    """Give the listener of what a PACS sends by C-MOVE as priors, with an AE title and a port of its own.
+
+    Returns:
+        None where the settings name no port for priors.
+    """
+    priors, tls = settings.priors, settings.tls
+    if priors.port is None:
+        return None
+    node = settings.node.model_copy(update={"ae_title": priors.ae_title, "port": priors.port})
+    secured = tls is not None and (priors.tls or tls.required)
+    own_tls = tls.model_copy(update={"port": priors.port, "required": True}) if tls and secured else None
+    peers = Peers.of(settings)
+    return Listener(node, inbox, metrics, refusals, peers=peers, tls=own_tls, purpose=Purpose.PRIOR)
+
+
+def _entity(settings: NodeSettings) -> AE:
+    entity = AE(ae_title=settings.ae_title)
+    entity.maximum_pdu_size = MAXIMUM_PDU_LENGTH_BYTES
+    entity.maximum_associations = 1 << 16  # ours to count
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    for retired, keyword in RETIRED_IMAGE_CLASSES.items():
+        register_uid(retired, keyword, StorageServiceClass)
+    for storage_class in (
+        *(context.abstract_syntax for context in AllStoragePresentationContexts),
+        *RETIRED_IMAGE_CLASSES,
+    ):
+        entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
+    entity.add_supported_context(Verification)
+    entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)  # the reports of a peer
+    return entity
+
+
+def _arrival(event: Any, purpose: Purpose) -> Arrival:
+    """Take the request apart without decoding the data set.
+
+    Raises:
+        UnreadableInstance: the request came without a data set.
+    """
+    request = event.request
+    if request.DataSet is None:
+        raise UnreadableInstance("The request has no data set.")
+    return Arrival(
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        encoded=event.encoded_dataset(include_meta=False),
+        calling_ae_title=event.assoc.requestor.ae_title,
+        peer_address=event.assoc.requestor.address,
+        received_at=now(),
+        purpose=purpose,
+    )
+
+
+def _answer(status: int, comment: str = "") -> Dataset:
+    """Give the status of a response; where PS3.7 9.1.1.1 allows it, with an Error Comment that says what is wrong."""
+    answer = Dataset()
+    answer.Status = status
+    if comment and status >= 0xA700:
+        answer.ErrorComment = comment[:64]
+    return answer

@@ -1,0 +1,1 @@
+"""The routing table: series headers held against rules."""

@@ -1,0 +1,1 @@
+"""The settings file: one file a table of the TOML."""

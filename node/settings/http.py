@@ -1,0 +1,47 @@
+"""The tables [http] and [http.proxy]: console, API, and the proxy that logs users in."""
+
+from ipaddress import ip_address, ip_network
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from node.settings.section import LocalPath, Network, Port, Section
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+
+
+class ProxySettings(Section):
+    """A reverse proxy that logs users in (OpenID Connect); it must replace these headers whatever the browser sent."""
+
+    addresses: tuple[Network, ...] = ()
+    """Addresses or networks of the proxy; only from there the headers count. Empty: there is none."""
+    user_header: HeaderName = "X-Forwarded-User"
+    """Header with the user's name."""
+    groups_header: HeaderName = "X-Forwarded-Groups"
+    """Header with the user's groups, separated by commas."""
+    read_groups: tuple[str, ...] = ()
+    """Groups that may see studies and results."""
+    operate_groups: tuple[str, ...] = ()
+    """Groups that may change something, such as send results again."""
+    audit_groups: tuple[str, ...] = ()
+    """Groups that may read the whole ledger, and stop and arm routes."""
+
+    def names(self, address: str) -> bool:
+        """Say whether a connection from this address is the proxy's."""
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in ip_network(network) for network in self.addresses)
+
+
+class HttpSettings(Section):
+    """Console and API."""
+
+    host: str = "127.0.0.1"
+    """Loopback unless a reverse proxy with authentication stands before it."""
+    port: Port = 8080
+    """HTTP port of console, API and metrics."""
+    token_file: LocalPath
+    """File with the first access token; made with a random token, mode 0600, where it does not exist."""
+    proxy: ProxySettings = ProxySettings()

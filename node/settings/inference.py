@@ -1,0 +1,29 @@
+"""The table [inference]: where and how the networks run, and how the verdict is asked for."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from inference.trust.budgets import Budget
+from node.settings.section import LocalPath, Section
+
+
+class InferenceSettings(Section):
+    """Where and how the networks run."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA where there is a device, else CPU."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads of a network; 0 leaves the choice to torch."""
+    budget_mebibytes: Annotated[int, Field(ge=64)] = 2048
+    """Bound of memory for activations of one batch; out of memory halves the batch and goes on."""
+    bundle_folders: tuple[LocalPath, ...] = ()
+    """Folders with further sealed bundles, beside those shipped."""
+    passport_folder: LocalPath | None = None
+    """Folder of the site's passports, each as NAME/passport.json of the bundle NAME; without one no map is judged."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    """Largest share of TRUSTED maps that may miss, counted by patients."""
+    delta: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    """1 - confidence of that."""
+    trust_budget: Budget = "full"
+    """Evidence gathered for one verdict: fast (localiser and replicates), standard (and alternates), full (all)."""

@@ -1,0 +1,40 @@
+"""What one instance may ask of the node: ceilings that are kept before anything is decoded."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from inference.reading.decoding import DecodingLimits
+from node.settings.section import Section
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Limits(Section):
+    """An instance beyond these is answered with 0xC000 and set aside; nothing of it is decoded."""
+
+    nesting_depth: Annotated[int, Field(ge=1, le=64)] = 64
+    """How deep sequences may lie in each other; reading takes about 2 kB for each level."""
+    elements: Count = 250_000
+    """Elements, items and fragments of one data set; each takes about half a kB while the study is read."""
+    text_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
+    """Longest value of text or numbers; read, it takes up to 220 times that. Bulk data (O*, UT) may be longer."""
+    frames: Count = 65_536
+    """Frames of one instance; each takes about half a kB beside its pixels."""
+    pixel_values: Count = 1 << 29
+    """Rows x columns x frames of one instance, and of one series when it is read; each takes up to 12 bytes then."""
+    decoding_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """How long the decoding of one study's compressed pixels may take in all; more, and they count as damaged."""
+    decoding_mebibytes: Annotated[int, Field(ge=512)] = 4096
+    """Address space of the process that decodes compressed pixels; where it ends, the pixels count as damaged."""
+
+    @property
+    def decoding(self) -> DecodingLimits:
+        """What the process that decodes is held to."""
+        return DecodingLimits(
+            values=self.pixel_values, seconds=self.decoding_seconds, mebibytes=self.decoding_mebibytes
+        )
+
+
+STANDARD = Limits()
+"""What holds where the settings say nothing."""

@@ -1,0 +1,57 @@
+"""The reference of the settings, made from the very object that reads them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_origin
+
+from pydantic import BaseModel
+
+from node.settings.problems import section_in
+
+
+def table_of(model: type[BaseModel]) -> str:
+    """Give a Markdown table of every setting: key, type, default and meaning."""
+    lines = ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows(model, "")]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    schema = section.model_json_schema()
+    for name, field in section.model_fields.items():
+        inner = section_in(field.annotation)
+        if inner is not None:
+            repeated = "[]" if get_origin(field.annotation) is tuple else ""
+            yield from _rows(inner, f"{prefix}{name}{repeated}.")
+            continue
+        default = "required" if field.is_required() else f"`{_toml(field.default)}`"
+        yield (
+            f"`{prefix}{name}`",
+            _type(schema["properties"][name]),
+            default,
+            (field.description or "").replace("``", "`"),
+        )
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """Say a JSON schema in words."""
+    if "anyOf" in schema:
+        return " or ".join(_type(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "enum" in schema:
+        return ", ".join(f'"{value}"' for value in schema["enum"])
+    if schema["type"] == "array":
+        return f"list of {_type(schema['items'])}"
+    words = {"string": "path" if schema.get("format") == "path" else "text", "number": "number"}
+    limits = [
+        f"{sign} {schema[key]:g}" if schema[key] < 1e6 else f"{sign} {schema[key]}"
+        for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
+        if key in schema
+    ]
+    return " ".join([words.get(schema["type"], schema["type"]), *limits])
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,1 @@
+"""Instances, studies, and by which proof a study is complete."""

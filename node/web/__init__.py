@@ -1,0 +1,1 @@
+"""Console pages, REST API and access."""

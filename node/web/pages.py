@@ -1,0 +1,174 @@
+"""Rendering: the templates, error answers as page or JSON, and the login. No script, nothing from other hosts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
+
+from node.web.access.caller import Principal
+from node.web.access.security import COOKIE
+from node.web.access.sessions import SESSION_SECONDS
+from node.web.guard import HEADERS, Guard, read_form
+from node.web.opinions import POINTED_WIDTH
+from node.web.study_records import uid_name
+from reports.picture.layout import MAP_OFFSET, WIDTH
+
+FOLDER = Path(__file__).parent / "templates"
+PAGES = (
+    ("/", "Overview"), ("/studies", "Studies"), ("/models", "Models"), ("/audit", "Audit"), ("/rules", "Rules"),
+    ("/deliveries", "Deliveries"), ("/doctor", "Doctor"), ("/ledger", "Ledger"),
+)  # fmt: skip
+"""Links of the header."""
+SIGNALS_LISTED, SIGNALS_SHOWN = 4, 7
+"""Of each study in the list, and of each map before "more signals"; those of most weight where there is a score."""
+SENTENCES = {
+    401: (
+        "The access token is missing, wrong or expired.",
+        "Send one as 'Authorization: Bearer ...'; `heatproof token add` makes one.",
+    ),
+    403: ("This is not allowed.", "Ask for a token with the scope it needs."),
+    404: ("There is no such page.", "The list of studies is at /studies."),
+    405: ("This address does not accept that method.", "Use GET."),
+    408: ("The request took too long to arrive.", "Send it again."),
+    413: ("The request is too long.", "Send less at once."),
+    415: ("Compressed request bodies are not accepted.", "Send it without Content-Encoding."),
+}
+"""Message and cure by HTTP status."""
+UNNAMED = ("The request cannot be answered.", "The list of studies is at /studies.")
+
+
+class Pages:
+    """Renders the templates of this folder."""
+
+    def __init__(self, ae_title: str) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(FOLDER),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {
+            "moment": moment, "number": number, "interval": interval, "commands": commands, "uid_name": uid_name
+        }  # fmt: skip
+        self._environment.globals |= {
+            "ae_title": ae_title,
+            "PAGES": PAGES,
+            "here": "",
+            "SIGNALS_LISTED": SIGNALS_LISTED,
+            "SIGNALS_SHOWN": SIGNALS_SHOWN,
+            "POINTED_WIDTH": POINTED_WIDTH,
+            "OVERLAY_WIDTH": WIDTH,
+            "MAP_OFFSET": MAP_OFFSET,
+        }
+
+    def show(
+        self, template: str, *, caller: Principal | None = None, status_code: int = 200, **values: Any
+    ) -> HTMLResponse:
+        """Render one page with the actions its caller may take; without a caller it has no header links."""
+        text = self._environment.get_template(template).render(caller=caller, **values)
+        return HTMLResponse(text, status_code)
+
+
+class ErrorAnswers:
+    """The exception handlers of the application: a page for browsers, JSON for others; no stack, no patient data."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def ours(self, request: Request, error: Any) -> Response:
+        """Answer an error of :mod:`inference.errors` with the HTTP status of its class."""
+        return self._answer(request, error.http_status, str(error.args[0]), error.cure)
+
+    def http(self, request: Request, error: Any) -> Response:
+        """Answer an HTTPException of routing or the guard."""
+        headers = dict(error.headers or {})
+        if error.status_code == 303:
+            return RedirectResponse(headers["Location"], status_code=303)
+        known = SENTENCES.get(error.status_code, UNNAMED)
+        message, cure = error.detail if isinstance(error.detail, tuple) else known
+        answer = self._answer(request, error.status_code, message, cure)
+        answer.headers.update(headers)
+        return answer
+
+    def invalid(self, request: Request, error: Any) -> Response:
+        """Name the parameters that are not valid, without their values."""
+        wrong = ", ".join(sorted({str(problem["loc"][-1]) for problem in error.errors()}))
+        return self._answer(request, 422, f"A parameter is not valid: {wrong}.", "Leave it out to get the default.")
+
+    def unforeseen(self, request: Request, _error: Any) -> Response:
+        """Answer an error that nobody handled; the log has the place where it was raised."""
+        answer = self._answer(request, 500, "The node failed to answer.", "Look into its log at this time.")
+        answer.headers.update(HEADERS | {"Connection": "close"})  # it passes no middleware, and the server hangs up
+        return answer
+
+    def _answer(self, request: Request, status: int, message: str, cure: str) -> Response:
+        if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
+            return self._pages.show("error.html", status_code=status, status=status, message=message, cure=cure)
+        return JSONResponse({"status": status, "message": message, "cure": cure}, status_code=status)
+
+
+def login_routes(pages: Pages, guard: Guard) -> APIRouter:
+    """Make ``/login``, ``/logout`` and the style sheet, which need no scope."""
+    routes = APIRouter()
+
+    @routes.get("/login")
+    def login_page() -> Response:
+        return pages.show("login.html", wrong=False)
+
+    @routes.post("/login", dependencies=[Depends(guard.form)])
+    async def log_in(request: Request) -> Response:
+        token = (await read_form(request)).get("token", "").strip()
+        session = await run_in_threadpool(guard.authenticator.log_in, token)
+        if session is None:
+            return pages.show("login.html", wrong=True, status_code=401)
+        answer = RedirectResponse("/", status_code=303)
+        answer.set_cookie(
+            COOKIE,
+            session,
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="strict",
+            secure=guard.is_https(request),
+        )
+        return answer
+
+    @routes.post("/logout", dependencies=[Depends(guard.form)])
+    async def log_out(request: Request) -> Response:
+        await run_in_threadpool(guard.authenticator.log_out, request.cookies.get(COOKIE, ""))
+        answer = RedirectResponse("/login", status_code=303)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
+
+    @routes.get("/console.css")
+    def style() -> FileResponse:
+        return FileResponse(FOLDER / "console.css", media_type="text/css")
+
+    return routes
+
+
+def moment(time: datetime) -> str:
+    """Write a time on the node's clock, with its zone."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def commands(sentence: str) -> Markup:
+    """Set the parts between backticks as ``<code>``."""
+    parts = enumerate(sentence.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if odd % 2 else part for odd, part in parts)
+
+
+def number(value: float | None) -> str:
+    """Write a quantity with two decimals; a dash where there is none."""
+    return "\N{EN DASH}" if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """Write an interval; nothing where there is none."""
+    return "" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"

@@ -1,0 +1,137 @@
+"""STOW-RS (PS3.18 10.5): receives studies by HTTP into the same inbox, and with the same guarantees, as C-STORE.
+
+Each instance is stored durably as soon as its part is complete; the answer names every one. Of a request that breaks
+off the instances before stay stored, and the same request again adds those that are missing.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from inference.errors import HeatproofError, Unavailable
+from node.metrics import Metrics
+from node.receiving.inbox import Inbox
+from node.receiving.inspection import Arrival
+from node.receiving.listener import TRANSFER_SYNTAXES
+from node.receiving.multipart import boundary_of, parts_of
+from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, read_file_meta
+from node.store import now
+from node.web.access.proxy import sent_by
+from node.web.guard import Guard
+
+PATH = "/dicomweb/studies"
+SENDER = "STOW-RS"
+"""Recorded in the place of a calling AE title."""
+JSON = "application/dicom+json"
+UNSUPPORTED_SYNTAX = 0xC122
+
+
+@dataclass(frozen=True)
+class StowBounds:
+    """Limits of one request, and of all of them together."""
+
+    request_bytes: int = 4 << 30
+    part_bytes: int = 512 << 20
+    """Of one instance (node.maximum_message_mebibytes); a request takes this much memory, twice while it is stored."""
+    parts: int = 4096
+    at_once: int = 2
+    """Requests in progress; one more is answered 503 with Retry-After."""
+
+
+BOUNDS = StowBounds()
+
+
+@dataclass(frozen=True)
+class PartOutcome:
+    """Whether one part was stored."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    reason: int = 0
+    """Failure Reason (0008,1197); 0: it is stored."""
+    may_work_later: bool = False
+
+
+def stow_routes(inbox: Inbox, metrics: Metrics, guard: Guard, bounds: StowBounds = BOUNDS) -> APIRouter:
+    """Make ``POST /dicomweb/studies``."""
+    routes = APIRouter()
+    under_way = [0]
+
+    @routes.post(PATH, dependencies=[Depends(guard.operate)])
+    async def store(request: Request) -> Response:
+        if under_way[0] >= bounds.at_once:
+            raise HTTPException(
+                503, ("Too many STOW-RS requests are in progress.", "Try again later."), {"Retry-After": "10"}
+            )
+        boundary = boundary_of(request.headers.get("content-type", ""))
+        under_way[0] += 1
+        try:
+            parts = parts_of(request.stream(), boundary, most_parts=bounds.parts, most_part_bytes=bounds.part_bytes)
+            outcomes = [await run_in_threadpool(_keep, inbox, metrics, part, sent_by(request)) async for part in parts]
+        finally:
+            under_way[0] -= 1
+        if not outcomes:
+            raise HTTPException(400, ("There is no instance in the request.", "Send one in each part."))
+        return _answer(outcomes)
+
+    return routes
+
+
+def _keep(inbox: Inbox, metrics: Metrics, part: bytes, peer_address: str) -> PartOutcome:
+    """Store one part in the inbox."""
+    sop_class_uid = sop_instance_uid = ""
+    try:
+        meta, start = read_file_meta(part)
+        sop_class_uid, sop_instance_uid = meta.get(CLASS, ""), meta.get(INSTANCE, "")
+        if meta.get(SYNTAX) not in TRANSFER_SYNTAXES:
+            metrics.instance("refused")
+            return PartOutcome(sop_class_uid, sop_instance_uid, UNSUPPORTED_SYNTAX)
+        arrival = Arrival(
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=meta[SYNTAX],
+            encoded=part[start:],
+            calling_ae_title=SENDER,
+            peer_address=peer_address,
+            received_at=now(),
+        )
+        receipt = inbox.keep(arrival)
+    except HeatproofError as error:
+        metrics.instance(error.audit_outcome)
+        return PartOutcome(sop_class_uid, sop_instance_uid, error.dimse_status, isinstance(error, Unavailable))
+    metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
+    return PartOutcome(sop_class_uid, sop_instance_uid)
+
+
+def _answer(outcomes: Sequence[PartOutcome]) -> Response:
+    """Write the Store Instances Response (PS3.18 I.2) with the status of table 10.5.3-1."""
+    failed = [outcome for outcome in outcomes if outcome.reason]
+    named = [_failure(outcome) for outcome in failed if outcome.sop_instance_uid]
+    nameless = [_failure(outcome) for outcome in failed if not outcome.sop_instance_uid]
+    kept = [{**_reference(outcome), "00081190": {"vr": "UR"}} for outcome in outcomes if not outcome.reason]
+    answer: dict[str, Any] = {"00081190": {"vr": "UR"}}  # empty: instances are not retrieved here
+    for tag, items in (("00081198", named), ("00081199", kept), ("0008119A", nameless)):
+        if items:
+            answer[tag] = {"vr": "SQ", "Value": items}
+    status, headers = 200, {}
+    if failed:
+        status = 202 if kept else 409
+    if failed and not kept and all(outcome.may_work_later for outcome in failed):
+        status, headers = 503, {"Retry-After": "60"}
+    return Response(json.dumps(answer), status, headers, media_type=JSON)
+
+
+def _failure(outcome: PartOutcome) -> dict[str, Any]:
+    reference = _reference(outcome) if outcome.sop_instance_uid else {}
+    return {**reference, "00081197": {"vr": "US", "Value": [outcome.reason]}}
+
+
+def _reference(outcome: PartOutcome) -> dict[str, Any]:
+    return {
+        "00081150": {"vr": "UI", "Value": [outcome.sop_class_uid]},
+        "00081155": {"vr": "UI", "Value": [outcome.sop_instance_uid]},
+    }

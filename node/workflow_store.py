@@ -1,0 +1,58 @@
+"""Where the durable workflows are kept (DBOS Transact): as JSON, so that a row written there runs no code here.
+
+DBOS Transact pickles by default, and unpickles every row that is labelled so whatever serializer is configured: here
+that is refused. Arguments, step results and errors of workflows are JSON: texts, numbers, lists and objects.
+"""
+
+from typing import Any, NoReturn
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos._serialization import DefaultSerializer
+from sqlalchemy import Engine, create_engine, event
+
+from inference.errors import Refused
+from node.settings.node import NodeSettings
+from node.store import durable_sqlite
+
+WORKFLOW_VERSION = "3"
+"""Counts up when the steps of a workflow, or how they are written down, change: no other version is resumed."""
+LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
+"""States of a workflow (DBOS Transact) that will still do something."""
+
+
+def configure(settings: NodeSettings) -> DBOSConfig:
+    """Give what DBOS Transact is started with; from here on it unpickles nothing in this process."""
+    DefaultSerializer.deserialize = _refuse
+    common: DBOSConfig = {
+        "name": "heatproof",
+        "executor_id": settings.worker,
+        "application_version": WORKFLOW_VERSION,
+        "serializer": DBOSPortableJSONSerializer(),
+        "log_level": "DEBUG" if settings.log_level == "debug" else "ERROR",
+        "console_log_level": "ERROR",
+    }
+    if settings.database_url:
+        return {**common, "system_database_url": settings.database_url}
+    return {**common, "system_database_engine": _embedded(settings)}
+
+
+def discard_older() -> int:
+    """Delete, by their ids and unread, the unfinished workflows of other versions; give how many there were.
+
+    What they were about is in the node's own tables, ``jobs`` and ``deliveries``, and is begun again from there.
+    """
+    live = DBOS.list_workflows(status=LIVE, load_input=False, load_output=False)
+    ids = [workflow.workflow_id for workflow in live if workflow.app_version != WORKFLOW_VERSION]
+    if ids:
+        DBOS.delete_workflows(ids)
+    return len(ids)
+
+
+def _embedded(settings: NodeSettings) -> Engine:
+    engine = create_engine(f"sqlite:///{settings.home / 'workflows.sqlite'}")
+    event.listen(engine, "connect", durable_sqlite)
+    return engine
+
+
+def _refuse(_serializer: Any, _serialized: str) -> NoReturn:
+    raise Refused("A pickled value stands in the workflow store; it is not read.")

@@ -1,0 +1,1 @@
+"""Control charts: baseline, design, run lengths, monitor, picture."""

@@ -1,0 +1,1 @@
+"""Repeatability of maps: pairs, replays, repeat examinations, statistics."""

@@ -1,0 +1,1 @@
+"""DICOM objects: one file an object, with the codes and UIDs they share."""

@@ -1,0 +1,207 @@
+"""Measurement groups of a report (PS3.16 TID 1501): one for the series, one for each finding that was explained."""
+
+import math
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodeContentItem,
+    ImageContentItem,
+    Measurement,
+    MeasurementProperties,
+    MeasurementsAndQualitativeEvaluations,
+    MeasurementStatisticalProperties,
+    NumContentItem,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom.sr.codedict import codes
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from inference.analysis import Analysis
+from inference.saliency.maps import SaliencyMap
+from inference.trust.verdict import Signal, Trust, Verdict
+from reports.explained import ExplainedPlane, Plane
+from reports.objects import codes as concepts
+from reports.objects.equipment import LONG_STRING
+from reports.objects.uids import ResultUids
+from reports.picture.localiser import seen
+from reports.picture.weights import weighed
+from reports.product import PRODUCT, product_version
+from reports.wording import interval, made_by, parameters, plain, shortened
+
+_NO_INTERVAL = (
+    "The calibrated probability, the signals and their parts in it are of a single map and have no interval. Parts are "
+    "compared with the average map of commissioning."
+)
+_CONTAINS = RelationshipTypeValues.CONTAINS
+_PROPERTIES = RelationshipTypeValues.HAS_PROPERTIES
+
+
+def series_group(analysis: Analysis) -> MeasurementsAndQualitativeEvaluations:
+    """Give the highest probability of every class in the whole series, found or not."""
+    highest = analysis.classification.probabilities.max(axis=0)
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(analysis, "series", "whole series"),
+        algorithm_id=_algorithm(analysis, None),
+        measurements=[
+            _measurement(concepts.probability_of(label), float(value), derivation=concepts.MAXIMUM)
+            for label, value in zip(analysis.classification.labels, highest, strict=True)
+        ],
+    )
+    group[0].ContinuityOfContent = "SEPARATE"
+    return group
+
+
+def finding_group(explained: ExplainedPlane) -> MeasurementsAndQualitativeEvaluations:
+    """Give one explained finding: probability, trust signals, verdict with reasons, and the capture that shows it."""
+    analysis, index, finding = explained.analysis, explained.index, explained.map.finding
+    title = f"{plain(finding.label)} {index + 1}, {explained.plane.title}"
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(analysis, f"finding {index}", title),
+        finding_type=concepts.finding(finding.code, finding.label),
+        algorithm_id=_algorithm(analysis, explained.map),
+        measurements=_measurements(explained),
+        qualitative_evaluations=_evaluations(explained.trust),
+        source_images=[_source(explained.plane)],
+    )
+    group[0].ContinuityOfContent = "SEPARATE"
+    group[0].ContentSequence.extend(comment(text) for text in _comments(explained))
+    group[0].ContentSequence.append(_visual_explanation(explained))
+    return group
+
+
+def comment(text: str) -> TextContentItem:
+    """Give a sentence as (121106, DCM, "Comment")."""
+    return TextContentItem(concepts.COMMENT, plain(text), relationship_type=_CONTAINS)
+
+
+def _evaluations(trust: Trust) -> list[QualitativeEvaluation]:
+    return [
+        QualitativeEvaluation(concepts.VERDICT, concepts.verdict(trust.verdict)),
+        QualitativeEvaluation(concepts.LOCALISER, concepts.localiser(seen(trust))),
+    ]
+
+
+def _comments(explained: ExplainedPlane) -> list[str]:
+    trust = explained.trust
+    texts = [f"{trust.verdict.value}: {reason}" for reason in trust.reasons]
+    if trust.verdict is not Verdict.WITHHELD:
+        row, column = explained.map.peak
+        texts.append(f"The map is highest at row {row}, column {column} of the source image, counted from 0.")
+    if trust.score is not None:
+        texts.append(_NO_INTERVAL)
+    unmeasured = [signal.meaning for signal in trust.signals if not math.isfinite(signal.value)]
+    return texts + [f"Not measurable: {meaning}." for meaning in unmeasured]
+
+
+def _measurements(explained: ExplainedPlane) -> list[Measurement]:
+    finding, trust = explained.map.finding, explained.trust
+    measured = [
+        _measurement(concepts.PROBABILITY, finding.probability),
+        _measurement(concepts.THRESHOLD, finding.threshold),
+    ]
+    if trust.score is not None:
+        measured.append(_measurement(concepts.TRUST_SCORE, trust.score))
+    for signal in trust.signals:
+        if math.isfinite(signal.value):
+            measured.append(_signal(signal))
+        if signal.referenced is not None and math.isfinite(signal.referenced):
+            measured.append(_referenced(signal, signal.referenced))
+        if weighed(trust) and signal.part is not None and math.isfinite(signal.part):
+            measured.append(_part(signal, signal.part))
+    return measured
+
+
+def _signal(signal: Signal) -> Measurement:
+    """Give the value itself, with its null as the mean of the population of other subjects' maps (TID 311)."""
+    properties = None
+    if signal.null is not None:
+        mean = NumContentItem(
+            codes.cid226.MeanValueOfPopulation, _rounded(signal.null), concepts.NO_UNITS, relationship_type=_PROPERTIES
+        )
+        spread = f", 95 % interval {interval(signal.null_interval)}" if signal.null_interval else ""
+        population = f"Null: maps of {signal.null_count} other subjects of the same class{spread}"
+        properties = MeasurementProperties(
+            measurement_statistical_properties=MeasurementStatisticalProperties([mean], description=population)
+        )
+    return _measurement(concepts.signal(signal), signal.value, method=concepts.tier(signal), properties=properties)
+
+
+def _referenced(signal: Signal, value: float) -> Measurement:
+    """Give a*, with the reach of its interval above and below (TID 310)."""
+    properties = None
+    if signal.referenced_interval is not None:
+        low, high = signal.referenced_interval
+        properties = MeasurementProperties(
+            upper_measurement_uncertainty=_rounded(max(0.0, high - value)),
+            lower_measurement_uncertainty=_rounded(max(0.0, value - low)),
+        )
+    return _measurement(
+        concepts.referenced(signal),
+        value,
+        method=concepts.tier(signal),
+        derivation=concepts.NULL_REFERENCED,
+        properties=properties,
+    )
+
+
+def _part(signal: Signal, value: float) -> Measurement:
+    return _measurement(concepts.part(signal), value, method=concepts.tier(signal), derivation=concepts.PART)
+
+
+def _measurement(name: object, value: float, **modifiers: object) -> Measurement:
+    return Measurement(name=name, value=_rounded(value), unit=concepts.NO_UNITS, **modifiers)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _algorithm(analysis: Analysis, shown: SaliencyMap | None) -> AlgorithmIdentification:
+    """Identify the model to the byte, and what made the map (TID 4019)."""
+    bundle, fingerprint = analysis.bundle, analysis.fingerprint
+    texts = [
+        f"bundle digest SHA-256 {bundle.digest}",
+        f"weights digest SHA-256 {bundle.weights_digest}",
+        f"settings digest SHA-256 {analysis.settings_digest}",
+        f"device {fingerprint.device}, threads {fingerprint.threads}, Python {fingerprint.python}",
+        "libraries " + ", ".join(f"{name} {its_version}" for name, its_version in fingerprint.libraries),
+        f"{PRODUCT} {product_version()}",
+    ]
+    if shown is not None:
+        texts.insert(0, f"saliency method {made_by(shown)}")
+        texts.insert(1, f"saliency parameters {parameters(shown.parameters)}")
+    return AlgorithmIdentification(
+        name=plain(bundle.name),
+        version=plain(bundle.version),
+        parameters=[plain(text) for text in texts],
+        family=codes.cid7162.ArtificialIntelligence,
+    )
+
+
+def _tracking(analysis: Analysis, role: str, title: str) -> TrackingIdentifier:
+    return TrackingIdentifier(ResultUids.of_analysis(analysis).tracking(role), shortened(title, LONG_STRING))
+
+
+def _source(plane: Plane) -> SourceImageForMeasurementGroup:
+    frame = plane.frame
+    frames = None if plane.is_whole_instance and frame.frame_number == 1 else [frame.frame_number]
+    return SourceImageForMeasurementGroup(frame.sop_class_uid, frame.sop_instance_uid, frames)
+
+
+def _visual_explanation(explained: ExplainedPlane) -> ImageContentItem:
+    """Point at the capture: (130401, DCM, "Visual explanation"), derived as CID 217 says."""
+    item = ImageContentItem(
+        concepts.VISUAL_EXPLANATION,
+        SecondaryCaptureImageStorage,
+        ResultUids.of_analysis(explained.analysis).instance("capture", explained.index),
+        relationship_type=_CONTAINS,
+    )
+    kind = concepts.explanation_type(explained.map.method)
+    item.ContentSequence = [
+        CodeContentItem(concepts.DERIVATION, kind, relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD)
+    ]
+    return item

@@ -1,0 +1,33 @@
+"""What every writer of an object takes: one analysed series, and when and in place of what its results are made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+
+from inference.analysis import Analysis
+from reports.explained import ExplainedPlane
+from reports.objects.library import InstanceReference
+from reports.objects.uids import ResultUids
+
+
+@dataclass(frozen=True, eq=False)
+class WriteRequest:
+    """The results of one analysis that are to be written."""
+
+    analysis: Analysis
+    planes: tuple[ExplainedPlane, ...]
+    """The explanations of the analysis, in its order."""
+    source: Dataset
+    """Header of one instance of the series."""
+    created: datetime
+    """When the result was made; the same moment gives the same bytes."""
+    predecessors: tuple[InstanceReference, ...] = ()
+    """Earlier reports of the same study, made before all images were received, that this result replaces."""
+    missing: str = ""
+    """What the study lacks, although it was expected."""
+
+    @property
+    def uids(self) -> ResultUids:
+        """UIDs of everything written."""
+        return ResultUids.of_analysis(self.analysis)

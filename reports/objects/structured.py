@@ -1,0 +1,104 @@
+"""Structured reports: findings and how far their maps can be trusted, or why a series was not analysed."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from reports.explained import ExplainedPlane
+from reports.objects import codes as concepts
+from reports.objects.document import Content, StructuredReport, document
+from reports.objects.library import InstanceReference, image_library, references
+from reports.objects.measurements import finding_group, series_group
+from reports.objects.request import WriteRequest
+from reports.objects.uids import ResultUids
+from reports.picture.localiser import seen
+from reports.product import NOT_FOR_DIAGNOSTIC_USE
+from reports.wording import PROBABILITY, number, plain, planes_found
+
+_WARNING = f"{NOT_FOR_DIAGNOSTIC_USE}. Result of software, unverified; research and demonstration only."
+
+
+def write(request: WriteRequest) -> Iterator[StructuredReport]:
+    """Make the report of one analysis: what was found, or that nothing was."""
+    image, uids = request.analysis.image, request.uids
+    captures = [
+        InstanceReference(
+            image.study_instance_uid,
+            uids.series("capture"),
+            SecondaryCaptureImageStorage,
+            uids.instance("capture", explained.index),
+        )
+        for explained in request.planes
+    ]
+    content = Content(
+        concepts.WITH_FINDINGS if request.analysis.classification.ranges else concepts.WITHOUT_FINDINGS,
+        (_WARNING, *_summary(request)),
+        image_library(image),
+        (series_group(request.analysis), *map(finding_group, request.planes)),
+    )
+    yield document(
+        content,
+        source=request.source,
+        evidence=[*references(image), *captures],
+        uids=uids,
+        bundle=request.analysis.bundle,
+        created=request.created,
+        predecessors=request.predecessors,
+        missing=request.missing,
+    )
+
+
+def not_analysed_report(
+    headers: Sequence[Dataset],
+    reason: str,
+    *,
+    created: datetime,
+    predecessors: Sequence[InstanceReference] = (),
+    missing: str = "",
+) -> StructuredReport:
+    """Make the report that says why a study, or a series of it, was not analysed.
+
+    Args:
+        headers: of every instance concerned, at least one, of any SOP class; pixels are not needed.
+        reason: for a person, with the cure if there is one.
+        created: when the result was made.
+        predecessors: earlier reports of the same study that this one replaces.
+        missing: what the study lacks, although it was expected.
+    """
+    evidence = [
+        InstanceReference(header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)
+        for header in headers
+    ]
+    return document(
+        Content(concepts.NOT_ANALYSED, (_WARNING, f"Not analysed: {reason}"), None, ()),
+        source=headers[0],
+        evidence=evidence,
+        uids=ResultUids.of_not_analysed((reference.sop_instance_uid for reference in evidence), reason),
+        bundle=None,
+        created=created,
+        predecessors=predecessors,
+        missing=missing,
+    )
+
+
+def _summary(request: WriteRequest) -> list[str]:
+    """Say what was found where, what was looked for in vain, and every plane's probability."""
+    classification, count = request.analysis.classification, len(request.analysis.image.frames)
+    sentences = [f"Found: {plain(planes.label)}, {planes_found(planes, count)}." for planes in classification.ranges]
+    if not classification.ranges:
+        sentences.append("Nothing found: no plane reached the threshold of any class. This does not exclude disease.")
+    sentences += map(_verdict, request.planes)
+    sentences.append("Probabilities are the network's output and are not calibrated.")
+    for column, label in enumerate(classification.labels):
+        values = " ".join(number(float(value)) for value in classification.probabilities[:, column])
+        sentences.append(f"Probability of {plain(label)} by plane, in order of geometry from 1: {values}")
+    return sentences + [f"Intended use: {text}" for text in [request.analysis.bundle.intended_use] if text]
+
+
+def _verdict(explained: ExplainedPlane) -> str:
+    trust = explained.trust
+    score = "" if trust.score is None else f", {PROBABILITY} = {number(trust.score)}"
+    head = f"Map of {plain(explained.map.finding.label)}, {explained.plane.title}: {trust.verdict.value}{score}."
+    return " ".join([head, *trust.reasons[:1], f"{seen(trust)}."])

@@ -1,0 +1,1 @@
+"""The physicist's report on a passport."""

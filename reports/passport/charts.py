@@ -1,0 +1,132 @@
+"""Charts of a passport as inline SVG: dots with intervals and small line charts; no scripts, nothing from elsewhere."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from inference.passport.entries import CriterionCurve
+
+INK, QUIET, RULE = "#1d2430", "#5b6675", "#d5dae1"
+METHOD, CONTROL, CHOSEN, REFERENCE = "#1f5fa8", "#9a6a12", "#0b7a4b", "#6c4ab0"
+LINES = ("#1f5fa8", "#c0392b", "#6c4ab0", "#0b7a4b")
+NULL_WORD = "null"
+_TICK = 0.2
+_ROW, _LEFT, _RIGHT, _WIDTH = 19, 190, 70, 900
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One row of a dot plot."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    kind: str
+    """chosen, method, control, or reference: a network trained on outlines of the lesions."""
+
+
+def dot_plot(dots: Sequence[Dot], label: str, *, low: float = 0.0, high: float = 1.0) -> str:
+    """Draw one row for each dot: value, 95 % interval, and the figure in words at the right.
+
+    Args:
+        dots: from top to bottom.
+        label: of the axis.
+        low: left end of the axis.
+        high: right end of the axis.
+    """
+    span = max(high - low, 1e-9)
+    room = _WIDTH - _LEFT - _RIGHT
+    height = _ROW * len(dots) + 44
+
+    def x(value: float) -> float:
+        return _LEFT + room * (min(max(value, low), high) - low) / span
+
+    parts = [_opened(_WIDTH, height, label)]
+    for step in range(math.ceil(low / _TICK - 1e-9), math.floor(high / _TICK + 1e-9) + 1):
+        value = _TICK * step
+        parts.append(_line(x(value), 4, x(value), height - 34, RULE))
+        parts.append(_text(x(value), height - 20, f"{value:.1f}", "middle", QUIET))
+    parts.append(_text(_LEFT + room / 2, height - 4, label, "middle", QUIET))
+    colours = {"chosen": CHOSEN, "method": METHOD, "control": CONTROL, "reference": REFERENCE}
+    for at, dot in enumerate(dots):
+        y = 14 + _ROW * at
+        colour = colours[dot.kind]
+        mark = {"chosen": " (chosen)", "control": " (control)", "reference": " (reference)"}.get(dot.kind, "")
+        parts.append(_text(_LEFT - 10, y + 4, dot.name.replace("_", " ") + mark, "end", INK))
+        if dot.interval is not None:
+            parts.append(_line(x(dot.interval[0]), y, x(dot.interval[1]), y, colour, width=2.2))
+        parts.append(_symbol(x(dot.value), y, colour, square=dot.kind == "control"))
+        parts.append(_text(_WIDTH - _RIGHT + 14, y + 4, f"{dot.value:.2f}", "start", INK))
+    return "".join([*parts, "</svg>"])
+
+
+def line_chart(curve: CriterionCurve, title: str, *, width: int = 290, height: int = 190) -> str:
+    """Draw the lines of a curve over one axis; the null is dashed, and every line is named in the legend.
+
+    Args:
+        curve: with numbers, or names of stages, along x.
+        title: above the chart.
+        width: in CSS pixels.
+        height: in CSS pixels, without the legend.
+    """
+    left, top, right, bottom = 34, 22, 8, 34
+    values = [value for line in curve.lines.values() for value in line]
+    low, high = min(0.0, *values), max(1.0, *values)
+    numeric = all(not isinstance(place, str) for place in curve.x)
+    places = [float(place) for place in curve.x] if numeric else [float(at) for at in range(len(curve.x))]
+    first, last = min(places), max(places)
+
+    def x(value: float) -> float:
+        return left + (width - left - right) * (value - first) / max(last - first, 1e-9)
+
+    def y(value: float) -> float:
+        return top + (height - top - bottom) * (high - value) / max(high - low, 1e-9)
+
+    whole = height + 15 * len(curve.lines)
+    parts = [_opened(width, whole, title), _text(left, 13, title, "start", INK, size=12, bold=True)]
+    for value in (low, (low + high) / 2, high):
+        parts.append(_line(left, y(value), width - right, y(value), RULE))
+        parts.append(_text(left - 4, y(value) + 4, f"{value:.1f}", "end", QUIET, size=10))
+    ends = (f"{first:g}", f"{last:g}") if numeric else (str(curve.x[0]), f"{len(curve.x) - 1} stages")
+    parts.append(_text(left, height - 20, ends[0], "start", QUIET, size=10))
+    parts.append(_text(width - right, height - 20, ends[1], "end", QUIET, size=10))
+    parts.append(_text((left + width - right) / 2, height - 8, curve.x_label, "middle", QUIET, size=10))
+    for at, (name, line) in enumerate(curve.lines.items()):
+        dashed = NULL_WORD in name
+        colour = QUIET if dashed else LINES[at % len(LINES)]
+        points = " ".join(f"{x(p):.1f},{y(v):.1f}" for p, v in zip(places, line, strict=True))
+        dash = ' stroke-dasharray="5 3"' if dashed else ""
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>')
+        row = height + 6 + 15 * at
+        parts.append(
+            f'<line x1="{left}" y1="{row}" x2="{left + 22}" y2="{row}" stroke="{colour}" stroke-width="2"{dash}/>'
+        )
+        parts.append(_text(left + 28, row + 4, name, "start", INK, size=10))
+    return "".join([*parts, "</svg>"])
+
+
+def _opened(width: int, height: int, label: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{escape(label)}" font-family="inherit">'
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1.0) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width:g}"/>'
+
+
+def _symbol(x: float, y: float, colour: str, *, square: bool) -> str:
+    if square:
+        corner = f'x="{x - 4:.1f}" y="{y - 4:.1f}"'
+        return f'<rect {corner} width="8" height="8" fill="#fff" stroke="{colour}" stroke-width="2"/>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.6" fill="{colour}"/>'
+
+
+def _text(x: float, y: float, words: str, anchor: str, colour: str, *, size: int = 12, bold: bool = False) -> str:
+    weight = ' font-weight="600"' if bold else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}"{weight}>'
+        f"{escape(words)}</text>"
+    )

@@ -1,0 +1,152 @@
+"""Every example of the guide does what its docstring says, on a phantom's result or a store made for it."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from inference.passport.passport import SHIPPED_PASSPORTS
+from inference.phantom.phantom import Phantom, make_phantom
+from inference.saliency import explain, registry
+from node.commands.explain import explain_files
+from node.web.access.caller import Scope
+from reports.audit.export import export
+from reports.audit.ledger import entries
+from reports.objects.phantom_study import write_study
+from tests.node.web.web import WebServer
+from tests.node.web.web_site import Site
+
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "guide" / "examples"
+BUNDLE = "glioma_flair"
+PASSPORT = SHIPPED_PASSPORTS / "phantoms" / BUNDLE / "passport.json"
+
+
+def run(name: str, *arguments: object) -> int:
+    """Run an example as a script, in this process; give its exit status."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
+        try:
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def phantom() -> Phantom:
+    return make_phantom(7)
+
+
+@pytest.fixture(scope="module")
+def study(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantom")
+    write_study(phantom, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `heatproof explain` gives for the phantom's one series."""
+    out = tmp_path_factory.mktemp("result")
+    arguments: dict[str, Any] = {"method": None, "planes_explained": 1, "device": "cpu", "budget": "fast"}
+    told = explain_files(study, BUNDLE, out, passport=PASSPORT, progress=lambda _step: None, **arguments)
+    (series,) = told["series"]
+    return dict(series)
+
+
+def test_every_example_is_tested_here() -> None:
+    text = Path(__file__).read_text()
+    assert [path.name for path in EXAMPLES.iterdir() if f'run("{path.name}"' not in text] == []
+
+
+@pytest.mark.slow
+def test_one_file_is_explained_as_the_command_explains_its_series(
+    study: Path, result: dict[str, Any], phantom: Phantom, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("explain_one_file.py", study, BUNDLE, tmp_path, PASSPORT) == 0
+    (shown,) = result["explanations"]
+    line = capsys.readouterr().out
+    assert f"series 1: {shown['label']}, probability {shown['probability']:.3f}, " in line
+    assert line.strip().endswith(shown["verdict"])
+    values = np.load(tmp_path / "map-1-1.npy", allow_pickle=False)
+    assert values.shape == phantom.pixels.shape[1:]
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    assert f"peak at row {row}, column {column}:" in line
+
+    assert run("explain_one_file.py", study / "IM0001.dcm", BUNDLE, tmp_path) == 0
+    assert "series 1: not analysed: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_report_is_read_with_its_verdict_and_the_capture_it_points_at(
+    result: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (report,) = (written["path"] for written in result["objects"] if written["role"] == "report")
+    assert run("read_report.py", report) == 0
+    (shown,) = result["explanations"]
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title.startswith(shown["label"])
+    assert lines == [
+        f"  probability {shown['probability']:.3f}",
+        f"  verdict on the map {shown['verdict']}",
+        f"  P (peak in a true finding) {shown['score']:.3f}",
+        f"  capture {shown['capture']}",
+    ]
+
+
+def test_the_api_is_asked_with_a_token_and_tells_every_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = Site(tmp_path)
+    token = tmp_path / "own-token"
+    token.write_text(site.add_token("worklist", Scope.READ) + "\n")
+    with WebServer(site.application) as server:
+        assert run("query_api.py", server.url, token) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 4
+    assert any("glioma_flair" in line and "done" in line for line in lines)
+
+
+def test_an_exported_ledger_is_verified_and_a_changed_row_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site, path = Site(tmp_path), tmp_path / "ledger.jsonl"
+    export(site.engine, entries, path, "jsonl")
+    head = str(site.ledger.head())
+    assert run("verify_ledger.py", path, head) == 0
+    assert "every row is as it was written" in capsys.readouterr().out
+    lines = path.read_text().splitlines(keepends=True)
+
+    path.write_text("".join(lines[2:]))  # earlier rows let go
+    assert run("verify_ledger.py", path, head) == 0
+    path.write_text("".join(lines[:-1]))
+    assert run("verify_ledger.py", path, head) == 1
+    assert f"no row is {head}" in capsys.readouterr().out
+    path.write_text("".join([*lines[:2], *lines[3:]]))
+    assert run("verify_ledger.py", path) == 1
+    assert "row 3 is changed, missing or out of place" in capsys.readouterr().out
+
+    row = json.loads(lines[1])
+    path.write_text("".join([lines[0], json.dumps({**row, "event": "delivered"}) + "\n", *lines[2:]]))
+    assert run("verify_ledger.py", path) == 1
+    assert "row 2 is changed, missing or out of place" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_method_written_as_the_guide_says_is_compared_with_controls(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("add_method.py", BUNDLE) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["input_times_gradient", "gradient", "random", "centre"]
+    assert all(line.endswith(" planes") for line in lines)
+
+
+def test_a_method_in_the_registry_is_run_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = runpy.run_path(str(EXAMPLES / "add_method.py"))["InputTimesGradient"]()
+    monkeypatch.setattr(registry, "_METHODS", {**registry._METHODS, method.info.name: method})
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2, dtype=torch.float32))
+    inputs = torch.arange(24, dtype=torch.float32).reshape(2, 1, 3, 4) - 7
+    values = explain(network, inputs, 1, method.info.name)
+    torch.testing.assert_close(values, inputs[:, 0] * network[1].weight[1].detach().reshape(3, 4))

@@ -1,0 +1,33 @@
+"""The real web application behind a real server on loopback."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from fastapi import FastAPI
+
+from node.web.limits import bounded_server
+from tests.patience import patient, wait_until
+
+
+class WebServer:
+    """Serves an application on a free port until the block ends; ``url`` is where."""
+
+    def __init__(self, application: FastAPI) -> None:
+        self._server = bounded_server(application, "127.0.0.1", 0)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: self._server.started or not self._thread.is_alive(), 30, "the start of the server")
+        assert self._thread.is_alive(), "the server ended before it started"
+        host, port = self._server.servers[0].sockets[0].getsockname()
+        self.url = f"http://{host}:{port}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=patient(10))

@@ -1,0 +1,246 @@
+"""The structured report: found by its codes, complete, honest about nulls, and readable by other people's programs."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from highdicom.sr import srread
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+
+from inference.analysis import Analysis
+from inference.trust.verdict import Signal, Verdict
+from reports.objects.request import WriteRequest
+from reports.objects.results import write_not_analysed, write_results
+from reports.objects.structured import write
+from reports.objects.uids import ResultUids
+from tests.reports import made_up
+
+Series = Callable[..., list[Path]]
+Analyse = Callable[..., Analysis]
+Report = Callable[..., Path]
+
+
+@pytest.fixture
+def report(analyse: Analyse, request_of: Callable[[Analysis], WriteRequest], tmp_path: Path) -> Report:
+    def make(paths: list[Path], **options: object) -> Path:
+        (written,) = write(request_of(analyse(paths, **options)))
+        written.save_as(tmp_path / "report.dcm", enforce_file_format=True)
+        return tmp_path / "report.dcm"
+
+    return make
+
+
+def items(dataset: Dataset) -> list[Dataset]:
+    """Give every content item of the tree."""
+    return [item for child in dataset.get("ContentSequence", []) for item in (child, *items(child))]
+
+
+def named(dataset: Dataset, code: str) -> list[Dataset]:
+    def value(item: Dataset) -> str:
+        name = item.ConceptNameCodeSequence[0]
+        return str(name.get("CodeValue") or name.get("LongCodeValue"))
+
+    return [item for item in items(dataset) if value(item) == code]
+
+
+def texts(path: Path) -> str:
+    return texts_of(dcmread(path))
+
+
+def texts_of(written: Dataset) -> str:
+    return "\n".join(item.TextValue for item in items(written) if item.ValueType == "TEXT")
+
+
+def test_it_is_preliminary_unverified_english_and_not_for_diagnostic_use(series: Series, report: Report) -> None:
+    path = report(series(1))
+    written = dcmread(path)
+    flags = (written.CompletionFlag, written.VerificationFlag, written.PreliminaryFlag)
+    assert flags == ("COMPLETE", "UNVERIFIED", "PRELIMINARY")
+    assert written.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    assert named(written, "121049")[0].ConceptCodeSequence[0].CodeValue == "en-US"
+    assert "NOT FOR DIAGNOSTIC USE" in texts(path)
+
+
+def test_highdicom_reads_the_finding_back(series: Series, report: Report, analyse: Analyse) -> None:
+    paths = series(3)
+    read = srread(report(paths))
+    whole, finding = read.content.get_image_measurement_groups()
+    assert finding.finding_type.value == "393564001"
+    assert finding.tracking_uid == ResultUids.of_analysis(analyse(paths)).tracking("finding 0")
+    measured = {measurement.name.meaning: measurement for measurement in finding.get_measurements()}
+    assert measured["Probability"].value == pytest.approx(0.97)
+    assert measured["Decision threshold of the probability"].value == pytest.approx(0.5)
+    assert whole.get_measurements()[0].derivation.value == "56851009"
+
+
+def test_the_verdict_stands_with_its_reasons(series: Series, report: Report) -> None:
+    path = report(series(1), verdict=Verdict.CAUTION, score=0.61, reasons=("Two replicates disagree.",))
+    finding = srread(path).content.get_image_measurement_groups()[1]
+    verdicts = [e.value.meaning for e in finding.get_qualitative_evaluations() if e.name.value == "verdict"]
+    assert verdicts == ["CAUTION"]
+    assert "CAUTION: Two replicates disagree." in texts(path)
+    scores = [m.value for m in finding.get_measurements() if m.name.value == "trust_score"]
+    assert scores == [pytest.approx(0.61)]
+
+
+def test_the_summary_gives_each_verdict_before_any_signal(series: Series, report: Report) -> None:
+    path = report(series(2), verdict=Verdict.CAUTION, score=0.61, reasons=("Two replicates disagree.", "More."))
+    line = "Map of glioma, plane 1 of 2 (image 11): CAUTION, P(peak lies in a true finding) = 0.61. "
+    assert f"{line}Two replicates disagree. No independent localiser in this bundle." in texts(path)
+    assert texts(path).index(line) < texts(path).index("bundle digest")
+
+
+def test_nothing_looks_calibrated_before_it_is(series: Series, report: Report) -> None:
+    path = report(series(1), score=None)
+    assert not named(dcmread(path), "trust_score")
+    assert "not calibrated" in texts(path)
+
+
+def test_every_signal_has_its_null_and_its_a_star_with_interval(series: Series, report: Report) -> None:
+    signal = Signal("agreement", "agreement with 2 replicates", "A", 0.8, 0.4, (0.3, 0.5), 17, 2 / 3, (0.6, 0.7143))
+    written = dcmread(report(series(1), signals=(signal,)))
+    (value,), (a_star,) = named(written, "agreement"), named(written, "agreement_a_star")
+    assert float(value.MeasuredValueSequence[0].NumericValue) == 0.8
+    (null,) = named(value, "373098007")
+    assert float(null.MeasuredValueSequence[0].NumericValue) == 0.4
+    assert "17 other subjects" in named(value, "121405")[0].TextValue
+    assert "0.30 to 0.50" in named(value, "121405")[0].TextValue
+    assert float(a_star.MeasuredValueSequence[0].NumericValue) == pytest.approx(2 / 3, abs=1e-5)
+    reach = [float(named(a_star, code)[0].MeasuredValueSequence[0].NumericValue) for code in ("371886008", "371885007")]
+    assert reach == pytest.approx([0.0476, 0.0667], abs=1e-3)
+    assert named(a_star, "121401")[0].ConceptCodeSequence[0].CodeValue == "null_referenced"
+
+
+def test_every_signal_of_a_commissioned_site_has_its_part_in_the_score(series: Series, report: Report) -> None:
+    written = dcmread(report(series(1), verdict=Verdict.TRUSTED, score=0.93, signals=made_up.signals()))
+    for signal in made_up.signals():
+        (part,) = named(written, f"{signal.name}_part")
+        assert float(part.MeasuredValueSequence[0].NumericValue) == pytest.approx(signal.part, rel=1e-5)
+        assert named(part, "121401")[0].ConceptCodeSequence[0].CodeValue == "part_in_log_odds"
+        assert len(named(written, signal.name)) == 1
+        assert len(named(written, f"{signal.name}_a_star")) == (signal.referenced is not None)
+    assert "have no interval" in texts_of(written)
+
+
+def test_without_a_score_nothing_is_told_as_a_part_of_one(series: Series, report: Report) -> None:
+    written = dcmread(report(series(1), verdict=Verdict.OUT_OF_ENVELOPE, score=None, signals=made_up.signals()))
+    assert named(written, "witness_at_peak")
+    assert not named(written, "witness_at_peak_part")
+
+
+@pytest.mark.parametrize(
+    ("localiser", "verdict", "code"),
+    [
+        (0.9, Verdict.TRUSTED, "localiser_finding"),
+        (0.5, Verdict.WITHHELD, "localiser_finding"),
+        (0.1, Verdict.WITHHELD, "localiser_nothing"),
+        (None, Verdict.CAUTION, "localiser_absent"),
+        (None, Verdict.UNCOMMISSIONED, "localiser_absent"),
+        (0.9, Verdict.UNCOMMISSIONED, "localiser_finding"),
+    ],
+)
+def test_it_says_what_the_localiser_saw_or_that_there_is_none(
+    series: Series, report: Report, localiser: float | None, verdict: Verdict, code: str
+) -> None:
+    seen = None if localiser is None else np.full((48, 40), localiser, np.float32)
+    (evaluation,) = named(dcmread(report(series(1), verdict=verdict, localiser=seen)), "localiser")
+    concept = evaluation.ConceptCodeSequence[0]
+    assert (concept.get("CodeValue") or concept.LongCodeValue) == code
+
+
+def test_a_signal_that_could_not_be_measured_is_said_in_words(series: Series, report: Report) -> None:
+    broken = Signal("shape", "shape of the map", "A", float("nan"), None, None, 0, None, None)
+    path = report(series(1), signals=(broken,))
+    assert not named(dcmread(path), "shape")
+    assert "Not measurable: shape of the map." in texts(path)
+
+
+def test_the_visual_explanation_points_at_the_capture(
+    series: Series, analyse: Analyse, tmp_path: Path, created: datetime
+) -> None:
+    capture, report = write_results(analyse(series(1), method="xrai"), tmp_path / "out", created=created)
+    (explanation,) = named(dcmread(report.path), "130401")
+    assert explanation.ConceptNameCodeSequence[0].CodingSchemeDesignator == "DCM"
+    assert explanation.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == capture.sop_instance_uid
+    assert named(explanation, "121401")[0].ConceptCodeSequence[0].CodeValue == "130404"
+
+
+def test_everything_it_refers_to_is_listed_as_evidence(series: Series, report: Report) -> None:
+    written = dcmread(report(series(3)))
+    listed = {
+        instance.ReferencedSOPInstanceUID
+        for study in written.CurrentRequestedProcedureEvidenceSequence
+        for of_series in study.ReferencedSeriesSequence
+        for instance in of_series.ReferencedSOPSequence
+    }
+    referred = {i.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for i in items(written) if i.ValueType == "IMAGE"}
+    assert referred == listed
+    assert len(listed) == 4
+
+
+def test_the_model_is_identified_to_the_byte(series: Series, report: Report) -> None:
+    text = texts(report(series(1)))
+    for part in ("ab" * 32, "cd" * 32, "ef" * 32, "torch 2.13.0", "device cpu", "seed 7", "gradcam",
+                 "features.denseblock4", "upsampling bilinear"):  # fmt: skip
+        assert part in text
+
+
+def test_the_range_of_planes_is_told_from_one(series: Series, report: Report) -> None:
+    assert "Found: glioma, planes 2 to 5 of 5, highest 0.97 on plane 5." in texts(report(series(5)))
+
+
+def test_nothing_found_is_said_and_not_called_absent(series: Series, report: Report) -> None:
+    path = report(series(3), found=False)
+    written = dcmread(path)
+    assert named(written, "111017")[0].ConceptCodeSequence[0].CodeValue == "111241"
+    assert not named(written, "121071")
+    assert not named(written, "130401")
+    assert "Nothing found" in texts(path)
+    assert "does not exclude disease" in texts(path)
+    (whole,) = srread(path).content.get_image_measurement_groups()
+    assert whole.get_measurements()[0].value == pytest.approx(0.31, abs=1e-5)
+
+
+def test_a_class_without_a_standard_code_gets_one_of_ours_that_is_declared(series: Series, report: Report) -> None:
+    path = report(series(1), code=None)
+    finding = srread(path).content.get_image_measurement_groups()[1].finding_type
+    assert (finding.value, finding.scheme_designator, finding.meaning) == ("glioma", "99HEATPROOF", "glioma")
+    assert dcmread(path).CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99HEATPROOF"
+
+
+def test_the_frame_of_a_multi_frame_image_is_named(report: Report) -> None:
+    path = report([Path(str(get_testdata_file("emri_small.dcm")))], frame=4)
+    (source,) = named(dcmread(path), "121112")
+    assert source.ReferencedSOPSequence[0].ReferencedFrameNumber == 5
+
+
+def test_a_withheld_map_gives_no_place_away(series: Series, report: Report) -> None:
+    assert "highest at row" in texts(report(series(1)))
+    assert "highest at row" not in texts(report(series(1), verdict=Verdict.WITHHELD))
+
+
+def test_not_analysed_is_coded_and_reads_back(series: Series, tmp_path: Path, created: datetime) -> None:
+    (result,) = write_not_analysed(series(2), tmp_path / "out", reason="Only 2 planes.", created=created)
+    assert named(dcmread(result.path), "111017")[0].ConceptCodeSequence[0].CodeValue == "111245"
+    assert srread(result.path).content.get_image_measurement_groups() == []
+    assert "Not analysed: Only 2 planes." in texts(result.path)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("program", ["dsrdump", "dsr2html"])
+@pytest.mark.parametrize("found", [True, False])
+def test_dcmtk_reads_it(series: Series, report: Report, program: str, found: bool) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"DCMTK's {program} is not installed")
+    path = report(series(2), found=found, verdict=Verdict.TRUSTED, score=0.93, signals=made_up.signals())
+    said = subprocess.run([program, path], capture_output=True, text=True, check=True, errors="replace")
+    assert "E: " not in said.stderr
+    assert "Imaging Measurement Report" in said.stdout
+    assert ("Visual explanation" in said.stdout) is found
+    assert ("Log-odds part: localiser" in said.stdout) is found
