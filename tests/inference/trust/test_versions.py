@@ -21,14 +21,14 @@ from inference.saliency.maps import SaliencyMap
 from inference.statistics.bootstrap import Interval
 from inference.trust import kinds, versions
 from inference.trust.evidence import Examiner
-from inference.trust.judge import Judgement, judge
+from inference.trust.judge import MapJudgement, judge
 from inference.trust.signals import covered_probabilities, signal_table
 from inference.trust.verdict import Verdict
 from inference.trust.versions import PROCEDURE, ProcedurePart, changed_definitions, versions_now
 from inference.trust.warrant import Warrant
 from reports.objects.phantom_study import write_study
 
-Judge = Callable[..., Judgement]
+Judge = Callable[..., MapJudgement]
 PASSPORT = load_passport(SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json")
 USED = {term.name for term in PASSPORT.verdict.calibrator.terms}
 GAZE = Term("gaze_agreement", "A", 0.0, 1.0, 0.5, 0.5, 0.2, (), (0.1,), 0.0, 0.0)
@@ -54,7 +54,7 @@ def _judge_of(bundle: Bundle, shown: SaliencyMap, tensor: torch.Tensor) -> Judge
     measured = signal_table(shown.values[None], [evidence], covered, seeds=[shown.seed])[0]
     label = bundle.manifest.classes[finding.class_index].name
 
-    def judged(passport: Passport, displayed: SaliencyMap = shown, **changes: object) -> Judgement:
+    def judged(passport: Passport, displayed: SaliencyMap = shown, **changes: object) -> MapJudgement:
         warrant = replace(Warrant.of(passport, alpha=0.10, delta=0.10), **changes)
         return judge(warrant, examiner, evidence, measured, displayed, inputs, label)
 
@@ -88,7 +88,7 @@ def raise_part(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
     return next(part.meaning for part in raised if part.name == name)
 
 
-def is_capped(judgement: Judgement, meaning: str) -> bool:
+def is_capped(judgement: MapJudgement, meaning: str) -> bool:
     reason = (
         f"The definition of {meaning} has changed since this passport was made; fit the verdict anew: "
         "heatproof commission --verdict PASSPORT --data DIR."
