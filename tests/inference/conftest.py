@@ -15,10 +15,10 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from safetensors.torch import save_file
 
-import inference.bundle.bundle
-import inference.reading.image
+from inference.bundle import bundle as reading_bundles
 from inference.bundle.bundle import Bundle, load_bundle
 from inference.bundle.seal import seal
+from inference.reading import image as reading_series
 from tests.inference.conditions import NOISE, THREADS, disturbed, disturbed_array
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -36,7 +36,7 @@ def noise():
     if not NOISE:
         yield
         return
-    read_weights, modality_values = inference.bundle.read_weights, inference.image.modality_values
+    read_weights, modality_values = reading_bundles.read_weights, reading_series.modality_values
 
     def disturbed_weights(content, where):
         return {name: disturbed(tensor) for name, tensor in read_weights(content, where).items()}
@@ -45,8 +45,8 @@ def noise():
         return disturbed_array(modality_values(stored, header))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference.bundle, "read_weights", disturbed_weights)
-        patch.setattr(inference.image, "modality_values", disturbed_values)
+        patch.setattr(reading_bundles, "read_weights", disturbed_weights)
+        patch.setattr(reading_series, "modality_values", disturbed_values)
         yield
 
 
