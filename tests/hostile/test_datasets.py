@@ -302,7 +302,9 @@ def test_many_frames_without_a_pixel_are_refused_too(node: Intake, sender: ByteS
 
 
 @pytest.mark.parametrize("frames", ["-1", "0", "1e9", "9" * 40, "1_000"])
-def test_a_number_of_frames_that_is_not_a_positive_integer_is_refused(node: Intake, sender: ByteSender, frames: str) -> None:
+def test_a_number_of_frames_that_is_not_a_positive_integer_is_refused(
+    node: Intake, sender: ByteSender, frames: str
+) -> None:
     image = mr_image()
     image.add_new(0x00280008, "LO", frames)
     encoded = encode(image).replace(b"\x28\x00\x08\x00LO", b"\x28\x00\x08\x00IS")

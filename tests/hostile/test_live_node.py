@@ -100,7 +100,7 @@ def test_a_modality_that_says_what_it_made_closes_the_study_at_once_and_its_prio
     assert [prior["images"] for prior in told["priors"]["found"]] == [1]
     events = [event["event"] for event in told["events"]]
     assert events.index("priors looked for") < events.index("routed")
-    assert "1 fetched, of pacs by C-FIND, C-MOVE." in hospital.node.get(f"/studies/{told['key']}").text
+    assert "1 fetched, from pacs by C-FIND, C-MOVE." in hospital.node.get(f"/studies/{told['key']}").text
     assert not any(canary in hospital.node.log for canary in ("CANARY", "STANDIN"))
 
 
@@ -108,7 +108,7 @@ def test_priors_can_be_fetched_by_hand(hospital: Hospital) -> None:
     hospital.pacs.images.append(hospital.earlier("20210101"))
     settings = str(hospital.node.settings)
     said = heatproof("priors", hospital.study, "--most", "2", "--config", settings).stdout
-    assert said.strip() == "2 fetched, of pacs by C-FIND, C-MOVE."
+    assert said.strip() == "2 fetched, from pacs by C-FIND, C-MOVE."
     said = heatproof("priors", hospital.study, "--from", "nobody", "-c", settings, status=1).stdout
     assert "There is no destination 'nobody' that can be asked so." in said
 

@@ -19,7 +19,8 @@ from node.demo.pacs import FilingScp
 from node.home import site_key
 from node.store import open_engine, sqlite_url
 from reports.audit.ledger import Event, Ledger, LedgerHead
-from tests.node.running import RunningNode, wait_for
+from tests.node.running import RunningNode
+from tests.patience import wait_until
 
 ARCHIVE = Path(__file__).parents[1] / "homes" / "heatproof-0.1.0.tar.xz"
 RELEASED_BUNDLES = ("brain_tumour_t1ce", "glioma_flair", "glioma_flair_unguided")
@@ -51,7 +52,7 @@ class TakenOver:
 
     def finished_jobs(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Wait until all is analysed and delivered; give the job that was done before, and the one that was killed."""
-        wait_for(lambda: self.node.dead or self.node.delivered, 300, "the end of the killed job")
+        wait_until(lambda: self.node.dead or self.node.delivered, 300, "the end of the killed job")
         jobs = [job for study in self.node.get("/api/studies").json() for job in study["jobs"]]
         assert len(jobs) == 2, jobs
         jobs.sort(key=lambda job: not self.received_before & {made["sop_instance_uid"] for made in job["results"]})

@@ -7,7 +7,7 @@ from pydicom.filewriter import dcmwrite
 
 from node.demo.ports import reserve_port
 from node.settings.destination import Destination
-from node.studies.counting import Peer, count
+from node.studies.counting import CountingPeer, count
 from tests.node.receiving.intake import mr_image
 from tests.peers.orthanc import OrthancServer
 
@@ -26,5 +26,5 @@ def test_orthanc_counts_the_images_of_each_series_by_c_find_and_by_qido(orthanc:
     )
     expected = {f"{STUDY}.1": 2, f"{STUDY}.2": 1}
     for by in ("find", "qido"):
-        assert count(Peer(orthanc_here, by), STUDY, calling_ae_title="HEATPROOF") == expected
-        assert count(Peer(orthanc_here, by), "1.2.3.4", calling_ae_title="HEATPROOF") == {}
+        assert count(CountingPeer(orthanc_here, by), STUDY, calling_ae_title="HEATPROOF") == expected
+        assert count(CountingPeer(orthanc_here, by), "1.2.3.4", calling_ae_title="HEATPROOF") == {}

@@ -176,7 +176,7 @@ class StandInAnswers:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
         self.asked = 0
         self.answer: dict[str, int] | Exception = {}
-        monkeypatch.setattr(watch.counting, "_errands", self)
+        monkeypatch.setattr(watch.counting, "_requests", self)
 
     def submit(self, question: Any) -> Future[dict[str, int]]:
         assert question.func is counting.count

@@ -12,7 +12,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from inference.errors import DeliveryFailed
-from node.delivery.peer_requests import Errands
+from node.delivery.peer_requests import PeerRequests
 from node.demo.ports import reserve_port
 from node.settings.destination import Destination
 from node.studies.counting import CountingPeer, count
@@ -146,7 +146,7 @@ def test_what_is_no_list_of_series_is_no_count(web: CountingPeer, monkeypatch: p
 
 
 def test_threads_go_on_after_an_answer_that_is_none_and_skip_what_nobody_waits_for() -> None:
-    threads: Errands[dict[str, int]] = Errands("test")
+    threads: PeerRequests[dict[str, int]] = PeerRequests("test")
 
     def broken() -> dict[str, int]:
         raise ValueError("CANARY")
