@@ -145,10 +145,10 @@ def _embedded(matrix: NDArray[np.float64]) -> torch.Tensor:
 
 
 def _check_shape(processed: Any, data: MetaTensor, bundle: Bundle) -> None:
-    wanted = (data.shape[0], *bundle.manifest.input.spatial_size)
-    if not isinstance(processed, MetaTensor) or tuple(processed.shape) != wanted:
+    expected = (data.shape[0], *bundle.manifest.input.spatial_size)
+    if not isinstance(processed, MetaTensor) or tuple(processed.shape) != expected:
         raise BundleRefused(
             f"{bundle.manifest.name}: the preprocessing gives {tuple(processed.shape)} where heatproof.toml announces "
-            f"{wanted}.",
+            f"{expected}.",
             cure="Make preprocessing and input.spatial_size agree.",
         )

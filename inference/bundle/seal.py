@@ -36,10 +36,10 @@ def seal(folder: Path) -> str:
 
 
 def _check_output(network: Network, bundle: Bundle) -> None:
-    given, wanted = _output_shape(network, bundle), (1, len(bundle.manifest.classes))
-    if given != wanted:
+    given, expected = _output_shape(network, bundle), (1, len(bundle.manifest.classes))
+    if given != expected:
         raise BundleRefused(
-            f"{bundle.folder.name}: {network.file} gives {given} where the classes ask for {wanted}.",
+            f"{bundle.folder.name}: {network.file} gives {given} where the classes ask for {expected}.",
             cure="Make [[classes]] and the network agree.",
         )
 

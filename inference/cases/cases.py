@@ -121,10 +121,10 @@ def class_of(label: str, manifest: Manifest) -> int | None:
     Case does not matter, nor do blanks and underscores.
     """
     plain = [_plain(entry.name) for entry in manifest.classes]
-    wanted = _plain(label)
-    if wanted in plain:
-        return plain.index(wanted)
-    beginning = [index for index, name in enumerate(plain) if wanted and name.startswith(wanted)]
+    name_sought = _plain(label)
+    if name_sought in plain:
+        return plain.index(name_sought)
+    beginning = [index for index, name in enumerate(plain) if name_sought and name.startswith(name_sought)]
     return beginning[0] if len(beginning) == 1 else None
 
 
@@ -167,7 +167,7 @@ def gather(
         tuple(order),
         (str(folder / "inputs.raw"), shape),
         (str(folder / "masks.raw"), (count, *spatial)),
-        tuple(sorted(excluded, key=lambda one: (one.name, one.reason))),
+        tuple(sorted(excluded, key=lambda entry: (entry.name, entry.reason))),
         pile.blank,
         digest_of(sorted(pile.lines)),
     )
@@ -206,7 +206,9 @@ class _Pile:
             image = replace(series.image, pixels=_levelled(series.image.pixels))
             model_input = prepare(self._bundle, image)
         except OutOfScope as error:
-            return [Excluded(one.name, str(error)) for one in series.annotations if one is not None]
+            return [
+                Excluded(annotation.name, str(error)) for annotation in series.annotations if annotation is not None
+            ]
         said: list[Excluded] = []
         for position, annotation in enumerate(series.annotations):
             if annotation is None:
@@ -273,10 +275,10 @@ def mask_on_input(model_input: ModelInput, mask: Mask) -> Mask:
     """
     shape = tuple(model_input.tensor.shape[2:])
     matrix = model_input.to_source
-    found = affine_transform(
+    resampled = affine_transform(
         mask.astype(np.uint8), matrix[:-1, :-1], matrix[:-1, -1], output_shape=shape, order=0, mode="constant"
     )
-    return np.asarray(found > 0)
+    return np.asarray(resampled > 0)
 
 
 def limited(cases: Cases, chosen: Sequence[int]) -> Cases:

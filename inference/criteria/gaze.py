@@ -59,9 +59,10 @@ def gaze_map(fixations: Fixations, *, height: int, width: int) -> Scores:
 
 def ncc(first: Maps, second: Maps) -> Scores:
     """Normalised cross-correlation of pixel values, Pearson's, pair by pair: (N, H, W) twice -> (N,); constant: 0."""
-    one, two = (_centred(maps) for maps in (first, second))
-    scale = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
-    return np.divide(np.einsum("np,np->n", one, two), scale, out=np.zeros(len(one)), where=scale > 0)
+    first_values, second_values = (_centred(maps) for maps in (first, second))
+    scale = np.linalg.norm(first_values, axis=1) * np.linalg.norm(second_values, axis=1)
+    products = np.einsum("np,np->n", first_values, second_values)
+    return np.divide(products, scale, out=np.zeros(len(products)), where=scale > 0)
 
 
 def shuffled_ncc(gaze: Maps, saliency: Maps, bias: Maps) -> Scores:

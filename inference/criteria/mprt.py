@@ -160,8 +160,8 @@ def freedman_diaconis_bins(maps: Maps) -> int:
     """
     quarter, three_quarters = np.quantile(maps, [0.25, 0.75])
     width = 2.0 * float(three_quarters - quarter) / maps[0].size ** (1 / 3)
-    wanted = float(np.ptp(maps)) / width if width > 0 else MOST_BINS
-    return int(np.clip(wanted, FEWEST_BINS, MOST_BINS))
+    bins = float(np.ptp(maps)) / width if width > 0 else MOST_BINS
+    return int(np.clip(bins, FEWEST_BINS, MOST_BINS))
 
 
 def class_contrast(maps: Maps, others: Maps) -> NDArray[np.float64]:

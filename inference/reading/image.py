@@ -142,11 +142,11 @@ def read_study(
     Raises:
         UnsupportedImage: there is none; the sentence gives the reason for each series that was passed over.
     """
-    found = survey(paths, limits, wanted)
-    if not found.images and not found.unwanted:
-        reasons = dict.fromkeys(series.reason for series in found.skipped)
+    study = survey(paths, limits, wanted)
+    if not study.images and not study.unwanted:
+        reasons = dict.fromkeys(series.reason for series in study.skipped)
         raise UnsupportedImage(" ".join(("The study has no readable image series.", *reasons)))
-    return found.images
+    return study.images
 
 
 def _image(files: list[File], process: DecodingProcess) -> Image:

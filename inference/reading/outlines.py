@@ -71,10 +71,10 @@ def outlines_of(dataset: Dataset, frames: Frames, *, most: int = MOST_OUTLINES) 
     readers = {**dict.fromkeys(SEGMENTATION, _segments), **dict.fromkeys(STRUCTURES, _contours)}
     readers |= dict.fromkeys(PRESENTATION_STATES, _graphics)
     try:
-        found = list(islice(readers.get(kind, _regions)(dataset, frames), most))
+        outlines = list(islice(readers.get(kind, _regions)(dataset, frames), most))
     except DAMAGE as error:
         return [], [f"the annotation cannot be read ({type(error).__name__})"]
-    return found, [] if found else ["the annotation draws nothing on the images given"]
+    return outlines, [] if outlines else ["the annotation draws nothing on the images given"]
 
 
 def _segments(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
@@ -103,7 +103,7 @@ def _sources(group: Dataset, frames: Frames) -> list[tuple[str, int | None]]:
         for derivation in group.get("DerivationImageSequence") or ()
         for source in derivation.get("SourceImageSequence") or ()
     ]
-    known = [one for one in named if one[0] in frames]
+    known = [source for source in named if source[0] in frames]
     place = numbers(group.PlanePositionSequence[0].ImagePositionPatient, 3) if not known else None
     if place is None:
         return known

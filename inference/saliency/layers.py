@@ -20,7 +20,7 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
     Returns:
         Dotted module name to (channels, *spatial) of its output.
     """
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     here = get_ident()
 
     def note(name: str, output: object) -> None:
@@ -30,8 +30,8 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
             and output.ndim == inputs.ndim
             and min(output.shape[2:]) > 1
         ):
-            found.pop(name, None)
-            found[name] = tuple(output.shape[1:])
+            shapes.pop(name, None)
+            shapes[name] = tuple(output.shape[1:])
 
     handles = [
         module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
@@ -44,7 +44,7 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return shapes
 
 
 def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> str:
@@ -64,9 +64,9 @@ def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> s
 def _without(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> UnknownName:
     candidates = feature_layers(model, inputs)
     listed = ", ".join(list(candidates)[-12:]) or "none"
-    wanted = "a layer with a feature map" if layer is None else f"a feature map at layer {layer!r}"
+    missing = "a layer with a feature map" if layer is None else f"a feature map at layer {layer!r}"
     cure = f"The last layers that have one: {listed}."
-    return UnknownName(f"The network has no {wanted.removeprefix('a ')}.", cure=cure)
+    return UnknownName(f"The network has no {missing.removeprefix('a ')}.", cure=cure)
 
 
 def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.Tensor:

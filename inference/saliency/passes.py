@@ -99,10 +99,10 @@ class Passes:
             rule_name: the name of that context; it keeps what is remembered apart.
         """
 
-        def backward(batch: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        def backward(batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             leaf = batch.detach().clone().requires_grad_()
             with rule():
-                logits = self._model(leaf).gather(1, wanted[:, None])
+                logits = self._model(leaf).gather(1, targets[:, None])
                 gradient = torch.autograd.grad(logits.sum(), leaf)[0]
             return torch.cat([gradient.flatten(1), logits.detach().to(gradient)], dim=1)
 
@@ -112,8 +112,8 @@ class Passes:
     def features(self, inputs: torch.Tensor, targets: torch.Tensor, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
 
-        def backward(batch: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-            features, gradient = activations_and_gradients(self._model, batch, wanted, layer=layer)
+        def backward(batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            features, gradient = activations_and_gradients(self._model, batch, targets, layer=layer)
             self._grids[layer] = features.shape[1:]
             return torch.cat([features.flatten(1), gradient.flatten(1)], dim=1)
 
@@ -137,10 +137,10 @@ class Passes:
         first = {key: position for position, key in reversed(list(enumerate(keys))) if key not in self._known}
         fresh: dict[Hashable, torch.Tensor] = {}
         if first:
-            wanted = sorted(first.values())
+            positions = sorted(first.values())
             fresh = {
                 keys[at]: row
-                for at, row in zip(wanted, self._run(function, points[wanted], targets[wanted]), strict=True)
+                for at, row in zip(positions, self._run(function, points[positions], targets[positions]), strict=True)
             }
         rows = torch.stack([fresh[key] if key in fresh else self._known[key] for key in keys])
         for key, row in fresh.items():

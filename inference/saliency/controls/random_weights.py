@@ -59,18 +59,18 @@ def stages(model: nn.Module) -> tuple[Stage, ...]:
     Raises:
         Refused: no module of the network has parameters.
     """
-    found = _with_parameters(model, "")
-    if not found:
+    names = _with_parameters(model, "")
+    if not names:
         raise Refused("No module of this network has parameters to draw anew.")
-    while len(found) < FEWEST_STAGES:
-        openable = [name for name in found if len(_with_parameters(model.get_submodule(name), name)) > 0]
+    while len(names) < FEWEST_STAGES:
+        openable = [name for name in names if len(_with_parameters(model.get_submodule(name), name)) > 0]
         if not openable:
             break
         widest = max(openable, key=lambda name: _size(model.get_submodule(name)))
-        at = found.index(widest)
-        found[at : at + 1] = _with_parameters(model.get_submodule(widest), widest)
+        at = names.index(widest)
+        names[at : at + 1] = _with_parameters(model.get_submodule(widest), widest)
     groups: list[list[str]] = []
-    for name in found:
+    for name in names:
         if groups and _only_constants(model.get_submodule(name)):
             groups[-1].append(name)
         else:
