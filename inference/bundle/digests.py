@@ -63,7 +63,9 @@ def list_files(folder: Path) -> tuple[str, ...]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            raise BundleRefused(f"{folder.name}: {name} is a symbolic link.", cure="Put the file itself there.")
+            raise BundleRefused(
+                f"{folder.name}: {name} is a symbolic link.", cure="Replace the link by the file itself."
+            )
         if path.is_file():
             names.append(name)
         elif not path.is_dir():
@@ -107,4 +109,4 @@ def _parse(text: str, folder: Path) -> dict[str, str]:
 
 
 def _reseal(folder: Path) -> str:
-    return f"If the bundle is as it should be, seal it: heatproof bundle seal {folder.name}"
+    return f"If the content of the bundle is correct, seal it again: heatproof bundle seal {folder.name}"

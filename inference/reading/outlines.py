@@ -21,15 +21,15 @@ STRUCTURES = ("1.2.840.10008.5.1.4.1.1.481.3",)
 REPORTS = ("1.2.840.10008.5.1.4.1.1.88.22", "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.88.34")
 PRESENTATION_STATES = ("1.2.840.10008.5.1.4.1.1.11.1",)
 MOST_OUTLINES = 4096
-"""Read of one file: each is a mask as large as its image."""
+"""Most outlines read from one file: each is a mask as large as its image."""
 MOST_POINTS = 8_000
-"""Of one line."""
+"""Most points read of one line."""
 ROUND_POINTS = 64
 """Points that an ellipse is drawn with."""
 FINDING = "121071"
 """(121071, DCM, "Finding"): what a region of a TID 1500 report is of."""
 _FAR = 1e6
-"""Pixels from an image, beyond which a line leads nowhere."""
+"""Coordinates are clipped to this distance from an image, in pixels."""
 
 
 Mask = NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""The features of one layer: which layer to look at, and its activations with a gradient of their own."""
+"""The features of one layer: which layer a method reads, its activations and their gradient."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> s
     """Give the layer asked for, or the last one with a feature map, which takes a pass to find.
 
     Raises:
-        UnknownName: there is no such layer; the message names those there are.
+        UnknownName: there is no such layer; the message lists the layers with a feature map.
     """
     if layer and layer in dict(model.named_modules()):
         return layer  # whether it gives a feature map is seen when it does
@@ -73,7 +73,7 @@ def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.
     """Give a layer's output without a gradient, (N, K, *grid).
 
     Raises:
-        UnknownName: it is no feature map.
+        UnknownName: the output of the layer is not a feature map.
     """
     return logits_and_activations(model, inputs, layer=layer)[1]
 
@@ -82,7 +82,7 @@ def logits_and_activations(model: nn.Module, inputs: torch.Tensor, *, layer: str
     """Give the logits, (N, classes), and a layer's output, (N, K, *grid), of one pass without a gradient.
 
     Raises:
-        UnknownName: it is no feature map.
+        UnknownName: the output of the layer is not a feature map.
     """
     with torch.no_grad(), _kept(model, layer, differentiated=False) as kept:
         logits = model(inputs)
@@ -95,7 +95,7 @@ def activations_and_gradients(
     """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid).
 
     Raises:
-        UnknownName: it is no feature map.
+        UnknownName: the output of the layer is not a feature map.
     """
     with _kept(model, layer, differentiated=True) as kept:
         logits = model(inputs).gather(1, targets[:, None])

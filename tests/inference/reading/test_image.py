@@ -209,9 +209,9 @@ def test_the_digest_changes_with_one_bit_and_not_with_order(write_series, head):
     [
         ("US1_UNCR", "colour"),
         ("OBXXXX1A_rle_2frame", "colour"),
-        ("test-SR", "no pixels"),
+        ("test-SR", "no Pixel Data"),
         ("MR_truncated", "cut short"),
-        ("liver", "1 bits"),
+        ("liver", r"Bits Stored \(0028,0101\) is 1 "),
     ],
 )
 def test_what_is_not_a_grey_image_is_refused_with_its_reason(name, reason):
