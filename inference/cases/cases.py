@@ -1,6 +1,6 @@
 """Annotated cases: images whose findings an expert has outlined, brought to the grid of a bundle's networks.
 
-Where they come from is another file's business (``labels_folder``, ``annotated_dicom``). A case is known by a digest of
+They are read by ``labels_folder`` and ``annotated_dicom``. A case is known by a digest of
 its own pixels and its annotation, so that the same picture gives the same draws and the same passport from either.
 """
 
@@ -23,9 +23,9 @@ from inference.reading.outlines import Mask
 from inference.statistics.seeds import digest_of
 
 BLANK_SPAN = 0.08
-"""A plane whose display values, 0 to 1, span less than this shows nothing, and is no case."""
+"""A plane whose display values, 0 to 1, span less than this is blank, and is not used as a case."""
 GREY_LEVELS = 65535
-"""Display values are rounded to so many levels: what is digested is what is measured, from whatever container."""
+"""Display values are rounded to so many levels: the digest is the same whatever the file format."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ def gather(
             if progress is not None:
                 progress(len(pile.entries))
     if not pile.entries:
-        raise Unsuitable("There is no case to commission with.", cure=_first(excluded))
+        raise Unsuitable("No case can be used for commissioning.", cure=_first(excluded))
     spatial = bundle.manifest.input.spatial_size
     count = len(pile.entries)
     shape = (count, bundle.manifest.input.channels, *spatial)
@@ -287,7 +287,7 @@ def limited(cases: Cases, chosen: Sequence[int]) -> Cases:
 
 
 def _levelled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round to the grey levels: the last bit of a window's arithmetic tells no two pictures apart."""
+    """Round to ``GREY_LEVELS``, so that floating-point error does not change the digest of a picture."""
     return (np.round(pixels.astype(np.float64) * GREY_LEVELS) / GREY_LEVELS).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""How alike two saliency maps are: Spearman's rank correlation, overlap of their hottest tenth, overlap above Otsu.
+"""Agreement of two saliency maps: Spearman's rank correlation, IoU of the hottest tenth, IoU above Otsu's threshold.
 
 Signed values are compared as they are shown. No figure means anything without its null: maps of different subjects by
 the same model agree too, since heads lie in the middle of every image (Arun et al. 2021). Each comes in two shapes:
@@ -16,7 +16,7 @@ Scores = NDArray[np.float64]
 
 HOTTEST_SHARE = 0.10
 SMALLEST_ROOM = 0.05
-"""Where different subjects agree to 1 within this, nothing can be referenced to them."""
+"""Smallest 1 - null at which an agreement can be referenced to its null."""
 
 
 def spearman(saliency: Maps, others: Maps) -> Scores:
@@ -43,12 +43,12 @@ def spearman_pairs(first: Maps, second: Maps) -> Scores:
 
 
 def hottest_overlap(saliency: Maps, others: Maps, *, seed: int) -> Scores:
-    """Intersection over union of the hottest tenth of one map and of each of several; ties are drawn by lot.
+    """IoU of the hottest tenth of one map with that of each of several; ties are broken at random by seed.
 
     Args:
         saliency: (*spatial).
         others: (N, *spatial).
-        seed: of the lot.
+        seed: of the random tie-breaking.
 
     Returns:
         (N,), each from 0 to 1; two random maps reach 0.053.

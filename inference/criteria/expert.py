@@ -1,4 +1,4 @@
-"""Does the map agree with what an expert looks at? Pixel ROC and region-wise Dice (Brocki et al. 2022).
+"""Agreement of a map with an expert's mask: ROC of pixels and region-wise Dice (Brocki et al. 2022).
 
 Two areas under an ROC of pixels are told apart: the mean over images of each image's own area (``pixel_roc_auc``, the
 one that decides, with an interval over patients), and the area of one curve of mean rates at common thresholds

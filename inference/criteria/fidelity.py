@@ -1,4 +1,4 @@
-"""Does the prediction live where the map says? Pixels removed by rank, most or least important first.
+"""Fidelity by pixel removal: how the prediction falls as pixels are removed, most or least important first.
 
 Brocki et al. 2022 (arXiv 2209.15398; MiF and LiF, the fidelity F and Marchadour's form of it for one case), deletion
 and insertion (Petsiuk et al. 2018). What replaces removed pixels is off the images' manifold and may speak for a class

@@ -1,4 +1,4 @@
-"""Does the map look where radiologists looked? Bigolin Lanfredi et al. 2021 (arXiv 2112.11716).
+"""Agreement of a map with radiologists' gaze: NCC, AUC and their shuffled forms (Bigolin Lanfredi 2021, 2112.11716).
 
 NCC and AUC reward the middle of the image: a convex lung mask beats radiologists on them. The shuffled forms decide:
 sNCC = NCC(G, S) - NCC(B, S) and the sAUC, whose negatives are drawn from the centre bias B; ``centrebias`` gives B. The

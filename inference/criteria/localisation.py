@@ -1,4 +1,4 @@
-"""Does the map point at the finding? Arun et al. 2021, first criterion; Saporta et al. 2022 (CheXlocalize).
+"""Localisation against masks: the first criterion of Arun et al. 2021; hit rate of Saporta et al. 2022 (CheXlocalize).
 
 Maps are (N, *spatial), higher is more important; masks are (N, *spatial) bool. Every function gives (N,) figures, NaN
 where the mask is empty: there is nothing to point at. Nothing here says much without the same figure for maps that

@@ -1,4 +1,4 @@
-"""Passes through the network: in batches within a budget, counted, and with a memory never twice through one point."""
+"""Batched passes through a network within a memory budget, counted, with a cache of gradients by input."""
 
 import hashlib
 import time
@@ -41,10 +41,10 @@ class Clock:
 
 
 class Passes:
-    """The one way through the network for every method.
+    """Runs the network for every method.
 
-    With ``remember`` a point that was differentiated once, to the bit, is not passed again: several methods that ask
-    for the same points share them without knowing of each other. A quarter of the budget is kept for that memory.
+    With ``remember`` gradients are cached by the SHA-256 of the input point, its target and the kind of pass: methods
+    that ask for the same point share one pass. The cache gets a quarter of the memory budget.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Passes:
             points: (N, C, *spatial).
             targets: (N,) class indices.
             rule: makes the context in which the network runs, such as another rule of propagation for ReLU.
-            rule_name: the name of that context; it keeps what is remembered apart.
+            rule_name: the name of that context; part of the cache key.
         """
 
         def backward(batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -268,7 +268,7 @@ def test_a_study_keeps_the_reason_of_every_series_passed_over(write_series, head
     assert [len(image.frames) for image in found.images] == [6]
     assert {skipped.reason[:20] for skipped in found.skipped} == {"The instance has no ", "The file is not DICO"}
     assert len(read_study([*paths, report])) == 1
-    with pytest.raises(UnsupportedImage, match=r"no readable image series. .*no pixels"):
+    with pytest.raises(UnsupportedImage, match=r"no readable image series. .*no Pixel Data"):
         read_study([report])
 
 
