@@ -130,7 +130,7 @@ def class_of(label: str, manifest: Manifest) -> int | None:
 
 def gather(
     bundle: Bundle,
-    found: Iterable[AnnotatedSeries | Excluded],
+    sources: Iterable[AnnotatedSeries | Excluded],
     folder: Path,
     *,
     progress: Callable[[int], None] | None = None,
@@ -139,7 +139,7 @@ def gather(
 
     Args:
         bundle: whose preprocessing and classes they are brought to.
-        found: series with their annotations, and what the reader could not use.
+        sources: series with their annotations, and what the reader could not use.
         folder: for ``inputs.raw`` and ``masks.raw``; what lies there is replaced.
         progress: told how many cases there are so far.
 
@@ -150,7 +150,7 @@ def gather(
     excluded: list[Excluded] = []
     with (folder / "inputs.raw").open("wb") as inputs, (folder / "masks.raw").open("wb") as masks:
         pile = _Pile(bundle, inputs, masks)
-        for series in found:
+        for series in sources:
             if isinstance(series, Excluded):
                 excluded.append(series)
             else:
