@@ -196,7 +196,7 @@ def bundles(
     """List the bundles the node would find, and why one is refused."""
     from inference.bundle.bundle import discover
 
-    rows = [found.as_dict() for found in discover(tuple(folder or ()))]
+    rows = [entry.as_dict() for entry in discover(tuple(folder or ()))]
     if as_json:
         _print_json(rows)
         return
@@ -226,8 +226,8 @@ def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     from node.jobs.installation import routed_bundles  # only once the file is good: it brings torch
 
     routed_bundles(settings)
-    found = f"{len(settings.rules)} rules, {len(settings.destinations)} destinations"
-    Console().print(f"{config_file} is good: {found}.", soft_wrap=True)
+    summary = f"{len(settings.rules)} rules, {len(settings.destinations)} destinations"
+    Console().print(f"{config_file} is good: {summary}.", soft_wrap=True)
 
 
 @config.command("reference")

@@ -85,7 +85,7 @@ def way_back(refusals: Iterable[Refusal], peer: Destination, settings: Settings)
     """Tell whether a peer may call this node, and what it was refused lately."""
     known_only = settings.node.known_peers_only
     closed = bool(settings.peers) if known_only is None else known_only
-    if peer.ae_title and closed and peer.ae_title not in {one.ae_title for one in settings.peers}:
+    if peer.ae_title and closed and peer.ae_title not in {entry.ae_title for entry in settings.peers}:
         said = f"{peer.ae_title} may not call this node: it is not under [[peers]]."
         outcome = FAILS if peer.proof == "commitment" else NOTE
         yield Step(
@@ -171,10 +171,10 @@ def _negotiate(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
 def _storage(peer: Destination, role: str, sop_class: UID, syntaxes: list[str]) -> Step:
     name, kind = f"store {role.replace('_', ' ')}", sop_class.name.removesuffix(" Storage")
     if syntaxes:
-        return Step(name, WORKS, f"Takes {kind} in {' and '.join(sorted(UID(one).name for one in syntaxes))}.")
+        return Step(name, WORKS, f"Takes {kind} in {' and '.join(sorted(UID(uid).name for uid in syntaxes))}.")
     if role not in peer.objects:
         return Step(name, NOTE, f"Does not take {kind}; nothing of it is to be sent there.")
-    cure = f"Have {kind} ({sop_class}) enabled there with {' or '.join(one.name for one in peer.syntaxes)}"
+    cure = f"Have {kind} ({sop_class}) enabled there with {' or '.join(uid.name for uid in peer.syntaxes)}"
     return Step(name, FAILS, f"Does not take {kind}.", f"{cure}, or leave {role!r} out of `objects`.")
 
 

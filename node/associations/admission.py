@@ -94,8 +94,8 @@ def _title_problem(called: str, ours: str) -> tuple[str, str]:
     return f"The called title {called} is not that of this node, {ours}.", cure
 
 
-def _one_letter_off(one: str, other: str) -> bool:
-    shorter, longer = sorted((one, other), key=len)
+def _one_letter_off(first: str, second: str) -> bool:
+    shorter, longer = sorted((first, second), key=len)
     if len(longer) - len(shorter) == 1:
         return any(longer[:place] + longer[place + 1 :] == shorter for place in range(len(longer)))
-    return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
+    return len(first) == len(second) and sum(a != b for a, b in zip(first, second, strict=True)) == 1

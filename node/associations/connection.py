@@ -194,7 +194,7 @@ class Bell:
     def wait(self, connection: socket.socket | None, seconds: float) -> None:
         """Wait until somebody rings, the connection has something to say, or the time is over."""
         with suppress(OSError, ValueError):  # closed meanwhile, which the next turn finds out
-            _poll(seconds, *(found for found in (self._inside, connection) if found is not None))
+            _poll(seconds, *(readable for readable in (self._inside, connection) if readable is not None))
         with suppress(OSError):
             self._inside.recv(4096)
 
@@ -219,9 +219,9 @@ class RingingQueue(queue.Queue[Any]):
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Take the first out, and say so."""
-        found = super().get(block, timeout)
+        item = super().get(block, timeout)
         self._taken()
-        return found
+        return item
 
 
 def _digest(connection: ssl.SSLSocket) -> str:

@@ -36,11 +36,11 @@ class Messages(DIMSEServiceProvider):
         """Take the content of one PDU; a message that grows too long ends the association."""
         for _, fragment in primitive.presentation_data_value_list:
             self._bytes["command" if fragment[0] & 1 else "data"] += len(fragment)
-        for part, found, most in (
+        for part, length, most in (
             ("command set", self._bytes["command"], MAXIMUM_COMMAND_BYTES),
             ("message", sum(self._bytes.values()), self._bounds.message_bytes),
         ):
-            if found > most:
+            if length > most:
                 self._give_up(f"A {part} grew beyond {most >> 10} KiB.")
                 return
         super().receive_primitive(primitive)

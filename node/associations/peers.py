@@ -104,10 +104,10 @@ def _problem(peer: Peer, caller: Caller, identity: Identity | None) -> Rejection
 
 
 def _identity_problem(peer: Peer, identity: Identity | None) -> Rejection | None:
-    wanted = USER_NAME_AND_PASSCODE if peer.passcode_file else USER_NAME
-    if identity is None or identity.kind != wanted:
+    required = USER_NAME_AND_PASSCODE if peer.passcode_file else USER_NAME
+    if identity is None or identity.kind != required:
         kind = "none" if identity is None else f"one of type {identity.kind}"
-        cure = f"Let it give {'user name and passcode' if peer.passcode_file else 'a user name'} (type {wanted})."
+        cure = f"Let it give {'user name and passcode' if peer.passcode_file else 'a user name'} (type {required})."
         return Rejection(1, 2, 1, f"{peer.ae_title} must give a user identity and gave {kind}.", cure)
     right = hmac.compare_digest(identity.primary, peer.user.encode())
     if peer.passcode_file is not None:
@@ -126,5 +126,5 @@ def _calling(problem: str, cure: str) -> Rejection:
 
 
 def _is_from(address: str, networks: Iterable[str]) -> bool:
-    found = ipaddress.ip_address(address)
-    return any(found in ipaddress.ip_network(network) for network in networks)
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in ipaddress.ip_network(network) for network in networks)

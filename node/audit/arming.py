@@ -148,8 +148,8 @@ class Arming:
         with self._engine.begin() as connection:
             row = insert_into(connection, baselines).values(route=route, **values, **chosen)
             connection.execute(row.on_conflict_do_update(index_elements=["route"], set_={**values, **chosen}))
-            told = {"route": route, "by_whom": by_whom, "since": since.isoformat(), "before": before.isoformat()}
-            self._ledger.append(Event.BASELINE_LOCKED, details={**told, **chosen}, connection=connection)
+            details = {"route": route, "by_whom": by_whom, "since": since.isoformat(), "before": before.isoformat()}
+            self._ledger.append(Event.BASELINE_LOCKED, details={**details, **chosen}, connection=connection)
 
     def _write(self, standing: Standing) -> None:
         values = {**asdict(standing), "state": standing.state.value}

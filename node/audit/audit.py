@@ -96,12 +96,12 @@ class Quality:
         Raises:
             UnknownName: no rule names such a bundle.
         """
-        found = installations(self.settings, self.bundles, self.warrants)
+        known = installations(self.settings, self.bundles, self.warrants)
         if bundle is None:
-            return found
-        if bundle not in found:
-            raise UnknownName(f"No rule routes to a bundle {bundle!r}.", cure=f"There are {', '.join(found)}.")
-        return {bundle: found[bundle]}
+            return known
+        if bundle not in known:
+            raise UnknownName(f"No rule routes to a bundle {bundle!r}.", cure=f"There are {', '.join(known)}.")
+        return {bundle: known[bundle]}
 
     def known(self, route: str) -> None:
         """Make sure that there is such a route.
@@ -121,8 +121,8 @@ class Quality:
         """
         self.known(route)
         begin, end = since.replace(tzinfo=UTC), before.replace(tzinfo=UTC)
-        found = design(self.observations, route, begin, end, self._plan, routes=len(self.rules()))
-        self.arming.lock(route, begin, end, by_whom=by_whom, design=found)
+        chart_design = design(self.observations, route, begin, end, self._plan, routes=len(self.rules()))
+        self.arming.lock(route, begin, end, by_whom=by_whom, design=chart_design)
 
     def arm(self, route: str, reason: str, *, by_whom: str) -> None:
         """Put a route back into service.
@@ -132,8 +132,10 @@ class Quality:
         """
         self.known(route)
         names = next(rule.bundles for rule in self.rules() if rule.name == route)
-        told = {name: one.fingerprint for name, one in self.installations().items() if name in names}
-        accepted = {name: fingerprint for name, fingerprint in told.items() if self.constancy.accepted(name)}
+        fingerprints = {
+            name: installation.fingerprint for name, installation in self.installations().items() if name in names
+        }
+        accepted = {name: fingerprint for name, fingerprint in fingerprints.items() if self.constancy.accepted(name)}
         self.arming.arm(route, reason, by_whom=by_whom, bundles=accepted)
 
     def control(
@@ -206,7 +208,8 @@ class Quality:
         within = range_of(month)
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
         accepted = [
-            Proportion(one.verdict, one.accepted, one.all) for one in Opinions(self.engine, self.ledger).counts()
+            Proportion(count.verdict, count.accepted, count.all)
+            for count in Opinions(self.engine, self.ledger).counts()
         ]
         control = self.control(route, until=within[1])
         return month_of(

@@ -62,10 +62,10 @@ class Constancy:
                 f"The golden set of {name} gives no findings that repeat: {twice.sentence}",
                 cure="Put studies with findings into audit.golden_folder, a folder for each below one for the bundle.",
             )
-        floor = max(one.relative_difference for one in twice.compared)
+        floor = max(pair.relative_difference for pair in twice.compared)
         baseline = GoldenBaseline(first, floor, installation.fingerprint)
         former = golden_pairs(self._former(name), first, bundle=name, at=now())
-        versions = [one for one in former if one.again is Again.VERSION]
+        versions = [pair for pair in former if pair.again is Again.VERSION]
         save(baseline, self._home / name, self._key)
         again = golden_pairs(first, second, bundle=name, at=now())
         self._write(name, installation.fingerprint, twice, [*versions, *again])
@@ -119,12 +119,12 @@ class Constancy:
             if say is not None:
                 say(name)
             try:
-                found = analyse(
+                analysis = analyse(
                     read_series(paths), installation.bundle, installation.options, warrant=installation.warrant
                 )
             except OutOfScope:
                 continue
-            records.extend(record(name, found))
+            records.extend(record(name, analysis))
         return tuple(records)
 
     def _former(self, bundle: str) -> tuple[Recorded, ...]:
@@ -134,14 +134,14 @@ class Constancy:
         except Misconfigured:
             return ()
 
-    def _write(self, bundle: str, told: str, replay: Replay, again: Sequence[Pair]) -> None:
+    def _write(self, bundle: str, fingerprint: str, replay: Replay, again: Sequence[Pair]) -> None:
         with self._engine.begin() as connection:
             keep(connection, again)
             connection.execute(
                 insert(replays).values(
                     bundle=bundle,
                     at=now(),
-                    fingerprint=told,
+                    fingerprint=fingerprint,
                     level=replay.level.value,
                     passed=replay.passed,
                     sentence=replay.sentence,

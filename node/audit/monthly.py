@@ -66,7 +66,7 @@ class Monthly:
 
     def _queue(self, job_id: str, month: str, destination: str) -> str | None:
         """Write the file, and then its rows in one transaction; None where another has queued it meanwhile."""
-        if destination not in [one.name for one in self._quality.settings.destinations]:
+        if destination not in [configured.name for configured in self._quality.settings.destinations]:
             raise UnknownName(f"There is no destination {destination!r}.", cure="Name one of the settings.")
         routes = [rule.name for rule in self._quality.rules()]
         if not routes:

@@ -65,12 +65,12 @@ class Opinions:
         """
         if word not in WORDS or not by_whom.strip():
             raise Refused(f"An opinion is one of {', '.join(WORDS)}, by a named user.")
-        found = self.overlay(overlay)
-        rows, columns = found.explanation.get("shape", (MOST_PIXELS, MOST_PIXELS))
+        judged_overlay = self.overlay(overlay)
+        rows, columns = judged_overlay.explanation.get("shape", (MOST_PIXELS, MOST_PIXELS))
         if place is not None and not (0 <= place[0] < rows and 0 <= place[1] < columns):
             raise Refused("That place does not lie on the plane.", cure="Point at the finding, or give row and column.")
         with self._engine.begin() as connection:
-            self.keep(found, word, by_whom=by_whom, place=place, connection=connection)
+            self.keep(judged_overlay, word, by_whom=by_whom, place=place, connection=connection)
 
     def overlay(self, overlay: str) -> Overlay:
         """Find an overlay by its id in the addresses of the console.
@@ -83,11 +83,11 @@ class Opinions:
             results.c.job_id == jobs.c.id, results.c.role == "capture", jobs.c.id == job_id
         )
         with self._engine.connect() as connection:
-            found = [row for row in connection.execute(query) if digest and row.sha256.startswith(digest)]
-        if not found:
+            rows = [row for row in connection.execute(query) if digest and row.sha256.startswith(digest)]
+        if not rows:
             raise UnknownName("This node made no such overlay.", cure="Give the word on the page of its study.")
-        uid = found[0].sop_instance_uid
-        return Overlay(uid, found[0].study_instance_uid, explanation_of(found[0].summary, uid))
+        uid = rows[0].sop_instance_uid
+        return Overlay(uid, rows[0].study_instance_uid, explanation_of(rows[0].summary, uid))
 
     def keep(
         self,
@@ -117,12 +117,12 @@ class Opinions:
         }  # fmt: skip
         new = insert_into(connection, opinions).values(capture=overlay.sop_instance_uid, by_whom=by_whom, **values)
         connection.execute(new.on_conflict_do_update(index_elements=["capture", "by_whom"], set_=values))
-        told = f"{source} {self._ledger.pseudonym(source_object)}" if source_object else source
+        origin = f"{source} {self._ledger.pseudonym(source_object)}" if source_object else source
         at = {"place": f"row {row}, column {column}"} if place else {}
         self._ledger.append(
             Event.OPINION,
             study_instance_uid=overlay.study_instance_uid,
-            details={"word": word, "by_whom": by_whom, "capture": overlay.sop_instance_uid, "source": told, **at},
+            details={"word": word, "by_whom": by_whom, "capture": overlay.sop_instance_uid, "source": origin, **at},
             connection=connection,
         )
 
@@ -147,10 +147,11 @@ class Opinions:
         Returns:
             a sentence, empty where there is nothing to propose.
         """
-        for one in self.counts():
-            if one.verdict == "TRUSTED" and one.all >= LEAST_OPINIONS and one.high < 1 - alpha:
+        for count in self.counts():
+            if count.verdict == "TRUSTED" and count.all >= LEAST_OPINIONS and count.high < 1 - alpha:
                 return (
-                    f"Radiologists accepted {one.accepted} of {one.all} TRUSTED maps [{one.low:.2f}, {one.high:.2f}]; "
+                    f"Radiologists accepted {count.accepted} of {count.all} TRUSTED maps "
+                    f"[{count.low:.2f}, {count.high:.2f}]; "
                     f"at least {1 - alpha:.2f} was promised. Commission the bundle anew on cases of this site."
                 )
         return ""
@@ -159,7 +160,7 @@ class Opinions:
 def explanation_of(summary: Mapping[str, Any] | None, capture: str) -> Mapping[str, Any]:
     """Give what a job's summary says of one overlay, by its SOP Instance UID; empty where it says nothing."""
     every = (summary or {}).get("explanations", ())
-    return next((one for one in every if one["capture"] == capture), {})
+    return next((explanation for explanation in every if explanation["capture"] == capture), {})
 
 
 def _count(verdict: str, words: list[bool]) -> Count:

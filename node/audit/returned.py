@@ -83,7 +83,7 @@ class Returned:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
             reports = {row.id: row.sop_instance_uid for row in rows if row.role == "report"}
-            found = {}
+            overlays = {}
             for row in rows:
                 explanation = explanation_of(row.summary, row.sop_instance_uid)
                 if row.role == "capture" and explanation:
@@ -91,8 +91,8 @@ class Returned:
                     code = self._code(row.bundle, explanation["label"])
                     with suppress(UnreadableInstance):
                         shown = self._shown(overlay, self._outbox / row.path, reports.get(row.id, ""), code, connection)
-                        found[row.sop_instance_uid] = (overlay, shown)
-        return found
+                        overlays[row.sop_instance_uid] = (overlay, shown)
+        return overlays
 
     def _shown(self, overlay: Overlay, capture: Path, report: str, code: str, connection: Connection) -> Shown:
         """Find the plane that an overlay explains, by what its capture was derived from (PS3.3 C.7.6.1.1.4).
@@ -129,11 +129,11 @@ class Returned:
         problem: str,
     ) -> None:
         """Write down what it says, or why it says nothing; where another node has done so, nothing."""
-        words = "; ".join(sorted(f"{one.capture}: {one.word}" for one in said))
-        one = (returned.c.sop_instance_uid == row.sop_instance_uid) & returned.c.read_at.is_(None)
+        words = "; ".join(sorted(f"{opinion.capture}: {opinion.word}" for opinion in said))
+        unread = (returned.c.sop_instance_uid == row.sop_instance_uid) & returned.c.read_at.is_(None)
         values = {"read_at": now(), "said": problem or words or "Nothing of an overlay here."}
         with self._engine.begin() as connection:
-            if not connection.execute(returned.update().where(one).values(values)).rowcount:
+            if not connection.execute(returned.update().where(unread).values(values)).rowcount:
                 return
             kind = KINDS[row.sop_class_uid]
             for opinion in said:

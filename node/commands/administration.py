@@ -59,12 +59,12 @@ def token_list(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
 
     rows: list[dict[str, Any]] = [
         {
-            "name": found.name,
-            "scopes": sorted(found.scopes),
-            "created_at": found.created_at.isoformat(timespec="seconds"),
-            "expires_at": found.expires_at.isoformat(timespec="seconds") if found.expires_at else None,
+            "name": token.name,
+            "scopes": sorted(token.scopes),
+            "created_at": token.created_at.isoformat(timespec="seconds"),
+            "expires_at": token.expires_at.isoformat(timespec="seconds") if token.expires_at else None,
         }
-        for found in Tokens(_engine(config_file)).all()
+        for token in Tokens(_engine(config_file)).all()
     ]
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
@@ -101,10 +101,12 @@ def doctor(
     from node.settings.settings import load
 
     settings = load(config_file) if config_file.exists() else None
-    found = find_peer(peer, settings)
+    destination = find_peer(peer, settings)
     title = calling or (settings.node.ae_title if settings else "HEATPROOF")
     steps = []
-    for step in chain(examine(found, calling_ae_title=title), _priors(settings, found), _way_back(settings, found)):
+    for step in chain(
+        examine(destination, calling_ae_title=title), _priors(settings, destination), _way_back(settings, destination)
+    ):
         steps.append(step)
         if not as_json:
             sign, style = _SIGNS[step.outcome]

@@ -46,12 +46,17 @@ def replay(
         for name, installation in quality.installations(bundle).items()
     }
     if as_json:
-        told = {name: {"level": one.level, "passed": one.passed, "said": one.sentence} for name, one in done.items()}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        outcomes = {
+            name: {"level": outcome.level, "passed": outcome.passed, "said": outcome.sentence}
+            for name, outcome in done.items()
+        }
+        sys.stdout.write(json.dumps(outcomes, indent=2) + "\n")
     else:
-        for name, one in done.items():
-            Console().print(f"{name}: {one.sentence}", style="green" if one.passed else "bold red", soft_wrap=True)
-    raise typer.Exit(0 if all(one.passed for one in done.values()) else 1)
+        for name, outcome in done.items():
+            Console().print(
+                f"{name}: {outcome.sentence}", style="green" if outcome.passed else "bold red", soft_wrap=True
+            )
+    raise typer.Exit(0 if all(outcome.passed for outcome in done.values()) else 1)
 
 
 @audit.command("baseline")
@@ -70,12 +75,12 @@ def baseline(
 @audit.command("status")
 def status(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
     """Say of every route what it may do, what its charts say, and how its last replays went. Status 1 on an alarm."""
-    told = _quality(config_file).told()
+    summary = _quality(config_file).told()
     if as_json:
-        sys.stdout.write(json.dumps(told, indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps(summary, indent=2, default=str) + "\n")
     else:
-        _show(told)
-    raise typer.Exit(1 if any(one["alarms"] or one["state"] != "armed" for one in told["routes"]) else 0)
+        _show(summary)
+    raise typer.Exit(1 if any(route["alarms"] or route["state"] != "armed" for route in summary["routes"]) else 0)
 
 
 @audit.command("stop")
@@ -135,14 +140,14 @@ def report(
         Console().print(f"{queued} is queued for {send}; the running node delivers it.", soft_wrap=True)
     if route is None:
         return
-    found = quality.month(route, month)
+    monthly = quality.month(route, month)
     if out is not None:
-        out.write_text(month_page(found), encoding="utf-8")
+        out.write_text(month_page(monthly), encoding="utf-8")
     if as_json:
-        told = {"month": month, "head": str(found.head), **found.repeatability.as_json()}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        document = {"month": month, "head": str(monthly.head), **monthly.repeatability.as_json()}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
-    for line in text(repeatability_content(found.repeatability)):
+    for line in text(repeatability_content(monthly.repeatability)):
         sys.stdout.write(line + "\n")
     if out is not None:
         Console().print(f"The report is in {out}.", soft_wrap=True)
@@ -182,17 +187,17 @@ def let_go_rows(
     Console().print(f"{rows} rows are in {out} and no longer in the store." if rows else "There is no row so old.")
 
 
-def _show(told: dict[str, Any]) -> None:
+def _show(summary: dict[str, Any]) -> None:
     table = Table("route", "state", "charts", "why")
-    for one in told["routes"]:
-        charts = "; ".join(one["alarms"]) or ("in control" if one["baseline"] else "no baseline yet")
-        table.add_row(one["route"], one["state"], charts, one["reason"])
+    for row in summary["routes"]:
+        charts = "; ".join(row["alarms"]) or ("in control" if row["baseline"] else "no baseline yet")
+        table.add_row(row["route"], row["state"], charts, row["reason"])
     Console().print(table)
     replays = Table("bundle", "last replay", "level", "said")
-    for one in told["replays"]:
-        replays.add_row(one["bundle"], str(one["at"]), one["level"], one["said"])
+    for row in summary["replays"]:
+        replays.add_row(row["bundle"], str(row["at"]), row["level"], row["said"])
     Console().print(replays)
-    Console().print(f"Ledger head {told['head']}", soft_wrap=True)
+    Console().print(f"Ledger head {summary['head']}", soft_wrap=True)
 
 
 def _say(study: str) -> None:

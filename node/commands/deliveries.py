@@ -47,7 +47,9 @@ def list_deliveries(
         since = row["updated_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(row["id"], objects, str(row["attempts"]), row["proof"] or "", since, row["last_error"] or "")
     Console().print(table)
-    notes = {one.name: one.viewer_note for one in settings.destinations if one.viewer_note}
+    notes = {
+        destination.name: destination.viewer_note for destination in settings.destinations if destination.viewer_note
+    }
     for name, note in notes.items():
         Console().print(f"{name}: {note}", soft_wrap=True, markup=False)
 
@@ -80,7 +82,7 @@ def _rows(settings: "Settings", *, failed: bool) -> list[dict[str, Any]]:
         raise UnknownName(f"There is no store in {node.home} yet.", cure="Start the node first.")
     engine = open_engine(node.database_url or sqlite_url(node.home))
     try:
-        found = Consignments(engine, node.home).all(*([DeliveryState.FAILED] if failed else []))
+        consignments = Consignments(engine, node.home).all(*([DeliveryState.FAILED] if failed else []))
     finally:
         engine.dispose()
-    return [asdict(consignment) for consignment in found]
+    return [asdict(consignment) for consignment in consignments]

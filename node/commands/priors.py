@@ -28,7 +28,7 @@ def priors(
     key = study_key(study, config_file)
     asked = {name: value for name, value in (("destination", source), ("most", most), ("by", by)) if value}
     ask_node("POST", f"/api/studies/{key}/priors?{urlencode(asked)}", config_file)
-    while (found := ask_node("GET", f"/api/studies/{key}", config_file)["priors"])["state"] == "searching":
+    while (search := ask_node("GET", f"/api/studies/{key}", config_file)["priors"])["state"] == "searching":
         time.sleep(_LOOKS_AGAIN_SECONDS)
-    Console().print(found["sentence"], markup=False, soft_wrap=True)
-    raise typer.Exit(0 if found["state"] in ("done", "none") and not found["reason"] else 1)
+    Console().print(search["sentence"], markup=False, soft_wrap=True)
+    raise typer.Exit(0 if search["state"] in ("done", "none") and not search["reason"] else 1)

@@ -81,17 +81,19 @@ def rules_dry_run(
     from node.settings.settings import load
 
     settings, fresh = load(config_file), load(new)
-    found = list(compare(_engine(settings), settings, fresh, last=last))
-    changed = [one for one in found if one.changed]
+    changes = list(compare(_engine(settings), settings, fresh, last=last))
+    changed = [change for change in changes if change.changed]
     if as_json:
-        _print_json({"studies": len(found), "changed": len(changed), "changes": [one.as_dict() for one in changed]})
+        _print_json(
+            {"studies": len(changes), "changed": len(changed), "changes": [change.as_dict() for change in changed]}
+        )
         return
     if changed:
         table = Table("study", "complete", "now", "with the new rules", "why")
-        for one in changed:
-            table.add_row(one.study_instance_uid, f"{one.at.astimezone():%Y-%m-%d %H:%M}", *_change(one))
+        for change in changed:
+            table.add_row(change.study_instance_uid, f"{change.at.astimezone():%Y-%m-%d %H:%M}", *_change(change))
         Console().print(table)
-    Console().print(f"{len(changed)} of {len(found)} studies would change.", highlight=False)
+    Console().print(f"{len(changed)} of {len(changes)} studies would change.", highlight=False)
 
 
 @rules.command("reload")
@@ -187,12 +189,12 @@ def _show_answers(row: dict[str, Any], answers: "Sequence[RuleAnswer]") -> None:
 def _lines(answer: "RuleAnswer", series: int) -> Iterator[str]:
     if answer.hours is not None:
         yield _clause(answer.hours)
-    for one in answer.series:
-        numbers = ", ".join(map(str, one.numbers))
-        told = "; ".join(_clause(clause) for clause in one.clauses) or "no condition"
-        yield f"series {numbers} of {series}: {told}"
-    for wanted in answer.missing_series:
-        yield f"expected and not here: a series that matches {escape(repr(wanted))}"
+    for answers_of_series in answer.series:
+        numbers = ", ".join(map(str, answers_of_series.numbers))
+        conditions = "; ".join(_clause(clause) for clause in answers_of_series.clauses) or "no condition"
+        yield f"series {numbers} of {series}: {conditions}"
+    for expression in answer.missing_series:
+        yield f"expected and not here: a series that matches {escape(repr(expression))}"
 
 
 def _clause(clause: "ClauseAnswer") -> str:
@@ -203,14 +205,14 @@ def _sign(held: bool) -> str:
     return "[green]✓[/green]" if held else "[red]✗[/red]"
 
 
-def _change(one: "DecisionChange") -> Iterable[str]:
-    for decision in (one.before, one.after):
+def _change(change: "DecisionChange") -> Iterable[str]:
+    for decision in (change.before, change.after):
         route = decision.route
-        told = (
+        outcome = (
             f"{route.name}: {', '.join(route.bundles)} → {', '.join(route.destinations)}" if route else "not analysed"
         )
-        yield escape("; ".join([told, *(f"{wanted!r} missing" for wanted in decision.missing_series)]))
-    yield escape(one.after.trace[-1])
+        yield escape("; ".join([outcome, *(f"{expression!r} missing" for expression in decision.missing_series)]))
+    yield escape(change.after.trace[-1])
 
 
 def _running(home: Path) -> int:

@@ -46,8 +46,8 @@ class Consignments:
 
     def all(self, *states: DeliveryState) -> tuple[Consignment, ...]:
         """Give all consignments, or those with an object in one of the states, the latest change first."""
-        wanted = select(*_KEY).select_from(_OBJECTS).where(deliveries.c.state.in_(states))
-        return self._read(tuple_(*_KEY).in_(wanted) if states else true())
+        keys = select(*_KEY).select_from(_OBJECTS).where(deliveries.c.state.in_(states))
+        return self._read(tuple_(*_KEY).in_(keys) if states else true())
 
     def page(
         self,
@@ -80,18 +80,18 @@ class Consignments:
         shown = marks[:limit]
         keys = [(job_id, name) for _, _, name, job_id in shown]
         of_jobs = self._read(results.c.job_id.in_({job_id for job_id, _ in keys}))
-        found = {(one.job_id, one.destination): one for one in of_jobs}
+        by_key = {(consignment.job_id, consignment.destination): consignment for consignment in of_jobs}
         going_on = "/".join((shown[-1][0].isoformat(), *shown[-1][1:3])) if len(marks) > limit else ""
-        return tuple(found[key] for key in keys if key in found), going_on
+        return tuple(by_key[key] for key in keys if key in by_key), going_on
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the objects by destination and state."""
         columns = (deliveries.c.destination, deliveries.c.state)
-        found: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         with self._engine.connect() as connection:
             for destination, state, count in connection.execute(select(*columns, func.count()).group_by(*columns)):
-                found.setdefault(destination, {})[state] = int(count)
-        return found
+                counts.setdefault(destination, {})[state] = int(count)
+        return counts
 
     def named(self, consignment_id: str) -> Consignment:
         """Find one by its id.
@@ -149,12 +149,12 @@ class Consignments:
     def sent(self, sop_instance_uid: str, destination: str, problem: str, *, awaits_proof: bool) -> None:
         """Write down one attempt for one object: taken where there is no problem, else still queued."""
         proof = None if problem or awaits_proof else UNPROVEN
-        one = and_(deliveries.c.sop_instance_uid == sop_instance_uid, deliveries.c.destination == destination)
+        row = and_(deliveries.c.sop_instance_uid == sop_instance_uid, deliveries.c.destination == destination)
         state = {"state": DeliveryState.QUEUED} if problem else {"state": DeliveryState.SENT, "sent_at": now()}
         with self._engine.begin() as connection:
             connection.execute(
                 update(deliveries)
-                .where(one, deliveries.c.state == DeliveryState.QUEUED)
+                .where(row, deliveries.c.state == DeliveryState.QUEUED)
                 .values(
                     **state,
                     attempts=deliveries.c.attempts + 1,

@@ -96,7 +96,7 @@ class Deliveries(DBOSConfiguredInstance):
         count = self._consignments.requeue(job_id, destination)
         if count:
             self._tell(Event.DELIVERY_RESENT, job_id, destination, objects=count)
-            live = [found for found in self._live(f"{job_id}:") if found.queue_partition_key == destination]
+            live = [workflow for workflow in self._live(f"{job_id}:") if workflow.queue_partition_key == destination]
             for workflow in live:
                 DBOS.cancel_workflow(workflow.workflow_id)
             is_sending = any(workflow.status == "PENDING" for workflow in live)
@@ -110,7 +110,7 @@ class Deliveries(DBOSConfiguredInstance):
         unsettled = self._consignments.unsettled(awaiting_proof)
         if not unsettled:
             return
-        live = {(found.workflow_id.partition(":")[0], found.queue_partition_key) for found in self._live()}
+        live = {(workflow.workflow_id.partition(":")[0], workflow.queue_partition_key) for workflow in self._live()}
         for job_id, destination in unsettled:
             if (job_id, destination) not in live:
                 first = _id(job_id, destination, chain=0, attempt=1)
@@ -203,11 +203,11 @@ class Deliveries(DBOSConfiguredInstance):
 
     def _heard(self, connection: Connection, report: CommitmentReport) -> None:
         """Write down what a storage commitment brought."""
-        told: list[tuple[Event, int, dict[str, str]]] = [
+        ledger_rows: list[tuple[Event, int, dict[str, str]]] = [
             (Event.DELIVERY_PROVEN, len(report.stored), {"proof": self._commitments.name}),
             (Event.DELIVERY_UNCOMMITTED, len(report.failed), {"problem": "; ".join(sorted({*report.failed.values()}))}),
         ]
-        for event, count, details in told:
+        for event, count, details in ledger_rows:
             if count:
                 self._tell(event, report.job_id, report.destination, connection=connection, objects=count, **details)
 

@@ -143,8 +143,10 @@ def _finds(destination: Destination, parcel: Parcel) -> bool:
     return _names(exchange(destination, "GET", path, params={"SOPInstanceUID": parcel.sop_instance_uid}), parcel)
 
 
-def _names(found: Any, parcel: Parcel) -> bool:
-    return isinstance(found, list) and any(_text(item, _SOP_INSTANCE_UID) == parcel.sop_instance_uid for item in found)
+def _names(answer: Any, parcel: Parcel) -> bool:
+    return isinstance(answer, list) and any(
+        _text(item, _SOP_INSTANCE_UID) == parcel.sop_instance_uid for item in answer
+    )
 
 
 def _items(dataset: Any, tag: str) -> list[Any]:

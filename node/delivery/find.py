@@ -39,5 +39,5 @@ def _holds(association: Association, parcel: Parcel, destination: Destination) -
     query.StudyInstanceUID = parcel.study_instance_uid
     query.SeriesInstanceUID = parcel.series_instance_uid
     query.SOPInstanceUID = parcel.sop_instance_uid
-    found = list(matches(association, destination, query, most=MOST_ANSWERS))
-    return any(item.get("SOPInstanceUID") == parcel.sop_instance_uid for item in found)
+    answers = list(matches(association, destination, query, most=MOST_ANSWERS))
+    return any(item.get("SOPInstanceUID") == parcel.sop_instance_uid for item in answers)

@@ -52,7 +52,7 @@ def reach(host: str, port: int) -> Iterator[Step]:
 def addresses_of(host: str, port: int) -> list[str]:
     """Give the addresses of a host; none where it has no name."""
     with suppress(OSError, UnicodeError):
-        return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
+        return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
     return []
 
 
@@ -67,7 +67,7 @@ def handshake(peer: Destination) -> Step:
             socket.create_connection((peer.host, peer.port), timeout=CONNECT_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=peer.host) as connection,
         ):
-            found = fingerprint(connection.getpeercert(binary_form=True) or b"")
+            shown = fingerprint(connection.getpeercert(binary_form=True) or b"")
             version = connection.version()
     except ssl.SSLCertVerificationError as error:
         cure = "Check tls.ca_file, the name in the peer's certificate, and its dates."
@@ -76,7 +76,7 @@ def handshake(peer: Destination) -> Step:
         why = getattr(error, "reason", None) or error.strerror or type(error).__name__
         cure = "Check that this port of the peer speaks TLS 1.2 or 1.3, and that it believes our certificate."
         return Step("TLS", FAILS, f"There is no TLS connection: {why}.", cure)
-    if pin and found != pin.lower().replace(":", ""):
+    if pin and shown != pin.lower().replace(":", ""):
         cure = "If the peer has a new certificate, enter its SHA-256; if not, somebody is in between."
-        return Step("TLS", FAILS, f"The peer's certificate is another one: {found}.", cure)
+        return Step("TLS", FAILS, f"The peer's certificate is another one: {shown}.", cure)
     return Step("TLS", WORKS, f"{version}; the peer's certificate is believed.")

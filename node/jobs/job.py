@@ -152,8 +152,8 @@ class Jobs(DBOSConfiguredInstance):
         unfinished = (jobs.c.id == job_id) & jobs.c.finished_at.is_(None)
         with self._engine.begin() as connection:
             times = connection.execute(select(jobs.c.step_times).where(unfinished)).scalar() or {}
-            told = {**times, name: now().isoformat()}
-            connection.execute(update(jobs).where(unfinished).values(step=name, step_times=told))
+            step_times = {**times, name: now().isoformat()}
+            connection.execute(update(jobs).where(unfinished).values(step=name, step_times=step_times))
 
 
 def _listed(workflow_ids: Sequence[str], states: Collection[str]) -> list[WorkflowStatus]:

@@ -119,10 +119,10 @@ class Fetching:
     def _look(self, uid: str, requirement: PriorRequirement, headers: Sequence[SeriesHeader]) -> tuple[PriorState, str]:
         until_seconds = time.monotonic() + self._door.longest_wait_seconds
         present, peer = present_of(uid, headers), self._peer(requirement)
-        found = search(peer, present, by=requirement.by, most=requirement.most, calling_ae_title=self._own_title)
-        if not found:
+        earlier = search(peer, present, by=requirement.by, most=requirement.most, calling_ae_title=self._own_title)
+        if not earlier:
             return PriorState.NONE, f"{peer.name} knows no earlier study of this patient that is alike."
-        states = [self._take(present, prior, peer, requirement, until_seconds) for prior in found]
+        states = [self._take(present, prior, peer, requirement, until_seconds) for prior in earlier]
         failed = sum(state not in (PriorState.FETCHED, PriorState.HERE) for state in states)
         return PriorState.DONE, _incomplete(failed, len(states))
 

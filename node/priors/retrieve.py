@@ -50,12 +50,12 @@ def move(destination: Destination, prior: Prior, *, to: str, calling_ae_title: s
 def _move(
     association: Association, destination: Destination, prior: Prior, series: str, to: str, until_seconds: float
 ) -> int:
-    wanted = Dataset()
-    wanted.QueryRetrieveLevel = "SERIES"
-    wanted.StudyInstanceUID, wanted.SeriesInstanceUID = prior.study_instance_uid, series
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "SERIES"
+    identifier.StudyInstanceUID, identifier.SeriesInstanceUID = prior.study_instance_uid, series
     if not association.is_established:
         raise DeliveryFailed(f"{destination.name} ended the association during the C-MOVE.")
-    responses = association.send_c_move(wanted, to, MOVE)
+    responses = association.send_c_move(identifier, to, MOVE)
     seconds = until_seconds - time.monotonic()
     for status, _ in answers(responses, destination, most=MOST_INSTANCES, seconds=seconds):
         code = status.get("Status")

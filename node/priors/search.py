@@ -51,22 +51,22 @@ def search(
             _chosen(_studies_by_web(destination, present), lambda uid: _series_by_web(destination, uid), present, most)
         )
     with opened(destination, FIND, calling_ae_title=calling_ae_title) as association:
-        found = list(matches(association, destination, _study_query(present), most=MOST_STUDIES))
+        studies = list(matches(association, destination, _study_query(present), most=MOST_STUDIES))
 
         def series_of(uid: str) -> Iterator[Dataset]:
             return matches(association, destination, _series_query(uid), most=MOST_SERIES)
 
-        return tuple(_chosen(found, series_of, present, most))
+        return tuple(_chosen(studies, series_of, present, most))
 
 
 def _chosen(
-    found: Iterable[Dataset], series_of: Callable[[str], Iterable[Dataset]], present: Present, most: int
+    studies: Iterable[Dataset], series_of: Callable[[str], Iterable[Dataset]], present: Present, most: int
 ) -> Iterator[Prior]:
-    earlier = {text_of(one, "StudyInstanceUID"): one for one in found if present.is_earlier(one)}
+    earlier = {text_of(answer, "StudyInstanceUID"): answer for answer in studies if present.is_earlier(answer)}
     newest = sorted(earlier, key=lambda uid: (text_of(earlier[uid], "StudyDate"), text_of(earlier[uid], "StudyTime")))
     count = 0
     for uid in newest[: -MOST_LOOKED_AT - 1 : -1]:
-        alike = tuple(text_of(one, "SeriesInstanceUID") for one in series_of(uid) if present.is_alike(one))
+        alike = tuple(text_of(answer, "SeriesInstanceUID") for answer in series_of(uid) if present.is_alike(answer))
         if alike:
             count += 1
             yield Prior(uid, tuple(dict.fromkeys(alike)))
@@ -106,7 +106,7 @@ def _series_by_web(destination: Destination, uid: str) -> Iterator[Dataset]:
 
 
 def _listed(destination: Destination, path: str, asked: dict[str, str], tags: tuple[str, ...]) -> Iterator[Dataset]:
-    found = dicomweb.exchange(destination, "GET", path, params=asked)
-    if not isinstance(found, list | None):
+    answer = dicomweb.exchange(destination, "GET", path, params=asked)
+    if not isinstance(answer, list | None):
         raise DeliveryFailed(f"{destination.name} answered the query with no list.")
-    return (dicomweb.dataset_of(item, *tags) for item in found or ())
+    return (dicomweb.dataset_of(item, *tags) for item in answer or ())

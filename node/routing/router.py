@@ -276,6 +276,9 @@ def _next_generation(connection: Connection, study_instance_uid: str) -> int:
 
 def _missing(known: str | None, decision: Decision) -> str | None:
     """Add the series that the rule expects and the study has not, where nobody has said so yet."""
-    told = known or ""
-    series = (f"a series that matches {wanted!r}" for wanted in decision.missing_series)
-    return "; ".join([*([told] if told else []), *(one for one in series if one not in told)]) or None
+    recorded = known or ""
+    series = (f"a series that matches {expression!r}" for expression in decision.missing_series)
+    return (
+        "; ".join([*([recorded] if recorded else []), *(sentence for sentence in series if sentence not in recorded)])
+        or None
+    )

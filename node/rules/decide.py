@@ -172,8 +172,8 @@ def _ask(clause: Clause, header: SeriesHeader) -> ClauseAnswer:
     values = header.values(clause.attribute)
     held = _holds(clause, values)
     shown = _shortened("\\".join(values)) if may_show(clause.attribute) else _HIDDEN
-    found = f"{clause.attribute} is {shown if values else 'missing'}"
-    return ClauseAnswer(held, f"{found}, {'as required' if held else f'required {requirement(clause)}'}")
+    observed = f"{clause.attribute} is {shown if values else 'missing'}"
+    return ClauseAnswer(held, f"{observed}, {'as required' if held else f'required {requirement(clause)}'}")
 
 
 def _shortened(text: str) -> str:
@@ -191,7 +191,7 @@ def _holds(clause: Clause, values: tuple[str, ...]) -> bool:
 
 def _fits(clause: Clause, value: str) -> bool:
     """Say whether one value is what equals, matches, at_least and at_most ask for, as far as they are given."""
-    if clause.equals is not None and value.casefold() not in {wanted.casefold() for wanted in clause.wanted}:
+    if clause.equals is not None and value.casefold() not in {permitted.casefold() for permitted in clause.wanted}:
         return False
     if clause.matches is not None and not is_found(clause.matches, value):
         return False

@@ -29,10 +29,10 @@ class ProxySettings(Section):
     def names(self, address: str) -> bool:
         """Say whether a connection from this address is the proxy's."""
         try:
-            found = ip_address(address)
+            parsed = ip_address(address)
         except ValueError:
             return False
-        return any(found in ip_network(network) for network in self.addresses)
+        return any(parsed in ip_network(network) for network in self.addresses)
 
 
 class HttpSettings(Section):

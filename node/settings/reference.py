@@ -35,7 +35,7 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
 def _type(schema: Mapping[str, Any]) -> str:
     """Say a JSON schema in words."""
     if "anyOf" in schema:
-        return " or ".join(_type(one) for one in schema["anyOf"] if one.get("type") != "null")
+        return " or ".join(_type(alternative) for alternative in schema["anyOf"] if alternative.get("type") != "null")
     if "enum" in schema:
         return ", ".join(f'"{value}"' for value in schema["enum"])
     if schema["type"] == "array":
@@ -53,5 +53,5 @@ def _toml(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
     return f'"{value}"' if isinstance(value, str) else str(value)

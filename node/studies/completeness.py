@@ -93,7 +93,7 @@ class Completeness:
         self._watched = {study.study_instance_uid: self._watch(study, seconds) for study in receiving}
         self._asked = {uid: asked for uid, asked in self._asked.items() if uid in self._watched}
         self._counting.forget_all_but(self._watched)
-        for study in sorted(receiving, key=lambda one: self._watched[one.study_instance_uid].since_seconds):
+        for study in sorted(receiving, key=lambda snapshot: self._watched[snapshot.study_instance_uid].since_seconds):
             try:
                 self._judge(study, at, seconds)
             except DBAPIError:
@@ -146,7 +146,7 @@ class Completeness:
         rules = self._rules()
         if any(rule.expected_series for rule in rules):
             decision = self._decision(study, rules, at)
-            missing += [f"a series that matches {wanted!r}" for wanted in decision.missing_series]
+            missing += [f"a series that matches {expression!r}" for expression in decision.missing_series]
             if decision.route and decision.expected_series and not decision.missing_series:
                 proofs.append(f"the {decision.expected_series} series that rule {decision.route.name!r} expects")
         return proofs, missing

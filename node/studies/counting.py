@@ -145,10 +145,10 @@ def count(peer: CountingPeer, study_instance_uid: str, *, calling_ae_title: str)
     """
     if peer.by == "qido":
         path = f"/studies/{study_instance_uid}/series"
-        found = dicomweb.exchange(peer.destination, "GET", path, params={"includefield": "00201209"})
+        answer = dicomweb.exchange(peer.destination, "GET", path, params={"includefield": "00201209"})
         items = (
-            [dicomweb.dataset_of(item, *_COUNTED) for item in found or ()]
-            if isinstance(found, list | None)
+            [dicomweb.dataset_of(item, *_COUNTED) for item in answer or ()]
+            if isinstance(answer, list | None)
             else [Dataset()]
         )
     else:
