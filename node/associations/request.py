@@ -1,4 +1,4 @@
-"""What an association request (A-ASSOCIATE-RQ) says, read strictly before anything of it is believed (PS3.8 9.3.2)."""
+"""Strict parsing of an association request (A-ASSOCIATE-RQ, PS3.8 9.3.2)."""
 
 import re
 import struct
@@ -19,7 +19,7 @@ _TITLE = re.compile(rb"[ -\[\]-~]{16}")
 
 
 class MalformedRequest(ValueError):
-    """It breaks PS3.8; ``str`` says where."""
+    """The request violates PS3.8; ``str`` names the fault."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class AssociationRequest:
-    """Who wants what."""
+    """The parsed request."""
 
     protocol_version: int
     application_context: str
@@ -59,13 +59,13 @@ class AssociationRequest:
 
 
 def read_request(pdu: bytes) -> AssociationRequest:
-    """Take the body of an A-ASSOCIATE-RQ apart: every length must fit, every context be odd, single and complete.
+    """Parse the body of an A-ASSOCIATE-RQ: every length must fit, every context ID be odd, unique and complete.
 
     Args:
         pdu: the PDU without its six bytes of type and length.
 
     Raises:
-        MalformedRequest: it breaks PS3.8 9.3.2 or D.1.
+        MalformedRequest: it violates PS3.8 9.3.2 or D.1.
     """
     if len(pdu) < _FIXED.size:
         raise MalformedRequest("is shorter than its fixed fields")
@@ -92,7 +92,7 @@ def read_request(pdu: bytes) -> AssociationRequest:
 
 
 def printable(text: bytes | str, length: int) -> str:
-    """Write what a peer sent so that it can neither break a line nor a page: ASCII, everything else escaped, cut."""
+    """Escape text of a peer for logs and pages: printable ASCII, truncated."""
     characters = text.decode("latin-1") if isinstance(text, bytes) else text
     return characters.encode("unicode_escape").decode("ascii")[:length]
 
@@ -134,7 +134,7 @@ def _user(content: bytes) -> tuple[int, Identity | None]:
     items = dict(_items(content))
     length = items.get(_MAXIMUM_LENGTH, b"")
     if len(length) != 4:
-        raise MalformedRequest("does not say how long a PDU it takes")
+        raise MalformedRequest("has no maximum length of PDUs")
     longest = int.from_bytes(length, "big")
     if 0 < longest < SMALLEST_PDU_BYTES:
         raise MalformedRequest(f"takes PDUs of at most {longest} bytes; {SMALLEST_PDU_BYTES} are needed")
