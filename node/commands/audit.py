@@ -15,7 +15,7 @@ from node.commands.administration import AsJson, Config, audit
 if TYPE_CHECKING:
     from node.audit.audit import Quality
 
-By = Annotated[str, typer.Option("--by", help="Who says so: a name that stays in the ledger.")]
+By = Annotated[str, typer.Option("--by", help="Your name, recorded in the ledger.")]
 _CONFIG = Path("heatproof.toml")
 
 
@@ -25,7 +25,7 @@ def accept(
     bundle: Annotated[str | None, typer.Argument(help="Which bundle; all that are routed.")] = None,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Analyse the golden set twice and sign what it gives: from now on the installation must repeat it."""
+    """Analyse the golden set twice and sign the result as the baseline that later replays must repeat."""
     quality = _quality(config_file)
     for name, installation in quality.installations(bundle).items():
         baseline = quality.constancy.accept(installation, by_whom=by, say=_say)
@@ -39,7 +39,7 @@ def replay(
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Analyse the golden set again and hold it against what was accepted. Status 1 where it has changed."""
+    """Analyse the golden set again and compare it with the accepted baseline. Status 1 where it has changed."""
     quality = _quality(config_file)
     done = {
         name: quality.constancy.replay(installation, say=None if as_json else _say)
@@ -67,14 +67,14 @@ def baseline(
     by: By,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Lock what the charts of a route hold later cases against: the cases of a time that is known to have been good."""
+    """Lock the baseline of a route's control charts: the cases of a period that is known to be good."""
     _quality(config_file).lock(route, since, before, by_whom=by)
     Console().print(f"The baseline of {route!r} is locked; its charts start now.")
 
 
 @audit.command("status")
 def status(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
-    """Say of every route what it may do, what its charts say, and how its last replays went. Status 1 on an alarm."""
+    """Show each route's state, its control charts and the last replays. Status 1 on an alarm."""
     summary = _quality(config_file).told()
     if as_json:
         sys.stdout.write(json.dumps(summary, indent=2, default=str) + "\n")
@@ -100,17 +100,17 @@ def stop(
     quality = _quality(config_file)
     quality.known(route)
     changed = quality.arming.stop(route, RouteState(state), reason, by_whom=by)
-    Console().print(f"{route!r} is {state} now." if changed else f"{route!r} is stopped as hard already.")
+    Console().print(f"{route!r} is {state} now." if changed else f"{route!r} already has this or a stricter stop.")
 
 
 @audit.command("arm")
 def arm(
     route: Annotated[str, typer.Argument(help="Which route.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why it may go on.")],
+    reason: Annotated[str, typer.Option("--reason", help="Reason, recorded in the ledger.")],
     by: By,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Put a route back into service; its golden sets must have passed a replay, and what was held is analysed."""
+    """Put a route back into service; its golden sets must have passed a replay. Held studies are analysed."""
     _quality(config_file).arm(route, reason, by_whom=by)
     Console().print(f"{route!r} is armed; its charts start at zero.")
 
@@ -126,7 +126,7 @@ def report(
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Say how repeatable a route's maps are in a month; write all it did as one page, or send it to an archive."""
+    """Show how repeatable a route's maps are in a month; write the report as one page, or send it to an archive."""
     from node.audit.monthly import Monthly
     from reports.audit.content import text
     from reports.audit.month.page import month_page
@@ -160,7 +160,7 @@ def export_table(
     kind: Annotated[Literal["csv", "jsonl", "parquet"], typer.Option("--format", help="As what.")] = "csv",
     config_file: Config = _CONFIG,
 ) -> None:
-    """Write the ledger, or what was observed of every finding, for other programs. No patient is in either."""
+    """Export the ledger, or the observations of every finding, for other programs. Neither has patient data."""
     from reports.audit.export import export
     from reports.audit.ledger import entries
     from reports.audit.observations import observations
@@ -172,19 +172,21 @@ def export_table(
 
 @audit.command("let-go")
 def let_go_rows(
-    before: Annotated[datetime, typer.Option("--before", help="Rows of before this day.", formats=["%Y-%m-%d"])],
+    before: Annotated[datetime, typer.Option("--before", help="Rows before this day.", formats=["%Y-%m-%d"])],
     out: Annotated[Path, typer.Option("--out", "-o", help="New file that keeps them, JSON lines.", dir_okay=False)],
     by: By,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Write old rows of the ledger to a file and take them out of the store; the chain goes on from where they end."""
+    """Write old rows of the ledger to a file and take them out of the store; the hash chain continues after them."""
     from datetime import UTC
 
     from reports.audit.retention import let_go
 
     quality = _quality(config_file)
     rows = let_go(quality.engine, quality.ledger, before.replace(tzinfo=UTC), out, by_whom=by)
-    Console().print(f"{rows} rows are in {out} and no longer in the store." if rows else "There is no row so old.")
+    Console().print(
+        f"{rows} rows are in {out} and no longer in the store." if rows else "There is no row before that day."
+    )
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -187,7 +187,7 @@ def show(passport: Passport, out: Path) -> None:
 
 
 def use_threads(count: int) -> None:
-    """Let torch use so many threads; 0 leaves it its own choice. The passport's fingerprint names them."""
+    """Set the number of torch's threads; 0: torch's default. The passport's fingerprint names them."""
     if count:
         torch.set_num_threads(count)
 
@@ -204,7 +204,7 @@ def settings_of(
     for size in sizes:
         name, _, count = size.partition("=")
         if not count.isdigit():
-            raise UnknownName(f"{size!r} is no size.", cure="Write NAME=COUNT, for example cascade_cases=48.")
+            raise UnknownName(f"{size!r} is not a valid size.", cure="Write NAME=COUNT, for example cascade_cases=48.")
         given[name] = int(count)
     return CommissionSettings(
         methods=_names(methods), splits=_names(split), limit=limit, device=device, save_maps=save_maps
@@ -241,12 +241,12 @@ def show_check(checked: dict[str, Any]) -> None:
     near = sum(entry["agrees"] for entry in checked["maps"])
     say(f"Of {len(checked['maps'])} maps made again, {same} are identical to the bit and {near} point at the same.")
     if not checked["same_fingerprint"]:
-        say("Device or libraries are others than then: maps need not be identical to the bit.")
+        say("Device or libraries have changed since: maps need not be identical to the bit.")
     say("It holds." if checked["agrees"] else "IT DOES NOT HOLD: commission again.")
 
 
 def show_plan(patients: int | None, *, as_json: bool) -> None:
-    """Print how many annotated patients buy which alpha, before any work."""
+    """Print how many annotated patients an alpha needs, before any work."""
     made = plan(Assumptions(), patients=patients)
     if as_json:
         Console().print_json(data=asdict(made))

@@ -1,4 +1,4 @@
-"""The commands about results on their way: what is where, what failed, and sending it again."""
+"""The commands about deliveries of results: list and resend."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from node.commands.asking import ask_node
 if TYPE_CHECKING:
     from node.settings.settings import Settings
 
-deliveries = typer.Typer(invoke_without_command=True, help="Where results are; send again what did not arrive.")
+deliveries = typer.Typer(invoke_without_command=True, help="List the deliveries of results; resend failed ones.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
@@ -27,7 +27,7 @@ _CONFIG = Path("heatproof.toml")
 @deliveries.callback()
 def list_deliveries(
     context: typer.Context,
-    failed: Annotated[bool, typer.Option("--failed", help="Only those given up.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed deliveries.")] = False,
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -56,11 +56,11 @@ def list_deliveries(
 
 @deliveries.command("resend")
 def resend(
-    delivery: Annotated[str | None, typer.Argument(metavar="ID", help="As the list names it.")] = None,
-    all_failed: Annotated[bool, typer.Option("--all-failed", help="Everything that was given up.")] = False,
+    delivery: Annotated[str | None, typer.Argument(metavar="ID", help="ID of the delivery, as listed.")] = None,
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="All failed deliveries.")] = False,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Have the running node send again, now, what a destination is not proven to hold."""
+    """Have the running node resend, now, what a destination is not proven to store."""
     if (delivery is None) == (not all_failed):
         raise typer.BadParameter("Give ID or --all-failed.")
     path = "/api/deliveries/resend-failed" if delivery is None else f"/api/deliveries/{quote(delivery)}/resend"

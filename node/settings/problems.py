@@ -11,12 +11,12 @@ Raw = Mapping[str, Any]
 
 
 def problems_of(raw: Raw, model: type[BaseModel], error: ValidationError | None) -> tuple[str, ...]:
-    """List what the model found and what only the whole file can tell; empty when all is well.
+    """List the problems that the model reports and those between tables; empty if there are none.
 
     Args:
         raw: the file as read.
-        model: what it was held against.
-        error: what that gave; None when each value by itself is right.
+        model: the model it was validated by.
+        error: its validation error; None where every value is valid.
     """
     single = [_sentence(detail, model) for detail in error.errors()] if error else []
     return tuple(dict.fromkeys([*single, *_names(raw), *_destinations(raw), *_asked(raw), *_priors(raw), *_ports(raw)]))
@@ -40,7 +40,7 @@ def _sentence(detail: Any, model: type[BaseModel]) -> str:
     if detail["type"] == "missing":
         return f"{where}: is missing; it has no default"
     if detail["type"] == "string_pattern_mismatch":
-        return f"{where}: is no AE title; 1 to 16 characters, without backslash or control characters"
+        return f"{where}: is not a valid AE title; 1 to 16 characters, without backslash or control characters"
     message = detail["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}"
 

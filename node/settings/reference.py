@@ -1,4 +1,4 @@
-"""The reference of the settings, made from the very object that reads them."""
+"""The reference of the settings, generated from their model."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, get_origin
@@ -33,7 +33,7 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """Say a JSON schema in words."""
+    """Describe the type of a JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_type(alternative) for alternative in schema["anyOf"] if alternative.get("type") != "null")
     if "enum" in schema:
