@@ -1,4 +1,4 @@
-"""What a destination says it holds: C-FIND at the IMAGE level (PS3.4 C.4.1, Study Root), one query for each object."""
+"""Proof of storage by query: C-FIND at the IMAGE level (PS3.4 C.4.1, Study Root), one query for each object."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 
 MOST_ANSWERS = 10
-"""A UID names one instance; a peer that goes on answering is cut off."""
+"""Limit of responses to one query."""
 
 
 class FindProof:

@@ -1,4 +1,4 @@
-"""What a decision about a study saw: the instances that its jobs analyse, whatever has come since."""
+"""The snapshot of a study that a routing decision was made on: the instances that its jobs analyse."""
 
 from collections.abc import Sequence
 

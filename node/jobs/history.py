@@ -1,4 +1,4 @@
-"""What a patient's examination before gave, beside what this one gives: the two maps in one place, or why not."""
+"""Test-retest pairs of a patient's earlier and present examination: the maps registered to each other, or why not."""
 
 import math
 from collections.abc import Sequence

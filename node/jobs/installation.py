@@ -19,7 +19,7 @@ from node.settings.settings import Settings
 
 @dataclass(frozen=True)
 class Installation:
-    """One bundle as it runs here: everything that can move a number of its maps."""
+    """One bundle as it runs here: everything that its maps depend on."""
 
     bundle: Bundle
     options: AnalysisOptions

@@ -1,4 +1,4 @@
-"""What each arrow of a job does. A step takes what the step before left on disk and leaves its own value there.
+"""The steps of a job. Each reads the files of the step before and writes its own.
 
 A step that is run again after a crash writes the same files under the same names: nothing comes twice.
 """
@@ -42,7 +42,7 @@ from reports.objects.results import ResultObject, write_not_analysed, write_resu
 
 
 class Steps:
-    """The arrows inside JOB: read, classify, explain, trust, report."""
+    """The steps of a job: read, classify, explain, trust, report."""
 
     ORDER = ("read", "classify", "explain", "trust", "report")
 
@@ -270,6 +270,6 @@ class Steps:
 
 
 def withhold(trust: Trust, reason: str) -> Trust:
-    """Take a map out of sight because its route is not in control, whatever is known of the map itself."""
+    """Withhold a map because the control charts of its route are out of control, whatever its own trust."""
     sentence = f"The audit withholds the maps of this route: {reason}"
     return replace(trust, verdict=Verdict.WITHHELD, reasons=(sentence, *trust.reasons))

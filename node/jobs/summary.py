@@ -15,7 +15,7 @@ from reports.picture.localiser import seen
 def summarise(
     analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObject]], roles: Collection[str] = ALWAYS
 ) -> dict[str, Any]:
-    """Put the findings of all analysed series into one JSON tree without patient data, arrays or numbers that are none.
+    """Put the findings of all analysed series into one JSON tree without patient data, arrays or non-finite numbers.
 
     Args:
         analyses: one for each series.

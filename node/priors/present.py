@@ -14,7 +14,7 @@ _NOT_IMAGES = frozenset({"AU", "DOC", "KO", "OT", "PLAN", "PR", "REG", "RTPLAN",
 
 @dataclass(frozen=True)
 class Present:
-    """What a prior is held against."""
+    """The study that priors are compared with."""
 
     study_instance_uid: str
     patient_id: str
@@ -48,19 +48,19 @@ class Present:
 
 
 def present_of(study_instance_uid: str, headers: Sequence[SeriesHeader]) -> Present:
-    """Read what a study is held against other studies by.
+    """Read the attributes by which priors are matched.
 
     Raises:
-        Unsuitable: it names no patient or several, or no date, so that no study is known to be an earlier one of his.
+        Unsuitable: it names no patient or several, or no date, so that priors cannot be matched.
     """
     patients = {text_of(header.dataset, "PatientID") for header in headers}
     issuers = {text_of(header.dataset, "IssuerOfPatientID") for header in headers} - {""}
     if len(patients) != 1 or "" in patients or len(issuers) > 1:
-        raise Unsuitable("The study does not have one Patient ID, so that no other is known to be of the same patient.")
+        raise Unsuitable("The study does not have one Patient ID, so priors cannot be matched.")
     dates = {(text_of(header.dataset, "StudyDate"), text_of(header.dataset, "StudyTime")) for header in headers}
     date, time = min(dates)
     if not _is_date(date):
-        raise Unsuitable("The study has no Study Date, so that no other can be said to be an earlier one.")
+        raise Unsuitable("The study has no Study Date, so earlier studies cannot be determined.")
     kinds = {
         (text_of(header.dataset, "Modality").upper(), text_of(header.dataset, "BodyPartExamined").upper())
         for header in headers

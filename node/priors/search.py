@@ -1,6 +1,6 @@
 """Looking for priors at a PACS: by C-FIND (PS3.4 C.4.1, Study Root) or QIDO-RS (PS3.18 10.6); studies, then series.
 
-Which answers are priors is decided here, whatever was asked: a peer may match loosely, or lie.
+Every answer is checked here against the query: a peer may ignore its matching keys.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ from node.priors.present import Present, text_of
 from node.settings.destination import Destination
 
 MOST_STUDIES = 200
-"""A peer that names more studies of one patient is cut off."""
+"""Limit of studies of one patient."""
 MOST_SERIES = 200
 MOST_LOOKED_AT = 20
 """Earlier studies, the newest first, whose series are asked about."""
@@ -25,7 +25,7 @@ _SERIES_TAGS = ("0020000E", "00080060", "00180015")
 
 @dataclass(frozen=True)
 class Prior:
-    """An earlier study of the patient, and those of its series that are alike."""
+    """An earlier study of the patient, and its comparable series."""
 
     study_instance_uid: str
     series: tuple[str, ...]
@@ -37,7 +37,7 @@ def search(
     """Find the newest of the earlier studies of the same patient, modality and, where it is said, part of the body.
 
     Args:
-        destination: whom to ask.
+        destination: the peer to query.
         present: the study that they are priors of.
         by: "move": C-FIND; "web": QIDO-RS.
         most: how many are wanted.
@@ -91,7 +91,7 @@ def _series_query(study_instance_uid: str) -> Dataset:
 
 
 def _studies_by_web(destination: Destination, present: Present) -> Iterator[Dataset]:
-    """Ask with the Patient ID in the query, as PS3.18 has it: take https, for servers write what they are asked."""
+    """Ask with the Patient ID in the query, as PS3.18 defines it: use https, and expect servers to log it."""
     asked = {
         "PatientID": present.patient_id,
         "StudyDate": f"-{present.date}",
@@ -108,5 +108,5 @@ def _series_by_web(destination: Destination, uid: str) -> Iterator[Dataset]:
 def _listed(destination: Destination, path: str, asked: dict[str, str], tags: tuple[str, ...]) -> Iterator[Dataset]:
     answer = dicomweb.exchange(destination, "GET", path, params=asked)
     if not isinstance(answer, list | None):
-        raise DeliveryFailed(f"{destination.name} answered the query with no list.")
+        raise DeliveryFailed(f"{destination.name} answered the query without a list.")
     return (dicomweb.dataset_of(item, *tags) for item in answer or ())
