@@ -1,4 +1,4 @@
-"""Quality assurance of one node: what the auditor, the audit's commands and its page ask and do."""
+"""Quality assurance of one node, as the auditor, the audit's commands and its page use it."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Quality:
     bundles: Mapping[str, Bundle]
     warrants: Mapping[str, Warrant]
     results: LRUCache[Hashable, Any] = field(default_factory=lambda: LRUCache(32), compare=False)
-    """Cache of what pages ask for again and again, by everything that it depends on."""
+    """Entries of the cache of page results, keyed by everything they depend on."""
     columns: LRUCache[Hashable, Any] = field(default_factory=lambda: LRUCache(4), compare=False)
     """Cache of the figures of closed days, 12 bytes a case each."""
     cache_lock: Lock = field(default_factory=Lock, compare=False)
@@ -104,7 +104,7 @@ class Quality:
         return {bundle: known[bundle]}
 
     def known(self, route: str) -> None:
-        """Make sure that there is such a route.
+        """Check that a route exists.
 
         Raises:
             UnknownName: there is none.
@@ -141,7 +141,7 @@ class Quality:
     def control(
         self, route: str, *, until: datetime | None = None, where: tuple[tuple[str, str], ...] = ()
     ) -> RouteCharts | None:
-        """Chart a route until now, or another time; None: it has no baseline yet.
+        """Compute a route's control charts until now, or another time; None: it has no baseline yet.
 
         Args:
             route: which.
@@ -168,7 +168,7 @@ class Quality:
         return Watch(false_alarms_per_year=self.settings.audit.false_alarms_per_year)
 
     def told(self) -> dict[str, Any]:
-        """Give everything there is to know at a glance, as one JSON tree."""
+        """Give the overview of all routes and replays as one JSON tree."""
         routes = []
         for rule in self.rules():
             standing, control = self.arming.standing(rule.name), self.control(rule.name)
@@ -188,7 +188,7 @@ class Quality:
         return {"routes": routes, "replays": self.replays(), "head": str(self.ledger.head())}
 
     def repeatability(self, route: str) -> Repeatability:
-        """Say how repeatable the maps of a route are, since the beginning; kept until something is added."""
+        """Give the repeatability of a route's maps over all its cases; cached until a case is added."""
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
         locked, extent = self.arming.locked(route), self.observations.extent(Selection({"route": route}))
         key = ("repeatability", route, bundles, locked, extent, count_ever(self.engine), now().date())

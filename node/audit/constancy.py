@@ -1,4 +1,4 @@
-"""The constancy test at work: which golden studies there are, when they are replayed, and what is accepted."""
+"""The constancy test: the golden studies, when they are replayed, and their accepted baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -33,7 +33,7 @@ class Constancy:
         self._site_folder = site_folder
 
     def accepted(self, bundle: str) -> bool:
-        """Say whether a baseline of this bundle was ever signed."""
+        """Say whether this bundle has a signed baseline."""
         return (self._home / bundle / "signature").exists()
 
     def studies(self, bundle: str) -> Mapping[str, tuple[Path, ...]]:
@@ -76,10 +76,10 @@ class Constancy:
         return baseline
 
     def replay(self, installation: Installation, say: Callable[[str], None] | None = None) -> Replay:
-        """Analyse the golden set again, hold it against the baseline, and write down what came of it.
+        """Analyse the golden set again, compare it with the baseline, and record the outcome.
 
         Raises:
-            Misconfigured: nothing was accepted, or the baseline is not what was signed.
+            Misconfigured: there is no baseline, or its signature does not match.
         """
         name = installation.bundle.manifest.name
         baseline = load(self._home / name, self._key)

@@ -1,4 +1,4 @@
-"""The radiologist's word on an overlay: accepted, rejected, or elsewhere; and what it says of the words of the node."""
+"""Radiologists' opinions on overlays: accept, reject or elsewhere; and their rates by verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from reports.audit.ledger import Event, Ledger
 
 WORDS = ("accept", "reject", "elsewhere")
 LEAST_OPINIONS = 30
-"""Below so many nothing is proposed."""
+"""Smallest number of opinions for a proposal."""
 MOST_PIXELS = 65_536
 """Along a side of a plane whose size is not known: more does not fit into Rows and Columns."""
 Place = tuple[int, int]
@@ -35,7 +35,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Overlay:
-    """One overlay of ours that something is said of."""
+    """One overlay of ours that an opinion is about."""
 
     sop_instance_uid: str
     study_instance_uid: str
@@ -44,14 +44,14 @@ class Overlay:
 
 
 class Opinions:
-    """What radiologists said, one word for each overlay and person; the last one counts."""
+    """The table ``opinions``: one for each overlay and person; the last one counts."""
 
     def __init__(self, engine: Engine, ledger: Ledger) -> None:
         self._engine = engine
         self._ledger = ledger
 
     def give(self, overlay: str, word: str, *, by_whom: str, place: Place | None = None) -> None:
-        """Keep a word from the console.
+        """Record an opinion from the console.
 
         Args:
             overlay: its id in the addresses of the console: the job's, a hyphen, the beginning of its SHA-256.
@@ -100,13 +100,13 @@ class Opinions:
         source: str = "console",
         source_object: str | None = None,
     ) -> None:
-        """Write a word down, here and in the ledger, within a transaction.
+        """Record an opinion, here and in the ledger, within a transaction.
 
         Args:
             overlay: of which overlay.
             word: accept, reject or elsewhere.
-            by_whom: who says so.
-            place: row and column of the finding on the plane shown; None: not told.
+            by_whom: the author.
+            place: row and column of the finding on the plane shown; None: not given.
             connection: the transaction.
             source: console, SR, GSPS or SEG.
             source_object: SOP Instance UID of the returned object that says so; the ledger has its keyed hash.
@@ -127,7 +127,7 @@ class Opinions:
         )
 
     def counts(self) -> tuple[Count, ...]:
-        """Count what was accepted, by the verdict that the overlay showed."""
+        """Count accepted overlays by verdict."""
         query = select(opinions.c.capture, opinions.c.word, jobs.c.summary).where(
             opinions.c.capture == results.c.sop_instance_uid, results.c.job_id == jobs.c.id
         )
@@ -139,7 +139,7 @@ class Opinions:
         return tuple(_count(verdict, words) for verdict, words in sorted(said.items()))
 
     def proposal(self, alpha: float) -> str:
-        """Say where TRUSTED is accepted less often than promised; nothing is ever re-calibrated by itself.
+        """Propose to commission again where TRUSTED is accepted less often than promised.
 
         Args:
             alpha: share of TRUSTED maps that may miss.

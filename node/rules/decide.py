@@ -52,7 +52,7 @@ class SeriesAnswer:
 
 @dataclass(frozen=True)
 class RuleAnswer:
-    """Why one rule did, or did not, match a study: every clause, held against every series."""
+    """Why one rule did, or did not, match a study: every clause, evaluated on every series."""
 
     name: str
     held: bool
@@ -108,7 +108,7 @@ class Decision:
 
 
 def decide(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime) -> Decision:
-    """Hold every clause of every rule against every series: the first rule that holds on one series decides.
+    """Evaluate every clause of every rule on every series: the first rule that holds on one series decides.
 
     Args:
         rules: the routing table, in order.
@@ -151,7 +151,7 @@ def _missing_series(rule: Rule, headers: Sequence[SeriesHeader]) -> tuple[str, .
 
 
 def _in_hours(rule: Rule, at: datetime) -> ClauseAnswer | None:
-    """Say whether the rule is asked at this moment; the day is that on which the hours begin."""
+    """Say whether the rule applies at this moment; the day is that on which the hours begin."""
     if rule.hours is None and not rule.weekdays:
         return None
     local = at.astimezone()
