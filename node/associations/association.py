@@ -29,7 +29,7 @@ class Checkpoint:
     """Replaces the ``threading.Event`` that halts pynetdicom's reactor while a request of ours is under way.
 
     pynetdicom releases its reactor and halts it again without seeing whether it woke in between: it then counts as
-    resting, goes on, and takes the answer away from the next request. Here it rests until it has been let go, and from
+    halted, continues, and takes the answer of the next request. Here it rests until it has been let go, and from
     that moment on does not count as resting.
     """
 

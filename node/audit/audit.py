@@ -202,7 +202,7 @@ class Quality:
             month: as 2026-10.
 
         Raises:
-            UnknownName, Refused: there is no such route, or it is no month.
+            UnknownName, Refused: there is no such route, or it is not a valid month.
         """
         self.known(route)
         within = range_of(month)

@@ -1,6 +1,6 @@
-"""The monthly quality report on its way to an archive: once a month by itself, and whenever somebody asks.
+"""The monthly quality report for an archive: queued automatically once a month, and on request.
 
-It lies in the outbox and is queued like any result, so that it is delivered, tried again, and proven like one. Its row
+It lies in the outbox and is queued like any result, so that it is delivered, retried, and proven like one. Its row
 in ``jobs`` is of no study that was received.
 """
 
@@ -39,7 +39,7 @@ class Monthly:
             destination: of the settings.
 
         Raises:
-            Refused: it is no month, or there is no route to report on.
+            Refused: it is not a valid month, or there is no route to report on.
             UnknownName: there is no such destination.
         """
         job_id = _digest("quality report", month, destination, str(self._ledger.head()))

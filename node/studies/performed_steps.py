@@ -109,7 +109,7 @@ class PerformedSteps:
         return _status(0x0000), None
 
     def changed(self, event: Any) -> tuple[Dataset, None]:
-        """Answer N-SET (PS3.4 F.7.2.2): a step goes on, is completed, or is discontinued; then it is final."""
+        """Answer N-SET (PS3.4 F.7.2.2): a step is updated, completed or discontinued; the last two are final."""
         sop_instance_uid = str(event.request.RequestedSOPInstanceUID or "")
         attributes = event.modification_list
         state = attributes.get("PerformedProcedureStepStatus", IN_PROGRESS)
