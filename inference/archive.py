@@ -1,4 +1,4 @@
-"""Values between the steps of a job, on disk: JSON for the tree, one .npz for its arrays. No pickle."""
+"""Serialisation of values between the steps of a job: JSON for the tree, one .npz for its arrays. No pickle."""
 
 import json
 import os

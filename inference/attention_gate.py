@@ -16,10 +16,10 @@ class AttentionGate(nn.Module):
 
     def __init__(self, spatial_dims: int, feature_channels: int, signal_channels: int, inner_channels: int) -> None:
         super().__init__()
-        one = {"kernel_size": 1, "conv_only": True}
-        self.theta = Convolution(spatial_dims, feature_channels, inner_channels, bias=False, **one)
-        self.phi = Convolution(spatial_dims, signal_channels, inner_channels, **one)
-        self.psi = Convolution(spatial_dims, inner_channels, 1, **one)
+        pointwise = {"kernel_size": 1, "conv_only": True}
+        self.theta = Convolution(spatial_dims, feature_channels, inner_channels, bias=False, **pointwise)
+        self.phi = Convolution(spatial_dims, signal_channels, inner_channels, **pointwise)
+        self.psi = Convolution(spatial_dims, inner_channels, 1, **pointwise)
         self.coefficients = nn.Sigmoid()
         self._mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[spatial_dims]
 

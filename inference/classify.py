@@ -34,11 +34,12 @@ def classify(bundle: Bundle, model_input: ModelInput, *, options: AnalysisOption
     findings: list[Finding] = []
     for index, entry in enumerate(bundle.manifest.classes):
         if entry.finding:
-            found = _ranges(entry.name, probabilities[:, index], entry.threshold)
-            ranges += [_over_volume(run, model_input) for run in found] if model_input.is_volume else found
+            class_ranges = _ranges(entry.name, probabilities[:, index], entry.threshold)
+            whole = model_input.is_volume
+            ranges += [_over_volume(run, model_input) for run in class_ranges] if whole else class_ranges
             findings += [
                 _finding(entry, index, float(probabilities[position, index]), position)
-                for position in choose_planes(probabilities[:, index], found, options.planes_explained)
+                for position in choose_planes(probabilities[:, index], class_ranges, options.planes_explained)
             ]
     return Classification(
         labels=tuple(entry.name for entry in bundle.manifest.classes),
@@ -75,11 +76,11 @@ def choose_planes(probabilities: Floats, ranges: Sequence[PlaneRange], count: in
 def _ranges(label: str, probabilities: Floats, threshold: float) -> list[PlaneRange]:
     positive = np.concatenate([[False], probabilities >= threshold, [False]])
     edges = np.flatnonzero(positive[1:] != positive[:-1])
-    found = []
+    ranges = []
     for first, end in zip(edges[::2], edges[1::2], strict=True):
         peak = int(first + np.argmax(probabilities[first:end]))
-        found.append(PlaneRange(label, int(first), int(end) - 1, peak, float(probabilities[peak])))
-    return found
+        ranges.append(PlaneRange(label, int(first), int(end) - 1, peak, float(probabilities[peak])))
+    return ranges
 
 
 def _over_volume(run: PlaneRange, model_input: ModelInput) -> PlaneRange:

@@ -1,4 +1,4 @@
-"""Where a network runs, in batches that fit, and the fingerprint of everything that can move its numbers."""
+"""The device a network runs on, batches that fit its memory, and the fingerprint of what can change the figures."""
 
 import platform
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from inference.errors import DeviceExhausted, Misconfigured
 _LARGEST_BATCH = {"cpu": 8, "cuda": 128}
 
 _ACTIVATIONS_PER_INPUT = 512
-"""Bytes of activations assumed for each byte of input when a first batch is chosen; halving mends a wrong guess."""
+"""Bytes of activations assumed for each byte of input for the first batch; a batch that does not fit is halved."""
 
 _FINGERPRINTED = ("monai", "numpy", "pydicom", "scikit-image", "scipy", "torch")
 
@@ -38,9 +38,11 @@ def choose_device(setting: str) -> torch.device:
     if setting == "cpu" or (setting == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if setting not in ("auto", "cuda"):
-        raise Misconfigured(f"There is no device {setting!r}.", cure="Choose auto, cpu or cuda.")
+        raise Misconfigured(f"{setting!r} is not a valid device.", cure="Choose auto, cpu or cuda.")
     if not torch.cuda.is_available():
-        raise Misconfigured("The settings ask for CUDA and there is none.", cure="Set device to auto or cpu.")
+        raise Misconfigured(
+            "The settings ask for CUDA, but no CUDA device is available.", cure="Set device to auto or cpu."
+        )
     return torch.device("cuda")
 
 

@@ -132,7 +132,7 @@ class Unavailable(HeatproofError):
 
 
 class StorageFull(Unavailable):
-    """No room to keep what was sent."""
+    """Not enough storage for what was sent."""
 
     http_status = 507
 

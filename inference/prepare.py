@@ -1,7 +1,7 @@
 """From a series to the input of a network, and from a map on that input back to the source pixels.
 
 Every step on the way keeps its affine map of pixel indices (a MONAI ``MetaTensor``), so the way back is a product of
-matrices and not a guess: a value of the map lands on the source pixel it came from, to a fraction of a pixel.
+matrices: a value of the map returns to the source pixel it came from, to a fraction of a pixel.
 """
 
 from dataclasses import dataclass
@@ -127,7 +127,9 @@ def _plane_distance_mm(image: Image) -> float:
     steps = np.diff(depths)
     distance = float(np.median(steps))
     if distance <= 0 or np.abs(steps - distance).max() > SPACING_TOLERANCE * distance:
-        raise OutOfScope("The planes of the series are doubled, missing or unevenly spaced: it is not one volume.")
+        raise OutOfScope(
+            "The planes of the series are duplicated, missing or unevenly spaced: they are not one volume."
+        )
     return distance
 
 
@@ -145,10 +147,10 @@ def _embedded(matrix: NDArray[np.float64]) -> torch.Tensor:
 
 
 def _check_shape(processed: Any, data: MetaTensor, bundle: Bundle) -> None:
-    wanted = (data.shape[0], *bundle.manifest.input.spatial_size)
-    if not isinstance(processed, MetaTensor) or tuple(processed.shape) != wanted:
+    expected = (data.shape[0], *bundle.manifest.input.spatial_size)
+    if not isinstance(processed, MetaTensor) or tuple(processed.shape) != expected:
         raise BundleRefused(
-            f"{bundle.manifest.name}: the preprocessing gives {tuple(processed.shape)} where heatproof.toml announces "
-            f"{wanted}.",
-            cure="Make preprocessing and input.spatial_size agree.",
+            f"{bundle.manifest.name}: the preprocessing gives {tuple(processed.shape)} where heatproof.toml declares "
+            f"{expected}.",
+            cure="Correct the preprocessing or input.spatial_size.",
         )

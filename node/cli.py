@@ -36,7 +36,7 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file 
 
 
 def main() -> None:
-    """Run the command; an error of ours ends it with its sentence and its cure, never with a traceback."""
+    """Run the command; a ``HeatproofError`` is printed as its sentence and cure, without a traceback."""
     try:
         app()
     except Misconfigured as error:
@@ -59,20 +59,20 @@ def explain(
     path: Annotated[Path, typer.Argument(help="A DICOM file or a folder of one study.", exists=True)],
     bundle_name: Annotated[str, typer.Option("--bundle", "-b", help="Name of a bundle, or the folder of one.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for PNG, .npy, DICOM objects and result.json.")],
-    method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method; the bundle's own.")] = None,
+    method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method (default: bundle's).")] = None,
     planes: Annotated[int, typer.Option("--planes", help="How many planes of a finding get a map.", min=1)] = 3,
     device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     passport: Annotated[
         Path | None, typer.Option("--passport", help="The site's passport of this bundle: verdicts rest on it.")
     ] = None,
     alpha: Annotated[float, typer.Option("--alpha", help="Largest share of TRUSTED maps that may miss.")] = 0.10,
-    delta: Annotated[float, typer.Option("--delta", help="1 - confidence of that.")] = 0.10,
+    delta: Annotated[float, typer.Option("--delta", help="1 - confidence of alpha.")] = 0.10,
     budget: Annotated[
         Budget, typer.Option("--trust-budget", help="Evidence of a verdict: fast, standard or full.")
     ] = "full",
     as_json: AsJson = False,
 ) -> None:
-    """Do for files what the node does for studies: classify, explain, say how far to trust it. No network."""
+    """Analyse files as the node analyses studies: classify, explain, rate the trust in each map. No network."""
     from node.commands.explain import explain_files
 
     result = explain_files(
@@ -98,10 +98,10 @@ def commission(
     split: Annotated[
         str, typer.Option("--split", help="Splits: the last is judged, those before it are fitted on.")
     ] = "calibration,commissioning",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished work of an earlier run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished work of an earlier run.")] = False,
     save_maps: Annotated[bool, typer.Option("--save-maps", help="Keep the raw maps: maps/METHOD/IMAGE.npy.")] = False,
     limit: Annotated[
-        int | None, typer.Option("--limit", help="At most so many explained cases of each split.", min=1)
+        int | None, typer.Option("--limit", help="Maximum number of explained cases of a split.", min=1)
     ] = None,
     size: Annotated[
         list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
@@ -111,20 +111,20 @@ def commission(
     ] = None,
     device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.", min=1)] = 1,
-    threads: Annotated[int, typer.Option("--threads", help="Threads of each; 0: torch's own choice.", min=0)] = 0,
+    threads: Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.", min=0)] = 0,
     check: Annotated[
         Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
     ] = None,
     verdict: Annotated[
         Path | None, typer.Option("--verdict", help="Fit the verdict of this passport anew on --data.", dir_okay=False)
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Tell how many annotated patients buy which alpha.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show how many annotated patients an alpha needs.")] = False,
     patients: Annotated[
-        int | None, typer.Option("--patients", help="With --plan: what so many patients reach.", min=1)
+        int | None, typer.Option("--patients", help="With --plan: the alpha so many patients reach.", min=1)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what a bundle's saliency maps are worth on a site's own cases, and write its passport."""
+    """Evaluate a bundle's saliency maps on a site's own cases, and write its passport."""
     from node.commands.commission import (
         check_passport,
         commission_bundle,
@@ -190,13 +190,13 @@ def methods(as_json: AsJson = False) -> None:
 
 @app.command()
 def bundles(
-    folder: Annotated[list[Path] | None, typer.Option("--folder", help="A further folder of bundles.")] = None,
+    folder: Annotated[list[Path] | None, typer.Option("--folder", help="An additional folder of bundles.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the bundles the node would find, and why one is refused."""
     from inference.bundle.bundle import discover
 
-    rows = [found.as_dict() for found in discover(tuple(folder or ()))]
+    rows = [entry.as_dict() for entry in discover(tuple(folder or ()))]
     if as_json:
         _print_json(rows)
         return
@@ -210,7 +210,7 @@ def bundles(
 def bundle_seal(
     folder: Annotated[Path, typer.Argument(help="The bundle's folder.", exists=True, file_okay=False)],
 ) -> None:
-    """Check a bundle and write the SHA-256 of every file of it: what is not sealed is not loaded."""
+    """Check a bundle and write the SHA-256 of each of its files; only sealed bundles are loaded."""
     from inference.bundle.seal import seal
 
     digest = seal(folder)
@@ -219,15 +219,15 @@ def bundle_seal(
 
 @config.command("check")
 def config_check(config_file: Config = Path("heatproof.toml")) -> None:
-    """Say whether the node would start with this file; every problem is listed."""
+    """Check whether the node would start with this file; every problem is listed."""
     from node.settings.settings import load
 
     settings = load(config_file)
     from node.jobs.installation import routed_bundles  # only once the file is good: it brings torch
 
     routed_bundles(settings)
-    found = f"{len(settings.rules)} rules, {len(settings.destinations)} destinations"
-    Console().print(f"{config_file} is good: {found}.", soft_wrap=True)
+    summary = f"{len(settings.rules)} rules, {len(settings.destinations)} destinations"
+    Console().print(f"{config_file} is good: {summary}.", soft_wrap=True)
 
 
 @config.command("reference")
@@ -254,7 +254,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the node's files and the results.")] = Path("demo"),
     study: Annotated[Path | None, typer.Option("--study", help="Your own DICOM folder.", exists=True)] = None,
 ) -> None:
-    """Run the main job end to end: node, PACS, eight studies, and what came back beside the truth."""
+    """Run an end-to-end demonstration: node, PACS, eight studies, and the results beside the truth."""
     from node.demo.run import run
 
     raise typer.Exit(run(out, study))

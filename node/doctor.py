@@ -1,7 +1,6 @@
-"""The doctor: from the name of a peer to the presentation contexts it accepts, step by step, each with its cure.
+"""Check a peer step by step: address, TCP, TLS, association, C-ECHO, and the presentation contexts it accepts.
 
-Each step rests on the one before it, so the first that fails ends the examination: what comes after it would only
-fail for the same reason.
+Every failed step names a cure. The check stops at the first failure that later steps depend on.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,20 +34,20 @@ SERVICES = {
     "move": (StudyRootQueryRetrieveInformationModelMove, "C-MOVE"),
     "get": (StudyRootQueryRetrieveInformationModelGet, "C-GET"),
 }
-"""What else a PACS can do for us; the first two are needed where they are to prove a delivery."""
+"""Services of a PACS beside C-STORE; the first two are required where ``proof`` names them."""
 
 
 def find_peer(text: str, settings: Settings | None) -> Destination:
-    """Give the destination or the peer of this name, or the one that is written as HOST:PORT/AE.
+    """Find the destination or peer of this name, or parse HOST:PORT/AE.
 
     Raises:
-        UnknownName: it is neither.
+        UnknownName: the text is neither.
     """
     known = {destination.name: destination for destination in settings.destinations} if settings else {}
     callers = {caller.name: caller for caller in settings.peers} if settings else {}
     if text in known:
         return known[text]
-    if text in callers:  # it calls us: the settings say nothing of where it listens
+    if text in callers:  # the settings give no address of a peer that only calls
         return Destination.model_construct(name=text, ae_title=callers[text].ae_title)
     place, _, ae_title = text.rpartition("/")
     host, _, port = place.rpartition(":")
@@ -61,16 +60,16 @@ def find_peer(text: str, settings: Settings | None) -> Destination:
         return Destination(name=text[:64], host=host.strip("[]"), port=int(port), ae_title=ae_title)
     except ValueError as error:
         raise UnknownName(
-            f"{text!r} is no peer.", cure="Write HOST:PORT/AETITLE; 1 to 16 characters of title."
+            f"{text!r} is not a valid peer.", cure="Write HOST:PORT/AETITLE; 1 to 16 characters of title."
         ) from error
 
 
 def examine(peer: Destination, *, calling_ae_title: str) -> Iterator[Step]:
-    """Find out what works with a peer and what does not; ends after the first step that the others rest on.
+    """Check what works with a peer; stop after the first failed step that later steps depend on.
 
     Args:
-        peer: whom to ask; nothing is stored there.
-        calling_ae_title: who we are.
+        peer: the peer to check; nothing is stored there.
+        calling_ae_title: the AE title of this node.
     """
     if peer.host:
         yield from _examine_dimse(peer, calling_ae_title)
@@ -82,10 +81,10 @@ def examine(peer: Destination, *, calling_ae_title: str) -> Iterator[Step]:
 
 
 def way_back(refusals: Iterable[Refusal], peer: Destination, settings: Settings) -> Iterator[Step]:
-    """Tell whether a peer may call this node, and what it was refused lately."""
+    """Check whether a peer may call this node, and list its latest refusal."""
     known_only = settings.node.known_peers_only
     closed = bool(settings.peers) if known_only is None else known_only
-    if peer.ae_title and closed and peer.ae_title not in {one.ae_title for one in settings.peers}:
+    if peer.ae_title and closed and peer.ae_title not in {entry.ae_title for entry in settings.peers}:
         said = f"{peer.ae_title} may not call this node: it is not under [[peers]]."
         outcome = FAILS if peer.proof == "commitment" else NOTE
         yield Step(
@@ -171,11 +170,11 @@ def _negotiate(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
 def _storage(peer: Destination, role: str, sop_class: UID, syntaxes: list[str]) -> Step:
     name, kind = f"store {role.replace('_', ' ')}", sop_class.name.removesuffix(" Storage")
     if syntaxes:
-        return Step(name, WORKS, f"Takes {kind} in {' and '.join(sorted(UID(one).name for one in syntaxes))}.")
+        return Step(name, WORKS, f"Accepts {kind} in {' and '.join(sorted(UID(uid).name for uid in syntaxes))}.")
     if role not in peer.objects:
-        return Step(name, NOTE, f"Does not take {kind}; nothing of it is to be sent there.")
-    cure = f"Have {kind} ({sop_class}) enabled there with {' or '.join(one.name for one in peer.syntaxes)}"
-    return Step(name, FAILS, f"Does not take {kind}.", f"{cure}, or leave {role!r} out of `objects`.")
+        return Step(name, NOTE, f"Does not accept {kind}; none is to be sent there.")
+    cure = f"Have {kind} ({sop_class}) enabled there with {' or '.join(uid.name for uid in peer.syntaxes)}"
+    return Step(name, FAILS, f"Does not accept {kind}.", f"{cure}, or leave {role!r} out of `objects`.")
 
 
 def _service(peer: Destination, name: str, *, offered: bool, needed: bool) -> Step:
@@ -188,7 +187,7 @@ def _service(peer: Destination, name: str, *, offered: bool, needed: bool) -> St
 
 
 class _Opened:
-    """An association for the time of a block; ``seen`` gets the PDUs that came."""
+    """Open an association for the time of a block; ``seen`` collects the PDUs received."""
 
     def __init__(
         self, peer: Destination, contexts: Sequence[tuple[str, UID]], calling: str, *, seen: list[Any] | None = None

@@ -209,12 +209,12 @@ def discover(folders: tuple[Path, ...] = ()) -> tuple[Discovered, ...]:
 
 def _candidates(folders: tuple[Path, ...]) -> list[Path]:
     """Folders that hold a ``heatproof.toml``; of two with one name the shipped, or the earlier, counts."""
-    found: dict[str, Path] = {}
+    folders_by_name: dict[str, Path] = {}
     for folder in (SHIPPED, *folders):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if (path / "heatproof.toml").is_file():
-                found.setdefault(path.name, path)
-    return list(found.values())
+                folders_by_name.setdefault(path.name, path)
+    return list(folders_by_name.values())
 
 
 def _discovered(folder: Path) -> Discovered:

@@ -157,7 +157,7 @@ def _check(node: Any, name: str, path: str = "") -> None:
     elif isinstance(node, str) and node.lstrip().startswith(("$", "%")):
         raise BundleRefused(
             f"{name}, key {path}: {node!r} would be evaluated as code.",
-            cure="Write the value itself; expressions are not run here.",
+            cure="Replace the expression by its value.",
         )
 
 
@@ -166,11 +166,12 @@ def _check_key(key: str, item: Any, name: str, path: str) -> None:
         package, _, called = item.rpartition(".") if isinstance(item, str) else ("", "", "")
         if package not in _TABLES or called not in _TABLES[package][1]:
             raise BundleRefused(
-                f"{name}, key {path}: {item!r} is not on the list of what a bundle may use.",
+                f"{name}, key {path}: {item!r} is not on the list of names that a bundle may use.",
                 cure="Allowed are networks of monai.networks.nets, inference.attention_gate.GatedClassifier, "
                 "deterministic array transforms of monai.transforms and plain layers of torch.nn, by their full names.",
             )
     elif key.startswith(("_", "$", "%", "@")) or "+" in key[:1]:
         raise BundleRefused(
-            f"{name}, key {path}: {key!r} changes how the file is run.", cure="Only _target_ is read here; remove it."
+            f"{name}, key {path}: {key!r} changes how the file is run.",
+            cure="Remove it: of these keys only _target_ is supported.",
         )

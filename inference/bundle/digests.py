@@ -59,16 +59,18 @@ def list_files(folder: Path) -> tuple[str, ...]:
     """
     if not folder.is_dir():
         raise BundleRefused(f"There is no bundle folder {folder.name!r}.")
-    found = []
+    names = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            raise BundleRefused(f"{folder.name}: {name} is a symbolic link.", cure="Put the file itself there.")
+            raise BundleRefused(
+                f"{folder.name}: {name} is a symbolic link.", cure="Replace the link by the file itself."
+            )
         if path.is_file():
-            found.append(name)
+            names.append(name)
         elif not path.is_dir():
             raise BundleRefused(f"{folder.name}: {name} is neither a file nor a folder.", cure="Remove it.")
-    return tuple(found)
+    return tuple(names)
 
 
 def digest_files(folder: Path) -> bytes:
@@ -107,4 +109,4 @@ def _parse(text: str, folder: Path) -> dict[str, str]:
 
 
 def _reseal(folder: Path) -> str:
-    return f"If the bundle is as it should be, seal it: heatproof bundle seal {folder.name}"
+    return f"If the content of the bundle is correct, seal it again: heatproof bundle seal {folder.name}"

@@ -112,9 +112,9 @@ class Manifest(Part):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [entry.name for entry in self.classes]
-        wanted = 3 if self.kind == "volume" else 2
-        if len(self.input.spatial_size) != wanted:
-            raise ValueError(f"input.spatial_size must have {wanted} numbers for kind {self.kind!r}")
+        dimensions = 3 if self.kind == "volume" else 2
+        if len(self.input.spatial_size) != dimensions:
+            raise ValueError(f"input.spatial_size must have {dimensions} numbers for kind {self.kind!r}")
         if len(set(names)) != len(names):
             raise ValueError("classes must have different names")
         if not any(entry.finding for entry in self.classes):

@@ -36,11 +36,11 @@ def seal(folder: Path) -> str:
 
 
 def _check_output(network: Network, bundle: Bundle) -> None:
-    given, wanted = _output_shape(network, bundle), (1, len(bundle.manifest.classes))
-    if given != wanted:
+    given, expected = _output_shape(network, bundle), (1, len(bundle.manifest.classes))
+    if given != expected:
         raise BundleRefused(
-            f"{bundle.folder.name}: {network.file} gives {given} where the classes ask for {wanted}.",
-            cure="Make [[classes]] and the network agree.",
+            f"{bundle.folder.name}: {network.file} gives an output of shape {given}; the classes need {expected}.",
+            cure="Correct [[classes]] in heatproof.toml, or the network.",
         )
 
 
@@ -48,8 +48,8 @@ def _check_mask(network: Network, bundle: Bundle) -> None:
     given = _output_shape(network, bundle)
     if given[2:] != bundle.manifest.input.spatial_size:
         raise BundleRefused(
-            f"{bundle.folder.name}: {network.file} gives {given}, which is no mask of the input.",
-            cure="A localiser gives (N, channels, *spatial_size).",
+            f"{bundle.folder.name}: {network.file} gives {given}, which is not a valid mask of the input.",
+            cure="A localiser must give (N, channels, *spatial_size).",
         )
 
 

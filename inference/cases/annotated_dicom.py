@@ -46,7 +46,7 @@ def read_annotated_dicom(data: Path, splits: Sequence[str], bundle: Bundle) -> I
 def _read_split(folder: Path, split: str, bundle: Bundle) -> Iterator[AnnotatedSeries | Excluded]:
     series: dict[str, list[Path]] = defaultdict(list)
     drawn: list[tuple[Path, File]] = []
-    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
             file = read_file(path)
         except UnreadableInstance as error:
@@ -72,8 +72,8 @@ def _read_split(folder: Path, split: str, bundle: Bundle) -> Iterator[AnnotatedS
         for frame in image.frames
     }
     for path, file in drawn:
-        found, problems = outlines_of(file.dataset, frames)
-        for outline in found:
+        file_outlines, problems = outlines_of(file.dataset, frames)
+        for outline in file_outlines:
             outlines[outline.sop_instance_uid].append(outline)
         for problem in problems:
             yield Excluded(path.relative_to(folder).as_posix(), problem)
@@ -93,7 +93,7 @@ def _annotated(
         annotations = [_annotation(frame, on, split, manifest) for frame, on in zip(image.frames, known, strict=True)]
         yield AnnotatedSeries(image.patient_key, image, tuple(annotations))
         return
-    whole = [one for on in known for one in on]
+    whole = [outline for on in known for outline in on]
     label = _label(whole, manifest)
     planes = [_joined(on, label, manifest, image.pixels.shape[1:]) for on in known]
     name = image.series_instance_uid
@@ -104,7 +104,11 @@ def _on_frame(frame: Frame, outlines: Mapping[str, Sequence[Outline]], image: Im
     """Give what is drawn on one plane and fits its grid."""
     every = outlines.get(frame.sop_instance_uid, ())
     shape = image.pixels.shape[1:]
-    return [one for one in every if one.frame_number in (None, frame.frame_number) and one.mask.shape == shape]
+    return [
+        outline
+        for outline in every
+        if outline.frame_number in (None, frame.frame_number) and outline.mask.shape == shape
+    ]
 
 
 def _annotation(frame: Frame, drawn: Sequence[Outline], split: str, manifest: Manifest) -> Annotation | None:

@@ -1,6 +1,6 @@
 """Annotated cases: images whose findings an expert has outlined, brought to the grid of a bundle's networks.
 
-Where they come from is another file's business (``labels_folder``, ``annotated_dicom``). A case is known by a digest of
+They are read by ``labels_folder`` and ``annotated_dicom``. A case is known by a digest of
 its own pixels and its annotation, so that the same picture gives the same draws and the same passport from either.
 """
 
@@ -23,9 +23,9 @@ from inference.reading.outlines import Mask
 from inference.statistics.seeds import digest_of
 
 BLANK_SPAN = 0.08
-"""A plane whose display values, 0 to 1, span less than this shows nothing, and is no case."""
+"""A plane whose display values, 0 to 1, span less than this is blank, and is not used as a case."""
 GREY_LEVELS = 65535
-"""Display values are rounded to so many levels: what is digested is what is measured, from whatever container."""
+"""Display values are rounded to so many levels: the digest is the same whatever the file format."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,16 +121,16 @@ def class_of(label: str, manifest: Manifest) -> int | None:
     Case does not matter, nor do blanks and underscores.
     """
     plain = [_plain(entry.name) for entry in manifest.classes]
-    wanted = _plain(label)
-    if wanted in plain:
-        return plain.index(wanted)
-    beginning = [index for index, name in enumerate(plain) if wanted and name.startswith(wanted)]
+    name_sought = _plain(label)
+    if name_sought in plain:
+        return plain.index(name_sought)
+    beginning = [index for index, name in enumerate(plain) if name_sought and name.startswith(name_sought)]
     return beginning[0] if len(beginning) == 1 else None
 
 
 def gather(
     bundle: Bundle,
-    found: Iterable[AnnotatedSeries | Excluded],
+    sources: Iterable[AnnotatedSeries | Excluded],
     folder: Path,
     *,
     progress: Callable[[int], None] | None = None,
@@ -139,7 +139,7 @@ def gather(
 
     Args:
         bundle: whose preprocessing and classes they are brought to.
-        found: series with their annotations, and what the reader could not use.
+        sources: series with their annotations, and what the reader could not use.
         folder: for ``inputs.raw`` and ``masks.raw``; what lies there is replaced.
         progress: told how many cases there are so far.
 
@@ -150,7 +150,7 @@ def gather(
     excluded: list[Excluded] = []
     with (folder / "inputs.raw").open("wb") as inputs, (folder / "masks.raw").open("wb") as masks:
         pile = _Pile(bundle, inputs, masks)
-        for series in found:
+        for series in sources:
             if isinstance(series, Excluded):
                 excluded.append(series)
             else:
@@ -158,7 +158,7 @@ def gather(
             if progress is not None:
                 progress(len(pile.entries))
     if not pile.entries:
-        raise Unsuitable("There is no case to commission with.", cure=_first(excluded))
+        raise Unsuitable("No case can be used for commissioning.", cure=_first(excluded))
     spatial = bundle.manifest.input.spatial_size
     count = len(pile.entries)
     shape = (count, bundle.manifest.input.channels, *spatial)
@@ -167,7 +167,7 @@ def gather(
         tuple(order),
         (str(folder / "inputs.raw"), shape),
         (str(folder / "masks.raw"), (count, *spatial)),
-        tuple(sorted(excluded, key=lambda one: (one.name, one.reason))),
+        tuple(sorted(excluded, key=lambda entry: (entry.name, entry.reason))),
         pile.blank,
         digest_of(sorted(pile.lines)),
     )
@@ -206,7 +206,9 @@ class _Pile:
             image = replace(series.image, pixels=_levelled(series.image.pixels))
             model_input = prepare(self._bundle, image)
         except OutOfScope as error:
-            return [Excluded(one.name, str(error)) for one in series.annotations if one is not None]
+            return [
+                Excluded(annotation.name, str(error)) for annotation in series.annotations if annotation is not None
+            ]
         said: list[Excluded] = []
         for position, annotation in enumerate(series.annotations):
             if annotation is None:
@@ -273,10 +275,10 @@ def mask_on_input(model_input: ModelInput, mask: Mask) -> Mask:
     """
     shape = tuple(model_input.tensor.shape[2:])
     matrix = model_input.to_source
-    found = affine_transform(
+    resampled = affine_transform(
         mask.astype(np.uint8), matrix[:-1, :-1], matrix[:-1, -1], output_shape=shape, order=0, mode="constant"
     )
-    return np.asarray(found > 0)
+    return np.asarray(resampled > 0)
 
 
 def limited(cases: Cases, chosen: Sequence[int]) -> Cases:
@@ -285,7 +287,7 @@ def limited(cases: Cases, chosen: Sequence[int]) -> Cases:
 
 
 def _levelled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round to the grey levels: the last bit of a window's arithmetic tells no two pictures apart."""
+    """Round to ``GREY_LEVELS``, so that floating-point error does not change the digest of a picture."""
     return (np.round(pixels.astype(np.float64) * GREY_LEVELS) / GREY_LEVELS).astype(np.float32)
 
 

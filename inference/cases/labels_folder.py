@@ -53,7 +53,7 @@ def read_labels_folder(data: Path, splits: Sequence[str], *, is_volume: bool) ->
         elif is_volume and sizes:
             yield Excluded(readable[0][0]["file"], "the slices of this group are of several sizes: no volume")
         else:
-            yield from (_series(data, group[0], [one], is_volume=False) for one in readable)
+            yield from (_series(data, group[0], [row], is_volume=False) for row in readable)
 
 
 def _rows(data: Path, splits: Sequence[str]) -> list[Row]:
@@ -102,12 +102,16 @@ def _series(data: Path, group: str, readable: Sequence[tuple[Row, Pixels]], *, i
 
 def _joined(annotations: Sequence[Annotation]) -> Annotation:
     """Make one annotation of a volume: the label of the first slice that has a mask, else of the first."""
-    drawn = [one for one in annotations if one.mask is not None]
+    drawn = [annotation for annotation in annotations if annotation.mask is not None]
     shape = drawn[0].mask.shape if drawn and drawn[0].mask is not None else ()
     empty = np.zeros(shape, np.bool_)
-    mask = np.stack([empty if one.mask is None else one.mask for one in annotations]) if drawn else None
+    mask = (
+        np.stack([empty if annotation.mask is None else annotation.mask for annotation in annotations])
+        if drawn
+        else None
+    )
     chosen = (drawn or list(annotations))[0]
-    problems = [one.problem for one in annotations if one.problem]
+    problems = [annotation.problem for annotation in annotations if annotation.problem]
     return Annotation(chosen.name, chosen.label, chosen.split, mask, "; ".join(dict.fromkeys(problems)))
 
 

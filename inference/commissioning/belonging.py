@@ -11,7 +11,7 @@ from inference.passport.passport import Passport
 
 
 def check_bundle(passport: Passport, bundle: Bundle) -> None:
-    """Hold the bundle's digest against the passport's.
+    """Compare the bundle's digest with the passport's.
 
     Raises:
         PassportRefused: it is about another bundle.
@@ -25,10 +25,10 @@ def check_bundle(passport: Passport, bundle: Bundle) -> None:
 
 
 def check_data(passport: Passport, cases: Cases) -> None:
-    """Hold the digest of the cases against the passport's.
+    """Compare the digest of the cases with the passport's.
 
     Raises:
-        PassportRefused: they are others.
+        PassportRefused: the digests differ.
     """
     if cases.digest != passport.data.digest:
         raise PassportRefused(

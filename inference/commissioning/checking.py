@@ -1,4 +1,4 @@
-"""Checking a passport: whether it is of this bundle and these data, and whether a few of its maps come out again."""
+"""Checking a passport: whether it is of this bundle and these data, and whether a sample of its maps is reproduced."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,16 +30,16 @@ class Recomputed:
     case: str
     method: str
     identical: bool
-    """To the bit."""
+    """Whether it is bit-identical to the passport's."""
     agrees: bool
-    """In where it points: average precision within the tolerance, the same hit."""
+    """Whether average precision is within the tolerance and the hit the same."""
     average_precision: float | None
     expected: float | None
 
 
 @dataclass(frozen=True)
 class PassportCheck:
-    """What a check found."""
+    """The result of a check."""
 
     agrees: bool
     same_fingerprint: bool

@@ -3,7 +3,7 @@
 Cases are prepared as the node prepares them; what the model calls positive is explained by every method in shared
 passes, by the primary, its replicates and its alternates; raw figures are measured case by case, and judged by the
 rules of ``inference.passport.rules``. Maps and raw figures are kept on disk as they come: a killed run resumes,
-and gives the same passport to the bit.
+and gives a bit-identical passport.
 """
 
 import shutil
@@ -111,7 +111,7 @@ def add_verdict(
     workers: int = 1,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> Commissioned:
-    """Fit the verdict anew on the cases of a passport, and give the passport with it, sealed again, and its pictures.
+    """Fit the verdict again on the cases of a passport, and give the passport with it, sealed again, and its pictures.
 
     Args:
         passport: of this bundle and these cases.

@@ -1,4 +1,4 @@
-"""How many annotated cases buy which guarantee: calculated before anyone annotates.
+"""Sample size planning: how many annotated patients certify which alpha, before annotation starts.
 
 The count is of patients, since slices of one patient hit and miss together more or less; here they are taken to do so
 wholly, which needs the most patients. Taking every case as independent is shown beside it, named optimistic: no
@@ -20,7 +20,7 @@ POWER = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What a plan takes for granted."""
+    """Assumptions of a plan."""
 
     delta: float = 0.10
     """1 - confidence."""
@@ -39,7 +39,7 @@ class Assumptions:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What one alpha costs; None: no number of cases buys it, the expected miss being too large."""
+    """Patients needed for one alpha; None: no number suffices, since the expected miss share is too large."""
 
     alpha: float
     counting_at_best: int

@@ -32,7 +32,7 @@ FAMILIES: Mapping[str, Measure] = {
 """Measures by name: each gives the raw figures of one method."""
 
 MAKE_MAPS = ("smprt", "cascade", "contrast", "emprt")
-"""Families that explain cases anew; the others measure maps that are there."""
+"""Families that compute new maps; the others measure maps that are there."""
 
 EXTRA: Mapping[str, tuple[str, ...]] = {"road": (BLURRED,)}
 """Baselines that are no method, by family."""

@@ -74,7 +74,9 @@ class CommissionSettings:
         sizes = tuple(field.name for field in fields(self) if field.type in (int, "int"))
         for name, value in given.items():
             if name not in sizes or value < 1:
-                raise UnknownName(f"There is no size {name}={value}.", cure=f"There are: {', '.join(sizes)}; from 1.")
+                raise UnknownName(
+                    f"{name}={value} is not a valid size.", cure=f"Sizes are: {', '.join(sizes)}; each at least 1."
+                )
         return replace(self, **cast("dict[str, Any]", dict(given)))
 
 

@@ -1,7 +1,7 @@
-"""What commissioning has done so far, on disk: maps in chunks and raw figures, each whole or not there at all.
+"""The on-disk cache of an unfinished commissioning: maps in chunks and raw figures, each file written atomically.
 
-The folder is named by a key over bundle, data, settings and libraries; a killed run goes on where it stopped, and what
-was computed for anything else is never taken up. Each file is renamed into place when it is complete.
+The folder is named by a key over bundle, data, settings and libraries; a killed run resumes where it stopped, and what
+was computed under another key is never used. Each file is renamed into place when it is complete.
 """
 
 import json
@@ -23,7 +23,7 @@ SECONDS = "_seconds"
 
 
 class Store:
-    """One folder of chunks and figures."""
+    """A folder of cached chunks and figures."""
 
     def __init__(self, work: Path, key: str, *, resume: bool) -> None:
         """Open the store of this key.
@@ -97,7 +97,7 @@ class Store:
         return self._figures(name).is_file()
 
     def keep(self, name: str, compute: Callable[[], Raw]) -> Raw:
-        """Give figures that were kept under this name, or compute and keep them. JSON gives every float back."""
+        """Give the cached figures of this name, or compute and cache them. JSON keeps every float exactly."""
         path = self._figures(name)
         if path.is_file():
             return cast("Raw", json.loads(path.read_text(encoding="utf-8")))
@@ -106,7 +106,7 @@ class Store:
         return cast("Raw", json.loads(text))
 
     def clear(self) -> None:
-        """Remove everything: the work is done."""
+        """Remove the store after commissioning has finished."""
         shutil.rmtree(self.folder)
         if not any(self.folder.parent.iterdir()):
             self.folder.parent.rmdir()

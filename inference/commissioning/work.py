@@ -1,6 +1,6 @@
 """The work of commissioning in pieces: maps by the chunk, raw figures by method and family; in one process or several.
 
-No piece depends on another of its stage, and each gives the same to the bit whoever does it.
+Pieces of a stage are independent of each other, and bit-identical in whichever process they run.
 """
 
 import time
@@ -33,7 +33,7 @@ from inference.errors import DeviceExhausted, Refused
 from inference.statistics.seeds import drawn
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, and how many of how many of its steps are."""
+"""Called with the name of the stage, the steps done and the steps in all."""
 Reasons = dict[str, dict[str, str]]
 """Why some methods do not fit, by set of maps and method."""
 
@@ -53,7 +53,7 @@ class BenchJob:
 
 Piece = tuple[Any, ...]
 Action = Callable[..., object]
-"""Does one piece: of a bench, and of what names the piece."""
+"""Does one piece of work, given the bench and the arguments that identify the piece."""
 Pool = ProcessPoolExecutor | None
 
 
@@ -111,7 +111,7 @@ def networks(bench: Bench) -> dict[str, Network]:
 
 
 def explain_all(bench: Bench, reasons: Reasons, job: BenchJob, pool: Pool, progress: Progress) -> None:
-    """Make every map that is not there yet.
+    """Make every map that is not cached.
 
     Raises:
         DeviceExhausted: out of memory with a batch of one, or a process of the pool was killed.
@@ -148,7 +148,7 @@ def _cases_of(bench: Bench, name: str) -> Sequence[Explained]:
 def measure_all(
     bench: Bench, unfit: dict[str, str], alone: Mapping[str, float], job: BenchJob, pool: Pool, progress: Progress
 ) -> Raws:
-    """Take every raw figure that is not there yet, and give them all; what makes most maps anew comes first.
+    """Compute every raw figure that is not cached, and give them all; the families that make most maps come first.
 
     Args:
         bench: whose cases, maps and networks are measured.
@@ -210,7 +210,7 @@ def each(
     """Do every piece, here or in the pool, and tell how many are done.
 
     Raises:
-        DeviceExhausted: a worker was killed, which is what happens where memory runs out.
+        DeviceExhausted: a worker was killed, as the kernel does when memory runs out.
     """
     tell(0)
     if pool is None:
@@ -225,7 +225,7 @@ def each(
             tell(done)
     except BrokenProcessPool as error:
         raise DeviceExhausted(
-            "A worker was killed, as happens where memory runs out.", cure="Give --resume, and fewer --workers."
+            "A worker process was killed, probably because memory ran out.", cure="Use --resume with fewer --workers."
         ) from error
 
 

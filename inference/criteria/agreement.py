@@ -1,4 +1,4 @@
-"""How alike two saliency maps are: Spearman's rank correlation, overlap of their hottest tenth, overlap above Otsu.
+"""Agreement of two saliency maps: Spearman's rank correlation, IoU of the hottest tenth, IoU above Otsu's threshold.
 
 Signed values are compared as they are shown. No figure means anything without its null: maps of different subjects by
 the same model agree too, since heads lie in the middle of every image (Arun et al. 2021). Each comes in two shapes:
@@ -16,45 +16,45 @@ Scores = NDArray[np.float64]
 
 HOTTEST_SHARE = 0.10
 SMALLEST_ROOM = 0.05
-"""Where different subjects agree to 1 within this, nothing can be referenced to them."""
+"""Smallest 1 - null at which an agreement can be referenced to its null."""
 
 
-def spearman(one: Maps, others: Maps) -> Scores:
+def spearman(saliency: Maps, others: Maps) -> Scores:
     """Rank-correlate one map with each of several; ties take their mean rank; a constant map agrees with nothing: 0.
 
     Args:
-        one: (*spatial).
+        saliency: (*spatial).
         others: (N, *spatial).
 
     Returns:
         (N,), each from -1 to 1.
     """
-    ranked, own = _ranks(others), _ranks(one[None])[0]
+    ranked, own = _ranks(others), _ranks(saliency[None])[0]
     scale = np.linalg.norm(ranked, axis=1) * np.linalg.norm(own)
     return np.divide(ranked @ own, scale, out=np.zeros(len(ranked)), where=scale > 0)
 
 
 def spearman_pairs(first: Maps, second: Maps) -> Scores:
     """Rank-correlate maps pair by pair, as ``spearman`` does: (N, *spatial) twice -> (N,)."""
-    one, two = _ranks(first), _ranks(second)
-    scale = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
-    products = np.einsum("np,np->n", one, two)
-    return np.divide(products, scale, out=np.zeros(len(one)), where=scale > 0)
+    first_ranks, second_ranks = _ranks(first), _ranks(second)
+    scale = np.linalg.norm(first_ranks, axis=1) * np.linalg.norm(second_ranks, axis=1)
+    products = np.einsum("np,np->n", first_ranks, second_ranks)
+    return np.divide(products, scale, out=np.zeros(len(first_ranks)), where=scale > 0)
 
 
-def hottest_overlap(one: Maps, others: Maps, *, seed: int) -> Scores:
-    """Intersection over union of the hottest tenth of one map and of each of several; ties are drawn by lot.
+def hottest_overlap(saliency: Maps, others: Maps, *, seed: int) -> Scores:
+    """IoU of the hottest tenth of one map with that of each of several; ties are broken at random by seed.
 
     Args:
-        one: (*spatial).
+        saliency: (*spatial).
         others: (N, *spatial).
-        seed: of the lot.
+        seed: of the random tie-breaking.
 
     Returns:
         (N,), each from 0 to 1; two random maps reach 0.053.
     """
     lot = np.random.default_rng(seed)
-    own = _hottest(one.reshape(-1), lot)
+    own = _hottest(saliency.reshape(-1), lot)
     return np.array([_overlap(own, _hottest(other.reshape(-1), lot)) for other in others], dtype=np.float64)
 
 
@@ -75,9 +75,9 @@ def otsu_overlap_pairs(first: Maps, second: Maps) -> Scores:
     Returns:
         (N,), 0 to 1; two constant maps have no foreground and agree on nothing: 0.
     """
-    one, two = (above(maps, otsu_thresholds(maps)).reshape(len(maps), -1) for maps in (first, second))
-    union = (one | two).sum(axis=1)
-    return np.divide((one & two).sum(axis=1), union, out=np.zeros(len(union)), where=union > 0)
+    first_above, second_above = (above(maps, otsu_thresholds(maps)).reshape(len(maps), -1) for maps in (first, second))
+    union = (first_above | second_above).sum(axis=1)
+    return np.divide((first_above & second_above).sum(axis=1), union, out=np.zeros(len(union)), where=union > 0)
 
 
 def referenced(value: float, null: float) -> float | None:

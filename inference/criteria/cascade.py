@@ -1,7 +1,8 @@
-"""Does the map change as what the network learned is thrown away, stage by stage? Arun et al. 2021, second criterion.
+"""Cascading weight randomisation (Adebayo et al. 2018): the model parameter randomisation test of saliency maps.
 
-The cascade runs from the head down, as Adebayo et al. 2018 and Arun et al. 2021 ran it. That order keeps the scale of
-the early layers' activations, and maps of them (Binder et al. 2023, arXiv 2211.12486): it is here for continuity, and
+It is the second criterion of Arun et al. 2021. Stages are re-initialised cumulatively from the head down, and each
+map is compared with the trained network's. Top-down order keeps the scale of the early layers' activations, and so
+part of their maps (Binder et al. 2023, arXiv 2211.12486): it is kept for comparison with published figures, and
 decides together with the bottom-up tests of ``mprt``, never as a ranking of methods.
 """
 
@@ -20,7 +21,7 @@ from inference.saliency.profiles import legacy_normalised
 from inference.statistics.bootstrap import Interval, difference_of_means, mean_by_group
 
 Explain = Callable[[nn.Module], NDArray[np.float32]]
-"""A network to its maps of the reference images: (N, *spatial), signed, the same images and classes at every call."""
+"""Gives a network's saliency maps of the reference images: (N, *spatial), signed, same images and classes each time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +29,7 @@ class Cascade:
     """Agreement of each image's map with its own after each step, and of different patients' maps with each other.
 
     Attributes:
-        states: names of the stages in the order in which they were drawn anew, the head first.
+        states: names of the stages in the order in which they were re-initialised, the head first.
         ssim: (states, N) of the legacy picture of the maps.
         spearman: (states, N) of the signed maps.
         null_ssim: (pairs,) between maps of different patients by the trained network.
@@ -48,11 +49,11 @@ class Cascade:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """Arun's decision, and whether the evidence carries it.
+    """Arun's decision rule, and whether its margin is statistically clear.
 
     Attributes:
         final: mean agreement with the fully randomised network, by patient.
-        null: mean agreement of different patients' maps.
+        null: mean agreement of different patients' maps, the null distribution's mean.
         margin: final less null; below 0 passes.
         passes: the published rule, ``final.value < null.value``.
         clear: the margin's interval excludes 0. Margins of 0.002 decided published verdicts: a verdict that is not

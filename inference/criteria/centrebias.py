@@ -1,4 +1,4 @@
-"""Where any gaze on any chest lies: the centre bias of radiologists, and the mask that imitates it.
+"""The centre bias of radiologists' gaze on chest radiographs, and the convex lung mask as its baseline.
 
 Gaze maps are warped so that each image's chest box falls on the average box, averaged over what each pixel saw, and
 warped back to the chest box of the image that is scored (Bigolin Lanfredi et al. 2021). The paper's average holds the

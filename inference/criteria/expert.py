@@ -1,4 +1,4 @@
-"""Does the map agree with what an expert looks at? Pixel ROC and region-wise Dice (Brocki et al. 2022).
+"""Agreement of a map with an expert's mask: ROC of pixels and region-wise Dice (Brocki et al. 2022).
 
 Two areas under an ROC of pixels are told apart: the mean over images of each image's own area (``pixel_roc_auc``, the
 one that decides, with an interval over patients), and the area of one curve of mean rates at common thresholds
@@ -107,10 +107,10 @@ def region_dice(regions: Maps, masks: Masks, *, percents: Sequence[int] = PERCEN
     flat, inside = regions.reshape(len(regions), -1), masks.reshape(len(masks), -1)
     order = np.argsort(-flat, axis=1, kind="stable")
     ranked = np.take_along_axis(flat, order, axis=1)
-    found = np.cumsum(np.take_along_axis(inside, order, axis=1), axis=1)
+    hits = np.cumsum(np.take_along_axis(inside, order, axis=1), axis=1)
     cuts = np.percentile(flat, 100.0 - np.asarray(percents), axis=1).T
     taken = np.stack([np.searchsorted(-row, -cut, side="right") for row, cut in zip(ranked, cuts, strict=True)])
-    shared = np.take_along_axis(found, np.maximum(taken, 1) - 1, axis=1) * (taken > 0)
+    shared = np.take_along_axis(hits, np.maximum(taken, 1) - 1, axis=1) * (taken > 0)
     sizes = inside.sum(axis=1, keepdims=True)
     return np.where(sizes > 0, 2.0 * shared / np.maximum(taken + sizes, 1), np.nan)
 

@@ -1,4 +1,4 @@
-"""Does the prediction live where the map says? Pixels removed by rank, most or least important first.
+"""Fidelity by pixel removal: how the prediction falls as pixels are removed, most or least important first.
 
 Brocki et al. 2022 (arXiv 2209.15398; MiF and LiF, the fidelity F and Marchadour's form of it for one case), deletion
 and insertion (Petsiuk et al. 2018). What replaces removed pixels is off the images' manifold and may speak for a class
@@ -120,13 +120,13 @@ def removal(
         gone = torch.from_numpy(np.concatenate([place < counts, place >= pixels - counts])).to(images.device)
         parts = [torch.where(gone[at : at + batch, None], fill, image) for at in range(0, len(gone), batch)]
         rows.append(np.concatenate([predict(part).detach().cpu().numpy() for part in parts]).astype(np.float64))
-    found = np.stack(rows)
-    wanted = np.asarray(targets)
-    probability = np.take_along_axis(found, wanted[:, None, None], axis=2)[..., 0]
-    right = found.argmax(axis=2) == wanted[:, None]
+    outputs = np.stack(rows)
+    classes = np.asarray(targets)
+    probability = np.take_along_axis(outputs, classes[:, None, None], axis=2)[..., 0]
+    right = outputs.argmax(axis=2) == classes[:, None]
     half = len(shares)
     return Removal(
-        shares, probability[:, :half], probability[:, half:], right[:, :half], right[:, half:], found.shape[2]
+        shares, probability[:, :half], probability[:, half:], right[:, :half], right[:, half:], outputs.shape[2]
     )
 
 
@@ -183,8 +183,8 @@ def undecided_blur(
         sigmas_pixels: widths to choose from.
     """
     candidates = torch.stack([blur_fill(images, sigma) for sigma in sigmas_pixels])
-    wanted = torch.as_tensor(np.asarray(targets))[:, None]
-    found = torch.stack([predict(each).detach().cpu().gather(1, wanted)[:, 0] for each in candidates])
+    classes = torch.as_tensor(np.asarray(targets))[:, None]
+    answers = torch.stack([predict(each).detach().cpu().gather(1, classes)[:, 0] for each in candidates])
     chance = 1.0 / predict(images[:1]).shape[1]
-    best = (found - chance).abs().argmin(dim=0).to(images.device)
+    best = (answers - chance).abs().argmin(dim=0).to(images.device)
     return candidates[best, torch.arange(len(images), device=images.device)]

@@ -1,4 +1,4 @@
-"""Does the map look where radiologists looked? Bigolin Lanfredi et al. 2021 (arXiv 2112.11716).
+"""Agreement of a map with radiologists' gaze: NCC, AUC and their shuffled forms (Bigolin Lanfredi 2021, 2112.11716).
 
 NCC and AUC reward the middle of the image: a convex lung mask beats radiologists on them. The shuffled forms decide:
 sNCC = NCC(G, S) - NCC(B, S) and the sAUC, whose negatives are drawn from the centre bias B; ``centrebias`` gives B. The
@@ -59,9 +59,10 @@ def gaze_map(fixations: Fixations, *, height: int, width: int) -> Scores:
 
 def ncc(first: Maps, second: Maps) -> Scores:
     """Normalised cross-correlation of pixel values, Pearson's, pair by pair: (N, H, W) twice -> (N,); constant: 0."""
-    one, two = (_centred(maps) for maps in (first, second))
-    scale = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
-    return np.divide(np.einsum("np,np->n", one, two), scale, out=np.zeros(len(one)), where=scale > 0)
+    first_values, second_values = (_centred(maps) for maps in (first, second))
+    scale = np.linalg.norm(first_values, axis=1) * np.linalg.norm(second_values, axis=1)
+    products = np.einsum("np,np->n", first_values, second_values)
+    return np.divide(products, scale, out=np.zeros(len(products)), where=scale > 0)
 
 
 def shuffled_ncc(gaze: Maps, saliency: Maps, bias: Maps) -> Scores:

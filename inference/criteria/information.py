@@ -1,4 +1,4 @@
-"""How little of the image brings the prediction back? Performance information curves (Kapishnikov et al. 2019).
+"""Performance information curves, SIC and AIC (Kapishnikov et al. 2019): prediction against information shown.
 
 SIC (softmax) and AIC (accuracy): the image is blurred to 1 % of its pixels, then rebuilt from the map's hottest pixels;
 the curve is the recovered prediction over the recovered information. As PAIR's ``saliency.metrics.pic``, which Brima

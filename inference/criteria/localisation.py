@@ -1,4 +1,4 @@
-"""Does the map point at the finding? Arun et al. 2021, first criterion; Saporta et al. 2022 (CheXlocalize).
+"""Localisation against masks: the first criterion of Arun et al. 2021; hit rate of Saporta et al. 2022 (CheXlocalize).
 
 Maps are (N, *spatial), higher is more important; masks are (N, *spatial) bool. Every function gives (N,) figures, NaN
 where the mask is empty: there is nothing to point at. Nothing here says much without the same figure for maps that
@@ -34,9 +34,9 @@ def average_precision(maps: Maps, masks: Masks) -> Scores:
     Returns:
         (N,), 0 to 1.
     """
-    hits, found, ends = _ranked(maps, masks)
-    total = found[:, -1:]
-    precision = np.take_along_axis(found, ends, axis=1) / (ends + 1)
+    hits, true_positives, ends = _ranked(maps, masks)
+    total = true_positives[:, -1:]
+    precision = np.take_along_axis(true_positives, ends, axis=1) / (ends + 1)
     return _of_total((hits * precision).sum(axis=1), total[:, 0])
 
 
@@ -53,19 +53,19 @@ def trapezoid_auprc(maps: Maps, masks: Masks) -> Scores:
     Returns:
         (N,), 0 to 1: scikit-learn's ``auc(recall, precision)``.
     """
-    _, found, ends = _ranked(maps, masks)
-    total = np.maximum(found[:, -1:], 1)
-    place = np.arange(found.shape[1])
+    _, true_positives, ends = _ranked(maps, masks)
+    total = np.maximum(true_positives[:, -1:], 1)
+    place = np.arange(true_positives.shape[1])
     last = ends == place
-    precision = np.where(last, found / (place + 1), 0.0)
-    recall = np.where(last, found / total, 0.0)
+    precision = np.where(last, true_positives / (place + 1), 0.0)
+    recall = np.where(last, true_positives / total, 0.0)
     before = np.maximum.accumulate(np.where(last, place, -1), axis=1)[:, :-1]
-    before = np.concatenate([np.full((len(found), 1), -1), before], axis=1)
+    before = np.concatenate([np.full((len(true_positives), 1), -1), before], axis=1)
     earlier = np.take_along_axis(precision, np.maximum(before, 0), axis=1)
     earlier = np.where(before < 0, 1.0, earlier)
     earlier_recall = np.where(before < 0, 0.0, np.take_along_axis(recall, np.maximum(before, 0), axis=1))
     area = np.where(last, (recall - earlier_recall) * (precision + earlier) / 2, 0.0).sum(axis=1)
-    return _of_total(area * found[:, -1], found[:, -1])
+    return _of_total(area * true_positives[:, -1], true_positives[:, -1])
 
 
 def normalised_average_precision(maps: Maps, masks: Masks) -> Scores:
@@ -163,10 +163,10 @@ def energy_in_mask(maps: Maps, masks: Masks) -> Scores:
 
 def overlap(first: Masks, second: Masks) -> Scores:
     """Intersection over union of pairs of masks, (N, *spatial) each -> (N,); NaN where the second is empty."""
-    one, two = first.reshape(len(first), -1), second.reshape(len(second), -1)
-    union = (one | two).sum(axis=1)
-    share = np.divide((one & two).sum(axis=1), union, out=np.zeros(len(union)), where=union > 0)
-    return np.where(two.any(axis=1), share, np.nan)
+    first_flat, second_flat = first.reshape(len(first), -1), second.reshape(len(second), -1)
+    union = (first_flat | second_flat).sum(axis=1)
+    share = np.divide((first_flat & second_flat).sum(axis=1), union, out=np.zeros(len(union)), where=union > 0)
+    return np.where(second_flat.any(axis=1), share, np.nan)
 
 
 def mask_of_boxes(boxes: Sequence[Sequence[float]], *, source_pixels: int = 1024, pixels: int = 320) -> Masks:

@@ -1,8 +1,8 @@
-"""Sensitivity to weights and to the class, the modern tests: sMPRT, eMPRT (Hedström 2023, 2024) and RandomLogit.
+"""Model parameter randomisation tests sMPRT and eMPRT (Hedström 2023, 2024), and the RandomLogit test (Sixt 2020).
 
-sMPRT: the map, averaged over noisy inputs, is rank-correlated with itself as the network is drawn anew from the input
+sMPRT: the map, averaged over noisy inputs, is rank-correlated with itself as stages are re-initialised from the input
 up; lower is better. eMPRT: how much more disordered the map becomes under random weights, without any comparison of
-maps; higher is better. RandomLogit (Sixt 2020): does the map of another class look the same? Definitions as in
+maps; higher is better. RandomLogit: similarity to the map of another class. Definitions as in
 Quantus 0.6.0. None of them ranks methods (Binder et al. 2023): maps without any information score best.
 """
 
@@ -34,7 +34,7 @@ class SmoothMprt:
     """Spearman of the smoothed absolute maps with their originals after each step, the input's stage drawn first.
 
     Attributes:
-        states: names of the stages in the order in which they were drawn anew.
+        states: names of the stages in the order in which they were re-initialised.
         spearman: (states, N).
     """
 
@@ -48,7 +48,7 @@ class SmoothMprt:
 
     @property
     def last(self) -> NDArray[np.float64]:
-        """Under all weights drawn anew, (N,); lower is better."""
+        """With all weights re-initialised, (N,); lower is better."""
         return self.spearman[-1]
 
 
@@ -114,7 +114,7 @@ def smooth_mprt(
 def efficient_mprt(
     model: nn.Module, explain: ExplainInputs, inputs: Tensor, *, seed: int, bins: int = BINS
 ) -> NDArray[np.float64]:
-    """Run eMPRT: the relative rise of the map's entropy when every weight is drawn anew; higher is better.
+    """Run eMPRT: the relative rise of the map's entropy when every weight is re-initialised; higher is better.
 
     Args:
         model: the trained network; it stays as it is.
@@ -160,8 +160,8 @@ def freedman_diaconis_bins(maps: Maps) -> int:
     """
     quarter, three_quarters = np.quantile(maps, [0.25, 0.75])
     width = 2.0 * float(three_quarters - quarter) / maps[0].size ** (1 / 3)
-    wanted = float(np.ptp(maps)) / width if width > 0 else MOST_BINS
-    return int(np.clip(wanted, FEWEST_BINS, MOST_BINS))
+    bins = float(np.ptp(maps)) / width if width > 0 else MOST_BINS
+    return int(np.clip(bins, FEWEST_BINS, MOST_BINS))
 
 
 def class_contrast(maps: Maps, others: Maps) -> NDArray[np.float64]:

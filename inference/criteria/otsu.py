@@ -1,4 +1,4 @@
-"""Where a map's own histogram divides best: Otsu 1979, for many maps at once."""
+"""Otsu's threshold (1979) of many maps at once."""
 
 import numpy as np
 from numpy.typing import NDArray

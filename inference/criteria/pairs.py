@@ -1,4 +1,4 @@
-"""Which maps make a null: maps of different patients, of the same class where possible, drawn once and for all.
+"""Pairs of maps for the null distribution of an agreement: different patients, the same class where possible.
 
 Arun et al. 2021 compared fifty random pairs of different images; here no pair is of one patient, and both maps of a
 pair explain the same class: what maps of a class share merely by being of that class is in the null.

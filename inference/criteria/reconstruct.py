@@ -59,14 +59,14 @@ def _filled(
     place = np.arange(areas.sum()) - np.repeat(np.cumsum(areas) - areas, areas)
     rows = low[owner, 0] + place // sides[owner, 1]
     columns = low[owner, 1] + place % sides[owner, 1]
-    wanted = unknown[rows, columns]
-    owner, rows, columns = owner[wanted], rows[wanted], columns[wanted]
-    origin, one, two = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    doubled = one[:, 0] * two[:, 1] - two[:, 0] * one[:, 1]
+    is_unknown = unknown[rows, columns]
+    owner, rows, columns = owner[is_unknown], rows[is_unknown], columns[is_unknown]
+    origin, first_edge, second_edge = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    doubled = first_edge[:, 0] * second_edge[:, 1] - second_edge[:, 0] * first_edge[:, 1]
     sign = np.sign(doubled)
     down, right = rows - origin[owner, 0], columns - origin[owner, 1]
-    first = (down * two[owner, 1] - right * two[owner, 0]) * sign[owner]
-    second = (right * one[owner, 0] - down * one[owner, 1]) * sign[owner]
+    first = (down * second_edge[owner, 1] - right * second_edge[owner, 0]) * sign[owner]
+    second = (right * first_edge[owner, 0] - down * first_edge[owner, 1]) * sign[owner]
     whole = np.abs(doubled)[owner]
     inside = (first >= 0) & (second >= 0) & (first + second <= whole) & (whole > 0)
     owner, first, second, whole = owner[inside], first[inside], second[inside], whole[inside]

@@ -83,8 +83,8 @@ def road(
         imputed += noise * draw.standard_normal(imputed.shape) * removed[:, None]
         batch = torch.from_numpy(imputed).to(images)
         rows.append(predict(batch).detach().cpu().numpy().astype(np.float64)[:, target])
-    found = np.stack(rows)
-    return Road(tuple(shares), found[:, : len(shares)], found[:, len(shares) :])
+    scores = np.stack(rows)
+    return Road(tuple(shares), scores[:, : len(shares)], scores[:, len(shares) :])
 
 
 def imputation(image: NDArray[np.floating], removed: Mask) -> NDArray[np.float32]:

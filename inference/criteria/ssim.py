@@ -44,23 +44,25 @@ def ssim(first: Maps, second: Maps, *, data_range: float) -> NDArray[np.float64]
     whole = tuple(slice(0, side - WINDOW + 1) for side in first.shape[1:])
     room = np.empty((3, 4, int(np.prod(first.shape[1:]))), dtype=kind)
     pairs = zip(first.astype(kind, copy=False), second.astype(kind, copy=False), strict=True)
-    return np.array([_similarity(one, two, data_range, room)[whole].mean(dtype=np.float64) for one, two in pairs])
+    return np.array(
+        [_similarity(image, other, data_range, room)[whole].mean(dtype=np.float64) for image, other in pairs]
+    )
 
 
-def _similarity(one: Buffer, two: Buffer, data_range: float, room: Buffer) -> Buffer:
+def _similarity(first: Buffer, second: Buffer, data_range: float, room: Buffer) -> Buffer:
     """Give the similarity of the window that starts at each pixel, within the room of (3, 4, pixels) it is given.
 
     Sums stand for means throughout: both constants are scaled up. The image is one long row: neighbours along an axis
     lie a stride apart, and windows that run over an edge hold nonsense, which the caller leaves out.
     """
-    cells = WINDOW**one.ndim
+    cells = WINDOW**first.ndim
     stack, twos, sums = room
-    stack[0], stack[1] = one.reshape(-1), two.reshape(-1)
+    stack[0], stack[1] = first.reshape(-1), second.reshape(-1)
     np.multiply(stack[0], stack[1], out=stack[2])
     np.multiply(stack[0], stack[0], out=stack[3])
     stack[3] += np.multiply(stack[1], stack[1], out=twos[0])
-    for axis in range(one.ndim):
-        _box_sums(stack, twos, sums, int(np.prod(one.shape[axis + 1 :])))
+    for axis in range(first.ndim):
+        _box_sums(stack, twos, sums, int(np.prod(first.shape[axis + 1 :])))
         stack, sums = sums, stack
     of_one, of_two, of_products, of_squares = stack
     luminance = np.multiply(of_one, of_two, out=twos[0])
@@ -79,7 +81,7 @@ def _similarity(one: Buffer, two: Buffer, data_range: float, room: Buffer) -> Bu
     of_one += (K1 * data_range) ** 2 * cells**2
     luminance *= of_products
     of_one *= of_squares
-    return np.divide(luminance, of_one, out=luminance).reshape(one.shape)
+    return np.divide(luminance, of_one, out=luminance).reshape(first.shape)
 
 
 def _box_sums(stack: Buffer, twos: Buffer, sums: Buffer, stride: int) -> None:

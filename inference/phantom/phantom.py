@@ -1,7 +1,7 @@
 """Digital reference objects: a FLAIR-like axial head whose lesions are known exactly.
 
-A phantom is the one patient whose truth nobody has to annotate. It serves the demonstration, the acceptance test of
-an installation and the bundle's passport; it is no substitute for a site's own cases. Heads differ from seed to seed
+The ground truth of a phantom needs no annotation. It serves the demonstration, the acceptance test of
+an installation and the bundle's passport; it does not replace a site's own cases. Heads differ from seed to seed
 (size, skull, ventricles, folds, shading, noise), and things that are bright without being a lesion (scalp, orbital fat,
 mucosa, the rim of the ventricles) are always there, so that brightness alone does not give the lesion away.
 """

@@ -1,7 +1,7 @@
 """The program of the process that decodes compressed pixels; started by ``inference.reading.decoding``, never imported.
 
 Reads from standard input a length, a JSON header and the pixels; answers on standard output with a length, a JSON
-header and the planes, or the name of what went wrong. It knows nothing of the rest of the product.
+header and the planes, or the name of what went wrong. It imports no other module of the product.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Compressed pixels, decoded in a process of their own: what a hostile image does there, it does not do here.
+"""Decodes compressed pixels in a sandboxed child process, so that a malformed image cannot harm the caller.
 
-Decoders are C libraries with a history of overflows and of images that unpack without end. The process has a ceiling
-of address space, a deadline, no files to write and nothing of the environment; it reads pixels from one pipe and
-writes planes to the other, and its death is a sentence about one image. It is started at the first compressed image
-and serves until it is closed, or fails.
+Decoders are C libraries with a history of buffer overflows and decompression bombs. The process has limits of address
+space and time, may not write files and gets none of the environment; it reads pixels from one pipe and writes planes
+to another. If it crashes, that one image is refused with ``UnsupportedImage``. It is started at the first compressed
+image and reused until it is closed or fails.
 """
 
 import json
@@ -32,7 +32,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class DecodingLimits:
-    """What the pixels of one study may ask for."""
+    """Limits of decoding the pixels of one study."""
 
     values: int = 1 << 29
     """Rows x columns x frames of one series."""
@@ -82,12 +82,12 @@ class DecodingProcess:
         except TimeoutError as error:
             self.close()
             raise UnsupportedImage(
-                "The compressed pixels take too long to decode.", cure=f"{self.limits.seconds:g} s are allowed."
+                "The compressed pixels take too long to decode.", cure=f"The limit is {self.limits.seconds:g} s."
             ) from error
         except (EOFError, OSError, ValueError) as error:
             self.close()
             raise UnsupportedImage(
-                "The compressed pixels ended the process that decodes them: they are damaged, or need more memory than "
+                "The decoding process failed on the compressed pixels: they are damaged, or need more memory than "
                 f"{self.limits.mebibytes} MiB."
             ) from error
         finally:
@@ -123,7 +123,7 @@ class DecodingProcess:
             return answer, None
         kind, shape = np.dtype(answer["type"]), tuple(answer["shape"])
         if math.prod(shape) > self.limits.values:
-            raise ValueError("More was decoded than the header announced.")
+            raise ValueError("The decoder gave more values than the limit.")
         return answer, np.frombuffer(_read(out_of, math.prod(shape) * kind.itemsize, deadline), kind).reshape(shape)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -142,7 +142,7 @@ class DecodingProcess:
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    """Give what leads into a process and what leads out of it."""
+    """Give standard input and standard output of a process."""
     return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
 
 

@@ -57,7 +57,7 @@ class Survey:
     images: tuple[Image, ...]
     skipped: tuple[Skipped, ...]
     unwanted: int = 0
-    """Image series that were read and let go, because nobody wanted them."""
+    """Image series that could be read and that ``wanted`` did not select."""
 
 
 def read_series(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Image:
@@ -84,7 +84,7 @@ def read_series(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Ima
     files = {file.sop_instance_uid: file for file in (read_file(path) for path in paths)}
     series = {file.series_instance_uid for file in files.values()}
     if len(series) != 1:
-        raise UnsupportedImage(f"The files belong to {len(series)} series; give those of one.")
+        raise UnsupportedImage(f"The files belong to {len(series)} series; give the files of one series.")
     with DecodingProcess(limits) as process:
         return _image([files[uid] for uid in sorted(files)], process)
 
@@ -96,12 +96,12 @@ def _every(_image: Image) -> bool:
 def survey(
     paths: Sequence[Path], limits: DecodingLimits = STANDARD, wanted: Callable[[Image], bool] = _every
 ) -> Survey:
-    """Read every series of a study; what cannot be read is named with its reason, never lost.
+    """Read every series of a study; series that cannot be read are listed with the reason.
 
     Args:
         paths: the files of the study.
         limits: what its pixels may ask for.
-        wanted: which series to hold; of the others, only one at a time is in memory.
+        wanted: selects the series to return; the others are released one by one as they are read.
     """
     grouped: dict[str, dict[str, File]] = {}
     skipped: list[Skipped] = []
@@ -137,22 +137,24 @@ def survey(
 def read_study(
     paths: Sequence[Path], limits: DecodingLimits = STANDARD, wanted: Callable[[Image], bool] = _every
 ) -> tuple[Image, ...]:
-    """Read the image series of a study that are wanted, in the order of their UIDs; see ``survey``.
+    """Read the image series of a study that ``wanted`` selects, in the order of their UIDs; see ``survey``.
 
     Raises:
         UnsupportedImage: there is none; the sentence gives the reason for each series that was passed over.
     """
-    found = survey(paths, limits, wanted)
-    if not found.images and not found.unwanted:
-        reasons = dict.fromkeys(series.reason for series in found.skipped)
+    study = survey(paths, limits, wanted)
+    if not study.images and not study.unwanted:
+        reasons = dict.fromkeys(series.reason for series in study.skipped)
         raise UnsupportedImage(" ".join(("The study has no readable image series.", *reasons)))
-    return found.images
+    return study.images
 
 
 def _image(files: list[File], process: DecodingProcess) -> Image:
     _check_patient(files)
     if _turned([frame.orientation for file in files for frame in file.frames]):
-        raise UnsupportedImage("The planes of the series lie in several orientations, as those of a localiser do.")
+        raise UnsupportedImage(
+            "The planes of the series have several orientations (0020,0037), as a localiser series has."
+        )
     for file in files:
         check(file.dataset)
     sizes = {(int(file.dataset.Rows), int(file.dataset.Columns)) for file in files}
@@ -163,7 +165,8 @@ def _image(files: list[File], process: DecodingProcess) -> Image:
     ((rows, columns),) = sizes
     if len(frames) * rows * columns > process.limits.values:
         raise UnsupportedImage(
-            f"{len(frames)} planes of {rows} x {columns} pixels are too many; {process.limits.values} pixels are read."
+            f"{len(frames)} planes of {rows} x {columns} pixels are too many; "
+            f"the limit is {process.limits.values} pixels."
         )
     order = sorted(range(len(frames)), key=_place(frames))
     pixels = _shown(files, process)[order]
@@ -186,10 +189,10 @@ def _image(files: list[File], process: DecodingProcess) -> Image:
 
 
 def _check_patient(files: list[File]) -> None:
-    """Refuse images of two patients: nobody could say whom the findings belong to."""
-    for keyword in ("PatientID", "PatientName"):
+    """Refuse images of two patients: their findings could not be assigned to one of them."""
+    for keyword, attribute in (("PatientID", "Patient ID (0010,0020)"), ("PatientName", "Patient's Name (0010,0010)")):
         if len({file.patient(keyword) for file in files} - {""}) > 1:
-            raise UnsupportedImage(f"The images differ in their {keyword}: whose findings these would be is not known.")
+            raise UnsupportedImage(f"{attribute} differs between the images: they are not of one patient.")
 
 
 def _turned(orientations: list[Orientation | None]) -> bool:

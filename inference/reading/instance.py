@@ -92,7 +92,10 @@ def read_file(path: Path) -> File:
     except DAMAGE as error:
         raise UnreadableInstance(f"The DICOM file is damaged ({type(error).__name__}).") from error
     if not all(identified):
-        raise UnreadableInstance("The file is cut short or lacks the UIDs of its instance, series or study.")
+        raise UnreadableInstance(
+            "The file is cut short, or lacks SOP Instance UID (0008,0018), Series Instance UID (0020,000E) or "
+            "Study Instance UID (0020,000D)."
+        )
     return File(identified[0], identified[1], hashlib.sha256(content).hexdigest(), dataset, frames)
 
 

@@ -21,15 +21,15 @@ STRUCTURES = ("1.2.840.10008.5.1.4.1.1.481.3",)
 REPORTS = ("1.2.840.10008.5.1.4.1.1.88.22", "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.88.34")
 PRESENTATION_STATES = ("1.2.840.10008.5.1.4.1.1.11.1",)
 MOST_OUTLINES = 4096
-"""Read of one file: each is a mask as large as its image."""
+"""Most outlines read from one file: each is a mask as large as its image."""
 MOST_POINTS = 8_000
-"""Of one line."""
+"""Most points read of one line."""
 ROUND_POINTS = 64
 """Points that an ellipse is drawn with."""
 FINDING = "121071"
 """(121071, DCM, "Finding"): what a region of a TID 1500 report is of."""
 _FAR = 1e6
-"""Pixels from an image, beyond which a line leads nowhere."""
+"""Coordinates are clipped to this distance from an image, in pixels."""
 
 
 Mask = NDArray[np.bool_]
@@ -71,10 +71,10 @@ def outlines_of(dataset: Dataset, frames: Frames, *, most: int = MOST_OUTLINES) 
     readers = {**dict.fromkeys(SEGMENTATION, _segments), **dict.fromkeys(STRUCTURES, _contours)}
     readers |= dict.fromkeys(PRESENTATION_STATES, _graphics)
     try:
-        found = list(islice(readers.get(kind, _regions)(dataset, frames), most))
+        outlines = list(islice(readers.get(kind, _regions)(dataset, frames), most))
     except DAMAGE as error:
         return [], [f"the annotation cannot be read ({type(error).__name__})"]
-    return found, [] if found else ["the annotation draws nothing on the images given"]
+    return outlines, [] if outlines else ["the annotation draws nothing on the images given"]
 
 
 def _segments(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
@@ -103,7 +103,7 @@ def _sources(group: Dataset, frames: Frames) -> list[tuple[str, int | None]]:
         for derivation in group.get("DerivationImageSequence") or ()
         for source in derivation.get("SourceImageSequence") or ()
     ]
-    known = [one for one in named if one[0] in frames]
+    known = [source for source in named if source[0] in frames]
     place = numbers(group.PlanePositionSequence[0].ImagePositionPatient, 3) if not known else None
     if place is None:
         return known

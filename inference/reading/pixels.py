@@ -14,7 +14,7 @@ from inference.errors import UnreadableInstance, UnsupportedImage
 from inference.reading.decoding import DecodingProcess
 
 MAXIMUM_FRAMES = 1 << 20
-"""Of one file; what lies in it for each frame is looked at before its pixels."""
+"""Most frames of one file: its functional groups are read frame by frame before its pixels are decoded."""
 _DECODED_BY = (
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PhotometricInterpretation",
     "PixelRepresentation",
@@ -59,30 +59,38 @@ def check(header: Dataset) -> None:
     """Refuse what cannot be shown to a network of grey images, by the header alone.
 
     Raises:
-        UnsupportedImage: no pixels, colour, or bits that are not 8 to 16.
+        UnsupportedImage: no Pixel Data, colour, unsupported bit depth, or no rows or columns.
     """
     if "PixelData" not in header:
-        raise UnsupportedImage("The instance has no pixels.")
+        raise UnsupportedImage("The instance has no Pixel Data (7FE0,0010).")
     photometric = str(header.get("PhotometricInterpretation", ""))
     if int(header.get("SamplesPerPixel") or 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise UnsupportedImage(f"The image is in colour ({photometric or 'photometric interpretation absent'}).")
+        raise UnsupportedImage(
+            f"The image is in colour: Photometric Interpretation (0028,0004) is {photometric or 'absent'}, "
+            "not MONOCHROME1 or MONOCHROME2 with one sample per pixel."
+        )
     allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
     if allocated not in (8, 16) or not stored or stored > allocated:
-        raise UnsupportedImage(f"Pixels of {stored} bits in {allocated} are not supported; 8 to 16 bits are.")
+        raise UnsupportedImage(
+            f"Bits Stored (0028,0101) is {stored} and Bits Allocated (0028,0100) is {allocated}; "
+            "supported are up to 8 bits stored in 8 allocated and up to 16 in 16."
+        )
     rows, columns = header.get("Rows") or 0, header.get("Columns") or 0
     if not (rows and columns):
-        raise UnsupportedImage(f"An image of {rows} x {columns} pixels cannot be read.")
+        raise UnsupportedImage(
+            f"Rows (0028,0010) is {rows} and Columns (0028,0011) is {columns}; both must be positive."
+        )
 
 
 def frame_count(header: Dataset) -> int:
     """Give the number of frames, 1 where the attribute is absent or empty.
 
     Raises:
-        UnreadableInstance: absurdly many.
+        UnreadableInstance: negative, or more than ``MAXIMUM_FRAMES``.
     """
     count = int(header.get("NumberOfFrames") or 1)
     if not 0 < count <= MAXIMUM_FRAMES:
-        raise UnreadableInstance(f"The file announces {count} frames.")
+        raise UnreadableInstance(f"Number of Frames (0028,0008) is {count}, which is not from 1 to {MAXIMUM_FRAMES}.")
     return count
 
 
@@ -100,7 +108,9 @@ def decode(dataset: Dataset, process: DecodingProcess) -> NDArray[np.generic]:
     stored = _decompressed(dataset, process) if _is_compressed(dataset) else _native(dataset)
     shape = (frame_count(dataset), int(dataset.Rows), int(dataset.Columns))
     if stored.size != np.prod(shape):
-        raise UnsupportedImage("The pixels are not of the size that the header announces.")
+        raise UnsupportedImage(
+            "The length of Pixel Data (7FE0,0010) does not match Rows, Columns and Number of Frames."
+        )
     return stored.reshape(shape)
 
 
@@ -181,9 +191,13 @@ def read_table(item: Dataset) -> tuple[tuple[int, ...], int, int]:
             data = np.frombuffer(data[: 2 * count], dtype=np.uint8 if len(data) == count else wide).tolist()
         table = tuple(int(value) for value in data[:count])
     except (AttributeError, TypeError, ValueError) as error:
-        raise UnsupportedImage("A lookup table of the image is damaged.") from error
+        raise UnsupportedImage(
+            "A lookup table of the image is not valid: LUT Descriptor (0028,3002) or LUT Data (0028,3006)."
+        ) from error
     if len(table) < count or not 8 <= bits <= 16:
-        raise UnsupportedImage("A lookup table of the image is damaged.")
+        raise UnsupportedImage(
+            "A lookup table of the image is not valid: LUT Descriptor (0028,3002) or LUT Data (0028,3006)."
+        )
     return table, first, bits
 
 

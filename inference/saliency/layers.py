@@ -1,4 +1,4 @@
-"""The features of one layer: which layer to look at, and its activations with a gradient of their own."""
+"""The features of one layer: which layer a method reads, its activations and their gradient."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
     Returns:
         Dotted module name to (channels, *spatial) of its output.
     """
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     here = get_ident()
 
     def note(name: str, output: object) -> None:
@@ -30,8 +30,8 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
             and output.ndim == inputs.ndim
             and min(output.shape[2:]) > 1
         ):
-            found.pop(name, None)
-            found[name] = tuple(output.shape[1:])
+            shapes.pop(name, None)
+            shapes[name] = tuple(output.shape[1:])
 
     handles = [
         module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
@@ -44,14 +44,14 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return shapes
 
 
 def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> str:
     """Give the layer asked for, or the last one with a feature map, which takes a pass to find.
 
     Raises:
-        UnknownName: there is no such layer; the message names those there are.
+        UnknownName: there is no such layer; the message lists the layers with a feature map.
     """
     if layer and layer in dict(model.named_modules()):
         return layer  # whether it gives a feature map is seen when it does
@@ -64,16 +64,16 @@ def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> s
 def _without(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> UnknownName:
     candidates = feature_layers(model, inputs)
     listed = ", ".join(list(candidates)[-12:]) or "none"
-    wanted = "a layer with a feature map" if layer is None else f"a feature map at layer {layer!r}"
+    missing = "a layer with a feature map" if layer is None else f"a feature map at layer {layer!r}"
     cure = f"The last layers that have one: {listed}."
-    return UnknownName(f"The network has no {wanted.removeprefix('a ')}.", cure=cure)
+    return UnknownName(f"The network has no {missing.removeprefix('a ')}.", cure=cure)
 
 
 def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.Tensor:
     """Give a layer's output without a gradient, (N, K, *grid).
 
     Raises:
-        UnknownName: it is no feature map.
+        UnknownName: the output of the layer is not a feature map.
     """
     return logits_and_activations(model, inputs, layer=layer)[1]
 
@@ -82,7 +82,7 @@ def logits_and_activations(model: nn.Module, inputs: torch.Tensor, *, layer: str
     """Give the logits, (N, classes), and a layer's output, (N, K, *grid), of one pass without a gradient.
 
     Raises:
-        UnknownName: it is no feature map.
+        UnknownName: the output of the layer is not a feature map.
     """
     with torch.no_grad(), _kept(model, layer, differentiated=False) as kept:
         logits = model(inputs)
@@ -95,7 +95,7 @@ def activations_and_gradients(
     """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid).
 
     Raises:
-        UnknownName: it is no feature map.
+        UnknownName: the output of the layer is not a feature map.
     """
     with _kept(model, layer, differentiated=True) as kept:
         logits = model(inputs).gather(1, targets[:, None])

@@ -1,4 +1,4 @@
-"""Passes through the network: in batches within a budget, counted, and with a memory never twice through one point."""
+"""Batched passes through a network within a memory budget, counted, with a cache of gradients by input."""
 
 import hashlib
 import time
@@ -41,10 +41,10 @@ class Clock:
 
 
 class Passes:
-    """The one way through the network for every method.
+    """Runs the network for every method.
 
-    With ``remember`` a point that was differentiated once, to the bit, is not passed again: several methods that ask
-    for the same points share them without knowing of each other. A quarter of the budget is kept for that memory.
+    With ``remember`` gradients are cached by the SHA-256 of the input point, its target and the kind of pass: methods
+    that ask for the same point share one pass. The cache gets a quarter of the memory budget.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class Passes:
             points: (N, C, *spatial).
             targets: (N,) class indices.
             rule: makes the context in which the network runs, such as another rule of propagation for ReLU.
-            rule_name: the name of that context; it keeps what is remembered apart.
+            rule_name: the name of that context; part of the cache key.
         """
 
-        def backward(batch: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        def backward(batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             leaf = batch.detach().clone().requires_grad_()
             with rule():
-                logits = self._model(leaf).gather(1, wanted[:, None])
+                logits = self._model(leaf).gather(1, targets[:, None])
                 gradient = torch.autograd.grad(logits.sum(), leaf)[0]
             return torch.cat([gradient.flatten(1), logits.detach().to(gradient)], dim=1)
 
@@ -112,8 +112,8 @@ class Passes:
     def features(self, inputs: torch.Tensor, targets: torch.Tensor, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
 
-        def backward(batch: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-            features, gradient = activations_and_gradients(self._model, batch, wanted, layer=layer)
+        def backward(batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            features, gradient = activations_and_gradients(self._model, batch, targets, layer=layer)
             self._grids[layer] = features.shape[1:]
             return torch.cat([features.flatten(1), gradient.flatten(1)], dim=1)
 
@@ -137,10 +137,10 @@ class Passes:
         first = {key: position for position, key in reversed(list(enumerate(keys))) if key not in self._known}
         fresh: dict[Hashable, torch.Tensor] = {}
         if first:
-            wanted = sorted(first.values())
+            positions = sorted(first.values())
             fresh = {
                 keys[at]: row
-                for at, row in zip(wanted, self._run(function, points[wanted], targets[wanted]), strict=True)
+                for at, row in zip(positions, self._run(function, points[positions], targets[positions]), strict=True)
             }
         rows = torch.stack([fresh[key] if key in fresh else self._known[key] for key in keys])
         for key, row in fresh.items():

@@ -1,4 +1,4 @@
-"""From raw signed attributions to maps that are shown or compared: the one place where a map is normalised."""
+"""Normalisation profiles: from raw signed attributions to the maps that are shown or compared."""
 
 from collections.abc import Callable, Mapping
 
@@ -39,7 +39,7 @@ def normalise(attributions: torch.Tensor, profile: str) -> torch.Tensor:
 def legacy_normalised(maps: NDArray[np.floating]) -> NDArray[np.float32]:
     """Give the ``legacy`` profile of maps that are arrays without channels, (N, *spatial): for published figures only.
 
-    It throws the sign away and ties the hottest hundredth: the figures that decide are computed on the raw map.
+    It discards the sign and saturates the hottest hundredth: the figures that decide are computed on the raw map.
     """
     attributions = torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float32))[:, None]
     return np.asarray(normalise(attributions, "legacy").numpy(), dtype=np.float32)

@@ -172,7 +172,8 @@ def explain_many(
     same for every method. ``clock`` counts the time inside the network.
 
     Returns:
-        The maps of each method, in the order asked for; to the bit those of ``explain`` alone where batches agree.
+        The maps of each method, in the order asked for; bit-identical to those of ``explain`` where the batches are
+        the same.
 
     Raises:
         UnknownName, Unsuitable, DeviceExhausted: as ``explain``; nothing is computed if a name is wrong.

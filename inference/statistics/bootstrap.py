@@ -124,9 +124,11 @@ def difference_of_means(
     Raises:
         Refused: either has no defined row.
     """
-    (one, own, n), (two, others, m) = defined_rows(first, groups), defined_rows(second, None)
-    means = _resampled_means(one, own, n, seed, resamples) - _resampled_means(two, others, m, seed + 1, resamples)
-    return interval_of(float(one.mean() - two.mean()), means, len(one) + len(two), min(n, m))
+    (first_values, own, n), (second_values, others, m) = defined_rows(first, groups), defined_rows(second, None)
+    means = _resampled_means(first_values, own, n, seed, resamples)
+    means = means - _resampled_means(second_values, others, m, seed + 1, resamples)
+    difference = float(first_values.mean() - second_values.mean())
+    return interval_of(difference, means, len(first_values) + len(second_values), min(n, m))
 
 
 def auroc(

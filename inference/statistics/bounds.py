@@ -3,7 +3,7 @@
 Losses lie in [0, 1] and patients are independent; nothing else is assumed. The test is a game of bets (Waudby-Smith and
 Ramdas 2024): starting with delta, patients are met in an order drawn beforehand, and each is betted on at odds that are
 fair if the mean were ``alpha``. By Markov's inequality such a player owns 1 at the end with probability at most delta
-unless the mean lies below alpha. How to bet is free. After each patient the target is set anew from what is owned and
+unless the mean lies below alpha. How to bet is free. After each patient the target is set again from what is owned and
 who is left (Voráček and Orabona 2025): the largest number of misses the wealth still pays for; the bet is that of the
 exact binomial test of it. So losses of 0 or 1 certify whatever the exact binomial (Clopper-Pearson) bound certifies and
 a little more, and shares between, as slices of one patient give, certify from far fewer patients: at mean 0.05, alpha
@@ -48,7 +48,7 @@ class Bets:
             most: patients at most.
 
         Raises:
-            Refused: alpha or delta is no probability between 0 and 1.
+            Refused: alpha or delta is not a probability between 0 and 1.
         """
         check_levels(alpha, delta)
         table = np.ones((most + 1, int(binom.ppf(1 - UNLIKELY, most, alpha)) + 3))
@@ -119,7 +119,7 @@ def needed_groups(alpha: float, delta: float, expected_miss: float = 0.0, *, pow
         None where no number does: the expected miss is not below alpha, or more than 100,000 would be needed.
 
     Raises:
-        Refused: alpha or delta is no probability between 0 and 1.
+        Refused: alpha or delta is not a probability between 0 and 1.
     """
     check_levels(alpha, delta)
     if expected_miss >= alpha:
@@ -144,10 +144,10 @@ def fewest_groups(alpha: float, delta: float, misses: int) -> int:
 
 
 def check_levels(alpha: float, delta: float) -> None:
-    """Refuse an alpha or delta that is no probability between 0 and 1.
+    """Refuse an alpha or delta that is not a probability between 0 and 1.
 
     Raises:
         Refused: always with the offending pair.
     """
     if not (0 < alpha < 1 and 0 < delta < 1):
-        raise Refused(f"alpha {alpha} and delta {delta} must lie between 0 and 1, both ends left out.")
+        raise Refused(f"alpha {alpha} and delta {delta} must lie strictly between 0 and 1.")

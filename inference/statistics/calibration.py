@@ -36,7 +36,7 @@ def judge_calibration(values: Numbers, wrong: Numbers, rows: Numbers, count: int
         seed: of the draws that show what chance alone does.
 
     Raises:
-        Refused: a value is no probability.
+        Refused: a value is not a probability.
     """
     if values.min() < 0 or values.max() > 1:
         raise Refused("A probability lies between 0 and 1.")

@@ -43,7 +43,7 @@ class Judgement:
     excess_aurc: Interval
     """AURC less that of the perfect order of the same maps (Geifman et al. 2019)."""
     calibration: Calibration | None
-    """None where the score is no probability."""
+    """None where the score is not a probability."""
 
 
 @dataclass(frozen=True, slots=True)

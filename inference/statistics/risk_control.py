@@ -120,7 +120,7 @@ def see_site(score: ArrayLike, miss: ArrayLike, groups: ArrayLike, *, seed: int,
 def certified_step(site: Site, alpha: float, delta: float, unit: Unit, bets: Bets | None = None) -> int | None:
     """Give the lowest threshold certified, as its place in the grid; None: none.
 
-    ``bets`` saves making the table of the patients' test anew for each of many sites.
+    ``bets`` is the cached table of the patients' test, for use with many sites.
     """
     if unit is Unit.CASE:
         counted, most = site.trusted, int(site.trusted.max())

@@ -1,4 +1,4 @@
-"""Every random draw of commissioning comes from what it is for: none depends on the order of work or on the others."""
+"""Seeds of random draws, derived from what each draw is for: independent of the order of work and of each other."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

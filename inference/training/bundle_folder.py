@@ -56,12 +56,12 @@ def manifest_text(manifest: Manifest) -> str:
         if isinstance(value, dict):
             parts.append(f"[{key}]\n{_lines(value.items())}")
         elif _is_table(value):
-            parts += [f"[[{key}]]\n{_lines(one.items())}" for one in value]
+            parts += [f"[[{key}]]\n{_lines(table.items())}" for table in value]
     return "\n".join(parts)
 
 
 def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and all(isinstance(one, dict) for one in value))
+    return isinstance(value, dict) or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
 
 
 def _lines(items: Iterable[tuple[str, Any]]) -> str:
@@ -71,7 +71,7 @@ def _lines(items: Iterable[tuple[str, Any]]) -> str:
 def _value(value: Any) -> str:
     """Give a TOML value; strings, numbers and lists are written as in JSON."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -99,21 +99,21 @@ def detector_loss(detector: Detector, inputs: torch.Tensor, masks: torch.Tensor)
         masks: (N, 1, S, S) share of lesion.
     """
     logits, codes, anchors = detector(inputs)
-    wanted, counts, distance = torch.zeros_like(logits), torch.ones_like(logits), torch.zeros(())
+    expected, counts, distance = torch.zeros_like(logits), torch.ones_like(logits), torch.zeros(())
     for number, mask in enumerate(masks[:, 0] > 0.5):
         box = box_of(mask)
         if len(box) == 0:
             continue
         overlap = box_iou(anchors, box)[:, 0]
         matched = overlap >= min(0.5, float(overlap.detach().max()))
-        wanted[number, matched] = 1.0
+        expected[number, matched] = 1.0
         counts[number, (overlap >= 0.4) & ~matched] = 0.0
         own = anchors[matched]
         code = detector.coder.encode_single(box.expand_as(own), own)
         distance = distance + F.smooth_l1_loss(codes[number, matched], code, beta=1 / 9, reduction="sum")
-    surprise = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    weight = torch.where(wanted > 0, 0.25, 0.75) * (1 - (-surprise).exp()) ** 2 * counts
-    return ((weight * surprise).sum() + distance) / wanted.sum().clamp(min=1)
+    surprise = F.binary_cross_entropy_with_logits(logits, expected, reduction="none")
+    weight = torch.where(expected > 0, 0.25, 0.75) * (1 - (-surprise).exp()) ** 2 * counts
+    return ((weight * surprise).sum() + distance) / expected.sum().clamp(min=1)
 
 
 def detection_maps(detector: Detector, inputs: torch.Tensor) -> torch.Tensor:

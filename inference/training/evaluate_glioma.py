@@ -72,7 +72,7 @@ def measure(bundle: Bundle, data: Path, splits: Sequence[str]) -> dict[str, Any]
     site = read_patients(data, splits, bundle.preprocessing)
     train = read_patients(data, ["train"], bundle.preprocessing)
     phantoms = make_phantoms(PHANTOM_SEEDS, bundle.preprocessing)
-    threshold = next(one.threshold for one in bundle.manifest.classes if one.finding)
+    threshold = next(entry.threshold for entry in bundle.manifest.classes if entry.finding)
     named = classifiers(bundle)
     figures: dict[str, Any] = {"splits": list(splits), "slices": len(site.labels), "threshold": threshold}
     for name, network in named.items():

@@ -108,15 +108,15 @@ def pointing_share(model: nn.Module, layer: str, data: Slices) -> float:
     It does where the lesion covers at least half as much of it as of the cell it covers most.
     """
     device = next(model.parameters()).device
-    found: list[torch.Tensor] = []
+    hits: list[torch.Tensor] = []
     for index in torch.split(torch.nonzero(data.masks.flatten(1).any(dim=1))[:, 0], 32):
         with torch.no_grad():
             maps, _ = maps_and_logits(model, layer, data.inputs[index].to(device))
         own = maps[torch.arange(len(index)), data.labels[index].to(device)].flatten(1).cpu()
         cells = F.adaptive_avg_pool2d(data.masks[index], (maps.shape[2], maps.shape[3])).flatten(1)
         most = cells.amax(dim=1, keepdim=True)
-        found.append(cells.gather(1, own.argmax(dim=1, keepdim=True)) >= most / 2)
-    return float(torch.cat(found).float().mean())
+        hits.append(cells.gather(1, own.argmax(dim=1, keepdim=True)) >= most / 2)
+    return float(torch.cat(hits).float().mean())
 
 
 def soft_dice(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

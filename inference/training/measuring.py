@@ -108,8 +108,8 @@ def localiser_figures(network: nn.Module, data: Slices, unit: str = "patients") 
     with torch.inference_mode():
         probability = torch.cat([network(part).sigmoid()[:, 0] for part in torch.split(data.inputs, 16)])
     hit = peak_hits(probability, data.source_masks)
-    found, truth = (probability > 0.5).flatten(1).double(), (data.masks[:, 0] > 0.5).flatten(1).double()
-    dice = (2 * (found * truth).sum(1) / (found.sum(1) + truth.sum(1)).clamp(min=1)).numpy()
+    marked, truth = (probability > 0.5).flatten(1).double(), (data.masks[:, 0] > 0.5).flatten(1).double()
+    dice = (2 * (marked * truth).sum(1) / (marked.sum(1) + truth.sum(1)).clamp(min=1)).numpy()
     positive: Bools = np.any(data.source_masks, axis=(1, 2))
     return {
         "peak_in_lesion": with_interval(share(positive, hit), data.groups, unit),

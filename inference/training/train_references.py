@@ -75,18 +75,18 @@ KINDS: dict[str, tuple[Fit, Callable[[Any, torch.Tensor], Any]]] = {
 }
 
 
-def reference_figures(maps: Sequence[Maps], data: Slices, **told: Any) -> LocalisationReference:
+def reference_figures(maps: Sequence[Maps], data: Slices, **provenance: Any) -> LocalisationReference:
     """Say how well the maps of each training localise, and how alike those of the first two are.
 
     Args:
         maps: for each training, (N, S, S) from 0 to 1.
         data: the slices they were made of, each with a lesion.
-        told: set, kind, epochs and split of the reference.
+        **provenance: set, kind, epochs and split of the reference.
     """
     masks = data.masks[:, 0].numpy() > 0.5
     first, second = maps[:2]
     return LocalisationReference(
-        **told,
+        **provenance,
         slices=len(masks),
         groups=len(np.unique(data.groups)),
         trainings=tuple(
@@ -133,8 +133,8 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     began = time.monotonic()
-    found = measure(asked.data, asked.set, asked.kind, asked.epochs, choose_device(asked.device))
-    text = reference_text(found)
+    reference = measure(asked.data, asked.set, asked.kind, asked.epochs, choose_device(asked.device))
+    text = reference_text(reference)
     if asked.out is not None:
         asked.out.write_text(text, encoding="utf-8")
     print(f"{text}{time.monotonic() - began:.0f} s in all", flush=True)  # noqa: T201

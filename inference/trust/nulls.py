@@ -1,4 +1,4 @@
-"""The null of an agreement: the same figure with another subject's map in the place of the map that is shown.
+"""The null distribution of an agreement: the same figure with another subject's map in place of the map shown.
 
 Maps of different subjects agree too, since heads lie in the middle of every image (Arun et al. 2021): an agreement
 counts above its null, a* = (value - null) / (1 - null). The definition is one; the subjects are patients of

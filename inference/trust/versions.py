@@ -2,7 +2,7 @@
 
 Whoever changes the meaning of a signal raises its ``version`` in ``kinds.py``; whoever changes the meaning of a part of
 the procedure raises it in ``PROCEDURE``. Verdicts by a passport that was fitted with another version are capped at
-CAUTION until ``heatproof commission --verdict`` has fitted them anew.
+CAUTION until ``heatproof commission --verdict`` has fitted them again.
 """
 
 from collections.abc import Sequence

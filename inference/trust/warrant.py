@@ -82,8 +82,9 @@ class Warrant:
         formula = verdict.by_budget.get(budget)
         if formula is None:
             raise PassportRefused(
-                f"The passport of {passport.bundle.name} knows no budget {budget}.",
-                cure="Fit it anew: heatproof commission --verdict PASSPORT --data DIR; or take the budget full.",
+                f"The passport of {passport.bundle.name} has no verdict for the budget {budget}.",
+                cure="Fit the verdict again: heatproof commission --verdict PASSPORT --data DIR; "
+                "or choose the budget full.",
             )
         scores = (np.array(formula.scores.p), np.array(formula.scores.miss), np.array(formula.scores.group))
         certificate = certify(*scores, alpha=alpha, delta=delta, seed=SEED, grid=TRUSTABLE)

@@ -1,1 +1,1 @@
-"""Associations: who may speak, within which bounds, and what was refused to whom."""
+"""Associations: access control, limits on peers, and the record of refusals."""

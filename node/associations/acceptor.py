@@ -1,4 +1,4 @@
-"""Associations that peers open: from a request that is here to one that is served, or to a refusal that says why."""
+"""The acceptor of associations that peers request: each is accepted and served, or refused with a reason."""
 
 import socket
 import ssl
@@ -33,7 +33,7 @@ _HEADER = struct.Struct(">BBL")
 
 
 class Acceptor:
-    """The ports of one node, plain and TLS, and the associations that came through them."""
+    """The listening ports of one node, plain and TLS, and their associations."""
 
     def __init__(
         self,
@@ -70,12 +70,12 @@ class Acceptor:
 
     @property
     def port(self) -> int:
-        """The plain port; once started, the one that the system gave where the setting was 0."""
+        """The plain port; once started, the one the system assigned where the setting was 0."""
         return self._plain.port if self._plain else self._settings.port
 
     @property
     def tls_port(self) -> int | None:
-        """The port of DICOM over TLS; None where there is none."""
+        """The port of DICOM over TLS; None where it is not configured."""
         return self._secure.port if self._secure else self._tls.port if self._tls else None
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ class Acceptor:
             self._plain = self._open(self._settings.port, None)
 
     def stop(self, *, grace_seconds: float) -> None:
-        """Accept nothing new, let open associations end, and abort those that have not after ``grace_seconds``."""
+        """Stop listening, wait ``grace_seconds`` for open associations to end, and abort the rest."""
         entrances, self._plain, self._secure = (self._plain, self._secure), None, None
         for entrance in entrances:
             if entrance is not None:
@@ -113,10 +113,10 @@ class Acceptor:
         return entrance
 
     def _visit(self, connection: socket.socket, caller: Caller, pdu: bytes) -> bytes:
-        """Make an association of a connection, or give the PDU that refuses it.
+        """Start an association on a connection, or give the PDU that rejects it.
 
         Raises:
-            MalformedRequest: the request breaks PS3.8.
+            MalformedRequest: the request violates PS3.8.
         """
         request = read_request(pdu)
         rejection = self._admission.rejection(request, caller)
@@ -168,14 +168,14 @@ class Acceptor:
         self._admission.leave(association)
         if association.problem:
             requestor = association.requestor
-            cure = "See the sender; what it may send stands in the conformance statement."
+            cure = "Check the sender against the conformance statement of this node."
             self._refused(
                 Refusal(association.problem, cure, requestor.address, requestor.ae_title, self._settings.ae_title)
             )
 
 
 def _primitive(pdu: bytes) -> Any:
-    """Let pynetdicom read the request too, before it has a thread to stumble in."""
+    """Decode the request with pynetdicom, so that its errors arise before an association thread exists."""
     try:
         request = A_ASSOCIATE_RQ()
         request.decode(_HEADER.pack(1, 0, len(pdu)) + pdu)
@@ -199,13 +199,13 @@ def _refusal(request: AssociationRequest, caller: Caller, rejection: Rejection) 
 
 
 def _context_problem(missed: Sequence[PresentationContext], known: set[UID]) -> tuple[str, str]:
-    """Say it of the first: the others stand in the list of what was offered."""
+    """Describe the first rejected presentation context; the others are in the list of offers."""
     first = missed[0]
     name = UID(first.abstract_syntax).name
     if first.abstract_syntax not in known:
-        return f"{name} is not taken here.", "Let the sender leave it out, or send it elsewhere."
+        return f"{name} is not accepted here.", "Configure the sender to leave it out, or to send it elsewhere."
     syntaxes = " and ".join(UID(syntax).name for syntax in first.transfer_syntax)
     return (
         f"No transfer syntax in common for {name}: it offers only {syntaxes}.",
-        "Let the sender offer Explicit VR Little Endian too.",
+        "Configure the sender to offer Explicit VR Little Endian too.",
     )

@@ -1,4 +1,4 @@
-"""Admission: which associations there are, which may join them, and which must go for them."""
+"""Admission control: the open associations, their limits, and which idle one is aborted for a new one."""
 
 import threading
 
@@ -7,9 +7,9 @@ from node.associations.peers import Caller, Peers, Rejection
 from node.associations.request import APPLICATION_CONTEXT, AssociationRequest
 
 IDLE_ENOUGH_SECONDS = 1.0
-"""Only an association on which nothing has come for this long is ever shed for another."""
+"""Only an association that has been idle for this long is aborted to admit another."""
 
-_CROWDED = "It may try again; or raise node.maximum_associations_per_peer or node.maximum_associations."
+_CROWDED = "Retry later, or raise node.maximum_associations_per_peer or node.maximum_associations."
 
 
 class Admission:
@@ -17,9 +17,9 @@ class Admission:
 
     Args:
         ae_title: ours.
-        peers: who may call.
-        most: associations at once.
-        most_of_peer: of them, from one address.
+        peers: the allow-list.
+        most: maximum number of open associations.
+        most_of_peer: maximum number from one address.
     """
 
     def __init__(self, ae_title: str, peers: Peers, *, most: int, most_of_peer: int) -> None:
@@ -31,14 +31,14 @@ class Admission:
         self._lock = threading.Lock()
 
     def rejection(self, request: AssociationRequest, caller: Caller) -> Rejection | None:
-        """Say why a request is rejected; None: who asks may come in, if there is room."""
+        """Give the reason for rejecting a request; None: it may be admitted within the limits."""
         return self._protocol(request) or self._peers.rejection(request, caller)
 
     def make_room(self, address: str) -> Rejection | None:
-        """Abort the oldest idle association where the room of this address, or all of it, is taken.
+        """Abort the longest idle association where a limit, of this address or of the node, is reached.
 
         Returns:
-            why there is no room all the same.
+            the rejection where no association is idle enough; else None.
         """
         going = None
         with self._lock:
@@ -58,26 +58,30 @@ class Admission:
         return None
 
     def enter(self, association: BoundedAssociation, address: str) -> None:
-        """Count one in."""
+        """Add an association."""
         with self._lock:
             self._inside[association] = address
 
     def leave(self, association: BoundedAssociation) -> None:
-        """Count one out."""
+        """Remove an association."""
         with self._lock:
             self._inside.pop(association, None)
 
     @property
     def associations(self) -> tuple[BoundedAssociation, ...]:
-        """Those that are open."""
+        """The open associations."""
         with self._lock:
             return tuple(self._inside)
 
     def _protocol(self, request: AssociationRequest) -> Rejection | None:
         if not request.protocol_version & 1:
-            return Rejection(1, 2, 2, "The request is of another protocol version.", "Version 1 is the only one.")
+            return Rejection(
+                1, 2, 2, "The request names an unsupported protocol version.", "Version 1 is the only one."
+            )
         if request.application_context.encode() != APPLICATION_CONTEXT:
-            return Rejection(1, 1, 2, "The application context is not that of DICOM.", "See what the sender is.")
+            return Rejection(
+                1, 1, 2, "The application context is not that of DICOM.", "Check that the sender speaks DICOM."
+            )
         if request.called_ae_title != self._ae_title:
             return Rejection(1, 1, 7, *_title_problem(request.called_ae_title, self._ae_title))
         return None
@@ -86,16 +90,16 @@ class Admission:
 def _title_problem(called: str, ours: str) -> tuple[str, str]:
     cure = f"Set the called AE title in the sender to {ours}."
     if not called:
-        return "The called AE title is none.", cure
+        return "The called AE title is not valid.", cure
     if called.upper() == ours.upper():
-        return f"The called title {called} is written in other letters than {ours}.", cure
+        return f"The called title {called} differs from {ours} in upper and lower case.", cure
     if _one_letter_off(called, ours):
-        return f"The called title {called} is one letter off {ours}.", cure
+        return f"The called title {called} differs from {ours} by one letter.", cure
     return f"The called title {called} is not that of this node, {ours}.", cure
 
 
-def _one_letter_off(one: str, other: str) -> bool:
-    shorter, longer = sorted((one, other), key=len)
+def _one_letter_off(first: str, second: str) -> bool:
+    shorter, longer = sorted((first, second), key=len)
     if len(longer) - len(shorter) == 1:
         return any(longer[:place] + longer[place + 1 :] == shorter for place in range(len(longer)))
-    return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
+    return len(first) == len(second) and sum(a != b for a, b in zip(first, second, strict=True)) == 1

@@ -1,8 +1,8 @@
-"""Associations within bounds: what pynetdicom leaves open to a peer, closed without touching pynetdicom.
+"""Associations with limits on the peer, by subclasses of pynetdicom's classes.
 
-A message is not read beyond a size; while a request is served nothing more of its peer is read; what a peer makes
-pynetdicom stumble over ends this association only; and the two threads of an association sleep until there is
-something to do, where pynetdicom's own ask a thousand times a second.
+The size of a message is limited; nothing more is read of a peer while its request is served; an error that its bytes
+cause in pynetdicom ends this association only; and the two threads of an association block until there is something
+to do, where pynetdicom polls a thousand times a second.
 """
 
 import queue
@@ -20,16 +20,16 @@ from node.associations.upper_layer import FAULTS, LONGEST_REST_SECONDS, UpperLay
 
 _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom's own log would name patients, and takes a tenth of the time
 IDLE_SECONDS = 60.0
-"""An association on which nothing comes for this long is aborted."""
+"""Timeout: an association that is idle for this long is aborted."""
 _LAST_WORD_SECONDS = 2.0
 _MOST_ANSWERS_WAITING = 64
 
 
 class Checkpoint:
-    """Where the reactor of an association rests while a request of ours is under way; in the place of an Event.
+    """Replaces the ``threading.Event`` that halts pynetdicom's reactor while a request of ours is under way.
 
     pynetdicom releases its reactor and halts it again without seeing whether it woke in between: it then counts as
-    resting, goes on, and takes the answer away from the next request. Here it rests until it has been let go, and from
+    halted, continues, and takes the answer of the next request. Here it rests until it has been let go, and from
     that moment on does not count as resting.
     """
 
@@ -39,22 +39,22 @@ class Checkpoint:
         self._changed = threading.Condition()
 
     def set(self) -> None:
-        """Let the reactor go."""
+        """Release the reactor."""
         with self._changed:
             self._free = True
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Halt it when it comes here again."""
+        """Halt the reactor at its next wait."""
         with self._changed:
             self._free = False
 
     def is_set(self) -> bool:
-        """Whether it may pass."""
+        """Whether the reactor is released."""
         return self._free
 
     def wait(self) -> None:
-        """Rest here until it may pass."""
+        """Block until the reactor is released."""
         with self._changed:
             self._changed.wait_for(self.is_set)
             self._association._is_paused = False
@@ -81,7 +81,7 @@ class BoundedAssociation(Association):
 
     @property
     def _is_paused(self) -> bool:
-        """Whether the reactor rests, so that an answer is left to whoever made the request."""
+        """Whether the reactor is halted, so that the thread that made a request gets its answer."""
         return self._rests
 
     @_is_paused.setter
@@ -92,7 +92,7 @@ class BoundedAssociation(Association):
             self._rests = rests
 
     def take_request(self, primitive: Any) -> None:
-        """Begin with the request that was read already (PS3.8 state 3), not by waiting for it."""
+        """Start with a request that has been read already (PS3.8 state Sta3)."""
         with suppress(queue.Empty):
             self.dul.event_queue.get(block=False)  # Evt5, the connection
         self.dul.to_user_queue.put(primitive)
@@ -100,12 +100,12 @@ class BoundedAssociation(Association):
 
     @property
     def busy(self) -> bool:
-        """Whether there is enough to do: nothing more is read of a peer until what it asked or answered was taken."""
+        """Whether reading pauses (backpressure) until the messages received have been processed."""
         waiting = self.dimse.msg_queue.qsize()
         return waiting > _MOST_ANSWERS_WAITING if self.is_requestor else self._serving or waiting > 0
 
     def idle_seconds(self) -> float:
-        """Say for how long nothing has come; 0 while a PDU or a message is received, or a request served."""
+        """Give the idle time; 0 while a PDU or a message is received, or a request served."""
         if self.busy or self.dul.reading or self.dimse.message is not None:
             return 0.0
         return time.monotonic() - self.active_at
@@ -121,7 +121,7 @@ class BoundedAssociation(Association):
                 self._ended(self)
 
     def kill(self) -> None:
-        """End it; where the layer below does not end with its last word, it is cut off."""
+        """End the association; close the socket where the upper layer does not end in time."""
         self._reactor_checkpoint.set()
         self._kill, self.is_established, self._rests = True, False, True
         deadline = time.monotonic() + _LAST_WORD_SECONDS

@@ -1,4 +1,4 @@
-"""One connection within bounds: how long a PDU may be, how long it may take to come and to go, and Nagle's delay."""
+"""The socket of one association: limits on the length of a PDU, timeouts of reading and writing it, and TCP_NODELAY."""
 
 import queue
 import select
@@ -21,11 +21,11 @@ MAXIMUM_PDU_LENGTH_BYTES = 128 * 1024
 MAXIMUM_PDU_BYTES = 2 * MAXIMUM_PDU_LENGTH_BYTES
 """A longer PDU ends the connection before a byte of it is read; senders that count their headers wrongly stay below."""
 PDU_SECONDS = 15.0
-"""From the first to the last byte of a PDU; a byte now and then does not hold a connection open."""
+"""Timeout from the first to the last byte of a PDU, against a peer that sends byte by byte."""
 SEND_SECONDS = 15.0
-"""For one PDU of ours; a peer that reads nothing does not hold a thread."""
+"""Timeout of sending one PDU, against a peer that does not read."""
 LEAVING_SECONDS = 0.5
-"""How long a peer may take to read the last word."""
+"""How long a peer may take to read the last PDU."""
 HEADER_BYTES = 6
 """Of a PDU: its type, a reserved byte, its length."""
 _CHUNK_BYTES = 1 << 16
@@ -42,7 +42,7 @@ def reject_pdu(result: int, source: int, reason: int) -> bytes:
 
 
 class BoundedSocket(AssociationSocket):
-    """The socket of one association, with a ceiling on what a peer can make it read or wait for."""
+    """The socket of one association, with limits on what a peer can make it read or wait for."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class BoundedSocket(AssociationSocket):
         return received
 
     def put_back(self, header: bytearray) -> None:
-        """Give what was read of a PDU's header to whoever reads next."""
+        """Push back the bytes of a PDU's header for the next read."""
         self._returned = header
 
     def send(self, bytestream: bytes) -> None:
@@ -153,7 +153,7 @@ class BoundedSocket(AssociationSocket):
             evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
 
     def leave(self) -> None:
-        """Let the peer read the last word, then close: a connection that is closed with bytes unread takes it back."""
+        """Let the peer read the last PDU, then close: closing with unread bytes would reset it."""
         if self.socket is not None:
             deadline = time.monotonic() + LEAVING_SECONDS
             with suppress(OSError, ValueError):
@@ -165,7 +165,7 @@ class BoundedSocket(AssociationSocket):
         self.close()
 
     def cut(self) -> None:
-        """End the connection from another thread than the one that reads: that one finds it at its end."""
+        """Shut the connection down from another thread; the reading thread sees its end."""
         with suppress(OSError, AttributeError):  # gone already
             self.socket.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
 
@@ -179,7 +179,7 @@ class BoundedSocket(AssociationSocket):
 
 
 class Bell:
-    """Wakes a thread that waits for a socket."""
+    """Wakes a thread that waits for a socket (self-pipe)."""
 
     def __init__(self) -> None:
         self._inside, self._outside = socket.socketpair()
@@ -192,20 +192,20 @@ class Bell:
             self._outside.send(b"\0")
 
     def wait(self, connection: socket.socket | None, seconds: float) -> None:
-        """Wait until somebody rings, the connection has something to say, or the time is over."""
+        """Wait until it is woken, the connection is readable, or the timeout has passed."""
         with suppress(OSError, ValueError):  # closed meanwhile, which the next turn finds out
-            _poll(seconds, *(found for found in (self._inside, connection) if found is not None))
+            _poll(seconds, *(readable for readable in (self._inside, connection) if readable is not None))
         with suppress(OSError):
             self._inside.recv(4096)
 
     def close(self) -> None:
-        """Give the two descriptors back."""
+        """Close the two descriptors."""
         self._inside.close()
         self._outside.close()
 
 
 class RingingQueue(queue.Queue[Any]):
-    """A queue that says so when something was put into it, and when something was taken out."""
+    """A queue with a callback on ``put`` and one on ``get``."""
 
     def __init__(self, *, filled: Callable[[], None] = lambda: None, taken: Callable[[], None] = lambda: None) -> None:
         super().__init__()
@@ -213,15 +213,15 @@ class RingingQueue(queue.Queue[Any]):
         self._taken = taken
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Put it in, and say so."""
+        """Put an item, and call back."""
         super().put(item, block, timeout)
         self._filled()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Take the first out, and say so."""
-        found = super().get(block, timeout)
+        """Get the first item, and call back."""
+        item = super().get(block, timeout)
         self._taken()
-        return found
+        return item
 
 
 def _digest(connection: ssl.SSLSocket) -> str:

@@ -1,4 +1,4 @@
-"""The entrance: one thread that keeps every connection until its association request is here, whole and well-formed.
+"""The listener of one port: one thread reads each connection until its association request is complete and valid.
 
 Up to then a connection costs a descriptor and the bytes that came, however many there are and whatever they do: no
 thread, no association, no time of anybody else. TLS handshakes are made here too, without waiting for them.
@@ -25,7 +25,7 @@ from node.associations.upper_layer import FAULTS
 REQUEST_SECONDS = 10.0
 """From the connection to the last byte of the request, the TLS handshake included."""
 MAXIMUM_WAITING = 256
-"""Connections without a whole request; above it, the oldest of the address that has most of them is closed."""
+"""Limit of connections without a complete request; above it, the oldest one of the busiest address is closed."""
 BACKLOG = 128
 _SEND_BUFFER_BYTES = 1 << 16
 _HEADER_BYTES = 6
@@ -37,7 +37,7 @@ _LONGEST_REST_SECONDS = 0.5
 
 @dataclass(eq=False)
 class _PendingConnection:
-    """One connection that has not asked for an association yet, or that was refused and may read why."""
+    """One connection before its association request is complete, or after it was refused."""
 
     connection: socket.socket
     address: str
@@ -89,7 +89,7 @@ class Entrance:
         self._thread.start()
 
     def close(self) -> None:
-        """Accept nothing more, and close what has not become an association."""
+        """Stop accepting, and close the connections that are not associations yet."""
         self._closing.set()
         with suppress(OSError):  # it was awake, has seen it, and is gone
             self._outside.send(b"\0")
@@ -140,7 +140,9 @@ class Entrance:
         now = time.monotonic()
         for pending in [pending for pending in self._pending_connections if pending.deadline <= now]:
             if pending.received and not pending.leaving:
-                self._record(pending, "The association request did not come in time.", "Look at the network between.")
+                self._record(
+                    pending, "The association request did not come in time.", "Check the network between the two."
+                )
             self._drop(pending)
 
     def _advance(self, pending: _PendingConnection) -> None:
@@ -166,7 +168,7 @@ class Entrance:
         pending.shaking_hands = False
 
     def _read(self, pending: _PendingConnection) -> bool:
-        """Read on; say whether there may be more."""
+        """Read what is available; give whether more may follow."""
         most = 4096 if pending.leaving else pending.needed - len(pending.received)
         chunk = pending.connection.recv(most)
         if not chunk:
@@ -185,7 +187,7 @@ class Entrance:
             self._reject(pending, *_no_request(kind))
         elif length > MAXIMUM_REQUEST_BYTES:
             problem = f"The association request is {length} bytes long; at most {MAXIMUM_REQUEST_BYTES} are read."
-            self._reject(pending, abort_pdu(2, 6), problem, "See whether the sender speaks DICOM.")
+            self._reject(pending, abort_pdu(2, 6), problem, "Check whether the sender speaks DICOM.")
         elif pending.needed == _HEADER_BYTES and length:
             pending.needed += length
         else:
@@ -199,7 +201,9 @@ class Entrance:
         try:
             refusal = self._visit(pending.connection, caller, pdu)
         except MalformedRequest as error:
-            self._record(pending, f"The association request {error}.", "Ask the sender's maker: it breaks PS3.8 9.3.2.")
+            self._record(
+                pending, f"The association request {error}.", "Ask the sender's manufacturer: it violates PS3.8 9.3.2."
+            )
             refusal = abort_pdu(2, 6)
         if refusal:
             self._selector.register(pending.connection, selectors.EVENT_READ, pending)
@@ -231,11 +235,11 @@ class Entrance:
 
 def _no_request(kind: int) -> tuple[bytes, str, str]:
     if kind == _TLS_HELLO:
-        return b"", "The sender speaks TLS on the plain port.", "Let it call the port of [tls]."
+        return b"", "The sender speaks TLS on the plain port.", "Configure it to call the port of [tls]."
     if kind in _KNOWN_PDUS:
         return abort_pdu(2, 2), f"A PDU of type {kind} came before any association request.", "Restart the sender."
     problem = f"The first byte is 0x{kind:02X}, which no DICOM connection begins with."
-    return abort_pdu(2, 1), problem, "See what calls this port: it does not speak DICOM, or not without TLS."
+    return abort_pdu(2, 1), problem, "Check what calls this port: it does not speak DICOM, or not without TLS."
 
 
 def _certificate(connection: socket.socket) -> PeerCertificate | None:
@@ -252,11 +256,11 @@ def _handshake_problem(error: ssl.SSLError) -> tuple[str, str]:
     if "certificate" in reason:
         return problem, "The sender needs a certificate of an authority in tls.ca_file, and one that has not expired."
     if "http request" in reason or "wrong version" in reason:
-        return problem, "The sender does not speak TLS: switch it on there, or let it call node.port."
+        return problem, "The sender does not speak TLS: switch it on there, or have it call node.port."
     return problem, "The sender must offer TLS 1.2 with ECDHE and AES-GCM or ChaCha20, or TLS 1.3."
 
 
 def _plain(address: str) -> str:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)

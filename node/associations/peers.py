@@ -1,4 +1,4 @@
-"""Who may open an association: AE title, address and certificate must belong together; a title alone proves nothing."""
+"""The allow-list of peers: AE title, address and certificate must match one entry; an AE title alone can be forged."""
 
 import hmac
 import ipaddress
@@ -15,7 +15,7 @@ USER_NAME, USER_NAME_AND_PASSCODE = 1, 2
 
 @dataclass(frozen=True)
 class PeerCertificate:
-    """What a peer showed, and an authority of ours signed."""
+    """The verified TLS certificate of a peer."""
 
     sha256: str
     common_names: tuple[str, ...]
@@ -34,7 +34,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is at the other end of a connection."""
+    """The remote end of a connection."""
 
     address: str
     over_tls: bool = False
@@ -60,9 +60,11 @@ class Peers:
         return cls(settings.peers, known_only=bool(settings.peers) if known_only is None else known_only)
 
     def rejection(self, request: AssociationRequest, caller: Caller) -> Rejection | None:
-        """Say why this request is rejected; None where the caller is who he says he is."""
+        """Give the reason for rejecting this request; None where the caller matches the allow-list."""
         if not request.calling_ae_title:
-            return _calling("The calling AE title is none.", "Give 1 to 16 characters, without backslash or control.")
+            return _calling(
+                "The calling AE title is not valid.", "Give 1 to 16 characters, without backslash or control."
+            )
         identity = request.identity
         if identity is not None and not caller.over_tls:
             return Rejection(
@@ -91,7 +93,7 @@ def _problem(peer: Peer, caller: Caller, identity: Identity | None) -> Rejection
             f"Add the address to the peer {peer.name!r}, if it is really {peer.name}.",
         )
     if peer.needs_certificate and not caller.over_tls:
-        return _calling(f"{peer.ae_title} called without TLS.", "Let it call the TLS port, with its certificate.")
+        return _calling(f"{peer.ae_title} called without TLS.", "Have it call the TLS port, with its certificate.")
     shown = caller.certificate or PeerCertificate("", ())
     fits = not peer.certificate_sha256 or hmac.compare_digest(shown.sha256, peer.certificate_sha256)
     if not fits or (peer.certificate_name and peer.certificate_name not in shown.common_names):
@@ -104,17 +106,17 @@ def _problem(peer: Peer, caller: Caller, identity: Identity | None) -> Rejection
 
 
 def _identity_problem(peer: Peer, identity: Identity | None) -> Rejection | None:
-    wanted = USER_NAME_AND_PASSCODE if peer.passcode_file else USER_NAME
-    if identity is None or identity.kind != wanted:
+    required = USER_NAME_AND_PASSCODE if peer.passcode_file else USER_NAME
+    if identity is None or identity.kind != required:
         kind = "none" if identity is None else f"one of type {identity.kind}"
-        cure = f"Let it give {'user name and passcode' if peer.passcode_file else 'a user name'} (type {wanted})."
+        cure = f"Have it give {'user name and passcode' if peer.passcode_file else 'a user name'} (type {required})."
         return Rejection(1, 2, 1, f"{peer.ae_title} must give a user identity and gave {kind}.", cure)
     right = hmac.compare_digest(identity.primary, peer.user.encode())
     if peer.passcode_file is not None:
         try:
             passcode = peer.passcode_file.read_bytes().strip()
         except OSError:
-            return Rejection(1, 2, 1, f"The passcode_file of {peer.name!r} cannot be read.", "See that it is there.")
+            return Rejection(1, 2, 1, f"The passcode_file of {peer.name!r} cannot be read.", "Check that it exists.")
         right &= bool(passcode) and hmac.compare_digest(identity.secondary, passcode)
     if right:
         return None
@@ -126,5 +128,5 @@ def _calling(problem: str, cure: str) -> Rejection:
 
 
 def _is_from(address: str, networks: Iterable[str]) -> bool:
-    found = ipaddress.ip_address(address)
-    return any(found in ipaddress.ip_network(network) for network in networks)
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in ipaddress.ip_network(network) for network in networks)

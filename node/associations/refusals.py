@@ -1,7 +1,7 @@
-"""Every association that was refused, or accepted without all it asked for: what the association doctor reads.
+"""The record of associations that were refused, or accepted without some presentation contexts, for the doctor.
 
-A hostile peer can fill neither the disk, nor the log, nor the listener's time: what it repeats is one row with a
-count, rows are bounded for each address and in all, and they are written behind the listener's back, some at once.
+Against a hostile peer, repeated refusals are one row with a count, rows are limited for each address and in all, and a
+background thread writes them in batches.
 """
 
 import threading
@@ -39,7 +39,7 @@ MAXIMUM_OFFERS = 16
 """Contexts of one refusal that are kept; the rest is counted."""
 LEDGER_SECONDS = 3600.0
 MAXIMUM_TOLD = 100
-"""Addresses that the ledger hears of in this time: it keeps everything for ever."""
+"""Limit of addresses written to the ledger in this time: the ledger keeps its rows for ever."""
 _MAXIMUM_WAITING = 256
 _WRITE_SECONDS = 0.2
 
@@ -64,7 +64,7 @@ refusals = Table(
 
 @dataclass(frozen=True)
 class Refusal:
-    """One thing that a peer asked for and did not get; everything the peer said is escaped and cut."""
+    """One refusal; all text of the peer is escaped and truncated."""
 
     problem: str
     """A sentence: what was wrong."""
@@ -92,7 +92,7 @@ class Refusal:
 
 
 class Refusals:
-    """The table ``refusals``; the ledger is told too, of one address once an hour."""
+    """The table ``refusals``; also recorded in the ledger, once an hour for each address."""
 
     def __init__(self, engine: Engine, ledger: Ledger | None = None) -> None:
         """Read and write; the ledger may be left out where only ``latest`` is asked."""
@@ -107,7 +107,7 @@ class Refusals:
         self._log = structlog.get_logger("refusals")
 
     def record(self, refusal: Refusal) -> None:
-        """Take one; it is written within a second, and waits for nothing."""
+        """Queue one refusal; it is written within a second. Does not block."""
         self._waiting.append(_bounded(refusal))
         self._something.set()
         if self._writer is None:
@@ -122,7 +122,7 @@ class Refusals:
             return tuple(_refusal(row._asdict()) for row in connection.execute(query))
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the queued refusals."""
         with self._writing:
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if not waiting:

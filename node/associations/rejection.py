@@ -1,4 +1,4 @@
-"""What a peer meant when it did not accept our association (PS3.8 9.3.4 and 9.3.8), in words, with the cure."""
+"""Why a peer did not accept our association (PS3.8 9.3.4 and 9.3.8), in a sentence, with a cure."""
 
 import socket
 import ssl
@@ -18,30 +18,30 @@ _SAID = {
     (2, 1): "it gives no reason",
     (2, 2): "it does not support this version of the protocol",
     (3, 1): "it is busy just now",
-    (3, 2): "it has as many associations as it takes",
+    (3, 2): "its limit of associations is reached",
 }
 """By source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
 _CURES = {
     (1, 3): "Enter {calling} with this machine's address among the peers that it knows.",
-    (1, 7): "Ask for its AE title, or correct ae_title; capitals count.",
-    (3, 1): "Try again later; results are sent again by themselves.",
+    (1, 7): "Ask for its AE title, or correct ae_title; it is case-sensitive.",
+    (3, 1): "Try again later; results are retried automatically.",
     (3, 2): "Try again later, or have its limit raised.",
 }
 _LOG = "Look into its log at this time."
 
 
 def told(peer: Destination, calling_ae_title: str, pdus: Sequence[Any]) -> tuple[str, str]:
-    """Give what happened and what to do about it.
+    """Give a sentence on what happened, and the cure.
 
     Args:
-        peer: who did not accept.
-        calling_ae_title: who asked.
+        peer: the peer that did not accept.
+        calling_ae_title: ours.
         pdus: what came from the peer, if anything.
     """
     for pdu in pdus:
         if isinstance(pdu, A_ASSOCIATE_AC):
             return (
-                f"{peer.ae_title} accepts the association, but nothing that was offered on it.",
+                f"{peer.ae_title} accepts the association, but none of its presentation contexts.",
                 "Have Verification and the storage of results enabled there, with uncompressed transfer syntaxes.",
             )
         if isinstance(pdu, A_ASSOCIATE_RJ):
@@ -53,11 +53,11 @@ def told(peer: Destination, calling_ae_title: str, pdus: Sequence[Any]) -> tuple
                 f"{_LOG} Some peers abort where they do not know the caller's AE title {calling_ae_title} or address.",
             )
     if not peer.tls and _speaks_tls(peer):
-        return "The port speaks TLS, not plain DICOM.", "Set tls = true for it, or take its plain DICOM port."
+        return "The port speaks TLS, not plain DICOM.", "Set tls = true for it, or use its plain DICOM port."
     if not peer.tls and _speaks_http(peer):
-        return "The port is that of a web server, not of DICOM.", "Take its DICOM port (often 104, 4242 or 11112)."
+        return "The port is that of a web server, not of DICOM.", "Use its DICOM port (often 104, 4242 or 11112)."
     return (
-        "The peer takes the connection, and then says nothing or hangs up.",
+        "The peer accepts the TCP connection, and then does not answer or closes it.",
         f"{_LOG} It may not be DICOM on this port, want TLS, or know only certain addresses; this node sees no more.",
     )
 

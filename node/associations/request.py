@@ -1,4 +1,4 @@
-"""What an association request (A-ASSOCIATE-RQ) says, read strictly before anything of it is believed (PS3.8 9.3.2)."""
+"""Strict parsing of an association request (A-ASSOCIATE-RQ, PS3.8 9.3.2)."""
 
 import re
 import struct
@@ -19,7 +19,7 @@ _TITLE = re.compile(rb"[ -\[\]-~]{16}")
 
 
 class MalformedRequest(ValueError):
-    """It breaks PS3.8; ``str`` says where."""
+    """The request violates PS3.8; ``str`` names the fault."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class AssociationRequest:
-    """Who wants what."""
+    """The parsed request."""
 
     protocol_version: int
     application_context: str
@@ -59,13 +59,13 @@ class AssociationRequest:
 
 
 def read_request(pdu: bytes) -> AssociationRequest:
-    """Take the body of an A-ASSOCIATE-RQ apart: every length must fit, every context be odd, single and complete.
+    """Parse the body of an A-ASSOCIATE-RQ: every length must fit, every context ID be odd, unique and complete.
 
     Args:
         pdu: the PDU without its six bytes of type and length.
 
     Raises:
-        MalformedRequest: it breaks PS3.8 9.3.2 or D.1.
+        MalformedRequest: it violates PS3.8 9.3.2 or D.1.
     """
     if len(pdu) < _FIXED.size:
         raise MalformedRequest("is shorter than its fixed fields")
@@ -92,9 +92,9 @@ def read_request(pdu: bytes) -> AssociationRequest:
 
 
 def printable(text: bytes | str, length: int) -> str:
-    """Write what a peer sent so that it can neither break a line nor a page: ASCII, everything else escaped, cut."""
-    found = text.decode("latin-1") if isinstance(text, bytes) else text
-    return found.encode("unicode_escape").decode("ascii")[:length]
+    """Escape text of a peer for logs and pages: printable ASCII, truncated."""
+    characters = text.decode("latin-1") if isinstance(text, bytes) else text
+    return characters.encode("unicode_escape").decode("ascii")[:length]
 
 
 def titles_of(pdu: bytes) -> tuple[str, str]:
@@ -122,33 +122,33 @@ def _offer(content: bytes) -> Offer:
         raise MalformedRequest("has a presentation context without an id")
     if content[0] % 2 == 0:
         raise MalformedRequest(f"has a presentation context with the even id {content[0]}")
-    found = list(_items(content[4:]))
-    abstract = [_uid(item) for kind, item in found if kind == _ABSTRACT]
-    transfer = [_uid(item) for kind, item in found if kind == _TRANSFER]
+    items = list(_items(content[4:]))
+    abstract = [_uid(item) for kind, item in items if kind == _ABSTRACT]
+    transfer = [_uid(item) for kind, item in items if kind == _TRANSFER]
     if len(abstract) != 1 or not transfer:
         raise MalformedRequest("has a presentation context without one abstract and at least one transfer syntax")
     return Offer(content[0], abstract[0], tuple(transfer))
 
 
 def _user(content: bytes) -> tuple[int, Identity | None]:
-    found = dict(_items(content))
-    length = found.get(_MAXIMUM_LENGTH, b"")
+    items = dict(_items(content))
+    length = items.get(_MAXIMUM_LENGTH, b"")
     if len(length) != 4:
-        raise MalformedRequest("does not say how long a PDU it takes")
+        raise MalformedRequest("has no maximum length of PDUs")
     longest = int.from_bytes(length, "big")
     if 0 < longest < SMALLEST_PDU_BYTES:
         raise MalformedRequest(f"takes PDUs of at most {longest} bytes; {SMALLEST_PDU_BYTES} are needed")
-    return longest, _identity(found[_IDENTITY]) if _IDENTITY in found else None
+    return longest, _identity(items[_IDENTITY]) if _IDENTITY in items else None
 
 
 def _identity(content: bytes) -> Identity:
     if len(content) < 4:
         raise MalformedRequest("has a user identity that is cut short")
-    kind, wanted, length = struct.unpack_from(">BBH", content)
+    kind, response_requested, length = struct.unpack_from(">BBH", content)
     rest = content[4 + length :]
     if len(rest) < 2 or len(rest) != 2 + int.from_bytes(rest[:2], "big"):
         raise MalformedRequest("has a user identity whose lengths do not fit")
-    return Identity(kind, wanted != 0, content[4 : 4 + length], rest[2:])
+    return Identity(kind, response_requested != 0, content[4 : 4 + length], rest[2:])
 
 
 def _uid(content: bytes) -> str:

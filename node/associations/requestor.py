@@ -1,4 +1,4 @@
-"""Associations that we open: a destination may be as hostile as a sender, and is held to the same bounds."""
+"""The requestor of associations with destinations, within the same limits as those that peers open."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +20,9 @@ from node.settings.destination import Destination
 from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 CONNECTION_SECONDS = 15.0
-"""For the connection, for the answer to the association request, and for silence on the association."""
+"""Timeout of the connection, of the answer to the association request, and of an idle association."""
 ANSWER_SECONDS = 60.0
-"""For the answer to one request."""
+"""Timeout of the answer to one DIMSE request."""
 
 
 def associate(
@@ -106,7 +106,7 @@ def _failure(association: BoundedAssociation, destination: Destination, calling_
 
 
 def answers(responses: Iterable[Any], destination: Destination, *, most: int, seconds: float) -> Iterator[Any]:
-    """Pass on what a peer answers to one C-FIND or C-GET; one that never ends is cut.
+    """Yield the responses of a peer to one C-FIND, C-MOVE or C-GET, up to a limit of number and time.
 
     Args:
         responses: of pynetdicom's ``send_c_find`` and its like.
@@ -121,6 +121,7 @@ def answers(responses: Iterable[Any], destination: Destination, *, most: int, se
     for count, response in enumerate(responses):
         if count >= most or time.monotonic() > deadline:
             raise DeliveryFailed(
-                f"{destination.name} went on answering after {count} responses.", cure="Ask it for less, or check it."
+                f"{destination.name} went on answering after {count} responses.",
+                cure="Limit the query, or check the peer.",
             )
         yield response

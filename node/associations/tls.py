@@ -20,7 +20,7 @@ TLS_1_2_SUITES = (
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
-    """Give what the listener makes of a connection.
+    """Make the TLS context of the listener.
 
     Raises:
         SettingsInvalid: a file cannot be read, or key and certificate do not belong together.
@@ -32,10 +32,10 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def client_context(settings: TlsSettings, *, pinned: bool) -> ssl.SSLContext:
-    """Give what an outgoing connection is made with.
+    """Make the TLS context of outgoing connections.
 
     Args:
-        settings: the node's certificate and the authorities it believes.
+        settings: the node's certificate and the authorities it trusts.
         pinned: whether the peer's very certificate is known, so that the name in it need not be that of the host.
 
     Raises:

@@ -1,7 +1,7 @@
-"""The upper layer of one association (PS3.8): reads and writes PDUs, sleeps until there are some.
+"""The upper layer of one association (PS3.8): reads and writes PDUs, and blocks until there are some.
 
-pynetdicom's asks a thousand times a second whether there is something to do, and copies every byte eight times; what
-it stumbles over would end its thread and leave the association behind.
+pynetdicom's polls a thousand times a second and copies every byte eight times, and an error in its thread would leave
+the association open.
 """
 
 import queue
@@ -29,7 +29,7 @@ _VALUE_HEADER = struct.Struct(">LB")
 
 
 class UpperLayer(DULServiceProvider):
-    """Reads and writes PDUs; sleeps until there are some, and what it stumbles over ends this association only."""
+    """Reads and writes PDUs; blocks until there are some, and an error ends this association only."""
 
     def __init__(self, association: Association) -> None:
         super().__init__(association)
@@ -42,7 +42,7 @@ class UpperLayer(DULServiceProvider):
             self.to_user_queue = RingingQueue(filled=lambda: association.dimse.msg_queue.put(NOTHING))
 
     def wake(self) -> None:
-        """Look again whether there is something to do."""
+        """Wake the thread."""
         self._bell.ring()
 
     def kill_dul(self) -> None:
@@ -59,7 +59,7 @@ class UpperLayer(DULServiceProvider):
         return True
 
     def run_reactor(self) -> None:
-        """Work until the association is over."""
+        """Run until the association is over."""
         self._idle_timer.start()
         self.assoc._dul_ready.set()
         try:
@@ -99,7 +99,7 @@ class UpperLayer(DULServiceProvider):
         return bool(super()._is_transport_event())
 
     def _read_pdu_data(self) -> None:
-        """Hand P-DATA over where it lies; every other PDU is pynetdicom's to read."""
+        """Pass P-DATA on without a copy; pynetdicom decodes every other PDU."""
         if self.state_machine.current_state != "Sta6" or not self.event_queue.empty():
             super()._read_pdu_data()
             return
@@ -134,9 +134,9 @@ class UpperLayer(DULServiceProvider):
         return max(0.0, min(LONGEST_REST_SECONDS, self.artim_timer.remaining)) + 0.001
 
     def _collapse(self) -> None:
-        """Abort without the state machine, which is where it went wrong."""
+        """Abort without the state machine, which raised the error."""
         self.socket.send(abort_pdu(2, 0))
-        self.assoc.problem = "What was sent on the open association breaks PS3.8 or PS3.7."
+        self.assoc.problem = "What was sent on the open association violates PS3.8 or PS3.7."
         self.assoc.is_aborted = True
         self.assoc.is_established = False
         primitive = A_P_ABORT()
@@ -147,7 +147,7 @@ class UpperLayer(DULServiceProvider):
 
 
 def presentation_data_values(content: bytearray) -> list[tuple[int, memoryview]]:
-    """Take the variable field of a P-DATA-TF PDU apart (PS3.8 9.3.5.1), without a copy of it.
+    """Parse the variable field of a P-DATA-TF PDU (PS3.8 9.3.5.1), without copying it.
 
     Returns:
         for each value its presentation context ID and its bytes, which begin with the message control header.

@@ -1,4 +1,4 @@
-"""What each route may do, and who said so: armed, in shadow, without maps, or held."""
+"""The state of each route (armed, shadow, withhold, held), with its reason and the user who set it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from reports.audit.ledger import Event, Ledger
 
 @dataclass(frozen=True)
 class Standing:
-    """A route's state, why, since when and by whom."""
+    """A route's state, its reason, since when and by whom."""
 
     route: str
     state: RouteState
@@ -57,9 +57,9 @@ class Arming:
 
         Args:
             route: which.
-            state: what it may do from now on.
+            state: the new state.
             reason: why.
-            by_whom: who says so.
+            by_whom: a named user, or the audit.
             replacing: a route that already has this stop takes the new reason.
             awaits_replay: whether a passed replay lifts it.
 
@@ -81,7 +81,7 @@ class Arming:
 
         Args:
             route: which.
-            reason: why it may, for the ledger.
+            reason: recorded in the ledger.
             by_whom: a named user.
             bundles: of the route, each with the fingerprint it has now.
 
@@ -92,7 +92,7 @@ class Arming:
         if not reason.strip() or not by_whom.strip():
             raise Refused("A route is armed by a named user, with a reason.", cure="Give both.")
         if self.standing(route).state is RouteState.ARMED:
-            raise UnknownName(f"The route {route!r} is armed.", cure="There is nothing to do.")
+            raise UnknownName(f"The route {route!r} is armed.", cure="No action is needed.")
         for bundle, fingerprint in bundles.items():
             if not self.has_passed(bundle, fingerprint):
                 raise Refused(
@@ -136,10 +136,10 @@ class Arming:
     def lock(
         self, route: str, since: datetime, before: datetime, *, by_whom: str, design: Design | None = None
     ) -> None:
-        """Take the cases of a time as what is normal for a route, and the design of its charts with them.
+        """Lock the cases of a period as the baseline of a route, with the design of its charts.
 
         Raises:
-            Refused: the time has no length, or nobody is named.
+            Refused: the period is empty, or nobody is named.
         """
         if since >= before or not by_whom.strip():
             raise Refused("A baseline is a time with an end after its start, locked by a named user.")
@@ -148,8 +148,8 @@ class Arming:
         with self._engine.begin() as connection:
             row = insert_into(connection, baselines).values(route=route, **values, **chosen)
             connection.execute(row.on_conflict_do_update(index_elements=["route"], set_={**values, **chosen}))
-            told = {"route": route, "by_whom": by_whom, "since": since.isoformat(), "before": before.isoformat()}
-            self._ledger.append(Event.BASELINE_LOCKED, details={**told, **chosen}, connection=connection)
+            details = {"route": route, "by_whom": by_whom, "since": since.isoformat(), "before": before.isoformat()}
+            self._ledger.append(Event.BASELINE_LOCKED, details={**details, **chosen}, connection=connection)
 
     def _write(self, standing: Standing) -> None:
         values = {**asdict(standing), "state": standing.state.value}

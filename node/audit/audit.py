@@ -1,4 +1,4 @@
-"""Quality assurance of one node: what the auditor, the audit's commands and its page ask and do."""
+"""Quality assurance of one node, as the auditor, the audit's commands and its page use it."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Quality:
     bundles: Mapping[str, Bundle]
     warrants: Mapping[str, Warrant]
     results: LRUCache[Hashable, Any] = field(default_factory=lambda: LRUCache(32), compare=False)
-    """Cache of what pages ask for again and again, by everything that it depends on."""
+    """Entries of the cache of page results, keyed by everything they depend on."""
     columns: LRUCache[Hashable, Any] = field(default_factory=lambda: LRUCache(4), compare=False)
     """Cache of the figures of closed days, 12 bytes a case each."""
     cache_lock: Lock = field(default_factory=Lock, compare=False)
@@ -96,15 +96,15 @@ class Quality:
         Raises:
             UnknownName: no rule names such a bundle.
         """
-        found = installations(self.settings, self.bundles, self.warrants)
+        known = installations(self.settings, self.bundles, self.warrants)
         if bundle is None:
-            return found
-        if bundle not in found:
-            raise UnknownName(f"No rule routes to a bundle {bundle!r}.", cure=f"There are {', '.join(found)}.")
-        return {bundle: found[bundle]}
+            return known
+        if bundle not in known:
+            raise UnknownName(f"No rule routes to a bundle {bundle!r}.", cure=f"There are {', '.join(known)}.")
+        return {bundle: known[bundle]}
 
     def known(self, route: str) -> None:
-        """Make sure that there is such a route.
+        """Check that a route exists.
 
         Raises:
             UnknownName: there is none.
@@ -121,8 +121,8 @@ class Quality:
         """
         self.known(route)
         begin, end = since.replace(tzinfo=UTC), before.replace(tzinfo=UTC)
-        found = design(self.observations, route, begin, end, self._plan, routes=len(self.rules()))
-        self.arming.lock(route, begin, end, by_whom=by_whom, design=found)
+        chart_design = design(self.observations, route, begin, end, self._plan, routes=len(self.rules()))
+        self.arming.lock(route, begin, end, by_whom=by_whom, design=chart_design)
 
     def arm(self, route: str, reason: str, *, by_whom: str) -> None:
         """Put a route back into service.
@@ -132,14 +132,16 @@ class Quality:
         """
         self.known(route)
         names = next(rule.bundles for rule in self.rules() if rule.name == route)
-        told = {name: one.fingerprint for name, one in self.installations().items() if name in names}
-        accepted = {name: fingerprint for name, fingerprint in told.items() if self.constancy.accepted(name)}
+        fingerprints = {
+            name: installation.fingerprint for name, installation in self.installations().items() if name in names
+        }
+        accepted = {name: fingerprint for name, fingerprint in fingerprints.items() if self.constancy.accepted(name)}
         self.arming.arm(route, reason, by_whom=by_whom, bundles=accepted)
 
     def control(
         self, route: str, *, until: datetime | None = None, where: tuple[tuple[str, str], ...] = ()
     ) -> RouteCharts | None:
-        """Chart a route until now, or another time; None: it has no baseline yet.
+        """Compute a route's control charts until now, or another time; None: it has no baseline yet.
 
         Args:
             route: which.
@@ -166,7 +168,7 @@ class Quality:
         return Watch(false_alarms_per_year=self.settings.audit.false_alarms_per_year)
 
     def told(self) -> dict[str, Any]:
-        """Give everything there is to know at a glance, as one JSON tree."""
+        """Give the overview of all routes and replays as one JSON tree."""
         routes = []
         for rule in self.rules():
             standing, control = self.arming.standing(rule.name), self.control(rule.name)
@@ -186,7 +188,7 @@ class Quality:
         return {"routes": routes, "replays": self.replays(), "head": str(self.ledger.head())}
 
     def repeatability(self, route: str) -> Repeatability:
-        """Say how repeatable the maps of a route are, since the beginning; kept until something is added."""
+        """Give the repeatability of a route's maps over all its cases; cached until a case is added."""
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
         locked, extent = self.arming.locked(route), self.observations.extent(Selection({"route": route}))
         key = ("repeatability", route, bundles, locked, extent, count_ever(self.engine), now().date())
@@ -200,13 +202,14 @@ class Quality:
             month: as 2026-10.
 
         Raises:
-            UnknownName, Refused: there is no such route, or it is no month.
+            UnknownName, Refused: there is no such route, or it is not a valid month.
         """
         self.known(route)
         within = range_of(month)
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
         accepted = [
-            Proportion(one.verdict, one.accepted, one.all) for one in Opinions(self.engine, self.ledger).counts()
+            Proportion(count.verdict, count.accepted, count.all)
+            for count in Opinions(self.engine, self.ledger).counts()
         ]
         control = self.control(route, until=within[1])
         return month_of(

@@ -1,4 +1,4 @@
-"""The auditor: replays what is due, looks at the charts, and stops the routes that the settings say to stop."""
+"""The auditor: runs due replays, evaluates the control charts, and stops routes as the settings say."""
 
 import threading
 import time
@@ -22,10 +22,10 @@ _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": 
 
 
 class Auditor(threading.Thread):
-    """One thread a node; on several nodes each replays its own installation, and the charts are of all."""
+    """One thread a node; each node replays its own installation, and the charts are shared."""
 
     def __init__(self, quality: Quality, chores: Sequence[Callable[[], object]] = ()) -> None:
-        """Bind to what is watched; the chores are run once a minute."""
+        """Bind to the audit; ``chores`` are run once a minute."""
         super().__init__(name="auditor", daemon=True)
         self._quality = quality
         self._chores = chores
@@ -54,16 +54,16 @@ class Auditor(threading.Thread):
             self.join()
 
     def hold_what_changed(self) -> None:
-        """Before anything is analysed: hold the routes of every accepted bundle that is not what it was."""
+        """At start: hold the routes of every bundle whose installation differs from the accepted one."""
         if self._settings.on_changed_replay != "hold":
             return
         for name, installation in self._quality.installations().items():
             if self._constancy.accepted(name) and not self._arming.has_passed(name, installation.fingerprint):
-                reason = f"{name} is not the installation that was accepted; its replay is due."
+                reason = f"{name} differs from the accepted installation; its replay is due."
                 self._stop_routes(name, reason, awaits_replay=True)
 
     def tick(self, seconds: float) -> None:
-        """Replay what is due; look at the charts, and do what else there is, when their time has come."""
+        """Run due replays; evaluate the charts and run the other tasks at their intervals."""
         if self._chores_done_at_seconds is None or seconds - self._chores_done_at_seconds >= CHORES_SECONDS:
             self._chores_done_at_seconds = seconds
             for chore in self._chores:
@@ -105,7 +105,7 @@ class Auditor(threading.Thread):
                 notify(self._settings, f"heatproof: {bundle} has changed", f"Route {rule.name}: {reason}")
 
     def _release(self, bundle: str) -> None:
-        """Arm again what was only waiting for this replay: a change that proved to be none needs no person."""
+        """Arm the routes that were held only until this replay; a passed one needs no person."""
         for rule in self._quality.rules():
             if bundle in rule.bundles and self._arming.standing(rule.name).awaits_replay:
                 fingerprints = {name: self._quality.installations()[name].fingerprint for name in rule.bundles}

@@ -1,4 +1,4 @@
-"""The constancy test at work: which golden studies there are, when they are replayed, and what is accepted."""
+"""The constancy test: the golden studies, when they are replayed, and their accepted baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -33,7 +33,7 @@ class Constancy:
         self._site_folder = site_folder
 
     def accepted(self, bundle: str) -> bool:
-        """Say whether a baseline of this bundle was ever signed."""
+        """Say whether this bundle has a signed baseline."""
         return (self._home / bundle / "signature").exists()
 
     def studies(self, bundle: str) -> Mapping[str, tuple[Path, ...]]:
@@ -62,10 +62,10 @@ class Constancy:
                 f"The golden set of {name} gives no findings that repeat: {twice.sentence}",
                 cure="Put studies with findings into audit.golden_folder, a folder for each below one for the bundle.",
             )
-        floor = max(one.relative_difference for one in twice.compared)
+        floor = max(pair.relative_difference for pair in twice.compared)
         baseline = GoldenBaseline(first, floor, installation.fingerprint)
         former = golden_pairs(self._former(name), first, bundle=name, at=now())
-        versions = [one for one in former if one.again is Again.VERSION]
+        versions = [pair for pair in former if pair.again is Again.VERSION]
         save(baseline, self._home / name, self._key)
         again = golden_pairs(first, second, bundle=name, at=now())
         self._write(name, installation.fingerprint, twice, [*versions, *again])
@@ -76,10 +76,10 @@ class Constancy:
         return baseline
 
     def replay(self, installation: Installation, say: Callable[[str], None] | None = None) -> Replay:
-        """Analyse the golden set again, hold it against the baseline, and write down what came of it.
+        """Analyse the golden set again, compare it with the baseline, and record the outcome.
 
         Raises:
-            Misconfigured: nothing was accepted, or the baseline is not what was signed.
+            Misconfigured: there is no baseline, or its signature does not match.
         """
         name = installation.bundle.manifest.name
         baseline = load(self._home / name, self._key)
@@ -119,12 +119,12 @@ class Constancy:
             if say is not None:
                 say(name)
             try:
-                found = analyse(
+                analysis = analyse(
                     read_series(paths), installation.bundle, installation.options, warrant=installation.warrant
                 )
             except OutOfScope:
                 continue
-            records.extend(record(name, found))
+            records.extend(record(name, analysis))
         return tuple(records)
 
     def _former(self, bundle: str) -> tuple[Recorded, ...]:
@@ -134,14 +134,14 @@ class Constancy:
         except Misconfigured:
             return ()
 
-    def _write(self, bundle: str, told: str, replay: Replay, again: Sequence[Pair]) -> None:
+    def _write(self, bundle: str, fingerprint: str, replay: Replay, again: Sequence[Pair]) -> None:
         with self._engine.begin() as connection:
             keep(connection, again)
             connection.execute(
                 insert(replays).values(
                     bundle=bundle,
                     at=now(),
-                    fingerprint=told,
+                    fingerprint=fingerprint,
                     level=replay.level.value,
                     passed=replay.passed,
                     sentence=replay.sentence,

@@ -1,6 +1,6 @@
-"""The monthly quality report on its way to an archive: once a month by itself, and whenever somebody asks.
+"""The monthly quality report for an archive: queued automatically once a month, and on request.
 
-It lies in the outbox and is queued like any result, so that it is delivered, tried again, and proven like one. Its row
+It lies in the outbox and is queued like any result, so that it is delivered, retried, and proven like one. Its row
 in ``jobs`` is of no study that was received.
 """
 
@@ -39,7 +39,7 @@ class Monthly:
             destination: of the settings.
 
         Raises:
-            Refused: it is no month, or there is no route to report on.
+            Refused: it is not a valid month, or there is no route to report on.
             UnknownName: there is no such destination.
         """
         job_id = _digest("quality report", month, destination, str(self._ledger.head()))
@@ -66,7 +66,7 @@ class Monthly:
 
     def _queue(self, job_id: str, month: str, destination: str) -> str | None:
         """Write the file, and then its rows in one transaction; None where another has queued it meanwhile."""
-        if destination not in [one.name for one in self._quality.settings.destinations]:
+        if destination not in [configured.name for configured in self._quality.settings.destinations]:
             raise UnknownName(f"There is no destination {destination!r}.", cure="Name one of the settings.")
         routes = [rule.name for rule in self._quality.rules()]
         if not routes:

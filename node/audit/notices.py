@@ -1,4 +1,4 @@
-"""Telling people outside: an alarm as a webhook or an e-mail, without a word about a patient."""
+"""Notices of alarms by webhook and e-mail, without patient data."""
 
 import smtplib
 from email.message import EmailMessage
@@ -12,7 +12,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 def notify(settings: AuditSettings, subject: str, text: str) -> None:
-    """Post and mail a notice where the settings say so; a receiver that fails is logged, and stops nothing."""
+    """Post and mail a notice where the settings say so; a failure is logged."""
     log = structlog.get_logger("notices")
     if settings.webhook:
         try:

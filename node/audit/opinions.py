@@ -1,4 +1,4 @@
-"""The radiologist's word on an overlay: accepted, rejected, or elsewhere; and what it says of the words of the node."""
+"""Radiologists' opinions on overlays: accept, reject or elsewhere; and their rates by verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from reports.audit.ledger import Event, Ledger
 
 WORDS = ("accept", "reject", "elsewhere")
 LEAST_OPINIONS = 30
-"""Below so many nothing is proposed."""
+"""Smallest number of opinions for a proposal."""
 MOST_PIXELS = 65_536
 """Along a side of a plane whose size is not known: more does not fit into Rows and Columns."""
 Place = tuple[int, int]
@@ -35,7 +35,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Overlay:
-    """One overlay of ours that something is said of."""
+    """One overlay of ours that an opinion is about."""
 
     sop_instance_uid: str
     study_instance_uid: str
@@ -44,14 +44,14 @@ class Overlay:
 
 
 class Opinions:
-    """What radiologists said, one word for each overlay and person; the last one counts."""
+    """The table ``opinions``: one for each overlay and person; the last one counts."""
 
     def __init__(self, engine: Engine, ledger: Ledger) -> None:
         self._engine = engine
         self._ledger = ledger
 
     def give(self, overlay: str, word: str, *, by_whom: str, place: Place | None = None) -> None:
-        """Keep a word from the console.
+        """Record an opinion from the console.
 
         Args:
             overlay: its id in the addresses of the console: the job's, a hyphen, the beginning of its SHA-256.
@@ -65,12 +65,12 @@ class Opinions:
         """
         if word not in WORDS or not by_whom.strip():
             raise Refused(f"An opinion is one of {', '.join(WORDS)}, by a named user.")
-        found = self.overlay(overlay)
-        rows, columns = found.explanation.get("shape", (MOST_PIXELS, MOST_PIXELS))
+        judged_overlay = self.overlay(overlay)
+        rows, columns = judged_overlay.explanation.get("shape", (MOST_PIXELS, MOST_PIXELS))
         if place is not None and not (0 <= place[0] < rows and 0 <= place[1] < columns):
             raise Refused("That place does not lie on the plane.", cure="Point at the finding, or give row and column.")
         with self._engine.begin() as connection:
-            self.keep(found, word, by_whom=by_whom, place=place, connection=connection)
+            self.keep(judged_overlay, word, by_whom=by_whom, place=place, connection=connection)
 
     def overlay(self, overlay: str) -> Overlay:
         """Find an overlay by its id in the addresses of the console.
@@ -83,11 +83,11 @@ class Opinions:
             results.c.job_id == jobs.c.id, results.c.role == "capture", jobs.c.id == job_id
         )
         with self._engine.connect() as connection:
-            found = [row for row in connection.execute(query) if digest and row.sha256.startswith(digest)]
-        if not found:
+            rows = [row for row in connection.execute(query) if digest and row.sha256.startswith(digest)]
+        if not rows:
             raise UnknownName("This node made no such overlay.", cure="Give the word on the page of its study.")
-        uid = found[0].sop_instance_uid
-        return Overlay(uid, found[0].study_instance_uid, explanation_of(found[0].summary, uid))
+        uid = rows[0].sop_instance_uid
+        return Overlay(uid, rows[0].study_instance_uid, explanation_of(rows[0].summary, uid))
 
     def keep(
         self,
@@ -100,13 +100,13 @@ class Opinions:
         source: str = "console",
         source_object: str | None = None,
     ) -> None:
-        """Write a word down, here and in the ledger, within a transaction.
+        """Record an opinion, here and in the ledger, within a transaction.
 
         Args:
             overlay: of which overlay.
             word: accept, reject or elsewhere.
-            by_whom: who says so.
-            place: row and column of the finding on the plane shown; None: not told.
+            by_whom: the author.
+            place: row and column of the finding on the plane shown; None: not given.
             connection: the transaction.
             source: console, SR, GSPS or SEG.
             source_object: SOP Instance UID of the returned object that says so; the ledger has its keyed hash.
@@ -117,17 +117,17 @@ class Opinions:
         }  # fmt: skip
         new = insert_into(connection, opinions).values(capture=overlay.sop_instance_uid, by_whom=by_whom, **values)
         connection.execute(new.on_conflict_do_update(index_elements=["capture", "by_whom"], set_=values))
-        told = f"{source} {self._ledger.pseudonym(source_object)}" if source_object else source
+        origin = f"{source} {self._ledger.pseudonym(source_object)}" if source_object else source
         at = {"place": f"row {row}, column {column}"} if place else {}
         self._ledger.append(
             Event.OPINION,
             study_instance_uid=overlay.study_instance_uid,
-            details={"word": word, "by_whom": by_whom, "capture": overlay.sop_instance_uid, "source": told, **at},
+            details={"word": word, "by_whom": by_whom, "capture": overlay.sop_instance_uid, "source": origin, **at},
             connection=connection,
         )
 
     def counts(self) -> tuple[Count, ...]:
-        """Count what was accepted, by the verdict that the overlay showed."""
+        """Count accepted overlays by verdict."""
         query = select(opinions.c.capture, opinions.c.word, jobs.c.summary).where(
             opinions.c.capture == results.c.sop_instance_uid, results.c.job_id == jobs.c.id
         )
@@ -139,7 +139,7 @@ class Opinions:
         return tuple(_count(verdict, words) for verdict, words in sorted(said.items()))
 
     def proposal(self, alpha: float) -> str:
-        """Say where TRUSTED is accepted less often than promised; nothing is ever re-calibrated by itself.
+        """Propose to commission again where TRUSTED is accepted less often than promised.
 
         Args:
             alpha: share of TRUSTED maps that may miss.
@@ -147,10 +147,11 @@ class Opinions:
         Returns:
             a sentence, empty where there is nothing to propose.
         """
-        for one in self.counts():
-            if one.verdict == "TRUSTED" and one.all >= LEAST_OPINIONS and one.high < 1 - alpha:
+        for count in self.counts():
+            if count.verdict == "TRUSTED" and count.all >= LEAST_OPINIONS and count.high < 1 - alpha:
                 return (
-                    f"Radiologists accepted {one.accepted} of {one.all} TRUSTED maps [{one.low:.2f}, {one.high:.2f}]; "
+                    f"Radiologists accepted {count.accepted} of {count.all} TRUSTED maps "
+                    f"[{count.low:.2f}, {count.high:.2f}]; "
                     f"at least {1 - alpha:.2f} was promised. Commission the bundle anew on cases of this site."
                 )
         return ""
@@ -159,7 +160,7 @@ class Opinions:
 def explanation_of(summary: Mapping[str, Any] | None, capture: str) -> Mapping[str, Any]:
     """Give what a job's summary says of one overlay, by its SOP Instance UID; empty where it says nothing."""
     every = (summary or {}).get("explanations", ())
-    return next((one for one in every if one["capture"] == capture), {})
+    return next((explanation for explanation in every if explanation["capture"] == capture), {})
 
 
 def _count(verdict: str, words: list[bool]) -> Count:

@@ -1,4 +1,4 @@
-"""Observations whose closed days are cached: of a year only the last days are read again."""
+"""A cache of the observations of closed days: only the last days are read from the store again."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Ground truth that comes back by DICOM: what a returned report, presentation state or segmentation says of overlays.
+"""Ground truth returned by DICOM: opinions in reports, presentation states and segmentations about overlays.
 
 Such objects arrive like any instance and are answered as such. They are read afterwards, from the inbox, by the
 auditor's thread, once for each; what one says is an opinion whose author is the returned object.
@@ -23,13 +23,13 @@ from reports.objects.returned import KINDS, MOST_BYTES, Said, Shown, read_return
 
 AUTHOR = "returned object"
 AT_ONCE = 20
-"""Read in one go; the next look takes the next."""
+"""Objects read in one batch."""
 MOST_ATTEMPTS = 3
-"""An object that ends the process while it is read is left after so many."""
+"""Attempts at an object that crashes the process."""
 
 
 class Returned:
-    """Reads what has come back and was not read yet; of several nodes that do so at once, one writes it down."""
+    """Reads returned objects once; of several nodes that read one at the same time, one records it."""
 
     def __init__(self, engine: Engine, ledger: Ledger, files: Path, bundles: Mapping[str, Bundle]) -> None:
         """Bind to a store, to the folder of its inbox and outbox, and to the bundles whose findings are remarked on."""
@@ -56,13 +56,13 @@ class Returned:
             except (HeatproofError, OSError) as error:
                 overlays, said = {}, ()
                 problem = (
-                    str(error) if isinstance(error, HeatproofError) else f"It is not here ({type(error).__name__})."
+                    str(error) if isinstance(error, HeatproofError) else f"It cannot be read ({type(error).__name__})."
                 )
             self._keep(row, overlays, said, problem)
         return len(waiting)
 
     def _count(self, sop_instance_uid: str) -> None:
-        """Say that it is about to be read, before anything of it is."""
+        """Count an attempt before the object is read."""
         with self._engine.begin() as connection:
             first = insert_into(connection, returned).values(sop_instance_uid=sop_instance_uid, attempts=1)
             again = {"attempts": returned.c.attempts + 1}
@@ -83,7 +83,7 @@ class Returned:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
             reports = {row.id: row.sop_instance_uid for row in rows if row.role == "report"}
-            found = {}
+            overlays = {}
             for row in rows:
                 explanation = explanation_of(row.summary, row.sop_instance_uid)
                 if row.role == "capture" and explanation:
@@ -91,8 +91,8 @@ class Returned:
                     code = self._code(row.bundle, explanation["label"])
                     with suppress(UnreadableInstance):
                         shown = self._shown(overlay, self._outbox / row.path, reports.get(row.id, ""), code, connection)
-                        found[row.sop_instance_uid] = (overlay, shown)
-        return found
+                        overlays[row.sop_instance_uid] = (overlay, shown)
+        return overlays
 
     def _shown(self, overlay: Overlay, capture: Path, report: str, code: str, connection: Connection) -> Shown:
         """Find the plane that an overlay explains, by what its capture was derived from (PS3.3 C.7.6.1.1.4).
@@ -128,12 +128,12 @@ class Returned:
         said: tuple[Said, ...],
         problem: str,
     ) -> None:
-        """Write down what it says, or why it says nothing; where another node has done so, nothing."""
-        words = "; ".join(sorted(f"{one.capture}: {one.word}" for one in said))
-        one = (returned.c.sop_instance_uid == row.sop_instance_uid) & returned.c.read_at.is_(None)
-        values = {"read_at": now(), "said": problem or words or "Nothing of an overlay here."}
+        """Record its opinions, or the problem, unless another node has done so."""
+        words = "; ".join(sorted(f"{opinion.capture}: {opinion.word}" for opinion in said))
+        unread = (returned.c.sop_instance_uid == row.sop_instance_uid) & returned.c.read_at.is_(None)
+        values = {"read_at": now(), "said": problem or words or "No opinion on an overlay."}
         with self._engine.begin() as connection:
-            if not connection.execute(returned.update().where(one).values(values)).rowcount:
+            if not connection.execute(returned.update().where(unread).values(values)).rowcount:
                 return
             kind = KINDS[row.sop_class_uid]
             for opinion in said:

@@ -1,4 +1,4 @@
-"""The audit's part of the store: what routes may do, what is normal for them, replays, and the radiologists' words."""
+"""The audit's part of the store: route states, baselines, replays, opinions, and returned objects."""
 
 from sqlalchemy import Boolean, Column, Float, Integer, String, Table, Text, false
 
@@ -12,7 +12,7 @@ route_states = Table(
     Column("reason", Text, nullable=False),
     Column("by_whom", String(64), nullable=False),
     Column("changed_at", Moment(), nullable=False),
-    Column("awaits_replay", Boolean, nullable=False, default=False, server_default=false()),  # a passed one lifts it
+    Column("awaits_replay", Boolean, nullable=False, default=False, server_default=false()),  # until one has passed
 )
 
 baselines = Table(
@@ -56,7 +56,7 @@ returned = Table(
     "returned",
     METADATA,
     Column("sop_instance_uid", String(64), primary_key=True),
-    Column("attempts", Integer, nullable=False),  # one that ends the process is not tried for ever
+    Column("attempts", Integer, nullable=False),  # limits retries of one that crashes the process
     Column("read_at", Moment()),
     Column("said", Text),  # what was understood, or why nothing was
 )

@@ -1,4 +1,4 @@
-"""One look at a route's quality: of which cases, until when, and set side by side by what."""
+"""A view of a route's quality: a selection of cases, up to a month, grouped."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from reports.audit.repeatability.page import repeatability_part
 T = TypeVar("T")
 
 CHOICES = ("scanner", "protocol", "label", "method", "model")
-"""Groupings that a look can be narrowed by, beside the month."""
+"""Groupings that a view can be filtered by, beside the month."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What is looked at, and what there is to see; worked out once as long as nothing is added."""
+    """The selection and its results, which are cached until a case is added."""
 
     quality: Quality
     route: str
@@ -39,7 +39,7 @@ class View:
         """Begin and end of the month.
 
         Raises:
-            Refused: it is no month.
+            Refused: it is not a valid month.
         """
         return range_of(self.month) if self.month else None
 
@@ -68,12 +68,12 @@ class View:
         return groups_from(self.by, parts)
 
     def repeatability(self) -> str:
-        """Give the route's repeatability as HTML; it is worked out again after anything that the ledger tells of."""
+        """Give the route's repeatability as HTML; cached until the ledger grows."""
         key = ("repeatability", self.route, self.quality.ledger.head(), datetime.now(UTC).date())
         return self.quality.cached(key, lambda: repeatability_part(self.quality.repeatability(self.route)))
 
     def choices(self) -> Mapping[str, tuple[str, ...]]:
-        """Give what the route's cases can be narrowed by: values of each grouping, and the months, newest first."""
+        """Give the filters of the route's cases: values of each grouping, and the months, newest first."""
         seen, whole = self.quality.observations, Selection({"route": self.route})
         parts = self._in_parts(("choices",), seen, whole, lambda part: seen.values(CHOICES, part))
         together = frozenset[tuple[str, ...]]().union(*parts)
@@ -83,7 +83,7 @@ class View:
     def _in_parts(
         self, what: tuple[Hashable, ...], seen: Observations, whole: Selection, read: Callable[[Selection], T]
     ) -> list[T]:
-        """Read what is closed once, and what is still open each time."""
+        """Read the closed part through the cache, and the open part from the store."""
         closed, still_open = split(whole, datetime.now(UTC))
         parts = [read(still_open)] if still_open else []
         if closed:

@@ -36,9 +36,11 @@ _SIGNS = {"works": ("✓", "green"), "fails": ("✗", "bold red"), "note": ("·"
 
 @token.command("add")
 def token_add(
-    name: Annotated[str, typer.Argument(help="What the token is called, such as the program that uses it.")],
+    name: Annotated[str, typer.Argument(help="Name of the token, such as the program that uses it.")],
     scope: Annotated[str, typer.Option("--scope", help="read, operate, audit; several with commas.")] = "read",
-    days: Annotated[int | None, typer.Option("--days", help="It expires after so many; never.", min=1)] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", help="It expires after so many days; default: never.", min=1)
+    ] = None,
     config_file: Config = _CONFIG,
 ) -> None:
     """Make a token and print it: it is kept as a digest only, and cannot be shown again."""
@@ -59,12 +61,12 @@ def token_list(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
 
     rows: list[dict[str, Any]] = [
         {
-            "name": found.name,
-            "scopes": sorted(found.scopes),
-            "created_at": found.created_at.isoformat(timespec="seconds"),
-            "expires_at": found.expires_at.isoformat(timespec="seconds") if found.expires_at else None,
+            "name": token.name,
+            "scopes": sorted(token.scopes),
+            "created_at": token.created_at.isoformat(timespec="seconds"),
+            "expires_at": token.expires_at.isoformat(timespec="seconds") if token.expires_at else None,
         }
-        for found in Tokens(_engine(config_file)).all()
+        for token in Tokens(_engine(config_file)).all()
     ]
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
@@ -91,20 +93,24 @@ def token_remove(
 
 def doctor(
     peer: Annotated[str, typer.Argument(help="A destination or peer of the settings, or HOST:PORT/AETITLE.")],
-    calling: Annotated[str | None, typer.Option("--calling", help="Our AE title; that of the settings.")] = None,
+    calling: Annotated[
+        str | None, typer.Option("--calling", help="Our AE title; default: that of the settings.")
+    ] = None,
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Say step by step what works with a peer, what fails, and what to do about it. Nothing is stored there."""
+    """Check a peer step by step: what works, what fails, and the cure. Nothing is stored there."""
     from node.delivery.reach import FAILS
     from node.doctor import examine, find_peer
     from node.settings.settings import load
 
     settings = load(config_file) if config_file.exists() else None
-    found = find_peer(peer, settings)
+    destination = find_peer(peer, settings)
     title = calling or (settings.node.ae_title if settings else "HEATPROOF")
     steps = []
-    for step in chain(examine(found, calling_ae_title=title), _priors(settings, found), _way_back(settings, found)):
+    for step in chain(
+        examine(destination, calling_ae_title=title), _priors(settings, destination), _way_back(settings, destination)
+    ):
         steps.append(step)
         if not as_json:
             sign, style = _SIGNS[step.outcome]
@@ -134,7 +140,7 @@ def audit_verify(
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute the chain of the ledger; it needs no key and no running node. Status 1 where it is broken."""
+    """Recompute the hash chain of the ledger; needs no key and no running node. Status 1 where it is broken."""
     from sqlalchemy.exc import DBAPIError
 
     from node.settings.settings import load
@@ -156,7 +162,7 @@ def audit_verify(
 
 
 def _way_back(settings: "Settings | None", peer: "Destination") -> "list[Step]":
-    """Tell whether a peer may call, and what it was refused, where the store can be read."""
+    """Check whether a peer may call, and its latest refusal, where the store can be read."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from node.associations.refusals import Refusals

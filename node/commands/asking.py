@@ -1,4 +1,4 @@
-"""Asking the running node, as the commands do that need it."""
+"""Requests to the API of the running node."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ def ask_node(method: Literal["GET", "POST"], path: str, config_file: Path) -> di
 
     Raises:
         Unavailable: it does not answer.
-        Refused: it will not do it; in its own words.
+        Refused: it refused; with its message.
     """
     import httpx
 
@@ -28,7 +28,7 @@ def ask_node(method: Literal["GET", "POST"], path: str, config_file: Path) -> di
     except (OSError, ValueError, httpx.HTTPError) as error:
         raise Unavailable(
             f"The node does not answer at {root} ({type(error).__name__}).",
-            cure="Start it; what is queued is sent by itself then.",
+            cure="Start it; queued results are then sent automatically.",
         ) from error
     if not answer.is_success:
         raise Refused(str(said.get("message", answer.status_code)), cure=str(said.get("cure", "")))
@@ -36,7 +36,7 @@ def ask_node(method: Literal["GET", "POST"], path: str, config_file: Path) -> di
 
 
 def study_key(study: str, config_file: Path) -> str:
-    """Give the key that the console calls a study by.
+    """Give the key of a study in the console.
 
     Args:
         study: its Study Instance UID, or the key itself.

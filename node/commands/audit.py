@@ -15,7 +15,7 @@ from node.commands.administration import AsJson, Config, audit
 if TYPE_CHECKING:
     from node.audit.audit import Quality
 
-By = Annotated[str, typer.Option("--by", help="Who says so: a name that stays in the ledger.")]
+By = Annotated[str, typer.Option("--by", help="Your name, recorded in the ledger.")]
 _CONFIG = Path("heatproof.toml")
 
 
@@ -25,7 +25,7 @@ def accept(
     bundle: Annotated[str | None, typer.Argument(help="Which bundle; all that are routed.")] = None,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Analyse the golden set twice and sign what it gives: from now on the installation must repeat it."""
+    """Analyse the golden set twice and sign the result as the baseline that later replays must repeat."""
     quality = _quality(config_file)
     for name, installation in quality.installations(bundle).items():
         baseline = quality.constancy.accept(installation, by_whom=by, say=_say)
@@ -39,19 +39,24 @@ def replay(
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Analyse the golden set again and hold it against what was accepted. Status 1 where it has changed."""
+    """Analyse the golden set again and compare it with the accepted baseline. Status 1 where it has changed."""
     quality = _quality(config_file)
     done = {
         name: quality.constancy.replay(installation, say=None if as_json else _say)
         for name, installation in quality.installations(bundle).items()
     }
     if as_json:
-        told = {name: {"level": one.level, "passed": one.passed, "said": one.sentence} for name, one in done.items()}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        outcomes = {
+            name: {"level": outcome.level, "passed": outcome.passed, "said": outcome.sentence}
+            for name, outcome in done.items()
+        }
+        sys.stdout.write(json.dumps(outcomes, indent=2) + "\n")
     else:
-        for name, one in done.items():
-            Console().print(f"{name}: {one.sentence}", style="green" if one.passed else "bold red", soft_wrap=True)
-    raise typer.Exit(0 if all(one.passed for one in done.values()) else 1)
+        for name, outcome in done.items():
+            Console().print(
+                f"{name}: {outcome.sentence}", style="green" if outcome.passed else "bold red", soft_wrap=True
+            )
+    raise typer.Exit(0 if all(outcome.passed for outcome in done.values()) else 1)
 
 
 @audit.command("baseline")
@@ -62,20 +67,20 @@ def baseline(
     by: By,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Lock what the charts of a route hold later cases against: the cases of a time that is known to have been good."""
+    """Lock the baseline of a route's control charts: the cases of a period that is known to be good."""
     _quality(config_file).lock(route, since, before, by_whom=by)
     Console().print(f"The baseline of {route!r} is locked; its charts start now.")
 
 
 @audit.command("status")
 def status(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
-    """Say of every route what it may do, what its charts say, and how its last replays went. Status 1 on an alarm."""
-    told = _quality(config_file).told()
+    """Show each route's state, its control charts and the last replays. Status 1 on an alarm."""
+    summary = _quality(config_file).told()
     if as_json:
-        sys.stdout.write(json.dumps(told, indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps(summary, indent=2, default=str) + "\n")
     else:
-        _show(told)
-    raise typer.Exit(1 if any(one["alarms"] or one["state"] != "armed" for one in told["routes"]) else 0)
+        _show(summary)
+    raise typer.Exit(1 if any(route["alarms"] or route["state"] != "armed" for route in summary["routes"]) else 0)
 
 
 @audit.command("stop")
@@ -95,17 +100,17 @@ def stop(
     quality = _quality(config_file)
     quality.known(route)
     changed = quality.arming.stop(route, RouteState(state), reason, by_whom=by)
-    Console().print(f"{route!r} is {state} now." if changed else f"{route!r} is stopped as hard already.")
+    Console().print(f"{route!r} is {state} now." if changed else f"{route!r} already has this or a stricter stop.")
 
 
 @audit.command("arm")
 def arm(
     route: Annotated[str, typer.Argument(help="Which route.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why it may go on.")],
+    reason: Annotated[str, typer.Option("--reason", help="Reason, recorded in the ledger.")],
     by: By,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Put a route back into service; its golden sets must have passed a replay, and what was held is analysed."""
+    """Put a route back into service; its golden sets must have passed a replay. Held studies are analysed."""
     _quality(config_file).arm(route, reason, by_whom=by)
     Console().print(f"{route!r} is armed; its charts start at zero.")
 
@@ -121,7 +126,7 @@ def report(
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Say how repeatable a route's maps are in a month; write all it did as one page, or send it to an archive."""
+    """Show how repeatable a route's maps are in a month; write the report as one page, or send it to an archive."""
     from node.audit.monthly import Monthly
     from reports.audit.content import text
     from reports.audit.month.page import month_page
@@ -135,14 +140,14 @@ def report(
         Console().print(f"{queued} is queued for {send}; the running node delivers it.", soft_wrap=True)
     if route is None:
         return
-    found = quality.month(route, month)
+    monthly = quality.month(route, month)
     if out is not None:
-        out.write_text(month_page(found), encoding="utf-8")
+        out.write_text(month_page(monthly), encoding="utf-8")
     if as_json:
-        told = {"month": month, "head": str(found.head), **found.repeatability.as_json()}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        document = {"month": month, "head": str(monthly.head), **monthly.repeatability.as_json()}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
-    for line in text(repeatability_content(found.repeatability)):
+    for line in text(repeatability_content(monthly.repeatability)):
         sys.stdout.write(line + "\n")
     if out is not None:
         Console().print(f"The report is in {out}.", soft_wrap=True)
@@ -155,7 +160,7 @@ def export_table(
     kind: Annotated[Literal["csv", "jsonl", "parquet"], typer.Option("--format", help="As what.")] = "csv",
     config_file: Config = _CONFIG,
 ) -> None:
-    """Write the ledger, or what was observed of every finding, for other programs. No patient is in either."""
+    """Export the ledger, or the observations of every finding, for other programs. Neither has patient data."""
     from reports.audit.export import export
     from reports.audit.ledger import entries
     from reports.audit.observations import observations
@@ -167,32 +172,34 @@ def export_table(
 
 @audit.command("let-go")
 def let_go_rows(
-    before: Annotated[datetime, typer.Option("--before", help="Rows of before this day.", formats=["%Y-%m-%d"])],
+    before: Annotated[datetime, typer.Option("--before", help="Rows before this day.", formats=["%Y-%m-%d"])],
     out: Annotated[Path, typer.Option("--out", "-o", help="New file that keeps them, JSON lines.", dir_okay=False)],
     by: By,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Write old rows of the ledger to a file and take them out of the store; the chain goes on from where they end."""
+    """Write old rows of the ledger to a file and take them out of the store; the hash chain continues after them."""
     from datetime import UTC
 
     from reports.audit.retention import let_go
 
     quality = _quality(config_file)
     rows = let_go(quality.engine, quality.ledger, before.replace(tzinfo=UTC), out, by_whom=by)
-    Console().print(f"{rows} rows are in {out} and no longer in the store." if rows else "There is no row so old.")
+    Console().print(
+        f"{rows} rows are in {out} and no longer in the store." if rows else "There is no row before that day."
+    )
 
 
-def _show(told: dict[str, Any]) -> None:
+def _show(summary: dict[str, Any]) -> None:
     table = Table("route", "state", "charts", "why")
-    for one in told["routes"]:
-        charts = "; ".join(one["alarms"]) or ("in control" if one["baseline"] else "no baseline yet")
-        table.add_row(one["route"], one["state"], charts, one["reason"])
+    for row in summary["routes"]:
+        charts = "; ".join(row["alarms"]) or ("in control" if row["baseline"] else "no baseline yet")
+        table.add_row(row["route"], row["state"], charts, row["reason"])
     Console().print(table)
     replays = Table("bundle", "last replay", "level", "said")
-    for one in told["replays"]:
-        replays.add_row(one["bundle"], str(one["at"]), one["level"], one["said"])
+    for row in summary["replays"]:
+        replays.add_row(row["bundle"], str(row["at"]), row["level"], row["said"])
     Console().print(replays)
-    Console().print(f"Ledger head {told['head']}", soft_wrap=True)
+    Console().print(f"Ledger head {summary['head']}", soft_wrap=True)
 
 
 def _say(study: str) -> None:

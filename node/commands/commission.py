@@ -75,12 +75,14 @@ def commission_bundle(
         BundleRefused: the bundle is not sealed, or altered.
         PassportRefused: a file of references cannot be used.
     """
-    told_where = tuple(load_reference(path, settings.judged) for path in references)
+    localisation_references = tuple(load_reference(path, settings.judged) for path in references)
     bundle = named_bundle(bundle_name)
     out.mkdir(parents=True, exist_ok=True)
-    with progress_shown(quiet=quiet) as told:
-        found = commission(bundle, source_of(data), settings, out, resume=resume, workers=workers, progress=told)
-    return _written(found, told_where, out)
+    with progress_shown(quiet=quiet) as report_progress:
+        commissioned = commission(
+            bundle, source_of(data), settings, out, resume=resume, workers=workers, progress=report_progress
+        )
+    return _written(commissioned, localisation_references, out)
 
 
 def refit_verdict(
@@ -104,23 +106,25 @@ def refit_verdict(
         Refused: unfinished work is there, and is not to be resumed.
     """
     passport = load_passport(path)
-    told_where = tuple(load_reference(one, passport.data.judged) for one in references) or passport.references
+    localisation_references = (
+        tuple(load_reference(file, passport.data.judged) for file in references) or passport.references
+    )
     bundle = named_bundle(bundle_name or passport.bundle.name)
     out.mkdir(parents=True, exist_ok=True)
-    with progress_shown(quiet=quiet) as told:
-        found = add_verdict(
+    with progress_shown(quiet=quiet) as report_progress:
+        commissioned = add_verdict(
             passport, bundle, source_of(data), out,
-            limit=limit, device=device, resume=resume, workers=workers, progress=told,
+            limit=limit, device=device, resume=resume, workers=workers, progress=report_progress,
         )  # fmt: skip
-    return _written(found, told_where, out)
+    return _written(commissioned, localisation_references, out)
 
 
-def _written(found: Commissioned, references: tuple[LocalisationReference, ...], out: Path) -> Passport:
-    passport = sealed(replace(found.passport, references=references))
+def _written(commissioned: Commissioned, references: tuple[LocalisationReference, ...], out: Path) -> Passport:
+    passport = sealed(replace(commissioned.passport, references=references))
     save_passport(passport, out / "passport.json")
     page = out / "report.html"
     part = page.with_name("report.html.part")
-    part.write_text(passport_page(passport, found.pictures), encoding="utf-8")
+    part.write_text(passport_page(passport, commissioned.pictures), encoding="utf-8")
     part.replace(page)
     clear_work(out)
     return passport
@@ -142,7 +146,7 @@ def progress_shown(*, quiet: bool) -> Iterator[Told]:
     with Progress(*columns, console=console, disable=quiet) as progress:
         bars: dict[str, Any] = {}
 
-        def told(stage: str, done: int, total: int) -> None:
+        def report_progress(stage: str, done: int, total: int) -> None:
             kind = stage.split(":", 1)[0].split(" ", 1)[0] if stage.startswith("measuring") else stage
             if kind not in bars:
                 for old in bars.values():
@@ -150,7 +154,7 @@ def progress_shown(*, quiet: bool) -> Iterator[Told]:
                 bars[kind] = progress.add_task(stage, total=total or None)
             progress.update(bars[kind], description=stage, completed=done, total=total or None)
 
-        yield told
+        yield report_progress
 
 
 def show(passport: Passport, out: Path) -> None:
@@ -159,11 +163,11 @@ def show(passport: Passport, out: Path) -> None:
     table = Table("method", *(name.replace("_", " ") for name in COLUMNS), "deciding criteria passed")
     for name, entry in passport.methods.items():
         if entry.criteria:
-            cells = [f"{figure(one)} {verdict(one)[0]}" for one in (entry.criteria[key] for key in COLUMNS)]
+            cells = [f"{figure(item)} {verdict(item)[0]}" for item in (entry.criteria[key] for key in COLUMNS)]
             table.add_row(name, *cells, str(passport.chosen.tally.get(name, "control")))
     console.print(table)
-    for one in passport.data.excluded[:10]:
-        console.print(f"left out or not used in full: {one.name}: {one.reason}", markup=False, highlight=False)
+    for item in passport.data.excluded[:10]:
+        console.print(f"left out or not used in full: {item.name}: {item.reason}", markup=False, highlight=False)
     if len(passport.data.excluded) > 10:
         console.print(f"... and {len(passport.data.excluded) - 10} more: see the report.")
     counts = passport.data.splits[passport.data.judged]
@@ -183,7 +187,7 @@ def show(passport: Passport, out: Path) -> None:
 
 
 def use_threads(count: int) -> None:
-    """Let torch use so many threads; 0 leaves it its own choice. The passport's fingerprint names them."""
+    """Set the number of torch's threads; 0: torch's default. The passport's fingerprint names them."""
     if count:
         torch.set_num_threads(count)
 
@@ -200,7 +204,7 @@ def settings_of(
     for size in sizes:
         name, _, count = size.partition("=")
         if not count.isdigit():
-            raise UnknownName(f"{size!r} is no size.", cure="Write NAME=COUNT, for example cascade_cases=48.")
+            raise UnknownName(f"{size!r} is not a valid size.", cure="Write NAME=COUNT, for example cascade_cases=48.")
         given[name] = int(count)
     return CommissionSettings(
         methods=_names(methods), splits=_names(split), limit=limit, device=device, save_maps=save_maps
@@ -218,10 +222,10 @@ def check_passport(
     """
     passport = load_passport(path)
     bundle = named_bundle(bundle_name or passport.bundle.name)
-    with TemporaryDirectory() as folder, progress_shown(quiet=quiet) as told:
+    with TemporaryDirectory() as folder, progress_shown(quiet=quiet) as report_progress:
         source = None if data is None else source_of(data)
-        found = check(passport, bundle, source, Path(folder), device=device, progress=told)
-    return {"passport": str(path), "digest": passport.digest, **asdict(found)}
+        outcome = check(passport, bundle, source, Path(folder), device=device, progress=report_progress)
+    return {"passport": str(path), "digest": passport.digest, **asdict(outcome)}
 
 
 def show_check(checked: dict[str, Any]) -> None:
@@ -233,16 +237,16 @@ def show_check(checked: dict[str, Any]) -> None:
         say("The data were not checked: name them with --data.")
         return
     say("The data are those it was made with.")
-    same = sum(one["identical"] for one in checked["maps"])
-    near = sum(one["agrees"] for one in checked["maps"])
+    same = sum(entry["identical"] for entry in checked["maps"])
+    near = sum(entry["agrees"] for entry in checked["maps"])
     say(f"Of {len(checked['maps'])} maps made again, {same} are identical to the bit and {near} point at the same.")
     if not checked["same_fingerprint"]:
-        say("Device or libraries are others than then: maps need not be identical to the bit.")
+        say("Device or libraries have changed since: maps need not be identical to the bit.")
     say("It holds." if checked["agrees"] else "IT DOES NOT HOLD: commission again.")
 
 
 def show_plan(patients: int | None, *, as_json: bool) -> None:
-    """Print how many annotated patients buy which alpha, before any work."""
+    """Print how many annotated patients an alpha needs, before any work."""
     made = plan(Assumptions(), patients=patients)
     if as_json:
         Console().print_json(data=asdict(made))

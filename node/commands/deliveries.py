@@ -1,4 +1,4 @@
-"""The commands about results on their way: what is where, what failed, and sending it again."""
+"""The commands about deliveries of results: list and resend."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from node.commands.asking import ask_node
 if TYPE_CHECKING:
     from node.settings.settings import Settings
 
-deliveries = typer.Typer(invoke_without_command=True, help="Where results are; send again what did not arrive.")
+deliveries = typer.Typer(invoke_without_command=True, help="List the deliveries of results; resend failed ones.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
@@ -27,7 +27,7 @@ _CONFIG = Path("heatproof.toml")
 @deliveries.callback()
 def list_deliveries(
     context: typer.Context,
-    failed: Annotated[bool, typer.Option("--failed", help="Only those given up.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed deliveries.")] = False,
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -47,18 +47,20 @@ def list_deliveries(
         since = row["updated_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(row["id"], objects, str(row["attempts"]), row["proof"] or "", since, row["last_error"] or "")
     Console().print(table)
-    notes = {one.name: one.viewer_note for one in settings.destinations if one.viewer_note}
+    notes = {
+        destination.name: destination.viewer_note for destination in settings.destinations if destination.viewer_note
+    }
     for name, note in notes.items():
         Console().print(f"{name}: {note}", soft_wrap=True, markup=False)
 
 
 @deliveries.command("resend")
 def resend(
-    delivery: Annotated[str | None, typer.Argument(metavar="ID", help="As the list names it.")] = None,
-    all_failed: Annotated[bool, typer.Option("--all-failed", help="Everything that was given up.")] = False,
+    delivery: Annotated[str | None, typer.Argument(metavar="ID", help="ID of the delivery, as listed.")] = None,
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="All failed deliveries.")] = False,
     config_file: Config = _CONFIG,
 ) -> None:
-    """Have the running node send again, now, what a destination is not proven to hold."""
+    """Have the running node resend, now, what a destination is not proven to store."""
     if (delivery is None) == (not all_failed):
         raise typer.BadParameter("Give ID or --all-failed.")
     path = "/api/deliveries/resend-failed" if delivery is None else f"/api/deliveries/{quote(delivery)}/resend"
@@ -80,7 +82,7 @@ def _rows(settings: "Settings", *, failed: bool) -> list[dict[str, Any]]:
         raise UnknownName(f"There is no store in {node.home} yet.", cure="Start the node first.")
     engine = open_engine(node.database_url or sqlite_url(node.home))
     try:
-        found = Consignments(engine, node.home).all(*([DeliveryState.FAILED] if failed else []))
+        consignments = Consignments(engine, node.home).all(*([DeliveryState.FAILED] if failed else []))
     finally:
         engine.dispose()
-    return [asdict(consignment) for consignment in found]
+    return [asdict(consignment) for consignment in consignments]

@@ -113,7 +113,11 @@ def _one_series(
         item["parameters"] = dict(shown.map.parameters)
         item["layer"] = shown.map.layer
         item["seconds"] = shown.map.seconds
-        item["picture"] = next(str(one.preview_path) for one in written if one.sop_instance_uid == item["capture"])
+        item["picture"] = next(
+            str(written_object.preview_path)
+            for written_object in written
+            if written_object.sop_instance_uid == item["capture"]
+        )
     return {**summary, **_provenance(analysis), "objects": _objects(written)}
 
 
@@ -129,4 +133,4 @@ def _provenance(analysis: Analysis) -> dict[str, Any]:
 
 
 def _objects(written: tuple[ResultObject, ...]) -> list[dict[str, str]]:
-    return [{"role": one.role, "sop_instance_uid": one.sop_instance_uid, "path": str(one.path)} for one in written]
+    return [{"role": item.role, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)} for item in written]

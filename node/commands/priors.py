@@ -10,13 +10,15 @@ from rich.console import Console
 
 from node.commands.asking import ask_node, study_key
 
-_LOOKS_AGAIN_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 def priors(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Its Study Instance UID, or its key in the console.")],
-    source: Annotated[str, typer.Option("--from", help="Destination to ask; that of the study's rule.")] = "",
-    most: Annotated[int, typer.Option("--most", help="How many; as the rule says, or 1.", min=0, max=10)] = 0,
+    source: Annotated[
+        str, typer.Option("--from", help="Destination to query; default: that of the study's rule.")
+    ] = "",
+    most: Annotated[int, typer.Option("--most", help="How many; default: as the rule, or 1.", min=0, max=10)] = 0,
     by: Annotated[
         Literal["", "move", "web"], typer.Option("--by", help="C-FIND and C-MOVE, or QIDO-RS and WADO-RS; as the rule.")
     ] = "",
@@ -24,11 +26,11 @@ def priors(
         "heatproof.toml"
     ),
 ) -> None:
-    """Have the running node fetch the patient's earlier studies again, and say what came of it."""
+    """Have the running node fetch the patient's earlier studies again, and print the outcome."""
     key = study_key(study, config_file)
     asked = {name: value for name, value in (("destination", source), ("most", most), ("by", by)) if value}
     ask_node("POST", f"/api/studies/{key}/priors?{urlencode(asked)}", config_file)
-    while (found := ask_node("GET", f"/api/studies/{key}", config_file)["priors"])["state"] == "searching":
-        time.sleep(_LOOKS_AGAIN_SECONDS)
-    Console().print(found["sentence"], markup=False, soft_wrap=True)
-    raise typer.Exit(0 if found["state"] in ("done", "none") and not found["reason"] else 1)
+    while (search := ask_node("GET", f"/api/studies/{key}", config_file)["priors"])["state"] == "searching":
+        time.sleep(_POLL_SECONDS)
+    Console().print(search["sentence"], markup=False, soft_wrap=True)
+    raise typer.Exit(0 if search["state"] in ("done", "none") and not search["reason"] else 1)

@@ -1,4 +1,4 @@
-"""The commands that question the rules: why this study, what would change, and take the new ones."""
+"""The commands about the routing table: explain a decision, compare another table, and reload."""
 
 import json
 import sys
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from node.rules.series_header import SeriesHeader
     from node.settings.settings import Settings
 
-rules = typer.Typer(no_args_is_help=True, help="Ask the routing table why, try another one, or have it read again.")
+rules = typer.Typer(
+    no_args_is_help=True, help="Explain a routing decision, compare another routing table, or reload it."
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
 _CONFIG = Path("heatproof.toml")
 RELOAD_SECONDS = 60.0
-"""How long a node may take to read its rules again: a new bundle is loaded in this time."""
+"""Timeout of a reload, in which new bundles are loaded."""
 
 
 @rules.command("test")
@@ -40,7 +42,7 @@ def rules_test(
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Say for every rule, clause by clause, why it does or does not match a study."""
+    """Explain for every rule, clause by clause, why it does or does not match a study."""
     from node.rules.decide import decide
     from node.settings.settings import load
     from node.store import now
@@ -76,27 +78,29 @@ def rules_dry_run(
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Show what other rules would have decided about the studies that came last. Nothing is changed."""
+    """Show what other rules would have decided about the latest studies. Nothing is changed."""
     from node.routing.dry_run import compare
     from node.settings.settings import load
 
     settings, fresh = load(config_file), load(new)
-    found = list(compare(_engine(settings), settings, fresh, last=last))
-    changed = [one for one in found if one.changed]
+    changes = list(compare(_engine(settings), settings, fresh, last=last))
+    changed = [change for change in changes if change.changed]
     if as_json:
-        _print_json({"studies": len(found), "changed": len(changed), "changes": [one.as_dict() for one in changed]})
+        _print_json(
+            {"studies": len(changes), "changed": len(changed), "changes": [change.as_dict() for change in changed]}
+        )
         return
     if changed:
         table = Table("study", "complete", "now", "with the new rules", "why")
-        for one in changed:
-            table.add_row(one.study_instance_uid, f"{one.at.astimezone():%Y-%m-%d %H:%M}", *_change(one))
+        for change in changed:
+            table.add_row(change.study_instance_uid, f"{change.at.astimezone():%Y-%m-%d %H:%M}", *_change(change))
         Console().print(table)
-    Console().print(f"{len(changed)} of {len(found)} studies would change.", highlight=False)
+    Console().print(f"{len(changed)} of {len(changes)} studies would change.", highlight=False)
 
 
 @rules.command("reload")
 def rules_reload(config_file: Config = _CONFIG) -> None:
-    """Have the node of this machine read its rules again; associations stay, and a bad file changes nothing."""
+    """Have the node of this machine reload its rules; associations stay open, and an invalid file changes nothing."""
     import os
     import signal
 
@@ -109,7 +113,7 @@ def rules_reload(config_file: Config = _CONFIG) -> None:
     outcome = _wait(lambda: _last_reload(engine), seen)
     if outcome[1]:
         raise SettingsInvalid(tuple(outcome[1].split("\n")))
-    Console().print(f"The node has taken {len(settings.rules)} rules.", highlight=False)
+    Console().print(f"The node has loaded {len(settings.rules)} rules.", highlight=False)
 
 
 @rules.command("retry")
@@ -147,7 +151,7 @@ def _headers(name: str, settings: "Settings") -> "tuple[Sequence[SeriesHeader], 
 
 
 def _read(path: Path) -> "list[SeriesHeader]":
-    """Read one header of each series, by Series Instance UID; what is no DICOM is passed over."""
+    """Read one header of each series, by Series Instance UID; files that are not DICOM are skipped."""
     from pydicom.errors import InvalidDicomError
 
     from node.rules.series_header import SeriesHeader
@@ -187,12 +191,12 @@ def _show_answers(row: dict[str, Any], answers: "Sequence[RuleAnswer]") -> None:
 def _lines(answer: "RuleAnswer", series: int) -> Iterator[str]:
     if answer.hours is not None:
         yield _clause(answer.hours)
-    for one in answer.series:
-        numbers = ", ".join(map(str, one.numbers))
-        told = "; ".join(_clause(clause) for clause in one.clauses) or "no condition"
-        yield f"series {numbers} of {series}: {told}"
-    for wanted in answer.missing_series:
-        yield f"expected and not here: a series that matches {escape(repr(wanted))}"
+    for answers_of_series in answer.series:
+        numbers = ", ".join(map(str, answers_of_series.numbers))
+        conditions = "; ".join(_clause(clause) for clause in answers_of_series.clauses) or "no condition"
+        yield f"series {numbers} of {series}: {conditions}"
+    for expression in answer.missing_series:
+        yield f"expected but missing: a series that matches {escape(repr(expression))}"
 
 
 def _clause(clause: "ClauseAnswer") -> str:
@@ -203,14 +207,14 @@ def _sign(held: bool) -> str:
     return "[green]✓[/green]" if held else "[red]✗[/red]"
 
 
-def _change(one: "DecisionChange") -> Iterable[str]:
-    for decision in (one.before, one.after):
+def _change(change: "DecisionChange") -> Iterable[str]:
+    for decision in (change.before, change.after):
         route = decision.route
-        told = (
+        outcome = (
             f"{route.name}: {', '.join(route.bundles)} → {', '.join(route.destinations)}" if route else "not analysed"
         )
-        yield escape("; ".join([told, *(f"{wanted!r} missing" for wanted in decision.missing_series)]))
-    yield escape(one.after.trace[-1])
+        yield escape("; ".join([outcome, *(f"{expression!r} missing" for expression in decision.missing_series)]))
+    yield escape(change.after.trace[-1])
 
 
 def _running(home: Path) -> int:
@@ -222,7 +226,7 @@ def _running(home: Path) -> int:
     import fcntl
 
     path = home / "lock"
-    nobody = UnknownName(f"No node runs on {home}.", cure="Start it: it reads its rules then.")
+    nobody = UnknownName(f"No node runs on {home}.", cure="Start it: it reads its rules at start.")
     if not path.is_file():
         raise nobody
     with path.open("r+b") as file:
@@ -256,7 +260,7 @@ def _wait(outcome: Callable[[], tuple[int, str]], before: tuple[int, str]) -> tu
     deadline = time.monotonic() + RELOAD_SECONDS
     while (now := outcome()) == before:
         if time.monotonic() > deadline:
-            raise Unavailable("The node has not read its rules again.", cure="See its log.")
+            raise Unavailable("The node has not reloaded its rules.", cure="See its log.")
         time.sleep(0.1)
     return now
 

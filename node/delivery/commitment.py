@@ -1,7 +1,7 @@
 """Storage Commitment Push Model as a user (PS3.4 annex J): asked by N-ACTION, answered by N-EVENT-REPORT.
 
-The answer comes when the peer likes: on the same association, or later on one that the peer opens to our listener, with
-or without role selection. Whoever sends it must know the transaction's UID, which is random.
+The answer comes on the same association, or later on one that the peer opens to our listener, with or without role
+selection. An answer is accepted only with the transaction's UID, which is random.
 """
 
 import time
@@ -26,7 +26,7 @@ from node.store import DeliveryState, commitments, deliveries, now
 REQUEST = 1
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110
 PATIENCE = 0.25
-"""Of ``proof_seconds``: what is not answered after this share is asked again, before it is sent again."""
+"""Share of ``proof_seconds`` after which an unanswered request is retried, before the object is sent again."""
 REASONS = {
     0x0110: "processing failure",
     0x0112: "no such object instance",
@@ -46,13 +46,13 @@ class CommitmentReport:
     destination: str
     stored: tuple[str, ...]
     failed: dict[str, str]
-    """SOP Instance UID and what is the matter with it."""
+    """Reason of the failure by SOP Instance UID."""
 
 
 class Commitments:
-    """Asks for storage commitment, and takes the answers into the store.
+    """Requests storage commitment, and records the answers in the store.
 
-    ``heard`` is told of every answer, within the transaction that writes it down.
+    ``heard`` is called with every answer, within the transaction that records it.
     """
 
     name = "storage commitment"
@@ -69,8 +69,8 @@ class Commitments:
 
         Args:
             engine: the node's store.
-            calling_ae_title: who asks.
-            heard: told of every answer.
+            calling_ae_title: ours.
+            heard: called with every answer.
             linger_seconds: how long an association is kept for a peer that answers on it.
         """
         self._engine = engine
@@ -79,7 +79,7 @@ class Commitments:
         self._linger_seconds = linger_seconds
 
     def held(self, job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> None:
-        """Ask the destination to commit to all parcels, unless it has been asked a while ago and may still answer.
+        """Ask the destination to commit to all parcels, unless a request is pending.
 
         The answer comes later, to ``reported``.
 
@@ -106,7 +106,7 @@ class Commitments:
             raise
 
     def reported(self, event: Any) -> tuple[int, None]:
-        """Answer an N-EVENT-REPORT (PS3.4 J.3.3); success only after what it says is in the store."""
+        """Answer an N-EVENT-REPORT (PS3.4 J.3.3); success only after its content is committed to the store."""
         try:
             answer = event.event_information
             transaction_uid = str(answer.TransactionUID)
@@ -178,7 +178,7 @@ class Commitments:
             time.sleep(0.05)
 
     def _close(self, connection: Connection, transaction_uid: str) -> Any:
-        """Mark a transaction as answered; give it as it was before."""
+        """Mark a transaction as answered; give its row as it was before."""
         query = select(commitments).where(commitments.c.transaction_uid == transaction_uid).with_for_update()
         known = connection.execute(query).one_or_none()
         if known is not None and known.answered_at is None:
@@ -202,7 +202,7 @@ class Commitments:
 
 
 def mark_stored(connection: Connection, destination: str, uids: Sequence[str], *, proof: str) -> None:
-    """Write down that a destination is proven to hold these objects."""
+    """Record that a destination is proven to store these objects."""
     connection.execute(
         update(deliveries)
         .where(deliveries.c.destination == destination, deliveries.c.sop_instance_uid.in_(uids))

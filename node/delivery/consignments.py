@@ -1,4 +1,4 @@
-"""What one job has for one destination, as the store knows it: the rows of ``deliveries``, taken together."""
+"""Consignments: the rows of ``deliveries`` of one job for one destination."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from node.store import DeliveryState, deliveries, jobs, now, results
 SHORT = 16
 """Digits of the job's id in the id of a consignment."""
 UNPROVEN = "no proof asked for"
-"""What stands in the place of a proof where "sent" is the end."""
+"""Shown instead of a proof where "sent" is the final state."""
 _OBJECTS = deliveries.join(results, results.c.sop_instance_uid == deliveries.c.sop_instance_uid)
 _KEY = (results.c.job_id, deliveries.c.destination)
 
@@ -25,13 +25,13 @@ class Consignment:
     """The results of one job for one destination, and how far they are."""
 
     id: str
-    """What a person calls it by: the start of the job's id, and the destination."""
+    """The ID shown to users: the start of the job's id, and the destination."""
     job_id: str
     destination: str
     states: dict[str, int]
     """Number of objects by state."""
     attempts: int
-    """The most of any object."""
+    """The largest number of any object."""
     last_error: str | None
     proof: str | None
     updated_at: datetime
@@ -46,8 +46,8 @@ class Consignments:
 
     def all(self, *states: DeliveryState) -> tuple[Consignment, ...]:
         """Give all consignments, or those with an object in one of the states, the latest change first."""
-        wanted = select(*_KEY).select_from(_OBJECTS).where(deliveries.c.state.in_(states))
-        return self._read(tuple_(*_KEY).in_(wanted) if states else true())
+        keys = select(*_KEY).select_from(_OBJECTS).where(deliveries.c.state.in_(states))
+        return self._read(tuple_(*_KEY).in_(keys) if states else true())
 
     def page(
         self,
@@ -62,14 +62,14 @@ class Consignments:
         Args:
             states: a consignment is given where an object of it is in one of them.
             destination: of one only; all where empty.
-            after: what the page before gave to go on from; empty for the first.
+            after: the cursor given with the previous page; empty for the first.
             limit: how many at most.
 
         Returns:
-            the consignments, and what the next page goes on from: empty where there is none.
+            the consignments, and the cursor of the next page: empty on the last one.
 
         Raises:
-            UnknownName: ``after`` is none of ours.
+            UnknownName: ``after`` is not a valid cursor.
         """
         marks: list[tuple[datetime, str, str, str]] = []
         with self._engine.connect() as connection:
@@ -80,18 +80,18 @@ class Consignments:
         shown = marks[:limit]
         keys = [(job_id, name) for _, _, name, job_id in shown]
         of_jobs = self._read(results.c.job_id.in_({job_id for job_id, _ in keys}))
-        found = {(one.job_id, one.destination): one for one in of_jobs}
+        by_key = {(consignment.job_id, consignment.destination): consignment for consignment in of_jobs}
         going_on = "/".join((shown[-1][0].isoformat(), *shown[-1][1:3])) if len(marks) > limit else ""
-        return tuple(found[key] for key in keys if key in found), going_on
+        return tuple(by_key[key] for key in keys if key in by_key), going_on
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the objects by destination and state."""
         columns = (deliveries.c.destination, deliveries.c.state)
-        found: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         with self._engine.connect() as connection:
             for destination, state, count in connection.execute(select(*columns, func.count()).group_by(*columns)):
-                found.setdefault(destination, {})[state] = int(count)
-        return found
+                counts.setdefault(destination, {})[state] = int(count)
+        return counts
 
     def named(self, consignment_id: str) -> Consignment:
         """Find one by its id.
@@ -141,20 +141,20 @@ class Consignments:
             return str(connection.execute(query).scalar_one())
 
     def left(self, job_id: str, destination: str, *, proven: bool) -> int:
-        """Count the objects that are not where they shall be: stored where that is ``proven``, else sent."""
+        """Count the objects that are not delivered: not stored where storage is ``proven``, else not sent."""
         query = select(func.count()).where(_of(job_id, destination), _left(awaiting_proof=proven))
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
     def sent(self, sop_instance_uid: str, destination: str, problem: str, *, awaits_proof: bool) -> None:
-        """Write down one attempt for one object: taken where there is no problem, else still queued."""
+        """Record one attempt for one object: sent where there is no problem, else still queued."""
         proof = None if problem or awaits_proof else UNPROVEN
-        one = and_(deliveries.c.sop_instance_uid == sop_instance_uid, deliveries.c.destination == destination)
+        row = and_(deliveries.c.sop_instance_uid == sop_instance_uid, deliveries.c.destination == destination)
         state = {"state": DeliveryState.QUEUED} if problem else {"state": DeliveryState.SENT, "sent_at": now()}
         with self._engine.begin() as connection:
             connection.execute(
                 update(deliveries)
-                .where(one, deliveries.c.state == DeliveryState.QUEUED)
+                .where(row, deliveries.c.state == DeliveryState.QUEUED)
                 .values(
                     **state,
                     attempts=deliveries.c.attempts + 1,
@@ -165,7 +165,7 @@ class Consignments:
             )
 
     def complain(self, parcels: Sequence[Parcel], destination: str, problem: str) -> None:
-        """Write down why objects that were sent are not proven."""
+        """Record why sent objects are not proven to be stored."""
         uids = [parcel.sop_instance_uid for parcel in parcels]
         these = and_(deliveries.c.destination == destination, deliveries.c.sop_instance_uid.in_(uids))
         with self._engine.begin() as connection:

@@ -1,7 +1,7 @@
-"""Results on their way to a destination: queued, sent, and stored once that is proven; tried again for days.
+"""Delivery of results to a destination: queued, sent, and stored once that is proven; retried for days.
 
 A consignment is what one job has for one destination. Each attempt is a short durable workflow that starts the next
-one with a delay, so nothing waits in a running slot, and a destination that is down holds up nobody else's results.
+one with a delay, so a waiting retry takes no slot of the queue, and a destination that is down delays no other.
 """
 
 import time
@@ -32,7 +32,7 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Patience:
-    """How long, and how often, a destination is tried."""
+    """The retry policy: delays and number of attempts."""
 
     first_delay_seconds: float = 5.0
     longest_delay_seconds: float = 3600.0
@@ -42,7 +42,7 @@ class Patience:
     """How long the association that asked for storage commitment is kept for an answer on it."""
 
     def delay_seconds(self, attempt: int, *, seed: str) -> float:
-        """Give the pause after an attempt: doubled each time up to the longest, less up to a quarter of it.
+        """Give the delay after an attempt: exponential backoff up to the longest, less a jitter of up to a quarter.
 
         Args:
             attempt: 1 after the first.
@@ -72,7 +72,7 @@ class Deliveries(DBOSConfiguredInstance):
             engine: the node's store.
             ledger: what happened is written there.
             outbox: folder that the paths of ``results`` are relative to.
-            patience: how long and how often a destination is tried.
+            patience: the retry policy.
         """
         super().__init__("node")
         self._own_title = settings.node.ae_title
@@ -92,11 +92,11 @@ class Deliveries(DBOSConfiguredInstance):
         self._enqueue(job_id, destination, chain=0, attempt=1)
 
     def resend(self, job_id: str, destination: str) -> int:
-        """Send again, and now, what a destination is not proven to hold; give the number of objects."""
+        """Resend now what a destination is not proven to store; give the number of objects."""
         count = self._consignments.requeue(job_id, destination)
         if count:
             self._tell(Event.DELIVERY_RESENT, job_id, destination, objects=count)
-            live = [found for found in self._live(f"{job_id}:") if found.queue_partition_key == destination]
+            live = [workflow for workflow in self._live(f"{job_id}:") if workflow.queue_partition_key == destination]
             for workflow in live:
                 DBOS.cancel_workflow(workflow.workflow_id)
             is_sending = any(workflow.status == "PENDING" for workflow in live)
@@ -110,7 +110,7 @@ class Deliveries(DBOSConfiguredInstance):
         unsettled = self._consignments.unsettled(awaiting_proof)
         if not unsettled:
             return
-        live = {(found.workflow_id.partition(":")[0], found.queue_partition_key) for found in self._live()}
+        live = {(workflow.workflow_id.partition(":")[0], workflow.queue_partition_key) for workflow in self._live()}
         for job_id, destination in unsettled:
             if (job_id, destination) not in live:
                 first = _id(job_id, destination, chain=0, attempt=1)
@@ -119,12 +119,12 @@ class Deliveries(DBOSConfiguredInstance):
                 self._enqueue(job_id, destination, int(time.time() // 60) if begun else 0, 1)
 
     def reported(self, event: Any) -> tuple[int, None]:
-        """Answer the N-EVENT-REPORT of a peer that tells what it commits to."""
+        """Answer the N-EVENT-REPORT of a storage commitment."""
         return self._commitments.reported(event)
 
     @DBOS.workflow(name="delivery")
     def run(self, job_id: str, destination: str, chain: int, attempt: int) -> int:
-        """Make one attempt, and start the next one with a delay where something is left; give how much is."""
+        """Make one attempt, and schedule a retry where objects are left; give how many are."""
         left = int(DBOS.run_step({"name": "send"}, self.send, job_id, destination))
         if left and attempt >= self._patience.most_attempts:
             DBOS.run_step({"name": "give up"}, self.give_up, job_id, destination)
@@ -134,7 +134,7 @@ class Deliveries(DBOSConfiguredInstance):
         return left
 
     def send(self, job_id: str, destination: str) -> int:
-        """Send what is queued, ask for proof of what is sent; give how many objects are not yet where they shall be."""
+        """Send what is queued, ask for proof of what is sent; give how many objects are not delivered yet."""
         proven = self._is_proven(destination)
         if proven:
             patience_seconds = self._destinations[destination].proof_seconds
@@ -177,7 +177,7 @@ class Deliveries(DBOSConfiguredInstance):
         self._consignments.sent(sop_instance_uid, destination, problem, awaits_proof=awaits_proof)
 
     def _prove(self, job_id: str, destination: Destination, parcels: Sequence[Parcel]) -> None:
-        """Ask a destination what it holds; what goes wrong is kept as the last error, and asked again."""
+        """Ask a destination what it stores; a failure is recorded as the last error and retried."""
         proof = self._proofs[destination.proof]
         try:
             held = proof.held(job_id, destination, parcels)
@@ -187,7 +187,7 @@ class Deliveries(DBOSConfiguredInstance):
         if held is None:
             return
         missing = [parcel for parcel in parcels if parcel.sop_instance_uid not in held]
-        problem = f"{destination.name} took this object, but does not find it when asked by {proof.name}."
+        problem = f"{destination.name} accepted this object, but does not find it when queried by {proof.name}."
         self._consignments.complain(missing, destination.name, problem)
         if held:
             with self._engine.begin() as connection:
@@ -202,12 +202,12 @@ class Deliveries(DBOSConfiguredInstance):
                 )
 
     def _heard(self, connection: Connection, report: CommitmentReport) -> None:
-        """Write down what a storage commitment brought."""
-        told: list[tuple[Event, int, dict[str, str]]] = [
+        """Record the result of a storage commitment."""
+        ledger_rows: list[tuple[Event, int, dict[str, str]]] = [
             (Event.DELIVERY_PROVEN, len(report.stored), {"proof": self._commitments.name}),
             (Event.DELIVERY_UNCOMMITTED, len(report.failed), {"problem": "; ".join(sorted({*report.failed.values()}))}),
         ]
-        for event, count, details in told:
+        for event, count, details in ledger_rows:
             if count:
                 self._tell(event, report.job_id, report.destination, connection=connection, objects=count, **details)
 
@@ -222,7 +222,7 @@ class Deliveries(DBOSConfiguredInstance):
         )
 
     def _is_proven(self, destination: str) -> bool:
-        """Whether "sent" is not the end for this destination."""
+        """Whether this destination needs a proof of storage after "sent"."""
         return destination in self._destinations and self._destinations[destination].proof != "none"
 
     def _live(self, prefix: str | None = None) -> list[WorkflowStatus]:

@@ -1,6 +1,6 @@
 """DICOMweb as a client: STOW-RS to hand results over, QIDO-RS to ask what is there (PS3.18 10.5 and 10.6).
 
-What comes back is read up to a limit, redirects are not followed, and the token is read anew for every request.
+Answers are read up to a size limit, redirects are not followed, and the token is read again for every request.
 """
 
 import json
@@ -87,11 +87,11 @@ def exchange(destination: Destination, method: str, path: str, **request: Any) -
     try:
         return json.loads(body) if body else None
     except ValueError as error:
-        raise DeliveryFailed(f"{destination.name} answered with something that is no JSON.") from error
+        raise DeliveryFailed(f"{destination.name} answered with something that is not JSON.") from error
 
 
 def client_of(destination: Destination) -> dict[str, Any]:
-    """Give what an httpx client of this service is made of.
+    """Give the arguments of an httpx client of this service.
 
     Raises:
         OSError: the token or the certificate authority cannot be read.
@@ -104,7 +104,7 @@ def client_of(destination: Destination) -> dict[str, Any]:
 
 
 def no_exchange(destination: Destination, error: Exception) -> DeliveryFailed:
-    """Say that a service was not reached, in words without its answer."""
+    """Make the error of a failed exchange, without any text of the service."""
     return DeliveryFailed(
         f"No exchange with {destination.place} ({type(error).__name__}).",
         cure="Check that it runs, its url, its certificate and the token file.",
@@ -143,8 +143,10 @@ def _finds(destination: Destination, parcel: Parcel) -> bool:
     return _names(exchange(destination, "GET", path, params={"SOPInstanceUID": parcel.sop_instance_uid}), parcel)
 
 
-def _names(found: Any, parcel: Parcel) -> bool:
-    return isinstance(found, list) and any(_text(item, _SOP_INSTANCE_UID) == parcel.sop_instance_uid for item in found)
+def _names(answer: Any, parcel: Parcel) -> bool:
+    return isinstance(answer, list) and any(
+        _text(item, _SOP_INSTANCE_UID) == parcel.sop_instance_uid for item in answer
+    )
 
 
 def _items(dataset: Any, tag: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a destination says it holds: C-FIND at the IMAGE level (PS3.4 C.4.1, Study Root), one query for each object."""
+"""Proof of storage by query: C-FIND at the IMAGE level (PS3.4 C.4.1, Study Root), one query for each object."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 
 MOST_ANSWERS = 10
-"""A UID names one instance; a peer that goes on answering is cut off."""
+"""Limit of responses to one query."""
 
 
 class FindProof:
@@ -39,5 +39,5 @@ def _holds(association: Association, parcel: Parcel, destination: Destination) -
     query.StudyInstanceUID = parcel.study_instance_uid
     query.SeriesInstanceUID = parcel.series_instance_uid
     query.SOPInstanceUID = parcel.sop_instance_uid
-    found = list(matches(association, destination, query, most=MOST_ANSWERS))
-    return any(item.get("SOPInstanceUID") == parcel.sop_instance_uid for item in found)
+    answers = list(matches(association, destination, query, most=MOST_ANSWERS))
+    return any(item.get("SOPInstanceUID") == parcel.sop_instance_uid for item in answers)

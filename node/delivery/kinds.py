@@ -1,4 +1,4 @@
-"""The kinds of destination, and of proof, by the words of the settings."""
+"""The registry of transports and proofs, by their names in the settings."""
 
 from collections.abc import Mapping
 

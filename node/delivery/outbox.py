@@ -1,4 +1,4 @@
-"""The outbox: where results lie on their way out, which kinds of them are wanted, and the rows that queue them."""
+"""The outbox: the files of results, the roles that destinations take, and the rows that queue deliveries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reports.objects.results import ResultObject
 
 
 class Outbox:
-    """A folder with one folder for each job, and what each destination takes out of it."""
+    """The folder of results, one subfolder a job, and the roles that each destination takes."""
 
     def __init__(self, folder: Path, destinations: Sequence[Destination]) -> None:
         self._folder = folder

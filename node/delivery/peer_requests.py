@@ -1,4 +1,4 @@
-"""Requests to peers, in threads of their own, which unlike an executor's do not hold up the end of the process."""
+"""Requests to peers in daemon threads, which unlike an executor's do not delay the end of the process."""
 
 import threading
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class PeerRequests(Generic[T]):
         self._running = False
 
     def submit(self, request: Callable[[], T]) -> Future[T]:
-        """Have an request run; what it fails by is in the answer: an error of ours, whatever the peer did."""
+        """Submit a request; its future raises a ``HeatproofError`` only, whatever the peer did."""
         with self._starting:
             if not self._running:
                 self._running = True

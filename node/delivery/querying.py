@@ -1,4 +1,4 @@
-"""C-FIND as a user of the service (PS3.4 C.4.1, Study Root): what a peer answers, within bounds."""
+"""C-FIND as a user of the service (PS3.4 C.4.1, Study Root), with limits on the answers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ PENDING = frozenset({0xFF00, 0xFF01})
 def opened(
     destination: Destination, model: UID, *, calling_ae_title: str, service: str = "C-FIND", cure: str = ""
 ) -> Iterator[Association]:
-    """Open an association for one query or retrieve model; it is aborted where the peer failed: it may still be at it.
+    """Open an association for one query or retrieve model; it is aborted where the request failed.
 
     Raises:
         DeliveryFailed: there is none, or the peer does not offer the model.
@@ -47,14 +47,14 @@ def matches(
     most: int,
     seconds: float = QUERY_SECONDS,
 ) -> Iterator[Dataset]:
-    """Ask one question, and give what matches.
+    """Send one C-FIND, and yield the matches.
 
     Args:
         association: opened for C-FIND.
         destination: who answers.
         query: the identifier.
-        most: a peer that goes on answering is cut off.
-        seconds: for all answers.
+        most: limit of responses.
+        seconds: timeout of all responses.
 
     Raises:
         DeliveryFailed: the association is gone, the query failed, or the answers do not end.
@@ -71,5 +71,5 @@ def matches(
 
 
 def told(code: int | None) -> str:
-    """Say what a peer answered."""
+    """Describe the status of a response."""
     return "nothing" if code is None else f"status 0x{code:04X}"

@@ -50,8 +50,8 @@ class DemoNode:
 
     def studies(self) -> list[dict[str, Any]]:
         """Ask the API for all studies."""
-        found: list[dict[str, Any]] = json.loads(self._get("/api/studies?limit=200"))
-        return found
+        studies: list[dict[str, Any]] = json.loads(self._get("/api/studies?limit=200"))
+        return studies
 
     def _ready(self) -> bool:
         try:

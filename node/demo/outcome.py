@@ -1,4 +1,4 @@
-"""What came back for each study, read from the returned DICOM objects and the node's API, beside the truth."""
+"""The results of each study, read from the returned DICOM objects and the node's API, beside the truth."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 @dataclass(frozen=True)
 class FiledResult:
-    """One object that came back."""
+    """One returned object."""
 
     header: Dataset
     path: Path

@@ -1,4 +1,4 @@
-"""TCP ports of loopback that stay free until whoever they are for listens on them."""
+"""Reservation of TCP ports of loopback."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The demo: start the node and a PACS, send, wait for what comes back, and show it beside the truth."""
+"""The demo: start the node and a PACS, send studies, wait for the results, and show them beside the truth."""
 
 import json
 import shutil
@@ -126,6 +126,6 @@ def _epilogue(rows: Sequence[Row], out: Path, seconds: float) -> str:
         hits = sum(bool(row.right) for row in judged)
         lines.append(f"{bundle}: the map's peak lay in a true lesion in {hits} of {len(judged)} maps")
     pictures = [row.picture for row in rows if row.picture]
-    lines.append(f"All that came back is in {out / 'results'}, the table is in {out / 'summary.json'}.")
+    lines.append(f"The results are in {out / 'results'}, the table is in {out / 'summary.json'}.")
     lines.append(f"{len(pictures)} overlays; look at {pictures[0]}" if pictures else "There is no overlay.")
     return "\n".join([*lines, f"{seconds:.0f} s in all."])

@@ -1,4 +1,4 @@
-"""What a decision about a study saw: the instances that its jobs analyse, whatever has come since."""
+"""The snapshot of a study that a routing decision was made on: the instances that its jobs analyse."""
 
 from collections.abc import Sequence
 
@@ -28,5 +28,5 @@ def keep_content(connection: Connection, digest: str, study_instance_uid: str, k
 def content_of(engine: Engine, digest: str) -> frozenset[str] | None:
     """Give the SOP Instance UIDs that a decision saw; None where it was made before they were written down."""
     with engine.connect() as connection:
-        found = connection.execute(select(contents.c.sop_instance_uids).where(contents.c.digest == digest)).scalar()
-    return None if found is None else frozenset(found)
+        uids = connection.execute(select(contents.c.sop_instance_uids).where(contents.c.digest == digest)).scalar()
+    return None if uids is None else frozenset(uids)

@@ -1,4 +1,4 @@
-"""Many nodes on one PostgreSQL share one queue: each says that it lives, and takes over what a dead one left.
+"""Nodes that share one PostgreSQL and its queue: heartbeats, and takeover of the work of dead nodes.
 
 A node writes its heartbeat by the database's clock, so no node's own clock can make another one look dead. Four
 intervals without one, and any survivor returns the dead node's unfinished work to the queue. Only what stands under a
@@ -42,7 +42,7 @@ class Fleet(threading.Thread):
         """Bind to the store.
 
         Args:
-            settings: who this node is, and how often it says that it lives.
+            settings: who this node is, and its heartbeat interval.
             engine: the store that the nodes share.
             ledger: where a takeover is written down.
             resume: starts every decided but unfinished job and delivery, as after a crash.
@@ -61,7 +61,7 @@ class Fleet(threading.Thread):
         self._log = structlog.get_logger("fleet")
 
     def enter(self) -> None:
-        """Say that this node lives; whoever had its name before is replaced."""
+        """Write the first heartbeat; an earlier node of the same name is replaced."""
         here = {
             "run": self._run,
             "version": version("heatproof"),
@@ -86,7 +86,7 @@ class Fleet(threading.Thread):
                 self._log.warning("heartbeat_missed", error=type(error).__name__)
 
     def leave(self) -> None:
-        """End, and say so: what is left under this name may be taken over at once."""
+        """Stop and deregister: work left under this name may be taken over at once."""
         self._stopping.set()
         if self.is_alive():
             self.join()
@@ -95,7 +95,7 @@ class Fleet(threading.Thread):
             connection.execute(update(nodes).where(mine).values(heartbeat_at=None))
 
     def beat(self) -> bool:
-        """Say again that this node lives; False where another one has started under its name."""
+        """Write a heartbeat; False where another node has started under this name."""
         mine = (nodes.c.id == self._worker) & (nodes.c.run == self._run)
         with self._engine.begin() as connection:
             return bool(connection.execute(update(nodes).where(mine).values(heartbeat_at=func.now())).rowcount)
@@ -118,7 +118,7 @@ class Fleet(threading.Thread):
             self._resume()
 
     def _dead(self, connection: Connection) -> dict[str, str]:
-        """Call the roll: the workers that do not answer, and the run of each that has ended."""
+        """Give the workers whose heartbeat is overdue, with the run of each."""
         dead: dict[str, str] = {}
         for row in connection.execute(select(nodes, type_coerce(func.now(), Moment()).label("now"))):
             silence_seconds = (row.now - row.heartbeat_at).total_seconds() if row.heartbeat_at else math.inf

@@ -1,4 +1,4 @@
-"""What a patient's examination before gave, beside what this one gives: the two maps in one place, or why not."""
+"""Test-retest pairs of a patient's earlier and present examination: the maps registered to each other, or why not."""
 
 import math
 from collections.abc import Sequence
@@ -43,15 +43,15 @@ class History:
             analysis: of one series.
             seen: what was observed of it, in the order of its explanations.
         """
-        found, done = [], set()
-        for one, row in zip(analysis.explanations, seen, strict=False):
+        pairs, done = [], set()
+        for explanation, row in zip(analysis.explanations, seen, strict=False):
             if row.patient and row.label not in done:
                 done.add(row.label)
-                pair = self._pair(analysis.image, one, row)
-                found += [pair] if pair else []
-        return tuple(found)
+                pair = self._pair(analysis.image, explanation, row)
+                pairs += [pair] if pair else []
+        return tuple(pairs)
 
-    def _pair(self, image: Image, one: Explanation, row: Observation) -> Pair | None:
+    def _pair(self, image: Image, explanation: Explanation, row: Observation) -> Pair | None:
         columns = observations.c
         same = (columns.patient == row.patient) & (columns.study != row.study) & (columns.label == row.label)
         same &= (columns.model == row.model) & (columns.method == row.method)
@@ -70,7 +70,7 @@ class History:
             there = moved.forth(np.array([place]))[0]
             come = (float(there[0]), float(there[1]), float(there[2]))
             between = peak_distance(come, row.peak_mm)
-            agreement = _agreement(former, image, one.map, moved)
+            agreement = _agreement(former, image, explanation.map, moved)
             between |= agreement
             registered = registered if agreement else APART
         figures = {name: getattr(before, name) for name in FIGURES if getattr(before, name) is not None}
@@ -94,9 +94,13 @@ class History:
             maps = archive.load(tuple[tuple[SaliencyMap, ...], ...], self.work / job_id, "maps")
         except (OSError, ValueError, KeyError, BadZipFile):
             return None
-        rows = [(image, one) for image, of_image in zip(images, maps, strict=True) for one in of_image or (None,)]
-        image, one = rows[number] if number < len(rows) else (None, None)
-        return (image, one) if image is not None and one is not None else None
+        rows = [
+            (image, map_of_plane)
+            for image, of_image in zip(images, maps, strict=True)
+            for map_of_plane in of_image or (None,)
+        ]
+        image, map_of_plane = rows[number] if number < len(rows) else (None, None)
+        return (image, map_of_plane) if image is not None and map_of_plane is not None else None
 
 
 def _register(former: Former | None, image: Image) -> tuple[str, Rigid | None]:
@@ -125,8 +129,8 @@ def _agreement(former: Former, image: Image, shown: SaliencyMap, moved: Rigid) -
     if inside.mean() < 0.5:
         return {}
     brought = map_coordinates(former[1].on_frame.astype(np.float64), there[inside, 1:].T, order=1)
-    found = map_agreement(brought, shown.on_frame.ravel()[inside])
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    agreement = map_agreement(brought, shown.on_frame.ravel()[inside])
+    return {name: value for name, value in agreement.items() if math.isfinite(value)}
 
 
 def _both(before: str, now: str) -> str:

@@ -19,7 +19,7 @@ from node.settings.settings import Settings
 
 @dataclass(frozen=True)
 class Installation:
-    """One bundle as it runs here: everything that can move a number of its maps."""
+    """One bundle as it runs here: everything that its maps depend on."""
 
     bundle: Bundle
     options: AnalysisOptions
@@ -28,12 +28,12 @@ class Installation:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over weights, settings, passport, libraries, device and threads."""
-        told = {
+        parts = {
             "bundle": self.bundle.identity.digest,
             "options": self.options.digest,
             **asdict(fingerprint(self.options.device)),
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def installations(
@@ -63,10 +63,10 @@ def routed_bundles(settings: Settings) -> dict[str, Bundle]:
     Raises:
         SettingsInvalid: a rule names a bundle that is not there or is refused, or a method that does not exist.
     """
-    found, problems = bundles_of(settings.rules, settings.inference.bundle_folders)
+    bundles, problems = bundles_of(settings.rules, settings.inference.bundle_folders)
     if problems:
         raise SettingsInvalid(tuple(problems))
-    return found
+    return bundles
 
 
 def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, Warrant]:
@@ -95,13 +95,13 @@ def bundles_of(
         the bundles by name, and every reason why a rule cannot run: a bundle that is not there or is refused, a
         saliency method that does not exist.
     """
-    found: dict[str, Bundle] = {}
+    bundles: dict[str, Bundle] = {}
     problems = []
     for rule in rules:
         for name in rule.bundles:
             try:
-                if name not in known and name not in found:
-                    found[name] = load_named(name, folders)
+                if name not in known and name not in bundles:
+                    bundles[name] = load_named(name, folders)
             except (UnknownName, Misconfigured) as error:
                 problems.append(f"rules[{rule.name!r}].bundles: {error}")
         try:
@@ -109,4 +109,4 @@ def bundles_of(
                 method_named(rule.method)
         except UnknownName as error:
             problems.append(f"rules[{rule.name!r}].method: {error}")
-    return found, problems
+    return bundles, problems

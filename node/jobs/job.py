@@ -1,6 +1,6 @@
 """The durable workflow of one study and one bundle: read, classify, explain, trust, report, deliver.
 
-DBOS Transact checkpoints each arrow: killed at any moment, the node goes on at the unfinished step. The workflow's id
+DBOS Transact checkpoints each step: after a crash the node resumes at the unfinished step. The workflow's id
 is the job's, which is a digest of the study's content, the bundle and the settings, so a study sent twice runs once.
 """
 
@@ -20,8 +20,8 @@ from reports.audit.ledger import Event, Ledger
 
 QUEUE = "analysis"
 ENDED = {
-    "ERROR": "The job was broken off by a fault of the node or of its store; see the log.",
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "The node died at this study again and again; it is not tried any more.",
+    "ERROR": "The job was aborted by a fault of the node or of its store; see the log.",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "The node crashed repeatedly on this study; it is not retried.",
     "CANCELLED": "The job was cancelled.",
 }
 """States of a workflow (DBOS Transact) in which nothing more is done, and what the report says then."""
@@ -54,7 +54,7 @@ class Jobs(DBOSConfiguredInstance):
 
     @DBOS.workflow(name="job", max_recovery_attempts=5)
     def run(self, job_id: str) -> str:
-        """Take one job through its arrows; give its final state."""
+        """Run the steps of one job; give its final state."""
         ending = None
         for name in Steps.ORDER:
             ending = DBOS.run_step({"name": name}, self.attempt, name, job_id)
@@ -67,7 +67,7 @@ class Jobs(DBOSConfiguredInstance):
         return str(DBOS.run_step({"name": "finish"}, self.finish, job_id, ending))
 
     def recover_stalled(self) -> None:
-        """Take up what stands still: jobs whose workflow ended without them, and deliveries that have none.
+        """Recover stalled work: unfinished jobs whose workflow has ended, and deliveries without a workflow.
 
         A workflow ends so where the node died at it too often, or where the store failed in the middle.
         """
@@ -84,13 +84,13 @@ class Jobs(DBOSConfiguredInstance):
 
     @DBOS.workflow(name="failed job", max_recovery_attempts=2)
     def report_failed(self, job_id: str, ending: dict[str, str]) -> str:
-        """Report, instead of an analysis, why there is none."""
+        """Write the "not analysed" report instead of an analysis."""
         ending = DBOS.run_step({"name": "decline"}, self.decline, job_id, ending)
         self.deliver(job_id, DBOS.run_step({"name": "address"}, self.address, job_id))
         return str(DBOS.run_step({"name": "finish"}, self.finish, job_id, ending))
 
     def attempt(self, name: str, job_id: str, *arguments: str) -> dict[str, str] | None:
-        """Run one arrow; give None, or the state and the reason with which the analysis ends here."""
+        """Run one step; give None, or the state and the reason with which the analysis ends here."""
         job = self._steps.job(job_id)
         if name in Steps.ORDER and self._steps.take_back(job):
             reason = "The bundle was replaced while this job waited; the study is decided again."
@@ -152,8 +152,8 @@ class Jobs(DBOSConfiguredInstance):
         unfinished = (jobs.c.id == job_id) & jobs.c.finished_at.is_(None)
         with self._engine.begin() as connection:
             times = connection.execute(select(jobs.c.step_times).where(unfinished)).scalar() or {}
-            told = {**times, name: now().isoformat()}
-            connection.execute(update(jobs).where(unfinished).values(step=name, step_times=told))
+            step_times = {**times, name: now().isoformat()}
+            connection.execute(update(jobs).where(unfinished).values(step=name, step_times=step_times))
 
 
 def _listed(workflow_ids: Sequence[str], states: Collection[str]) -> list[WorkflowStatus]:

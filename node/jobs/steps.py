@@ -1,4 +1,4 @@
-"""What each arrow of a job does. A step takes what the step before left on disk and leaves its own value there.
+"""The steps of a job. Each reads the files of the step before and writes its own.
 
 A step that is run again after a crash writes the same files under the same names: nothing comes twice.
 """
@@ -42,7 +42,7 @@ from reports.objects.results import ResultObject, write_not_analysed, write_resu
 
 
 class Steps:
-    """The arrows inside JOB: read, classify, explain, trust, report."""
+    """The steps of a job: read, classify, explain, trust, report."""
 
     ORDER = ("read", "classify", "explain", "trust", "report")
 
@@ -130,15 +130,17 @@ class Steps:
     def classify(self, job: Job) -> None:
         """Images to findings."""
         bundle, options = self._bundles[job.bundle], self.options(job)
-        found = tuple(classify(bundle, prepare(bundle, image), options=options) for image in self._load_images(job))
-        archive.save(found, self._folder(job), "classifications")
+        classifications = tuple(
+            classify(bundle, prepare(bundle, image), options=options) for image in self._load_images(job)
+        )
+        archive.save(classifications, self._folder(job), "classifications")
 
     def explain(self, job: Job) -> None:
         """Findings to saliency maps."""
         bundle, options = self._bundles[job.bundle], self.options(job)
         maps = tuple(
-            explain_findings(bundle, image, prepare(bundle, image), found.findings, options=options)
-            for image, found in zip(self._load_images(job), self._load_classifications(job), strict=True)
+            explain_findings(bundle, image, prepare(bundle, image), classification.findings, options=options)
+            for image, classification in zip(self._load_images(job), self._load_classifications(job), strict=True)
         )
         archive.save(maps, self._folder(job), "maps")
 
@@ -150,22 +152,26 @@ class Steps:
             for image, maps in zip(self._load_images(job), self._load_maps(job), strict=True)
         )
         if job.withheld:
-            trusts = tuple(tuple(withhold(one, job.withheld) for one in of_image) for of_image in trusts)
+            trusts = tuple(
+                tuple(withhold(trust_of_map, job.withheld) for trust_of_map in of_image) for of_image in trusts
+            )
         archive.save(trusts, self._folder(job), "trusts")
 
     def report(self, job: Job) -> None:
         """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
         analyses = self._analyses(job)
-        folder, wanted = self._outbox.folder(job.id), self._outbox.wanted(job.destinations)
+        folder, roles = self._outbox.folder(job.id), self._outbox.wanted(job.destinations)
         with self._engine.connect() as connection:
-            before = [predecessors(connection, job, one.image.series_instance_uid) for one in analyses]
+            before = [predecessors(connection, job, analysis.image.series_instance_uid) for analysis in analyses]
         objects = tuple(
             write_results(
-                one, folder, created=job.created_at, predecessors=replaced, missing=job.missing, objects=wanted
+                analysis, folder, created=job.created_at, predecessors=replaced, missing=job.missing, objects=roles
             )
-            for one, replaced in zip(analyses, before, strict=True)
+            for analysis, replaced in zip(analyses, before, strict=True)
         )
-        rows = [observe(one, route=job.route, at=job.created_at, key=self._ledger.pseudonym) for one in analyses]
+        rows = [
+            observe(analysis, route=job.route, at=job.created_at, key=self._ledger.pseudonym) for analysis in analyses
+        ]
         seen = [row for of_series in rows for row in of_series]
         again = [
             pair
@@ -175,7 +181,7 @@ class Steps:
         with self._engine.begin() as connection:
             for analysis, written in zip(analyses, objects, strict=True):
                 self._queue(connection, job, written, analysis.image.series_instance_uid)
-            self._summarise(connection, job, summarise(analyses, objects, wanted))
+            self._summarise(connection, job, summarise(analyses, objects, roles))
             if self._observations.add(job.id, seen, connection):
                 keep(connection, again)
                 self._tell(job, seen, connection)
@@ -238,22 +244,22 @@ class Steps:
     def _analyses(self, job: Job) -> tuple[Analysis, ...]:
         bundle, options = self._bundles[job.bundle], self.options(job)
         trusts = archive.load(tuple[tuple[Trust, ...], ...], self._folder(job), "trusts")
-        images, found, maps = self._load_images(job), self._load_classifications(job), self._load_maps(job)
+        images, classifications, maps = self._load_images(job), self._load_classifications(job), self._load_maps(job)
         return tuple(
             assemble(image, bundle, classification, of_image, trust, options=options)
-            for image, classification, of_image, trust in zip(images, found, maps, trusts, strict=True)
+            for image, classification, of_image, trust in zip(images, classifications, maps, trusts, strict=True)
         )
 
     def _tell(self, job: Job, seen: Sequence[Observation], connection: Connection) -> None:
         """Write every map into the ledger, in the transaction that keeps it."""
-        for one in seen:
+        for observation in seen:
             details = {
                 "job": job.id,
-                "bundle": one.bundle,
-                "weights": one.model,
-                "maps": one.map_digest,
-                "trust": one.figures.get("trust"),
-                "verdicts": one.verdict,
+                "bundle": observation.bundle,
+                "weights": observation.model,
+                "maps": observation.map_digest,
+                "trust": observation.figures.get("trust"),
+                "verdicts": observation.verdict,
             }
             self._ledger.append(
                 Event.EXPLAINED,
@@ -264,6 +270,6 @@ class Steps:
 
 
 def withhold(trust: Trust, reason: str) -> Trust:
-    """Take a map out of sight because its route is not in control, whatever is known of the map itself."""
-    told = f"The audit withholds the maps of this route: {reason}"
-    return replace(trust, verdict=Verdict.WITHHELD, reasons=(told, *trust.reasons))
+    """Withhold a map because the control charts of its route are out of control, whatever its own trust."""
+    sentence = f"The audit withholds the maps of this route: {reason}"
+    return replace(trust, verdict=Verdict.WITHHELD, reasons=(sentence, *trust.reasons))

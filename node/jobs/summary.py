@@ -13,14 +13,14 @@ from reports.picture.localiser import seen
 
 
 def summarise(
-    analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObject]], wanted: Collection[str] = ALWAYS
+    analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObject]], roles: Collection[str] = ALWAYS
 ) -> dict[str, Any]:
-    """Put the findings of all analysed series into one JSON tree without patient data, arrays or numbers that are none.
+    """Put the findings of all analysed series into one JSON tree without patient data, arrays or non-finite numbers.
 
     Args:
         analyses: one for each series.
         objects: what was written for each of them, captures in the order of the explanations.
-        wanted: the roles that were asked for; why one of them is not there is said in words.
+        roles: the roles that were asked for; why one of them is not there is said in words.
     """
     first = analyses[0]
     return {
@@ -33,8 +33,8 @@ def summarise(
         "device": first.fingerprint.device,
         "nothing_found": not any(analysis.classification.ranges for analysis in analyses),
         "planes": sum(len(analysis.image.frames) for analysis in analyses),
-        "ranges": [asdict(one) for analysis in analyses for one in analysis.classification.ranges],
-        "left_out": [reason for analysis in analyses for reason in left_out(analysis, wanted)],
+        "ranges": [asdict(value_range) for analysis in analyses for value_range in analysis.classification.ranges],
+        "left_out": [reason for analysis in analyses for reason in left_out(analysis, roles)],
         "explanations": [
             _explanation(analysis, explanation, capture)
             for analysis, written in zip(analyses, objects, strict=True)

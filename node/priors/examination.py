@@ -1,4 +1,4 @@
-"""What the doctor asks a peer that priors are to come from: whether it would send them, with nothing to send."""
+"""The doctor's check of a source of priors, by requests for a study that does not exist."""
 
 import time
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def _by_move(peer: Destination, nothing: Prior, settings: Settings) -> Step:
         said = f"{error.args[0]} It was for a study that does not exist, so this may mean nothing."
         cure = f"Check that it knows {door.ae_title} with the address of this node and port {door.port}."
         return Step("priors", NOTE, said, cure)
-    return Step("priors", WORKS, f"Takes a C-MOVE to {door.ae_title}; whether it reaches that, a study will show.")
+    return Step("priors", WORKS, f"Takes a C-MOVE to {door.ae_title}; whether it can connect to it is not tested.")
 
 
 def _by_web(peer: Destination, nothing: Prior) -> Step:

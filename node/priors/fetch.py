@@ -1,4 +1,4 @@
-"""Priors of a study: looked for at a PACS, fetched, and waited for within bounds; the study never depends on them."""
+"""Search and retrieval of the priors of a study, with a timeout after which the study is analysed without them."""
 
 import time
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ SENDER = "WADO-RS"
 
 @dataclass(frozen=True)
 class PriorRequirement:
-    """How many priors are wanted, of whom, and by what."""
+    """The number of priors that a rule requires, their source, and the protocol."""
 
     most: int
     destination: str
@@ -41,15 +41,15 @@ class PriorRequirement:
 
 
 def prior_requirement_of(rule: Rule) -> PriorRequirement | None:
-    """Give what a rule wants of priors; None where it wants none."""
+    """Give the priors that a rule requires; None where it requires none."""
     return PriorRequirement(rule.priors, rule.priors_from, rule.priors_by) if rule.priors and rule.priors_from else None
 
 
 class Fetching:
     """Fetches the priors of studies in threads of its own.
 
-    A PACS that is away, slow or hostile costs a study ``priors.longest_wait_seconds`` at most. What went wrong is
-    written down with the study; nothing that came is discarded.
+    A PACS that is away, slow or hostile costs a study ``priors.longest_wait_seconds`` at most. Failures are
+    recorded with the study; images that arrived are kept.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Fetching:
         self._log = structlog.get_logger("priors")
 
     def awaits(self, study_instance_uid: str) -> bool:
-        """Say whether a study waits for its priors still; after the longest wait it goes on without them."""
+        """Say whether a study still waits for its priors; after the timeout it is analysed without them."""
         since = self._waiting.get(study_instance_uid)
         if since is None:
             return False
@@ -86,7 +86,7 @@ class Fetching:
         return False
 
     def begin(self, study_instance_uid: str, requirement: PriorRequirement, headers: Sequence[SeriesHeader]) -> bool:
-        """Look for the priors of a study, but where that was done before; give whether it is to wait for them."""
+        """Start the search for the priors of a study, once; give whether the study waits for them."""
         claimed = self._records.claim(study_instance_uid, requirement.destination, WAYS[requirement.by])
         if not claimed and not self._records.is_searching(study_instance_uid):
             return False
@@ -96,13 +96,13 @@ class Fetching:
         return True
 
     def again(self, study_instance_uid: str, requirement: PriorRequirement, headers: Sequence[SeriesHeader]) -> None:
-        """Look for the priors of a study anew, because somebody asks for it; no study waits for them then.
+        """Repeat the search for the priors of a study on request; the study does not wait for them.
 
         Raises:
-            Refused: they are looked for just now.
+            Refused: a search is running.
         """
         if self._records.is_searching(study_instance_uid):
-            raise Refused("The priors of this study are looked for just now.", cure="Wait until that has ended.")
+            raise Refused("A search for the priors of this study is running.", cure="Wait until it has ended.")
         self._records.forget(study_instance_uid)
         if self._records.claim(study_instance_uid, requirement.destination, WAYS[requirement.by]):
             self._requests.submit(partial(self._fetch, study_instance_uid, requirement, headers))
@@ -119,10 +119,10 @@ class Fetching:
     def _look(self, uid: str, requirement: PriorRequirement, headers: Sequence[SeriesHeader]) -> tuple[PriorState, str]:
         until_seconds = time.monotonic() + self._door.longest_wait_seconds
         present, peer = present_of(uid, headers), self._peer(requirement)
-        found = search(peer, present, by=requirement.by, most=requirement.most, calling_ae_title=self._own_title)
-        if not found:
-            return PriorState.NONE, f"{peer.name} knows no earlier study of this patient that is alike."
-        states = [self._take(present, prior, peer, requirement, until_seconds) for prior in found]
+        earlier = search(peer, present, by=requirement.by, most=requirement.most, calling_ae_title=self._own_title)
+        if not earlier:
+            return PriorState.NONE, f"{peer.name} has no comparable earlier study of this patient."
+        states = [self._take(present, prior, peer, requirement, until_seconds) for prior in earlier]
         failed = sum(state not in (PriorState.FETCHED, PriorState.HERE) for state in states)
         return PriorState.DONE, _incomplete(failed, len(states))
 
@@ -137,7 +137,7 @@ class Fetching:
     def _take(
         self, present: Present, prior: Prior, peer: Destination, requirement: PriorRequirement, until_seconds: float
     ) -> PriorState:
-        """Fetch one prior, and write down what became of it."""
+        """Fetch one prior, and record the outcome."""
         uid, prior_uid = present.study_instance_uid, prior.study_instance_uid
         common = {"destination": peer.name, "way": WAYS[requirement.by]}
         if self._records.is_here(prior_uid):
@@ -152,7 +152,7 @@ class Fetching:
         except HeatproofError as error:
             reason = str(error)
         if not self._records.images(prior_uid):
-            state, reason = PriorState.FAILED, reason or f"{peer.name} sent nothing of it."
+            state, reason = PriorState.FAILED, reason or f"{peer.name} sent none of its images."
         else:
             state = PriorState.INCOMPLETE if reason else PriorState.FETCHED
         self._records.note(uid, prior_uid, state, reason=reason)
@@ -169,7 +169,7 @@ class Fetching:
         """Hand one file that came by WADO-RS to the inbox, as part of a prior."""
         meta, start = read_file_meta(file)
         if meta.get(SYNTAX) not in TRANSFER_SYNTAXES:
-            raise Refused("An image came in a transfer syntax that is not taken.")
+            raise Refused("An image came in a transfer syntax that is not accepted.")
         self._inbox.keep(
             Arrival(
                 sop_class_uid=meta.get(CLASS, ""),

@@ -14,7 +14,7 @@ _NOT_IMAGES = frozenset({"AU", "DOC", "KO", "OT", "PLAN", "PR", "REG", "RTPLAN",
 
 @dataclass(frozen=True)
 class Present:
-    """What a prior is held against."""
+    """The study that priors are compared with."""
 
     study_instance_uid: str
     patient_id: str
@@ -48,21 +48,22 @@ class Present:
 
 
 def present_of(study_instance_uid: str, headers: Sequence[SeriesHeader]) -> Present:
-    """Read what a study is held against other studies by.
+    """Read the attributes by which priors are matched.
 
     Raises:
-        Unsuitable: it names no patient or several, or no date, so that no study is known to be an earlier one of his.
+        Unsuitable: it names no patient or several, or no date, so that priors cannot be matched.
     """
-    patients = {text_of(one.dataset, "PatientID") for one in headers}
-    issuers = {text_of(one.dataset, "IssuerOfPatientID") for one in headers} - {""}
+    patients = {text_of(header.dataset, "PatientID") for header in headers}
+    issuers = {text_of(header.dataset, "IssuerOfPatientID") for header in headers} - {""}
     if len(patients) != 1 or "" in patients or len(issuers) > 1:
-        raise Unsuitable("The study does not have one Patient ID, so that no other is known to be of the same patient.")
-    dates = {(text_of(one.dataset, "StudyDate"), text_of(one.dataset, "StudyTime")) for one in headers}
+        raise Unsuitable("The study does not have one Patient ID, so priors cannot be matched.")
+    dates = {(text_of(header.dataset, "StudyDate"), text_of(header.dataset, "StudyTime")) for header in headers}
     date, time = min(dates)
     if not _is_date(date):
-        raise Unsuitable("The study has no Study Date, so that no other can be said to be an earlier one.")
+        raise Unsuitable("The study has no Study Date, so earlier studies cannot be determined.")
     kinds = {
-        (text_of(one.dataset, "Modality").upper(), text_of(one.dataset, "BodyPartExamined").upper()) for one in headers
+        (text_of(header.dataset, "Modality").upper(), text_of(header.dataset, "BodyPartExamined").upper())
+        for header in headers
     }
     images = frozenset(kind for kind in kinds if kind[0] and kind[0] not in _NOT_IMAGES)
     return Present(study_instance_uid, patients.pop(), next(iter(issuers), ""), date, time, images)

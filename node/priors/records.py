@@ -1,4 +1,4 @@
-"""What is written down about priors: one row for each search, one for each prior that it found."""
+"""The table ``priors``: one row for each search, one for each prior found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class PriorRecords:
         self._worker = worker
 
     def claim(self, study_instance_uid: str, destination: str, way: str) -> bool:
-        """Begin the search for a study's priors; only one node may, and it again after it was ended in the middle."""
+        """Begin the search for a study's priors; only one node may, and it may resume it after a crash."""
         row = {**self._row(study_instance_uid, SEARCH, PriorState.SEARCHING), "destination": destination, "way": way}
         with self._engine.begin() as connection:
             if insert_new(connection, priors, [row]):
@@ -41,7 +41,7 @@ class PriorRecords:
             return connection.execute(update(priors).where(mine).values(updated_at=now())).rowcount == 1
 
     def forget(self, study_instance_uid: str) -> None:
-        """Drop what was looked for, to look for it again."""
+        """Delete the rows of a study, to search again."""
         with self._engine.begin() as connection:
             connection.execute(delete(priors).where(priors.c.study_instance_uid == study_instance_uid))
 
@@ -65,12 +65,12 @@ class PriorRecords:
             ended = update(priors).where(_search_of(study_instance_uid))
             if not connection.execute(ended.values(state=state, reason=reason, updated_at=now())).rowcount:
                 return False
-            left = {"state": PriorState.FAILED, "reason": reason or "It did not come.", "updated_at": now()}
+            left = {"state": PriorState.FAILED, "reason": reason or "It did not arrive.", "updated_at": now()}
             connection.execute(update(priors).where(asked).values(left))
         return True
 
     def note(self, study_instance_uid: str, prior_study_uid: str, state: PriorState, **values: str) -> None:
-        """Write down where a prior stands; ``values`` are further columns."""
+        """Record the state of a prior; ``values`` are further columns."""
         row = {**self._row(study_instance_uid, prior_study_uid, state), **values}
         with self._engine.begin() as connection:
             added = insert_into(connection, priors).values(row)

@@ -1,4 +1,4 @@
-"""Fetching one prior: by C-MOVE to our own door for priors (PS3.4 C.4.2), or by WADO-RS (PS3.18 10.4)."""
+"""Retrieving one prior: by C-MOVE to our listener for priors (PS3.4 C.4.2), or by WADO-RS (PS3.18 10.4)."""
 
 import asyncio
 import time
@@ -27,20 +27,20 @@ _UNKNOWN_DESTINATION = 0xA801
 
 
 def move(destination: Destination, prior: Prior, *, to: str, calling_ae_title: str, until_seconds: float) -> int:
-    """Have a peer send the series of a prior to our door for priors.
+    """Have a peer send the series of a prior to our listener for priors, by C-MOVE.
 
     Args:
-        destination: who has them.
-        prior: what is wanted.
-        to: AE title of the door.
+        destination: the peer that has them.
+        prior: the study and its series.
+        to: AE title of the listener.
         calling_ae_title: ours.
-        until_seconds: on the monotonic clock; then it is broken off.
+        until_seconds: deadline on the monotonic clock.
 
     Returns:
         how many images could not be sent, or were refused here.
 
     Raises:
-        DeliveryFailed: it cannot be asked, does not know the door, or did not end in time.
+        DeliveryFailed: it cannot be asked, does not know the move destination, or did not end in time.
     """
     cure = "Have it enabled there for our AE title."
     with opened(destination, MOVE, calling_ae_title=calling_ae_title, service="C-MOVE", cure=cure) as association:
@@ -50,12 +50,12 @@ def move(destination: Destination, prior: Prior, *, to: str, calling_ae_title: s
 def _move(
     association: Association, destination: Destination, prior: Prior, series: str, to: str, until_seconds: float
 ) -> int:
-    wanted = Dataset()
-    wanted.QueryRetrieveLevel = "SERIES"
-    wanted.StudyInstanceUID, wanted.SeriesInstanceUID = prior.study_instance_uid, series
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "SERIES"
+    identifier.StudyInstanceUID, identifier.SeriesInstanceUID = prior.study_instance_uid, series
     if not association.is_established:
         raise DeliveryFailed(f"{destination.name} ended the association during the C-MOVE.")
-    responses = association.send_c_move(wanted, to, MOVE)
+    responses = association.send_c_move(identifier, to, MOVE)
     seconds = until_seconds - time.monotonic()
     for status, _ in answers(responses, destination, most=MOST_INSTANCES, seconds=seconds):
         code = status.get("Status")
@@ -69,7 +69,7 @@ def _move(
         if code not in (0x0000, 0xB000):
             raise DeliveryFailed(f"{destination.name} answered the C-MOVE with {told(code)}.")
         return int(status.get("NumberOfFailedSuboperations") or 0)
-    raise DeliveryFailed(f"{destination.name} answered the C-MOVE with nothing.")
+    raise DeliveryFailed(f"{destination.name} did not answer the C-MOVE.")
 
 
 def retrieve(
@@ -78,11 +78,11 @@ def retrieve(
     """Fetch the series of a prior by WADO-RS, one file after the other.
 
     Args:
-        destination: who has them.
-        prior: what is wanted.
+        destination: the peer that has them.
+        prior: the study and its series.
         keep: takes one DICOM file; a ``Refused`` of it counts.
         most_bytes: of one file.
-        until_seconds: on the monotonic clock; then it is broken off.
+        until_seconds: deadline on the monotonic clock.
 
     Returns:
         how many files were refused here.
@@ -96,7 +96,9 @@ def retrieve(
     except TimeoutError as error:
         raise DeliveryFailed(f"{destination.name} did not send everything in time.") from error
     except HTTPException as error:
-        raise DeliveryFailed(f"{destination.name} sent what is no multipart message: {error.detail[0]}") from error
+        raise DeliveryFailed(
+            f"{destination.name} sent something that is not a multipart message: {error.detail[0]}"
+        ) from error
     except (httpx.HTTPError, OSError) as error:
         raise dicomweb.no_exchange(destination, error) from error
 

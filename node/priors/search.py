@@ -1,6 +1,6 @@
 """Looking for priors at a PACS: by C-FIND (PS3.4 C.4.1, Study Root) or QIDO-RS (PS3.18 10.6); studies, then series.
 
-Which answers are priors is decided here, whatever was asked: a peer may match loosely, or lie.
+Every answer is checked here against the query: a peer may ignore its matching keys.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ from node.priors.present import Present, text_of
 from node.settings.destination import Destination
 
 MOST_STUDIES = 200
-"""A peer that names more studies of one patient is cut off."""
+"""Limit of studies of one patient."""
 MOST_SERIES = 200
 MOST_LOOKED_AT = 20
 """Earlier studies, the newest first, whose series are asked about."""
@@ -25,7 +25,7 @@ _SERIES_TAGS = ("0020000E", "00080060", "00180015")
 
 @dataclass(frozen=True)
 class Prior:
-    """An earlier study of the patient, and those of its series that are alike."""
+    """An earlier study of the patient, and its comparable series."""
 
     study_instance_uid: str
     series: tuple[str, ...]
@@ -37,7 +37,7 @@ def search(
     """Find the newest of the earlier studies of the same patient, modality and, where it is said, part of the body.
 
     Args:
-        destination: whom to ask.
+        destination: the peer to query.
         present: the study that they are priors of.
         by: "move": C-FIND; "web": QIDO-RS.
         most: how many are wanted.
@@ -51,22 +51,22 @@ def search(
             _chosen(_studies_by_web(destination, present), lambda uid: _series_by_web(destination, uid), present, most)
         )
     with opened(destination, FIND, calling_ae_title=calling_ae_title) as association:
-        found = list(matches(association, destination, _study_query(present), most=MOST_STUDIES))
+        studies = list(matches(association, destination, _study_query(present), most=MOST_STUDIES))
 
         def series_of(uid: str) -> Iterator[Dataset]:
             return matches(association, destination, _series_query(uid), most=MOST_SERIES)
 
-        return tuple(_chosen(found, series_of, present, most))
+        return tuple(_chosen(studies, series_of, present, most))
 
 
 def _chosen(
-    found: Iterable[Dataset], series_of: Callable[[str], Iterable[Dataset]], present: Present, most: int
+    studies: Iterable[Dataset], series_of: Callable[[str], Iterable[Dataset]], present: Present, most: int
 ) -> Iterator[Prior]:
-    earlier = {text_of(one, "StudyInstanceUID"): one for one in found if present.is_earlier(one)}
+    earlier = {text_of(answer, "StudyInstanceUID"): answer for answer in studies if present.is_earlier(answer)}
     newest = sorted(earlier, key=lambda uid: (text_of(earlier[uid], "StudyDate"), text_of(earlier[uid], "StudyTime")))
     count = 0
     for uid in newest[: -MOST_LOOKED_AT - 1 : -1]:
-        alike = tuple(text_of(one, "SeriesInstanceUID") for one in series_of(uid) if present.is_alike(one))
+        alike = tuple(text_of(answer, "SeriesInstanceUID") for answer in series_of(uid) if present.is_alike(answer))
         if alike:
             count += 1
             yield Prior(uid, tuple(dict.fromkeys(alike)))
@@ -91,7 +91,7 @@ def _series_query(study_instance_uid: str) -> Dataset:
 
 
 def _studies_by_web(destination: Destination, present: Present) -> Iterator[Dataset]:
-    """Ask with the Patient ID in the query, as PS3.18 has it: take https, for servers write what they are asked."""
+    """Ask with the Patient ID in the query, as PS3.18 defines it: use https, and expect servers to log it."""
     asked = {
         "PatientID": present.patient_id,
         "StudyDate": f"-{present.date}",
@@ -106,7 +106,7 @@ def _series_by_web(destination: Destination, uid: str) -> Iterator[Dataset]:
 
 
 def _listed(destination: Destination, path: str, asked: dict[str, str], tags: tuple[str, ...]) -> Iterator[Dataset]:
-    found = dicomweb.exchange(destination, "GET", path, params=asked)
-    if not isinstance(found, list | None):
-        raise DeliveryFailed(f"{destination.name} answered the query with no list.")
-    return (dicomweb.dataset_of(item, *tags) for item in found or ())
+    answer = dicomweb.exchange(destination, "GET", path, params=asked)
+    if not isinstance(answer, list | None):
+        raise DeliveryFailed(f"{destination.name} answered the query without a list.")
+    return (dicomweb.dataset_of(item, *tags) for item in answer or ())

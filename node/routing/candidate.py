@@ -1,4 +1,4 @@
-"""Rules that somebody thinks of taking: read from text, and held against what this node has, without being loaded."""
+"""Candidate rules: parsed from text and validated against this node, without being loaded."""
 
 import tomllib
 from collections.abc import Container
@@ -15,12 +15,12 @@ from node.settings.settings import Settings
 
 
 class Candidate(Section):
-    """The tables that a reload takes."""
+    """The tables that a reload replaces."""
 
     rules: Rules
     """The routing table."""
     unrouted: Unrouted = Unrouted()
-    """What happens to the rest."""
+    """What happens to a study that no rule matches."""
 
 
 def candidate_of(text: str, settings: Settings, *, known: Container[str] = ()) -> Settings:
@@ -32,12 +32,12 @@ def candidate_of(text: str, settings: Settings, *, known: Container[str] = ()) -
         known: bundles that are loaded already.
 
     Raises:
-        SettingsInvalid: it is no TOML, has no rules, or anything in them is wrong; all of it is listed.
+        SettingsInvalid: it is not TOML, has no rules, or anything in them is wrong; all of it is listed.
     """
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsInvalid((f"this is no TOML: {error}",)) from error
+        raise SettingsInvalid((f"this is not valid TOML: {error}",)) from error
     tables = {name: raw[name] for name in sorted(RELOADED & set(raw))}
     fresh, error_of = None, None
     try:

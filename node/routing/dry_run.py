@@ -1,4 +1,4 @@
-"""What other rules would have decided about the studies that were here last."""
+"""A dry run: what other rules would have decided about the latest studies."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ class DecisionChange:
 
     @property
     def changed(self) -> bool:
-        """Whether anything else would have become of it."""
+        """Whether the outcome differs."""
         return _outcome(self.before) != _outcome(self.after)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From complete studies to jobs: the thread that asks the rules and starts the workflows."""
+"""The router: the thread that evaluates the rules for complete studies and starts the workflows of their jobs."""
 
 import hashlib
 import threading
@@ -32,12 +32,12 @@ from node.studies.studies import Snapshot, Studies, content_digest
 from reports.audit.ledger import Event, Ledger
 
 TICK_SECONDS = 0.5
-MENDING_TICKS = 60
-"""Ticks between two looks for jobs and deliveries that stand still."""
+RECOVERY_TICKS = 60
+"""Ticks between two recoveries of stalled jobs and deliveries."""
 _TRIED_AGAIN = (*DAMAGE, HeatproofError, SQLAlchemyError, workflow_error.DBOSException)
 _STORE_AWAY = (OperationalError, InterfaceError, InternalError, workflow_error.DBOSException)
-"""No fault of the study that is decided: it is tried again when the store is there."""
-_DIED = f"The node ended {MOST_ATTEMPTS} times while it decided about this study; it is not tried any more."
+"""Errors of the store, not of the study: retried without counting an attempt."""
+_DIED = f"The node ended {MOST_ATTEMPTS} times while it routed this study; it is not retried."
 _EVENTS = {
     StudyState.ROUTED: Event.ROUTED,
     StudyState.NOT_ROUTED: Event.NOT_ROUTED,
@@ -86,7 +86,7 @@ class Router(threading.Thread):
             ticks += 1
             try:
                 self.tick()
-                if ticks % MENDING_TICKS == 0:
+                if ticks % RECOVERY_TICKS == 0:
                     self._jobs.recover_stalled()
             except _TRIED_AGAIN as error:
                 self._log.error("not_routed_yet", error=type(error).__name__)
@@ -260,7 +260,7 @@ class Router(threading.Thread):
 
 
 def _undecided(study: Snapshot) -> ColumnElement[bool]:
-    """Complete still, and without an image that has come since."""
+    """Select the study if it is still complete and unchanged."""
     return and_(
         studies.c.study_instance_uid == study.study_instance_uid,
         studies.c.state == StudyState.COMPLETE,
@@ -269,13 +269,16 @@ def _undecided(study: Snapshot) -> ColumnElement[bool]:
 
 
 def _next_generation(connection: Connection, study_instance_uid: str) -> int:
-    """Count the decisions about a study: what is decided later supersedes, whatever the clock said."""
+    """Count the decisions about a study: the later decision supersedes, whatever the clock."""
     query = select(func.max(jobs.c.generation)).where(jobs.c.study_instance_uid == study_instance_uid)
     return int(connection.execute(query).scalar() or 0) + 1
 
 
 def _missing(known: str | None, decision: Decision) -> str | None:
-    """Add the series that the rule expects and the study has not, where nobody has said so yet."""
-    told = known or ""
-    series = (f"a series that matches {wanted!r}" for wanted in decision.missing_series)
-    return "; ".join([*([told] if told else []), *(one for one in series if one not in told)]) or None
+    """Add the expected series that the study lacks to those recorded as missing."""
+    recorded = known or ""
+    series = (f"a series that matches {expression!r}" for expression in decision.missing_series)
+    return (
+        "; ".join([*([recorded] if recorded else []), *(sentence for sentence in series if sentence not in recorded)])
+        or None
+    )

@@ -16,7 +16,7 @@ from node.store import now
 from reports.audit.ledger import Event, Ledger
 
 RELOADED = frozenset({"rules", "unrouted"})
-"""The tables a reload takes; a change in any other waits for a restart."""
+"""The tables a reload replaces; a change in any other needs a restart."""
 
 
 class Rulebook:
@@ -87,7 +87,7 @@ class Rulebook:
 
     def _try(self) -> tuple[str, ...]:
         if self.path is None:
-            return ("this node was started without a settings file; there is nothing to read again",)
+            return ("this node was started without a settings file; there is nothing to reload",)
         try:
             fresh = load(self.path)
         except SettingsInvalid as error:
@@ -110,12 +110,12 @@ class Rulebook:
         known = {destination.name for destination in self.settings.destinations}
         users = [(f"rules[{rule.name!r}]", rule.destinations) for rule in fresh.rules]
         return [
-            f"{where}.destinations: {name!r} is new; the node knows it after a restart"
+            f"{where}.destinations: {name!r} is new and needs a restart of the node"
             for where, names in [*users, ("unrouted", fresh.unrouted.destinations)]
             for name in names
             if name not in known
         ] + [
-            f"rules[{rule.name!r}].priors_from: {rule.priors_from!r} is new; the node knows it after a restart"
+            f"rules[{rule.name!r}].priors_from: {rule.priors_from!r} is new and needs a restart of the node"
             for rule in fresh.rules
             if rule.priors_from is not None and rule.priors_from not in known
         ]

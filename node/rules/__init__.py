@@ -1,1 +1,1 @@
-"""The routing table: series headers held against rules."""
+"""The routing table: rules evaluated on series headers."""

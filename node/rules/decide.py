@@ -52,7 +52,7 @@ class SeriesAnswer:
 
 @dataclass(frozen=True)
 class RuleAnswer:
-    """Why one rule did, or did not, match a study: every clause, held against every series."""
+    """Why one rule did, or did not, match a study: every clause, evaluated on every series."""
 
     name: str
     held: bool
@@ -108,7 +108,7 @@ class Decision:
 
 
 def decide(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime) -> Decision:
-    """Hold every clause of every rule against every series: the first rule that holds on one series decides.
+    """Evaluate every clause of every rule on every series: the first rule that holds on one series decides.
 
     Args:
         rules: the routing table, in order.
@@ -151,7 +151,7 @@ def _missing_series(rule: Rule, headers: Sequence[SeriesHeader]) -> tuple[str, .
 
 
 def _in_hours(rule: Rule, at: datetime) -> ClauseAnswer | None:
-    """Say whether the rule is asked at this moment; the day is that on which the hours begin."""
+    """Say whether the rule applies at this moment; the day is that on which the hours begin."""
     if rule.hours is None and not rule.weekdays:
         return None
     local = at.astimezone()
@@ -172,8 +172,8 @@ def _ask(clause: Clause, header: SeriesHeader) -> ClauseAnswer:
     values = header.values(clause.attribute)
     held = _holds(clause, values)
     shown = _shortened("\\".join(values)) if may_show(clause.attribute) else _HIDDEN
-    found = f"{clause.attribute} is {shown if values else 'missing'}"
-    return ClauseAnswer(held, f"{found}, {'as required' if held else f'required {requirement(clause)}'}")
+    observed = f"{clause.attribute} is {shown if values else 'missing'}"
+    return ClauseAnswer(held, f"{observed}, {'as required' if held else f'required {requirement(clause)}'}")
 
 
 def _shortened(text: str) -> str:
@@ -191,7 +191,7 @@ def _holds(clause: Clause, values: tuple[str, ...]) -> bool:
 
 def _fits(clause: Clause, value: str) -> bool:
     """Say whether one value is what equals, matches, at_least and at_most ask for, as far as they are given."""
-    if clause.equals is not None and value.casefold() not in {wanted.casefold() for wanted in clause.wanted}:
+    if clause.equals is not None and value.casefold() not in {permitted.casefold() for permitted in clause.wanted}:
         return False
     if clause.matches is not None and not is_found(clause.matches, value):
         return False

@@ -23,22 +23,22 @@ class AuditSettings(Section):
     golden_folder: LocalPath | None = None
     """Folder of golden studies of the site, NAME/*.dcm below a folder for each bundle; phantoms are always added."""
     on_changed_replay: Literal["hold", "warn"] = "warn"
-    """What a golden set that no longer repeats does to the routes of its bundle; hold: nothing of them is analysed."""
+    """Action on the routes of a bundle whose golden set no longer repeats; hold: their studies are not analysed."""
     replay_hours: Annotated[float, Field(gt=0)] = 24.0
     """Hours between two replays of an unchanged installation; a changed one is replayed at once."""
     on_alarm: Literal["warn", "shadow", "withhold", "hold"] = "warn"
-    """What an alarm does to its route: shadow analyses and records without sending, withhold sends without maps."""
+    """Action of an alarm on its route: shadow analyses and records without sending, withhold sends without maps."""
     false_alarms_per_year: Annotated[float, Field(gt=0, le=365)] = 1.0
-    """How many alarms without a cause are accepted, over all charts of all routes together."""
+    """Accepted number of false alarms, over all charts of all routes together."""
     watch_minutes: Annotated[float, Field(gt=0)] = 60.0
-    """Minutes between two looks at the charts."""
+    """Minutes between two evaluations of the charts."""
     report_to: str | None = None
     """Destination that gets the quality report of every route, as an Encapsulated PDF, when a month (UTC) has ended."""
     webhook: str | None = None
     """URL that alarms and failed replays are posted to as JSON, without patient data."""
     mail_host: str | None = None
-    """SMTP server for the same as e-mail."""
+    """SMTP server that sends the same notices as e-mail."""
     mail_to: tuple[str, ...] = ()
-    """Who gets it."""
+    """Recipients of these e-mails."""
     mail_from: str = "heatproof@localhost"
-    """As whom."""
+    """Sender address of these e-mails."""

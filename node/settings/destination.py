@@ -13,7 +13,7 @@ from reports.objects.roles import ALWAYS, ROLES
 
 def _known(role: str) -> str:
     if role not in ROLES:
-        raise ValueError(f"there is no result {role!r}; there are {', '.join(ROLES)}")
+        raise ValueError(f"{role!r} is not a valid kind of result; there are {', '.join(ROLES)}")
     return role
 
 
@@ -26,11 +26,11 @@ class Destination(Section):
     """Where results go."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    """What rules call it."""
+    """Name used in rules."""
     protocol: Literal["dimse", "stow"] = "dimse"
     """dimse: C-STORE over an association; stow: STOW-RS (DICOMweb)."""
     ae_title: AETitle = ""
-    """Called AE title of the destination; required but where everything goes by DICOMweb."""
+    """Called AE title of the destination; required unless only DICOMweb is used."""
     host: str = ""
     """Its address; required with the AE title."""
     port: Port = 104
@@ -38,7 +38,7 @@ class Destination(Section):
     tls: bool = False
     """Whether associations go over TLS, with the certificate and the authorities of [tls]."""
     certificate_sha256: Fingerprint = ""
-    """Fingerprint of the certificate it must show; without one, its certificate must name ``host``."""
+    """Fingerprint of the certificate it must present; without one, its certificate must name ``host``."""
     url: str = ""
     """Root of its DICOMweb service, such as https://pacs/dicom-web; required for stow and for proof by qido."""
     token_file: LocalPath | None = None
@@ -46,28 +46,28 @@ class Destination(Section):
     ca_file: LocalPath | None = None
     """PEM file of the certificate authority of the DICOMweb service; the system's where left out."""
     proof: Literal["commitment", "find", "qido", "none"] = "none"
-    """What turns "sent" into "stored": storage commitment, C-FIND, QIDO-RS; none: it ends at "sent"."""
+    """Proof of storage: storage commitment, C-FIND or QIDO-RS; none: "sent" is the final state."""
     proof_seconds: Annotated[float, Field(gt=0)] = 3600.0
-    """What is not proven this long after it was sent is sent again."""
+    """Timeout after which an object that was sent but is not proven to be stored is sent again."""
     objects: Annotated[tuple[Role, ...], Field(min_length=1)] = ALWAYS
-    """Which results it gets, where there are any of that kind."""
+    """Kinds of results it gets."""
     transfer_syntaxes: Annotated[tuple[Literal["explicit", "implicit"], ...], Field(min_length=1)] = (
         "explicit",
         "implicit",
     )
     """Little endian transfer syntaxes proposed for C-STORE, the preferred one first."""
     viewer_note: Annotated[str, StringConstraints(max_length=200)] = ""
-    """What its viewers show or do not show, for those who read the list of deliveries."""
+    """Note on what its viewers show, displayed with the list of deliveries."""
     _tls: TlsSettings | None = PrivateAttr(None)
 
     def with_tls(self, tls: TlsSettings | None) -> Self:
-        """Give it the files of [tls] where it wants them.
+        """Give it the files of [tls] where it uses TLS.
 
         Raises:
-            ValueError: it wants them, and there are none.
+            ValueError: it uses TLS, and there is no [tls].
         """
         if self.tls and tls is None:
-            raise ValueError(f"destination {self.name!r} wants TLS; add the table [tls]")
+            raise ValueError(f"destination {self.name!r} uses TLS; add the table [tls]")
         self._tls = tls if self.tls else None
         return self
 
@@ -103,7 +103,7 @@ class Destination(Section):
             return self
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("url is no address such as https://pacs/dicom-web")
+            raise ValueError("url is not a valid address, such as https://pacs/dicom-web")
         if parts.username or parts.password:
             raise ValueError("url must not hold a password; put a token into token_file")
         if self.token_file and parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:

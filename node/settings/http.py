@@ -11,7 +11,7 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
 class ProxySettings(Section):
-    """A reverse proxy that logs users in (OpenID Connect); it must replace these headers whatever the browser sent."""
+    """A reverse proxy that logs users in (OpenID Connect); it must overwrite these headers in every request."""
 
     addresses: tuple[Network, ...] = ()
     """Addresses or networks of the proxy; only from there the headers count. Empty: there is none."""
@@ -22,26 +22,26 @@ class ProxySettings(Section):
     read_groups: tuple[str, ...] = ()
     """Groups that may see studies and results."""
     operate_groups: tuple[str, ...] = ()
-    """Groups that may change something, such as send results again."""
+    """Groups that may change state, such as resending results."""
     audit_groups: tuple[str, ...] = ()
     """Groups that may read the whole ledger, and stop and arm routes."""
 
     def names(self, address: str) -> bool:
         """Say whether a connection from this address is the proxy's."""
         try:
-            found = ip_address(address)
+            parsed = ip_address(address)
         except ValueError:
             return False
-        return any(found in ip_network(network) for network in self.addresses)
+        return any(parsed in ip_network(network) for network in self.addresses)
 
 
 class HttpSettings(Section):
     """Console and API."""
 
     host: str = "127.0.0.1"
-    """Loopback unless a reverse proxy with authentication stands before it."""
+    """Address to listen on: loopback, unless a reverse proxy with authentication is in front."""
     port: Port = 8080
     """HTTP port of console, API and metrics."""
     token_file: LocalPath
-    """File with the first access token; made with a random token, mode 0600, where it does not exist."""
+    """File with the first access token; created with a random token, mode 0600, where it does not exist."""
     proxy: ProxySettings = ProxySettings()

@@ -1,4 +1,4 @@
-"""The table [inference]: where and how the networks run, and how the verdict is asked for."""
+"""The table [inference]: where and how the networks run, and the parameters of the verdict."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ class InferenceSettings(Section):
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of a network; 0 leaves the choice to torch."""
     budget_mebibytes: Annotated[int, Field(ge=64)] = 2048
-    """Bound of memory for activations of one batch; out of memory halves the batch and goes on."""
+    """Memory for the activations of one batch; when memory runs out, the batch is halved and retried."""
     bundle_folders: tuple[LocalPath, ...] = ()
     """Folders with further sealed bundles, beside those shipped."""
     passport_folder: LocalPath | None = None
@@ -24,6 +24,6 @@ class InferenceSettings(Section):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """Largest share of TRUSTED maps that may miss, counted by patients."""
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.10
-    """1 - confidence of that."""
+    """1 - confidence of the bound ``alpha``."""
     trust_budget: Budget = "full"
     """Evidence gathered for one verdict: fast (localiser and replicates), standard (and alternates), full (all)."""

@@ -1,4 +1,4 @@
-"""What one instance may ask of the node: ceilings that are kept before anything is decoded."""
+"""Limits of one instance, enforced before anything is decoded."""
 
 from typing import Annotated
 
@@ -11,10 +11,10 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Limits(Section):
-    """An instance beyond these is answered with 0xC000 and set aside; nothing of it is decoded."""
+    """Limits of one instance; one beyond them is answered with status 0xC000 and set aside undecoded."""
 
     nesting_depth: Annotated[int, Field(ge=1, le=64)] = 64
-    """How deep sequences may lie in each other; reading takes about 2 kB for each level."""
+    """Maximum nesting depth of sequences; reading takes about 2 kB for each level."""
     elements: Count = 250_000
     """Elements, items and fragments of one data set; each takes about half a kB while the study is read."""
     text_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
@@ -24,17 +24,17 @@ class Limits(Section):
     pixel_values: Count = 1 << 29
     """Rows x columns x frames of one instance, and of one series when it is read; each takes up to 12 bytes then."""
     decoding_seconds: Annotated[float, Field(gt=0)] = 300.0
-    """How long the decoding of one study's compressed pixels may take in all; more, and they count as damaged."""
+    """Timeout of decoding all compressed pixels of one study; beyond it they count as damaged."""
     decoding_mebibytes: Annotated[int, Field(ge=512)] = 4096
-    """Address space of the process that decodes compressed pixels; where it ends, the pixels count as damaged."""
+    """Address space of the process that decodes compressed pixels; beyond it the pixels count as damaged."""
 
     @property
     def decoding(self) -> DecodingLimits:
-        """What the process that decodes is held to."""
+        """Limits of the decoding process."""
         return DecodingLimits(
             values=self.pixel_values, seconds=self.decoding_seconds, mebibytes=self.decoding_mebibytes
         )
 
 
 STANDARD = Limits()
-"""What holds where the settings say nothing."""
+"""The default limits."""

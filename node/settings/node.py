@@ -1,4 +1,4 @@
-"""The table [node]: who the node is, where it keeps things, and how much it takes."""
+"""The table [node]: identity, storage and capacity of the node."""
 
 import hashlib
 import socket
@@ -11,7 +11,7 @@ from node.settings.section import AETitle, LocalPath, Port, Section
 
 
 class NodeSettings(Section):
-    """Who the node is and where it keeps things."""
+    """Identity, storage and capacity of the node."""
 
     ae_title: AETitle = "HEATPROOF"
     """Called AE title this node answers to; associations for other titles are rejected."""
@@ -28,21 +28,21 @@ class NodeSettings(Section):
     slot: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     """Name of this worker among them, the same after every restart; AE title@host name when left out."""
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 5.0
-    """How often the node says that it lives; after four in silence another one takes its work over."""
+    """Interval of heartbeats; after four missed ones another node takes over this node's work."""
     log_level: Literal["debug", "info", "warning"] = "info"
-    """What is logged; at debug libraries say where they are, and never with what: no level shows a patient."""
+    """Log level; debug adds the progress of libraries, without data: no level logs patient data."""
     quiet_seconds: Annotated[float, Field(gt=0)] = 10.0
-    """A study is complete when no image of it arrived for this long."""
+    """Quiet time: a study is complete when no image of it has arrived for this long."""
     minimum_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     """Below this much free space stores are refused with 0xA700 until there is room again."""
     maximum_associations: Annotated[int, Field(ge=1)] = 60
-    """How many associations may be open at once; above it the oldest idle one is aborted, or the new one rejected."""
+    """Maximum number of open associations; above it the oldest idle one is aborted, or the new one rejected."""
     maximum_associations_per_peer: Annotated[int, Field(ge=1)] = 20
-    """How many of them from one address."""
+    """Maximum number of open associations from one address."""
     maximum_message_mebibytes: Annotated[int, Field(ge=1)] = 512
-    """Longest message, data set included. An idle association takes 0.1 MiB, one that receives what is sent to it."""
+    """Longest DIMSE message, data set included. An idle association takes 0.1 MiB, a receiving one its message."""
     known_peers_only: bool | None = None
-    """Whether only [[peers]] may call; left out: true where there are any. Beyond loopback one must be decided on."""
+    """Whether only [[peers]] may call; default: true where any are listed. Required beyond loopback without them."""
 
     @property
     def files(self) -> Path:
@@ -51,7 +51,7 @@ class NodeSettings(Section):
 
     @property
     def worker(self) -> str:
-        """What this node's work in the queue is filed under."""
+        """Executor ID of this node's work in the queue."""
         return self.slot or f"{self.ae_title}@{socket.gethostname()}"
 
     @property

@@ -1,6 +1,6 @@
 """Regular expressions of the settings: compiled by RE2, whose time is linear in the text whatever the expression.
 
-Python's own engine backtracks: one image with a long Series Description would hold the interpreter for hours. Only
+Python's own engine backtracks: one image with a long Series Description could block the interpreter for hours. Only
 expressions that both engines read the same way are taken.
 """
 
@@ -25,10 +25,10 @@ _CURE = (
 
 
 def check_expression(expression: str) -> str:
-    """Give an expression of the settings back where it can be searched for in linear time.
+    """Return an expression of the settings if it can be searched for in linear time.
 
     Raises:
-        ValueError: it is too long, is no regular expression, or needs an engine that backtracks.
+        ValueError: it is too long, is not a regular expression, or needs an engine that backtracks.
     """
     if len(expression) > LONGEST_EXPRESSION:
         raise ValueError(f"has {len(expression)} characters; a regular expression may have {LONGEST_EXPRESSION}")
@@ -37,14 +37,14 @@ def check_expression(expression: str) -> str:
             warnings.simplefilter("error", FutureWarning)  # [[:alpha:]] and the like, which RE2 reads otherwise
             re.compile(expression)
     except (re.error, FutureWarning, RecursionError, OverflowError) as error:
-        raise ValueError(f"is no regular expression: {error}") from error
+        raise ValueError(f"is not a valid regular expression: {error}") from error
     if _OPEN_REPEAT.search(expression):
-        raise ValueError("is no regular expression of this node: write {0,n} instead of {,n}")
+        raise ValueError("is not a supported regular expression: write {0,n} instead of {,n}")
     try:
         _compiled(expression)
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
-        raise ValueError(f"is no regular expression of this node ({reason}): {_CURE}") from error
+        raise ValueError(f"is not a supported regular expression ({reason}): {_CURE}") from error
     return expression
 
 

@@ -12,15 +12,15 @@ class Peer(Section):
     """One system that may open associations with this node."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    """What lists call it."""
+    """Name shown in lists."""
     ae_title: AETitle
-    """Calling AE title it gives."""
+    """Its calling AE title."""
     addresses: tuple[Network, ...] = ()
-    """Where it may call from: addresses, or networks such as 10.1.2.0/24; none: from anywhere, by its certificate."""
+    """Addresses or networks, such as 10.1.2.0/24, it may call from; empty: any, identified by its certificate."""
     certificate_sha256: Fingerprint = ""
-    """Fingerprint of the certificate it must show."""
+    """Fingerprint of the certificate it must present."""
     certificate_name: str = ""
-    """Common name that its certificate must bear, whichever it is."""
+    """Common name (CN) that its certificate must have."""
     user: str = ""
     """User name it must give (user identity negotiation, PS3.7 D.3.3.7), over TLS only."""
     passcode_file: LocalPath | None = None
@@ -29,7 +29,7 @@ class Peer(Section):
     @model_validator(mode="after")
     def _can_be_told_apart(self) -> Self:
         if not (self.addresses or self.certificate_sha256 or self.certificate_name):
-            raise ValueError("needs addresses, certificate_sha256 or certificate_name: anybody can give an AE title")
+            raise ValueError("needs addresses, certificate_sha256 or certificate_name: an AE title alone can be forged")
         if self.passcode_file is not None and not self.user:
             raise ValueError("passcode_file needs user")
         return self

@@ -1,4 +1,4 @@
-"""The settings of priors: by which door they come in, and how long a study waits for them."""
+"""The table [priors]: the port that receives priors, and how long a study waits for them."""
 
 from typing import Annotated
 
@@ -8,9 +8,9 @@ from node.settings.section import AETitle, Port, Section
 
 
 class PriorSettings(Section):
-    """Where priors come in that a PACS sends by C-MOVE, and how long a study waits for its priors.
+    """The port that receives priors sent by C-MOVE, and how long a study waits for its priors.
 
-    They have an AE title and a port of their own: what comes in there is a prior, or it is refused.
+    It has its own AE title; an instance that does not belong to a requested prior is refused there.
     """
 
     ae_title: AETitle = "HEATPROOF_PRIOR"
@@ -18,6 +18,6 @@ class PriorSettings(Section):
     port: Port | None = None
     """DICOM port for priors; without one there is no C-MOVE, and rules fetch priors by DICOMweb only."""
     tls: bool = False
-    """Whether that port speaks TLS, with the files of [tls]; it does in any case where tls.required is set."""
+    """Whether that port uses TLS, with the files of [tls]; it does in any case where tls.required is set."""
     longest_wait_seconds: Annotated[float, Field(gt=0)] = 120.0
-    """After so long a study is analysed without the priors that are not here yet; what failed is written down."""
+    """Timeout after which a study is analysed without the priors that have not arrived; failures are recorded."""

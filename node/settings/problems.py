@@ -11,14 +11,14 @@ Raw = Mapping[str, Any]
 
 
 def problems_of(raw: Raw, model: type[BaseModel], error: ValidationError | None) -> tuple[str, ...]:
-    """List what the model found and what only the whole file can tell; empty when all is well.
+    """List the problems that the model reports and those between tables; empty if there are none.
 
     Args:
         raw: the file as read.
-        model: what it was held against.
-        error: what that gave; None when each value by itself is right.
+        model: the model it was validated by.
+        error: its validation error; None where every value is valid.
     """
-    single = [_sentence(found, model) for found in error.errors()] if error else []
+    single = [_sentence(detail, model) for detail in error.errors()] if error else []
     return tuple(dict.fromkeys([*single, *_names(raw), *_destinations(raw), *_asked(raw), *_priors(raw), *_ports(raw)]))
 
 
@@ -30,18 +30,18 @@ def section_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _sentence(found: Any, model: type[BaseModel]) -> str:
-    where, key = _key(found["loc"]), str(found["loc"][-1]) if found["loc"] else ""
-    if found["type"] == "extra_forbidden":
-        known = _fields_at(model, found["loc"][:-1])
+def _sentence(detail: Any, model: type[BaseModel]) -> str:
+    where, key = _key(detail["loc"]), str(detail["loc"][-1]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(model, detail["loc"][:-1])
         near = get_close_matches(key, known, n=1)
         cure = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
         return f"{where}: there is no such setting; {cure}"
-    if found["type"] == "missing":
+    if detail["type"] == "missing":
         return f"{where}: is missing; it has no default"
-    if found["type"] == "string_pattern_mismatch":
-        return f"{where}: is no AE title; 1 to 16 characters, without backslash or control characters"
-    message = found["msg"].removeprefix("Value error, ")
+    if detail["type"] == "string_pattern_mismatch":
+        return f"{where}: is not a valid AE title; 1 to 16 characters, without backslash or control characters"
+    message = detail["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}"
 
 
@@ -61,8 +61,8 @@ def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[st
 
 
 def _tables(raw: Raw, key: str) -> list[Raw]:
-    found = raw.get(key, [])
-    return [table for table in found if isinstance(table, dict)] if isinstance(found, list) else []
+    entries = raw.get(key, [])
+    return [table for table in entries if isinstance(table, dict)] if isinstance(entries, list) else []
 
 
 def _texts(value: object) -> list[str]:

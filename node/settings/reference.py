@@ -1,4 +1,4 @@
-"""The reference of the settings, made from the very object that reads them."""
+"""The reference of the settings, generated from their model."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, get_origin
@@ -33,9 +33,9 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """Say a JSON schema in words."""
+    """Describe the type of a JSON schema."""
     if "anyOf" in schema:
-        return " or ".join(_type(one) for one in schema["anyOf"] if one.get("type") != "null")
+        return " or ".join(_type(alternative) for alternative in schema["anyOf"] if alternative.get("type") != "null")
     if "enum" in schema:
         return ", ".join(f'"{value}"' for value in schema["enum"])
     if schema["type"] == "array":
@@ -53,5 +53,5 @@ def _toml(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -13,7 +13,7 @@ _OPERATORS = ("equals", "matches", "excludes", "at_least", "at_most", "exists")
 
 def _check_hours(hours: str) -> str:
     if not _HOURS.fullmatch(hours):
-        raise ValueError(f"{hours!r} are no hours; write them as '07:00-18:30', or '22:00-06:00' over midnight")
+        raise ValueError(f"{hours!r} are not valid hours; write them as '07:00-18:30', or '22:00-06:00' over midnight")
     return hours
 
 
@@ -38,11 +38,11 @@ class Clause(Section):
     matches: Expression | None = None
     """A regular expression (RE2) that must be found in the value; without regard to case."""
     excludes: Expression | None = None
-    """A regular expression that none of the values may have; a missing attribute holds."""
+    """A regular expression that must not be found in any value; a missing attribute satisfies it."""
     at_least: float | None = None
-    """The value is a number, and not below this."""
+    """The value is a number and at least this."""
     at_most: float | None = None
-    """The value is a number, and not above this."""
+    """The value is a number and at most this."""
     exists: bool | None = None
     """true: the attribute has a value; false: it is missing or empty."""
 
@@ -57,21 +57,21 @@ class Clause(Section):
         if not asked:
             raise ValueError(f"asks nothing; give {', '.join(_OPERATORS[:-1])} or {_OPERATORS[-1]}")
         if self.exists is False and len(asked) > 1:
-            raise ValueError("exists = false leaves no value to ask about; it stands alone")
+            raise ValueError("exists = false cannot be combined with another condition")
         return self
 
 
 class Rule(Section):
-    """One line of the routing table: the first whose clauses all hold on some series of the study decides."""
+    """One rule of the routing table: the first whose clauses all hold on one series of the study applies."""
 
     name: Name
-    """What the decision calls it."""
+    """Name of the rule, shown with its decisions."""
     when: Annotated[tuple[Clause, ...], Field(max_length=_MOST_CLAUSES)] = ()
-    """All must hold on the same series; none: every study."""
+    """Conditions that must all hold on the same series; empty: every study."""
     hours: Hours | None = None
-    """Local time of the node in which the rule is asked: "07:00-18:30", or over midnight "22:00-06:00"."""
+    """Local time of the node in which the rule applies: "07:00-18:30", or over midnight "22:00-06:00"."""
     weekdays: tuple[Weekday, ...] = ()
-    """Days on which the rule is asked, by the day on which ``hours`` begin; every day where left out."""
+    """Days on which the rule applies, by the day on which ``hours`` begin; default: every day."""
     expected_series: Annotated[tuple[Expression, ...], Field(max_length=_MOST_EXPECTED)] = ()
     """Regular expressions: the study is incomplete until each is found in some Series Description."""
     bundles: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -97,7 +97,7 @@ class Rule(Section):
 
 
 class Unrouted(Section):
-    """What happens to a study no rule matches, or no bundle accepts: silence is not an answer."""
+    """What happens to a study that no rule matches or no bundle accepts."""
 
     destinations: tuple[str, ...] = ()
     """Where the "not analysed" report goes; empty: it is only recorded."""

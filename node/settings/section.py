@@ -1,4 +1,4 @@
-"""What every table of the settings file is made of: frozen, unknown keys are errors, values say what they are."""
+"""The base class of every table of the settings file, and the types of its values."""
 
 import ipaddress
 import re
@@ -26,7 +26,7 @@ def _check_attribute(path: str) -> str:
         if tag_of(attribute) is None:
             near = get_close_matches(attribute, (entry[4] for entry in DicomDictionary.values()), n=1)
             raise ValueError(
-                f"{attribute!r} is no DICOM keyword or tag" + (f"; did you mean {near[0]!r}?" if near else "")
+                f"{attribute!r} is not a DICOM keyword or tag" + (f"; did you mean {near[0]!r}?" if near else "")
             )
     return path
 

@@ -1,4 +1,4 @@
-"""All settings of the node: one TOML file, one frozen object; every wrong line is named at once."""
+"""All settings of the node: one TOML file, one frozen object; all problems are listed at once."""
 
 import os
 import tomllib
@@ -56,8 +56,8 @@ class Settings(Section):
     def _decides_who_may_call(self) -> Self:
         if self.node.known_peers_only is None and not self.peers and not is_loopback(self.node.host):
             raise ValueError(
-                f"node.host: {self.node.host} can be reached from other machines, and anybody may call; "
-                "list [[peers]], or set node.known_peers_only = false where the network itself keeps strangers out"
+                f"node.host: {self.node.host} can be reached from other machines, and any system may call; "
+                "list [[peers]], or set node.known_peers_only = false where the network restricts access"
             )
         return self
 
@@ -66,7 +66,7 @@ def load(path: Path) -> Settings:
     """Read the settings file; the environment may override single values (``HEATPROOF_NODE__PORT``).
 
     Raises:
-        SettingsInvalid: it is missing, is no TOML, or anything in it is wrong; all of it is listed.
+        SettingsInvalid: it is missing, is not TOML, or anything in it is wrong; all of it is listed.
     """
     try:
         with path.open("rb") as file:
@@ -76,7 +76,7 @@ def load(path: Path) -> Settings:
             (f"{path}: cannot be read ({error.strerror}); `heatproof config example` writes one",)
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsInvalid((f"{path}: is no TOML: {error}",)) from error
+        raise SettingsInvalid((f"{path}: is not valid TOML: {error}",)) from error
     _override(raw, os.environ)
     error_of: ValidationError | None = None
     settings: Settings | None = None
@@ -91,7 +91,7 @@ def load(path: Path) -> Settings:
 
 
 def example(home: Path, port: int) -> str:
-    """Give a complete, commented settings file that ``load`` takes as it is.
+    """Give a complete, commented settings file that ``load`` accepts unchanged.
 
     Args:
         home: the node's folder; the token file lies in it too.

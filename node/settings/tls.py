@@ -18,14 +18,14 @@ class TlsSettings(Section):
     """DICOM over TLS (PS3.15 BCP 195 RFC 8996 profile): for the listener, and for destinations with ``tls = true``."""
 
     certificate: LocalPath
-    """PEM file of this node's certificate, with the chain up to but without the authority."""
+    """PEM file of this node's certificate, with its chain, without the root authority."""
     key: LocalPath
     """PEM file of its private key, without a passphrase; mode 0600."""
     ca_file: LocalPath
-    """PEM file of the authorities whose certificates peers must have."""
+    """PEM file of the certificate authorities that must have signed the peers' certificates."""
     port: Port = 2762
     """Port of DICOM over TLS (PS3.15: 2762)."""
     required: bool = False
-    """Whether the plain port (node.port) stays shut."""
+    """Whether the plain port (node.port) is closed."""
     mutual: bool = True
-    """Whether a peer that calls must show a certificate."""
+    """Whether a peer that calls must present a certificate."""

@@ -1,7 +1,7 @@
 """How often the decision about a study has been tried: counted on disk before each attempt.
 
 An attempt that ends the process is counted like one that ends in an error, so a study that cannot be decided is set
-aside after a few of them, and never tried for ever.
+aside after a few of them, and not retried for ever.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Attempts:
 
     @contextmanager
     def counted(self, study_instance_uid: str, state: StudyState) -> Iterator[int]:
-        """Count one more attempt, and hold the study against other nodes of the store until it is over.
+        """Count one more attempt, and lock the study against other nodes of the store until it is over.
 
         Args:
             study_instance_uid: of the study.
@@ -43,12 +43,12 @@ class Attempts:
             yield self._count(study_instance_uid, state)
 
     def clear(self, study_instance_uid: str) -> None:
-        """Begin to count from 0 again."""
+        """Reset the count to 0."""
         with self._engine.begin() as connection:
             connection.execute(update(studies).where(_is(study_instance_uid)).values(attempts=0))
 
     def retry(self, study_instance_uid: str) -> bool:
-        """Have a study decided again that was set aside; say whether it was."""
+        """Retry the decision about a study that was set aside; say whether it was."""
         aside = and_(_is(study_instance_uid), studies.c.state == StudyState.SET_ASIDE)
         again = update(studies).where(aside).values(state=StudyState.COMPLETE, reason=None, attempts=0)
         with self._engine.begin() as connection:

@@ -1,7 +1,7 @@
-"""When a study is complete, and by which proof: judged twice a second.
+"""Completeness of studies, judged twice a second, with the proof.
 
-Time is measured by the monotonic clock from the last new image this process saw: the clock on the wall may jump a day
-in either direction, and no study is closed early or left lying. After a restart the quiet time begins anew.
+Time is measured by the monotonic clock from the last new image this process saw: a jump of the
+system clock closes no study early or late. After a restart the quiet time begins anew.
 """
 
 from collections.abc import Callable
@@ -93,7 +93,7 @@ class Completeness:
         self._watched = {study.study_instance_uid: self._watch(study, seconds) for study in receiving}
         self._asked = {uid: asked for uid, asked in self._asked.items() if uid in self._watched}
         self._counting.forget_all_but(self._watched)
-        for study in sorted(receiving, key=lambda one: self._watched[one.study_instance_uid].since_seconds):
+        for study in sorted(receiving, key=lambda snapshot: self._watched[snapshot.study_instance_uid].since_seconds):
             try:
                 self._judge(study, at, seconds)
             except DBAPIError:
@@ -124,7 +124,7 @@ class Completeness:
             self._studies.close(study, at, proof=proof, missing="; ".join(missing))
 
     def _give_up(self, study: Snapshot, at: datetime, seconds: float, error: str) -> None:
-        """Close a study that cannot be judged after its quiet time: whoever decides about it says what is wrong."""
+        """Close a study that cannot be judged after its quiet time: the router reports the problem."""
         self._log.error("not_judged", study_instance_uid=study.study_instance_uid, error=error)
         if seconds - self._watched[study.study_instance_uid].since_seconds >= self._quiet_seconds:
             missing = f"whether all of it is here could not be judged ({error})"
@@ -135,7 +135,7 @@ class Completeness:
     def _evidence(
         self, study: Snapshot, performed: Performed | None, at: datetime, seconds: float
     ) -> tuple[list[str], list[str]]:
-        """Say what speaks for the study being complete, and what is missing."""
+        """Give the proof that the study is complete, and what is missing."""
         proofs, missing = self._counting.compare(self._studies, study, seconds)
         if performed is not None and not performed.ended:
             missing.append("a performed procedure step is still in progress (MPPS)")
@@ -146,7 +146,7 @@ class Completeness:
         rules = self._rules()
         if any(rule.expected_series for rule in rules):
             decision = self._decision(study, rules, at)
-            missing += [f"a series that matches {wanted!r}" for wanted in decision.missing_series]
+            missing += [f"a series that matches {expression!r}" for expression in decision.missing_series]
             if decision.route and decision.expected_series and not decision.missing_series:
                 proofs.append(f"the {decision.expected_series} series that rule {decision.route.name!r} expects")
         return proofs, missing

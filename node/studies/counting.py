@@ -23,9 +23,9 @@ from node.store import jobs, results
 from node.studies.studies import Snapshot, Studies
 
 AGAIN_SECONDS = 30.0
-"""How long an answer is good for."""
+"""How long an answer is cached."""
 MOST_SERIES = 1000
-"""A peer that names more of one study is cut off."""
+"""Limit of series of one study."""
 _COUNTED = ("0020000E", "00201209")
 
 
@@ -46,7 +46,7 @@ class _Question:
 
 
 class Counting:
-    """Asks in threads of its own: a sender that hangs delays the studies it sent, and nothing else.
+    """Queries in its own threads: a sender that does not answer delays its own studies only.
 
     What went wrong is logged; the sentences, which go into reports, hold no address.
     """
@@ -62,7 +62,7 @@ class Counting:
         self._log = structlog.get_logger("counting")
 
     def compare(self, studies: Studies, study: Snapshot, seconds: float) -> tuple[list[str], list[str]]:
-        """Hold what is here against what its senders count.
+        """Compare the number of images received with the number that the senders count.
 
         Args:
             studies: counts what is here.
@@ -104,7 +104,7 @@ class Counting:
         return proofs, missing
 
     def forget_all_but(self, studies: Iterable[str]) -> None:
-        """Drop what was asked about studies that are closed."""
+        """Drop the cached answers of closed studies."""
         kept = set(studies)
         for key in [key for key in self._questions if key[0] not in kept]:
             self._questions.pop(key).answer.cancel()
@@ -145,10 +145,10 @@ def count(peer: CountingPeer, study_instance_uid: str, *, calling_ae_title: str)
     """
     if peer.by == "qido":
         path = f"/studies/{study_instance_uid}/series"
-        found = dicomweb.exchange(peer.destination, "GET", path, params={"includefield": "00201209"})
+        answer = dicomweb.exchange(peer.destination, "GET", path, params={"includefield": "00201209"})
         items = (
-            [dicomweb.dataset_of(item, *_COUNTED) for item in found or ()]
-            if isinstance(found, list | None)
+            [dicomweb.dataset_of(item, *_COUNTED) for item in answer or ()]
+            if isinstance(answer, list | None)
             else [Dataset()]
         )
     else:

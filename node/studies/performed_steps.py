@@ -46,7 +46,7 @@ class Performed:
 
     @property
     def discontinued(self) -> bool:
-        """Whether one was broken off."""
+        """Whether one was discontinued."""
         return DISCONTINUED in self.states
 
 
@@ -100,16 +100,16 @@ class PerformedSteps:
         try:
             with self._engine.begin() as connection:
                 if connection.execute(_step(sop_instance_uid)).first():
-                    return _refuse(_DUPLICATE, "There is a step of this UID.")
+                    return _refuse(_DUPLICATE, "A step of this UID exists.")
                 connection.execute(insert(performed_steps), [{**common, "study_instance_uid": uid} for uid in studies])
         except IntegrityError:
-            return _refuse(_DUPLICATE, "There is a step of this UID.")
+            return _refuse(_DUPLICATE, "A step of this UID exists.")
         except DBAPIError:
             return _refuse(_NO_RESOURCES, "The store does not answer.")
         return _status(0x0000), None
 
     def changed(self, event: Any) -> tuple[Dataset, None]:
-        """Answer N-SET (PS3.4 F.7.2.2): a step goes on, is completed, or is discontinued; then it is final."""
+        """Answer N-SET (PS3.4 F.7.2.2): a step is updated, completed or discontinued; the last two are final."""
         sop_instance_uid = str(event.request.RequestedSOPInstanceUID or "")
         attributes = event.modification_list
         state = attributes.get("PerformedProcedureStepStatus", IN_PROGRESS)

@@ -74,7 +74,11 @@ def test_a_calling_title_that_is_none_is_rejected_with_reason_3(node: Intake, ca
 
 @pytest.mark.parametrize(
     ("called", "words"),
-    [(b"HEATPROF", "one letter off HEATPROOF"), (b"heatproof", "in other letters"), (b"PACS", "not that of this node")],
+    [
+        (b"HEATPROF", "differs from HEATPROOF by one letter"),
+        (b"heatproof", "in upper and lower case"),
+        (b"PACS", "not that of this node"),
+    ],
 )
 def test_a_refused_title_is_recorded_with_its_cure(node: Intake, called: bytes, words: str) -> None:
     with RawPeer(node.listener.port) as peer:

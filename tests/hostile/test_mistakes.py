@@ -65,7 +65,7 @@ def test_a_missing_or_broken_file_ends_every_command_with_78_and_a_sentence(
     tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.toml").write_text("[node\n")
-    for file, said in (("none.toml", "cannot be read"), ("broken.toml", "is no TOML")):
+    for file, said in (("none.toml", "cannot be read"), ("broken.toml", "is not valid TOML")):
         monkeypatch.setattr("sys.argv", ["heatproof", *command.split(), "--config", str(tmp_path / file)])
         with pytest.raises(SystemExit) as caught:
             main()

@@ -93,7 +93,7 @@ def test_an_expression_of_a_caller_that_would_take_for_ever_is_tried_on_the_stud
         (r"(a)\\1", "backreferences"),
         ("a" * 1001, "1000"),
         ("(a{1,900}){1,900}", "invalid repetition size"),
-        ("(" * 999, "is no regular expression"),
+        ("(" * 999, "is not a valid regular expression"),
         (".{999}" * 20, "pattern too large"),
     ],
 )

@@ -90,8 +90,8 @@ def test_a_study_that_kills_the_node_is_given_up_after_a_few_deaths(ward: Ward) 
     assert 1 < ward.deaths < MOST_DEATHS
     row = ward.rows()["deadly"]
     assert row.state in ("failed", "not analysed")
-    assert "again and again" in row.reason
-    assert "again and again" in json.dumps(ward.report("deadly"))
+    assert "crashed repeatedly" in row.reason
+    assert "crashed repeatedly" in json.dumps(ward.report("deadly"))
 
 
 def test_a_study_that_no_memory_is_enough_for_ends_with_that_reason_and_the_node_lives(ward: Ward) -> None:

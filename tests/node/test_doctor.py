@@ -87,7 +87,7 @@ def test_a_peer_that_takes_everything_works_in_every_step() -> None:
     assert {step.outcome for step in steps.values()} == {"works", "note"}
     assert steps["C-FIND"].outcome == "works"
     assert steps["store report"].said == (
-        "Takes Comprehensive 3D SR in Explicit VR Little Endian and Implicit VR Little Endian."
+        "Accepts Comprehensive 3D SR in Explicit VR Little Endian and Implicit VR Little Endian."
     )
     assert [name for name, step in steps.items() if step.outcome == "note"] == [
         "storage commitment",
@@ -108,7 +108,7 @@ def test_a_missing_sop_class_or_proof_is_named_with_its_cure() -> None:
 def test_a_port_nobody_listens_on_says_so_and_ends_there() -> None:
     steps = ask(reserve_port())
     assert list(steps) == ["connection"]
-    assert steps["connection"].said.startswith("Nobody listens on port")
+    assert steps["connection"].said.startswith("Nothing listens on port")
 
 
 def test_a_host_without_an_address_says_so() -> None:
@@ -131,14 +131,14 @@ def test_a_wrong_called_title_and_an_unknown_calling_one_are_told_apart() -> Non
 def test_a_peer_at_its_limit_is_told_from_one_that_refuses() -> None:
     with stand_in_pacs(Verification, maximum_associations=0) as port:
         step = ask(port)["association"]
-    assert "for now: it has as many associations as it takes" in step.said
+    assert "for now: its limit of associations is reached" in step.said
     assert step.cure == "Try again later, or have its limit raised."
 
 
 def test_a_silent_peer_one_that_hangs_up_and_a_web_server_are_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         said = ask(silent.getsockname()[1])["association"].said
-    assert "says nothing or hangs up" in said
+    assert "does not answer or closes it" in said
     site = Site(tmp_path)
     with WebServer(site.application) as web:
         step = ask(int(web.url.rpartition(":")[2]))["association"]
@@ -150,7 +150,7 @@ def test_no_verification_is_a_fault_of_echo_and_not_of_the_association() -> None
         steps = ask(port)
     assert (steps["association"].outcome, steps["C-ECHO"].outcome) == ("works", "fails")
     with stand_in_pacs(MRImageStorage) as port:
-        assert "nothing that was offered" in ask(port)["association"].said
+        assert "none of its presentation contexts" in ask(port)["association"].said
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_tls_is_examined_by_itself_and_missed_where_only_the_peer_wants_it(certi
         other = {step.name: step for step in examine(pinned, calling_ae_title="HEATPROOF")}
     assert "speaks TLS" in plain.said
     assert steps["TLS"].outcome == steps["C-ECHO"].outcome == "works"
-    assert "another one" in other["TLS"].said
+    assert "not the expected one" in other["TLS"].said
     with stand_in_pacs(Verification) as port:
         peer = Destination(name="pacs", host="127.0.0.1", port=port, ae_title="PACS", tls=True).with_tls(ours)
         step = list(examine(peer, calling_ae_title="HEATPROOF"))[-1]
@@ -256,7 +256,7 @@ def test_the_command_tells_people_and_programs_and_ends_with_0_or_1(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []  # nothing is stored there
     gone = heatproof("doctor", f"127.0.0.1:{port}/STORESCP", "--config", str(tmp_path / "none"))
     assert gone.exit_code == 1
-    assert "Nobody listens" in gone.stdout
+    assert "Nothing listens" in gone.stdout
 
 
 @pytest.mark.peers

@@ -1,4 +1,4 @@
-"""Raw figures of repeatability and reproducibility: each map with those of other trainings, and its null."""
+"""Raw figures of repeatability and reproducibility: each map against other trainings, and its null distribution."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Raw figures of fidelity: what the prediction does as pixels go or come, in the order of the map."""
+"""Raw figures of fidelity: the prediction as pixels are removed or inserted in the order of the map."""
 
 from collections.abc import Sequence
 

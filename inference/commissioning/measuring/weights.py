@@ -1,4 +1,4 @@
-"""Raw figures of sensitivity: to what the network learned, and to the class that is asked about."""
+"""Raw figures of sensitivity to weight randomisation and to the class explained."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ from inference.statistics.seeds import seed_of
 
 
 def cascade_figures(bench: Bench, method: str) -> Raw:
-    """Arun's cascade: SSIM at range 2 of each map with itself, as the stages are drawn anew from the head down."""
+    """Arun's cascade: SSIM at range 2 of each map with itself, as the stages are re-initialised from the head down."""
     rows = bench.subset(bench.settings.cascade_cases, "cascade")
     pairs = bench.pairs(rows, "cascade")
 
@@ -37,7 +37,7 @@ def cascade_figures(bench: Bench, method: str) -> Raw:
 
 
 def smprt_figures(bench: Bench, method: str) -> Raw:
-    """Smoothed maps, rank-correlated with themselves as the stages are drawn anew from the input up."""
+    """Smoothed maps, rank-correlated with themselves as the stages are re-initialised from the input up."""
     rows = bench.subset(bench.settings.smprt_cases, "smprt")
     pairs = bench.pairs(rows, "smprt")
     explain, inputs = _explainer_of(bench, rows, method), bench.inputs(rows)
@@ -55,7 +55,7 @@ def smprt_figures(bench: Bench, method: str) -> Raw:
 
 
 def emprt_figures(bench: Bench, method: str) -> Raw:
-    """Rise of the map's entropy when every weight is drawn anew."""
+    """Rise of the map's entropy when every weight is re-initialised."""
     rows = bench.subset(bench.settings.emprt_cases, "emprt")
     explain = _explainer_of(bench, rows, method)
     rise = efficient_mprt(bench.primary.module, explain, bench.inputs(rows), seed=seed_of("emprt"))

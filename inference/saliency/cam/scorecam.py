@@ -86,13 +86,13 @@ def _scores(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.
     return torch.cat(scores)
 
 
-def _regressed(known: torch.Tensor, scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Predict scores by kernel ridge regression on masks, (masks, cells): those alike are scored alike, (wanted,)."""
+def _regressed(known: torch.Tensor, scores: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Predict scores by kernel ridge regression on masks, (masks, cells): those alike are scored alike, (masks,)."""
     squared = torch.cdist(known, known).square()
     width = squared.median().clamp(min=1e-12)
     kernel = torch.exp(-squared / width) + _RIDGE * torch.eye(len(known), device=known.device)
     dual = torch.linalg.solve(kernel, scores - scores.mean())
-    return torch.exp(-torch.cdist(wanted, known).square() / width) @ dual + scores.mean()
+    return torch.exp(-torch.cdist(masks, known).square() / width) @ dual + scores.mean()
 
 
 _ROUNDS = 8

@@ -1,6 +1,7 @@
-"""Maps that know nothing of the finding: every chart shows them beside the methods, by the same interface.
+"""Control maps made without knowledge of the finding (random, centre, edge ...), with the interface of the methods.
 
-A method that is no better than these has explained nothing (Arun et al. 2021, arXiv 2008.02766; Brima, Atemkeng 2024).
+A method that does not beat them gives no evidence of localisation (Arun et al. 2021, arXiv 2008.02766; Brima and
+Atemkeng 2024).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""New random weights in place of learned ones: the whole network at once, or stage by stage.
+"""Weight randomisation (Adebayo et al. 2018): the whole network at once, or stage by stage as a cascade.
 
 Weights and biases are drawn as torch's convolutions and linear layers draw theirs (He et al. 2015, uniform,
 a = sqrt 5); normalisation starts again from ones and zeros. Every draw is made on the CPU by a generator of its own: a
@@ -22,19 +22,19 @@ Order = Literal["top_down", "bottom_up"]
 UNOWNED_STANDARD_DEVIATION = 0.02
 """For parameters that are neither weight nor bias, such as position embeddings (the value of ViT's own)."""
 FEWEST_STAGES, MOST_STAGES = 5, 12
-"""A cascade reads well between these: Arun et al. 2021 used 12 states."""
+"""Bounds on the number of stages of a cascade; Arun et al. 2021 used 12 states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step of the cascade: a name to show, and the modules (by their path in the tree) drawn anew together."""
+    """A step of the cascade: a name to show, and the modules (by their path in the tree) re-initialised together."""
 
     name: str
     modules: tuple[str, ...]
 
 
 def randomised(model: nn.Module, *, seed: int) -> nn.Module:
-    """Copy a network and draw every parameter anew; the original stays as it is. In evaluation mode, on its device."""
+    """Copy a network and re-initialise every parameter of the copy, which is in evaluation mode, on the same device."""
     device = _device(model)
     twin = copy.deepcopy(model).cpu()
     draw_anew(twin, torch.Generator().manual_seed(seed))
@@ -42,7 +42,7 @@ def randomised(model: nn.Module, *, seed: int) -> nn.Module:
 
 
 def draw_anew(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw every parameter below a module anew, in place. The module must lie on the CPU."""
+    """Re-initialise every parameter below a module, in place. The module must lie on the CPU."""
     with torch.inference_mode(mode=False), torch.no_grad():
         for part in module.modules():
             _draw_own(part, generator)
@@ -59,18 +59,18 @@ def stages(model: nn.Module) -> tuple[Stage, ...]:
     Raises:
         Refused: no module of the network has parameters.
     """
-    found = _with_parameters(model, "")
-    if not found:
+    names = _with_parameters(model, "")
+    if not names:
         raise Refused("No module of this network has parameters to draw anew.")
-    while len(found) < FEWEST_STAGES:
-        openable = [name for name in found if len(_with_parameters(model.get_submodule(name), name)) > 0]
+    while len(names) < FEWEST_STAGES:
+        openable = [name for name in names if len(_with_parameters(model.get_submodule(name), name)) > 0]
         if not openable:
             break
         widest = max(openable, key=lambda name: _size(model.get_submodule(name)))
-        at = found.index(widest)
-        found[at : at + 1] = _with_parameters(model.get_submodule(widest), widest)
+        at = names.index(widest)
+        names[at : at + 1] = _with_parameters(model.get_submodule(widest), widest)
     groups: list[list[str]] = []
-    for name in found:
+    for name in names:
         if groups and _only_constants(model.get_submodule(name)):
             groups[-1].append(name)
         else:
@@ -80,10 +80,10 @@ def stages(model: nn.Module) -> tuple[Stage, ...]:
 
 
 def cascade_states(model: nn.Module, *, order: Order, seed: int) -> Iterator[tuple[str, nn.Module]]:
-    """Give the network with one more stage drawn anew at each step, from the head down or from the input up.
+    """Give the network with one more stage re-initialised at each step, from the head down or from the input up.
 
-    The last state is drawn anew everywhere, parameters that belong to the root itself included. One network is altered
-    in place from state to state: use each before asking for the next. The original stays as it is.
+    In the last state every parameter is re-initialised, those of the root itself included. One network is altered in
+    place from state to state: use each before asking for the next. The original stays as it is.
 
     Args:
         model: any network.

@@ -46,7 +46,7 @@ class IntegratedGradients:
         starts = baselines(task)
         task.passes.announce(len(starts) * len(task.inputs) * (task.whole("steps") + 1))
         maps = [
-            torch.cat([integrals(task, *one) for one in zip(start, task.inputs[:, None], task.targets, strict=True)])
+            torch.cat([integrals(task, *row) for row in zip(start, task.inputs[:, None], task.targets, strict=True)])
             for start in starts
         ]
         return torch.stack(maps).mean(dim=0)
@@ -79,7 +79,7 @@ class SmoothIntegratedGradients:
         starts = baselines(task)
         task.passes.announce(len(starts) * len(task.inputs) * task.whole("samples") * (task.whole("steps") + 1))
         maps = [
-            torch.stack([self._mean_square(task, *one) for one in zip(start, task.inputs, task.targets, strict=True)])
+            torch.stack([self._mean_square(task, *row) for row in zip(start, task.inputs, task.targets, strict=True)])
             for start in starts
         ]
         return torch.stack(maps).mean(dim=0)
@@ -121,7 +121,7 @@ class ExpectedGradients:
         task.passes.announce(len(task.inputs) * task.whole("samples"))
         references = task.references
         return torch.stack(
-            [self._expected(task, references, *one) for one in zip(task.inputs, task.targets, strict=True)]
+            [self._expected(task, references, *row) for row in zip(task.inputs, task.targets, strict=True)]
         )
 
     def _expected(

@@ -60,9 +60,9 @@ def _dilated(level: Labels, label: int, box: Box) -> NDArray[np.int64]:
         for along, size in zip(box, level.shape, strict=True)
     )
     near = distance_transform_edt(level[wider] != label) <= radius
-    found = np.nonzero(near)
+    indices = np.nonzero(near)
     return np.ravel_multi_index(
-        tuple(index + along.start for index, along in zip(found, wider, strict=True)), level.shape
+        tuple(index + along.start for index, along in zip(indices, wider, strict=True)), level.shape
     )
 
 

@@ -31,7 +31,7 @@ class Rise:
     def explain(self, task: Task) -> torch.Tensor:
         """Give the covariance, (N, 1, *spatial)."""
         task.passes.announce(task.whole("masks") * len(task.inputs))
-        return torch.stack([_covariance(task, *one) for one in zip(task.inputs, task.targets, strict=True)])[:, None]
+        return torch.stack([_covariance(task, *row) for row in zip(task.inputs, task.targets, strict=True)])[:, None]
 
 
 def _covariance(task: Task, sample: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -62,26 +62,30 @@ def said(criterion: Criterion) -> str:
 
 def exposed(compared: Sequence[ComparedCriterion]) -> tuple[str, ...]:
     """Name the criteria that the honest network passes and the other fails; undecided ones say so."""
-    return tuple(one.rule.title if one.clear else f"{one.rule.title} (undecided)" for one in compared if one.exposes)
+    return tuple(
+        comparison.rule.title if comparison.clear else f"{comparison.rule.title} (undecided)"
+        for comparison in compared
+        if comparison.exposes
+    )
 
 
 def as_table(compared: Sequence[ComparedCriterion]) -> list[dict[str, Any]]:
     """Give the comparison as plain rows for a file."""
     return [
         {
-            "criterion": one.rule.name,
-            "title": one.rule.title,
-            "rule": one.rule.rule,
-            "deciding": one.rule.deciding,
+            "criterion": comparison.rule.name,
+            "title": comparison.rule.title,
+            "rule": comparison.rule.rule,
+            "deciding": comparison.rule.deciding,
             **{
                 name: {
                     "value": of.value, "interval": of.ci, "null": of.null, "referenced": of.referenced,
                     "referenced_interval": of.referenced_ci, "n": of.n, "groups": of.groups,
                     "passed": of.passed, "clear": of.clear, "shown": shown(of), "said": said(of), "reason": of.reason,
                 }
-                for name, of in (("honest", one.honest), ("shortcut", one.shortcut))
+                for name, of in (("honest", comparison.honest), ("shortcut", comparison.shortcut))
             },
-            "exposes": one.exposes,
+            "exposes": comparison.exposes,
         }
-        for one in compared
+        for comparison in compared
     ]  # fmt: skip

@@ -71,7 +71,7 @@ class Found:
 def commissioned(bundle: Bundle, data: Path, settings: CommissionSettings, out: Path, *, workers: int) -> Passport:
     """Commission one bundle; write ``passport.json``, and the maps of its gallery in the same order."""
     out.mkdir(parents=True, exist_ok=True)
-    found = commission(
+    result = commission(
         bundle,
         lambda _bundle, splits: read_labels_folder(data, splits, is_volume=False),
         settings,
@@ -80,27 +80,29 @@ def commissioned(bundle: Bundle, data: Path, settings: CommissionSettings, out: 
         workers=workers,
         progress=_told(out.name),
     )
-    save_passport(found.passport, out / "passport.json")
+    save_passport(result.passport, out / "passport.json")
     stacks = {
-        name: np.stack([getattr(one, name) for one in found.pictures]) if found.pictures else np.zeros((0, 1, 1))
+        name: np.stack([getattr(picture, name) for picture in result.pictures])
+        if result.pictures
+        else np.zeros((0, 1, 1))
         for name in ("image", "map", "mask")
     }
     np.savez_compressed(out / "pictures.npz", allow_pickle=False, **stacks)
     clear_work(out)
-    return found.passport
+    return result.passport
 
 
 def _told(name: str) -> Progress:
     """Say once what is being done."""
     known: set[str] = set()
 
-    def told(stage: str, _done: int, _total: int) -> None:
+    def report(stage: str, _done: int, _total: int) -> None:
         what = "measuring" if stage.startswith("measuring") else stage
         if what not in known:
             known.add(what)
             say(name)(what)
 
-    return told
+    return report
 
 
 def classified(bundle: Bundle, data: Slices) -> dict[str, Any]:
@@ -128,11 +130,11 @@ def classified(bundle: Bundle, data: Slices) -> dict[str, Any]:
 def _figure(measure: Callable[[], statistics.Interval]) -> dict[str, Any]:
     """Give a figure with its interval, or why there is none."""
     try:
-        found = measure()
+        estimate = measure()
     except Refused as error:
         return {"value": None, "interval": None, "reason": str(error)}
-    interval = None if found.edges is None else [round(edge, 4) for edge in found.edges]
-    return {"value": round(found.value, 4), "interval": interval, "slices": found.n, "patients": found.groups}
+    interval = None if estimate.edges is None else [round(edge, 4) for edge in estimate.edges]
+    return {"value": round(estimate.value, 4), "interval": interval, "slices": estimate.n, "patients": estimate.groups}
 
 
 def exhibit(
@@ -168,44 +170,50 @@ def exhibit(
     )
 
 
-def as_file(found: Found) -> dict[str, Any]:
+def as_file(result: Found) -> dict[str, Any]:
     """Give what ``exhibit.json`` holds."""
-    both = {name for name, entry in found.honest.methods.items() if entry.criteria and not entry.control} & {
-        name for name, entry in found.shortcut.methods.items() if entry.criteria
+    both = {name for name, entry in result.honest.methods.items() if entry.criteria and not entry.control} & {
+        name for name, entry in result.shortcut.methods.items() if entry.criteria
     }
     return {
-        "honest": asdict(found.honest.bundle),
-        "shortcut": asdict(found.shortcut.bundle),
-        "passports": {"honest": found.honest.digest, "shortcut": found.shortcut.digest},
-        "settings": found.honest.settings,
-        "device": found.honest.fingerprint.device,
-        "method": found.method,
-        "criteria": as_table(found.compared),
-        "passed_by_honest_only": list(exposed(found.compared)),
+        "honest": asdict(result.honest.bundle),
+        "shortcut": asdict(result.shortcut.bundle),
+        "passports": {"honest": result.honest.digest, "shortcut": result.shortcut.digest},
+        "settings": result.honest.settings,
+        "device": result.honest.fingerprint.device,
+        "method": result.method,
+        "criteria": as_table(result.compared),
+        "passed_by_honest_only": list(exposed(result.compared)),
         "passed_by_honest_only_by_method": {
-            name: list(exposed(compare(found.honest, found.shortcut, name))) for name in sorted(both)
+            name: list(exposed(compare(result.honest, result.shortcut, name))) for name in sorted(both)
         },
-        "classified": found.classified,
+        "classified": result.classified,
         "note": NOTE,
         "marker": "a white L of 16 x 11 pixels on 256, upper corner, in every slice with glioma and in no other",
     }
 
 
-def as_text(found: Found) -> str:
+def as_text(result: Found) -> str:
     """Give the tables for a terminal, in Markdown."""
     lines = [
-        [one.rule.title, shown(one.honest), said(one.honest), shown(one.shortcut), said(one.shortcut)]
-        for one in found.compared
+        [
+            comparison.rule.title,
+            shown(comparison.honest),
+            said(comparison.honest),
+            shown(comparison.shortcut),
+            said(comparison.shortcut),
+        ]
+        for comparison in result.compared
     ]
     figures = [
         [f"{name}, {kind} slices", *(_cell(figure) for figure in of.values())]
-        for name, kinds in found.classified.items()
+        for name, kinds in result.classified.items()
         for kind, of in kinds.items()
     ]
-    names = exposed(found.compared)
+    names = exposed(result.compared)
     return "\n\n".join(
         [
-            f"Method: {found.method}",
+            f"Method: {result.method}",
             rows(["criterion", "honest", "", "with the shortcut", ""], lines),
             rows(["network and slices", "AUC", "sensitivity", "peak near the marker, all called positive"], figures),
             "Passed by the honest one, failed by the one with the shortcut: " + (", ".join(names) or "none") + ".",
@@ -246,13 +254,13 @@ def run(asked: argparse.Namespace) -> Found:
     settings = CommissionSettings(methods=tuple(asked.methods.split(",")), device=asked.device, limit=asked.limit)
     settings = settings.with_sizes({**(QUICK_SIZES if asked.quick else {}), **dict(asked.size)})
     write_data(asked.data, asked.out / "data", quick=asked.quick)
-    found = exhibit(
+    result = exhibit(
         honest, asked.out, settings, device=choose_device(asked.device),
         quick=asked.quick, replicate=not asked.without_replicate, workers=asked.workers,
     )  # fmt: skip
-    text = json.dumps(as_file(found), indent=2) + "\n"
+    text = json.dumps(as_file(result), indent=2) + "\n"
     (asked.out / "exhibit.json").write_text(text, encoding="utf-8")
-    return found
+    return result
 
 
 def main() -> None:

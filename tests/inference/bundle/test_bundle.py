@@ -261,7 +261,7 @@ def test_a_localiser_must_give_a_mask_of_the_input(bundle_folder):
     toml.write_text(toml.read_text().replace('network = "localiser_def"', 'network = "network_def"'))
     model = bundle_folder / "models" / "model.safetensors"
     (bundle_folder / "models" / "localiser.safetensors").write_bytes(model.read_bytes())
-    with pytest.raises(BundleRefused, match="no mask of the input"):
+    with pytest.raises(BundleRefused, match="not a valid mask of the input"):
         seal(bundle_folder)
 
 

@@ -246,7 +246,7 @@ def test_a_passport_from_before_there_were_budgets_knows_full_alone() -> None:
     passport = load_passport(PASSPORT)
     old = sealed(replace(passport, verdict=replace(passport.verdict, budgets={})))
     assert Warrant.of(old, alpha=0.10, delta=0.10).budget == "full"
-    with pytest.raises(PassportRefused, match="knows no budget fast") as refused:
+    with pytest.raises(PassportRefused, match="has no verdict for the budget fast") as refused:
         Warrant.of(old, alpha=0.10, delta=0.10, budget="fast")
     assert "heatproof commission --verdict" in refused.value.cure
 

@@ -154,4 +154,4 @@ def test_an_object_whose_file_is_gone_is_said_to_be(overlaid: Overlaid) -> None:
         path = connection.execute(select(instances.c.path).where(is_annotation_class)).scalar_one()
     (overlaid.intake.home / "inbox" / path).unlink()
     assert overlaid.returned.read_new() == 1
-    assert overlaid.intake.ledger.events()[-1].details["problem"] == "It is not here (FileNotFoundError)."
+    assert overlaid.intake.ledger.events()[-1].details["problem"] == "It cannot be read (FileNotFoundError)."

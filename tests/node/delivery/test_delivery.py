@@ -255,7 +255,7 @@ def test_a_job_whose_workflow_broke_ends_failed_and_its_report_arrives(archive: 
     sender.jobs.recover_stalled()
     wait_until(lambda: sender.state(job).finished_at is not None, 20, "the end of the job")
     assert sender.state(job).state == "failed"
-    assert "broken off" in sender.state(job).reason
+    assert "aborted by a fault" in sender.state(job).reason
     assert len(sender.wait(job, "plain", "sent")) == 1
 
 
@@ -313,7 +313,7 @@ class HostileWeb(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(
-    ("place", "sentence"), [("endless", "more than"), ("elsewhere", "status 302"), ("words", "no JSON")]
+    ("place", "sentence"), [("endless", "more than"), ("elsewhere", "status 302"), ("words", "not JSON")]
 )
 def test_a_hostile_dicomweb_server_is_cut_short(place: str, sentence: str, tmp_path: Path) -> None:
     server = HTTPServer(("127.0.0.1", 0), HostileWeb)

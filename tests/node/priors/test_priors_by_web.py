@@ -126,9 +126,9 @@ def test_only_files_of_the_prior_and_its_patient_are_kept(ward: Ward, pacs: Stan
     [
         ({"endless": True}, "did not send everything in time"),
         ({"status": 500}, "HTTP status 500"),
-        ({"kind": "text/html"}, "no multipart message"),
-        ({"kind": "multipart/related; boundary=y"}, "no multipart message"),
-        ({"files": []}, "sent nothing of it"),
+        ({"kind": "text/html"}, "not a multipart message"),
+        ({"kind": "multipart/related; boundary=y"}, "not a multipart message"),
+        ({"files": []}, "sent none of its images"),
     ],
     ids=["endless", "broken", "another kind", "another boundary", "nothing"],
 )

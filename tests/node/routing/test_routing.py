@@ -233,7 +233,7 @@ def test_an_attempt_that_ends_the_process_is_counted_and_the_next_node_sets_the_
     assert len(asked) == MOST_ATTEMPTS
     study = office.study()
     assert study.state == StudyState.SET_ASIDE
-    assert study.reason.startswith(f"The node ended {MOST_ATTEMPTS} times while it decided")
+    assert study.reason.startswith(f"The node ended {MOST_ATTEMPTS} times while it routed")
     assert office.started.ids == [job.id for job in office.jobs()]
 
 

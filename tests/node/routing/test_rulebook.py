@@ -84,7 +84,7 @@ def test_everything_that_is_wrong_is_listed_at_once_and_nothing_of_it_is_taken(b
         "rules['flair'].bundles",
         "rules['flair'].method",
     ]
-    assert "after a restart" in problems[0]
+    assert "needs a restart" in problems[0]
     assert "gradcam" in problems[2]
     assert names(book) == ["flair"]
     assert set(book.bundles) == {"glioma_flair"}

@@ -191,7 +191,7 @@ def test_hours_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_missing_value_can_only_be_asked_for_alone() -> None:
-    with pytest.raises(ValidationError, match="stands alone"):
+    with pytest.raises(ValidationError, match="cannot be combined"):
         clause("Modality", exists=False, equals="MR")
 
 
