@@ -45,7 +45,8 @@ port = 104
 """
 NAMED = (
     "node.prot", "did you mean 'port'", "node.quiet_seconds", "node.ae_title", "node.log_level", "http.port",
-    "http.proxy.addresses[0]: 'proxy.example' is not an address", "http.proxy.read_group: ", "did you mean 'read_groups'",
+    "http.proxy.addresses[0]: 'proxy.example' is not an address", "http.proxy.read_group: ",
+    "did you mean 'read_groups'",
     "http.proxy.user_header", "did you mean 'Modality'", "did you mean 'pacs'",
 )  # fmt: skip
 
