@@ -230,7 +230,7 @@ def test_every_wrong_key_of_the_manifest_is_listed_at_once(bundle_folder):
         ('name = "none"', 'name = "lesion"', "different names"),
         ("spatial_size = [32, 32]", "spatial_size = [32, 32, 32]", "2 numbers"),
         ("finding = true", "finding = false", "finding = true"),
-        ("[primary]", '[[classes]]\nname = "third"\nfinding = true\n[primary]', r"\(1, 2\).*ask for \(1, 3\)"),
+        ("[primary]", '[[classes]]\nname = "third"\nfinding = true\n[primary]', r"\(1, 2\).*classes need \(1, 3\)"),
         ('method = "gradcam"', 'method = "gradcan"', "Did you mean 'gradcam'"),
         (
             'file = "models/model.safetensors"',

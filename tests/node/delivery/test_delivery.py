@@ -276,7 +276,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "stow proven by commitment": ({"protocol": "stow", "url": "https://h", "proof": "commitment"}, "missing ae_title"),
     "token in the clear": ({"protocol": "stow", "url": "http://pacs/dicom-web", "token_file": "t"}, "must be https"),
     "password in the address": ({"protocol": "stow", "url": "https://me:secret@pacs"}, "must not hold a password"),
-    "no address at all": ({"protocol": "stow", "url": "file:///etc/passwd"}, "no address"),
+    "no address at all": ({"protocol": "stow", "url": "file:///etc/passwd"}, "not a valid address"),
 }
 
 
