@@ -99,7 +99,7 @@ class Outcome:
 def run(setting: Setting, asked: Sequence[str]) -> Outcome:
     """Run the tests under one setting."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "numerics", "-p", "no:cacheprovider", *asked]
-    kept = {name: value for name, value in os.environ.items() if name not in axes()}
+    kept = {name: value for name, value in os.environ.items() if name not in axes()} | {"OMP_WAIT_POLICY": "PASSIVE"}
     began = time.monotonic()
     done = subprocess.run(
         command, cwd=ROOT, env={**kept, **{name: value for name, value in setting.items() if value}},
@@ -134,7 +134,8 @@ def main() -> int:
     for setting in [*settings, *noise()]:
         if setting in before:
             continue
-        outcome = run(setting, given.pytest or ("-n", "2", "--dist", "worksteal"))
+        workers = "1" if setting.get("HEATPROOF_TEST_THREADS") == "2" else "2"
+        outcome = run(setting, given.pytest or ("-n", workers, "--dist", "worksteal"))
         print(outcome.line(), *outcome.failed, sep="\n      ", flush=True)
         failed += bool(outcome.failed)
         if given.state:
