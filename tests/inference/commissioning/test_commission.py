@@ -266,7 +266,7 @@ def test_a_worker_that_is_killed_is_named_with_its_cure(tiny: Bundle, data: Path
             for child in active_children():
                 child.kill()
 
-    with pytest.raises(DeviceExhausted, match="worker was killed"):
+    with pytest.raises(DeviceExhausted, match="worker process was killed"):
         commission(tiny, folder_source(data), SMALL, tmp_path, workers=2, progress=kill)
     assert commission(tiny, folder_source(data), SMALL, tmp_path, resume=True).passport.digest
 

@@ -18,7 +18,7 @@ REPORT = "1.2.840.10008.5.1.4.1.1.88.34"
 FILES = {
     "US1_UNCR.dcm": "colour",
     "RG1_J2KI.dcm": "modality",
-    "test-SR.dcm": "pixel",
+    "test-SR.dcm": "Pixel Data",
     "MR-SIEMENS-DICOM-WithOverlays.dcm": "ABDOMEN",
     "CT_small.dcm": "modality",
 }
