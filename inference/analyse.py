@@ -11,7 +11,7 @@ from inference.findings import Classification
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
 from inference.reading.image import Image
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust
 from inference.trust.warrant import Warrant

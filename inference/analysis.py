@@ -6,7 +6,7 @@ from inference.bundle.identity import BundleIdentity
 from inference.devices import Fingerprint
 from inference.findings import Classification
 from inference.reading.image import Image
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.verdict import Trust
 
 

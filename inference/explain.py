@@ -12,8 +12,8 @@ from inference.findings import Finding
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 from inference.reading.image import Image
-from inference.saliency.layers import choose_layer
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.layers import choose_layer
+from inference.saliency.engine.maps import SaliencyMap
 from inference.saliency.registry import explain_many, method_named, settle
 
 

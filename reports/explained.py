@@ -12,7 +12,7 @@ from inference.analysis import Analysis
 from inference.archive import Floats
 from inference.errors import UnreadableInstance
 from inference.reading.image import Frame
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.verdict import Trust
 
 _AXES = (("L", "R"), ("P", "A"), ("H", "F"))

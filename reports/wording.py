@@ -12,7 +12,7 @@ TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent local
 
 if TYPE_CHECKING:  # they bring torch, which plain words do not need
     from inference.findings import Finding, PlaneRange
-    from inference.saliency.maps import SaliencyMap
+    from inference.saliency.engine.maps import SaliencyMap
 
 PROBABILITY = "P(peak lies in a true finding)"
 """Name of the calibrated score."""

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from inference.bundle.bundle import Bundle
 from inference.cases.cases import Cases
-from inference.commissioning.settings import CommissionSettings, Device
+from inference.commissioning.measuring.settings import CommissionSettings, Device
 from inference.errors import PassportRefused
 from inference.passport.passport import Passport
 

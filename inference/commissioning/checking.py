@@ -10,8 +10,8 @@ from inference.cases.cases import gather
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
 from inference.commissioning.commission import Source
 from inference.commissioning.measuring.bench import Bench
-from inference.commissioning.settings import Device, key_of, resolve
-from inference.commissioning.store import Store
+from inference.commissioning.measuring.settings import Device, key_of, resolve
+from inference.commissioning.measuring.store import Store
 from inference.commissioning.work import Progress, set_up
 from inference.commissioning.writing import map_digest
 from inference.criteria.localisation import average_precision, hit

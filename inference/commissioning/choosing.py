@@ -6,7 +6,7 @@ import numpy as np
 
 from inference.commissioning.judging import DIGITS, rounded
 from inference.commissioning.measuring.bench import Bench
-from inference.commissioning.store import Raw
+from inference.commissioning.measuring.store import Raw
 from inference.errors import Refused
 from inference.passport.entries import Chosen, Counts, GalleryEntry, GalleryKind, MethodEntry
 from inference.passport.rules import DECIDING, LOCALISATION, RULES

@@ -18,11 +18,11 @@ import torch
 from inference.bundle.bundle import Bundle
 from inference.cases.cases import AnnotatedSeries, Excluded, gather
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
+from inference.commissioning.fitting import verdict_of
 from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
 from inference.commissioning.measuring.explaining import Maps, fitting
-from inference.commissioning.settings import CommissionSettings, Device, key_of, resolve
-from inference.commissioning.store import Raw, Store
-from inference.commissioning.verdict.verdict import verdict_of
+from inference.commissioning.measuring.settings import CommissionSettings, Device, key_of, resolve
+from inference.commissioning.measuring.store import Raw, Store
 from inference.commissioning.work import BenchJob, Progress, explain_all, measure_all, networks, pool_of, set_up
 from inference.commissioning.writing import write
 from inference.devices import fingerprint

@@ -9,8 +9,8 @@ from inference.commissioning.measuring.agreement import repeatability_figures, r
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.localisation import localisation_figures, region_figures
 from inference.commissioning.measuring.removal import fidelity_figures, information_figures, road_figures
+from inference.commissioning.measuring.store import Raw
 from inference.commissioning.measuring.weights import cascade_figures, contrast_figures, emprt_figures, smprt_figures
-from inference.commissioning.store import Raw
 from inference.passport.entries import CriterionCurve, Scalar
 from inference.passport.rules import BLURRED
 

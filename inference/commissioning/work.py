@@ -24,9 +24,9 @@ from inference.commissioning.classifying import Probabilities, explained_of
 from inference.commissioning.judging import RAW_REASON
 from inference.commissioning.measuring.bench import ALTERNATE, PRIMARY, REPLICATE, TUNING, Bench, Explained
 from inference.commissioning.measuring.explaining import AverageMasks, Explainer, fill_chunk, references_of
+from inference.commissioning.measuring.settings import CommissionSettings
+from inference.commissioning.measuring.store import Raw, Store
 from inference.commissioning.readings import EXTRA, FAMILIES, MAKE_MAPS
-from inference.commissioning.settings import CommissionSettings
-from inference.commissioning.store import Raw, Store
 from inference.commissioning.writing import ClassifiedSplit
 from inference.devices import choose_device
 from inference.errors import DeviceExhausted, Refused

@@ -17,7 +17,7 @@ from inference.criteria.agreement import spearman_pairs
 from inference.criteria.pairs import NullPairs
 from inference.criteria.ssim import LEGACY_DATA_RANGE, ssim
 from inference.saliency.controls.random_weights import cascade_states
-from inference.saliency.profiles import legacy_normalised
+from inference.saliency.engine.profiles import legacy_normalised
 from inference.statistics.bootstrap import Interval, difference_of_means, mean_by_group
 
 Explain = Callable[[nn.Module], NDArray[np.float32]]

@@ -1,7 +1,7 @@
 """Saliency maps: one protocol, one registry, one file a family."""
 
-from inference.saliency.profiles import normalise
-from inference.saliency.protocol import MethodInfo, Parameter
+from inference.saliency.engine.profiles import normalise
+from inference.saliency.engine.protocol import MethodInfo, Parameter
 from inference.saliency.registry import explain, explain_many, method_named, methods, settle
 
 __all__ = ["MethodInfo", "Parameter", "explain", "explain_many", "method_named", "methods", "normalise", "settle"]

@@ -14,6 +14,8 @@ from inference.saliency.cam.class_mixture import ClassMixture
 from inference.saliency.cam.gradcam import GradCam, GradCamPlusPlus, GuidedGradCam
 from inference.saliency.cam.scorecam import ScoreCam
 from inference.saliency.controls.controls import CONTROLS
+from inference.saliency.engine.passes import BUDGET_BYTES, Clock, Passes, Progress
+from inference.saliency.engine.protocol import Method, MethodInfo, Parameter, Task, Value
 from inference.saliency.gradient.blur_integrated_gradients import BlurIntegratedGradients
 from inference.saliency.gradient.gradient import Gradient
 from inference.saliency.gradient.guided_backprop import DECONVOLUTION, GUIDED_BACKPROP
@@ -25,10 +27,8 @@ from inference.saliency.gradient.integrated_gradients import (
 )
 from inference.saliency.gradient.smoothgrad import NoiseMoment, SmoothGrad
 from inference.saliency.gradient.xrai import Xrai
-from inference.saliency.passes import BUDGET_BYTES, Clock, Passes, Progress
 from inference.saliency.perturbation.occlusion import Occlusion
 from inference.saliency.perturbation.rise import Rise
-from inference.saliency.protocol import Method, MethodInfo, Parameter, Task, Value
 
 _METHODS: Mapping[str, Method] = {
     method.info.name: method

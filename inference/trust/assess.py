@@ -9,7 +9,7 @@ from inference.bundle.bundle import Bundle
 from inference.devices import choose_device
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.budgets import PARTS, signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.judge import MapJudgement, judge

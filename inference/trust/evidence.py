@@ -20,7 +20,7 @@ from torch import nn
 from inference.bundle.bundle import Bundle, Network
 from inference.errors import UnknownName
 from inference.saliency.controls.random_weights import randomised
-from inference.saliency.layers import choose_layer, logits_and_activations
+from inference.saliency.engine.layers import choose_layer, logits_and_activations
 from inference.saliency.registry import explain_many, method_named
 from inference.trust.budgets import PARTS
 

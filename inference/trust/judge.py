@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.withholding import MORE_LIKELY_WRONG
 from inference.trust.budgets import signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers

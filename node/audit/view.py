@@ -9,7 +9,7 @@ from node.audit.audit import Quality
 from node.audit.remembered import split
 from reports.audit.charts.monitor import Figure, RouteCharts
 from reports.audit.charts.picture import picture
-from reports.audit.groups import Group, groups_from, sums_of
+from reports.audit.month.groups import Group, groups_from, sums_of
 from reports.audit.month.month import range_of
 from reports.audit.observation import FIGURES
 from reports.audit.observations import Extent, Observations, Selection

@@ -20,8 +20,8 @@ from inference.cases.cases import AnnotatedSeries, Excluded
 from inference.cases.labels_folder import LABELS, read_labels_folder
 from inference.commissioning.checking import check
 from inference.commissioning.commission import Commissioned, Source, add_verdict, clear_work, commission
+from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.planning import Assumptions, plan, plan_lines
-from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.work import Progress as Told
 from inference.errors import UnknownName
 from inference.passport.entries import LocalisationReference

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from inference import archive
 from inference.analysis import Analysis, Explanation
 from inference.reading.image import Image
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from reports.audit.observation import FIGURES, Observation
 from reports.audit.observations import observations
 from reports.audit.repeatability.pair import RIGID, Again, Pair, map_agreement, measured, pair_of, peak_distance

@@ -21,7 +21,7 @@ from inference.findings import Classification
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
 from inference.reading.image import Image, read_study
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant

@@ -22,7 +22,7 @@ from node.web.access.caller import Principal, Scope
 from node.web.guard import Guard, read_form
 from node.web.pages import Pages
 from reports.audit.charts.monitor import Figure
-from reports.audit.groups import Group
+from reports.audit.month.groups import Group
 from reports.audit.month.month import Proportion
 from reports.audit.observation import FIGURES
 from reports.audit.repeatability.statistics import Estimate

@@ -7,7 +7,7 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 
 from inference.findings import Code
-from inference.saliency.protocol import ExplanationType
+from inference.saliency.engine.protocol import ExplanationType
 from inference.saliency.registry import method_named
 from inference.trust.verdict import Signal, Verdict
 from reports.picture.localiser import Seen

@@ -21,7 +21,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from inference.analysis import Analysis
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict
 from reports.explained import ExplainedPlane, Plane
 from reports.objects import codes as concepts

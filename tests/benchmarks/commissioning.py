@@ -20,8 +20,8 @@ import torch
 from inference.bundle.bundle import load_named
 from inference.commissioning.commission import commission
 from inference.commissioning.measuring.bench import PRIMARY, TUNING
+from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.readings import FAMILIES
-from inference.commissioning.settings import CommissionSettings
 from inference.commissioning.verdict.rows import PART_NAMES
 from inference.passport.passport import Passport
 from node.commands.commission import source_of

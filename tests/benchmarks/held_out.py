@@ -25,8 +25,8 @@ from inference.commissioning.belonging import check_data, settings_of
 from inference.commissioning.classifying import classification
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.explaining import AverageMasks, Explainer
-from inference.commissioning.settings import key_of, resolve
-from inference.commissioning.store import Store
+from inference.commissioning.measuring.settings import key_of, resolve
+from inference.commissioning.measuring.store import Store
 from inference.commissioning.verdict.budget import ALPHAS, USES, BudgetPart
 from inference.commissioning.verdict.fit import nulls_of
 from inference.commissioning.verdict.rows import CHUNK, explained_part, part_of, rows_figures

@@ -6,8 +6,8 @@ Of each checkout (this one where none is named) a table is printed: files, lines
 bodies without their docstrings, pairs of rooms that import each other, imports against the order of the rooms, class
 names defined twice, and how many modules of the product the serving node imports.
 
-A room is a folder without folders of code inside; in a folder that has some, each file is a room of its own. Imports
-inside functions, under ``TYPE_CHECKING`` and of modules by name count as any other.
+A room is a folder; of the three outermost ones, which hold both what stands on top and the ground, each file is a room
+of its own. Imports inside functions, under ``TYPE_CHECKING`` and of modules by name count as any other.
 """
 
 import argparse
@@ -109,12 +109,9 @@ def _named(tree: ast.AST) -> Iterator[str]:
 
 def rooms(root: Path) -> dict[str, str]:
     """Give the room of every module."""
-    known = modules(root)
-    folders = {path.parent for path in known.values()}
-    with_rooms = {folder.parent for folder in folders}
     return {
-        name: name if path.parent in with_rooms else ".".join(path.parent.relative_to(root).parts)
-        for name, path in known.items()
+        name: name if path.parent.parent == root else ".".join(path.parent.relative_to(root).parts)
+        for name, path in modules(root).items()
     }
 
 

@@ -21,7 +21,7 @@ from inference.passport.verdict import FittedVerdict
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.image import read_study
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.risk_control import Unit
 from inference.trust.assess import assess
 from inference.trust.budgets import PARTS

@@ -22,7 +22,7 @@ from inference.options import AnalysisOptions
 from inference.phantom.phantom import Phantom
 from inference.prepare import ModelInput
 from inference.reading.image import Image
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.verdict import Trust, Verdict
 from node.delivery.delivery import Deliveries
 from node.jobs import steps

@@ -18,7 +18,7 @@ from inference.bundle.identity import BundleIdentity
 from inference.devices import Fingerprint
 from inference.findings import Classification, Code, Finding, PlaneRange
 from inference.reading.image import read_series
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict
 from reports.explained import explained_planes, read_header
 from reports.objects.request import WriteRequest

@@ -20,8 +20,8 @@ from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.image import read_study
 from inference.saliency import explain
-from inference.saliency.passes import Passes
-from inference.saliency.protocol import ExplanationType, MethodInfo, Task
+from inference.saliency.engine.passes import Passes
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Task
 from reports.objects.phantom_study import write_study
 
 SEED = 0

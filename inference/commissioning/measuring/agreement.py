@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from inference.bundle.bundle import Network
 from inference.commissioning.measuring.bench import ALTERNATE, REPLICATE, Bench
 from inference.commissioning.measuring.explaining import Maps
-from inference.commissioning.store import Raw
+from inference.commissioning.measuring.store import Raw
 from inference.criteria.agreement import hottest_overlap_pairs, otsu_overlap_pairs, spearman_pairs
 from inference.criteria.ssim import DATA_RANGE, LEGACY_DATA_RANGE, WINDOW, ssim
 from inference.errors import Unsuitable
-from inference.saliency.profiles import legacy_normalised
+from inference.saliency.engine.profiles import legacy_normalised
 from inference.statistics.seeds import seed_of
 
 Pairs = Callable[[Maps, Maps], NDArray[np.float64]]

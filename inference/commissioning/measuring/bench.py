@@ -12,8 +12,8 @@ from scipy.sparse import csr_array
 from inference.bundle.bundle import Network
 from inference.cases.cases import Cases
 from inference.commissioning.measuring.explaining import Explainer, Maps
-from inference.commissioning.settings import CommissionSettings
-from inference.commissioning.store import Store
+from inference.commissioning.measuring.settings import CommissionSettings
+from inference.commissioning.measuring.store import Store
 from inference.criteria.pairs import NullPairs, null_pairs
 from inference.errors import Unsuitable
 from inference.reading.outlines import Mask

@@ -11,11 +11,11 @@ from torch import nn
 
 from inference.bundle.bundle import Bundle, Network
 from inference.cases.cases import Cases
-from inference.commissioning.store import Store
+from inference.commissioning.measuring.store import Store
 from inference.devices import run_batched
 from inference.errors import Refused
 from inference.saliency import explain_many
-from inference.saliency.passes import Clock
+from inference.saliency.engine.passes import Clock
 from inference.statistics.seeds import drawn, seed_of
 
 Maps = NDArray[np.float32]

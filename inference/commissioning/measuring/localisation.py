@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.explaining import Maps
-from inference.commissioning.store import Raw
+from inference.commissioning.measuring.store import Raw
 from inference.criteria import expert, localisation
 from inference.errors import Unsuitable
 from inference.reading.outlines import Mask
+from inference.saliency.engine.profiles import legacy_normalised
 from inference.saliency.gradient.xrai import ranked
-from inference.saliency.profiles import legacy_normalised
 from inference.statistics.seeds import seed_of
 
 CHUNK = 64

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.explaining import Maps
-from inference.commissioning.store import Raw
+from inference.commissioning.measuring.store import Raw
 from inference.criteria.fidelity import Removal, mean_fill, removal, undecided_blur
 from inference.criteria.information import Curve, Rejected, aggregate, information_curves, random_map, seed_mask
 from inference.criteria.road import SHARES, road

@@ -8,7 +8,7 @@ from torch import nn
 
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.explaining import Maps
-from inference.commissioning.store import Raw
+from inference.commissioning.measuring.store import Raw
 from inference.criteria.agreement import spearman_pairs
 from inference.criteria.cascade import cascade
 from inference.criteria.mprt import class_contrast, efficient_mprt, other_classes, smooth_mprt, smoothed

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from inference.commissioning.measuring.bench import Bench, Explained
 from inference.commissioning.measuring.explaining import Maps
-from inference.commissioning.store import Raw
+from inference.commissioning.measuring.store import Raw
 from inference.passport.verdict import NetworkPasses
 from inference.reading.outlines import Mask
 from inference.saliency import explain_many

@@ -5,7 +5,7 @@ import torch
 from inference.attention_gate import AttentionGate
 from inference.errors import Unsuitable
 from inference.saliency.cam.gradcam import upsampled
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 
 class Attention:

@@ -3,10 +3,10 @@
 import torch
 from torch.nn import functional as F
 
+from inference.saliency.engine.layers import choose_layer
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 from inference.saliency.gradient.guided_backprop import ruled_gradient
 from inference.saliency.gradient.relu_rules import guided
-from inference.saliency.layers import choose_layer
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 RELU = Parameter(True, "keep only what speaks for the class (equation 2)")
 

@@ -3,8 +3,8 @@
 import torch
 
 from inference.saliency.cam.gradcam import RELU, on_input_grid, upsampled
-from inference.saliency.layers import choose_layer
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
+from inference.saliency.engine.layers import choose_layer
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 
 class ScoreCam:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from inference.errors import Unsuitable
 from inference.saliency.cam.gradcam import RELU, GradCam
 from inference.saliency.controls.random_weights import randomised
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 Draw = Callable[[Task], torch.Tensor]
 

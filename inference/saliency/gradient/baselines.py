@@ -3,7 +3,7 @@
 import torch
 from scipy.ndimage import gaussian_filter
 
-from inference.saliency.protocol import Parameter, Task
+from inference.saliency.engine.protocol import Parameter, Task
 
 BASELINES = ("black", "white", "black_and_white", "mean", "blur")
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from inference.devices import largest_batch
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 _TRUNCATE = 4.0
 """A Gaussian ends at so many standard deviations, as in scipy."""

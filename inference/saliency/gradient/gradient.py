@@ -2,7 +2,7 @@
 
 import torch
 
-from inference.saliency.protocol import ExplanationType, MethodInfo, Task
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Task
 
 
 class Gradient:

@@ -4,8 +4,8 @@ from functools import partial
 
 import torch
 
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Task
 from inference.saliency.gradient.relu_rules import Rule, deconvolution, guided, relus_by
-from inference.saliency.protocol import ExplanationType, MethodInfo, Task
 
 
 class ReluBackprop:

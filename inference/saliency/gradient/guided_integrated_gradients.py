@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 _CLOSE = 1e-9
 

@@ -11,9 +11,9 @@ import torch
 
 from inference.devices import largest_batch
 from inference.errors import Unsuitable
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines
 from inference.saliency.gradient.smoothgrad import NOISE, noisy
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 COMPLETE = Parameter(True, "correct the sum by the logit's known rise, so that the map adds up to it")
 _LEAST_SPREAD = 1e-4

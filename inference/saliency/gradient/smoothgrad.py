@@ -10,7 +10,7 @@ from enum import Enum
 import torch
 
 from inference.devices import largest_batch
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 NOISE = {
     "samples": Parameter(25, "noisy copies of the input", minimum=1),

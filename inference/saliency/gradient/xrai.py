@@ -5,10 +5,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 from inference.saliency.gradient.baselines import BASELINES, BLUR_SIGMA
 from inference.saliency.gradient.integrated_gradients import COMPLETE, IntegratedGradients
 from inference.saliency.gradient.segments import segments
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 Attribution = NDArray[np.float64]
 

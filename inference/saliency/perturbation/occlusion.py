@@ -10,8 +10,8 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
 from inference.devices import largest_batch
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 Positions = NDArray[np.int64]
 Falls = NDArray[np.float64]

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from inference.devices import largest_batch
-from inference.saliency.protocol import ExplanationType, MethodInfo, Parameter, Task
+from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 
 class Rise:

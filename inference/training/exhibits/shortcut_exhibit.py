@@ -27,7 +27,7 @@ import torch
 from inference.bundle.bundle import Bundle, load_bundle
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.commission import clear_work, commission
-from inference.commissioning.settings import CommissionSettings
+from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.work import Progress
 from inference.devices import choose_device
 from inference.errors import Refused

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from inference.commissioning.settings import CommissionSettings
+from inference.commissioning.measuring.settings import CommissionSettings
 from inference.phantom.phantom import make_phantom
 
 FIELDS = ("file", "mask", "label", "plane", "split", "group", "slice")

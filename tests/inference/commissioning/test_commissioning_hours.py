@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.readings import FAMILIES
-from inference.commissioning.settings import CommissionSettings
 from tests.benchmarks.commissioning import cases_of, extrapolated
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from inference.commissioning.store import Store
+from inference.commissioning.measuring.store import Store
 from inference.saliency import explain_many
-from inference.saliency.passes import Clock
+from inference.saliency.engine.passes import Clock
 
 PAUSE_SECONDS = 0.02
 

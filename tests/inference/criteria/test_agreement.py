@@ -11,7 +11,7 @@ from inference.criteria.agreement import hottest_overlap, hottest_overlap_pairs,
 from inference.criteria.pairs import null_pairs
 from inference.criteria.ssim import DATA_RANGE, LEGACY_DATA_RANGE, ssim
 from inference.errors import Refused
-from inference.saliency.profiles import legacy_normalised
+from inference.saliency.engine.profiles import legacy_normalised
 from tests.inference.conditions import disturbed_array
 
 pytestmark = pytest.mark.numerics

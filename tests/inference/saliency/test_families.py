@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from inference.attention_gate import GatedClassifier
 from inference.errors import UnknownName, Unsuitable
 from inference.saliency import explain, normalise
+from inference.saliency.engine.layers import activations_and_gradients
 from inference.saliency.gradient.blur_integrated_gradients import blurred
-from inference.saliency.layers import activations_and_gradients
 from tests.inference.conditions import disturbed, disturbed_network
 from tests.inference.saliency.likeness import alike
 

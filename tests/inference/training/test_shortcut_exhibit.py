@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from inference.bundle.bundle import SHIPPED, load_bundle
-from inference.commissioning.settings import CommissionSettings
+from inference.commissioning.measuring.settings import CommissionSettings
 from inference.errors import UnknownName
 from inference.passport.entries import Criterion
 from inference.passport.passport import load_passport

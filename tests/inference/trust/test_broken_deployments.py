@@ -21,7 +21,7 @@ from inference.options import AnalysisOptions
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.prepare import ModelInput, prepare
 from inference.saliency.controls.random_weights import randomised
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.assess import assess
 from inference.trust.evidence import Examiner
 from inference.trust.judge import ALTERED

@@ -20,7 +20,7 @@ from inference.passport.verdict import MOST_BOGUS, NetworkPasses, NoVerdict
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.image import Image, read_study
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.training.flair_data import drawn_phantom
 from inference.trust.assess import assess
 from inference.trust.budgets import PARTS, Budget, signals_of

@@ -17,7 +17,7 @@ from inference.passport.verdict import DefinitionVersions, FittedVerdict
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.image import read_study
-from inference.saliency.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.bootstrap import Interval
 from inference.trust import kinds, versions
 from inference.trust.evidence import Examiner

@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 from scipy.stats import t as student
 
 from inference.errors import UnknownName
-from reports.audit.groups import groups_of
+from reports.audit.month.groups import groups_of
 from reports.audit.month.month import LEAST_MAPS
 from reports.audit.observations import Observations, Selection
 from tests.reports.audit.years import START, Hospital, at_day, draw_year, fill, store_of

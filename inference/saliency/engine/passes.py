@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from inference.devices import run_batched
-from inference.saliency.layers import activations, activations_and_gradients
+from inference.saliency.engine.layers import activations, activations_and_gradients
 
 BUDGET_BYTES = 1 << 31
 """Default bound of memory for the activations of one batch."""

@@ -1,7 +1,7 @@
 """The verdict as a stage of commissioning: rows of every explained case, in pieces, then the fit."""
 
 from inference.commissioning.measuring.bench import Bench
-from inference.commissioning.store import Raw
+from inference.commissioning.measuring.store import Raw
 from inference.commissioning.verdict.fit import fit_verdict
 from inference.commissioning.verdict.rows import CHUNK, PART_NAMES, explained_part, part_of, passes_of, rows_figures
 from inference.commissioning.work import BenchJob, Pool, Progress, each

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from inference.saliency.passes import Passes
+from inference.saliency.engine.passes import Passes
 
 Value = str | int | float | bool
 
