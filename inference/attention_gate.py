@@ -24,7 +24,7 @@ class AttentionGate(nn.Module):
         self._mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[spatial_dims]
 
     def forward(self, features: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
-        """Give the gated features, (N, feature_channels, *grid).
+        """Return the gated features, (N, feature_channels, *grid).
 
         The layer ``coefficients`` gives the share let through at each cell, (N, 1, *grid).
         """
@@ -56,7 +56,7 @@ class GatedClassifier(nn.Module):
         self._pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[spatial_dims]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Give logits, (N, num_classes)."""
+        """Return logits, (N, num_classes)."""
         levels: list[torch.Tensor] = []
         for number, stage in enumerate(self.stages):
             x = stage(self._pool(x, 2) if number else x)

@@ -30,7 +30,7 @@ class Fingerprint:
 
 
 def choose_device(setting: str) -> torch.device:
-    """Give the device a setting means: auto, cpu or cuda.
+    """Return the device a setting means: auto, cpu or cuda.
 
     Raises:
         Misconfigured: cuda is asked for and there is none.
@@ -58,7 +58,7 @@ def fingerprint(setting: str) -> Fingerprint:
 
 
 def largest_batch(device: torch.device) -> int:
-    """Give the samples of one batch: more are slower per sample on a CPU, and gain little on a GPU."""
+    """Return the samples of one batch: more are slower per sample on a CPU, and gain little on a GPU."""
     return _LARGEST_BATCH[device.type]
 
 
@@ -100,7 +100,7 @@ def run_batched(
 
 
 def _attempt(function: Callable[..., torch.Tensor], tensors: list[torch.Tensor]) -> torch.Tensor | None:
-    """Give None where memory ran out; the error, and what its traceback holds, is gone by then."""
+    """Return None where memory ran out; the error, and what its traceback holds, is gone by then."""
     try:
         return function(*tensors)
     except (torch.OutOfMemoryError, MemoryError):

@@ -31,7 +31,7 @@ def explain_findings(
 
 
 def case_seed(image: Image, finding: Finding) -> int:
-    """Give the seed of every random draw for one finding, from the case's own UIDs: 0 to 2**32 - 1."""
+    """Return the seed of every random draw for one finding, from the case's own UIDs: 0 to 2**32 - 1."""
     frame = image.frames[finding.position]
     parts = (image.series_instance_uid, frame.sop_instance_uid, str(frame.frame_number), finding.label)
     return int.from_bytes(hashlib.sha256("\n".join(parts).encode()).digest()[:4], "big")

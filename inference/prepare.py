@@ -37,7 +37,7 @@ class ModelInput:
     is_volume: bool
 
     def frame_of(self, position: int, index: tuple[int, ...]) -> int:
-        """Give the source plane of a network index: ``position`` itself unless this is a volume."""
+        """Return the source plane of a network index: ``position`` itself unless this is a volume."""
         if not self.is_volume:
             return position
         plane = round(float((self.to_source @ np.array([*index, 1.0]))[0]))
@@ -74,7 +74,7 @@ class ModelInput:
         return mask
 
     def _from_frame(self, frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give matrix and offset from the indices of one source plane (a volume of one plane) to network indices."""
+        """Return matrix and offset from the indices of one source plane (a volume of one plane) to network indices."""
         inverse = np.asarray(np.linalg.inv(self.to_source), dtype=np.float64)
         turn_back, offset = inverse[:-1, :-1], inverse[:-1, -1]
         return turn_back, np.asarray(offset + turn_back[:, 0] * frame if self.is_volume else offset, dtype=np.float64)

@@ -28,7 +28,7 @@ def lock(home: Path) -> int:
 
 
 def site_key(folder: Path) -> bytes:
-    """Give the secret that identifiers in ledger, log and URLs are hashed with; made on the first start, mode 0600.
+    """Return the secret that identifiers in ledger, log and URLs are hashed with; made on the first start, mode 0600.
 
     It is whole or absent: a crash leaves no empty key, and of nodes that start at once one makes it for all.
     """

@@ -63,7 +63,7 @@ class Metrics:
         return timer
 
     def page(self) -> bytes:
-        """Give everything in the text format of Prometheus, version 0.0.4."""
+        """Return everything in the text format of Prometheus, version 0.0.4."""
         return generate_latest(self._registry)
 
 
@@ -79,7 +79,7 @@ class _Stored(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Give the gauges; a state that nothing is in counts 0, so that an alarm on it does not go missing."""
+        """Return the gauges; a state that nothing is in counts 0, so that an alarm on it does not go missing."""
         yield self._by_state("heatproof_studies", "Studies by state", studies.c.state, StudyState)
         yield self._by_state("heatproof_jobs", "Jobs by state", jobs.c.state, JobState)
         yield self._deliveries()

@@ -81,7 +81,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give the zone back."""
+        """Return the zone back."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
@@ -226,7 +226,7 @@ nodes = Table(
 
 
 def now() -> datetime:
-    """Give the time in UTC, with its zone."""
+    """Return the time in UTC, with its zone."""
     return datetime.now(UTC)
 
 
@@ -267,7 +267,7 @@ def migrate(engine: Engine) -> None:
 
 
 def insert_into(connection: Connection | Engine, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Give an insert that can say what to do on conflict: both stores can, each in its own dialect."""
+    """Return an insert that can say what to do on conflict: both stores can, each in its own dialect."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
 
@@ -281,7 +281,7 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
 
 
 def sqlite_url(home: Path) -> str:
-    """Give the URL of the embedded store below the node's home folder."""
+    """Return the URL of the embedded store below the node's home folder."""
     return f"sqlite:///{home / 'heatproof.sqlite'}"
 
 

@@ -21,7 +21,7 @@ LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 
 
 def configure(settings: NodeSettings) -> DBOSConfig:
-    """Give what DBOS Transact is started with; from here on it unpickles nothing in this process."""
+    """Return what DBOS Transact is started with; from here on it unpickles nothing in this process."""
     DefaultSerializer.deserialize = _refuse
     common: DBOSConfig = {
         "name": "heatproof",

@@ -81,7 +81,7 @@ class ExplainedPlane:
 
 
 def explained_planes(analysis: Analysis) -> tuple[ExplainedPlane, ...]:
-    """Give every explanation of an analysis with its plane.
+    """Return every explanation of an analysis with its plane.
 
     Raises:
         UnreadableInstance: a source file is gone or no longer DICOM.
@@ -102,7 +102,7 @@ def read_header(path: Path) -> Dataset:
 
 
 def orientation(cosines: tuple[float, ...] | None, source: Dataset) -> tuple[str, str] | None:
-    """Give the patient's direction along a row and down a column, such as ("L", "P") (PS3.3 C.7.6.1.1.1).
+    """Return the patient's direction along a row and down a column, such as ("L", "P") (PS3.3 C.7.6.1.1.1).
 
     From the direction cosines, or else from the source's Patient Orientation; None where neither is there.
     """

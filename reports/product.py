@@ -7,7 +7,7 @@ NOT_FOR_DIAGNOSTIC_USE = "NOT FOR DIAGNOSTIC USE"
 
 
 def product_version() -> str:
-    """Give the version of the installed product; that of a checkout that is not installed is not known."""
+    """Return the version of the installed product; that of a checkout that is not installed is not known."""
     try:
         return version(PRODUCT)
     except PackageNotFoundError:

@@ -23,7 +23,7 @@ _REPLACED = str.maketrans(
 
 
 def plain(text: str) -> str:
-    """Give the text in printable ASCII: it stands in objects of any character set and in any typeface.
+    """Return the text in printable ASCII: it stands in objects of any character set and in any typeface.
 
     Accents are dropped; what has no plain form becomes a question mark; line ends become blanks.
     """
@@ -33,52 +33,52 @@ def plain(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Give the text with a capital first letter."""
+    """Return the text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
 def shortened(text: str, length: int) -> str:
-    """Give the text, or its beginning and three dots, in at most ``length`` characters."""
+    """Return the text, or its beginning and three dots, in at most ``length`` characters."""
     return text if len(text) <= length else text[: length - 3].rstrip() + "..."
 
 
 def number(value: float | None) -> str:
-    """Give two decimals; a dash where there is no number."""
+    """Return two decimals; a dash where there is no number."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
 
 
 def signed(value: float | None) -> str:
-    """Give two decimals with the sign always written; a dash where there is no number."""
+    """Return two decimals with the sign always written; a dash where there is no number."""
     return "-" if value is None or not math.isfinite(value) else f"{value:+.2f}"
 
 
 def interval(bounds: tuple[float, float] | None) -> str:
-    """Give ``low to high``; empty where there is none."""
+    """Return ``low to high``; empty where there is none."""
     return "" if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
 
 
 def digest(value: str) -> str:
-    """Give the first twelve characters of a digest: enough to tell two apart by eye."""
+    """Return the first twelve characters of a digest: enough to tell two apart by eye."""
     return plain(value)[:12]
 
 
 def method_name(method: str) -> str:
-    """Give ``integrated gradients`` for ``integrated_gradients``."""
+    """Return ``integrated gradients`` for ``integrated_gradients``."""
     return plain(method).replace("_", " ")
 
 
 def parameters(values: Mapping[str, str | int | float | bool]) -> str:
-    """Give ``name value`` pairs, sorted by name."""
+    """Return ``name value`` pairs, sorted by name."""
     return ", ".join(f"{plain(key)} {plain(str(values[key]))}" for key in sorted(values)) or "none"
 
 
 def probability(finding: Finding) -> str:
-    """Give the probability, what kind of number it is, and the threshold it was held against."""
+    """Return the probability, what kind of number it is, and the threshold it was held against."""
     return f"probability {number(finding.probability)} (uncalibrated), threshold {number(finding.threshold)}"
 
 
 def planes_found(planes: PlaneRange, count: int) -> str:
-    """Give ``planes 9 to 14 of 24, highest 0.97 on plane 12``.
+    """Return ``planes 9 to 14 of 24, highest 0.97 on plane 12``.
 
     Args:
         planes: with the finding.
@@ -92,6 +92,6 @@ def planes_found(planes: PlaneRange, count: int) -> str:
 
 
 def made_by(saliency_map: SaliencyMap) -> str:
-    """Give the method with layer and seed."""
+    """Return the method with layer and seed."""
     layer = f", layer {plain(saliency_map.layer)}" if saliency_map.layer else ""
     return f"{method_name(saliency_map.method)}{layer}, seed {saliency_map.seed}"

@@ -29,7 +29,7 @@ def few_threads() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def every_answer_reaches_its_request() -> Iterator[None]:
-    """Give the tests' own senders the node's checkpoint: pynetdicom's may take an answer away from its request."""
+    """Yield the tests' own senders the node's checkpoint: pynetdicom's may take an answer away from its request."""
     original = Association.__init__
 
     def made(self: Association, *arguments: Any) -> None:

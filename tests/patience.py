@@ -41,7 +41,7 @@ def share_factor() -> None:
 
 
 def factor() -> float:
-    """Give what time limits are multiplied by: what was measured at the start, or lately where that is more."""
+    """Return what time limits are multiplied by: what was measured at the start, or lately where that is more."""
     now = time.monotonic()
     if not _measured or now - _measured[-1][0] > AGAIN_SECONDS:
         _measured[:] = [(now, slowness())]

@@ -48,7 +48,7 @@ MODULES = house.modules(ROOT)
 
 
 def room_of(module: str) -> str:
-    """Give the room of the order that a module belongs to: the first two parts of its name."""
+    """Return the room of the order that a module belongs to: the first two parts of its name."""
     return ".".join(module.split(".")[:2])
 
 

@@ -88,26 +88,26 @@ class Bundle:
             raise OutOfScope(f"{self.manifest.name} does not accept this series: {'; '.join(reasons)}.")
 
     def primary(self, device: torch.device = CPU) -> Network:
-        """Give the network whose findings are shown."""
+        """Return the network whose findings are shown."""
         return self._network(self.manifest.primary, device)
 
     def replicates(self, device: torch.device = CPU) -> tuple[Network, ...]:
-        """Give the networks of the same architecture, trained from other seeds."""
+        """Return the networks of the same architecture, trained from other seeds."""
         base = self.manifest.primary
         entries = (NetworkEntry(file=r.file, network=base.network, layer=base.layer) for r in self.manifest.replicates)
         return tuple(self._network(entry, device) for entry in entries)
 
     def alternates(self, device: torch.device = CPU) -> tuple[Network, ...]:
-        """Give the networks of other architectures."""
+        """Return the networks of other architectures."""
         return tuple(self._network(entry, device) for entry in self.manifest.alternates)
 
     def localiser(self, device: torch.device = CPU) -> Network | None:
-        """Give the independent witness of where a finding lies; None where the bundle has none."""
+        """Return the independent witness of where a finding lies; None where the bundle has none."""
         entry = self.manifest.localiser
         return None if entry is None else self._network(entry, device)
 
     def null_inputs(self) -> torch.Tensor | None:
-        """Give inputs of other subjects that have the finding, (subjects, C, *spatial) float32; None where none ship.
+        """Return inputs of other subjects that have the finding, (subjects, C, *spatial) float32; None where none ship.
 
         Raises:
             BundleRefused: they are not of the shape the networks take.
@@ -116,7 +116,7 @@ class Bundle:
         return None if entry is None else self.keep(("null inputs",), lambda: self._null(entry.file))
 
     def keep(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Give what depends on this bundle alone, computed once in the life of this object."""
+        """Return what depends on this bundle alone, computed once in the life of this object."""
         if key not in self._kept:
             self._kept[key] = compute()
         return cast("T", self._kept[key])
@@ -163,7 +163,7 @@ class Discovered:
     identity: BundleIdentity | None
 
     def as_dict(self) -> dict[str, str]:
-        """Give what ``heatproof bundles`` prints."""
+        """Return what ``heatproof bundles`` prints."""
         known = self.identity
         return {
             "name": self.name,

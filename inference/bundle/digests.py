@@ -52,7 +52,7 @@ class SealedFolder:
 
 
 def list_files(folder: Path) -> tuple[str, ...]:
-    """Give every file below a bundle's folder, sorted, by its path inside.
+    """Return every file below a bundle's folder, sorted, by its path inside.
 
     Raises:
         BundleRefused: no such folder; or something in it is a symbolic link or no regular file.

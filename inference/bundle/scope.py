@@ -5,7 +5,7 @@ from inference.reading.image import Image
 
 
 def objections(manifest: Manifest, image: Image) -> tuple[str, ...]:
-    """Give every reason why a series is outside what the bundle accepts; empty where there is none."""
+    """Return every reason why a series is outside what the bundle accepts; empty where there is none."""
     accepted = manifest.input
     count = len(image.frames)
     reasons: list[str] = []

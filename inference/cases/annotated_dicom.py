@@ -101,7 +101,7 @@ def _annotated(
 
 
 def _on_frame(frame: Frame, outlines: Mapping[str, Sequence[Outline]], image: Image) -> list[Outline]:
-    """Give what is drawn on one plane and fits its grid."""
+    """Return what is drawn on one plane and fits its grid."""
     every = outlines.get(frame.sop_instance_uid, ())
     shape = image.pixels.shape[1:]
     return [

@@ -99,24 +99,24 @@ class Cases:
         return _opened, (self.entries, *files, self.excluded, self.blank, self.digest)
 
     def of(self, split: str) -> tuple[int, ...]:
-        """Give the positions in ``entries`` of one split."""
+        """Return the positions in ``entries`` of one split."""
         return tuple(at for at, case in enumerate(self.entries) if case.split == split)
 
     def input_of(self, position: int) -> NDArray[np.float32]:
-        """Give one input, (channels, *spatial)."""
+        """Return one input, (channels, *spatial)."""
         return np.array(self.inputs[self.entries[position].row])
 
     def inputs_of(self, positions: Sequence[int]) -> NDArray[np.float32]:
-        """Give some inputs, (N, channels, *spatial)."""
+        """Return some inputs, (N, channels, *spatial)."""
         return np.array(self.inputs[[self.entries[at].row for at in positions]])
 
     def masks_of(self, positions: Sequence[int]) -> Mask:
-        """Give some masks, (N, *spatial)."""
+        """Return some masks, (N, *spatial)."""
         return np.array(self.masks[[self.entries[at].row for at in positions]])
 
 
 def class_of(label: str, manifest: Manifest) -> int | None:
-    """Give the class a label means: of the same name, or the only one whose name begins with it; None: no such class.
+    """Return the class a label means: of the same name, or the only one whose name begins with it; None: no such class.
 
     Case does not matter, nor do blanks and underscores.
     """
@@ -282,7 +282,7 @@ def mask_on_input(model_input: ModelInput, mask: Mask) -> Mask:
 
 
 def limited(cases: Cases, chosen: Sequence[int]) -> Cases:
-    """Give the same store with some of the cases only."""
+    """Return the same store with some of the cases only."""
     return replace(cases, entries=tuple(cases.entries[at] for at in chosen))
 
 

@@ -39,7 +39,7 @@ def check_data(passport: Passport, cases: Cases) -> None:
 
 
 def settings_of(passport: Passport, device: Device) -> CommissionSettings:
-    """Give the settings the passport was made with, for a device of one's own."""
+    """Return the settings the passport was made with, for a device of one's own."""
     known = {field.name for field in fields(CommissionSettings)}
     kept = {name: value for name, value in passport.settings.items() if name in known}
     return CommissionSettings(**cast("dict[str, Any]", {**kept, "device": device}))

@@ -171,7 +171,7 @@ def _passed(entry: MethodEntry, criterion: str) -> bool:
 
 
 def _clearly_better(raws: Raws, bench: Bench, leader: str, other: str) -> str:
-    """Give the difference of hit rates in words where its interval lies above 0; else nothing."""
+    """Return the difference of hit rates in words where its interval lies above 0; else nothing."""
     pair: list[Sequence[float]] = []
     for name in (leader, other):
         raw = raws.get(name, {}).get("localisation", {"reason": ""})

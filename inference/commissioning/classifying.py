@@ -20,7 +20,7 @@ Probabilities = NDArray[np.float64]
 
 
 def called(probabilities: Probabilities, manifest: Manifest) -> NDArray[np.int64]:
-    """Give the class the model calls positive on each case; -1 where it calls none.
+    """Return the class the model calls positive on each case; -1 where it calls none.
 
     One finding: called at its threshold. Several under softmax: the most probable class, where it is a finding. Several
     under sigmoid: of those at or above their thresholds the most probable.
@@ -37,7 +37,7 @@ def called(probabilities: Probabilities, manifest: Manifest) -> NDArray[np.int64
 def explained_of(
     cases: Cases, positions: Sequence[int], probabilities: Probabilities, manifest: Manifest
 ) -> tuple[Explained, ...]:
-    """Give the cases the model calls positive, in their order."""
+    """Return the cases the model calls positive, in their order."""
     explained = []
     for position, row, target in zip(positions, probabilities, called(probabilities, manifest), strict=True):
         if target >= 0:

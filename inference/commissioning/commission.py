@@ -209,7 +209,7 @@ def _save_maps(bench: Bench, folder: Path) -> None:
 
 
 def _file_name(name: str) -> str:
-    """Give the last part of a case's name without its ending, in characters that any file system takes."""
+    """Return the last part of a case's name without its ending, in characters that any file system takes."""
     last = Path(name).name
     stem = last.rsplit(".", 1)[0] if last.lower().endswith((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")) else last
     return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in stem)

@@ -50,7 +50,7 @@ def rounded(value: float) -> float | None:
 
 
 def figure_of(values: Sequence[float], groups: Groups) -> Measurement:
-    """Give the mean with its interval over groups."""
+    """Return the mean with its interval over groups."""
     try:
         interval = statistics.mean_by_group(values, groups, seed=seed_of("bootstrap"))
     except Refused:
@@ -59,12 +59,12 @@ def figure_of(values: Sequence[float], groups: Groups) -> Measurement:
 
 
 def figure_from(interval: statistics.Interval) -> Measurement:
-    """Give a passport's figure for an interval."""
+    """Return a passport's figure for an interval."""
     return Measurement(value=rounded(interval.value), ci=_interval(interval), n=interval.n, groups=interval.groups)
 
 
 def unmeasured(reason: str) -> Criterion:
-    """Give the criterion that could not be measured."""
+    """Return the criterion that could not be measured."""
     return Criterion(value=None, passed=None, clear=None, reason=reason)
 
 

@@ -33,7 +33,7 @@ class Assumptions:
     """Share of annotated patients that the verdict is fitted on and certified by; the others are what is reported."""
 
     def miss(self, alpha: float) -> float:
-        """Give the miss share expected under TRUSTED."""
+        """Return the miss share expected under TRUSTED."""
         return alpha / 2 if self.expected_miss is None else self.expected_miss
 
 

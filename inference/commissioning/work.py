@@ -104,7 +104,7 @@ def _classified(
 
 
 def networks(bench: Bench) -> dict[str, Network]:
-    """Give every network by the name of its set of maps."""
+    """Return every network by the name of its set of maps."""
     named = {PRIMARY: bench.primary}
     named |= {f"{REPLICATE}_{at}": network for at, network in enumerate(bench.replicates)}
     return named | {f"{ALTERNATE}_{at}": network for at, network in enumerate(bench.alternates)}
@@ -193,7 +193,7 @@ def _measured(bench: Bench, family: str, method: str) -> Raw:
 
 @contextmanager
 def pool_of(workers: int) -> Iterator[Pool]:
-    """Give so many processes; none for one worker, which is this process."""
+    """Yield so many processes; none for one worker, which is this process."""
     if workers == 1:
         yield None
         return

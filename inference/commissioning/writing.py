@@ -76,7 +76,7 @@ def write(bench: Bench, splits: Mapping[str, ClassifiedSplit], raws: Raws, unfit
 
 
 def sample_of(bench: Bench, methods: Sequence[str]) -> tuple[Sample, ...]:
-    """Give the cases that a check recomputes: the digest of every map, and where it points."""
+    """Return the cases that a check recomputes: the digest of every map, and where it points."""
     rows = bench.subset(bench.settings.sample_cases, "sample")
     masks = bench.masks(rows) if rows else np.zeros(0, np.bool_)
     maps = {method: bench.maps(method, rows) for method in methods} if rows else {}
@@ -96,7 +96,7 @@ def sample_of(bench: Bench, methods: Sequence[str]) -> tuple[Sample, ...]:
 
 
 def map_digest(values: Maps) -> str:
-    """Give the SHA-256 of one map, float32, C order."""
+    """Return the SHA-256 of one map, float32, C order."""
     return hashlib.sha256(np.ascontiguousarray(values, dtype="<f4").tobytes()).hexdigest()
 
 

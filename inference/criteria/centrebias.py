@@ -39,7 +39,7 @@ class CentreBias:
     box: Box
 
     def on(self, height: int, width: int, box: Sequence[float], *, without: str) -> Plane:
-        """Give the centre bias on one image, from all patients but its own.
+        """Return the centre bias on one image, from all patients but its own.
 
         Args:
             height: of the image, pixels.

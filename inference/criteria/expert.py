@@ -126,7 +126,7 @@ def tuned_percent(dice: Scores, *, percents: Sequence[int] = PERCENTS) -> int:
 
 
 def dice_at(dice: Scores, percent: int, *, percents: Sequence[int] = PERCENTS) -> Scores:
-    """Give each image's Dice at one p, (N,): the figure that decides."""
+    """Return each image's Dice at one p, (N,): the figure that decides."""
     return np.asarray(dice[:, list(percents).index(percent)])
 
 

@@ -71,7 +71,7 @@ def shuffled_ncc(gaze: Maps, saliency: Maps, bias: Maps) -> Scores:
 
 
 def density_auc(gaze: Maps, saliency: Maps, negatives: Maps | None = None) -> Scores:
-    """Give the chance that a pixel drawn by gaze has a higher saliency than one drawn otherwise, ties counting half.
+    """Return the chance that a pixel drawn by gaze has a higher saliency than one drawn otherwise, ties counting half.
 
     Args:
         gaze: (N, H, W), weights of the positives, none negative.

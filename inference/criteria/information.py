@@ -70,7 +70,7 @@ class Aggregate:
 
 
 def random_map(height: int, width: int, *, seed: int) -> NDArray[np.float64]:
-    """Give the map every method is compared with, uniform from 0 to 1: (H, W)."""
+    """Return the map every method is compared with, uniform from 0 to 1: (H, W)."""
     return np.random.default_rng(seed).random((height, width))
 
 

@@ -22,7 +22,7 @@ K1, K2 = 0.01, 0.03
 
 
 def ssim(first: Maps, second: Maps, *, data_range: float) -> NDArray[np.float64]:
-    """Give the mean structural similarity of each pair: uniform window 7, sample covariance, K 0.01 and 0.03.
+    """Return the mean structural similarity of each pair: uniform window 7, sample covariance, K 0.01 and 0.03.
 
     Equal to scikit-image's ``structural_similarity(a, b, data_range=data_range)`` of each pair, in the precision of the
     input; four box filters instead of five, by sums shared between neighbours, in buffers that fit the cache.
@@ -50,7 +50,7 @@ def ssim(first: Maps, second: Maps, *, data_range: float) -> NDArray[np.float64]
 
 
 def _similarity(first: Buffer, second: Buffer, data_range: float, room: Buffer) -> Buffer:
-    """Give the similarity of the window that starts at each pixel, within the room of (3, 4, pixels) it is given.
+    """Return the similarity of the window that starts at each pixel, within the room of (3, 4, pixels) it is given.
 
     Sums stand for means throughout: both constants are scaled up. The image is one long row: neighbours along an axis
     lie a stride apart, and windows that run over an edge hold nonsense, which the caller leaves out.

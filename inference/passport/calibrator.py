@@ -45,7 +45,7 @@ class Term:
             raise ValueError("a term has one weight more than knots")
 
     def part(self, values: Numbers) -> Numbers:
-        """Give the signal's part in the log-odds less the mean part, (N,) -> (N,); NaN: the value is missing."""
+        """Return the signal's part in the log-odds less the mean part, (N,) -> (N,); NaN: the value is missing."""
         absent = np.isnan(values)
         filled = np.clip(np.where(absent, self.median, values), self.low, self.high)
         standard = (filled - self.mean) / self.sd
@@ -70,7 +70,7 @@ class Recalibration:
             raise ValueError("a recalibration has as many points before as after, and at least one")
 
     def apply(self, log_odds: Numbers) -> Numbers:
-        """Give the recalibrated log-odds, (N,) -> (N,)."""
+        """Return the recalibrated log-odds, (N,) -> (N,)."""
         inside = np.interp(log_odds, self.before, self.after)
         beyond = np.minimum(log_odds - self.before[0], 0.0) + np.maximum(log_odds - self.before[-1], 0.0)
         return np.asarray(inside + self.slope * beyond)
@@ -90,7 +90,7 @@ class Calibrator:
     recalibration: Recalibration
 
     def parts(self, values: ArrayLike, names: Sequence[str]) -> Numbers:
-        """Give each signal's part in the log-odds, before recalibration, against the average honest map of the fit.
+        """Return each signal's part in the log-odds, before recalibration, against the average honest map of the fit.
 
         Args:
             values: (N, S); NaN: missing.
@@ -113,14 +113,14 @@ class Calibrator:
         return np.stack(parts, axis=1) if parts else np.zeros((len(table), 0))
 
     def restricted_to(self, names: Collection[str]) -> Self:
-        """Give the formula on these signals alone; each other one counts as missing, a constant part."""
+        """Return the formula on these signals alone; each other one counts as missing, a constant part."""
         missing = np.full(1, np.nan)
         constant = sum(float(term.part(missing)[0]) for term in self.terms if term.name not in names)
         kept = tuple(term for term in self.terms if term.name in names)
         return replace(self, terms=kept, intercept=self.intercept + constant)
 
     def log_odds(self, values: ArrayLike, names: Sequence[str]) -> Numbers:
-        """Give the log-odds before recalibration, (N, S) -> (N,).
+        """Return the log-odds before recalibration, (N, S) -> (N,).
 
         Raises:
             UnknownName: as ``parts``.
@@ -132,7 +132,7 @@ class Calibrator:
         return total
 
     def probability(self, values: ArrayLike, names: Sequence[str]) -> Numbers:
-        """Give P(the map's peak lies in a true finding) of each map, (N, S) -> (N,).
+        """Return P(the map's peak lies in a true finding) of each map, (N, S) -> (N,).
 
         Raises:
             UnknownName: as ``parts``.

@@ -42,7 +42,7 @@ class Ellipsoid:
             )
 
     def distance(self, values: Numbers) -> Numbers:
-        """Give the distance of each case per root of the number of features, about 1 within, (N, F) -> (N,).
+        """Return the distance of each case per root of the number of features, about 1 within, (N, F) -> (N,).
 
         A case with a value that is not finite is infinitely far.
         """
@@ -82,7 +82,7 @@ class Envelope:
     groups: int
 
     def ratios(self, values: Mapping[str, ArrayLike]) -> Mapping[str, Numbers]:
-        """Give each case's distance in each view over what is allowed, name -> (N,); out above 1.
+        """Return each case's distance in each view over what is allowed, name -> (N,); out above 1.
 
         Args:
             values: name of the view to (N, F).

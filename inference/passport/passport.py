@@ -107,12 +107,12 @@ _REFERENCE = TypeAdapter(LocalisationReference)
 
 
 def digest_of_passport(passport: Passport) -> str:
-    """Give the SHA-256 of the canonical JSON of everything but ``digest`` and ``run``."""
+    """Return the SHA-256 of the canonical JSON of everything but ``digest`` and ``run``."""
     return _digest(_tree(passport))
 
 
 def sealed(passport: Passport) -> Passport:
-    """Give the passport with its digest; to be called again after a part such as ``verdict`` was replaced."""
+    """Return the passport with its digest; to be called again after a part such as ``verdict`` was replaced."""
     return replace(passport, digest=digest_of_passport(passport))
 
 

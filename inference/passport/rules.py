@@ -114,5 +114,5 @@ LOCALISATION = ("localisation_average_precision", "localisation_hit_rate")
 
 
 def rule_named(name: str) -> CriterionRule:
-    """Give the rule of one criterion."""
+    """Return the rule of one criterion."""
     return next(rule for rule in RULES if rule.name == name)

@@ -142,7 +142,7 @@ class DecodingProcess:
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    """Give standard input and standard output of a process."""
+    """Return standard input and standard output of a process."""
     return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
 
 

@@ -26,7 +26,7 @@ _LAYOUT: dict[str, tuple[Vector, Vector]] = {
 
 
 def numbers(values: Any, count: int) -> tuple[float, ...] | None:
-    """Give ``count`` finite numbers of a DICOM value, or None where they are absent or unusable."""
+    """Return ``count`` finite numbers of a DICOM value, or None where they are absent or unusable."""
     if values is None or isinstance(values, str | bytes) or not hasattr(values, "__len__") or len(values) != count:
         return None
     try:
@@ -37,7 +37,7 @@ def numbers(values: Any, count: int) -> tuple[float, ...] | None:
 
 
 def normal(orientation: Orientation) -> NDArray[np.float64]:
-    """Give the unit normal of a plane, turned so that its largest component is positive (left, back or head)."""
+    """Return the unit normal of a plane, turned so that its largest component is positive (left, back or head)."""
     vector = np.cross(orientation[:3], orientation[3:])
     vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
     sign = np.sign(vector[np.argmax(np.abs(vector))]) or 1.0
@@ -55,12 +55,12 @@ def plane_of(orientation: Orientation | None) -> str:
 
 
 def depth_mm(orientation: Orientation, position: Vector) -> float:
-    """Give the place of a plane along its normal in mm, growing to the left, the back or the head."""
+    """Return the place of a plane along its normal in mm, growing to the left, the back or the head."""
     return float(np.dot(normal(orientation), position))
 
 
 def unturn(orientation: Orientation | None, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Give the map from the display layout of a plane to its own pixels: exact flips and a transposition.
+    """Return the map from the display layout of a plane to its own pixels: exact flips and a transposition.
 
     Args:
         orientation: direction cosines of a row, then of a column; None leaves the plane as it is.

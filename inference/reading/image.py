@@ -204,7 +204,7 @@ def _turned(orientations: list[Orientation | None]) -> bool:
 
 
 def _place(frames: list[Frame]) -> Callable[[int], tuple[float, float, str, int]]:
-    """Give the sorting key of a plane: place along the normal, instance number, UID, frame number."""
+    """Return the sorting key of a plane: place along the normal, instance number, UID, frame number."""
     by_geometry = all(frame.position_mm and frame.orientation for frame in frames)
 
     def key(index: int) -> tuple[float, float, str, int]:

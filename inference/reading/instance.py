@@ -53,19 +53,19 @@ class File:
     frames: tuple[Frame, ...]
 
     def patient(self, keyword: str) -> str:
-        """Give PatientID or PatientName to be compared: upper case, without what only separates or pads."""
+        """Return PatientID or PatientName to be compared: upper case, without what only separates or pads."""
         written = self.dataset.get_item(keyword)
         value = getattr(written, "value", None) or ""
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         return " ".join(text.partition("=")[0].replace("^", " ").strip(" \0").upper().split())
 
     def header(self, index: int) -> Dataset:
-        """Give what decides how frame ``index`` (0-based) is shown."""
+        """Return what decides how frame ``index`` (0-based) is shown."""
         return of_frame(self.dataset, index, SHOWN_BY)
 
 
 def of_frame(dataset: Dataset, index: int, keywords: Iterable[str]) -> Dataset:
-    """Give these attributes as they hold for frame ``index`` (0-based): its functional groups before the data set."""
+    """Return these attributes as they hold for frame ``index`` (0-based): its functional groups before the data set."""
     header = Dataset()
     for source in (dataset, *_groups(dataset, index)):
         for keyword in keywords:

@@ -60,7 +60,7 @@ def is_annotation(dataset: Dataset) -> bool:
 
 
 def outlines_of(dataset: Dataset, frames: Frames, *, most: int = MOST_OUTLINES) -> tuple[list[Outline], list[str]]:
-    """Give everything drawn in one file on the images known, and in words what could not be read.
+    """Return everything drawn in one file on the images known, and in words what could not be read.
 
     Args:
         dataset: a segmentation, structure set, report or presentation state.
@@ -97,7 +97,7 @@ def _segments(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
 
 
 def _sources(group: Dataset, frames: Frames) -> list[tuple[str, int | None]]:
-    """Give the images of one frame of a segmentation: those it names, else those at its place."""
+    """Return the images of one frame of a segmentation: those it names, else those at its place."""
     named = [
         (str(source.ReferencedSOPInstanceUID), _first_number(source.get("ReferencedFrameNumber")))
         for derivation in group.get("DerivationImageSequence") or ()
@@ -172,7 +172,7 @@ def _graphics(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
 
 
 def _line(kind: str, data: Any) -> Points | None:
-    """Give the closed line of a graphic (PS3.3 C.10.5.1.2, C.18.6.1.2); None for what encloses nothing, as a measure.
+    """Return the closed line of a graphic (PS3.3 C.10.5.1.2, C.18.6.1.2); None for what encloses nothing, as a measure.
 
     Args:
         kind: Graphic Type.

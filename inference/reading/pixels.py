@@ -42,7 +42,7 @@ class Window:
     """VOI LUT; empty where there is a window. ``center`` is then the value of its first entry, ``width`` its bits."""
 
     def show(self, values: Values) -> Values:
-        """Give display values from 0 (black) to 1 (white) for modality values of any shape."""
+        """Return display values from 0 (black) to 1 (white) for modality values of any shape."""
         if self.table:
             return look_up(values, self.table, int(self.center)) / np.float32(2 ** int(self.width) - 1)
         if self.function == "SIGMOID":
@@ -83,7 +83,7 @@ def check(header: Dataset) -> None:
 
 
 def frame_count(header: Dataset) -> int:
-    """Give the number of frames, 1 where the attribute is absent or empty.
+    """Return the number of frames, 1 where the attribute is absent or empty.
 
     Raises:
         UnreadableInstance: negative, or more than ``MAXIMUM_FRAMES``.
@@ -95,7 +95,7 @@ def frame_count(header: Dataset) -> int:
 
 
 def decode(dataset: Dataset, process: DecodingProcess) -> NDArray[np.generic]:
-    """Give the stored values, (frames, rows, columns), signed or unsigned as the file says.
+    """Return the stored values, (frames, rows, columns), signed or unsigned as the file says.
 
     Args:
         dataset: one file, read whole.
@@ -166,7 +166,7 @@ def padding(stored: NDArray[np.generic], header: Dataset) -> NDArray[np.bool_] |
 
 
 def window(header: Dataset) -> Window | None:
-    """Give the first VOI LUT, else the first window; None where there is neither or it is unusable."""
+    """Return the first VOI LUT, else the first window; None where there is neither or it is unusable."""
     if header.get("VOILUTSequence"):
         table, first, bits = read_table(header.VOILUTSequence[0])
         return Window(center=first, width=bits, table=table)

@@ -75,7 +75,7 @@ def method_named(name: str) -> MethodInfo:
 
 
 def settle(name: str, parameters: Mapping[str, Value]) -> dict[str, Value]:
-    """Give every parameter of a method: those given, checked, and the defaults of the others.
+    """Return every parameter of a method: those given, checked, and the defaults of the others.
 
     Raises:
         UnknownName: no such method or parameter, or a value it does not take.

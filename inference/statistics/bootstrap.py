@@ -52,7 +52,7 @@ class Difference:
 def mean_by_group(
     values: ArrayLike, groups: ArrayLike | None = None, *, seed: int, resamples: int = RESAMPLES
 ) -> Interval:
-    """Give the mean over rows and its 95 % interval over groups.
+    """Return the mean over rows and its 95 % interval over groups.
 
     Args:
         values: (N,); NaN is left out.
@@ -109,7 +109,7 @@ def difference_of_means(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """Give mean(first) - mean(second) of two unpaired samples, each resampled on its own.
+    """Return mean(first) - mean(second) of two unpaired samples, each resampled on its own.
 
     Args:
         first: (N,); NaN is left out.
@@ -139,7 +139,7 @@ def auroc(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """Give the probability that a row with the event scores above one without, ties counting half, by group.
+    """Return the probability that a row with the event scores above one without, ties counting half, by group.
 
     Resamples that hold only rows with, or only rows without, the event have no AUROC and are passed over.
 
@@ -197,7 +197,7 @@ def _resampled_means(values: Weights, labels: NDArray[np.intp], groups: int, see
 
 
 def weighted_auroc(weights: Weights, positive: NDArray[np.bool_], ties: NDArray[np.intp]) -> Weights:
-    """Give the AUROC of rows sorted by score under each of several weightings, (B, N) -> (B,)."""
+    """Return the AUROC of rows sorted by score under each of several weightings, (B, N) -> (B,)."""
     starts = np.flatnonzero(np.diff(ties, prepend=-1))
     with_event = np.add.reduceat(weights * positive, starts, axis=1)
     without = np.add.reduceat(weights * ~positive, starts, axis=1)

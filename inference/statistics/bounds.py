@@ -80,7 +80,7 @@ class Bets:
 
 
 def upper_bound(losses: ArrayLike, delta: float) -> float:
-    """Give an upper bound of the mean loss at confidence 1 - delta: the lowest line down to which every line rejects.
+    """Return an upper bound of the mean loss at confidence 1 - delta: the lowest line down to which every line rejects.
 
     Args:
         losses: (G,), each in 0..1, in an order drawn without regard to them.
@@ -99,12 +99,12 @@ def upper_bound(losses: ArrayLike, delta: float) -> float:
 
 
 def binomial_upper_bound(misses: int, trials: int, delta: float) -> float:
-    """Give the exact upper bound of a probability after so many misses (Clopper and Pearson 1934); 1 for no trial."""
+    """Return the exact upper bound of a probability after so many misses (Clopper and Pearson 1934); 1 for no trial."""
     return 1.0 if misses >= trials else float(beta.ppf(1 - delta, misses + 1, trials - misses))
 
 
 def needed_groups(alpha: float, delta: float, expected_miss: float = 0.0, *, power: float = 0.8) -> int | None:
-    """Give how many patients with a trusted map certify alpha, if a patient's maps hit or miss together.
+    """Return how many patients with a trusted map certify alpha, if a patient's maps hit or miss together.
 
     Exact binomial: the fewest for which so few may miss that they do with probability ``power``. Without a miss, 22 for
     alpha = delta = 0.10.
@@ -133,7 +133,7 @@ def needed_groups(alpha: float, delta: float, expected_miss: float = 0.0, *, pow
 
 
 def fewest_groups(alpha: float, delta: float, misses: int) -> int:
-    """Give how few patients certify alpha although so many of them miss (exact binomial)."""
+    """Return how few patients certify alpha although so many of them miss (exact binomial)."""
     low, high = misses, misses + 1
     while bdtr(misses, high, alpha) > delta:
         low, high = high, 2 * high

@@ -152,7 +152,7 @@ def auroc_gain(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Difference:
-    """Give by how much a score's AUROC for misses exceeds a baseline's on the same maps, paired over groups.
+    """Return by how much a score's AUROC for misses exceeds a baseline's on the same maps, paired over groups.
 
     Args:
         score: (N,).
@@ -220,7 +220,7 @@ def _checked(score: ArrayLike, miss: ArrayLike, groups: ArrayLike) -> tuple[Numb
 
 
 def _descending(values: Numbers) -> NDArray[np.intp]:
-    """Give the rank of each map's score, the highest 0, ties alike."""
+    """Return the rank of each map's score, the highest 0, ties alike."""
     return np.asarray(np.unique(-values, return_inverse=True)[1], dtype=np.intp)
 
 
@@ -234,7 +234,7 @@ def _cumulated(rows: Numbers, wrong: Numbers, rank: NDArray[np.intp]) -> tuple[N
 
 
 def _aurc(rows: Numbers, wrong: Numbers, rank: NDArray[np.intp]) -> Numbers:
-    """Give the AURC, averaged over every order of ties, under each weighting: (B, N) -> (B,).
+    """Return the AURC, averaged over every order of ties, under each weighting: (B, N) -> (B,).
 
     In a tie of b maps, m of which miss, after c maps with M misses, the risk at the j-th is (M + m j / b) / (c + j) =
     m / b + (M - m c / b) / (c + j): summed over j, a difference of harmonic numbers.
@@ -248,7 +248,7 @@ def _aurc(rows: Numbers, wrong: Numbers, rank: NDArray[np.intp]) -> Numbers:
 
 
 def _best_aurc(rows: Numbers, wrong: Numbers) -> Numbers:
-    """Give the least AURC the same maps allow: every miss after every hit."""
+    """Return the least AURC the same maps allow: every miss after every hit."""
     misses, total = rows @ wrong, rows.sum(axis=1)
     hits = total - misses
     return np.asarray((misses - hits * (digamma(total + 1) - digamma(hits + 1))) / total)

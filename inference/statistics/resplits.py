@@ -125,7 +125,7 @@ def resplit(
 
 
 def _judged(other: Site, alpha: float, refuting: Bets, cases: int) -> tuple[float, ...]:
-    """Give whether the other half exceeds alpha, by case, refutes it; coverage; miss."""
+    """Return whether the other half exceeds alpha, by case, refutes it; coverage; miss."""
     losses, trusted = present(other.losses[0]), int(other.trusted[0])
     if not trusted:
         return 0.0, 0.0, 0.0, 0.0, np.nan

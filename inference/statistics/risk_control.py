@@ -118,7 +118,7 @@ def see_site(score: ArrayLike, miss: ArrayLike, groups: ArrayLike, *, seed: int,
 
 
 def certified_step(site: Site, alpha: float, delta: float, unit: Unit, bets: Bets | None = None) -> int | None:
-    """Give the lowest threshold certified, as its place in the grid; None: none.
+    """Return the lowest threshold certified, as its place in the grid; None: none.
 
     ``bets`` is the cached table of the patients' test, for use with many sites.
     """
@@ -200,7 +200,7 @@ def smallest_alpha(
     alphas: Sequence[float] = ALPHAS,
     grid: Sequence[float] = GRID,
 ) -> Certificate | None:
-    """Give the certificate of the smallest alpha that these cases certify; None: not even the largest asked.
+    """Return the certificate of the smallest alpha that these cases certify; None: not even the largest asked.
 
     Alphas are tried from the largest down until the first that fails. This alpha was chosen by the data: it tells what
     to ask of further cases, and is strictly held to only if it was asked for beforehand. In simulation the true risk
@@ -222,11 +222,11 @@ def smallest_alpha(
 
 
 def present(losses: Numbers) -> Numbers:
-    """Give the losses of the patients who have any."""
+    """Return the losses of the patients who have any."""
     return losses[~np.isnan(losses)]
 
 
 def _enough(alpha: float, delta: float, most: int) -> int:
-    """Give from how many counted on a threshold is tested."""
+    """Return from how many counted on a threshold is tested."""
     spare = fewest_groups(alpha, delta, 1)
     return spare if most >= 2 * spare else fewest_groups(alpha, delta, 0)

@@ -7,7 +7,7 @@ Part = str | int
 
 
 def seed_of(*parts: Part) -> int:
-    """Give the seed of a draw that these words and numbers name, 0 to 2**32 - 1."""
+    """Return the seed of a draw that these words and numbers name, 0 to 2**32 - 1."""
     words = "\n".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "big")
 
@@ -27,7 +27,7 @@ def drawn(ids: Sequence[str], count: int | None, *what: Part) -> tuple[int, ...]
 
 
 def digest_of(parts: Iterable[str]) -> str:
-    """Give the SHA-256 of lines of text."""
+    """Return the SHA-256 of lines of text."""
     whole = hashlib.sha256()
     for part in parts:
         whole.update(part.encode() + b"\n")

@@ -24,7 +24,7 @@ CONTROLS = {
 
 
 def tables(figures: Mapping[str, Any]) -> str:
-    """Give every table as Markdown."""
+    """Return every table as Markdown."""
     of = figures["networks"]
     parts = [
         _networks(of),

@@ -49,7 +49,7 @@ def pack(folder: Path, manifest: Manifest, card: Card) -> str:
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """Give a manifest as ``heatproof.toml``: what was set in it, and nothing that was left to its default."""
+    """Return a manifest as ``heatproof.toml``: what was set in it, and nothing that was left to its default."""
     tree = manifest.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     parts = [_lines((key, value) for key, value in tree.items() if not _is_table(value))]
     for key, value in tree.items():
@@ -69,14 +69,14 @@ def _lines(items: Iterable[tuple[str, Any]]) -> str:
 
 
 def _value(value: Any) -> str:
-    """Give a TOML value; strings, numbers and lists are written as in JSON."""
+    """Return a TOML value; strings, numbers and lists are written as in JSON."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)
 
 
 def _metadata(manifest: Manifest, card: Card) -> dict[str, Any]:
-    """Give what ``configs/metadata.json`` says of this bundle alone."""
+    """Return what ``configs/metadata.json`` says of this bundle alone."""
     return {
         "version": manifest.version,
         "changelog": {manifest.version: "first"},

@@ -39,7 +39,7 @@ class Pyramid(nn.Module):
         self.pyramid = FeaturePyramidNetwork(2, list(CHANNELS[2:]), WIDTH)
 
     def forward(self, inputs: torch.Tensor) -> list[torch.Tensor]:
-        """Give the features of each level, finest first: (N, 1, S, S) to (N, 32, S/8, S/8) and (N, 32, S/16, S/16)."""
+        """Return features of each level, finest first: (N, 1, S, S) to (N, 32, S/8, S/8) and (N, 32, S/16, S/16)."""
         features: OrderedDict[str, torch.Tensor] = OrderedDict()
         for number, stage in enumerate(self.stages):
             inputs = stage(inputs)
@@ -81,7 +81,7 @@ def _by_anchor(levels: list[torch.Tensor], values: int) -> torch.Tensor:
 
 
 def box_of(mask: torch.Tensor) -> torch.Tensor:
-    """Give the box round a mask, (S, S) bool to (1, 4): first row and column, last ones plus one; or (0, 4)."""
+    """Return the box round a mask, (S, S) bool to (1, 4): first row and column, last ones plus one; or (0, 4)."""
     rows, columns = (torch.nonzero(mask.any(dim=axis))[:, 0] for axis in (1, 0))
     if len(rows) == 0:
         return torch.zeros(0, 4)

@@ -63,7 +63,7 @@ def classifier_figures(judged: Judged, data: Slices) -> dict[str, Any]:
 
 
 def control_maps(train: Slices, data: Slices) -> dict[str, torch.Tensor]:
-    """Give maps that need no network, (N, rows, columns) each."""
+    """Return maps that need no network, (N, rows, columns) each."""
     pixels = data.sources.astype(np.float32)
     rows, columns = pixels.shape[1:]
     row, column = np.ogrid[:rows, :columns]
@@ -81,7 +81,7 @@ def control_maps(train: Slices, data: Slices) -> dict[str, torch.Tensor]:
 
 
 def shortcut_figures(train: Slices, data: Slices) -> dict[str, Any]:
-    """Give the accuracy of every shortcut, over all and by plane."""
+    """Return the accuracy of every shortcut, over all and by plane."""
     label = data.labels.numpy()
     figures: dict[str, Any] = {}
     for name, guess in shortcut_guesses(train, data).items():
@@ -93,7 +93,7 @@ def shortcut_figures(train: Slices, data: Slices) -> dict[str, Any]:
 
 
 def unguided_network(bundle: Bundle, weights: Path) -> nn.Module:
-    """Give the primary's architecture with other weights."""
+    """Return the primary's architecture with other weights."""
     content = (bundle.folder / "configs" / "inference.json").read_bytes()
     network = Config(content, "configs/inference.json").network(bundle.manifest.primary.network)
     network.load_state_dict(read_weights(weights.read_bytes(), weights.name))
@@ -101,7 +101,7 @@ def unguided_network(bundle: Bundle, weights: Path) -> nn.Module:
 
 
 def measure(bundle: Bundle, data: Path, splits: Sequence[str], unguided: Path | None) -> dict[str, Any]:
-    """Give every figure of the bundle."""
+    """Return every figure of the bundle."""
     site, train = (read_tumours(data, names, bundle.preprocessing) for names in (splits, ["train"]))
     networks = {name: network.module for name, network in classifiers(bundle).items()}
     layers = {name: str(network.layer) for name, network in classifiers(bundle).items()}

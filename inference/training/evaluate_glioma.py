@@ -68,7 +68,7 @@ def control_figures(data: Slices, train: Slices) -> dict[str, Any]:
 
 
 def measure(bundle: Bundle, data: Path, splits: Sequence[str]) -> dict[str, Any]:
-    """Give every figure of the bundle."""
+    """Return every figure of the bundle."""
     site = read_patients(data, splits, bundle.preprocessing)
     train = read_patients(data, ["train"], bundle.preprocessing)
     phantoms = make_phantoms(PHANTOM_SEEDS, bundle.preprocessing)

@@ -49,7 +49,7 @@ def _mask(data: Path, row: dict[str, str], shape: tuple[int, ...]) -> NDArray[np
 
 
 def drawn_phantom(seed: int) -> Phantom:
-    """Give a phantom with none to three lesions, one in four with noise and motion."""
+    """Return a phantom with none to three lesions, one in four with noise and motion."""
     phantom = make_phantom(seed, lesions=(0, 1, 2, 1, 0, 3)[seed % 6])
     if seed % 4 != 3:
         return phantom

@@ -41,7 +41,7 @@ class Recipe:
 
 
 def maps_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give the class activation map of every class, with its graph, and the logits (Zhou et al. 2016).
+    """Return the class activation map of every class, with its graph, and the logits (Zhou et al. 2016).
 
     Where one linear layer follows the mean of the features, as here, Grad-CAM is its positive part, scaled.
 
@@ -103,7 +103,7 @@ def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> 
 
 
 def pointing_share(model: nn.Module, layer: str, data: Slices) -> float:
-    """Give the share of slices with a lesion where the highest cell of the true class' map lies in it.
+    """Return the share of slices with a lesion where the highest cell of the true class' map lies in it.
 
     It does where the lesion covers at least half as much of it as of the cell it covers most.
     """

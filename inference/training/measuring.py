@@ -59,7 +59,7 @@ def peak_hits(maps: torch.Tensor, masks: Bools) -> Floats:
 
 
 def with_interval(figure: Figure, groups: NDArray[np.str_], unit: str = "patients") -> dict[str, Any]:
-    """Give a figure and its 95 % percentile interval over patients (or other groups) drawn with replacement.
+    """Return a figure and its 95 % percentile interval over patients (or other groups) drawn with replacement.
 
     Args:
         figure: takes indices of slices; NaN where a draw has none to judge.
@@ -82,14 +82,14 @@ def with_interval(figure: Figure, groups: NDArray[np.str_], unit: str = "patient
 
 
 def classifiers(bundle: Bundle) -> dict[str, Network]:
-    """Give every classifier of a bundle by name."""
+    """Return every classifier of a bundle by name."""
     named = {"primary": bundle.primary()}
     named |= {f"replicate_{n}": network for n, network in enumerate(bundle.replicates(), start=1)}
     return named | {f"alternate_{n}": network for n, network in enumerate(bundle.alternates(), start=1)}
 
 
 def share(of: Bools, what: NDArray[Any]) -> Figure:
-    """Give the figure that is the mean of ``what`` (N,) over the slices marked in ``of`` (N,)."""
+    """Return the figure that is the mean of ``what`` (N,) over the slices marked in ``of`` (N,)."""
     values = what.astype(np.float64)
     return lambda index: mean(values[index][of[index]])
 
@@ -118,5 +118,5 @@ def localiser_figures(network: nn.Module, data: Slices, unit: str = "patients") 
 
 
 def mean(values: Floats) -> float:
-    """Give the mean; NaN of nothing."""
+    """Return the mean; NaN of nothing."""
     return float(values.mean()) if len(values) else float("nan")

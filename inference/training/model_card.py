@@ -32,13 +32,13 @@ def publish(folder: Path, figures: Mapping[str, Any], tables: str) -> None:
 
 
 def rows(header: Sequence[str], lines: Iterable[Iterable[str]]) -> str:
-    """Give a Markdown table."""
+    """Return a Markdown table."""
     head, *body = ("|" + "|".join(f" {text} " if text else " " for text in line) + "|" for line in (header, *lines))
     return "\n".join([head, "|" + "---|" * len(header), *body])
 
 
 def table(figures: Mapping[str, Any]) -> str:
-    """Give the figures as Markdown: networks, then controls, then the localiser."""
+    """Return the figures as Markdown: networks, then controls, then the localiser."""
     measured = {name: row for name, row in figures.items() if isinstance(row, Mapping) and "auc_per_slice" in row}
     lines = [
         rows(
@@ -60,6 +60,6 @@ def table(figures: Mapping[str, Any]) -> str:
 
 
 def cell(figure: Mapping[str, Any]) -> str:
-    """Give one figure with its interval."""
+    """Return one figure with its interval."""
     low, high = figure["interval"]
     return f"{figure['value']:.3f} [{low:.3f}, {high:.3f}]"

@@ -45,13 +45,13 @@ def shortcut_guesses(train: Slices, data: Slices) -> Mapping[str, Guesses]:
 
 
 def global_statistics(data: Slices) -> Features:
-    """Give mean, SD, maximum, share of air, mean and SD of the border, 8 quantiles and the plane, (N, 17)."""
+    """Return mean, SD, maximum, share of air, mean and SD of the border, 8 quantiles and the plane, (N, 17)."""
     grey = grey_statistics(data.sources.astype(np.float64), air=BACKGROUND, border=(BORDER, BORDER))
     return np.column_stack([grey, _planes(data)])
 
 
 def lesion_boxes(data: Slices) -> Features:
-    """Give centre (row, column) and size of the box round each true lesion in pixels, and the plane, (N, 7)."""
+    """Return centre (row, column) and size of the box round each true lesion in pixels, and the plane, (N, 7)."""
     edges = []
     for mask in data.source_masks:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

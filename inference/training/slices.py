@@ -31,7 +31,7 @@ class Slices:
     """(N, rows, columns)."""
 
     def pick(self, chosen: NDArray[np.bool_]) -> "Slices":
-        """Give the slices where ``chosen`` is true."""
+        """Return the slices where ``chosen`` is true."""
         index = np.flatnonzero(chosen)
         return Slices(*(getattr(self, field.name)[index] for field in fields(self)))
 

@@ -32,7 +32,7 @@ NULL_SEEDS = [seed for seed in range(900_000, 900_024) if seed % 6 in (1, 2, 3)]
 
 
 def null_images(config: Config) -> torch.Tensor:
-    """Give the largest lesion slice of each null phantom, (12, 1, S, S): other subjects of the same class."""
+    """Return the largest lesion slice of each null phantom, (12, 1, S, S): other subjects of the same class."""
     chosen = []
     for seed in NULL_SEEDS:
         slices = make_phantoms([seed], config.transform("preprocessing"))

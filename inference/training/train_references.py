@@ -63,7 +63,7 @@ def train_retinanet(_config: Config, data: Slices, recipe: Recipe, device: torch
 
 
 def unet_maps(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """Give the probability of each pixel, (N, 1, S, S) to (N, S, S)."""
+    """Return the probability of each pixel, (N, 1, S, S) to (N, S, S)."""
     with torch.inference_mode():
         return model(inputs).sigmoid()[:, 0].clone()
 

@@ -180,7 +180,7 @@ def train_part(
 
 
 def say(name: str) -> Callable[[str], None]:
-    """Give what prints progress of one network."""
+    """Return what prints progress of one network."""
     return lambda text: print(f"{name}: {text}", flush=True)  # noqa: T201
 
 
@@ -195,7 +195,7 @@ def store(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
 
 
 def arguments(doc: str | None) -> argparse.ArgumentParser:
-    """Give the command line that every training script has."""
+    """Return the command line that every training script has."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")

@@ -109,7 +109,7 @@ class Examiner:
         )
 
     def networks(self) -> tuple[nn.Module, ...]:
-        """Give every network that is passed."""
+        """Return every network that is passed."""
         localiser = self.bundle.localiser(self.device)
         others = [network for networks in self._others().values() for network in networks]
         known = [self.bundle.primary(self.device), *others, *([localiser] if localiser else [])]
@@ -138,7 +138,7 @@ class Examiner:
         return self.bundle.keep(key, lambda: self._maps(primary, images.to(self.device), targets, OTHERS_SEED))
 
     def probabilities(self, inputs: torch.Tensor) -> Numbers:
-        """Give the primary's probabilities, (N, channels, *spatial) -> (N, classes)."""
+        """Return the primary's probabilities, (N, channels, *spatial) -> (N, classes)."""
         with torch.inference_mode():
             return self._likelihoods(self.bundle.primary(self.device).module(inputs.to(self.device)))
 
@@ -149,7 +149,7 @@ class Examiner:
     def _by_primary(
         self, primary: Network, inputs: torch.Tensor, probabilities: Numbers, class_index: int, seed: int
     ) -> tuple[Maps, Maps]:
-        """Give the maps of the moved image, moved back, and of the next class, by one call of the method."""
+        """Return the maps of the moved image, moved back, and of the next class, by one call of the method."""
         moved, back = _moved(inputs, seed) if "moved" in self.parts else (inputs[:0], [])
         other = _likeliest_other(probabilities, class_index) if "contrast" in self.parts else None
         contrast, targets = (inputs[:0], []) if other is None else (inputs, [other])
@@ -158,7 +158,7 @@ class Examiner:
         return np.concatenate([several[:0], *undone]), several[len(moved) :]
 
     def _others(self) -> dict[str, tuple[Network, ...]]:
-        """Give the networks beside the primary that explain the image, by the part their maps make."""
+        """Return the networks beside the primary that explain the image, by the part their maps make."""
         here, parts = self.device, self.parts
         return {
             "replicates": self.bundle.replicates(here) if "replicates" in parts else (),
@@ -196,7 +196,7 @@ class Examiner:
             return np.asarray(localiser.module(inputs).sigmoid()[0].amax(dim=0).cpu().numpy(), np.float32)
 
     def _look(self, primary: Network, inputs: torch.Tensor) -> tuple[Numbers, Numbers]:
-        """Give probabilities and features of one image, by one pass."""
+        """Return probabilities and features of one image, by one pass."""
         try:
             layer = choose_layer(primary.module, inputs, primary.layer)
             logits, grids = logits_and_activations(primary.module, inputs, layer=layer)
@@ -206,13 +206,13 @@ class Examiner:
 
 
 def _likeliest_other(probabilities: Numbers, class_index: int) -> int | None:
-    """Give the most probable class beside this one; None where there is no other."""
+    """Return the most probable class beside this one; None where there is no other."""
     order = np.argsort(-probabilities, kind="stable")
     return next((int(index) for index in order if index != class_index), None)
 
 
 def _moved(inputs: torch.Tensor, seed: int) -> tuple[torch.Tensor, list[Any]]:
-    """Give the image flipped, shifted and with noise, (3, ...), and how a map of each is moved back."""
+    """Return the image flipped, shifted and with noise, (3, ...), and how a map of each is moved back."""
     last = inputs.ndim - 1
     shift = max(1, inputs.shape[last] // 32)
     generator = torch.Generator().manual_seed(seed % (1 << 63))

@@ -24,7 +24,7 @@ TINY = 1e-12
 
 
 def grey_statistics(pixels: NDArray[np.floating], *, air: float, border: Sequence[int]) -> Numbers:
-    """Give mean, SD, maximum, share of air, mean and SD of the border, and 8 quantiles, as ``GREY_NAMES``.
+    """Return mean, SD, maximum, share of air, mean and SD of the border, and 8 quantiles, as ``GREY_NAMES``.
 
     Args:
         pixels: (N, *spatial), any scale.

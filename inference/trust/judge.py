@@ -88,7 +88,7 @@ def judge(
 
 
 def _verdict(warrant: Warrant, score: float, values: Numbers) -> tuple[Verdict, str, int]:
-    """Give the verdict, its reason, and how many signals that speak against the map are named after it."""
+    """Return the verdict, its reason, and how many signals that speak against the map are named after it."""
     threshold, localiser = warrant.certificate.threshold, warrant.witness_calibrator
     if score < MORE_LIKELY_WRONG:
         reason = f"The map more likely points outside a finding than into one (P {score:.2f})."
@@ -174,5 +174,5 @@ def _against_map(measured: Numbers, parts: Mapping[str, float]) -> tuple[str, ..
 
 
 def _sentence(kind: Kind, value: float) -> str:
-    """Give the sentence for a signal that speaks against the map by lying on its bad side; empty: it does not."""
+    """Return the sentence for a signal that speaks against the map by lying on its bad side; empty: it does not."""
     return kind.low if value < kind.turn else kind.high

@@ -22,7 +22,7 @@ Nulls = Mapping[str, Interval]
 
 
 def agreement_nulls(measured: Numbers, subjects: ArrayLike) -> dict[str, Interval]:
-    """Give the null of every agreement that could be measured.
+    """Return the null of every agreement that could be measured.
 
     Args:
         measured: (N, signals) in the order of ``NAMES``: each row another subject's map held against a case's evidence.
@@ -36,7 +36,7 @@ def agreement_nulls(measured: Numbers, subjects: ArrayLike) -> dict[str, Interva
 
 
 def against_nulls(measured: Numbers, nulls: Nulls) -> Numbers:
-    """Give a* of every agreement with a null, and every other signal as it is, (signals,) -> (signals,).
+    """Return a* of every agreement with a null, and every other signal as it is, (signals,) -> (signals,).
 
     NaN: not measured, or different subjects agree so well that nothing can lie above.
     """
@@ -51,7 +51,7 @@ def against_nulls(measured: Numbers, nulls: Nulls) -> Numbers:
 def beside_nulls(
     measured: Numbers, nulls: Nulls, parts: Mapping[str, float], names: Collection[str]
 ) -> tuple[Signal, ...]:
-    """Give each signal with its null: those of the largest parts first; without parts, those with a null first.
+    """Return each signal with its null: those of the largest parts first; without parts, those with a null first.
 
     Args:
         measured: (signals,), NaN where a signal cannot be had.

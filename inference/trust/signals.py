@@ -29,7 +29,7 @@ NONE = float("nan")
 
 
 def signal_table(maps: Maps, evidence: Sequence[Evidence], covered: Numbers, *, seeds: Sequence[int]) -> Numbers:
-    """Give every signal of several maps, (N, signals) in the order of ``NAMES``; NaN where it cannot be had.
+    """Return every signal of several maps, (N, signals) in the order of ``NAMES``; NaN where it cannot be had.
 
     Args:
         maps: (N, *spatial), signed.
@@ -42,7 +42,7 @@ def signal_table(maps: Maps, evidence: Sequence[Evidence], covered: Numbers, *, 
 
 
 def signals(values: Maps, evidence: Evidence, covered: Numbers, seed: int) -> Mapping[str, float]:
-    """Give every signal of one map, by name.
+    """Return every signal of one map, by name.
 
     Args:
         values: (*spatial), signed.
@@ -72,7 +72,7 @@ def signals(values: Maps, evidence: Evidence, covered: Numbers, seed: int) -> Ma
 
 
 def covered_probabilities(maps: Maps, inputs: torch.Tensor, class_indices: Sequence[int], predict: Predict) -> Numbers:
-    """Give the probability of each map's class without its hottest tenth, and with nothing but that, (N, 2).
+    """Return the probability of each map's class without its hottest tenth, and with nothing but that, (N, 2).
 
     What is taken away is replaced by the image blurred beyond recognition (Fong and Vedaldi 2017).
 
@@ -94,7 +94,7 @@ def covered_probabilities(maps: Maps, inputs: torch.Tensor, class_indices: Seque
 
 
 def peak_of(values: Maps) -> tuple[int, ...]:
-    """Give the index of the highest value; of several, the one next to their mean."""
+    """Return the index of the highest value; of several, the one next to their mean."""
     highest = np.argwhere(values == values.max())
     return tuple(int(i) for i in highest[np.square(highest - highest.mean(axis=0)).sum(axis=1).argmin()])
 
@@ -177,7 +177,7 @@ def _rank_in(maps: Maps, peak: tuple[int, ...]) -> float:
 
 
 def _rank_at(values: NDArray[np.floating], peak: tuple[int, ...]) -> float:
-    """Give the share of pixels below the value at a place, ties half."""
+    """Return the share of pixels below the value at a place, ties half."""
     at = values[peak]
     return float((values < at).mean() + (values == at).mean() / 2)
 

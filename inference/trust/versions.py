@@ -41,7 +41,7 @@ FIRST = 1
 
 
 def versions_now() -> DefinitionVersions:
-    """Give the version of every signal and every part of the procedure, as a passport records them."""
+    """Return the version of every signal and every part of the procedure, as a passport records them."""
     return DefinitionVersions(
         signals={kind.name: kind.version for kind in kinds.KINDS},
         procedure={part.name: part.version for part in PROCEDURE},

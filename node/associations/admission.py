@@ -31,7 +31,7 @@ class Admission:
         self._lock = threading.Lock()
 
     def rejection(self, request: AssociationRequest, caller: Caller) -> Rejection | None:
-        """Give the reason for rejecting a request; None: it may be admitted within the limits."""
+        """Return the reason for rejecting a request; None: it may be admitted within the limits."""
         return self._protocol(request) or self._peers.rejection(request, caller)
 
     def make_room(self, address: str) -> Rejection | None:

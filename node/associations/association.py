@@ -105,7 +105,7 @@ class BoundedAssociation(Association):
         return waiting > _MOST_ANSWERS_WAITING if self.is_requestor else self._serving or waiting > 0
 
     def idle_seconds(self) -> float:
-        """Give the idle time; 0 while a PDU or a message is received, or a request served."""
+        """Return the idle time; 0 while a PDU or a message is received, or a request served."""
         if self.busy or self.dul.reading or self.dimse.message is not None:
             return 0.0
         return time.monotonic() - self.active_at

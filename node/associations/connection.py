@@ -32,12 +32,12 @@ _CHUNK_BYTES = 1 << 16
 
 
 def abort_pdu(source: int, reason: int) -> bytes:
-    """Give an A-ABORT (PS3.8 9.3.8): source 2 is the provider, reason 6 an invalid parameter value."""
+    """Return an A-ABORT (PS3.8 9.3.8): source 2 is the provider, reason 6 an invalid parameter value."""
     return struct.pack(">BBLBBBB", 7, 0, 4, 0, 0, source, reason)
 
 
 def reject_pdu(result: int, source: int, reason: int) -> bytes:
-    """Give an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+    """Return an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
     return struct.pack(">BBLBBBB", 3, 0, 4, 0, result, source, reason)
 
 

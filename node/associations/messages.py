@@ -65,7 +65,7 @@ class Messages(DIMSEServiceProvider):
 
 
 def stored_response(message_id: int, sop_class_uid: str, sop_instance_uid: str) -> bytes:
-    """Give the command set of C-STORE-RSP with success (PS3.7 9.3.1.2), Implicit VR Little Endian."""
+    """Return the command set of C-STORE-RSP with success (PS3.7 9.3.1.2), Implicit VR Little Endian."""
     fields = (
         (0x0002, _padded(sop_class_uid)),
         (0x0100, struct.pack("<H", 0x8001)),

@@ -55,12 +55,12 @@ class Peers:
 
     @classmethod
     def of(cls, settings: Settings) -> "Peers":
-        """Give the allow-list of the settings; where peers are listed, nobody else may call unless that is said."""
+        """Return the allow-list of the settings; where peers are listed, nobody else may call unless that is said."""
         known_only = settings.node.known_peers_only
         return cls(settings.peers, known_only=bool(settings.peers) if known_only is None else known_only)
 
     def rejection(self, request: AssociationRequest, caller: Caller) -> Rejection | None:
-        """Give the reason for rejecting this request; None where the caller matches the allow-list."""
+        """Return the reason for rejecting this request; None where the caller matches the allow-list."""
         if not request.calling_ae_title:
             return _calling(
                 "The calling AE title is not valid.", "Give 1 to 16 characters, without backslash or control."

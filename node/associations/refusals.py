@@ -115,7 +115,7 @@ class Refusals:
             self._writer.start()
 
     def latest(self, limit: int = 50) -> tuple[Refusal, ...]:
-        """Give the last ones, the newest first."""
+        """Return the last ones, the newest first."""
         self.flush()
         query = select(refusals).order_by(refusals.c.at.desc()).limit(limit)
         with self._engine.connect() as connection:

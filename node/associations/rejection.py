@@ -31,7 +31,7 @@ _LOG = "Look into its log at this time."
 
 
 def told(peer: Destination, calling_ae_title: str, pdus: Sequence[Any]) -> tuple[str, str]:
-    """Give a sentence on what happened, and the cure.
+    """Return a sentence on what happened, and the cure.
 
     Args:
         peer: the peer that did not accept.

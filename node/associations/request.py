@@ -98,7 +98,7 @@ def printable(text: bytes | str, length: int) -> str:
 
 
 def titles_of(pdu: bytes) -> tuple[str, str]:
-    """Give the called and the calling AE title of a request that may be broken elsewhere, escaped; empty if missing."""
+    """Return called and the calling AE title of a request that may be broken elsewhere, escaped; empty if missing."""
     if len(pdu) < _FIXED.size:
         return "", ""
     _, _, called, calling, _ = _FIXED.unpack_from(pdu)

@@ -47,12 +47,12 @@ def client_context(settings: TlsSettings, *, pinned: bool) -> ssl.SSLContext:
 
 
 def fingerprint(certificate: bytes) -> str:
-    """Give the SHA-256 of a certificate in DER, as ``Fingerprint`` keeps it."""
+    """Return the SHA-256 of a certificate in DER, as ``Fingerprint`` keeps it."""
     return hashlib.sha256(certificate).hexdigest()
 
 
 def common_names(certificate: Mapping[str, Any]) -> tuple[str, ...]:
-    """Give the common names of the subject of a certificate as ``SSLSocket.getpeercert`` gives it."""
+    """Return the common names of the subject of a certificate as ``SSLSocket.getpeercert`` gives it."""
     return tuple(value for part in certificate.get("subject", ()) for key, value in part if key == "commonName")
 
 

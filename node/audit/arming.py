@@ -36,7 +36,7 @@ class Arming:
         self._ledger = ledger
 
     def standing(self, route: str) -> Standing:
-        """Give a route's state; one that nobody ever stopped is armed."""
+        """Return a route's state; one that nobody ever stopped is armed."""
         with self._engine.connect() as connection:
             row = connection.execute(select(route_states).where(route_states.c.route == route)).one_or_none()
         if row is None:
@@ -125,7 +125,7 @@ class Arming:
             return bool(connection.execute(query).scalar_one_or_none())
 
     def locked(self, route: str) -> Locked | None:
-        """Give the baseline of a route's charts; None: nobody locked one."""
+        """Return the baseline of a route's charts; None: nobody locked one."""
         with self._engine.connect() as connection:
             row = connection.execute(select(baselines).where(baselines.c.route == route)).one_or_none()
         if row is None:

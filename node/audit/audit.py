@@ -91,7 +91,7 @@ class Quality:
         return cachetools.cached(self.results, key=lambda: key, lock=self.cache_lock)(compute)()
 
     def installations(self, bundle: str | None = None) -> dict[str, Installation]:
-        """Give all installations, or one.
+        """Return all installations, or one.
 
         Raises:
             UnknownName: no rule names such a bundle.
@@ -168,7 +168,7 @@ class Quality:
         return Watch(false_alarms_per_year=self.settings.audit.false_alarms_per_year)
 
     def told(self) -> dict[str, Any]:
-        """Give the overview of all routes and replays as one JSON tree."""
+        """Return the overview of all routes and replays as one JSON tree."""
         routes = []
         for rule in self.rules():
             standing, control = self.arming.standing(rule.name), self.control(rule.name)
@@ -188,7 +188,7 @@ class Quality:
         return {"routes": routes, "replays": self.replays(), "head": str(self.ledger.head())}
 
     def repeatability(self, route: str) -> Repeatability:
-        """Give the repeatability of a route's maps over all its cases; cached until a case is added."""
+        """Return the repeatability of a route's maps over all its cases; cached until a case is added."""
         bundles = next(rule.bundles for rule in self.rules() if rule.name == route)
         locked, extent = self.arming.locked(route), self.observations.extent(Selection({"route": route}))
         key = ("repeatability", route, bundles, locked, extent, count_ever(self.engine), now().date())
@@ -224,7 +224,7 @@ class Quality:
         )
 
     def replays(self) -> list[dict[str, Any]]:
-        """Give the last replay of each bundle."""
+        """Return the last replay of each bundle."""
         latest = select(func.max(replays.c.id)).group_by(replays.c.bundle)
         with self.engine.connect() as connection:
             rows = connection.execute(select(replays).where(replays.c.id.in_(latest)).order_by(replays.c.bundle)).all()

@@ -37,7 +37,7 @@ class Constancy:
         return (self._home / bundle / "signature").exists()
 
     def studies(self, bundle: str) -> Mapping[str, tuple[Path, ...]]:
-        """Give the golden studies by name: phantoms, made here where they are missing, and the site's own."""
+        """Return the golden studies by name: phantoms, made here where they are missing, and the site's own."""
         folder = self._home / "phantoms"
         for number in PHANTOM_SEEDS:
             if not (folder / f"phantom_{number}").is_dir():
@@ -128,7 +128,7 @@ class Constancy:
         return tuple(records)
 
     def _former(self, bundle: str) -> tuple[Recorded, ...]:
-        """Give what was accepted before; nothing where nothing was, or not what was signed."""
+        """Return what was accepted before; nothing where nothing was, or not what was signed."""
         try:
             return load(self._home / bundle, self._key).records
         except Misconfigured:

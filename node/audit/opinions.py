@@ -158,7 +158,7 @@ class Opinions:
 
 
 def explanation_of(summary: Mapping[str, Any] | None, capture: str) -> Mapping[str, Any]:
-    """Give what a job's summary says of one overlay, by its SOP Instance UID; empty where it says nothing."""
+    """Return what a job's summary says of one overlay, by its SOP Instance UID; empty where it says nothing."""
     every = (summary or {}).get("explanations", ())
     return next((explanation for explanation in every if explanation["capture"] == capture), {})
 

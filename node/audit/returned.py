@@ -74,7 +74,7 @@ class Returned:
         return read_returned(self._inbox / row.path, [shown for _, shown in overlays.values()])
 
     def _overlays(self, study_instance_uid: str) -> dict[str, tuple[Overlay, Shown]]:
-        """Give the overlays of a study that are in force, by SOP Instance UID, but for those whose files are gone."""
+        """Return the overlays of a study that are in force, by SOP Instance UID, but for those whose files are gone."""
         query = (
             select(results.c.sop_instance_uid, results.c.role, results.c.path, jobs.c.id, jobs.c.bundle, jobs.c.summary)
             .join(jobs, jobs.c.id == results.c.job_id)

@@ -53,7 +53,7 @@ class View:
         return self.quality.control(self.route, until=self.within[1] if self.within else None, where=self.where)
 
     def pictures(self) -> tuple[tuple[Figure, str], ...]:
-        """Give every figure that has points with its picture, those with an alarm first."""
+        """Return every figure that has points with its picture, those with an alarm first."""
         control = self.control
         if control is None:
             return ()
@@ -61,19 +61,19 @@ class View:
         return self.quality.cached(key, lambda: _pictures(control))
 
     def groups(self) -> tuple[Group, ...]:
-        """Give the groups of all that there is, or of the month."""
+        """Return the groups of all that there is, or of the month."""
         seen = self.quality.observations.narrowed(dict(self.where))
         whole = Selection({"route": self.route}, *(self.within or (None, None)))
         parts = self._in_parts(("sums", self.where, self.by), seen, whole, lambda part: sums_of(seen, self.by, part))
         return groups_from(self.by, parts)
 
     def repeatability(self) -> str:
-        """Give the route's repeatability as HTML; cached until the ledger grows."""
+        """Return the route's repeatability as HTML; cached until the ledger grows."""
         key = ("repeatability", self.route, self.quality.ledger.head(), datetime.now(UTC).date())
         return self.quality.cached(key, lambda: repeatability_part(self.quality.repeatability(self.route)))
 
     def choices(self) -> Mapping[str, tuple[str, ...]]:
-        """Give the filters of the route's cases: values of each grouping, and the months, newest first."""
+        """Return the filters of the route's cases: values of each grouping, and the months, newest first."""
         seen, whole = self.quality.observations, Selection({"route": self.route})
         parts = self._in_parts(("choices",), seen, whole, lambda part: seen.values(CHOICES, part))
         together = frozenset[tuple[str, ...]]().union(*parts)

@@ -36,7 +36,7 @@ def ask_node(method: Literal["GET", "POST"], path: str, config_file: Path) -> di
 
 
 def study_key(study: str, config_file: Path) -> str:
-    """Give the key of a study in the console.
+    """Return the key of a study in the console.
 
     Args:
         study: its Study Instance UID, or the key itself.

@@ -218,7 +218,7 @@ def _change(change: "DecisionChange") -> Iterable[str]:
 
 
 def _running(home: Path) -> int:
-    """Give the process id of the node that holds a home folder.
+    """Return the process id of the node that holds a home folder.
 
     Raises:
         UnknownName: there is none.
@@ -238,7 +238,7 @@ def _running(home: Path) -> int:
 
 
 def _last_reload(engine: "Engine") -> tuple[int, str]:
-    """Give number and problems of the last reload in the ledger."""
+    """Return number and problems of the last reload in the ledger."""
     from sqlalchemy import select
 
     from reports.audit.ledger import Event, entries

@@ -45,7 +45,7 @@ class Consignments:
         self._outbox = outbox
 
     def all(self, *states: DeliveryState) -> tuple[Consignment, ...]:
-        """Give all consignments, or those with an object in one of the states, the latest change first."""
+        """Return all consignments, or those with an object in one of the states, the latest change first."""
         keys = select(*_KEY).select_from(_OBJECTS).where(deliveries.c.state.in_(states))
         return self._read(tuple_(*_KEY).in_(keys) if states else true())
 
@@ -57,7 +57,7 @@ class Consignments:
         after: str = "",
         limit: int = 50,
     ) -> tuple[tuple[Consignment, ...], str]:
-        """Give some consignments, the latest change of an object in one of the states first, however many there are.
+        """Return some consignments, the latest change of an object in one of the states first, however many there are.
 
         Args:
             states: a consignment is given where an object of it is in one of them.
@@ -107,7 +107,7 @@ class Consignments:
         raise UnknownName(f"There is no delivery {consignment_id!r}.", cure="`heatproof deliveries` lists all.")
 
     def unsettled(self, awaiting_proof: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        """Give job and destination of every consignment for which something is left to do.
+        """Return job and destination of every consignment for which something is left to do.
 
         Args:
             awaiting_proof: destinations for which "sent" is not the end.
@@ -118,7 +118,7 @@ class Consignments:
             return tuple((row[0], row[1]) for row in connection.execute(query))
 
     def parcels(self, job_id: str, destination: str, state: DeliveryState) -> tuple[Parcel, ...]:
-        """Give the objects in one state, in the order of their files."""
+        """Return the objects in one state, in the order of their files."""
         query = (
             select(
                 results.c.sop_instance_uid,
@@ -135,7 +135,7 @@ class Consignments:
             return tuple(Parcel(*row[:4], self._outbox / row[4]) for row in connection.execute(query))
 
     def study(self, job_id: str) -> str:
-        """Give the Study Instance UID of a job."""
+        """Return the Study Instance UID of a job."""
         with self._engine.connect() as connection:
             query = select(jobs.c.study_instance_uid).where(jobs.c.id == job_id)
             return str(connection.execute(query).scalar_one())

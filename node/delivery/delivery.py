@@ -42,7 +42,7 @@ class Patience:
     """How long the association that asked for storage commitment is kept for an answer on it."""
 
     def delay_seconds(self, attempt: int, *, seed: str) -> float:
-        """Give the delay after an attempt: exponential backoff up to the longest, less a jitter of up to a quarter.
+        """Return the delay after an attempt: exponential backoff up to the longest, less a jitter of up to a quarter.
 
         Args:
             attempt: 1 after the first.
@@ -226,7 +226,7 @@ class Deliveries(DBOSConfiguredInstance):
         return destination in self._destinations and self._destinations[destination].proof != "none"
 
     def _live(self, prefix: str | None = None) -> list[WorkflowStatus]:
-        """Give the workflows, of all consignments or of those that begin so, that will still do something."""
+        """Return the workflows, of all consignments or of those that begin so, that will still do something."""
         return DBOS.list_workflows(
             name="delivery",
             status=LIVE,

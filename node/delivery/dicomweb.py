@@ -91,7 +91,7 @@ def exchange(destination: Destination, method: str, path: str, **request: Any) -
 
 
 def client_of(destination: Destination) -> dict[str, Any]:
-    """Give the arguments of an httpx client of this service.
+    """Return the arguments of an httpx client of this service.
 
     Raises:
         OSError: the token or the certificate authority cannot be read.
@@ -163,7 +163,7 @@ def _number(dataset: Any, tag: str) -> int:
 
 
 def _values(dataset: Any, tag: str) -> list[Any]:
-    """Give the values of an attribute in the DICOM JSON Model (PS3.18 annex F); nothing where it is malformed."""
+    """Return the values of an attribute in the DICOM JSON Model (PS3.18 annex F); nothing where it is malformed."""
     attribute = dataset.get(tag) if isinstance(dataset, dict) else None
     values = attribute.get("Value") if isinstance(attribute, dict) else None
     return values if isinstance(values, list) else []

@@ -59,7 +59,7 @@ def _send(association: Association, parcel: Parcel, destination: Destination) ->
 
 
 def _read(path: Path, syntax: UID) -> Dataset:
-    """Give a result as it lies in the outbox, or in the other uncompressed encoding."""
+    """Return a result as it lies in the outbox, or in the other uncompressed encoding."""
     dataset = dcmread(path)
     if dataset.file_meta.TransferSyntaxUID == syntax:
         return dataset

@@ -10,10 +10,10 @@ from node.delivery.transport import Proof, Transport
 
 
 def transports(calling_ae_title: str) -> Mapping[str, Transport]:
-    """Give the transport of each ``destinations.protocol``."""
+    """Return the transport of each ``destinations.protocol``."""
     return {"dimse": DimseTransport(calling_ae_title), "stow": StowTransport()}
 
 
 def proofs(calling_ae_title: str, commitments: Commitments) -> Mapping[str, Proof]:
-    """Give the proof of each ``destinations.proof``; ``none`` has none."""
+    """Return the proof of each ``destinations.proof``; ``none`` has none."""
     return {"commitment": commitments, "find": FindProof(calling_ae_title), "qido": QidoProof()}

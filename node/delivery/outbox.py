@@ -21,11 +21,11 @@ class Outbox:
         self._taken = {destination.name: destination.objects for destination in destinations}
 
     def folder(self, job_id: str) -> Path:
-        """Give the folder of a job's results."""
+        """Return the folder of a job's results."""
         return self._folder / job_id
 
     def wanted(self, names: Iterable[str]) -> frozenset[str]:
-        """Give the roles that any of these destinations takes."""
+        """Return the roles that any of these destinations takes."""
         return frozenset(role for name in names for role in self._taken.get(name, ()))
 
     def queue(

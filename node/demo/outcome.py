@@ -71,7 +71,7 @@ def file_results(received: Mapping[str, Path], studies: Sequence[DemoStudy], fol
 def rows_of(
     study: DemoStudy, jobs: Sequence[Mapping[str, Any]], filed: Mapping[str, FiledResult], refused: Sequence[int]
 ) -> list[Row]:
-    """Give the table's lines of one study."""
+    """Return the table's lines of one study."""
     rows: list[Row] = []
     if refused:
         reason = f"{len(refused)} of {len(study.files)} instances got status 0x{refused[0]:04X}"
@@ -85,7 +85,7 @@ def rows_of(
 
 
 def repeated_row(study: DemoStudy, new_objects: int) -> Row:
-    """Give the line of a study that was sent a second time."""
+    """Return the line of a study that was sent a second time."""
     result = f"{new_objects} new objects" if new_objects else "nothing new"
     return Row(study=study.name, truth=study.truth, result=result)
 
@@ -121,5 +121,5 @@ def _inside(truth: Phantom | None, plane: int, row: int, column: int) -> bool | 
 
 
 def _trust(item: Mapping[str, Any]) -> str:
-    """Give P that the peak lies in a true finding, by the passport; without one there is none."""
+    """Return P that the peak lies in a true finding, by the passport; without one there is none."""
     return "no score" if item["score"] is None else f"P {item['score']:.2f}"

@@ -34,7 +34,7 @@ class Pacs(Protocol):
     ) -> None: ...
 
     def received(self) -> dict[str, Path]:
-        """Give SOP Instance UID and file of everything it holds."""
+        """Return SOP Instance UID and file of everything it holds."""
 
 
 class FilingScp:
@@ -65,7 +65,7 @@ class FilingScp:
         self._server.shutdown()
 
     def received(self) -> dict[str, Path]:
-        """Give SOP Instance UID and file of everything that came."""
+        """Return SOP Instance UID and file of everything that came."""
         return dict(self._files)
 
     def _store(self, event: evt.Event) -> int:
@@ -144,7 +144,7 @@ class OrthancPacs:
 
 
 def start_pacs(folder: Path) -> Pacs:
-    """Give the best PACS this machine has; not started yet."""
+    """Return the best PACS this machine has; not started yet."""
     program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
     return OrthancPacs(program, folder) if program else FilingScp(folder)
 

@@ -14,7 +14,7 @@ _held: list[socket.socket] = []
 
 
 def reserve_port() -> int:
-    """Give a TCP port of loopback that nobody else takes while this process lives.
+    """Return a TCP port of loopback that nobody else takes while this process lives.
 
     The system gives it to no connection and to nobody who asks for any port, for it lies outside the range it gives
     from; and another process that calls this is given another one, for the UDP port of the same number is held.

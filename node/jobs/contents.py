@@ -26,7 +26,7 @@ def keep_content(connection: Connection, digest: str, study_instance_uid: str, k
 
 
 def content_of(engine: Engine, digest: str) -> frozenset[str] | None:
-    """Give the SOP Instance UIDs that a decision saw; None where it was made before they were written down."""
+    """Return the SOP Instance UIDs that a decision saw; None where it was made before they were written down."""
     with engine.connect() as connection:
         uids = connection.execute(select(contents.c.sop_instance_uids).where(contents.c.digest == digest)).scalar()
     return None if uids is None else frozenset(uids)

@@ -118,7 +118,7 @@ class Fleet(threading.Thread):
             self._resume()
 
     def _dead(self, connection: Connection) -> dict[str, str]:
-        """Give the workers whose heartbeat is overdue, with the run of each."""
+        """Return the workers whose heartbeat is overdue, with the run of each."""
         dead: dict[str, str] = {}
         for row in connection.execute(select(nodes, type_coerce(func.now(), Moment()).label("now"))):
             silence_seconds = (row.now - row.heartbeat_at).total_seconds() if row.heartbeat_at else math.inf

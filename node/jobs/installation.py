@@ -39,7 +39,7 @@ class Installation:
 def installations(
     settings: Settings, bundles: Mapping[str, Bundle], warrants: Mapping[str, Warrant]
 ) -> dict[str, Installation]:
-    """Give every routed bundle as the node runs it."""
+    """Return every routed bundle as the node runs it."""
     inference = settings.inference
     return {
         name: Installation(

@@ -157,7 +157,7 @@ class Jobs(DBOSConfiguredInstance):
 
 
 def _listed(workflow_ids: Sequence[str], states: Collection[str]) -> list[WorkflowStatus]:
-    """Give those of some workflows that are in one of these states, without their inputs and outputs."""
+    """Return those of some workflows that are in one of these states, without their inputs and outputs."""
     if not workflow_ids:
         return []
     return DBOS.list_workflows(

@@ -73,7 +73,7 @@ class Steps:
         return job_of(row)
 
     def paths(self, job: Job) -> tuple[Path, ...]:
-        """Give the files that the decision saw, by SOP Instance UID: an image that came later is the next job's."""
+        """Return the files that the decision saw, by SOP Instance UID: an image that came later is the next job's."""
         decided = content_of(self._engine, job.content)
         query = (
             select(instances.c.sop_instance_uid, instances.c.path)
@@ -216,7 +216,7 @@ class Steps:
         succeed(connection, job, source_series_uid, written)
 
     def options(self, job: Job) -> AnalysisOptions:
-        """Give the settings that shape this job's result."""
+        """Return the settings that shape this job's result."""
         inference = self._settings.inference
         return AnalysisOptions(
             method=job.method or self._bundles[job.bundle].manifest.method,

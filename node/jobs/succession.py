@@ -23,7 +23,7 @@ from reports.objects.results import ResultObject
 
 
 def predecessors(connection: Connection, job: Job, source_series_uid: str | None) -> tuple[InstanceReference, ...]:
-    """Give the reports that a new one replaces, by SOP Instance UID.
+    """Return the reports that a new one replaces, by SOP Instance UID.
 
     Args:
         connection: to the store.

@@ -41,7 +41,7 @@ class PriorRequirement:
 
 
 def prior_requirement_of(rule: Rule) -> PriorRequirement | None:
-    """Give the priors that a rule requires; None where it requires none."""
+    """Return the priors that a rule requires; None where it requires none."""
     return PriorRequirement(rule.priors, rule.priors_from, rule.priors_by) if rule.priors and rule.priors_from else None
 
 

@@ -70,7 +70,7 @@ def present_of(study_instance_uid: str, headers: Sequence[SeriesHeader]) -> Pres
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
-    """Give the one value of an attribute as text; empty where it is missing, or has several."""
+    """Return the one value of an attribute as text; empty where it is missing, or has several."""
     value = dataset.get(keyword)
     return "" if value is None or isinstance(value, list) else str(value).strip(" \0")
 

@@ -96,7 +96,7 @@ class PriorRecords:
             return int(connection.execute(query).scalar_one())
 
     def of(self, study_instance_uid: str) -> Sequence[PriorRecord]:
-        """Give the search, if there was one, and what it found."""
+        """Return the search, if there was one, and what it found."""
         here = select(func.count()).where(instances.c.study_instance_uid == priors.c.prior_study_uid)
         query = (
             select(priors, here.scalar_subquery().label("images"))

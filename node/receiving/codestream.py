@@ -15,7 +15,7 @@ RLE_MOST_BYTES_OF_ONE = 64
 
 
 def announced(fragment: memoryview) -> tuple[int, int] | None:
-    """Give the largest (rows, columns) that the headers of a JPEG, JPEG-LS or JPEG 2000 codestream announce.
+    """Return the largest (rows, columns) that the headers of a JPEG, JPEG-LS or JPEG 2000 codestream announce.
 
     None where the fragment starts no such codestream, as one that goes on with another does not.
     """

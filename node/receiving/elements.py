@@ -49,7 +49,7 @@ class _Level(NamedTuple):
 
 
 def elements_of(encoded: bytes, syntax: UID, limits: Limits, *, wanted: frozenset[int]) -> dict[int, Element]:
-    """Give the wanted elements of the outermost level by tag; of two with one tag the last, as pydicom does.
+    """Return the wanted elements of the outermost level by tag; of two with one tag the last, as pydicom does.
 
     Raises:
         UnreadableInstance: cut short, nested too deep, too many elements, too long a value, or no data set at all.

@@ -121,7 +121,7 @@ class _DataSet:
         return self.text(_MANUFACTURER).lower() == PRODUCT and (derived or self._pixels is None)
 
     def text(self, tag: int) -> str:
-        """Give a value without its padding; empty where it is absent."""
+        """Return a value without its padding; empty where it is absent."""
         return self._raw(tag).decode("latin-1").strip(" \0")
 
     def check_pixels(self) -> None:

@@ -150,7 +150,7 @@ class Listener:
 
 
 def prior_listener(settings: Settings, inbox: Inbox, metrics: Metrics, refusals: Refusals) -> Listener | None:
-    """Give the listener of what a PACS sends by C-MOVE as priors, with an AE title and a port of its own.
+    """Return the listener of what a PACS sends by C-MOVE as priors, with an AE title and a port of its own.
 
     Returns:
         None where the settings name no port for priors.
@@ -205,7 +205,7 @@ def _arrival(event: Any, purpose: Purpose) -> Arrival:
 
 
 def _answer(status: int, comment: str = "") -> Dataset:
-    """Give the status of a response; where PS3.7 9.1.1.1 allows it, with an Error Comment that says what is wrong."""
+    """Return the status of a response; where PS3.7 9.1.1.1 allows it, with an Error Comment that says what is wrong."""
     answer = Dataset()
     answer.Status = status
     if comment and status >= 0xA700:

@@ -75,7 +75,7 @@ class Register:
         return winner
 
     def find(self, sop_instance_uid: str) -> Instance | None:
-        """Give what is kept under a UID.
+        """Return what is kept under a UID.
 
         Raises:
             Unavailable: the store does not answer.

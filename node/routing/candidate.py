@@ -24,7 +24,7 @@ class Candidate(Section):
 
 
 def candidate_of(text: str, settings: Settings, *, known: Container[str] = ()) -> Settings:
-    """Give the settings as they would be with the rules of a text; any other table in it is passed over.
+    """Return the settings as they would be with the rules of a text; any other table in it is passed over.
 
     Args:
         text: TOML with ``[[rules]]``, as in the settings file, or all of that file.

@@ -29,7 +29,7 @@ class DecisionChange:
         return _outcome(self.before) != _outcome(self.after)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return it as JSON."""
         return {
             "study_instance_uid": self.study_instance_uid,
             "at": self.at.isoformat(),

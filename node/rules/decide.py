@@ -63,7 +63,7 @@ class RuleAnswer:
     """Of the rule's expected series, those that are not here."""
 
     def trace(self) -> Iterator[str]:
-        """Give a line for each series, up to the first on which the rule holds."""
+        """Yield a line for each series, up to the first on which the rule holds."""
         if self.hours is not None and not self.hours.held:
             yield f"rule {self.name!r}: {self.hours.sentence}"
             return

@@ -51,7 +51,7 @@ class SeriesHeader:
         return cls(dcmread(path, stop_before_pixels=True, defer_size=_READ_BYTES))
 
     def values(self, attribute: str) -> tuple[str, ...]:
-        """Give the first values of an attribute as text, none where it is missing, empty or cannot be read.
+        """Return the first values of an attribute as text, none where it is missing, empty or cannot be read.
 
         Each is cut to the length that its VR allows (PS3.5 table 6.2-1), however long the network's was.
 

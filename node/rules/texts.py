@@ -14,12 +14,12 @@ LONGEST = {
 
 
 def vr_of(tag: int) -> str:
-    """Give the VR of the dictionary; empty where it does not know the tag."""
+    """Return the VR of the dictionary; empty where it does not know the tag."""
     return dictionary_VR(tag) if dictionary_has_tag(tag) else ""
 
 
 def cut(text: str, *vrs: str) -> str:
-    """Give a value without padding and without NUL, cut to what the strictest of its VRs allows.
+    """Return a value without padding and without NUL, cut to what the strictest of its VRs allows.
 
     Args:
         text: the value as it was read.

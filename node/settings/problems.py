@@ -23,7 +23,7 @@ def problems_of(raw: Raw, model: type[BaseModel], error: ValidationError | None)
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
-    """Give the table that a field of this type holds, or holds a list of."""
+    """Return the table that a field of this type holds, or holds a list of."""
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate

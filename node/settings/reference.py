@@ -9,7 +9,7 @@ from node.settings.problems import section_in
 
 
 def table_of(model: type[BaseModel]) -> str:
-    """Give a Markdown table of every setting: key, type, default and meaning."""
+    """Return a Markdown table of every setting: key, type, default and meaning."""
     lines = ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows(model, "")]
     return "\n".join(lines) + "\n"

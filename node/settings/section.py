@@ -13,7 +13,7 @@ from node.settings.patterns import check_expression
 
 
 def tag_of(attribute: str) -> int | None:
-    """Give the tag of a DICOM keyword or of a tag written as ``0008,0060``; None where it is neither."""
+    """Return the tag of a DICOM keyword or of a tag written as ``0008,0060``; None where it is neither."""
     tag = tag_for_keyword(attribute)
     if tag is not None:
         return tag

@@ -47,7 +47,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _share_tls(self) -> Self:
-        """Give the files of [tls] to every destination that wants them."""
+        """Return the files of [tls] to every destination that wants them."""
         for destination in self.destinations:
             destination.with_tls(self.tls)
         return self
@@ -91,7 +91,7 @@ def load(path: Path) -> Settings:
 
 
 def example(home: Path, port: int) -> str:
-    """Give a complete, commented settings file that ``load`` accepts unchanged.
+    """Return a complete, commented settings file that ``load`` accepts unchanged.
 
     Args:
         home: the node's folder; the token file lies in it too.
@@ -102,7 +102,7 @@ def example(home: Path, port: int) -> str:
 
 
 def reference() -> str:
-    """Give a Markdown table of every setting: key, type, default and meaning."""
+    """Return a Markdown table of every setting: key, type, default and meaning."""
     return table_of(Settings)
 
 

@@ -135,7 +135,7 @@ class Completeness:
     def _evidence(
         self, study: Snapshot, performed: Performed | None, at: datetime, seconds: float
     ) -> tuple[list[str], list[str]]:
-        """Give the proof that the study is complete, and what is missing."""
+        """Return the proof that the study is complete, and what is missing."""
         proofs, missing = self._counting.compare(self._studies, study, seconds)
         if performed is not None and not performed.ended:
             missing.append("a performed procedure step is still in progress (MPPS)")

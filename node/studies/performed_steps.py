@@ -151,7 +151,7 @@ def _studies(attributes: Dataset) -> Iterator[str]:
 
 
 def _listed(attributes: Dataset) -> list[str]:
-    """Give the UIDs of all instances of the performed series."""
+    """Return the UIDs of all instances of the performed series."""
     series = attributes.get("PerformedSeriesSequence") or ()
     return sorted({uid for item in series for name in _REFERENCES for uid in _referenced(item.get(name) or ())})
 

@@ -86,7 +86,7 @@ class Studies:
             connection.execute(update(studies).where(is_prior).values(state=StudyState.RECEIVING))
 
     def receiving(self) -> tuple[Snapshot, ...]:
-        """Give the studies that are not complete yet."""
+        """Return the studies that are not complete yet."""
         query = select(studies.c.study_instance_uid, studies.c.arrivals).where(studies.c.state == StudyState.RECEIVING)
         with self._engine.connect() as connection:
             return tuple(Snapshot(*row) for row in connection.execute(query))
@@ -110,7 +110,7 @@ class Studies:
             return connection.execute(closed).rowcount == 1
 
     def waiting(self) -> tuple[Snapshot, ...]:
-        """Give the complete studies that nobody has decided about yet, also those closed before a crash."""
+        """Return the complete studies that nobody has decided about yet, also those closed before a crash."""
         query = (
             select(studies.c.study_instance_uid, studies.c.arrivals)
             .where(studies.c.state == StudyState.COMPLETE)
@@ -120,7 +120,7 @@ class Studies:
             return tuple(Snapshot(*row) for row in connection.execute(query))
 
     def instances_of(self, study_instance_uid: str) -> tuple[Instance, ...]:
-        """Give the kept instances of a study, by SOP Instance UID."""
+        """Return the kept instances of a study, by SOP Instance UID."""
         query = (
             select(instances)
             .where(instances.c.study_instance_uid == study_instance_uid)
@@ -140,7 +140,7 @@ class Studies:
             return {series: int(count) for series, count in connection.execute(query)}
 
     def senders_of(self, study_instance_uid: str) -> tuple[str, ...]:
-        """Give the calling AE titles that images of a study came from."""
+        """Return the calling AE titles that images of a study came from."""
         query = (
             select(instances.c.calling_ae_title).where(instances.c.study_instance_uid == study_instance_uid).distinct()
         )
@@ -148,11 +148,11 @@ class Studies:
             return tuple(sorted(connection.execute(query).scalars()))
 
     def content_digest(self, study_instance_uid: str) -> str:
-        """Give the digest of all kept instances of a study: it changes with every new image, and only then."""
+        """Return the digest of all kept instances of a study: it changes with every new image, and only then."""
         return content_digest(self.instances_of(study_instance_uid))
 
     def route_of(self, study_instance_uid: str) -> str | None:
-        """Give the name of the rule that decided about a study."""
+        """Return the name of the rule that decided about a study."""
         query = select(studies.c.route).where(studies.c.study_instance_uid == study_instance_uid)
         with self._engine.connect() as connection:
             return connection.execute(query).scalar()
@@ -174,7 +174,7 @@ class Studies:
 
 
 def content_digest(kept: Sequence[Instance]) -> str:
-    """Give SHA-256 over sorted (SOP Instance UID, SHA-256 of the data set), 64 hexadecimal digits."""
+    """Return SHA-256 over sorted (SOP Instance UID, SHA-256 of the data set), 64 hexadecimal digits."""
     lines = sorted(f"{instance.sop_instance_uid} {instance.sha256}\n" for instance in kept)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

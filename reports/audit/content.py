@@ -78,7 +78,7 @@ def html(blocks: Iterable[Block]) -> Markup:
 
 
 def text(blocks: Iterable[Block]) -> Iterator[str]:
-    """Give the lines of blocks as plain text, without drawings."""
+    """Yield the lines of blocks as plain text, without drawings."""
     for block in blocks:
         match block:
             case Heading(words):

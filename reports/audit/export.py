@@ -39,7 +39,7 @@ def export(engine: Engine, table: Table, path: Path, kind: Format) -> int:
 
 
 def heading(columns: Sequence[str], kind: TextFormat) -> str:
-    """Give what a file of text begins with."""
+    """Return what a file of text begins with."""
     return _csv([tuple(columns)]) if kind == "csv" else ""
 
 

@@ -165,7 +165,7 @@ class Entry:
 
 
 def pseudonym_of(study_instance_uid: str, key: bytes) -> str:
-    """Give HMAC-SHA-256 under the site's key: 64 hexadecimal digits."""
+    """Return HMAC-SHA-256 under the site's key: 64 hexadecimal digits."""
     return hmac.new(key, study_instance_uid.encode(), hashlib.sha256).hexdigest()
 
 
@@ -214,7 +214,7 @@ class Ledger:
         return seq
 
     def events(self, study_instance_uid: str | None = None) -> tuple[Entry, ...]:
-        """Give all rows, or those of one study, oldest first."""
+        """Return all rows, or those of one study, oldest first."""
         query = select(entries).order_by(entries.c.seq)
         if study_instance_uid is not None:
             query = query.where(entries.c.study == self.pseudonym(study_instance_uid))
@@ -222,14 +222,14 @@ class Ledger:
             return tuple(entry_of(row) for row in connection.execute(query))
 
     def between(self, since: datetime, before: datetime, events: Collection[Event]) -> tuple[Entry, ...]:
-        """Give the rows of some events from and before a time, oldest first."""
+        """Return the rows of some events from and before a time, oldest first."""
         first, last = (at.astimezone(UTC).isoformat(timespec="microseconds") for at in (since, before))
         query = select(entries).where(entries.c.at >= first, entries.c.at < last, entries.c.event.in_(events))
         with self._engine.connect() as connection:
             return tuple(entry_of(row) for row in connection.execute(query.order_by(entries.c.seq)))
 
     def head(self) -> "LedgerHead":
-        """Give number and digest of the last row; printed in reports, it shows later that no earlier row changed."""
+        """Return number and digest of the last row; printed in reports, it shows later that no earlier row changed."""
         with self._engine.connect() as connection:
             last = connection.execute(select(head.c.seq, head.c.digest)).one_or_none()
         return LedgerHead(last.seq, last.digest) if last else LedgerHead(0, GENESIS)
@@ -264,7 +264,7 @@ class Ledger:
         return None if last is None or (upto, last.digest) == (expected - 1, previous) else expected
 
     def pseudonym(self, study_instance_uid: str) -> str:
-        """Give the keyed hash under which a study appears: 64 hexadecimal digits."""
+        """Return the keyed hash under which a study appears: 64 hexadecimal digits."""
         return pseudonym_of(study_instance_uid, self._key)
 
     @contextmanager

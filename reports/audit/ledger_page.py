@@ -33,7 +33,7 @@ class Filter:
 
 
 def newest(engine: Engine, selected: Filter, *, below: int | None = None, limit: int = 100) -> tuple[Entry, ...]:
-    """Give some rows, newest first.
+    """Return some rows, newest first.
 
     Args:
         engine: of the store.
@@ -61,7 +61,7 @@ def newest(engine: Engine, selected: Filter, *, below: int | None = None, limit:
 
 
 def anchor_of(engine: Engine) -> LedgerHead | None:
-    """Give the last row that retention deleted, from which the chain is verified; None: none was."""
+    """Return the last row that retention deleted, from which the chain is verified; None: none was."""
     with engine.connect() as connection:
         row = connection.execute(select(anchor.c.seq, anchor.c.digest)).one_or_none()
     return LedgerHead(row.seq, row.digest) if row else None
@@ -82,7 +82,7 @@ def _side(connection: Connection, at: datetime, *, is_first: bool) -> ColumnElem
 
 
 def lines(engine: Engine, upto: int, kind: TextFormat) -> Iterator[str]:
-    """Give all rows up to a number as text, oldest first; between two pieces no connection is held."""
+    """Yield all rows up to a number as text, oldest first; between two pieces no connection is held."""
     columns = [column.name for column in entries.columns]
     yield heading(columns, kind)
     last = 0

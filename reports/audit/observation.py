@@ -91,7 +91,7 @@ FORMER_FIGURES: Mapping[str, str] = {"replicate_spearman": "replicate_agreement"
 
 
 def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[Observation, ...]:
-    """Give what the audit keeps of one analysed series, a row for each map, or one where nothing was found.
+    """Return what the audit keeps of one analysed series, a row for each map, or one where nothing was found.
 
     Args:
         analysis: of one series.
@@ -141,14 +141,14 @@ def source_of(header: Dataset) -> Source:
 
 
 def image_figures(pixels: NDArray[np.floating]) -> dict[str, float]:
-    """Give mean, spread and noise of a series' middle plane: (frames, rows, columns), 0 black to 1 white."""
+    """Return mean, spread and noise of a series' middle plane: (frames, rows, columns), 0 black to 1 white."""
     middle = pixels[len(pixels) // 2][None]
     named = dict(zip(statistic_names(2), image_statistics(middle)[0].tolist(), strict=True))
     return {"image_mean": named["mean"], "image_sd": named["sd"], "image_noise": named["grain"]}
 
 
 def map_figures(explanation: Explanation) -> dict[str, float]:
-    """Give the figures of one map; of an empty map those that it has."""
+    """Return the figures of one map; of an empty map those that it has."""
     shown, trust = explanation.map, explanation.trust
     values = np.maximum(shown.on_frame.astype(np.float64), 0.0)
     figures = {
@@ -173,7 +173,7 @@ def map_figures(explanation: Explanation) -> dict[str, float]:
 
 
 def map_digest(values: NDArray[np.floating]) -> str:
-    """Give SHA-256 of a map's float32 values, 64 hexadecimal digits."""
+    """Return SHA-256 of a map's float32 values, 64 hexadecimal digits."""
     return hashlib.sha256(np.ascontiguousarray(values, dtype=np.float32).tobytes()).hexdigest()
 
 
@@ -186,7 +186,7 @@ def thumbnail(values: NDArray[np.floating]) -> bytes:
 
 
 def likeness(thumbnails: Sequence[bytes], reference: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Give each map's correlation with its class's mean map: the cohort's consistency; 0 for an empty map.
+    """Return each map's correlation with its class's mean map: the cohort's consistency; 0 for an empty map.
 
     Args:
         thumbnails: (N) of one class.
@@ -200,13 +200,13 @@ def likeness(thumbnails: Sequence[bytes], reference: NDArray[np.floating]) -> ND
 
 
 def hot_area(values: NDArray[np.floating]) -> float:
-    """Give the share of a plane where a map's positive part lies above its own Otsu threshold."""
+    """Return the share of a plane where a map's positive part lies above its own Otsu threshold."""
     positive = np.maximum(values.astype(np.float64), 0.0)
     return float((positive > otsu_thresholds(positive[None])[0]).mean())
 
 
 def peak_mm(frame: Frame, peak: tuple[int, int]) -> Vector | None:
-    """Give where a pixel (row, column) of a plane lies in the patient (PS3.3 C.7.6.2.1.1); None: it does not say."""
+    """Return where a pixel (row, column) of a plane lies in the patient (PS3.3 C.7.6.2.1.1); None: it does not say."""
     if frame.position_mm is None or frame.orientation is None or frame.pixel_spacing_mm is None:
         return None
     along, down = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
@@ -216,7 +216,7 @@ def peak_mm(frame: Frame, peak: tuple[int, int]) -> Vector | None:
 
 
 def study_day(header: Dataset) -> int | None:
-    """Give the day of a study, since 1970-01-01, from its Study Date (PS3.3 C.7.2.1); None where it has no such."""
+    """Return the day of a study, since 1970-01-01, from its Study Date (PS3.3 C.7.2.1); None where it has no such."""
     try:
         return (datetime.strptime(str(header.get("StudyDate") or ""), "%Y%m%d") - datetime(1970, 1, 1)).days
     except ValueError:

@@ -104,7 +104,7 @@ class Observations:
         self._where = dict(where or {})
 
     def narrowed(self, where: Mapping[str, str]) -> "Observations":
-        """Give those of them whose groupings have these values."""
+        """Return those of them whose groupings have these values."""
         return Observations(self.engine, {**self._where, **where})
 
     def add(self, job_id: str, seen: Sequence[Observation], connection: Connection) -> bool:
@@ -148,7 +148,7 @@ class Observations:
         return dict(zip(names, self._columns(query, len(names), selection), strict=True))
 
     def groups(self, grouping: str) -> Mapping[str, int]:
-        """Give the values of a grouping with their number of observations, most first.
+        """Return the values of a grouping with their number of observations, most first.
 
         Raises:
             UnknownName: it is no grouping.
@@ -164,7 +164,7 @@ class Observations:
         return Extent(int(cases), first or 0.0, last or 0.0)
 
     def values(self, groupings: Sequence[str], selection: Selection) -> frozenset[tuple[str, ...]]:
-        """Give which values of some groupings come together, (groupings,) each.
+        """Return which values of some groupings come together, (groupings,) each.
 
         Raises:
             UnknownName: one is no grouping.
@@ -188,7 +188,7 @@ class Observations:
         return int(self.rows(select(func.count(observations.c.study.distinct())), selection)[0][0])
 
     def among(self, studies: Sequence[str], selection: Selection) -> frozenset[str]:
-        """Give those of some studies, by their keyed hashes, that are selected."""
+        """Return those of some studies, by their keyed hashes, that are selected."""
         selected: set[str] = set()
         query = self._selected(select(observations.c.study).distinct(), selection)
         with self.engine.connect() as connection:
@@ -228,7 +228,7 @@ class Observations:
         return [np.concatenate([part[:, column] for part in parts]) for column in range(columns)]
 
     def _pieces(self, query: Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """Give the driver's own tuples, some at a time: a Row of each would double the time."""
+        """Yield the driver's own tuples, some at a time: a Row of each would double the time."""
         with self.engine.connect().execution_options(stream_results=True) as connection:
             result = connection.execute(query)
             while rows := result.cursor_strategy.fetchmany(result, result.cursor, ROWS_AT_ONCE):
@@ -236,7 +236,7 @@ class Observations:
 
 
 def day_of(at: datetime) -> int:
-    """Give the number of days since 1970-01-01, UTC."""
+    """Return the number of days since 1970-01-01, UTC."""
     return (at - _EPOCH) // timedelta(days=1)
 
 

@@ -31,7 +31,7 @@ def write(request: WriteRequest) -> Iterator[SCImage]:
 
 
 def derivation(explained: ExplainedPlane, request: WriteRequest) -> str:
-    """Give Derivation Description: what was made and how, and the verdict, in at most 1024 characters."""
+    """Return Derivation Description: what was made and how, and the verdict, in at most 1024 characters."""
     finding = explained.map.finding
     return shortened(
         f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)} "

@@ -49,7 +49,7 @@ SOURCE_FOR_PROCESSING = CodedConcept("121322", "DCM", "Source image for image pr
 
 
 def own(value: str, meaning: str) -> CodedConcept:
-    """Give a concept of 99HEATPROOF: no standard code exists for it."""
+    """Return a concept of 99HEATPROOF: no standard code exists for it."""
     return CodedConcept(value, SCHEME, shortened(plain(meaning), LONG_STRING))
 
 
@@ -62,7 +62,7 @@ LOCALISER = own("localiser", "Independent localiser")
 
 
 def explanation_type(method: str) -> CodedConcept:
-    """Give the concept of CID 217 that a saliency method of the registry is.
+    """Return the concept of CID 217 that a saliency method of the registry is.
 
     Raises:
         UnknownName: there is no such method.
@@ -71,45 +71,45 @@ def explanation_type(method: str) -> CodedConcept:
 
 
 def finding(code: Code | None, label: str) -> CodedConcept:
-    """Give the bundle's own code of a class, or the class by its name where the bundle has none."""
+    """Return the bundle's own code of a class, or the class by its name where the bundle has none."""
     if code is not None:
         return CodedConcept(code.value, code.scheme, shortened(plain(code.meaning), LONG_STRING))
     return own(_value(label), label)
 
 
 def probability_of(label: str) -> CodedConcept:
-    """Give the concept of the highest probability of one class in a series."""
+    """Return the concept of the highest probability of one class in a series."""
     return own(_value(f"probability_{label}"), f"Probability of {plain(label)}")
 
 
 def signal(measured: Signal) -> CodedConcept:
-    """Give the concept of a trust signal."""
+    """Return the concept of a trust signal."""
     return own(_value(measured.name), measured.meaning)
 
 
 def referenced(measured: Signal) -> CodedConcept:
-    """Give the concept of a trust signal's a*: a name of its own, so that no reader takes it for the value itself."""
+    """Return the concept of a trust signal's a*: a name of its own, so that no reader takes it for the value itself."""
     return own(_value(f"{measured.name}_a_star"), f"a* of {measured.meaning}")
 
 
 def part(measured: Signal) -> CodedConcept:
-    """Give the concept of a trust signal's part in the score, by a name of its own like its a*."""
+    """Return the concept of a trust signal's part in the score, by a name of its own like its a*."""
     return own(_value(f"{measured.name}_part"), f"Log-odds part: {measured.meaning}")
 
 
 def localiser(what: Seen) -> CodedConcept:
-    """Give the concept of what the localiser saw."""
+    """Return the concept of what the localiser saw."""
     return own(_value(f"localiser_{what.name.lower()}"), what)
 
 
 def tier(measured: Signal) -> CodedConcept:
-    """Give the kind of evidence a signal is."""
+    """Return the kind of evidence a signal is."""
     kind = plain(measured.tier)
     return own(_value(f"tier_{kind}"), f"Evidence {kind}: {TIERS.get(kind, 'other')}")
 
 
 def verdict(word: Verdict) -> CodedConcept:
-    """Give the concept of a verdict."""
+    """Return the concept of a verdict."""
     return own(_value(word.value.lower()), word.value)
 
 

@@ -24,13 +24,13 @@ LONG_STRING = 64
 
 
 def series_description(name: str, its_version: str) -> str:
-    """Give ``AI name version - NOT FOR DIAGNOSTIC USE`` in 64 characters: the name gives way, never the warning."""
+    """Return ``AI name version - NOT FOR DIAGNOSTIC USE`` in 64 characters: the name gives way, never the warning."""
     tail = f" - {NOT_FOR_DIAGNOSTIC_USE}"
     return shortened(f"AI {plain(name)} {plain(its_version)}", LONG_STRING - len(tail)) + tail
 
 
 def equipment(bundle: "BundleIdentity | None") -> dict[str, Any]:
-    """Give manufacturer, versions and Series Description as the constructors of highdicom take them."""
+    """Return manufacturer, versions and Series Description as the constructors of highdicom take them."""
     name, its_version = (bundle.name, bundle.version) if bundle else (PRODUCT, product_version())
     return {
         "manufacturer": PRODUCT,
@@ -41,7 +41,7 @@ def equipment(bundle: "BundleIdentity | None") -> dict[str, Any]:
 
 
 def contributing_equipment(bundle: "BundleIdentity | None") -> list[Dataset]:
-    """Give the item that names this product and its bundle as processing equipment (PS3.3 C.12.1.1.5)."""
+    """Return the item that names this product and its bundle as processing equipment (PS3.3 C.12.1.1.5)."""
     versions = [product_version()]
     if bundle is not None:
         versions.append(shortened(f"{plain(bundle.name)} {plain(bundle.version)}", LONG_STRING))

@@ -36,7 +36,7 @@ class InstanceReference:
     sop_instance_uid: str
 
     def dataset(self) -> Dataset:
-        """Give it in the form highdicom collects evidence from."""
+        """Return it in the form highdicom collects evidence from."""
         item = Dataset()
         item.StudyInstanceUID, item.SeriesInstanceUID = self.study_instance_uid, self.series_instance_uid
         item.SOPClassUID, item.SOPInstanceUID = self.sop_class_uid, self.sop_instance_uid
@@ -48,7 +48,7 @@ class InstanceReference:
 
 
 def references(image: Image) -> list[InstanceReference]:
-    """Give every instance of a series once, in order of geometry."""
+    """Return every instance of a series once, in order of geometry."""
     seen = {frame.sop_instance_uid: frame for frame in reversed(image.frames)}
     return [
         InstanceReference(
@@ -65,7 +65,7 @@ def image_library(image: Image) -> ContainerContentItem:
 
 
 def modality_code(modality: str) -> CodedConcept | None:
-    """Give the modality as CID 29 codes it; None where it is none of those."""
+    """Return the modality as CID 29 codes it; None where it is none of those."""
     known = (getattr(codes.cid29, name) for name in codes.cid29.dir())
     return next((CodedConcept.from_code(code) for code in known if code.value == modality), None)
 

@@ -41,7 +41,7 @@ _PROPERTIES = RelationshipTypeValues.HAS_PROPERTIES
 
 
 def series_group(analysis: Analysis) -> MeasurementsAndQualitativeEvaluations:
-    """Give the highest probability of every class in the whole series, found or not."""
+    """Return the highest probability of every class in the whole series, found or not."""
     highest = analysis.classification.probabilities.max(axis=0)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(analysis, "series", "whole series"),
@@ -56,7 +56,7 @@ def series_group(analysis: Analysis) -> MeasurementsAndQualitativeEvaluations:
 
 
 def finding_group(explained: ExplainedPlane) -> MeasurementsAndQualitativeEvaluations:
-    """Give one explained finding: probability, trust signals, verdict with reasons, and the capture that shows it."""
+    """Return one explained finding: probability, trust signals, verdict with reasons, and the capture that shows it."""
     analysis, index, finding = explained.analysis, explained.index, explained.map.finding
     title = f"{plain(finding.label)} {index + 1}, {explained.plane.title}"
     group = MeasurementsAndQualitativeEvaluations(
@@ -74,7 +74,7 @@ def finding_group(explained: ExplainedPlane) -> MeasurementsAndQualitativeEvalua
 
 
 def comment(text: str) -> TextContentItem:
-    """Give a sentence as (121106, DCM, "Comment")."""
+    """Return a sentence as (121106, DCM, "Comment")."""
     return TextContentItem(concepts.COMMENT, plain(text), relationship_type=_CONTAINS)
 
 
@@ -116,7 +116,7 @@ def _measurements(explained: ExplainedPlane) -> list[Measurement]:
 
 
 def _signal(signal: Signal) -> Measurement:
-    """Give the value itself, with its null as the mean of the population of other subjects' maps (TID 311)."""
+    """Return the value itself, with its null as the mean of the population of other subjects' maps (TID 311)."""
     properties = None
     if signal.null is not None:
         mean = NumContentItem(
@@ -131,7 +131,7 @@ def _signal(signal: Signal) -> Measurement:
 
 
 def _referenced(signal: Signal, value: float) -> Measurement:
-    """Give a*, with the reach of its interval above and below (TID 310)."""
+    """Return a*, with the reach of its interval above and below (TID 310)."""
     properties = None
     if signal.referenced_interval is not None:
         low, high = signal.referenced_interval

@@ -83,7 +83,7 @@ def _presentation_state(explained: ExplainedPlane, request: WriteRequest) -> Gra
 
 
 def _graphics(explained: ExplainedPlane) -> dict[str, list[GraphicObject]]:
-    """Give what is drawn on each layer; nothing of a map that is withheld."""
+    """Return what is drawn on each layer; nothing of a map that is withheld."""
     shown, trust = explained.map, explained.trust
     drawn: dict[str, list[GraphicObject]] = {}
     if trust.verdict is not Verdict.WITHHELD:
@@ -110,7 +110,7 @@ def _ring(peak: tuple[int, int], shape: tuple[int, ...]) -> GraphicObject:
 
 
 def contours(localiser: Floats) -> list[NDArray[np.float64]]:
-    """Give the lines round the places where the localiser sees a finding.
+    """Return the lines round the places where the localiser sees a finding.
 
     Args:
         localiser: (rows, columns) of the source plane, the localiser's probability.

@@ -148,7 +148,7 @@ def _observed_by_a_device(report: Dataset) -> bool:
 
 
 def _drawn_for(overlay: Shown, overlays: Sequence[Shown], outlines: Sequence[Outline]) -> list[Outline]:
-    """Give the regions on an overlay's plane that are of its finding."""
+    """Return the regions on an overlay's plane that are of its finding."""
     uid, number = overlay.plane
     here = [
         outline
@@ -175,7 +175,7 @@ def _judged(overlay: Shown, drawn: Sequence[Outline]) -> Said:
 
 
 def _denied(report: Dataset, overlays: Sequence[Shown]) -> Iterator[str]:
-    """Give the overlays whose finding a report says is not there, or that it rejects.
+    """Yield the overlays whose finding a report says is not there, or that it rejects.
 
     What it speaks of are the instances named beside the word, else those its nearest outer container names, else the
     overlays and reports of ours among its evidence.
@@ -232,7 +232,7 @@ def _denies(item: Dataset, overlay: Shown, by_name: bool) -> bool:
 
 
 def _named(container: Dataset) -> set[str]:
-    """Give the instances that a container names itself, not in a container within."""
+    """Return the instances that a container names itself, not in a container within."""
     uids: set[str] = set()
     for item in container.get("ContentSequence") or ():
         if item.get("ValueType") != "CONTAINER":

@@ -13,7 +13,7 @@ from reports.objects.library import InstanceReference
 
 
 def stand_in(explained: ExplainedPlane) -> Dataset:
-    """Give the plane as a bare single-frame image, whatever its own SOP class is.
+    """Return the plane as a bare single-frame image, whatever its own SOP class is.
 
     Only grid, position and lossy compression are taken from the header, so that no invalid value of a source breaks a
     result. References that highdicom makes to it have the wrong SOP class; ``point`` corrects them.

@@ -59,7 +59,7 @@ def take_over(source: Dataset, target: Dataset) -> None:
 
 
 def local_time(source: Dataset, created: datetime) -> datetime:
-    """Give the moment on the clock the source's times are read on: its own offset from UTC, else this node's zone.
+    """Return the moment on the clock the source's times are read on: its own offset from UTC, else this node's zone.
 
     A result takes the source's Timezone Offset From UTC over, and that offset holds for all its times (PS3.3 C.12.1.1).
     """

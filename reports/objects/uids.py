@@ -26,12 +26,12 @@ class ResultUids:
 
     @classmethod
     def of_analysis(cls, analysis: Analysis) -> ResultUids:
-        """Give the UIDs of everything written for one analysis."""
+        """Return the UIDs of everything written for one analysis."""
         return cls(analysis.image.digest, analysis.bundle.digest, analysis.settings_digest)
 
     @classmethod
     def of_not_analysed(cls, sop_instance_uids: Iterable[str], reason: str) -> ResultUids:
-        """Give the UIDs of the report that says why these instances were not analysed."""
+        """Return the UIDs of the report that says why these instances were not analysed."""
         return cls(_digest(*sorted(sop_instance_uids)), "", _digest(reason))
 
     def series(self, role: str) -> UID:
@@ -61,7 +61,7 @@ class ResultUids:
 
 
 def uid_of(*parts: str) -> UID:
-    """Give 2.25 and the first 128 bits of SHA-256 over the parts."""
+    """Return 2.25 and the first 128 bits of SHA-256 over the parts."""
     return UID(f"2.25.{int(_digest(*parts)[:32], 16)}")
 
 

@@ -18,7 +18,7 @@ _WORDS = (
 
 
 def budgets_block(verdict: FittedVerdict) -> Block:
-    """Give one row a budget: what it leaves out, its passes, how well it tells misses, what it trusts, bogus maps."""
+    """Return one row a budget: what it leaves out, its passes, how well it tells misses, what it trusts, bogus maps."""
     known = verdict.by_budget
     tiers = [name for name in ("A", "C", verdict.use) if name in verdict.auroc]
     rows = tuple(
@@ -40,7 +40,7 @@ def budgets_block(verdict: FittedVerdict) -> Block:
 
 
 def by_patient(verdict: BudgetVerdict) -> list[TrustedShare]:
-    """Give the shares that are certified by patient, one an alpha."""
+    """Return the shares that are certified by patient, one an alpha."""
     return [share for share in verdict.trusted if share.certificate.unit is Unit.PATIENT]
 
 
@@ -59,7 +59,7 @@ def _trusted(share: TrustedShare) -> Cell:
 
 
 def _worst(verdict: BudgetVerdict) -> Cell:
-    """Give the share of the kind and mode that is believed in most, by patient."""
+    """Return the share of the kind and mode that is believed in most, by patient."""
     shares = [
         (share, kind, words)
         for kind, by_mode in verdict.bogus_trusted_and_wrong.items()

@@ -15,7 +15,7 @@ _UNSEEN = 0.025
 
 
 def bogus_share(share: CheckedInterval, *, idle: bool) -> Cell:
-    """Give a share with its interval; where it is 0 the exact one, by patients: all resamples of 0 are 0."""
+    """Return a share with its interval; where it is 0 the exact one, by patients: all resamples of 0 are 0."""
     above = binomial_upper_bound(0, share.groups, _UNSEEN)
     if share.value > 0:
         low, high = share.edges or (0.0, 1.0)
@@ -37,31 +37,31 @@ def unit_name(unit: Unit) -> str:
 
 
 def mark(passed: bool, clear: bool) -> tuple[str, str]:
-    """Give the verdict in a word, in brackets where the interval leaves it open, and its style."""
+    """Return the verdict in a word, in brackets where the interval leaves it open, and its style."""
     word, css = ("PASS", "pass") if passed else ("FAIL", "fail")
     return (word, css) if clear else (f"({word.lower()})", f"{css} unsure")
 
 
 def fine(interval: Interval | None) -> str:
-    """Give three decimals with the interval, if there is one."""
+    """Return three decimals with the interval, if there is one."""
     return "-" if interval is None else _three(interval.value, interval.edges)
 
 
 def auroc_text(interval: Interval | None) -> str:
-    """Give an AUROC with its interval; that of a score without an order has none."""
+    """Return an AUROC with its interval; that of a score without an order has none."""
     if interval is None or not _all_alike(interval):
         return fine(interval)
     return f"{interval.value:.3f}, all alike"
 
 
 def signed_interval(interval: Interval) -> str:
-    """Give two decimals with the sign, and the interval."""
+    """Return two decimals with the sign, and the interval."""
     edges = interval.edges
     return signed(interval.value) + ("" if edges is None else f" [{signed(edges[0])}, {signed(edges[1])}]")
 
 
 def beneath(interval: Interval | None) -> Cell:
-    """Give three decimals, the interval beneath."""
+    """Return three decimals, the interval beneath."""
     if interval is None:
         return Cell("-")
     edges = interval.edges
@@ -69,7 +69,7 @@ def beneath(interval: Interval | None) -> Cell:
 
 
 def stacked(interval: Interval | None) -> Cell:
-    """Give two decimals, the interval beneath: many columns."""
+    """Return two decimals, the interval beneath: many columns."""
     if interval is None:
         return Cell("-")
     edges = interval.edges
@@ -78,19 +78,19 @@ def stacked(interval: Interval | None) -> Cell:
 
 
 def ece_cells(calibration: Calibration | None) -> tuple[Cell, Cell]:
-    """Give the ECE, and what chance alone gives."""
+    """Return the ECE, and what chance alone gives."""
     if calibration is None:
         return Cell("-"), Cell("-")
     return Cell(fine(calibration.ece)), Cell(f"{calibration.ece_if_perfect:.3f}")
 
 
 def counted_splits(share: Share) -> Cell:
-    """Give a count of splits, its interval beneath."""
+    """Return a count of splits, its interval beneath."""
     return Cell(f"{share.count} of {share.of}", f"{share.low:.3f} to {share.high:.3f}")
 
 
 def spread_text(value: float | None, bounds: tuple[float, float] | None) -> str:
-    """Give a mean over splits and the middle of them."""
+    """Return a mean over splits and the middle of them."""
     return "-" if value is None or bounds is None else _three(value, bounds)
 
 

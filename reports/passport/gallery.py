@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def data_uri(pixels: Pixels) -> str:
-    """Give an image (rows, columns, 3) as a PNG inside a URI."""
+    """Return an image (rows, columns, 3) as a PNG inside a URI."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -95,7 +95,7 @@ class GalleryItem:
 
 
 def passport_page(passport: Passport, pictures: Sequence[GalleryPicture] = ()) -> str:
-    """Give the whole page.
+    """Return the whole page.
 
     Args:
         passport: what was measured.

@@ -45,7 +45,7 @@ class OtherTable:
 
 
 def criteria_rows(passport: Passport, rules: Sequence[CriterionRule]) -> tuple[TableRow, ...]:
-    """Give one row a method, with a cell for each rule."""
+    """Return one row a method, with a cell for each rule."""
     return tuple(
         TableRow(
             name,
@@ -76,7 +76,7 @@ def counts_of(passport: Passport, name: str) -> str:
 
 
 def verdict(criterion: Criterion) -> tuple[str, str]:
-    """Give the mark of a criterion, in words that stand without colour, and its style."""
+    """Return the mark of a criterion, in words that stand without colour, and its style."""
     if criterion.passed is None:
         return "-", "none"
     word, css = ("PASS", "pass") if criterion.passed else ("FAIL", "fail")
@@ -84,7 +84,7 @@ def verdict(criterion: Criterion) -> tuple[str, str]:
 
 
 def other_tables(passport: Passport) -> tuple[OtherTable, ...]:
-    """Give for each criterion the table of its other figures, where it has any."""
+    """Return for each criterion the table of its other figures, where it has any."""
     tables = []
     for rule in RULES:
         also = {
@@ -118,7 +118,7 @@ def _cell(criterion: Criterion | None, rule: CriterionRule) -> TableCell:
 
 
 def _beneath(criterion: Criterion, rule: CriterionRule) -> tuple[str, ...]:
-    """Give what a verdict rests on, by lines. A control is held against nothing but its null."""
+    """Return what a verdict rests on, by lines. A control is held against nothing but its null."""
     alone = rule.kind == "line" or (rule.kind == "controls" and criterion.passed is None)
     words = "" if alone else margin(criterion, rule)
     return tuple(words.split("; ")) if words else ()

@@ -44,7 +44,7 @@ SCORES = {
 
 
 def verdict_blocks(verdict: FittedVerdict | NoVerdict | None) -> tuple[Block, ...]:
-    """Give what the page says of the verdict; nothing where commissioning asked for none."""
+    """Return what the page says of the verdict; nothing where commissioning asked for none."""
     if verdict is None:
         return ()
     if isinstance(verdict, NoVerdict):

@@ -39,25 +39,25 @@ class Ceiling:
 
 
 def figure(measured: Measurement) -> str:
-    """Give ``0.91 [0.85, 0.95]``, or the reason why there is no number."""
+    """Return ``0.91 [0.85, 0.95]``, or the reason why there is no number."""
     if measured.value is None:
         return measured.reason or "-"
     return f"{number(measured.value)}{bracketed(measured.ci)}"
 
 
 def bracketed(ci: tuple[float, float] | None) -> str:
-    """Give `` [0.85, 0.95]``; nothing where there is no interval."""
+    """Return `` [0.85, 0.95]``; nothing where there is no interval."""
     return "" if ci is None else f" [{number(ci[0])}, {number(ci[1])}]"
 
 
 def hardest(criterion: Criterion) -> tuple[str, Comparison] | None:
-    """Give the control that is hardest to beat: of all paired differences the one that reaches lowest."""
+    """Return the control that is hardest to beat: of all paired differences the one that reaches lowest."""
     known = [(name, difference) for name, difference in criterion.against.items() if difference.ci is not None]
     return min(known, key=lambda pair: (pair[1].ci or (0.0, 0.0))[0], default=None)
 
 
 def margin(criterion: Criterion, rule: CriterionRule) -> str:
-    """Give what the verdict rests on: the line or null, or the difference from the hardest control; better is above 0.
+    """Return what the verdict rests on: the line or null, or difference from the hardest control; above 0 is better.
 
     Empty where nothing was judged. Parts are set apart by semicolons.
     """
@@ -81,7 +81,7 @@ def margin(criterion: Criterion, rule: CriterionRule) -> str:
 
 
 def summaries_of(passport: Passport, methods: Sequence[str]) -> list[MethodSummary]:
-    """Give for each of these methods what it passes, what it fails and what its intervals leave open."""
+    """Return for each of these methods what it passes, what it fails and what its intervals leave open."""
     summaries = []
     for name in methods:
         parts: dict[str, list[str]] = {"passes": [], "fails": [], "undecided": [], "unjudged": []}
@@ -101,7 +101,7 @@ def _titled(rule: CriterionRule) -> str:
 
 
 def _phrase(criterion: Criterion, rule: CriterionRule, kind: str) -> str:
-    """Give the title alone for what passes; else what stands in the way."""
+    """Return the title alone for what passes; else what stands in the way."""
     title = _titled(rule)
     if kind == "passes":
         return title
@@ -122,7 +122,7 @@ def _phrase(criterion: Criterion, rule: CriterionRule, kind: str) -> str:
 
 
 def ceilings(passport: Passport) -> list[Ceiling]:
-    """Give the references with their names and what has to be known of each."""
+    """Return the references with their names and what has to be known of each."""
     split = passport.data.splits[passport.data.judged]
     shown = []
     for reference in passport.references:
@@ -136,7 +136,7 @@ def ceilings(passport: Passport) -> list[Ceiling]:
 
 
 def reference_dots(passport: Passport, criterion: str) -> list[Dot]:
-    """Give a dot for each training of each reference, for a criterion that was measured on them."""
+    """Return a dot for each training of each reference, for a criterion that was measured on them."""
     return [
         Dot(f"{NETWORKS[reference.kind]}, seed {training.seed}", measured.value, measured.ci, "reference")
         for reference in passport.references

@@ -41,7 +41,7 @@ _PLASMA = np.array(
 
 
 def plasma(values: Floats) -> Floats:
-    """Give the colour of values from 0 to 1, as (..., 3) from 0 to 255.
+    """Return the colour of values from 0 to 1, as (..., 3) from 0 to 255.
 
     Lightness rises evenly and every colour is saturated, so no part of the scale can be taken for grey anatomy.
     """

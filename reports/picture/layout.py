@@ -13,7 +13,7 @@ MAP_OFFSET = PANEL_SIDE + GAP
 
 
 def panel_size(shape: Sequence[int], pixel_spacing_mm: tuple[float, float] | None) -> tuple[int, int]:
-    """Give (height, width) of a panel: the long side is ``PANEL_SIDE``, the proportions are the patient's.
+    """Return (height, width) of a panel: the long side is ``PANEL_SIDE``, the proportions are the patient's.
 
     Args:
         shape: (rows, columns) of the source plane.
@@ -26,7 +26,7 @@ def panel_size(shape: Sequence[int], pixel_spacing_mm: tuple[float, float] | Non
 
 
 def panel_box(shape: Sequence[int], pixel_spacing_mm: tuple[float, float] | None) -> tuple[int, int, int, int]:
-    """Give (left, top, width, height) of the plane's panel in the picture; the map's lies ``MAP_OFFSET`` to the right.
+    """Return (left, top, width, height) of a plane's panel in the picture; the map's lies ``MAP_OFFSET`` to the right.
 
     Args:
         shape: (rows, columns) of the source plane.

@@ -33,7 +33,7 @@ class Placement:
     """Pixels of the picture that one source row is high and one source column is wide."""
 
     def to_overlay(self, row: float, column: float) -> tuple[float, float]:
-        """Give (row, column) in the picture of the centre of a source pixel; whole numbers are pixel centres."""
+        """Return (row, column) in the picture of the centre of a source pixel; whole numbers are pixel centres."""
         return (
             self.top + (row + 0.5) * self.scale_row - 0.5,
             self.left + (column + 0.5) * self.scale_column - 0.5,

@@ -50,7 +50,7 @@ def grey(plane: Floats, size: tuple[int, int]) -> Floats:
 
 
 def strength(on_frame: Floats, size: tuple[int, int]) -> Floats:
-    """Give the positive part of a map at display size, as the share of its own 99.5th percentile, 0 to 1.
+    """Return the positive part of a map at display size, as the share of its own 99.5th percentile, 0 to 1.
 
     Resized bilinearly, which never overshoots. All zeros where nothing is positive.
     """
@@ -186,7 +186,7 @@ def _grown(sure: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _dots(line: Floats) -> list[tuple[float, float]]:
-    """Give (row, column) of dots at even distances along a line of (row, column); of a line too short, one dot."""
+    """Return (row, column) of dots at even distances along a line of (row, column); of a line too short, one dot."""
     steps = np.hypot(*np.diff(line, axis=0).T)
     along = np.concatenate([[0.0], np.cumsum(steps)])
     count = max(1, round(along[-1] / DOT_STEP))

@@ -10,7 +10,7 @@ DASHED = "5 3"
 
 
 def drawing(width: float, height: float, label: str, parts: Iterable[str], **attributes: object) -> str:
-    """Give a whole picture.
+    """Return a whole picture.
 
     Args:
         width: of its coordinates.

@@ -19,17 +19,17 @@ LEADING = 1.36
 
 @cache
 def font(size: int) -> Font:
-    """Give the typeface at this height in pixels."""
+    """Return the typeface at this height in pixels."""
     return ImageFont.load_default(size=size)
 
 
 def width(text: str, size: int) -> float:
-    """Give the width in pixels of one line."""
+    """Return the width in pixels of one line."""
     return font(size).getlength(plain(text))
 
 
 def line_height(size: int) -> int:
-    """Give the distance in pixels from one line to the next."""
+    """Return the distance in pixels from one line to the next."""
     return round(size * LEADING)
 
 

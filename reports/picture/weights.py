@@ -13,7 +13,7 @@ def weighed(trust: Trust) -> bool:
 
 
 def chosen(trust: Trust) -> tuple[Signal, ...]:
-    """Give what the picture shows, 7 signals at most, by tier.
+    """Return what the picture shows, 7 signals at most, by tier.
 
     Those of tier C come first, for they alone are from outside the model, then the weightiest; before commissioning no
     signal has a weight, and those with a null come first. One that could not be measured is left to the report.

@@ -41,7 +41,7 @@ SIZE = {
 
 
 def cases_of(part: str, settings: CommissionSettings, images: int) -> int:
-    """Give how many cases a family of criteria, or a set of maps, works on."""
+    """Return how many cases a family of criteria, or a set of maps, works on."""
     if part in ("localisation", PRIMARY, *PART_NAMES):
         return images
     return min(images, int(getattr(settings, SIZE.get(part, "agreement_cases"))))
@@ -50,7 +50,7 @@ def cases_of(part: str, settings: CommissionSettings, images: int) -> int:
 def extrapolated(
     times: Mapping[str, float], small: CommissionSettings, cases: int, full: CommissionSettings, images: int
 ) -> dict[str, float]:
-    """Give the seconds of each family and set of maps in full.
+    """Return the seconds of each family and set of maps in full.
 
     Args:
         times: seconds of each piece of the small run, named PART.REST.

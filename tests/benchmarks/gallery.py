@@ -71,7 +71,7 @@ def read_cases(data: Path, bundle: Bundle, split: str) -> tuple[Cases, torch.Ten
 
 
 def _largest(rows: list[Row], label: str, count: int) -> list[Row]:
-    """Give the largest lesion of each group, of the groups with the largest lesions."""
+    """Return the largest lesion of each group, of the groups with the largest lesions."""
     chosen: dict[str, Row] = {}
     for row in sorted((row for row in rows if row["label"] == label), key=lambda row: -int(row["mask_px"])):
         chosen.setdefault(row["group"], row)
@@ -89,7 +89,7 @@ def _input(data: Path, row: Row, rows: list[Row], bundle: Bundle) -> torch.Tenso
 
 
 def _mask(data: Path, row: Row, side: int) -> np.ndarray:
-    """Give the share of each input pixel that is lesion; padded evenly to a square, as the images are."""
+    """Return the share of each input pixel that is lesion; padded evenly to a square, as the images are."""
     stored = np.asarray(Picture.open(data / row["mask"])) > 0
     longer = max(stored.shape)
     before = [(longer - size) // 2 for size in stored.shape]
@@ -99,7 +99,7 @@ def _mask(data: Path, row: Row, side: int) -> np.ndarray:
 
 
 def draw_rows(cases: Cases, prior: torch.Tensor, bundle: Bundle) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
-    """Give the name and the pixels (N, S, S, 3) of each row, and why methods were left out."""
+    """Return the name and the pixels (N, S, S, 3) of each row, and why methods were left out."""
     network = bundle.primary()
     images = cases.inputs.mean(dim=1).numpy()
     lowest, highest = (np.percentile(images, share, axis=(1, 2), keepdims=True) for share in (1, 99.5))

@@ -70,7 +70,7 @@ def _chunk(bench: Bench, at: int) -> Mapping[str, Any]:
 
 
 def values_of(rows: Sequence[Judged]) -> Numbers:
-    """Give every signal as the formula sees it, (N, signals): agreements above their null."""
+    """Return every signal as the formula sees it, (N, signals): agreements above their null."""
     return np.array([[_seen({one.name: one for one in row.trust.signals}.get(name)) for name in NAMES] for row in rows])
 
 

@@ -64,7 +64,7 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def modules(root: Path) -> dict[str, Path]:
-    """Give the modules of the product by dotted name, without empty ``__init__`` files."""
+    """Return the modules of the product by dotted name, without empty ``__init__`` files."""
     found = {}
     for top in TOPS:
         for path in sorted((root / top).rglob("*.py")):
@@ -74,7 +74,7 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def imports(root: Path) -> set[Import]:
-    """Give every import of one module of the product by another."""
+    """Return every import of one module of the product by another."""
     known = modules(root)
     found = set()
     for name, path in known.items():
@@ -108,7 +108,7 @@ def _named(tree: ast.AST) -> Iterator[str]:
 
 
 def rooms(root: Path) -> dict[str, str]:
-    """Give the room of every module."""
+    """Return the room of every module."""
     return {
         name: name if path.parent.parent == root else ".".join(path.parent.relative_to(root).parts)
         for name, path in modules(root).items()
@@ -130,7 +130,7 @@ def measure_arrows(root: Path) -> tuple[int, int]:
 
 
 def backward(counted: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    """Give the imports that run against the order of the rooms.
+    """Return the imports that run against the order of the rooms.
 
     The order is the best that moving single rooms finds; where every room imports only what stands below, none is left.
     """
@@ -166,7 +166,7 @@ def _topological(counted: Mapping[tuple[str, str], int]) -> list[str]:
 
 
 def class_names(root: Path) -> dict[str, list[str]]:
-    """Give every class name of the product with the modules that define it."""
+    """Return every class name of the product with the modules that define it."""
     found = defaultdict(list)
     for name, path in modules(root).items():
         for node in ast.walk(tree_of(path)):
@@ -176,7 +176,7 @@ def class_names(root: Path) -> dict[str, list[str]]:
 
 
 def reachable(root: Path, start: str) -> set[str]:
-    """Give the modules that importing one of them loads, its packages included."""
+    """Return the modules that importing one of them loads, its packages included."""
     known, direct = modules(root), defaultdict(set)
     for one in imports(root):
         direct[one.importer].add(one.imported)
@@ -191,7 +191,7 @@ def reachable(root: Path, start: str) -> set[str]:
 
 
 def body_lines(root: Path) -> list[int]:
-    """Give the lines of every function's body, without its docstring."""
+    """Return the lines of every function's body, without its docstring."""
     found = []
     for path in modules(root).values():
         for node in ast.walk(tree_of(path)):
@@ -202,7 +202,7 @@ def body_lines(root: Path) -> list[int]:
 
 
 def _left_out(root: Path) -> list[str]:
-    """Give the packages that are not installed with the product."""
+    """Return the packages that are not installed with the product."""
     with (root / "pyproject.toml").open("rb") as file:
         found = tomllib.load(file)["tool"]["setuptools"]["packages"]["find"]
     return list(found.get("exclude", []))

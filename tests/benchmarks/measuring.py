@@ -92,7 +92,7 @@ def measured(model: nn.Module, call: Callable[[], torch.Tensor | np.ndarray]) ->
 
 
 def floor_seconds(model: nn.Module, image: torch.Tensor, batches: Batches) -> float:
-    """Give the time the same batches take with nothing around them: each kind timed now, times how often it came."""
+    """Return the time the same batches take with nothing around them: each kind timed now, times how often it came."""
     return sum(_pass_seconds(model, image, rows, kept) * count for (rows, kept), count in batches.items())
 
 
@@ -112,17 +112,17 @@ def _pass_seconds(model: nn.Module, image: torch.Tensor, rows: int, kept: bool, 
 
 
 def pearson(first: np.ndarray, second: np.ndarray) -> float:
-    """Give the correlation of two maps."""
+    """Return the correlation of two maps."""
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Give the correlation of the ranks of two maps."""
+    """Return the correlation of the ranks of two maps."""
     return pearson(rankdata(first), rankdata(second))
 
 
 def distance(found: np.ndarray, reference: np.ndarray) -> float:
-    """Give the length of the difference as a share of the reference's length."""
+    """Return the length of the difference as a share of the reference's length."""
     return float(np.linalg.norm(found - reference) / np.linalg.norm(reference))
 
 
@@ -137,7 +137,7 @@ class Duel:
     references: list[np.ndarray] = field(default_factory=list)
 
     def figures(self) -> dict[str, float | str]:
-        """Give the figures of all rounds; times are medians of the ratio of each round."""
+        """Return the figures of all rounds; times are medians of the ratio of each round."""
         ratios = [peer.seconds / our.seconds for our, peer in zip(self.ours, self.peers, strict=True)]
         pairs = [(our.map, peer.map) for our, peer in zip(self.ours, self.peers, strict=True)]
         found: dict[str, float | str] = {

@@ -38,7 +38,7 @@ Setting = dict[str, str]
 
 
 def axes() -> dict[str, tuple[str, ...]]:
-    """Give the values of each variable, the weakest first, as far as this processor goes."""
+    """Return the values of each variable, the weakest first, as far as this processor goes."""
     here = LEVELS.get(torch.backends.cpu.get_cpu_capability(), 1)
     optional = " ".join(name for name in ("X86_V3", "X86_V4", "AVX512_ICL", "AVX512_SPR") if _numpy_has(name))
     return {
@@ -57,19 +57,19 @@ def _numpy_has(feature: str) -> bool:
 
 
 def noise() -> list[Setting]:
-    """Give the settings that disturb weights and inputs."""
+    """Return the settings that disturb weights and inputs."""
     return [{"HEATPROOF_TEST_NOISE": NOISE, "HEATPROOF_TEST_SEED": str(draw)} for draw in DRAWS]
 
 
 def grid() -> Iterator[Setting]:
-    """Give every combination, the weakest first."""
+    """Yield every combination, the weakest first."""
     every = axes()
     for values in product(*every.values()):
         yield dict(zip(every, values, strict=True))
 
 
 def corners() -> Iterator[Setting]:
-    """Give both ends by 1 and 2 threads, and each variable alone at its weakest."""
+    """Yield both ends by 1 and 2 threads, and each variable alone at its weakest."""
     every = axes()
     strongest = {name: values[-1] for name, values in every.items()} | {"HEATPROOF_TEST_THREADS": "1"}
     weakest = {name: values[0] for name, values in every.items()}
@@ -91,7 +91,7 @@ class Outcome:
     seconds: float
 
     def line(self) -> str:
-        """Give a row of the table."""
+        """Return a row of the table."""
         shown = " ".join(f"{name}={value or '-'}" for name, value in self.setting.items())
         return f"{self.passed:5d} passed {len(self.failed):3d} failed {self.seconds:6.0f} s  {shown}"
 
@@ -114,7 +114,7 @@ def run(setting: Setting, asked: Sequence[str]) -> Outcome:
 
 
 def known(state: Path | None) -> list[Setting]:
-    """Give the settings under which every test has passed before."""
+    """Return the settings under which every test has passed before."""
     lines = state.read_text(encoding="utf-8").splitlines() if state and state.is_file() else []
     rows = [json.loads(line) for line in lines]
     return [row["setting"] for row in rows if row["passed"] and not row["failed"]]

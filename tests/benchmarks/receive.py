@@ -109,7 +109,7 @@ def send(batches: Sequence[Sequence[Path]], to: Receiver) -> float:
 
 @contextmanager
 def ours(folder: Path) -> Iterator[Receiver]:
-    """Give a whole node of ours that never finds a study complete, so that it only receives."""
+    """Yield a whole node of ours that never finds a study complete, so that it only receives."""
     node = RunningNode(folder / "node", destination_port=reserve_port(), quiet_seconds=3600)
     process = stand_in.start(node.settings)
     try:
@@ -122,14 +122,14 @@ def ours(folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def orthancs(_folder: Path) -> Iterator[Receiver]:
-    """Give an Orthanc with the configuration that we ship."""
+    """Yield an Orthanc with the configuration that we ship."""
     with OrthancServer(stable_seconds=3600) as server:
         yield Receiver("Orthanc", server.aet, server.dicom_port)
 
 
 @contextmanager
 def storescps(folder: Path) -> Iterator[Receiver]:
-    """Give a storescp as fast as it can be: a process for each association, bytes as they come, large PDUs."""
+    """Yield a storescp as fast as it can be: a process for each association, bytes as they come, large PDUs."""
     port, out = reserve_port(), folder / "storescp"
     out.mkdir()
     options = ["--fork", "+B", "--max-pdu", "131072", "-od", str(out)]
@@ -168,7 +168,7 @@ def measure(folder: Path, *, rounds: int, scale: float) -> Iterator[str]:
 
 
 def lines(kind: Kind, associations: int, rates: Mapping[str, Sequence[float]]) -> Iterator[str]:
-    """Give the rows of one setting; the ratio is the median over the rounds, each within one round."""
+    """Yield the rows of one setting; the ratio is the median over the rounds, each within one round."""
     for name, found in rates.items():
         median = statistics.median(found)
         ratio = statistics.median(mine / theirs for mine, theirs in zip(rates["heatproof"], found, strict=True))

@@ -47,7 +47,7 @@ def versus(case: Case, name: str, peer: Callable[[int], object], kind: str | Non
 
 
 def errors(met: Duel) -> Figures:
-    """Give the mean distance of both from the converged maps; nothing where there are none."""
+    """Return the mean distance of both from the converged maps; nothing where there are none."""
     if not met.references:
         return {}
     return {

@@ -22,7 +22,7 @@ SHORT = {"samples": 4, "steps": 4, "masks": 16, "channels": 16}
 
 
 def volume() -> torch.Tensor:
-    """Give two smooth blobs in noise, (1, 1, 64, 64, 64)."""
+    """Return two smooth blobs in noise, (1, 1, 64, 64, 64)."""
     axes = torch.meshgrid(*[torch.linspace(-1, 1, SIDE)] * 3, indexing="ij")
     blobs = sum(torch.exp(-20 * sum((axis - at) ** 2 for axis in axes)) for at in (-0.4, 0.3))
     return (blobs + 0.05 * torch.rand(SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0)))[None, None]

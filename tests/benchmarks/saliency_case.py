@@ -48,20 +48,20 @@ class Case:
     """Whether converged references are made and compared with."""
 
     def image(self, number: int) -> torch.Tensor:
-        """Give one image as a batch of one."""
+        """Return one image as a batch of one."""
         return self.images[number : number + 1]
 
     def black(self, number: int) -> torch.Tensor:
-        """Give the black image that belongs to an image."""
+        """Return the black image that belongs to an image."""
         image = self.image(number)
         return torch.full_like(image, float(image.min()))
 
     def spread(self, number: int) -> float:
-        """Give the range of values of an image."""
+        """Return the range of values of an image."""
         return float(self.image(number).max() - self.image(number).min())
 
     def reference(self, kind: str, number: int) -> np.ndarray:
-        """Give a converged map: ``integrated_gradients`` from black by 400 steps, ``xrai_attribution`` from black and
+        """Return a converged map: ``integrated_gradients`` from black by 400 steps, ``xrai_attribution`` from black and
         white by 400 steps each, or ``smoothgrad`` of 2000 samples.
         """
         path = CACHE / f"{self.key}-{kind}-{number}.npy"

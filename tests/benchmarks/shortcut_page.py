@@ -47,14 +47,14 @@ def read_pictures(folder: Path, passport: Passport) -> list[GalleryPicture]:
 
 
 def chosen(pictures: Sequence[GalleryPicture]) -> list[GalleryPicture]:
-    """Give the surest true findings of a gallery, which holds the best, the worst and the misleading maps."""
+    """Return the surest true findings of a gallery, which holds the best, the worst and the misleading maps."""
     true = [one for one in pictures if one.entry.found == one.entry.label] or list(pictures)
     by_case = {one.entry.case: one for one in true}
     return sorted(by_case.values(), key=lambda one: (-one.entry.probability, one.entry.case))[:SHOWN]
 
 
 def page(told: Mapping[str, Any], pictures: Mapping[str, Sequence[GalleryPicture]]) -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     exposed = told["passed_by_honest_only"]
     listed = "".join(f"<li>{escape(name)}</li>" for name in exposed) or "<li>none</li>"
     galleries = "".join(_gallery(name, of) for name, of in pictures.items())

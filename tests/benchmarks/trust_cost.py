@@ -67,7 +67,7 @@ def costs(passport: Passport, bundle: Bundle, rounds: int) -> list[str]:
 
 
 def calls(passport: Passport, bundle: Bundle) -> tuple[Callable[[], SaliencyMap], dict[str, Callable[[], object]]]:
-    """Give what explains one finding of a phantom, and what assesses its map under each budget."""
+    """Return what explains one finding of a phantom, and what assesses its map under each budget."""
     with tempfile.TemporaryDirectory() as folder:
         (image,) = read_study(write_study(make_phantom(1), Path(folder)))
     model_input = prepare(bundle, image)

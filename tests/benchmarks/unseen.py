@@ -114,7 +114,7 @@ def _forced(bundle: Bundle, probabilities: NDArray[np.floating], position: int) 
 
 
 def share(values: Sequence[bool], groups: Sequence[str]) -> Interval:
-    """Give a share with its 95 % interval by group; where all are alike the exact one, counting groups."""
+    """Return a share with its 95 % interval by group; where all are alike the exact one, counting groups."""
     found = mean_by_group(np.array(values, float), np.array(groups), seed=SEED)
     if 0 < found.value < 1:
         return found
@@ -123,7 +123,7 @@ def share(values: Sequence[bool], groups: Sequence[str]) -> Interval:
 
 
 def figures(rows: Sequence[Judged], alpha: float) -> dict[str, Any]:
-    """Give the share of each verdict and what TRUSTED maps miss."""
+    """Return the share of each verdict and what TRUSTED maps miss."""
     groups = [one.group for one in rows]
     trusted = [one for one in rows if one.trust.verdict is Verdict.TRUSTED]
     missed = share([one.miss for one in trusted], [one.group for one in trusted]) if trusted else None

@@ -41,7 +41,7 @@ def _name(series: AnnotatedSeries) -> str:
 
 
 def dicom_views(names: Iterable[str]) -> list[AnnotatedSeries]:
-    """Give the first plane of DICOM files that come with pydicom, none with a finding: whole, then parts of each."""
+    """Return the first plane of DICOM files that come with pydicom, none with a finding: whole, then parts of each."""
     found = []
     for name in names:
         path = get_testdata_file(name, download=False)
@@ -101,7 +101,7 @@ GREY: dict[str, Change] = {
 
 
 def changed(series: AnnotatedSeries, grey: Change | None = None, geometry: Change | None = None) -> AnnotatedSeries:
-    """Give the series as another scanner or a mistake might have: grey levels or geometry changed, masks with it."""
+    """Return the series as another scanner or a mistake might have: grey levels or geometry changed, masks with it."""
     pixels = series.image.pixels
     for change in (grey, geometry):
         pixels = pixels if change is None else np.ascontiguousarray(change(pixels), dtype=np.float32)
@@ -113,7 +113,7 @@ def changed(series: AnnotatedSeries, grey: Change | None = None, geometry: Chang
 
 
 def image_groups(data: str, other_sequence: str, split: str) -> Iterator[tuple[str, list[AnnotatedSeries], bool]]:
-    """Give each group of images by name, and whether they are of another kind: a site's own, changed, and others."""
+    """Yield each group of images by name, and whether they are of another kind: a site's own, changed, and others."""
     own = series_of(data, split)
     yield "own site", own, False
     for name, change in GEOMETRY.items():

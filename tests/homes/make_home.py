@@ -107,7 +107,7 @@ def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 
 
 def delivery_states(home: Path, destination: str) -> list[str]:
-    """Give the state of every delivery to a destination that was tried at least once."""
+    """Return the state of every delivery to a destination that was tried at least once."""
     query = "SELECT state FROM deliveries WHERE destination = ? AND attempts > 0"
     with sqlite3.connect(home / "heatproof.sqlite") as connection:
         return [state for (state,) in connection.execute(query, (destination,))]

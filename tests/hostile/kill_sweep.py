@@ -114,7 +114,7 @@ class Findings:
 
 
 def digest_of(path: Path) -> str:
-    """Give SHA-256 of a file's data set as it stands after the file meta information."""
+    """Return SHA-256 of a file's data set as it stands after the file meta information."""
     with path.open("rb") as file:
         meta = dcmread(file, stop_before_pixels=True, specific_tags=[]).file_meta
     start = 132 + 12 + meta.FileMetaInformationGroupLength
@@ -122,7 +122,7 @@ def digest_of(path: Path) -> str:
 
 
 def progress(engine: Engine) -> tuple[int, int, int, int]:
-    """Give how many studies there are, how many have been analysed, how many objects were made and are on their way."""
+    """Return the counts of studies, of those analysed, of objects made and of objects on their way."""
     finished = select(func.count(jobs.c.study_instance_uid.distinct())).where(jobs.c.finished_at.is_not(None))
     queued = select(func.count()).select_from(deliveries).where(deliveries.c.state == "queued")
     with engine.connect() as connection:

@@ -48,7 +48,7 @@ class ModelDisk:
             self._on_file(name, int(described[1]), described[2], arguments, texts, result)
 
     def left(self, chance: random.Random | None) -> dict[str, bytes]:
-        """Give what is found by path after a cut; without chance, nothing that was not synced."""
+        """Return what is found by path after a cut; without chance, nothing that was not synced."""
         survives = (lambda _item: False) if chance is None else (lambda _item: chance.random() < 0.5)
         names = dict(self.certain_names)
         for operation in filter(survives, self.unsynced_names):

@@ -251,7 +251,7 @@ def test_the_ledger_and_the_workflows_hold_neither_name_nor_uid(told: Told) -> N
 
 
 def _columns(database: Path) -> Iterator[tuple[str, str]]:
-    """Give TABLE.COLUMN and all of its values as one text."""
+    """Yield TABLE.COLUMN and all of its values as one text."""
     with sqlite3.connect(database) as connection:
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         assert {"instances", "studies", "ledger", "refusals"} <= set(tables)

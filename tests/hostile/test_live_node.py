@@ -62,7 +62,7 @@ class Hospital:
         return image(generate_uid(), date, **values)
 
     def told(self) -> Any:
-        """Give the study as the node shows it, once it is decided; None before."""
+        """Return the study as the node shows it, once it is decided; None before."""
         shown = [one for one in self.node.get("/api/studies").json() if one["route"]]
         return self.node.get(f"/api/studies/{shown[0]['key']}").json() if shown else None
 

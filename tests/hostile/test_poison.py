@@ -71,7 +71,7 @@ class Ward:
         return {name: found[uid] for name, uid in self.uids.items() if uid in found}
 
     def report(self, name: str) -> dict[str, Any]:
-        """Give the only object that the PACS has of a study."""
+        """Return the only object that the PACS has of a study."""
         (path,) = (path for path in self.pacs.received().values() if dcmread(path).StudyInstanceUID == self.uids[name])
         return dict(json.loads(dcmread(path).to_json()))
 

@@ -19,7 +19,7 @@ SEED = int(os.environ.get("HEATPROOF_TEST_SEED", "0"))
 
 
 def disturbed(values: torch.Tensor) -> torch.Tensor:
-    """Give the values, each times 1 + noise; whole numbers as they are."""
+    """Return the values, each times 1 + noise; whole numbers as they are."""
     if not NOISE or not values.is_floating_point():
         return values
     draw = torch.randn(values.shape, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
@@ -27,7 +27,7 @@ def disturbed(values: torch.Tensor) -> torch.Tensor:
 
 
 def disturbed_array(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Give the values of an array of numpy's, each times 1 + noise."""
+    """Return the values of an array of numpy's, each times 1 + noise."""
     if not NOISE:
         return values
     draw = np.random.default_rng(SEED).normal(size=values.shape)

@@ -88,23 +88,23 @@ class OrthancServer:
         return self._folder / "log"
 
     def log(self) -> str:
-        """Give the server's log so far."""
+        """Return the server's log so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def instances(self) -> list[str]:
-        """Give Orthanc's identifiers of all instances."""
+        """Return Orthanc's identifiers of all instances."""
         return list(self.get("/instances"))
 
     def studies(self) -> list[str]:
-        """Give Orthanc's identifiers of all studies."""
+        """Return Orthanc's identifiers of all studies."""
         return list(self.get("/studies"))
 
     def tags(self, instance: str) -> dict[str, Any]:
-        """Give the tags of one instance, by keyword."""
+        """Return the tags of one instance, by keyword."""
         return dict(self.get(f"/instances/{instance}/simplified-tags"))
 
     def instance_file(self, instance: str) -> bytes:
-        """Give the bytes of one instance as Orthanc holds them."""
+        """Return the bytes of one instance as Orthanc holds them."""
         return self._checked(self._rest.get(f"/instances/{instance}/file")).content
 
     def upload(self, path: Path) -> str:
@@ -124,7 +124,7 @@ class OrthancServer:
         self.put(f"/modalities/{name}", {"AET": aet, "Host": host, "Port": port})
 
     def get(self, path: str) -> Any:
-        """Give the JSON at a path of the REST interface."""
+        """Return the JSON at a path of the REST interface."""
         return self._checked(self._rest.get(path)).json()
 
     def wait_for_instances(self, count: int, *, seconds: float = 30) -> list[str]:

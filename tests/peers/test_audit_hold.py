@@ -101,7 +101,7 @@ class Site:
         return Counter(one["StudyInstanceUID"] for one in self._tags.values() if one["SOPClassUID"] == REPORT)
 
     def told(self) -> list[str]:
-        """Give the events of the ledger."""
+        """Return the events of the ledger."""
         path = self.folder / "ledger.csv"
         self.audit("export", "--out", str(path))
         with path.open() as file:

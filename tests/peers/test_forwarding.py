@@ -57,7 +57,7 @@ def receiver() -> Iterator[StandInNode]:
 
 
 def as_result(source: Path, target: Path, *, manufacturer: str) -> Path:
-    """Give a copy of an image in a series of its own, made by somebody."""
+    """Return a copy of an image in a series of its own, made by somebody."""
     result = dcmread(source)
     result.SOPInstanceUID = result.file_meta.MediaStorageSOPInstanceUID = f"2.25.{crc32(target.name.encode())}"
     result.SeriesInstanceUID = f"{result.SOPInstanceUID}.1"

@@ -91,7 +91,7 @@ def brain() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def errors() -> Callable[[Path], list[str]]:
-    """Give the errors that dciodvfy finds in a file; its warnings are about private coding schemes and the like."""
+    """Return the errors that dciodvfy finds in a file; its warnings are about private coding schemes and the like."""
 
     def validate(path: Path) -> list[str]:
         program = Path(sys.executable).with_name("dciodvfy")

@@ -34,7 +34,7 @@ SCORES = {Verdict.TRUSTED: 0.93, Verdict.CAUTION: 0.71, Verdict.WITHHELD: 0.18}
 
 
 def signals(*, localiser: bool = True, leaning: float = 0.3) -> tuple[Signal, ...]:
-    """Give every signal of a commissioned site, the weightiest first; without a localiser tier C was not measurable."""
+    """Return all signals of a site, the weightiest first; without a localiser tier C was not measurable."""
     random = np.random.default_rng(20261122)
     found = []
     for kind in KINDS:

@@ -40,7 +40,7 @@ class InputTimesGradient:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the product, (N, C, *spatial)."""
+        """Return the product, (N, C, *spatial)."""
         return task.inputs * task.passes.gradients(task.inputs, task.targets)[0]
 
 

@@ -20,19 +20,19 @@ TRUST_SCORE = ("trust_score", "99HEATPROOF")
 
 
 def concept(item: Dataset) -> tuple[str, str]:
-    """Give code value (a long one has an attribute of its own, PS3.3 8.1) and scheme of an item's concept name."""
+    """Return code value (a long one has an attribute of its own, PS3.3 8.1) and scheme of an item's concept name."""
     name = item.ConceptNameCodeSequence[0]
     return name.get("CodeValue") or name.LongCodeValue, name.CodingSchemeDesignator
 
 
 def all_items(dataset: Dataset) -> list[Dataset]:
-    """Give every content item below a data set, depth first."""
+    """Return every content item below a data set, depth first."""
     children = dataset.get("ContentSequence", [])
     return [item for child in children for item in (child, *all_items(child))]
 
 
 def value_of(group: Dataset, wanted: tuple[str, str]) -> str | None:
-    """Give the value of the group's own item of this concept; None where it has none."""
+    """Return the value of the group's own item of this concept; None where it has none."""
     for item in group.ContentSequence:
         if "ConceptNameCodeSequence" not in item or concept(item) != wanted:
             continue

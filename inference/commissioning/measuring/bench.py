@@ -77,29 +77,29 @@ class Bench:
         return sorted(row for _, _, row in sorted(turns)[:count])
 
     def group(self, row: int) -> str:
-        """Give the patient of a row."""
+        """Return the patient of a row."""
         return self.cases.entries[self.explained[row].position].group
 
     def groups(self, rows: Sequence[int]) -> NDArray[np.str_]:
-        """Give the patient of each row."""
+        """Return the patient of each row."""
         return np.array([self.group(row) for row in rows])
 
     def targets(self, rows: Sequence[int]) -> NDArray[np.int64]:
-        """Give the class explained on each row."""
+        """Return the class explained on each row."""
         return np.array([self.explained[row].target for row in rows], dtype=np.int64)
 
     def inputs(self, rows: Sequence[int]) -> torch.Tensor:
-        """Give the inputs of some rows, (N, channels, *spatial)."""
+        """Return the inputs of some rows, (N, channels, *spatial)."""
         return torch.from_numpy(self.cases.inputs_of([self.explained[row].position for row in rows]))
 
     def masks(self, rows: Sequence[int]) -> Mask:
-        """Give the findings of some rows, (N, *spatial); empty where the model called another class."""
+        """Return the findings of some rows, (N, *spatial); empty where the model called another class."""
         masks = self.cases.masks_of([self.explained[row].position for row in rows])
         masks[[not self.explained[row].masked for row in rows]] = False
         return masks
 
     def maps(self, method: str, rows: Sequence[int] | None = None) -> Maps:
-        """Give the primary's maps of some rows (all where left out), (N, *spatial).
+        """Return the primary's maps of some rows (all where left out), (N, *spatial).
 
         Raises:
             Unsuitable: the method has none.
@@ -110,7 +110,7 @@ class Bench:
         return maps if rows is None else maps[list(rows)]
 
     def tuning_maps(self, method: str) -> tuple[Maps, Mask] | None:
-        """Give maps and masks of the split fitted on; None where there are none."""
+        """Return maps and masks of the split fitted on; None where there are none."""
         maps = self.store.maps(TUNING, method)
         return None if maps is None else (maps, self.cases.masks_of([explained.position for explained in self.tuning]))
 
@@ -125,11 +125,11 @@ class Bench:
         )
 
     def segments(self, position: int) -> csr_array:
-        """Give the segments of one case's input, (segments, pixels) bool."""
+        """Return the segments of one case's input, (segments, pixels) bool."""
         if position not in self.segmented:
             self.segmented[position] = segments(self.cases.input_of(position).astype(np.float64))
         return self.segmented[position]
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Give the primary's probabilities, (N, classes)."""
+        """Return the primary's probabilities, (N, classes)."""
         return self.explainer.predict(self.primary, inputs)

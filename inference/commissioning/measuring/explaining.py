@@ -78,7 +78,7 @@ class Explainer:
         return {name: maps[0].cpu().numpy().astype(np.float32) for name, maps in made.items()}
 
     def probabilities(self, network: Network, positions: Sequence[int]) -> NDArray[np.float64]:
-        """Give the probabilities of some cases, (N, classes)."""
+        """Return the probabilities of some cases, (N, classes)."""
         parts = [
             self.predict(network, torch.from_numpy(self.cases.inputs_of(positions[at : at + 64])))
             for at in range(0, len(positions), 64)
@@ -86,7 +86,7 @@ class Explainer:
         return np.asarray(torch.cat(parts).double().numpy(), dtype=np.float64)
 
     def predict(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
-        """Give the probabilities of inputs (N, channels, *spatial), (N, classes) on the CPU."""
+        """Return the probabilities of inputs (N, channels, *spatial), (N, classes) on the CPU."""
 
         def logits(batch: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
@@ -109,7 +109,7 @@ class AverageMasks:
         self._kept: dict[tuple[object, ...], torch.Tensor | None] = {}
 
     def of(self, position: int) -> torch.Tensor | None:
-        """Give the mean mask for one case, (*spatial) float32; None where nobody else has a mask."""
+        """Return the mean mask for one case, (*spatial) float32; None where nobody else has a mask."""
         case = self._cases.entries[position]
         own = position in self._fitted
         others = tuple(at for at in self._masked if (at in self._fitted) != own)
@@ -131,7 +131,7 @@ class AverageMasks:
 
 
 def references_of(bundle: Bundle, cases: Cases, fitted: Sequence[int]) -> torch.Tensor | None:
-    """Give images of patients who are not judged: of the split fitted on, else those the bundle ships, else none."""
+    """Return images of patients who are not judged: of the split fitted on, else those the bundle ships, else none."""
     if fitted:
         chosen = drawn([cases.entries[at].id for at in fitted], REFERENCES, "references")
         return torch.from_numpy(cases.inputs_of([fitted[at] for at in chosen]))

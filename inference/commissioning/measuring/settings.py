@@ -59,7 +59,7 @@ class CommissionSettings:
         return self.splits[:-1]
 
     def shaping(self) -> dict[str, Setting]:
-        """Give what shapes the result, for the passport and for the key of the store."""
+        """Return what shapes the result, for the passport and for the key of the store."""
         given = asdict(self)
         for name in ("device", "save_maps", "chunk_cases"):
             del given[name]
@@ -97,6 +97,6 @@ def resolve(asked: CommissionSettings, bundle: Bundle) -> CommissionSettings:
 
 
 def key_of(settings: CommissionSettings, *digests: str) -> str:
-    """Give the key of a store: the same bundle, data, settings and libraries, and nothing else, may use it."""
+    """Return the key of a store: the same bundle, data, settings and libraries, and nothing else, may use it."""
     parameters = {name: settle(name, {}) for name in settings.methods}
     return digest_of([*digests, repr(sorted(settings.shaping().items())), repr(parameters), str(settings.chunk_cases)])

@@ -56,7 +56,7 @@ class Store:
         part.replace(path)
 
     def maps(self, name: str, method: str) -> Maps | None:
-        """Give all maps of one method in one set, (cases, *spatial); None where there are none."""
+        """Return all maps of one method in one set, (cases, *spatial); None where there are none."""
         parts = []
         for path in self._chunks(name):
             with np.load(path, allow_pickle=False) as arrays:
@@ -77,7 +77,7 @@ class Store:
         self._replace(self.folder / "times" / f"{piece}.json", json.dumps([seconds, in_network]))
 
     def times(self) -> tuple[float, float]:
-        """Give the seconds of all pieces of which both are known, of earlier runs too, and those inside networks."""
+        """Return the seconds of all pieces of which both are known, of earlier runs too, and those inside networks."""
         paths = sorted((self.folder / "times").glob("*.json"))
         noted = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         known = [(seconds, in_network) for seconds, in_network in noted if in_network is not None]
@@ -97,7 +97,7 @@ class Store:
         return self._figures(name).is_file()
 
     def keep(self, name: str, compute: Callable[[], Raw]) -> Raw:
-        """Give the cached figures of this name, or compute and cache them. JSON keeps every float exactly."""
+        """Return the cached figures of this name, or compute and cache them. JSON keeps every float exactly."""
         path = self._figures(name)
         if path.is_file():
             return cast("Raw", json.loads(path.read_text(encoding="utf-8")))

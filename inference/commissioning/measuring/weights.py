@@ -87,7 +87,7 @@ def _explained(
 
 
 def _explainer_of(bench: Bench, rows: Sequence[int], method: str) -> Callable[[nn.Module, torch.Tensor], Maps]:
-    """Give what explains one input for each row, in their order, each with its own draws."""
+    """Return what explains one input for each row, in their order, each with its own draws."""
 
     def explain(module: nn.Module, inputs: torch.Tensor) -> Maps:
         return np.stack(

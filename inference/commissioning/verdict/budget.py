@@ -61,11 +61,11 @@ class BudgetPart:
         )  # fmt: skip
 
     def probability(self, calibrator: Calibrator, kind: str = OWN, mode: str = "map") -> Numbers:
-        """Give P of the maps of one kind."""
+        """Return P of the maps of one kind."""
         return calibrator.probability(self.values[self.marked(kind, mode)], self.names)
 
     def score(self, locks: Sequence[Fit], kind: str = OWN, mode: str = "map") -> Numbers:
-        """Give what TRUSTED is decided by: P by all tiers, and no higher than P by the localiser alone.
+        """Return what TRUSTED is decided by: P by all tiers, and no higher than P by the localiser alone.
 
         Agreement, however perfect, cannot make up for a localiser that sees nothing: a method that is bogus as a whole
         agrees with itself.
@@ -73,7 +73,7 @@ class BudgetPart:
         return np.min([self.probability(lock.calibrator, kind, mode) for lock in locks], axis=0)
 
     def out_of_fold(self, locks: Sequence[Fit]) -> Numbers:
-        """Give the same of the displayed maps that the fits saw, by folds that did not see the patient."""
+        """Return the same of the displayed maps that the fits saw, by folds that did not see the patient."""
         return np.min([lock.out_of_fold[~np.isnan(lock.out_of_fold)] for lock in locks], axis=0)
 
     def marked(self, kind: str, mode: str = "map") -> NDArray[np.bool_]:
@@ -163,7 +163,7 @@ class _Scored:
         return TrustedShare(certificate, mean_by_group(trusted.astype(float), own.group, seed=SEED), miss)
 
     def smallest(self, unit: Unit) -> Certificate | None:
-        """Give the certificate of the smallest alpha that can be certified."""
+        """Return the certificate of the smallest alpha that can be certified."""
         own = self.fitted.own
         return smallest_alpha(self.own, ~own.hit, own.group, delta=DELTA, seed=SEED, unit=unit, grid=TRUSTABLE)
 
@@ -205,7 +205,7 @@ def _bogus(fitted: BudgetPart, judged: BudgetPart, uses: Sequence[str], kind: st
 
 
 def _gain(scores: Numbers, part: BudgetPart) -> Difference | None:
-    """Give by how much a score tells misses better than the highest probability does: AUROCs, paired by patient."""
+    """Return by how much a score tells misses better than the highest probability does: AUROCs, paired by patient."""
     miss = ~part.own.hit
     if miss.all() or not miss.any():
         return None
@@ -213,5 +213,5 @@ def _gain(scores: Numbers, part: BudgetPart) -> Difference | None:
 
 
 def checked(interval: Interval, passes: Callable[[Interval], bool]) -> CheckedInterval:
-    """Give a figure with whether it keeps to a limit."""
+    """Return a figure with whether it keeps to a limit."""
     return CheckedInterval(interval.value, interval.low, interval.high, interval.n, interval.groups, passes(interval))

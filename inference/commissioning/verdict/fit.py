@@ -86,7 +86,7 @@ def fit_verdict(
 
 
 def nulls_of(rows: Rows) -> dict[int, Nulls]:
-    """Give by class what each agreement is with a map of another patient."""
+    """Return by class what each agreement is with a map of another patient."""
     nulls: dict[int, Nulls] = {}
     for index in np.unique(rows.class_index):
         others = rows.where((rows.kind == ANOTHER) & (rows.mode == "map") & (rows.class_index == index))
@@ -114,7 +114,7 @@ def _is_above_0(interval: Interval) -> bool:
 
 
 def _baselines(before: BudgetPart, after: BudgetPart) -> dict[str, Numbers]:
-    """Give scores that know nothing of the map: probability, entropy, and how often maps of this kind hit."""
+    """Return scores that know nothing of the map: probability, entropy, and how often maps of this kind hit."""
     scores = {}
     p = np.clip(after.data.probabilities, 1e-12, 1)
     scores["max_probability"] = p.max(axis=1)

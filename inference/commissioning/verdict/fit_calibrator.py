@@ -155,7 +155,7 @@ def _held_out(
     bends: tuple[float, ...],
     strength: float,
 ) -> Numbers:
-    """Give each map's log-odds by a fit that did not see its patient, (N,)."""
+    """Return each map's log-odds by a fit that did not see its patient, (N,)."""
     log_odds = np.zeros(len(rows.hit))
     for seen, asked in folds:
         terms, intercept = _fit_terms(rows.take(seen), labels, bends, strength)
@@ -193,14 +193,14 @@ def _blank_term(column: Numbers, honest: Flags, label: tuple[str, str], bends: t
 
 
 def _basis(term: Term, column: Numbers) -> Numbers:
-    """Give what each of a term's weights multiplies, the missing one last: (N,) -> (N, weights + 1)."""
+    """Return what each of a term's weights multiplies, the missing one last: (N,) -> (N, weights + 1)."""
     units = np.eye(len(term.weights))
     parts = [replace(term, weights=tuple(map(float, unit))).part(column) for unit in units]
     return np.column_stack([*parts, np.isnan(column)])
 
 
 def _loss(rows: _Rows, log_odds: Numbers) -> float:
-    """Give the weighted log loss of honest and bogus maps once honest ones' probabilities are right."""
+    """Return the weighted log loss of honest and bogus maps once honest ones' probabilities are right."""
     probabilities = expit(_platt(log_odds[rows.honest], rows.hit[rows.honest]).apply(log_odds))
     return float(log_loss(rows.hit, probabilities, sample_weight=rows.weights, labels=[False, True]))
 

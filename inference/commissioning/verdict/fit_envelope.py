@@ -71,7 +71,7 @@ def fit_envelope(
 
 
 def _axes(table: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Give mean, SD, (F,), and of the standardised features variances, (F,), and directions, (F, F), widest first."""
+    """Return mean, SD, (F,), and of the standardised features variances, (F,), and directions, (F, F), widest first."""
     mean = table.mean(axis=0)
     sd = np.maximum(table.std(axis=0), STEADY * np.maximum(np.abs(mean), STEADY))
     standard = (table - mean) / sd
@@ -114,7 +114,7 @@ def _left_out(table: Numbers, labels: Rows, count: int) -> tuple[float, Numbers]
 
 
 def _conformal_quantile(distances: Numbers, labels: NDArray[np.intp], share: float) -> float:
-    """Give the least distance within which lies a share 1 - share of cases, every patient weighing the same."""
+    """Return the least distance within which lies a share 1 - share of cases, every patient weighing the same."""
     patients = np.bincount(labels)
     weight = 1 / patients[labels] / len(patients)
     order = np.argsort(distances)

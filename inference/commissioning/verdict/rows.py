@@ -61,12 +61,12 @@ class Rows:
     """(N,), the class explained."""
 
     def where(self, chosen: Mask) -> "Rows":
-        """Give the rows marked."""
+        """Return the rows marked."""
         return Rows(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     @property
     def own(self) -> "Rows":
-        """Give the displayed maps."""
+        """Return the displayed maps."""
         return self.where(self.kind == OWN)
 
 
@@ -87,13 +87,13 @@ class PartData:
 
 
 def explained_part(bench: Bench, part: str) -> tuple[Explained, ...]:
-    """Give the explained cases of one part; those whose finding nobody outlined cannot be judged and are left out."""
+    """Return the explained cases of one part; those whose finding nobody outlined cannot be judged and are left out."""
     chosen = bench.explained if part == "judged" else bench.fitted
     return tuple(explained for explained in chosen if explained.masked or not explained.right)
 
 
 def rows_figures(bench: Bench, part: str, chunk: int) -> Raw:
-    """Give the rows of one chunk of one part, as JSON."""
+    """Return the rows of one chunk of one part, as JSON."""
     every = explained_part(bench, part)
     examiner = _examiner(bench, PARTS["full"])
     return {
@@ -187,7 +187,7 @@ def _bogus(
 def _whole(
     bench: Bench, examiner: Examiner, kind: str, values: Maps, evidence: Evidence, other: Explained | None, seed: int
 ) -> Evidence:
-    """Give the evidence as it would be if every map of the method were of this kind."""
+    """Return the evidence as it would be if every map of the method were of this kind."""
 
     def again(like: Maps, what: int) -> Maps:
         if kind == "random":

@@ -25,7 +25,7 @@ class Attention:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the coefficients on the grid of the input, (N, 1, *spatial).
+        """Return the coefficients on the grid of the input, (N, 1, *spatial).
 
         Raises:
             Unsuitable: the network has no (such) attention gate.

@@ -27,7 +27,7 @@ class ClassMixture:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the mixture on the grid of the input, (N, 1, *spatial); the target plays no part."""
+        """Return the mixture on the grid of the input, (N, 1, *spatial); the target plays no part."""
         layer = choose_layer(task.model, task.inputs, task.layer)
         logits = task.passes.logits(task.inputs)
         count, classes = logits.shape

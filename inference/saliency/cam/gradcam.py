@@ -27,7 +27,7 @@ class GradCam:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the class activation map on the grid of the input, (N, 1, *spatial)."""
+        """Return the class activation map on the grid of the input, (N, 1, *spatial)."""
         layer = choose_layer(task.model, task.inputs, task.layer)
         features, gradient = task.passes.features(task.inputs, task.targets, layer)
         weights = gradient.mean(dim=tuple(range(2, gradient.ndim)), keepdim=True)
@@ -52,7 +52,7 @@ class GradCamPlusPlus:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the class activation map on the grid of the input, (N, 1, *spatial)."""
+        """Return the class activation map on the grid of the input, (N, 1, *spatial)."""
         layer = choose_layer(task.model, task.inputs, task.layer)
         features, gradient = task.passes.features(task.inputs, task.targets, layer)
         cells = tuple(range(2, gradient.ndim))
@@ -76,7 +76,7 @@ class GuidedGradCam:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the product, (N, C, *spatial)."""
+        """Return the product, (N, C, *spatial)."""
         return ruled_gradient(task, guided) * GradCam().explain(task)
 
 

@@ -31,7 +31,7 @@ class ScoreCam:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the class activation map on the grid of the input, (N, 1, *spatial)."""
+        """Return the class activation map on the grid of the input, (N, 1, *spatial)."""
         layer = choose_layer(task.model, task.inputs, task.layer)
         features = task.passes.activations(task.inputs, layer)
         passed = min(task.whole("channels") or features.shape[1], features.shape[1])
@@ -46,7 +46,7 @@ class ScoreCam:
 
 
 def _weights(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor, passed: int) -> torch.Tensor:
-    """Give the weight of each channel of one sample, (K, 1, ...)."""
+    """Return the weight of each channel of one sample, (K, 1, ...)."""
     scores = (
         _scores(task, sample, target, grid) if passed == len(grid) else _estimated(task, sample, target, grid, passed)
     )
@@ -54,7 +54,7 @@ def _weights(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch
 
 
 def _estimated(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor, passed: int) -> torch.Tensor:
-    """Give the logit of each channel, (K,), of which only so many are passed."""
+    """Return the logit of each channel, (K,), of which only so many are passed."""
     cells = grid.flatten(1)
     lowest, highest = cells.amin(dim=1, keepdim=True), cells.amax(dim=1, keepdim=True)
     seen = (cells - lowest) / (highest - lowest).clamp(min=1e-8)
@@ -74,7 +74,7 @@ def _estimated(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: tor
 
 
 def _scores(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """Give the target's logit of one sample seen through each channel, (K,)."""
+    """Return the target's logit of one sample seen through each channel, (K,)."""
     scores = []
     for channels in torch.split(grid, _CHANNELS_AT_ONCE):
         masks = on_input_grid(channels[:, None], task)

@@ -37,7 +37,7 @@ class Control:
         )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the map, (N, 1, *spatial)."""
+        """Return the map, (N, 1, *spatial)."""
         return self._draw(task)
 
 

@@ -80,7 +80,7 @@ def stages(model: nn.Module) -> tuple[Stage, ...]:
 
 
 def cascade_states(model: nn.Module, *, order: Order, seed: int) -> Iterator[tuple[str, nn.Module]]:
-    """Give the network with one more stage re-initialised at each step, from the head down or from the input up.
+    """Yield the network with one more stage re-initialised at each step, from the head down or from the input up.
 
     In the last state every parameter is re-initialised, those of the root itself included. One network is altered in
     place from state to state: use each before asking for the next. The original stays as it is.

@@ -11,7 +11,7 @@ from inference.errors import UnknownName
 
 
 def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[int, ...]]:
-    """Give the modules whose output is a feature map larger than one pixel, in the order in which they finish.
+    """Return the modules whose output is a feature map larger than one pixel, in the order in which they finish.
 
     Args:
         model: the network.
@@ -48,7 +48,7 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
 
 
 def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> str:
-    """Give the layer asked for, or the last one with a feature map, which takes a pass to find.
+    """Return the layer asked for, or the last one with a feature map, which takes a pass to find.
 
     Raises:
         UnknownName: there is no such layer; the message lists the layers with a feature map.
@@ -70,7 +70,7 @@ def _without(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> Unkno
 
 
 def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.Tensor:
-    """Give a layer's output without a gradient, (N, K, *grid).
+    """Return a layer's output without a gradient, (N, K, *grid).
 
     Raises:
         UnknownName: the output of the layer is not a feature map.
@@ -79,7 +79,7 @@ def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.
 
 
 def logits_and_activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give the logits, (N, classes), and a layer's output, (N, K, *grid), of one pass without a gradient.
+    """Return the logits, (N, classes), and a layer's output, (N, K, *grid), of one pass without a gradient.
 
     Raises:
         UnknownName: the output of the layer is not a feature map.
@@ -92,7 +92,7 @@ def logits_and_activations(model: nn.Module, inputs: torch.Tensor, *, layer: str
 def activations_and_gradients(
     model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, layer: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid).
+    """Return a layer's output and the gradient of each target's logit by it, both (N, K, *grid).
 
     Raises:
         UnknownName: the output of the layer is not a feature map.

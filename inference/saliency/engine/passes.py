@@ -27,7 +27,7 @@ class Clock:
         self.seconds = 0.0
 
     def timed(self, function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        """Give the function, its time counted; on a GPU it ends when the device has ended."""
+        """Return the function, its time counted; on a GPU it ends when the device has ended."""
 
         def run(*batch: torch.Tensor) -> torch.Tensor:
             _await(batch[0])
@@ -70,7 +70,7 @@ class Passes:
         self._done = self._planned = self._announced = 0
 
     def through(self, model: nn.Module) -> "Passes":
-        """Give a way through another network, by the same clock."""
+        """Return a way through another network, by the same clock."""
         return Passes(model, clock=self._clock)
 
     def announce(self, samples: int) -> None:
@@ -79,7 +79,7 @@ class Passes:
         self._planned += samples
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Give the logits without a gradient, (N, classes)."""
+        """Return the logits without a gradient, (N, classes)."""
 
         def forward(batch: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
@@ -90,7 +90,7 @@ class Passes:
     def gradients(
         self, points: torch.Tensor, targets: torch.Tensor, *, rule: Context = nullcontext, rule_name: str = ""
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the gradient of each target's logit by its input, (N, C, *spatial), and that logit, (N,).
+        """Return the gradient of each target's logit by its input, (N, C, *spatial), and that logit, (N,).
 
         Args:
             points: (N, C, *spatial).
@@ -110,7 +110,7 @@ class Passes:
         return rows[:, :-1].reshape(points.shape), rows[:, -1]
 
     def features(self, inputs: torch.Tensor, targets: torch.Tensor, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
+        """Return a layer's output and the gradient of each target's logit by it, both (N, K, *grid)."""
 
         def backward(batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             features, gradient = activations_and_gradients(self._model, batch, targets, layer=layer)
@@ -122,7 +122,7 @@ class Passes:
         return features, gradient
 
     def activations(self, inputs: torch.Tensor, layer: str) -> torch.Tensor:
-        """Give a layer's output without a gradient, (N, K, *grid)."""
+        """Return a layer's output without a gradient, (N, K, *grid)."""
         return self._run(lambda batch: activations(self._model, batch, layer=layer), inputs, differentiated=False)
 
     def _remembered(

@@ -37,7 +37,7 @@ def normalise(attributions: torch.Tensor, profile: str) -> torch.Tensor:
 
 
 def legacy_normalised(maps: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Give the ``legacy`` profile of maps that are arrays without channels, (N, *spatial): for published figures only.
+    """Return ``legacy`` profile of maps that are arrays without channels, (N, *spatial): for published figures only.
 
     It discards the sign and saturates the hottest hundredth: the figures that decide are computed on the raw map.
     """

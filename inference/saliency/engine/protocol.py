@@ -51,7 +51,7 @@ class MethodInfo:
 
     @property
     def parameters(self) -> dict[str, Value]:
-        """Give the default of every parameter."""
+        """Return the default of every parameter."""
         return {name: parameter.default for name, parameter in self.details.items()}
 
 
@@ -76,11 +76,11 @@ class Task:
     """(*spatial) float32: where findings lie on average, for the control that knows nothing else."""
 
     def number(self, name: str) -> float:
-        """Give a parameter that is a number."""
+        """Return a parameter that is a number."""
         return float(self.parameters[name])
 
     def whole(self, name: str) -> int:
-        """Give a parameter that is a whole number."""
+        """Return a parameter that is a whole number."""
         return int(self.parameters[name])
 
 
@@ -93,5 +93,5 @@ class Method(Protocol):
         ...
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give raw signed attributions of each target's logit, (N, C, *spatial) or (N, 1, *spatial) float32."""
+        """Return raw signed attributions of each target's logit, (N, C, *spatial) or (N, 1, *spatial) float32."""
         ...

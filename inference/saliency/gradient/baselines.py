@@ -12,7 +12,7 @@ BLUR_SIGMA = Parameter(10.0, "standard deviation of the blur baseline, in pixels
 
 
 def baselines(task: Task) -> tuple[torch.Tensor, ...]:
-    """Give the baselines a task asks for, each (N, C, *spatial): two for ``black_and_white``, else one.
+    """Return the baselines a task asks for, each (N, C, *spatial): two for ``black_and_white``, else one.
 
     ``black`` and ``white`` are a sample's smallest and largest value, since after standardisation zero is no black;
     ``mean`` is its mean in each channel, ``blur`` a Gaussian blur of it.

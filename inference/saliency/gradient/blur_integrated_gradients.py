@@ -34,7 +34,7 @@ class BlurIntegratedGradients:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the integral, (N, C, *spatial)."""
+        """Return the integral, (N, C, *spatial)."""
         nodes, weights = _nodes(task.whole("steps"), thin=bool(task.parameters["thin"]))
         task.passes.announce(len(nodes) * len(task.inputs))
         step = task.number("max_sigma") / task.whole("steps")
@@ -64,7 +64,7 @@ def blurred(sample: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def _band(size: int, sigma: float) -> torch.Tensor:
-    """Give the matrix that blurs a line, (size, size)."""
+    """Return the matrix that blurs a line, (size, size)."""
     radius = int(_TRUNCATE * sigma + 0.5)
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2) if sigma > 0 else np.ones(1)
@@ -75,7 +75,7 @@ def _band(size: int, sigma: float) -> torch.Tensor:
 
 
 def _nodes(steps: int, *, thin: bool) -> tuple[list[int], list[float]]:
-    """Give the steps that are passed, from the first with a blur on, and what each stands for, in steps."""
+    """Return the steps that are passed, from the first with a blur on, and what each stands for, in steps."""
     nodes, stride = [1], 1
     while nodes[-1] < steps - 1:
         stride = max(1, 1 << max(0, nodes[-1].bit_length() - 3)) if thin else 1

@@ -18,5 +18,5 @@ class Gradient:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the gradient, (N, C, *spatial)."""
+        """Return the gradient, (N, C, *spatial)."""
         return task.passes.gradients(task.inputs, task.targets)[0]

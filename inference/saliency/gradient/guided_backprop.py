@@ -27,12 +27,12 @@ class ReluBackprop:
         )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the ruled gradient, (N, C, *spatial)."""
+        """Return the ruled gradient, (N, C, *spatial)."""
         return ruled_gradient(task, self._rule)
 
 
 def ruled_gradient(task: Task, rule: Rule) -> torch.Tensor:
-    """Give the gradient of each target's logit by the input with a rule at every ReLU, (N, C, *spatial)."""
+    """Return the gradient of each target's logit by the input with a rule at every ReLU, (N, C, *spatial)."""
     gradients, _ = task.passes.gradients(
         task.inputs, task.targets, rule=partial(relus_by, rule), rule_name=rule.__name__
     )

@@ -35,7 +35,7 @@ class GuidedIntegratedGradients:
     )  # fmt: skip
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the integral, (N, C, *spatial); of two baselines the mean."""
+        """Return the integral, (N, C, *spatial); of two baselines the mean."""
         starts = baselines(task)
         task.passes.announce(len(starts) * task.whole("steps") * len(task.inputs))
         return torch.stack([self._integrate(task, start) for start in starts]).mean(dim=0).float()

@@ -42,7 +42,7 @@ class IntegratedGradients:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the integral, (N, C, *spatial)."""
+        """Return the integral, (N, C, *spatial)."""
         starts = baselines(task)
         task.passes.announce(len(starts) * len(task.inputs) * (task.whole("steps") + 1))
         maps = [
@@ -75,7 +75,7 @@ class SmoothIntegratedGradients:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the mean square, (N, C, *spatial)."""
+        """Return the mean square, (N, C, *spatial)."""
         starts = baselines(task)
         task.passes.announce(len(starts) * len(task.inputs) * task.whole("samples") * (task.whole("steps") + 1))
         maps = [
@@ -108,7 +108,7 @@ class ExpectedGradients:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the expectation, (N, C, *spatial).
+        """Return the expectation, (N, C, *spatial).
 
         Raises:
             Unsuitable: no references were given, or of another shape.
@@ -172,7 +172,7 @@ def integrals(task: Task, begin: torch.Tensor, ends: torch.Tensor, target: torch
 def _along(
     task: Task, begin: torch.Tensor, ends: torch.Tensor, target: torch.Tensor, alphas: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give gradients, (alphas, ends, C, *spatial), and logits, (alphas, ends), at shares of the ways.
+    """Return gradients, (alphas, ends, C, *spatial), and logits, (alphas, ends), at shares of the ways.
 
     The begin is the same point for every way and passed once; the end is the image itself to the bit, since other
     methods pass it too.
@@ -189,7 +189,7 @@ def _along(
 def _missing(
     weights: torch.Tensor, slopes: torch.Tensor, logits: torch.Tensor, mean: torch.Tensor, slope_times: torch.Tensor
 ) -> torch.Tensor:
-    """Give what the known rise of the logit adds to the mean gradient: regression on the slope, (ends, C, *spatial)."""
+    """Return what the rise of the logit adds to the mean gradient: regression on the slope, (ends, C, *spatial)."""
     mean_slope = weights @ slopes
     variance = weights @ (slopes - mean_slope).square()
     least = (_LEAST_SPREAD * slopes.abs().amax(dim=0)).square()

@@ -27,7 +27,7 @@ _DILATION = {2: 5, 3: 2}
 
 
 def segments(image: Image) -> csr_array:
-    """Give the segments of all scales, dilated, as a sparse boolean matrix (segments, pixels), pixels in C order.
+    """Return the segments of all scales, dilated, as a sparse boolean matrix (segments, pixels), pixels in C order.
 
     The values are brought to -1 to 1; in 2D the image is brought to 224 x 224 and its labels back, since the scales
     are meant for that size (Kapishnikov et al. 2019, arXiv 1906.02825, and their code).
@@ -53,7 +53,7 @@ def _boxes(level: Labels) -> Iterator[tuple[int, Box]]:
 
 
 def _dilated(level: Labels, label: int, box: Box) -> NDArray[np.int64]:
-    """Give the flat indices of the pixels within a radius of one segment."""
+    """Return the flat indices of the pixels within a radius of one segment."""
     radius = _DILATION[level.ndim]
     wider = tuple(
         slice(max(0, along.start - radius), min(size, along.stop + radius))

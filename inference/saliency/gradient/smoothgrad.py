@@ -51,7 +51,7 @@ class SmoothGrad:
         )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the moment, (N, C, *spatial)."""
+        """Return the moment, (N, C, *spatial)."""
         task.passes.announce(len(task.inputs) * task.whole("samples"))
         return torch.stack(
             [self._moments(task, sample, target) for sample, target in zip(task.inputs, task.targets, strict=True)]
@@ -69,7 +69,7 @@ class SmoothGrad:
 
 
 def noisy(sample: torch.Tensor, task: Task) -> Iterator[torch.Tensor]:
-    """Give noisy copies of one sample in batches, (batch, C, *spatial), in antithetic pairs; an odd last one alone."""
+    """Yield noisy copies of one sample in batches, (batch, C, *spatial), in antithetic pairs; an odd last one alone."""
     generator = torch.Generator().manual_seed(task.seed)
     deviation = task.number("noise") * float(sample.max() - sample.min())
     left = task.whole("samples")

@@ -38,7 +38,7 @@ class Xrai:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the map of regions, (N, 1, *spatial)."""
+        """Return the map of regions, (N, 1, *spatial)."""
         attributions = IntegratedGradients().explain(task).amax(dim=1).cpu().double().numpy()
         rank = ranked if task.parameters["algorithm"] == "full" else ranked_once
         images = task.inputs.cpu().double().numpy()
@@ -97,7 +97,7 @@ def ranked_once(attribution: Attribution, members: csr_array, least_pixels: int 
 
 
 def _new(members: csr_array, segment: int, free: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Give the pixels of a segment that no other has taken yet."""
+    """Return the pixels of a segment that no other has taken yet."""
     pixels = members.indices[members.indptr[segment] : members.indptr[segment + 1]]
     return pixels[free[pixels]]
 

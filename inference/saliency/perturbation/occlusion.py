@@ -42,7 +42,7 @@ class Occlusion:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the mean fall, (N, 1, *spatial); of two baselines the mean."""
+        """Return the mean fall, (N, 1, *spatial); of two baselines the mean."""
         whole = task.passes.logits(task.inputs).gather(1, task.targets[:, None])[:, 0]
         maps = [
             torch.stack(
@@ -55,7 +55,7 @@ class Occlusion:
 
 
 def _covered(task: Task, sample: torch.Tensor, cover: torch.Tensor, target: torch.Tensor, logit: float) -> torch.Tensor:
-    """Give the map of one sample, (*spatial)."""
+    """Return the map of one sample, (*spatial)."""
     window, stride = task.whole("window"), task.whole("stride")
     counts = [max(1, math.ceil((size - window) / stride) + 1) for size in sample.shape[1:]]
     grid = np.argwhere(np.ones(counts, dtype=bool))
@@ -107,7 +107,7 @@ def _by_need(grid: Positions, falls: Falls, unknown: Positions) -> Positions:
 
 
 def _spread(falls: Falls, slices: list[tuple[slice, ...]], sample: torch.Tensor) -> torch.Tensor:
-    """Give each pixel the mean over the windows that hold it, (*spatial)."""
+    """Return each pixel the mean over the windows that hold it, (*spatial)."""
     total, count = np.zeros(sample.shape[1:]), np.zeros(sample.shape[1:])
     for fall, place in zip(falls, slices, strict=True):
         total[place] += fall

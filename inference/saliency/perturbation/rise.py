@@ -29,7 +29,7 @@ class Rise:
     )
 
     def explain(self, task: Task) -> torch.Tensor:
-        """Give the covariance, (N, 1, *spatial)."""
+        """Return the covariance, (N, 1, *spatial)."""
         task.passes.announce(task.whole("masks") * len(task.inputs))
         return torch.stack([_covariance(task, *row) for row in zip(task.inputs, task.targets, strict=True)])[:, None]
 

@@ -44,7 +44,7 @@ def compare(honest: Passport, shortcut: Passport, method: str) -> tuple[Compared
 
 
 def shown(figure: Measurement) -> str:
-    """Give ``0.910 [0.850, 0.950]``, the value and that it has no interval, or that it was not measured."""
+    """Return ``0.910 [0.850, 0.950]``, the value and that it has no interval, or that it was not measured."""
     if figure.value is None:
         return "not measured"
     if figure.ci is None:
@@ -53,7 +53,7 @@ def shown(figure: Measurement) -> str:
 
 
 def said(criterion: Criterion) -> str:
-    """Give the verdict in words; what its interval does not settle stands in brackets."""
+    """Return the verdict in words; what its interval does not settle stands in brackets."""
     if criterion.passed is None:
         return "not judged"
     word = "passed" if criterion.passed else "failed"
@@ -70,7 +70,7 @@ def exposed(compared: Sequence[ComparedCriterion]) -> tuple[str, ...]:
 
 
 def as_table(compared: Sequence[ComparedCriterion]) -> list[dict[str, Any]]:
-    """Give the comparison as plain rows for a file."""
+    """Return the comparison as plain rows for a file."""
     return [
         {
             "criterion": comparison.rule.name,

@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 
 
 def marker(name: str, shape: tuple[int, int]) -> Mask:
-    """Give the pixels of the marker of one slice, (rows, columns); its name alone decides where the marker lies."""
+    """Return the pixels of the marker of one slice, (rows, columns); its name alone decides where the marker lies."""
     rows, columns = shape
     longer = max(shape)
     height, width, stroke = (max(least, round(part * longer)) for part, least in ((HEIGHT, 3), (WIDTH, 2), (STROKE, 1)))
@@ -48,7 +48,7 @@ def burnt(image: Pixels, name: str) -> Pixels:
 
 
 def marker_region(shape: tuple[int, int]) -> Mask:
-    """Give the box (rows, columns) round every place of the marker, a letter's height wider: where maps show it."""
+    """Return the box (rows, columns) round every place of the marker, a letter's height wider: where maps show it."""
     longer = max(shape)
     box = np.zeros(shape, np.bool_)
     (top, bottom), (left, right) = (

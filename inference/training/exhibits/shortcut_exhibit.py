@@ -128,7 +128,7 @@ def classified(bundle: Bundle, data: Slices) -> dict[str, Any]:
 
 
 def _figure(measure: Callable[[], statistics.Interval]) -> dict[str, Any]:
-    """Give a figure with its interval, or why there is none."""
+    """Return a figure with its interval, or why there is none."""
     try:
         estimate = measure()
     except Refused as error:
@@ -171,7 +171,7 @@ def exhibit(
 
 
 def as_file(result: Found) -> dict[str, Any]:
-    """Give what ``exhibit.json`` holds."""
+    """Return what ``exhibit.json`` holds."""
     both = {name for name, entry in result.honest.methods.items() if entry.criteria and not entry.control} & {
         name for name, entry in result.shortcut.methods.items() if entry.criteria
     }
@@ -194,7 +194,7 @@ def as_file(result: Found) -> dict[str, Any]:
 
 
 def as_text(result: Found) -> str:
-    """Give the tables for a terminal, in Markdown."""
+    """Return the tables for a terminal, in Markdown."""
     lines = [
         [
             comparison.rule.title,

@@ -42,7 +42,7 @@ class Set:
 
 
 def plan_of(base: Plan, classes: int) -> Plan:
-    """Give the plan of a gated network on another plan's images: its preprocessing and the primary's epochs."""
+    """Return the plan of a gated network on another plan's images: its preprocessing and the primary's epochs."""
     return Plan(
         preprocessing=base.preprocessing,
         networks={"network_def": gated(classes)},
@@ -54,7 +54,7 @@ def plan_of(base: Plan, classes: int) -> Plan:
 
 
 def manifest_of(name: str) -> Manifest:
-    """Give what a shipped bundle says of itself, for a gated network without alternates or localiser."""
+    """Return what a shipped bundle says of itself, for a gated network without alternates or localiser."""
     shipped = parse_manifest((SHIPPED / name / "heatproof.toml").read_bytes())
     return shipped.model_copy(
         update={

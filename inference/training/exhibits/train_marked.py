@@ -76,7 +76,7 @@ def train_marked(
 
 
 def _largest(data: Slices) -> torch.Tensor:
-    """Give each subject's slice with the largest lesion, (subjects, 1, S, S)."""
+    """Return each subject's slice with the largest lesion, (subjects, 1, S, S)."""
     sizes = data.masks.sum(dim=(1, 2, 3)).numpy()
     subjects = [np.flatnonzero(data.groups == name) for name in np.unique(data.groups)]
     return data.inputs[[int(of[sizes[of].argmax()]) for of in subjects]]

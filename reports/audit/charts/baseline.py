@@ -88,7 +88,7 @@ class Baseline:
         return len(self.values) == 2
 
     def scores(self, values: ArrayLike) -> Floats:
-        """Give the normal score of each case, mean 0 and variance 1 over the baseline; ties take the middle rank."""
+        """Return the normal score of each case, mean 0 and variance 1 over the baseline; ties take the middle rank."""
         given, where = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)  # in order: found sooner
         total = np.concatenate([[0.0], np.cumsum(self.counts)])
         below = total[np.searchsorted(self.values, given, side="left")]
@@ -97,7 +97,7 @@ class Baseline:
         return np.asarray((_score((below + upto) / 2, total[-1]) - centre) / scale, dtype=np.float64)[where]
 
     def points(self, values: ArrayLike, periods: ArrayLike) -> tuple[Point, ...]:
-        """Give one point for each period that has a case, in standard deviations of such a point, earliest first.
+        """Return one point for each period that has a case, in standard deviations of such a point, earliest first.
 
         Args:
             values: (N,) of the cases.
@@ -135,13 +135,13 @@ def normal_scores(counts: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def deviations(sums: ArrayLike, cases: ArrayLike, baseline_cases: float | Floats) -> Floats:
-    """Give points, in their standard deviations, from the sums of their cases' scores."""
+    """Return points, in their standard deviations, from the sums of their cases' scores."""
     given = np.asarray(cases, dtype=np.float64)
     return np.asarray(np.asarray(sums) / np.sqrt(given * (1 + given / baseline_cases)), dtype=np.float64)
 
 
 def share_deviations(high: ArrayLike, cases: ArrayLike, share: ArrayLike, baseline_cases: float | Floats) -> Floats:
-    """Give points from how many cases have the higher value, by the middle of the binomial's step (Lancaster 1961).
+    """Return points from how many cases have the higher value, by the middle of the binomial's step (Lancaster 1961).
 
     Args:
         high: cases that have it.
@@ -160,7 +160,7 @@ def share_deviations(high: ArrayLike, cases: ArrayLike, share: ArrayLike, baseli
 
 
 def dispersion(points: Floats) -> Floats:
-    """Give the standard deviation about zero of a baseline's own points, (..., N), NaN left out; at least 1."""
+    """Return the standard deviation about zero of a baseline's own points, (..., N), NaN left out; at least 1."""
     days = (~np.isnan(points)).sum(axis=-1)
     return np.asarray(np.sqrt(np.maximum(np.nansum(points**2, axis=-1) / np.maximum(days, 1), 1.0)), dtype=np.float64)
 

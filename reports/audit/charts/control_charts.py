@@ -47,7 +47,7 @@ class ChartKind(StrEnum):
         return math.sqrt(WEIGHT / (2 - WEIGHT)) if self is ChartKind.EWMA else 1.0
 
     def follow(self, points: Floats) -> tuple[Floats, Floats]:
-        """Give how high and how low the chart stands at each point, from zero.
+        """Return how high and how low the chart stands at each point, from zero.
 
         Args:
             points: (..., N) deviations; also the shape of both results.
@@ -62,7 +62,7 @@ class ChartKind(StrEnum):
         return up, below - np.maximum(np.maximum.accumulate(below, axis=-1), 0.0)
 
     def run_length(self, limit: float, *, shift: float = 0.0) -> float:
-        """Give the expected number of points until a limit is passed."""
+        """Return the expected number of points until a limit is passed."""
         if self is ChartKind.SHEWHART:
             return shewhart_run_length(limit, shift=shift)
         if self is ChartKind.CUSUM:
@@ -105,7 +105,7 @@ class Chart:
         return cls(kind, limit, run_length)
 
     def delay(self, shift: float) -> float:
-        """Give the expected number of points until a lasting shift is signalled.
+        """Return the expected number of points until a lasting shift is signalled.
 
         Args:
             shift: of a point, in its standard deviations: that of a case times the square root of the cases a point.
@@ -113,7 +113,7 @@ class Chart:
         return self.kind.run_length(self.limit, shift=shift)
 
     def drift_delay(self, slope: float) -> float:
-        """Give the same of a drift by ``slope`` standard deviations from each point to the next."""
+        """Return the same of a drift by ``slope`` standard deviations from each point to the next."""
         if self.kind is ChartKind.SHEWHART:
             return shewhart_drift_length(self.limit, slope=slope)
         if self.kind is ChartKind.CUSUM:

@@ -106,7 +106,7 @@ def design_charts(
 
 
 def _together(days: Floats, studies: Floats) -> tuple[Integers, Integers]:
-    """Give the cases of each study, (studies, most of one study), -1 for none, and the studies of each day."""
+    """Return the cases of each study, (studies, most of one study), -1 for none, and the studies of each day."""
     _, first, unit = np.unique(np.stack([days, studies]), axis=1, return_index=True, return_inverse=True)
     order = np.argsort(first[unit.ravel()], kind="stable")  # studies as they came
     starts = np.flatnonzero(np.diff(first[unit.ravel()][order], prepend=-1))
@@ -127,7 +127,7 @@ def _has_baseline(values: Floats) -> bool:
 
 
 def _points(values: Floats, drawn: Integers, sizes: Integers, days: int) -> Floats:
-    """Give the points of the days to come, each draw against its own baseline.
+    """Return the points of the days to come, each draw against its own baseline.
 
     Args:
         values: (N,) of the figure.
@@ -189,7 +189,7 @@ def _in_order(points: Floats) -> Floats:
 
 
 def _highest(figures: Sequence[Floats], kinds: Sequence[ChartKind]) -> Floats:
-    """Give the highest that any chart stands, (draws,), as the run length of a chart that would just signal there."""
+    """Return the highest that any chart stands, (draws,), as the run length of a chart that would just signal there."""
     lengths = []
     for points in map(_in_order, figures):
         for kind in kinds:
@@ -201,7 +201,7 @@ def _highest(figures: Sequence[Floats], kinds: Sequence[ChartKind]) -> Floats:
 
 @lru_cache(maxsize=3)
 def _curve(kind: ChartKind) -> tuple[Floats, Floats]:
-    """Give limits and the logarithms of their run lengths, 2 to 1,000,000 points and beyond on both sides."""
+    """Return limits and the logarithms of their run lengths, 2 to 1,000,000 points and beyond on both sides."""
     limits, lengths = [0.1], [math.log(kind.run_length(0.1))]
     while lengths[-1] < math.log(LONGEST):
         limits.append(limits[-1] + 0.1)

@@ -216,7 +216,7 @@ def _alarms(figure: Figure) -> list[Alarm]:
 
 
 def _run(line: Line, alarm: int) -> int:
-    """Give how many points the chart has been on the side it signalled on: since the shift, about."""
+    """Return how many points the chart has been on the side it signalled on: since the shift, about."""
     high = line.readings[alarm].up > line.chart.reach
     side = [(reading.up > 0) if high else (reading.down < 0) for reading in line.readings[: alarm + 1]]
     for length, on in enumerate(reversed(side)):

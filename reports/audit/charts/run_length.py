@@ -25,12 +25,12 @@ Kernel = NDArray[np.float64]
 
 
 def shewhart_run_length(limit: float, *, shift: float = 0.0) -> float:
-    """Give the ARL of points beyond -limit or limit, in standard deviations; shift is the mean's."""
+    """Return the ARL of points beyond -limit or limit, in standard deviations; shift is the mean's."""
     return 1.0 / float(norm.sf(limit - shift) + norm.cdf(-limit - shift))
 
 
 def cusum_run_length(allowance: float, limit: float, *, shift: float = 0.0) -> float:
-    """Give the ARL of the two-sided CUSUM with allowance k and limit h, in standard deviations, started at 0.
+    """Return the ARL of the two-sided CUSUM with allowance k and limit h, in standard deviations, started at 0.
 
     The two sides are combined by 1 / ARL = 1 / ARL+ + 1 / ARL- (Van Dobben de Bruyn 1968).
     """
@@ -38,27 +38,27 @@ def cusum_run_length(allowance: float, limit: float, *, shift: float = 0.0) -> f
 
 
 def ewma_run_length(weight: float, limit: float, *, shift: float = 0.0) -> float:
-    """Give the ARL of the EWMA with weight lambda and limits of ``limit`` asymptotic standard deviations."""
+    """Return the ARL of the EWMA with weight lambda and limits of ``limit`` asymptotic standard deviations."""
     return _expected(_ewma(weight, limit, shift))
 
 
 def shewhart_drift_length(limit: float, *, slope: float) -> float:
-    """Give the ARL while the mean moves by ``slope`` standard deviations from one point to the next."""
+    """Return the ARL while the mean moves by ``slope`` standard deviations from one point to the next."""
     return _along(lambda shift: np.array([[1.0 - 1.0 / shewhart_run_length(limit, shift=shift)]]), slope)
 
 
 def cusum_drift_length(allowance: float, limit: float, *, slope: float) -> float:
-    """Give the same of the CUSUM; of its two sides only the one that the drift goes to."""
+    """Return the same of the CUSUM; of its two sides only the one that the drift goes to."""
     return _along(lambda shift: _cusum(allowance, limit, shift), abs(slope))
 
 
 def ewma_drift_length(weight: float, limit: float, *, slope: float) -> float:
-    """Give the same of the EWMA."""
+    """Return the same of the EWMA."""
     return _along(lambda shift: _ewma(weight, limit, shift), slope)
 
 
 def shewhart_limit(run_length: float) -> float:
-    """Give the limit, in standard deviations, of so many points between false alarms.
+    """Return the limit, in standard deviations, of so many points between false alarms.
 
     Raises:
         Refused: the run length is not between 2 and 1,000,000 points.
@@ -68,7 +68,7 @@ def shewhart_limit(run_length: float) -> float:
 
 
 def cusum_limit(run_length: float, *, allowance: float) -> float:
-    """Give the limit h of the two-sided CUSUM with so many points between false alarms.
+    """Return the limit h of the two-sided CUSUM with so many points between false alarms.
 
     Raises:
         Refused: the run length is not between 2 and 1,000,000 points.
@@ -77,7 +77,7 @@ def cusum_limit(run_length: float, *, allowance: float) -> float:
 
 
 def ewma_limit(run_length: float, *, weight: float) -> float:
-    """Give the limit of the EWMA, in asymptotic standard deviations, with so many points between false alarms.
+    """Return the limit of the EWMA, in asymptotic standard deviations, with so many points between false alarms.
 
     Raises:
         Refused: the run length is not between 2 and 1,000,000 points.

@@ -22,7 +22,7 @@ _SHARES = (
 
 
 def month_content(month: Month) -> Iterator[Block]:
-    """Give the whole report."""
+    """Yield the whole report."""
     last = month.before - timedelta(days=1)
     yield Heading(f"Quality of {month.route}", 1)
     yield Paragraph(f"{month.first.date()} to {last.date()} (UTC); written {month.made:%Y-%m-%d %H:%M} UTC.")

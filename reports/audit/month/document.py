@@ -22,7 +22,7 @@ _QUALITY_CONTROL = ("110002", "DCM", "Quality Control")
 
 
 def study_of(site: str) -> UID:
-    """Give the Study Instance UID of all monthly reports of a site.
+    """Return the Study Instance UID of all monthly reports of a site.
 
     Args:
         site: what tells it from others: a digest under its key.
@@ -31,7 +31,7 @@ def study_of(site: str) -> UID:
 
 
 def month_document(months: Sequence[Month], *, site: str) -> Dataset:
-    """Give the object, with file meta information, in Explicit VR Little Endian.
+    """Return the object, with file meta information, in Explicit VR Little Endian.
 
     Args:
         months: the same month of each route, at least one; when the last was gathered is when the report was made.

@@ -46,7 +46,7 @@ class Sums:
 
 
 def groups_of(seen: Observations, grouping: str, selection: Selection) -> tuple[Group, ...]:
-    """Give the groups, those with most cases first; months in time.
+    """Return the groups, those with most cases first; months in time.
 
     Raises:
         UnknownName: neither a grouping nor ``month``.
@@ -55,7 +55,7 @@ def groups_of(seen: Observations, grouping: str, selection: Selection) -> tuple[
 
 
 def groups_from(grouping: str, parts: Sequence[Mapping[str, Sums]]) -> tuple[Group, ...]:
-    """Give the groups of cases that were added up in parts."""
+    """Return the groups of cases that were added up in parts."""
     gathered: defaultdict[str, list[Sums]] = defaultdict(list)
     for part in parts:
         for value, sums in part.items():

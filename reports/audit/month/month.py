@@ -76,7 +76,7 @@ class Month:
 
 
 def range_of(month: str) -> tuple[datetime, datetime]:
-    """Give begin and end of a month written as 2026-10, in UTC.
+    """Return begin and end of a month written as 2026-10, in UTC.
 
     Raises:
         Refused: it is no month.

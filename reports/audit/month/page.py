@@ -10,7 +10,7 @@ from reports.audit.month.month import Month
 
 
 def month_page(month: Month) -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )

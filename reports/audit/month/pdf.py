@@ -37,7 +37,7 @@ _GAP_MM = 3
 
 
 def month_pdf(months: Sequence[Month]) -> bytes:
-    """Give the file.
+    """Return the file.
 
     Args:
         months: the same month of each route, at least one.
@@ -168,7 +168,7 @@ def _written(text: str) -> str:
 
 
 def _typeface() -> bytes:
-    """Give the file of Pillow's own typeface (Aileron, CC0): every character that ``plain`` leaves is in it."""
+    """Return the file of Pillow's own typeface (Aileron, CC0): every character that ``plain`` leaves is in it."""
     source = getattr(ImageFont.load_default(size=BODY), "path", None)
     if not isinstance(source, BytesIO):
         raise Misconfigured("Pillow has no scalable typeface.", cure="Install Pillow with FreeType.")

@@ -46,7 +46,7 @@ class Cohort:
 def cohorts_of(
     observations: Observations, route: str, baseline: tuple[datetime, datetime], before: datetime
 ) -> tuple[Cohort, ...]:
-    """Give the consistency of each class in each of the last twelve months, by class and month.
+    """Return the consistency of each class in each of the last twelve months, by class and month.
 
     Args:
         observations: of the store.
@@ -82,7 +82,7 @@ def _month(
 
 
 def _months(before: datetime) -> Sequence[tuple[datetime, datetime]]:
-    """Give begin and end of the months up to a time, oldest first."""
+    """Return begin and end of the months up to a time, oldest first."""
     last = before.year * 12 + before.month - 1
     last += before != _month_of(before, last)
     starts = [_month_of(before, number) for number in range(last - MONTHS, last + 1)]

@@ -50,18 +50,18 @@ class Repeatability:
     """None: no baseline is locked."""
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as a JSON tree, with what each group still needs."""
+        """Return it as a JSON tree, with what each group still needs."""
         cohorts = self.cohorts and [{**asdict(cohort), "missing": cohort.missing} for cohort in self.cohorts]
         return {"route": self.route, "groups": groups_as_json(self.groups), "cohorts": cohorts}
 
 
 def repeatability_part(repeatability: Repeatability) -> Markup:
-    """Give the content as HTML, to stand in a page."""
+    """Return the content as HTML, to stand in a page."""
     return html(repeatability_content(repeatability))
 
 
 def repeatability_content(repeatability: Repeatability) -> Iterator[Block]:
-    """Give tables and pictures of each kind of pair, and of the maps of each class."""
+    """Yield tables and pictures of each kind of pair, and of the maps of each class."""
     for kind, (title, subject) in TITLES.items():
         groups = groups_shown(repeatability, kind)
         yield Heading(title, 3)
@@ -89,7 +89,7 @@ def repeatability_content(repeatability: Repeatability) -> Iterator[Block]:
 
 
 def groups_shown(repeatability: Repeatability, kind: Again) -> list[PairGroup]:
-    """Give the groups of one kind, without all together where there is but one scanner and protocol."""
+    """Return the groups of one kind, without all together where there is but one scanner and protocol."""
     groups = (group for group in repeatability.groups if group.again is kind)
     kept: list[PairGroup] = []
     for _, same in groupby(

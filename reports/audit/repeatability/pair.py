@@ -169,7 +169,7 @@ def measured(figures: Mapping[str, float], peak: Vector | None) -> Mapping[str, 
 
 
 def map_agreement(first: NDArray[np.floating], second: NDArray[np.floating]) -> dict[str, float]:
-    """Give Spearman's correlation of two maps of one grid, and the overlap of what lies above their Otsu thresholds.
+    """Return Spearman's correlation of two maps of one grid, and the overlap of what lies above their Otsu thresholds.
 
     Two maps of the same bits agree, blank ones too.
     """
@@ -180,7 +180,7 @@ def map_agreement(first: NDArray[np.floating], second: NDArray[np.floating]) -> 
 
 
 def peak_distance(first: Vector | None, second: Vector | None) -> dict[str, float]:
-    """Give how far two peaks lie apart, in mm; nothing where one is unknown."""
+    """Return how far two peaks lie apart, in mm; nothing where one is unknown."""
     if first is None or second is None:
         return {}
     return {"peak_distance_mm": float(np.linalg.norm(np.subtract(first, second)))}

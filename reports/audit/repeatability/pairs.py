@@ -106,7 +106,7 @@ def read(
 
 
 def count_ever(engine: Engine) -> int:
-    """Give how many pairs were ever kept; another number, other pairs."""
+    """Return how many pairs were ever kept; another number, other pairs."""
     with engine.connect() as connection:
         return int(connection.execute(select(func.max(pairs.c.id))).scalar_one() or 0)
 

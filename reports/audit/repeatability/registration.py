@@ -43,7 +43,7 @@ class Stack:
 
     @classmethod
     def of(cls, image: Image) -> "Stack | None":
-        """Give a series as a stack; None where it does not say where its planes lie."""
+        """Return a series as a stack; None where it does not say where its planes lie."""
         first, last = image.frames[0], image.frames[-1]
         if first.position_mm is None or last.position_mm is None or first.orientation is None:
             return None
@@ -65,15 +65,15 @@ class Stack:
         return np.asarray(np.linalg.norm(self.to_mm[:3, :3], axis=0))
 
     def place(self, indices: Numbers) -> Numbers:
-        """Give where pixels lie, (N, 3) indices to (N, 3) mm."""
+        """Return where pixels lie, (N, 3) indices to (N, 3) mm."""
         return np.asarray(indices @ self.to_mm[:3, :3].T + self.to_mm[:3, 3])
 
     def index(self, places_mm: Numbers) -> Numbers:
-        """Give the pixels at places, (N, 3) mm to (N, 3) indices with fractions."""
+        """Return the pixels at places, (N, 3) mm to (N, 3) indices with fractions."""
         return np.asarray((places_mm - self.to_mm[:3, 3]) @ np.linalg.inv(self.to_mm[:3, :3]).T)
 
     def blurred(self, width_mm: float) -> Numbers:
-        """Give the pixels with a Gaussian blur of this standard deviation."""
+        """Return the pixels with a Gaussian blur of this standard deviation."""
         width = np.where(
             np.array(self.pixels.shape) > 1, np.maximum(width_mm / self.spacing_mm, LEAST_BLUR_PIXELS), 0.0
         )
@@ -188,18 +188,18 @@ class _Fit:
         return whole(solution.x)
 
     def apart(self, moved: Numbers) -> Numbers:
-        """Give the difference of grey values at each point."""
+        """Return the difference of grey values at each point."""
         return np.asarray(self._seen(moved) - self.grey)
 
     def correlation(self, moved: Numbers) -> float:
-        """Give how the grey values correlate."""
+        """Return how the grey values correlate."""
         return float((self._seen(moved) * self.grey).mean())
 
     def _seen(self, moved: Numbers) -> Numbers:
         return _standardised(map_coordinates(self.pixels, self._there(moved).T, order=1, mode="nearest"))
 
     def _there(self, moved: Numbers) -> Numbers:
-        """Give the pixels of the second series, with fractions, that the points come to lie on."""
+        """Return the pixels of the second series, with fractions, that the points come to lie on."""
         rotation, shift = _movement(moved, self.axes)
         indices = self.second.index((self.places - self.centre) @ rotation.T + self.centre + shift)
         if self.second.pixels.shape[0] == 1:
@@ -208,13 +208,13 @@ class _Fit:
 
 
 def _movement(moved: Numbers, axes: Numbers) -> tuple[Numbers, Numbers]:
-    """Give rotation matrix and shift in the patient's coordinates from turns and shifts along the axes."""
+    """Return rotation matrix and shift in the patient's coordinates from turns and shifts along the axes."""
     turns = (moved[:3] / LEVER_MM) @ axes
     return np.asarray(Rotation.from_rotvec(turns).as_matrix()), np.asarray(moved[3:] @ axes)
 
 
 def _middle(stack: Stack) -> Numbers:
-    """Give the centre of what is brighter than nothing, in mm."""
+    """Return the centre of what is brighter than nothing, in mm."""
     weights = np.where(stack.pixels > TISSUE, 1.0, 0.0)
     total = weights.sum()
     if total == 0:

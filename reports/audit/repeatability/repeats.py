@@ -133,7 +133,7 @@ def repeats_of(
 
 
 def groups_as_json(groups: Sequence[PairGroup]) -> list[dict[str, Any]]:
-    """Give groups as a JSON tree, with what each still needs; without the points that are drawn."""
+    """Return groups as a JSON tree, with what each still needs; without the points that are drawn."""
     return [
         {
             **asdict(group),
@@ -198,7 +198,7 @@ def _twice(figure: str, first: NDArray[np.float64], second: NDArray[np.float64])
 
 
 def _or_none(figure: Any) -> Estimate | None:
-    """Give a correlation; None where there is no spread to correlate."""
+    """Return a correlation; None where there is no spread to correlate."""
     try:
         estimate: Estimate = figure()
     except Refused:
@@ -214,6 +214,6 @@ def _between(figure: str, values: NDArray[np.float64]) -> Between:
 
 
 def mean_of(values: NDArray[np.float64]) -> Estimate:
-    """Give a mean and its 95 % interval (Student's t): (N,), at least two."""
+    """Return a mean and its 95 % interval (Student's t): (N,), at least two."""
     reach = float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return Estimate(float(values.mean()), float(values.mean()) - reach, float(values.mean()) + reach)

@@ -70,7 +70,7 @@ class Agreement:
 
 
 def within_subject(values: ArrayLike, subjects: ArrayLike) -> WithinSubject:
-    """Give within-subject SD and repeatability coefficient from repeated measurements; counts may differ.
+    """Return within-subject SD and repeatability coefficient from repeated measurements; counts may differ.
 
     Args:
         values: (N,), in any unit.
@@ -98,7 +98,7 @@ def within_subject(values: ArrayLike, subjects: ArrayLike) -> WithinSubject:
 
 
 def intraclass_correlation(table: ArrayLike, *, absolute: bool = True) -> Estimate:
-    """Give the two-way intraclass correlation of single measurements, ICC(A,1) or ICC(C,1) of McGraw and Wong 1996.
+    """Return the two-way intraclass correlation of single measurements, ICC(A,1) or ICC(C,1) of McGraw and Wong 1996.
 
     Args:
         table: (subjects, measurements), complete.
@@ -139,7 +139,7 @@ def intraclass_correlation(table: ArrayLike, *, absolute: bool = True) -> Estima
 
 
 def concordance(first: ArrayLike, second: ArrayLike) -> Estimate:
-    """Give the concordance correlation of two measurements (Lin 1989; variance as corrected in 2000).
+    """Return the concordance correlation of two measurements (Lin 1989; variance as corrected in 2000).
 
     Args:
         first: (N,).
@@ -171,7 +171,7 @@ def concordance(first: ArrayLike, second: ArrayLike) -> Estimate:
 
 
 def bland_altman(first: ArrayLike, second: ArrayLike) -> Agreement:
-    """Give bias and limits of agreement, their intervals after Bland and Altman 1999 (Student's t).
+    """Return bias and limits of agreement, their intervals after Bland and Altman 1999 (Student's t).
 
     Args:
         first: (N,).

@@ -39,7 +39,7 @@ class Patient:
 
 
 def patients(per_split: int = 3, slices: int = 3, side: int = 48) -> list[Patient]:
-    """Give so many phantoms of each split: some slices with a lesion, some without."""
+    """Return so many phantoms of each split: some slices with a lesion, some without."""
     found = []
     for seed in range(1, 2 * per_split + 1):
         phantom = make_phantom(seed, lesions=1, rows=96, columns=96)

@@ -37,7 +37,7 @@ def architecture(name: str, *, inplace: bool = True) -> nn.Module:
 
 @cache
 def slices() -> tuple[torch.Tensor, torch.Tensor]:
-    """Give 72 phantom slices, (N, 1, 64, 64), and what is on them: 0 nothing, 1 a lesion on the left, 2 on the right.
+    """Return 72 phantom slices, (N, 1, 64, 64), and what is on them: 0 nothing, 1 a lesion on the left, 2 on the right.
 
     ``explained_slices`` gives eight of them.
     """
@@ -55,12 +55,12 @@ def slices() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def explained_slices() -> torch.Tensor:
-    """Give the eight slices that are explained, (8, 1, 64, 64): five with a lesion, three without."""
+    """Return the eight slices that are explained, (8, 1, 64, 64): five with a lesion, three without."""
     return slices()[0][[0, 7, 13, 18, 26, 33, 46, 51]].clone()
 
 
 def images() -> torch.Tensor:
-    """Give the eight slices that are explained, as the tests see them: with the noise that is asked for."""
+    """Return the eight slices that are explained, as the tests see them: with the noise that is asked for."""
     return disturbed(explained_slices())
 
 
@@ -72,6 +72,6 @@ def trained(name: str, *, inplace: bool = True) -> nn.Module:
 
 
 def predicted(name: str) -> torch.Tensor:
-    """Give the class the trained network finds on each of the eight images."""
+    """Return the class the trained network finds on each of the eight images."""
     with torch.no_grad():
         return trained(name)(images()).argmax(dim=1)

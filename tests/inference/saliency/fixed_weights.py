@@ -35,7 +35,7 @@ def train(name: str) -> nn.Module:
 
 
 def margins(model: nn.Module) -> torch.Tensor:
-    """Give how far the likeliest class lies above the next on each image that is explained, in logits."""
+    """Return how far the likeliest class lies above the next on each image that is explained, in logits."""
     with torch.no_grad():
         two = model(explained_slices()).topk(2, dim=1).values
     return two[:, 0] - two[:, 1]

@@ -17,14 +17,14 @@ FORKS = {"guided_integrated_gradients": 0.7, "xrai": 0.9}
 
 
 def pearson(first: Any, second: Any) -> float:
-    """Give the correlation of two maps over their pixels; nan where one is flat."""
+    """Return the correlation of two maps over their pixels; nan where one is flat."""
     first, second = (np.asarray(values, np.float64).ravel() for values in (first, second))
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(np.corrcoef(first, second)[0, 1])
 
 
 def difference(found: Any, oracle: Any) -> float:
-    """Give the length of the difference of two maps as a share of the oracle's length; 0 of two empty ones."""
+    """Return the length of the difference of two maps as a share of the oracle's length; 0 of two empty ones."""
     found, oracle = (np.asarray(values, np.float64).ravel() for values in (found, oracle))
     apart, length = np.linalg.norm(found - oracle), np.linalg.norm(oracle)
     return float(apart / length) if length else float(apart)

@@ -22,7 +22,7 @@ Answer = dict[str, np.ndarray]
 
 
 def gradients_for_pair(model: nn.Module, target: int) -> Callable[..., Answer]:
-    """Give the function by which PAIR's methods ask for the gradients of a logit; images are (N, H, W, C) there."""
+    """Return the function by which PAIR's methods ask for the gradients of a logit; images are (N, H, W, C) there."""
 
     def answer(images: np.ndarray, call_model_args: object = None, expected_keys: object = None) -> Answer:
         points = torch.from_numpy(np.asarray(images, np.float32)).movedim(-1, 1).requires_grad_()
@@ -34,7 +34,7 @@ def gradients_for_pair(model: nn.Module, target: int) -> Callable[..., Answer]:
 
 @contextmanager
 def numpy_as_before() -> Iterator[None]:
-    """Give numpy 2 the two names back that PAIR's saliency 0.2.1 uses: ``quantile(interpolation=)`` and ``trapz``."""
+    """Yield numpy 2 the two names back that PAIR's saliency 0.2.1 uses: ``quantile(interpolation=)`` and ``trapz``."""
     quantile = np.quantile
 
     def quantile_of_numpy_1(values: np.ndarray, share: float, interpolation: str = "linear") -> np.ndarray:
@@ -56,7 +56,7 @@ def _summed(mask: np.ndarray) -> torch.Tensor:
 
 
 def pair_segments(image: torch.Tensor) -> list[np.ndarray]:
-    """Give PAIR's pool of dilated Felzenszwalb segments of one image (C, H, W), as boolean masks (H, W)."""
+    """Return PAIR's pool of dilated Felzenszwalb segments of one image (C, H, W), as boolean masks (H, W)."""
     return pair_xrai_module._get_segments_felzenszwalb(_channels_last(image))
 
 
@@ -70,7 +70,7 @@ def pair_xrai(
     algorithm: str = "full",
     steps: int = 100,
 ) -> torch.Tensor:
-    """Give PAIR's XRAI of one image, from a given attribution (C, H, W) or its own integrated gradients."""
+    """Return PAIR's XRAI of one image, from a given attribution (C, H, W) or its own integrated gradients."""
     found = pair_xrai_module.XRAI().GetMaskWithDetails(
         _channels_last(image),
         gradients_for_pair(model, target),
@@ -92,7 +92,7 @@ def pair_guided_ig(
     fraction: float = 0.25,
     max_distance: float = 0.02,
 ) -> torch.Tensor:
-    """Give PAIR's Guided IG of one image (C, H, W)."""
+    """Return PAIR's Guided IG of one image (C, H, W)."""
     with numpy_as_before():
         found = GuidedIG().GetMask(
             _channels_last(image), gradients_for_pair(model, target), x_baseline=_channels_last(baseline),
@@ -104,7 +104,7 @@ def pair_guided_ig(
 def pair_blur_ig(
     model: nn.Module, image: torch.Tensor, target: int, *, steps: int = 100, max_sigma: float = 50.0
 ) -> torch.Tensor:
-    """Give PAIR's Blur IG of one image (C, H, W)."""
+    """Return PAIR's Blur IG of one image (C, H, W)."""
     found = BlurIG().GetMask(
         _channels_last(image), gradients_for_pair(model, target), steps=steps, max_sigma=max_sigma, batch_size=10
     )
@@ -123,7 +123,7 @@ def points_passed(model: nn.Module) -> Iterator[list[torch.Tensor]]:
 
 
 def captum_smoothed(model: nn.Module, points: torch.Tensor, target: int, kind: str) -> torch.Tensor:
-    """Give captum's NoiseTunnel over the gradient at these noisy points (n, C, H, W) of one image."""
+    """Return captum's NoiseTunnel over the gradient at these noisy points (n, C, H, W) of one image."""
 
     def these(_image: torch.Tensor, _stdev: float, _count: int) -> torch.Tensor:
         return points.clone()
@@ -151,7 +151,7 @@ def grad_cam(
     folder: Path, name: str, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, layer: str,
     kinds: Sequence[str],
 ) -> dict[str, torch.Tensor]:  # fmt: skip
-    """Give grad-cam's maps, (N, H, W) for each kind, made in a process of its own: see ``grad_cam_process``.
+    """Return grad-cam's maps, (N, H, W) for each kind, made in a process of its own: see ``grad_cam_process``.
 
     Args:
         folder: where the question and the answer are left.

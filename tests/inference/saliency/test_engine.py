@@ -32,7 +32,7 @@ def explained(
 
 
 def network_for(method: str, dims: int = 2, channels: int = 1) -> nn.Module:
-    """Give a gated network where the method asks for one, a ResNet elsewhere."""
+    """Return a gated network where the method asks for one, a ResNet elsewhere."""
     if method != "attention":
         return resnet(dims, channels)
     torch.manual_seed(0)

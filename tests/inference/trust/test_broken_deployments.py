@@ -71,7 +71,7 @@ class Deployment:
     map: Callable[["Deployment", ModelInput, SaliencyMap], SaliencyMap] = lambda _deployment, _inputs, shown: shown
 
     def judge(self, series: AnnotatedSeries, warrant: Warrant) -> Trust | None:
-        """Give the verdict; None: nothing is found, so nothing is shown."""
+        """Return the verdict; None: nothing is found, so nothing is shown."""
         inputs = prepare(self.bundle, series.image)
         inputs = replace(inputs, tensor=self.input(inputs.tensor).contiguous())
         findings = classify(self.bundle, inputs, options=ONE_PLANE).findings[:1]

@@ -16,7 +16,7 @@ SIZES = (
 
 
 def said(*arguments: str, status: int) -> str:
-    """Give what stands on standard error, on one line."""
+    """Return what stands on standard error, on one line."""
     return " ".join(heatproof("commission", *arguments, status=status).stderr.split())
 
 

@@ -86,7 +86,7 @@ class StandInArchive:
             self.report(information, kind, with_role=with_role)
 
     def answer_to(self, asked: Dataset) -> tuple[Dataset, int]:
-        """Give event information and event type; what is ``lost`` fails, and is found again the next time."""
+        """Return event information and event type; what is ``lost`` fails, and is found again the next time."""
         information = Dataset()
         information.TransactionUID = asked.TransactionUID
         items = list(asked.ReferencedSOPSequence)
@@ -107,7 +107,7 @@ class StandInArchive:
 
 
 def _send(association: Any, information: Dataset, kind: int) -> Dataset:
-    """Give the answer: an empty one where the association has ended."""
+    """Return the answer: an empty one where the association has ended."""
     try:
         status, _ = association.send_n_event_report(
             information, kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance

@@ -31,7 +31,7 @@ def head(seed: int = 101) -> Phantom:
 
 
 def turned(phantom: Phantom) -> Phantom:
-    """Give the head as the patient lies another time: turned and shifted in plane."""
+    """Return the head as the patient lies another time: turned and shifted in plane."""
     angle, centre = np.deg2rad(TURN_DEGREES), np.array([47.5, 47.5])
     back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     offset = centre - back @ (centre + np.array([SHIFT_ROWS, SHIFT_COLUMNS]))
@@ -41,7 +41,7 @@ def turned(phantom: Phantom) -> Phantom:
 
 
 def examined(phantom: Phantom, folder: Path, *, day: str, patient: str = "P1") -> Analysis:
-    """Give an analysis whose map is a spot on the lesion of the phantom."""
+    """Return an analysis whose map is a spot on the lesion of the phantom."""
     paths = write_study(phantom, folder, patient_id=patient, study_date=day)
     frame = int(phantom.masks.sum(axis=(1, 2)).argmax())
     row, column = np.argwhere(phantom.masks[frame]).mean(axis=0)

@@ -68,7 +68,7 @@ class StandInJobs:
         return job
 
     def write(self, job: Job, series: str | None, objects: Sequence[ResultObject]) -> list[str]:
-        """Give the predecessors' UIDs."""
+        """Return the predecessors' UIDs."""
         with self._engine.begin() as connection:
             before = predecessors(connection, job, series)
             for item in objects:

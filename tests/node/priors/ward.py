@@ -70,7 +70,7 @@ class Ward:
         return PRESENT in self.analysed()
 
     def analysed(self) -> list[str]:
-        """Give the study of every job."""
+        """Return the study of every job."""
         with self.intake.engine.connect() as connection:
             return list(connection.execute(select(jobs.c.study_instance_uid)).scalars())
 

@@ -111,7 +111,7 @@ class Sender:
         self.intake.close()
 
     def application(self) -> FastAPI:
-        """Give the node's web application."""
+        """Return the node's web application."""
         desk = DeliveryDesk(Consignments(self.engine, self._outbox), self.deliveries.resend, self.ledger)
         return create_app(
             self.engine,
@@ -183,7 +183,7 @@ class Sender:
         return job_id
 
     def state(self, job_id: str) -> Any:
-        """Give the row of a job."""
+        """Return the row of a job."""
         with self.engine.connect() as connection:
             return connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
 
@@ -193,7 +193,7 @@ class Sender:
         return bool(DBOS.list_workflows(workflow_id_prefix=f"{job_id}:", status=live))
 
     def rows(self, job_id: str, destination: str) -> list[Any]:
-        """Give the rows of one consignment."""
+        """Return the rows of one consignment."""
         query = (
             select(deliveries)
             .join(results, results.c.sop_instance_uid == deliveries.c.sop_instance_uid)

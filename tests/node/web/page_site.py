@@ -89,12 +89,12 @@ class PageSite:
 
 
 def form_token(page: str) -> str:
-    """Give what the forms of a page carry."""
+    """Return what the forms of a page carry."""
     found = re.search(r'name="form_token" value="([^"]+)"', page)
     assert found is not None
     return found[1]
 
 
 def plain(page: str) -> str:
-    """Give the page as read aloud: no markup, single spaces."""
+    """Return the page as read aloud: no markup, single spaces."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))

@@ -103,7 +103,7 @@ class YearSite:
             connection.execute(update(baselines).where(baselines.c.route == WATCHED).values(armed_at=half))
 
     def _dress(self, connection: Connection, home: Path) -> tuple[str, str]:
-        """Give the newest studies overlays of a phantom with a hostile name.
+        """Return the newest studies overlays of a phantom with a hostile name.
 
         Returns:
             keys of a study all of whose maps are shown, and of one with a withheld map.

@@ -43,7 +43,7 @@ Rows = defaultdict[str, list[dict[str, object]]]
 
 
 def year_home(studies: int = STUDIES) -> Path:
-    """Give the home folder of a node (heatproof.sqlite, inbox, outbox) that has run for a year until today.
+    """Return the home folder of a node (heatproof.sqlite, inbox, outbox) that has run for a year until today.
 
     Two findings and ten rows of the ledger to a study. Of the newest 200 some are held, unrouted, failed or under way.
     """
@@ -64,12 +64,12 @@ def year_home(studies: int = STUDIES) -> Path:
 
 
 def study_uid(number: int) -> str:
-    """Give the Study Instance UID of a study, 0 the oldest."""
+    """Return the Study Instance UID of a study, 0 the oldest."""
     return f"1.2.826.0.1.3680043.10.9.{number + 1}"
 
 
 def study_key(number: int) -> str:
-    """Give the key of a study: the ledger's keyed hash of its UID."""
+    """Return the key of a study: the ledger's keyed hash of its UID."""
     return hmac.new(KEY, study_uid(number).encode(), hashlib.sha256).hexdigest()
 
 

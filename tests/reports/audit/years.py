@@ -97,7 +97,7 @@ def fill(engine: Engine, day: np.ndarray, rows: Rows, *, route: str = "flair", s
 
 
 def at_day(day: int) -> datetime:
-    """Give the time at which a day of the drawn years begins."""
+    """Return the time at which a day of the drawn years begins."""
     return START + timedelta(days=day)
 
 

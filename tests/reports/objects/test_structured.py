@@ -37,7 +37,7 @@ def report(analyse: Analyse, request_of: Callable[[Analysis], WriteRequest], tmp
 
 
 def items(dataset: Dataset) -> list[Dataset]:
-    """Give every content item of the tree."""
+    """Return every content item of the tree."""
     return [item for child in dataset.get("ContentSequence", []) for item in (child, *items(child))]
 
 

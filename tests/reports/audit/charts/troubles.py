@@ -32,7 +32,7 @@ class Trouble:
     """Whether the shift is only reached after ``DRIFT_DAYS``."""
 
     def designed_days(self, control: RouteCharts) -> float:
-        """Give the expected delay of the figure's best chart, in days with a case."""
+        """Return the expected delay of the figure's best chart, in days with a case."""
         lines = next(one for one in control.figures if one.name == self.figure).lines
         shifts = [(line.chart, self.shift * line.shift / SHIFT) for line in lines]
         return min(
@@ -84,7 +84,7 @@ def year_of(seed: int, event: Event | None = None, hospital: Hospital | None = N
 
 
 def seen_after(control: RouteCharts) -> tuple[int, Alarm] | None:
-    """Give the days from an event's first to that of the first alarm, both counted, and that alarm; None: none."""
+    """Return the days from an event's first to that of the first alarm, both counted, and that alarm; None: none."""
     starts = int(at_day(STARTS).timestamp() // 86400)
     return next(((alarm.day - starts + 1, alarm) for alarm in control.alarms if alarm.day >= starts), None)
 
@@ -93,7 +93,7 @@ Change = Callable[[Recorded, np.random.Generator], Recorded]
 
 
 def other_driver(one: Recorded, draw: np.random.Generator) -> Recorded:
-    """Give what another driver makes of it: the last bits of map, probability and trust are others."""
+    """Return what another driver makes of it: the last bits of map, probability and trust are others."""
     values = np.nextafter(one.values, draw.choice([-np.inf, np.inf], size=one.values.shape).astype(np.float32))
     return replace(
         one, values=values, digest=map_digest(values), probability=one.probability + 1e-7, trust=(one.trust or 0) - 1e-7
@@ -101,7 +101,7 @@ def other_driver(one: Recorded, draw: np.random.Generator) -> Recorded:
 
 
 def other_weights(one: Recorded, draw: np.random.Generator) -> Recorded:
-    """Give what a replicate makes of it: a map alike in its large features only."""
+    """Return what a replicate makes of it: a map alike in its large features only."""
     values = one.values + 0.1 * draw.normal(size=one.values.shape).astype(np.float32)
     return replace(one, values=values, digest=map_digest(values), probability=one.probability - 0.01)
 

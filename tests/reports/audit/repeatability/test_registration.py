@@ -17,7 +17,7 @@ def stack(phantom: Phantom) -> Stack:
 
 
 def moved(first: Stack, degrees: tuple[float, float, float], shift_mm: tuple[float, float, float]) -> Stack:
-    """Give the head as it is seen after it turned and moved, with another gain and noise."""
+    """Return the head as it is seen after it turned and moved, with another gain and noise."""
     rotation = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
     indices = np.indices(first.pixels.shape).reshape(3, -1).T.astype(float)
     before = (first.place(indices) - shift_mm) @ rotation
