@@ -21,9 +21,8 @@ from node.settings.settings import Settings
 from node.web.models import Models, methods_in_order, model_routes, policy_of
 from node.web.pages import Pages
 from reports.passport.words import margin
-from tests.node.web.web import WebServer
+from tests.node.web.web import WebServer, calling
 from tests.node.web.web_site import Site
-from tests.patience import patient
 
 RULE = Rule(name="brain <FLAIR>", bundles=("glioma_flair",), destinations=())
 
@@ -39,11 +38,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     settings = Settings(node=NodeSettings(home=home), http=http, inference=folders, rules=(RULE,))
     quality = Quality.of(settings)
     site = Site(home, extra_routers=[partial(model_routes, quality, Pages("HEATPROOF"))])
-    bearer = {"Authorization": f"Bearer {site.token}"}
-    with (
-        WebServer(site.application) as server,
-        httpx.Client(base_url=server.url, headers=bearer, timeout=patient(30)) as client,
-    ):
+    with WebServer(site.application) as server, calling(server.url, site.token) as client:
         yield client
 
 

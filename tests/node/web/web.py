@@ -1,9 +1,12 @@
-"""The real web application behind a real server on loopback."""
+"""The real web application behind a real server on loopback, and who calls it."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+import httpx
 from fastapi import FastAPI
 
 from node.web.limits import bounded_server
@@ -31,3 +34,19 @@ class WebServer:
     ) -> None:
         self._server.should_exit = True
         self._thread.join(timeout=patient(10))
+
+
+def calling(address: str, token: str = "") -> httpx.Client:
+    """A program that calls with a token, or with none; it follows no redirect."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(base_url=address, headers=headers, timeout=patient(30))
+
+
+@contextmanager
+def logged_in(address: str, token: str) -> Iterator[httpx.Client]:
+    """A browser after the login; it follows redirects."""
+    with httpx.Client(
+        base_url=address, headers={"Origin": address}, follow_redirects=True, timeout=patient(30)
+    ) as client:
+        assert client.post("/login", data={"token": token}).status_code == 200
+        yield client
