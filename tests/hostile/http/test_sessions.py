@@ -1,7 +1,5 @@
 """Row 41: what a planted cookie, an old session or another site can make a browser do."""
 
-from typing import Any
-
 import httpx
 from fastapi import Depends, FastAPI
 from sqlalchemy import update
@@ -97,7 +95,7 @@ class Form:
         self.browser.post("/login", data={"token": self._site.token}, headers={"Origin": self._server.url})
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self.browser.close()
         self.stranger.close()
         self._server.__exit__(*error)
