@@ -1,12 +1,11 @@
 """A web side with every route that the service has, and who calls it."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import httpx
 import pytest
 
-from tests.hostile.http.routes import ALWAYS, made, makers
+from tests.hostile.http.routes import whole_site
 from tests.node.web.served import address, stranger
 from tests.node.web.web import logged_in
 from tests.node.web.web_site import Site
@@ -16,8 +15,7 @@ __all__ = ["address", "stranger"]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    further = [partial(made, maker) for name, maker in makers().items() if name not in ALWAYS]
-    return Site(tmp_path_factory.mktemp("home"), extra_routers=further)
+    return whole_site(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import MagicMock
 
@@ -53,6 +55,11 @@ ALWAYS = {
     "ledger_routes",
 }
 """What every application has; the service adds the others."""
+
+
+def whole_site(home: Path) -> Site:
+    """Make a web side with every route that the service has."""
+    return Site(home, extra_routers=[partial(made, maker) for name, maker in makers().items() if name not in ALWAYS])
 
 
 def ways(site: Site) -> list[Way]:
