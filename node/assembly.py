@@ -14,7 +14,7 @@ from node import logs, store
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
 from node.audit.arming import Arming
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.constancy import Constancy
 from node.audit.opinions import Opinions
 from node.delivery.consignments import Consignments
@@ -144,11 +144,11 @@ def make_router(
     )
 
 
-def make_quality(ground: Ground, rulebook: Rulebook, arming: Arming) -> Quality:
+def make_audit(ground: Ground, rulebook: Rulebook, arming: Arming) -> Audit:
     """Make the audit of the routes in force."""
     node, engine, ledger = ground.settings.node, ground.engine, ground.ledger
     golden = ground.settings.audit.golden_folder
-    return Quality(
+    return Audit(
         ground.settings,
         lambda: rulebook.rules,
         engine,
@@ -162,7 +162,7 @@ def make_quality(ground: Ground, rulebook: Rulebook, arming: Arming) -> Quality:
 
 
 def make_application(
-    ground: Ground, receiving: Receiving, rulebook: Rulebook, quality: Quality, deliveries: Deliveries
+    ground: Ground, receiving: Receiving, rulebook: Rulebook, audit: Audit, deliveries: Deliveries
 ) -> FastAPI:
     """Make the console and the API."""
     settings, engine, ledger = ground.settings, ground.engine, ground.ledger
@@ -181,7 +181,7 @@ def make_application(
             partial(stow_routes, receiving.inbox, ground.metrics, bounds=stow_bounds),
             partial(prior_routes, receiving.fetching, receiving.studies, lambda: rulebook.rules, records.uid),
             partial(opinion_routes, Opinions(engine, ledger)),
-            partial(audit_routes, quality, pages),
-            partial(model_routes, quality, pages),
+            partial(audit_routes, audit, pages),
+            partial(model_routes, audit, pages),
         ],
     )

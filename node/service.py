@@ -14,7 +14,7 @@ from dbos import DBOS
 from inference.devices import fingerprint
 from inference.errors import Misconfigured
 from node import workflow_store
-from node.assembly import make_application, make_ground, make_quality, make_receiving, make_router
+from node.assembly import make_application, make_audit, make_ground, make_receiving, make_router
 from node.audit.arming import Arming
 from node.audit.auditor import Auditor
 from node.audit.monthly import Monthly
@@ -61,11 +61,11 @@ class Node:
         )
         arming = Arming(self.engine, self.ledger)
         self.router = make_router(ground, receiving, self.rulebook, arming, self.deliveries)
-        quality = make_quality(ground, self.rulebook, arming)
+        audit = make_audit(ground, self.rulebook, arming)
         returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
-        self.auditor = Auditor(quality, [returned.read_new, Monthly(quality).send_due])
+        self.auditor = Auditor(audit, [returned.read_new, Monthly(audit).send_due])
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
-        application = make_application(ground, receiving, self.rulebook, quality, self.deliveries)
+        application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
         self._http = bounded_server(application, settings.http.host, settings.http.port)
 
     def start(self) -> None:

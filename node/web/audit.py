@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from inference.errors import Refused
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.opinions import Opinions
 from node.audit.view import View
 from node.settings.audit import RouteState
@@ -50,7 +50,7 @@ class CaseFilter(BaseModel):
     month: Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")] = ""
     by: Grouping = "month"
 
-    def view(self, audit: Quality, route: str) -> View:
+    def view(self, audit: Audit, route: str) -> View:
         """Make the view of a route that this asks for."""
         named = {name: str(getattr(self, name)) for name in ("scanner", "protocol", "label", "method", "model")}
         return View(audit, route, tuple((name, value) for name, value in named.items() if value), self.month, self.by)
@@ -116,7 +116,7 @@ class RouteAudit:
     """Values that the view can be narrowed by."""
 
 
-def audit_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
+def audit_routes(audit: Audit, pages: Pages, guard: Guard) -> APIRouter:
     """Make ``/audit`` with the forms that stop and arm a route, ``/api/audit``, and redirects from ``quality``."""
     routes = APIRouter()
     routes.include_router(_api(audit, guard))
@@ -140,7 +140,7 @@ def audit_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
     return routes
 
 
-def _page(audit: Quality, opinions: Opinions, asked: PageFilter) -> dict[str, Any]:
+def _page(audit: Audit, opinions: Opinions, asked: PageFilter) -> dict[str, Any]:
     """Return what the page shows: of the route asked for, or the first; and of the whole audit.
 
     Raises:
@@ -161,7 +161,7 @@ def _page(audit: Quality, opinions: Opinions, asked: PageFilter) -> dict[str, An
     }
 
 
-def _of_route(audit: Quality, route: str, asked: PageFilter) -> dict[str, Any]:
+def _of_route(audit: Audit, route: str, asked: PageFilter) -> dict[str, Any]:
     audit.known(route)
     view = asked.view(audit, route)
     control = view.control
@@ -177,7 +177,7 @@ def _of_route(audit: Quality, route: str, asked: PageFilter) -> dict[str, Any]:
     }
 
 
-def _api(audit: Quality, guard: Guard) -> APIRouter:
+def _api(audit: Audit, guard: Guard) -> APIRouter:
     routes = APIRouter(prefix="/api", dependencies=[Depends(guard.read)])
 
     @routes.get("/audit")
@@ -212,7 +212,7 @@ def _api(audit: Quality, guard: Guard) -> APIRouter:
     return routes
 
 
-def change(audit: Quality, route: str, action: str, reason: str, by_whom: str) -> None:
+def change(audit: Audit, route: str, action: str, reason: str, by_whom: str) -> None:
     """Arm or stop a route, as a form asks.
 
     Raises:

@@ -21,7 +21,7 @@ from inference.statistics.risk_control import Certificate
 from inference.trust.judge import promise, uncertified
 from inference.trust.versions import fit_anew
 from inference.trust.warrant import Warrant
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.settings.inference import InferenceSettings
 from node.settings.rule import Rule
 from node.web.access.caller import Principal
@@ -172,7 +172,7 @@ class Models:
         return passport, ()
 
 
-def model_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
+def model_routes(audit: Audit, pages: Pages, guard: Guard) -> APIRouter:
     """Make ``/models``, a page for each bundle and for its passport, and ``/api/models``."""
     models = Models(audit.settings.inference, audit.rules, audit.warrants)
     routes = APIRouter()

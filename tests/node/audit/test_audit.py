@@ -12,7 +12,7 @@ from inference.bundle.bundle import load_named
 from inference.errors import Misconfigured, Refused, UnknownName
 from inference.trust.verdict import Trust, Verdict
 from node.audit.arming import Arming
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.auditor import Auditor
 from node.audit.constancy import Constancy
 from node.jobs.installation import Installation
@@ -60,7 +60,7 @@ class Site:
         self.bundles = {"glioma_flair": load_named("glioma_flair")}
         self.arming = Arming(engine, ledger)
         self.constancy = Constancy(home, engine, ledger, b"key", None)
-        self.quality = Quality(
+        self.audit = Audit(
             self.settings,
             lambda: self.settings.rules,
             engine,
@@ -71,10 +71,10 @@ class Site:
             self.bundles,
             {},
         )
-        self.auditor = Auditor(self.quality)
+        self.auditor = Auditor(self.audit)
 
     def installations(self) -> dict[str, Installation]:
-        return self.quality.installations()
+        return self.audit.installations()
 
 
 def test_a_route_is_armed_until_it_is_stopped_and_a_harder_stop_stays(engine: Engine, ledger: Ledger) -> None:
@@ -182,18 +182,18 @@ def test_the_design_of_the_charts_is_locked_with_the_baseline_and_does_not_follo
 ) -> None:
     site = Site(tmp_path, engine, ledger)
     fill(engine, *draw_year(1, Hospital(), days=60))
-    site.quality.lock("flair", at_day(0), at_day(60), by_whom="physicist")
+    site.audit.lock("flair", at_day(0), at_day(60), by_whom="physicist")
     locked = site.arming.locked("flair")
     assert locked is not None
     assert locked.design is not None
     told = ledger.events()[-1]
     assert (told.event, told.details["run_length"]) == (Event.BASELINE_LOCKED, locked.design.run_length)
     asked = settings_of(tmp_path, false_alarms_per_year=12.0)
-    control = replace(site.quality, settings=asked).control("flair")
+    control = replace(site.audit, settings=asked).control("flair")
     assert control is not None
     assert control.design == locked.design
     with pytest.raises(Refused, match="No figure has 50 cases"):
-        site.quality.lock("flair", at_day(60), at_day(90), by_whom="physicist")
+        site.audit.lock("flair", at_day(60), at_day(90), by_whom="physicist")
 
 
 def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: Engine, ledger: Ledger) -> None:
@@ -202,7 +202,7 @@ def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: E
     after = day >= BASELINE_DAYS + 20
     rows["hot_area"] = np.where(after, rows["hot_area"] * 1.8, rows["hot_area"])
     fill(engine, day, rows)
-    site.quality.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="physicist")
+    site.audit.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="physicist")
     with engine.begin() as connection:
         from node.audit.tables import baselines
 

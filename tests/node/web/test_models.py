@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, save_passport, sealed
 from inference.passport.rules import RULES
 from inference.passport.verdict import DefinitionVersions
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.cli import app
 from node.delivery.reach import NOTE
 from node.doctor import examine_models
@@ -43,8 +43,8 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folders = InferenceSettings(passport_folder=SHIPPED_PASSPORTS / "phantoms", bundle_folders=(further,))
     http = HttpSettings(token_file=home / "token")
     settings = Settings(node=NodeSettings(home=home), http=http, inference=folders, rules=(RULE,))
-    quality = Quality.of(settings)
-    site = Site(home, extra_routers=[partial(model_routes, quality, Pages("HEATPROOF"))])
+    audit = Audit.of(settings)
+    site = Site(home, extra_routers=[partial(model_routes, audit, Pages("HEATPROOF"))])
     with WebServer(site.application) as server, calling(server.url, site.token) as client:
         yield client
 
