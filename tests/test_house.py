@@ -43,7 +43,7 @@ FORBIDDEN = {
     "inference": {"pynetdicom", "sqlalchemy", "highdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket"},
     "reports": {"pynetdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket", "torch"},
 }
-BROAD_EXCEPT_ALLOWED_IN = {"node.jobs.job", "node.receiving.listener"}
+BROAD_EXCEPT_ALLOWED_IN = {"inference.reading.decoder", "node.jobs.job", "node.receiving.listener"}
 MODULES = house.modules(ROOT)
 
 
@@ -130,7 +130,7 @@ def test_every_module_says_what_it_is() -> None:
     assert not [name for name, tree in trees() if not ast.get_docstring(tree)]
 
 
-def test_broad_excepts_stand_only_at_the_two_boundaries() -> None:
+def test_broad_excepts_stand_only_at_the_three_boundaries() -> None:
     found = {
         name
         for name, tree in trees()

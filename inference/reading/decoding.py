@@ -10,6 +10,7 @@ import json
 import math
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -28,6 +29,11 @@ from inference.errors import UnsupportedImage
 PROGRAM = Path(__file__).with_name("decoder.py")
 _LENGTH = struct.Struct("<Q")
 _CHUNK_BYTES = 1 << 20
+_ENDING_SECONDS = 1.0
+_SHORT_OF_MEMORY = (signal.SIGABRT, signal.SIGKILL)
+"""What ends a C++ decoder that gets no memory, and what the system ends processes with where there is none."""
+_MEMORY_CURE = "Raise limits.decoding_mebibytes, or have the image sent uncompressed."
+_DAMAGE_CURE = "Compare it with another viewer; where that shows the image, have it sent uncompressed."
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class DecodingProcess:
             (frames, rows, columns) of the type that the header asks for.
 
         Raises:
-            UnsupportedImage: damaged, in an unknown compression, or beyond the limits.
+            UnsupportedImage: no decoder can read it, or it is beyond the limits; the sentence says which.
         """
         started = time.monotonic()
         asked = {**header, "transfer_syntax_uid": transfer_syntax_uid, "length": len(encapsulated)}
@@ -81,21 +87,16 @@ class DecodingProcess:
             answer, planes = self._ask(asked, encapsulated, deadline=started + self._seconds_left)
         except TimeoutError as error:
             self.close()
-            raise UnsupportedImage(
-                "The compressed pixels take too long to decode.", cure=f"The limit is {self.limits.seconds:g} s."
-            ) from error
-        except (EOFError, OSError, ValueError) as error:
+            raise self._too_long() from error
+        except (EOFError, OSError) as error:
+            raise self._ended() from error
+        except ValueError as error:
             self.close()
-            raise UnsupportedImage(
-                "The decoding process failed on the compressed pixels: they are damaged, or need more memory than "
-                f"{self.limits.mebibytes} MiB."
-            ) from error
+            raise UnsupportedImage(f"The compressed pixels cannot be decoded: {error}.") from error
         finally:
             self._seconds_left -= time.monotonic() - started
         if planes is None:
-            raise UnsupportedImage(
-                f"The pixels are cut short, damaged, or compressed in an unknown way ({answer['error']})."
-            )
+            raise self._refused(answer)
         return planes
 
     def close(self) -> None:
@@ -123,8 +124,41 @@ class DecodingProcess:
             return answer, None
         kind, shape = np.dtype(answer["type"]), tuple(answer["shape"])
         if math.prod(shape) > self.limits.values:
-            raise ValueError("The decoder gave more values than the limit.")
+            raise ValueError(f"they hold {math.prod(shape)} values, where {self.limits.values} are the limit")
         return answer, np.frombuffer(_read(out_of, math.prod(shape) * kind.itemsize, deadline), kind).reshape(shape)
+
+    def _too_long(self) -> UnsupportedImage:
+        return UnsupportedImage(
+            "The compressed pixels take too long to decode.", cure=f"The limit is {self.limits.seconds:g} s."
+        )
+
+    def _refused(self, answer: dict[str, Any]) -> UnsupportedImage:
+        """Say what a decoder raised; that memory was short only where it was."""
+        if answer["out_of_memory"]:
+            return UnsupportedImage(
+                f"Decoding the compressed pixels needs more memory than {self.limits.mebibytes} MiB.",
+                cure=_MEMORY_CURE,
+            )
+        return UnsupportedImage(f"No decoder can read the compressed pixels ({answer['error']}).", cure=_DAMAGE_CURE)
+
+    def _ended(self) -> UnsupportedImage:
+        """Say how the process ended; the next image starts a new one."""
+        process = self._process
+        with suppress(subprocess.TimeoutExpired):
+            if process is not None:
+                process.wait(_ENDING_SECONDS)
+        number = -process.returncode if process is not None and process.returncode else 0
+        self.close()
+        if number == signal.SIGXCPU:
+            return self._too_long()
+        name = signal.Signals(number).name if number > 0 else "it ended"
+        if number in _SHORT_OF_MEMORY:
+            return UnsupportedImage(
+                f"The decoding process failed on the compressed pixels ({name}), as where memory runs out: its limit "
+                f"is {self.limits.mebibytes} MiB.",
+                cure=_MEMORY_CURE,
+            )
+        return UnsupportedImage(f"The decoding process failed on the compressed pixels ({name}).", cure=_DAMAGE_CURE)
 
     def _start(self) -> subprocess.Popen[bytes]:
         limits = (self.limits.mebibytes << 20, math.ceil(self.limits.seconds) + 5)
