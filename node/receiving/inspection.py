@@ -14,7 +14,7 @@ from pydicom.uid import UID, RLELossless
 
 from inference.errors import MismatchedInstance, UnreadableInstance
 from node.receiving.codestream import RLE_MOST_BYTES_OF_ONE, announced
-from node.receiving.elements import PIXEL_TAGS, UNDEFINED_LENGTH, Element, elements_of
+from node.receiving.elements import NUMBER_OF_FRAMES, PIXEL_TAGS, UNDEFINED_LENGTH, Element, elements_of
 from node.settings.limits import STANDARD, Limits
 from node.studies.instance import is_uid
 from reports.product import PRODUCT
@@ -25,7 +25,7 @@ IDENTITY = {
     "study_instance_uid": 0x0020000D,
     "series_instance_uid": 0x0020000E,
 }
-_IMAGE_TYPE, _MANUFACTURER, _PHOTOMETRIC, _FRAMES = 0x00080008, 0x00080070, 0x00280004, 0x00280008
+_IMAGE_TYPE, _MANUFACTURER, _PHOTOMETRIC, _FRAMES = 0x00080008, 0x00080070, 0x00280004, NUMBER_OF_FRAMES
 _PATIENT_ID, _PATIENT_ID_ISSUER = 0x00100020, 0x00100021
 _SAMPLES, _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280002, 0x00280010, 0x00280011, 0x00280100
 _WRITTEN_AS = {
