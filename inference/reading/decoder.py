@@ -54,7 +54,7 @@ def main() -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(kind, (limit, limit))
+        resource.setrlimit(kind, (limit, limit + (kind == resource.RLIMIT_CPU)))  # SIGXCPU, and not at once SIGKILL
     asking, answering = sys.stdin.buffer, sys.stdout.buffer
     while head := asking.read(_LENGTH.size):
         request = json.loads(asking.read(_LENGTH.unpack(head)[0]))

@@ -1,8 +1,8 @@
 """The structure of an encoded data set (PS3.5 7.1 to 7.5): walked once, by lengths alone, and never by recursion.
 
-Bounded in depth and in number, and the number grows with frames and bytes: what is read after it (by pydicom, which does
-recurse) cannot run away. Where writers are known to be careless the walk is as lenient as pydicom: implicit VR inside an
-explicit data set, unknown VRs, delimiters where a length was given, odd lengths, and zeros after the end.
+Bounded in depth, and in number, which grows with frames and bytes, so that what is read after it (by pydicom, which
+does recurse) cannot run away. Where writers are known to be careless the walk is as lenient as pydicom: implicit VR
+inside an explicit data set, unknown VRs, delimiters where a length was given, odd lengths, and zeros after the end.
 """
 
 import struct

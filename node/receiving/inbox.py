@@ -16,7 +16,16 @@ import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
-from inference.errors import ConflictingInstance, HeatproofError, NotAsked, Refused, StorageFull, Unavailable
+from inference.errors import (
+    ConflictingInstance,
+    HeatproofError,
+    NotAsked,
+    Refused,
+    StorageFull,
+    Unavailable,
+    UnsupportedClass,
+)
+from node.associations.storage_classes import is_unread_class
 from node.receiving.awaited import is_awaited
 from node.receiving.inspection import Arrival, Header, Purpose, inspect
 from node.receiving.part10 import file_head
@@ -70,6 +79,7 @@ class Inbox:
         self._minimum_free_bytes = settings.minimum_free_bytes
         self._quarantine = Quarantine(settings.home / "quarantine", minimum_free_bytes=settings.minimum_free_bytes)
         self._limits = limits
+        self._keeps_unread = settings.keep_unknown_classes
         self._engine = engine
         self._ledger = ledger
         self._studies = studies
@@ -85,6 +95,7 @@ class Inbox:
 
         Raises:
             UnreadableInstance, MismatchedInstance: it cannot be used; set aside in the quarantine.
+            UnsupportedClass: its SOP class is private or unknown, and the settings do not keep these; set aside.
             ConflictingInstance: its UID is here with other bytes; the first is kept, this one set aside.
             NotAsked: it came as a prior, and belongs to no study that is awaited, or to another patient; not kept.
             StorageFull: no room; nothing is left behind.
@@ -92,6 +103,11 @@ class Inbox:
         """
         try:
             header = inspect(arrival, self._limits)
+            if not self._keeps_unread and is_unread_class(header.sop_class_uid):
+                raise UnsupportedClass(
+                    "Its SOP class is private, or no storage class that is known here.",
+                    cure="Set node.keep_unknown_classes = true to have such objects kept unread.",
+                )
             if arrival.purpose is Purpose.PRIOR:
                 self._require_awaited(arrival, header)
             if header.own_result:

@@ -13,6 +13,7 @@ from typing import NoReturn
 from pydicom.uid import UID, RLELossless
 
 from inference.errors import MismatchedInstance, UnreadableInstance
+from node.associations.storage_classes import is_unread_class
 from node.receiving.codestream import RLE_MOST_BYTES_OF_ONE, announced
 from node.receiving.elements import NUMBER_OF_FRAMES, PIXEL_TAGS, UNDEFINED_LENGTH, Element, elements_of
 from node.settings.limits import STANDARD, Limits
@@ -86,7 +87,8 @@ def inspect(arrival: Arrival, limits: Limits = STANDARD) -> Header:
     _uid(arrival.sop_class_uid, "Affected SOP Class UID of the command set")
     syntax = UID(arrival.transfer_syntax_uid)
     found = _DataSet(arrival.encoded, syntax, limits)
-    found.check_pixels()
+    if not is_unread_class(arrival.sop_class_uid):
+        found.check_pixels()
     identity = {name: _uid(found.text(tag), name.replace("_", " ")) for name, tag in IDENTITY.items()}
     for name in ("sop_class_uid", "sop_instance_uid"):
         if identity[name] != getattr(arrival, name):

@@ -11,6 +11,7 @@ from pydicom.errors import InvalidDicomError
 from sqlalchemy import Connection, Engine, func, null, select, update
 
 from inference.errors import NotAnalysed
+from node.associations.storage_classes import is_unread_class
 from node.rules.series_header import SeriesHeader
 from node.store import StudyState, insert_into, instances, studies
 from node.studies.annotation_classes import is_annotation_class
@@ -57,11 +58,14 @@ class Studies:
         """Open the studies of new instances, or open them again, in the transaction that keeps the instances.
 
         A late image takes back whatever was decided: completion and routing are done again, and because the content
-        digest changed, they give another job. What is only said about images changes nothing that was decided.
+        digest changed, they give another job. What is only said about images, or cannot be read, changes nothing that
+        was decided.
         """
         for opening, about in ((self._opening, False), (self._known, True)):
             rows = [
-                _opened_by(instance) for instance in arrived if is_annotation_class(instance.sop_class_uid) is about
+                _opened_by(instance)
+                for instance in arrived
+                if (is_annotation_class(instance.sop_class_uid) or is_unread_class(instance.sop_class_uid)) is about
             ]
             if rows:
                 connection.execute(opening, rows)
@@ -120,14 +124,15 @@ class Studies:
             return tuple(Snapshot(*row) for row in connection.execute(query))
 
     def instances_of(self, study_instance_uid: str) -> tuple[Instance, ...]:
-        """Return the kept instances of a study, by SOP Instance UID."""
+        """Return the instances of a study that can be read, by SOP Instance UID; others are kept and no more."""
         query = (
             select(instances)
             .where(instances.c.study_instance_uid == study_instance_uid)
             .order_by(instances.c.sop_instance_uid)
         )
         with self._engine.connect() as connection:
-            return tuple(Instance(**row._mapping) for row in connection.execute(query))
+            kept = (Instance(**row._mapping) for row in connection.execute(query))
+            return tuple(instance for instance in kept if not is_unread_class(instance.sop_class_uid))
 
     def images_by_series(self, study_instance_uid: str) -> dict[str, int]:
         """Count the kept instances of each series."""
