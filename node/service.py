@@ -84,7 +84,7 @@ class Node:
         performed_steps = PerformedSteps(self.engine)
         further = performed_steps.handlers if settings.completeness.performed_steps else []
         logs.configure(study_key=self.ledger.pseudonym, level=settings.node.log_level)
-        inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
+        inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits, peers=settings.peers)
         fetching = Fetching(settings, PriorRecords(self.engine, settings.node.worker), inbox, self.ledger)
         DBOS(config=workflow_store.configure(settings.node))
         self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox")

@@ -51,6 +51,16 @@ class DecodingLimits:
 STANDARD = DecodingLimits()
 
 
+@dataclass(frozen=True)
+class ContentComparison:
+    """How two files of one instance differ."""
+
+    same_pixels: bool
+    """The bytes are equal, or the values are and both are compressed without loss; also where neither has pixels."""
+    differing: tuple[int, ...]
+    """Tags of the outermost level, in order, whose values differ beyond what another transfer syntax changes."""
+
+
 class DecodingProcess:
     """Decodes one image after another; close it, or use it as a context manager."""
 
@@ -81,10 +91,27 @@ class DecodingProcess:
         Raises:
             UnsupportedImage: no decoder can read it, or it is beyond the limits; the sentence says which.
         """
+        answer, planes = self._answer({**header, "transfer_syntax_uid": transfer_syntax_uid}, encapsulated)
+        if planes is None:
+            raise self._refused(answer)
+        return planes
+
+    def compare(self, first: bytes, second: bytes) -> ContentComparison:
+        """Compare two DICOM files of one instance, each whole; both are read and decoded in the process.
+
+        Raises:
+            UnsupportedImage: one of them cannot be read, or is beyond the limits; the sentence says which.
+        """
+        answer, _ = self._answer({}, first, second)
+        if "error" in answer:
+            raise self._refused(answer)
+        return ContentComparison(same_pixels=answer["same_pixels"], differing=tuple(answer["differing"]))
+
+    def _answer(self, asked: dict[str, Any], *contents: bytes) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
+        """Send a request; return the answer, and the planes where it has any."""
         started = time.monotonic()
-        asked = {**header, "transfer_syntax_uid": transfer_syntax_uid, "length": len(encapsulated)}
         try:
-            answer, planes = self._ask(asked, encapsulated, deadline=started + self._seconds_left)
+            return self._ask(asked, *contents, deadline=started + self._seconds_left)
         except TimeoutError as error:
             self.close()
             raise self._too_long() from error
@@ -95,9 +122,6 @@ class DecodingProcess:
             raise UnsupportedImage(f"The compressed pixels cannot be decoded: {error}.") from error
         finally:
             self._seconds_left -= time.monotonic() - started
-        if planes is None:
-            raise self._refused(answer)
-        return planes
 
     def close(self) -> None:
         """End the process; another image starts a new one."""
@@ -111,16 +135,17 @@ class DecodingProcess:
         process.wait()
 
     def _ask(
-        self, asked: dict[str, Any], encapsulated: bytes, *, deadline: float
+        self, asked: dict[str, Any], *contents: bytes, deadline: float
     ) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
         process = self._process = self._process or self._start()
         into, out_of = _pipes(process)
-        header = json.dumps(asked).encode()
+        header = json.dumps({**asked, "lengths": [len(content) for content in contents]}).encode()
         _write(into, _LENGTH.pack(len(header)) + header, deadline)
-        _write(into, encapsulated, deadline)
+        for content in contents:
+            _write(into, content, deadline)
         (length,) = _LENGTH.unpack(_read(out_of, _LENGTH.size, deadline))
         answer = json.loads(_read(out_of, min(length, _CHUNK_BYTES), deadline))
-        if "error" in answer:
+        if "type" not in answer:
             return answer, None
         kind, shape = np.dtype(answer["type"]), tuple(answer["shape"])
         if math.prod(shape) > self.limits.values:

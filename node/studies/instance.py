@@ -25,6 +25,10 @@ class Instance:
     calling_ae_title: str
     peer_address: str
     received_at: datetime
+    patient: str = ""
+    """Keyed hash of its Patient ID; empty for what an earlier release received."""
+    former_patient: str = ""
+    """Keyed hash of the Patient ID that was corrected last; empty where none was."""
 
 
 def is_uid(text: str) -> bool:
