@@ -211,7 +211,7 @@ class _Walk:
         if tag == NUMBER_OF_FRAMES:  # before the functional groups, as the order of tags demands (PS3.5 7.1)
             text = self._encoded[element.start : element.start + element.length].strip(b" \0")
             frames = int(text) if text.isdigit() and len(text) <= _LONGEST_INTEGER_STRING else 1
-            self._most = self._limits.elements_of(frames, len(self._encoded))
+            self._most = self._limits.most_elements(frames, len(self._encoded))
 
     def _tick(self) -> None:
         self._count += 1

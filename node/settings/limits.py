@@ -32,7 +32,7 @@ class Limits(Section):
     decoding_mebibytes: Annotated[int, Field(ge=512)] = 4096
     """Address space of the process that decodes compressed pixels; beyond it the pixels count as damaged."""
 
-    def elements_of(self, frames: int, size_bytes: int) -> int:
+    def most_elements(self, frames: int, size_bytes: int) -> int:
         """Return the maximum number of elements of a data set of so many frames and bytes."""
         further = min(min(frames, self.frames) * self.elements_per_frame, size_bytes // _BYTES_OF_A_FURTHER_ELEMENT)
         return self.elements + (further if frames > 1 else 0)

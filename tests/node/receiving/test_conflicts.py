@@ -18,11 +18,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from inference.errors import ConflictingInstance
 from inference.reading import decoding
+from inference.reading.pixels import decode
 from node.receiving import conflicts
 from node.receiving.inbox import Outcome
 from node.receiving.inspection import Purpose, inspect
@@ -113,6 +114,23 @@ def test_the_compressed_image_is_the_plain_one_whichever_comes_first(listening: 
     assert listening.send(plain) == [0x0000]
     (row,) = listening.rows()
     assert row.transfer_syntax_uid == syntax
+
+
+def test_a_wrong_offset_table_makes_the_same_image_no_other_one(listening: Intake) -> None:
+    """It is received, compared with the plain image, and read: no frame is lost."""
+    plain, packed = real("emri_small.dcm"), real("emri_small_jpeg_2k_lossless.dcm")
+    frames = list(generate_frames(packed.PixelData, number_of_frames=10))
+    items = encapsulate(frames, fragments_per_frame=2, has_bot=False)[8:]
+    wrong = deepcopy(plain)
+    wrong.file_meta = deepcopy(packed.file_meta)
+    wrong.PixelData = b"\xfe\xff\x00\xe0" + struct.pack("<L10L", 40, *range(0, 100, 10)) + items
+    wrong["PixelData"].VR, wrong["PixelData"].is_undefined_length = "OB", True
+    assert listening.send(wrong) == [0x0000]
+    (path,) = listening.files()
+    with decoding.DecodingProcess() as process:
+        assert (decode(dcmread(path), process) == plain.pixel_array).all()
+    assert listening.send(plain) == [0x0000]
+    assert len(listening.rows()) == 1
 
 
 def test_one_pixel_of_another_value_is_a_conflict_in_whatever_transfer_syntax(listening: Intake) -> None:
