@@ -104,7 +104,7 @@ instances = Table(
     Column("peer_address", String(64), nullable=False),
     _moment("received_at", nullable=False),
     Column("patient", String(64), nullable=False, server_default=""),  # keyed hash of its Patient ID
-    Column("former_patient", String(64), nullable=False, server_default=""),  # of the Patient ID before a correction
+    Column("former_patients", Text, nullable=False, server_default=""),  # of those it had before corrections
 )
 
 studies = Table(

@@ -87,7 +87,7 @@ def main() -> None:
                 planes = _decode(request, contents[0])
                 answer = {"type": planes.dtype.str, "shape": planes.shape}
             else:
-                answer = _compare(*(dcmread(BytesIO(content)) for content in contents))
+                answer = _compare(dcmread(BytesIO(contents[0])), dcmread(BytesIO(b"".join(contents[1:]))))
         except Exception as error:  # noqa: BLE001 - the boundary of this process: decoders raise what they like
             short = any(issubclass(kind, MemoryError) for kind in (type(error), *raised.kinds))
             answer = {"error": type(error).__name__, "out_of_memory": short}

@@ -96,13 +96,17 @@ class DecodingProcess:
             raise self._refused(answer)
         return planes
 
-    def compare(self, first: bytes, second: bytes) -> ContentComparison:
-        """Compare two DICOM files of one instance, each whole; both are read and decoded in the process.
+    def compare(self, first: bytes, *second: bytes) -> ContentComparison:
+        """Compare two DICOM files of one instance; both are read and decoded in the process.
+
+        Args:
+            first: one file, whole.
+            second: the other, in any number of parts.
 
         Raises:
             UnsupportedImage: one of them cannot be read, or is beyond the limits; the sentence says which.
         """
-        answer, _ = self._answer({}, first, second)
+        answer, _ = self._answer({}, first, *second)
         if "error" in answer:
             raise self._refused(answer)
         return ContentComparison(same_pixels=answer["same_pixels"], differing=tuple(answer["differing"]))

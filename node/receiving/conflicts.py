@@ -102,7 +102,7 @@ class Conflicts:
                 "under another Patient ID, which its sender may not correct",
                 "Send it from the system that sent the first, or set corrects = true in the sender's [[peers]].",
             )
-        if new.patient == known.former_patient and not may_correct:
+        if new.patient in known.former_patients.split() and not may_correct:
             raise _conflict(
                 "under a corrected Patient ID, and this one brings the former back",
                 "Only a peer with corrects = true may take a correction back.",
@@ -116,7 +116,7 @@ class Conflicts:
                 limits = replace(self._limits, seconds=deadline - time.monotonic())
                 with DecodingProcess(limits) as process:
                     kept = (self._folder / known.path).read_bytes()
-                    return process.compare(kept, file_head(new) + arrival.encoded)
+                    return process.compare(kept, file_head(new), arrival.encoded)
         except (UnsupportedImage, TimeoutError, OSError) as error:
             raise _conflict(
                 f"with other bytes, and whether it is the same image could not be told within {COMPARING_SECONDS:g} s "

@@ -213,7 +213,8 @@ class Inbox:
 
     def _correct(self, arrival: Arrival, instance: Instance, first: Instance) -> Receipt:
         """Keep an instance with a corrected Patient ID in the place of the first, and set that aside."""
-        corrected = replace(instance, former_patient=first.patient)
+        former_patients = {*first.former_patients.split(), first.patient} - {instance.patient, ""}
+        corrected = replace(instance, former_patients=" ".join(sorted(former_patients)))
         content = (self.folder / first.path).read_bytes()[-first.size_bytes :]
         former = Arrival(
             sop_class_uid=first.sop_class_uid,

@@ -27,8 +27,8 @@ class Instance:
     received_at: datetime
     patient: str = ""
     """Keyed hash of its Patient ID; empty for what an earlier release received."""
-    former_patient: str = ""
-    """Keyed hash of the Patient ID that was corrected last; empty where none was."""
+    former_patients: str = ""
+    """Keyed hashes of the Patient IDs that it had before they were corrected, separated by spaces."""
 
 
 def is_uid(text: str) -> bool:

@@ -15,8 +15,8 @@ def upgrade() -> None:
     """Add the columns; a hold of the earlier release awaits a replay where its reason says so."""
     op.add_column("studies", sa.Column("attempts", sa.Integer, nullable=False, server_default="0"))
     op.add_column("studies", sa.Column("corrected_patient", sa.String(64)))
-    for name in ("patient", "former_patient"):
-        op.add_column("instances", sa.Column(name, sa.String(64), nullable=False, server_default=""))
+    op.add_column("instances", sa.Column("patient", sa.String(64), nullable=False, server_default=""))
+    op.add_column("instances", sa.Column("former_patients", sa.Text, nullable=False, server_default=""))
     op.add_column("observations", sa.Column("replicate_spearman", sa.Float))
     for which in ("first", "second"):
         op.add_column("repeat_pairs", sa.Column(f"{which}_replicate_spearman", sa.Float))
