@@ -33,6 +33,7 @@ _ENDING_SECONDS = 1.0
 _SHORT_OF_MEMORY = (signal.SIGABRT, signal.SIGKILL)
 """What ends a C++ decoder that gets no memory, and what the system ends processes with where there is none."""
 _MEMORY_CURE = "Raise limits.decoding_mebibytes, or have the image sent uncompressed."
+_START_CURE = "That is no fault of the image: check the installation of the node."
 _DAMAGE_CURE = "Compare it with another viewer; where that shows the image, have it sent uncompressed."
 
 
@@ -176,11 +177,14 @@ class DecodingProcess:
         with suppress(subprocess.TimeoutExpired):
             if process is not None:
                 process.wait(_ENDING_SECONDS)
-        number = -process.returncode if process is not None and process.returncode else 0
+        code = process.returncode if process is not None else None
+        number = -code if code and code < 0 else 0
         self.close()
         if number == signal.SIGXCPU:
             return self._too_long()
-        name = signal.Signals(number).name if number > 0 else "it ended"
+        if not number:
+            return UnsupportedImage(f"The decoding process ended by itself (exit status {code}).", cure=_START_CURE)
+        name = signal.Signals(number).name
         if number in _SHORT_OF_MEMORY:
             return UnsupportedImage(
                 f"The decoding process failed on the compressed pixels ({name}), as where memory runs out: its limit "

@@ -22,6 +22,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from inference.errors import UnsupportedImage
+from inference.reading import decoding
 from inference.reading.decoding import DecodingLimits, DecodingProcess
 from inference.reading.image import read_series, survey
 from inference.reading.pixels import decode
@@ -76,6 +77,14 @@ def test_a_process_that_dies_is_a_reason_and_the_next_image_has_a_new_one() -> N
         with pytest.raises(UnsupportedImage, match=r"decoding process failed on the compressed pixels \(SIGSEGV\)"):
             decode(real("MR_small_RLE.dcm"), process)
         assert decode(real("MR_small_RLE.dcm"), process).shape == (1, 64, 64)
+
+
+def test_a_process_that_cannot_start_is_not_blamed_on_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PROGRAM", tmp_path / "missing.py")
+    with DecodingProcess() as process, pytest.raises(UnsupportedImage, match=r"exit status 2.*no fault of the image"):
+        decode(real("MR_small_RLE.dcm"), process)
 
 
 def test_a_process_that_hangs_is_given_up_at_the_deadline_of_the_whole_study() -> None:
