@@ -131,7 +131,7 @@ def removal(
 
 
 def ranks(maps: NDArray[np.floating], *, seed: int) -> NDArray[np.int64]:
-    """Return each pixel its place, 0 for the highest value, ties by a seeded lot: (N, *spatial) -> (N, *spatial)."""
+    """Return the place of each pixel, 0 for the highest value, ties by a seeded lot: (N, *spatial) -> (N, *spatial)."""
     flat = maps.reshape(len(maps), -1)
     lot = np.random.default_rng(seed).permuted(np.tile(np.arange(flat.shape[1]), (len(flat), 1)), axis=1)
     drawn = np.argsort(-np.take_along_axis(flat, lot, axis=1), axis=1, kind="stable")

@@ -7,7 +7,7 @@ BINS = 256
 
 
 def otsu_thresholds(maps: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return each map the bin centre at which the variance between its two classes is largest.
+    """Return for each map the bin centre at which the variance between its two classes is largest.
 
     Equal to scikit-image's ``threshold_otsu`` of each map. Pixels *above* it are the foreground; a constant map has
     its value for a threshold, and no foreground.

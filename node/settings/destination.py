@@ -61,7 +61,7 @@ class Destination(Section):
     _tls: TlsSettings | None = PrivateAttr(None)
 
     def with_tls(self, tls: TlsSettings | None) -> Self:
-        """Return it the files of [tls] where it uses TLS.
+        """Return the destination with the files of [tls] where it uses TLS.
 
         Raises:
             ValueError: it uses TLS, and there is no [tls].

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -31,6 +31,8 @@ Grouping = Literal["month", "scanner", "protocol", "label", "method", "model"]
 Value = Annotated[str, Field(max_length=400)]
 MOVED = 308
 """Permanent Redirect (RFC 9110 15.4.9)."""
+_NO_ROUTE: Mapping[str, object] = {"absent": (), "repeatability": None}
+"""What the page of a node without rules shows of a route."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -122,38 +124,8 @@ def audit_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
 
     @routes.get("/audit")
     def show(caller: Annotated[Principal, Depends(guard.page)], asked: Annotated[PageFilter, Query()]) -> Response:
-        names = [rule.name for rule in audit.rules()]
-        chosen = asked.route or (names[0] if names else "")
-        if chosen:
-            audit.known(chosen)
-        view = asked.view(audit, chosen)
-        control = view.control if chosen else None
-        charts = [
-            (figure, Markup(drawn))  # noqa: S704 - drawn here, every word escaped
-            for figure, drawn in (view.pictures() if chosen else ())
-        ]
-        return pages.show(
-            "audit.html",
-            caller=caller,
-            here="/audit",
-            names=names,
-            route=chosen,
-            asked=asked,
-            is_narrowed=bool(view.where),
-            choices=view.choices() if chosen else {},
-            groups=view.groups() if chosen else (),
-            standing=audit.arming.standing(chosen) if chosen else None,
-            control=control,
-            false_alarms=audit.settings.audit.false_alarms_per_year,
-            charts=charts,
-            absent=[figure for figure in (control.figures if control else ()) if not figure.points],
-            replays=audit.replays(),
-            repeatability=view.repeatability() if chosen else None,
-            opinions=opinions.counts(),
-            proposal=opinions.proposal(audit.settings.inference.alpha),
-            head=str(audit.ledger.head()),
-            may_act=caller.may(Scope.AUDIT),
-        )
+        content = _page(audit, opinions, asked)
+        return pages.show("audit.html", caller=caller, here="/audit", may_act=caller.may(Scope.AUDIT), **content)
 
     @routes.post("/audit/{route}")
     async def act(route: str, request: Request, caller: Annotated[Principal, Depends(guard.audit)]) -> Response:
@@ -166,6 +138,43 @@ def audit_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
         return _moved("/audit", request)
 
     return routes
+
+
+def _page(audit: Quality, opinions: Opinions, asked: PageFilter) -> dict[str, Any]:
+    """Return what the page shows: of the route asked for, or the first; and of the whole audit.
+
+    Raises:
+        UnknownName: no rule has this name.
+    """
+    names = [rule.name for rule in audit.rules()]
+    chosen = asked.route or (names[0] if names else "")
+    return {
+        "names": names,
+        "route": chosen,
+        "asked": asked,
+        **(_of_route(audit, chosen, asked) if chosen else _NO_ROUTE),
+        "false_alarms": audit.settings.audit.false_alarms_per_year,
+        "replays": audit.replays(),
+        "opinions": opinions.counts(),
+        "proposal": opinions.proposal(audit.settings.inference.alpha),
+        "head": str(audit.ledger.head()),
+    }
+
+
+def _of_route(audit: Quality, route: str, asked: PageFilter) -> dict[str, Any]:
+    audit.known(route)
+    view = asked.view(audit, route)
+    control = view.control
+    return {
+        "is_narrowed": bool(view.where),
+        "choices": view.choices(),
+        "groups": view.groups(),
+        "standing": audit.arming.standing(route),
+        "control": control,
+        "charts": [(figure, Markup(drawn)) for figure, drawn in view.pictures()],  # noqa: S704 - every word escaped
+        "absent": [figure for figure in (control.figures if control else ()) if not figure.points],
+        "repeatability": view.repeatability(),
+    }
 
 
 def _api(audit: Quality, guard: Guard) -> APIRouter:

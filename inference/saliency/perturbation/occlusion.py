@@ -107,7 +107,7 @@ def _by_need(grid: Positions, falls: Falls, unknown: Positions) -> Positions:
 
 
 def _spread(falls: Falls, slices: list[tuple[slice, ...]], sample: torch.Tensor) -> torch.Tensor:
-    """Return each pixel the mean over the windows that hold it, (*spatial)."""
+    """Return for each pixel the mean over the windows that hold it, (*spatial)."""
     total, count = np.zeros(sample.shape[1:]), np.zeros(sample.shape[1:])
     for fall, place in zip(falls, slices, strict=True):
         total[place] += fall

@@ -1,6 +1,5 @@
 """The audit acts: routes are stopped and armed again, golden sets are replayed, nothing is lost meanwhile."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +21,7 @@ from node.settings.audit import AuditSettings, RouteState
 from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
 from node.settings.settings import Settings
-from node.store import JobState, StudyState, jobs, migrate, now, open_engine, sqlite_url, studies
+from node.store import JobState, StudyState, jobs, now, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 from reports.audit.repeatability.pairs import pairs
@@ -30,14 +29,6 @@ from reports.audit.repeatability.replay import Level
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
 RULE = {"name": "flair", "bundles": ["glioma_flair"], "destinations": []}
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_engine(sqlite_url(tmp_path))
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture
@@ -52,6 +43,13 @@ def settings_of(home: Path, **audit: object) -> Settings:
         rules=(RULE,),  # type: ignore[arg-type]
         audit=AuditSettings(**audit),  # type: ignore[arg-type]
     )
+
+
+def enter_study(engine: Engine, state: StudyState) -> None:
+    """Enter study 1.2.3 of the route in this state."""
+    row = {"study_instance_uid": "1.2.3", "state": state, "route": "flair"}
+    with engine.begin() as connection:
+        connection.execute(insert(studies).values(**row, first_received_at=now(), last_received_at=now()))
 
 
 class Site:
@@ -102,16 +100,7 @@ def test_arming_takes_a_name_a_reason_and_a_passed_replay(engine: Engine, ledger
 def test_a_held_study_is_decided_again_once_its_route_is_armed(engine: Engine, ledger: Ledger) -> None:
     arming = Arming(engine, ledger)
     arming.stop("flair", RouteState.HELD, "the golden set has changed")
-    with engine.begin() as connection:
-        connection.execute(
-            insert(studies).values(
-                study_instance_uid="1.2.3",
-                state=StudyState.HELD,
-                route="flair",
-                first_received_at=now(),
-                last_received_at=now(),
-            )
-        )
+    enter_study(engine, StudyState.HELD)
     arming.arm("flair", "accepted", by_whom="physicist", bundles={})
     with engine.connect() as connection:
         assert connection.execute(select(studies.c.state)).scalar_one() == StudyState.COMPLETE
@@ -122,16 +111,8 @@ def test_a_job_whose_bundle_was_replaced_is_taken_back_and_its_study_decided_aga
 ) -> None:
     bundle = load_named("glioma_flair")
     steps = Steps(settings_of(tmp_path), engine, tmp_path, {"glioma_flair": bundle}, {}, ledger)
+    enter_study(engine, StudyState.ROUTED)
     with engine.begin() as connection:
-        connection.execute(
-            insert(studies).values(
-                study_instance_uid="1.2.3",
-                state=StudyState.ROUTED,
-                route="flair",
-                first_received_at=now(),
-                last_received_at=now(),
-            )
-        )
         for number, model in enumerate((bundle.identity.digest, "0" * 64)):
             options = {"method": None, "planes_explained": 1, "destinations": [], "model": model}
             connection.execute(

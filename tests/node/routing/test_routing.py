@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from node.routing import router as module
+from node.routing.decisions import Decisions
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
 from node.settings.audit import RouteState
@@ -58,9 +59,8 @@ class Office:
         arming: Any = SimpleNamespace(standing=lambda _: SimpleNamespace(state=RouteState.ARMED, reason=""))
         self._intake = intake
         self.started: Any = Started()
-        self.router = Router(
-            rulebook, intake.engine, intake.ledger, intake.studies, completeness, self.started, arming, attempts
-        )
+        decisions = Decisions(rulebook, intake.engine, intake.ledger, intake.studies, arming)
+        self.router = Router(rulebook, intake.engine, intake.studies, completeness, decisions, self.started, attempts)
         self._seconds = 0.0
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self._seconds))
 

@@ -28,9 +28,8 @@ from node.web.pages import Pages
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 from tests.node.audit.hospital_day import WITHHELD
-from tests.node.web.web import WebServer
+from tests.node.web.web import WebServer, logged_in
 from tests.node.web.web_site import Site
-from tests.patience import patient
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
 ROUTE = "flair%20%3Cb%3E"
@@ -72,13 +71,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> WatchedSite:
 
 @pytest.fixture(scope="module")
 def browser(watched: WatchedSite) -> Iterator[httpx.Client]:
-    with (
-        WebServer(watched.site.application) as server,
-        httpx.Client(
-            base_url=server.url, headers={"Origin": server.url}, follow_redirects=True, timeout=patient(30)
-        ) as client,
-    ):
-        assert client.post("/login", data={"token": watched.site.token}).status_code == 200
+    with WebServer(watched.site.application) as server, logged_in(server.url, watched.site.token) as client:
         yield client
 
 

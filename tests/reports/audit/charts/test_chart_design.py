@@ -11,6 +11,8 @@ from reports.audit.charts.baseline import Baseline
 from reports.audit.charts.control_charts import Chart, ChartKind
 from reports.audit.charts.design import Design, design_charts
 
+pytestmark = pytest.mark.numerics
+
 DAYS, CASES = 120, 8
 KINDS = tuple(ChartKind)
 

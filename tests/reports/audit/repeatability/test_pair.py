@@ -12,6 +12,8 @@ from inference.analysis import Analysis
 from reports.audit.observation import hot_area, observe
 from reports.audit.repeatability.pair import Again, replicate_pairs
 
+pytestmark = pytest.mark.numerics
+
 
 def test_each_replicate_makes_a_pair_with_its_own_peak_in_mm_and_no_trust(
     series: Callable[..., list[Path]], analyse: Callable[..., Analysis]

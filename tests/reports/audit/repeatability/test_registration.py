@@ -8,6 +8,8 @@ from scipy.spatial.transform import Rotation
 from inference.phantom.phantom import Phantom, make_phantom
 from reports.audit.repeatability.registration import Stack, register
 
+pytestmark = pytest.mark.numerics
+
 
 def stack(phantom: Phantom) -> Stack:
     (between, rows, columns), (x, y, z) = phantom.spacing_mm, phantom.origin_mm
