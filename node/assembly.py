@@ -96,7 +96,7 @@ def make_receiving(ground: Ground, deliveries: Deliveries) -> Receiving:
     """Make the listeners and the inbox; answers to storage commitment go to ``deliveries``."""
     settings, engine, ledger = ground.settings, ground.engine, ground.ledger
     studies, performed_steps = Studies(engine, settings.node.files / "inbox"), PerformedSteps(engine)
-    inbox = Inbox(settings.node, engine, ledger, studies, limits=settings.limits)
+    inbox = Inbox(settings.node, engine, ledger, studies, limits=settings.limits, peers=settings.peers)
     further = performed_steps.handlers if settings.completeness.performed_steps else []
     listener = Listener(
         settings.node,

@@ -48,7 +48,7 @@ FORBIDDEN = {
 }
 OF_ONE_MACHINE = re.compile(r"(?<![\w./-])/(?:root|(?:home|Users)/\w+|work\w*)/|\.\./shared")
 """A path into somebody's home or work folder, or out of the checkout."""
-BROAD_EXCEPT_ALLOWED_IN = {"node.jobs.job", "node.receiving.listener"}
+BROAD_EXCEPT_ALLOWED_IN = {"inference.reading.decoder", "node.jobs.job", "node.receiving.listener"}
 MODULES = house.modules(ROOT)
 
 
@@ -135,7 +135,7 @@ def test_every_module_says_what_it_is() -> None:
     assert not [name for name, tree in trees() if not ast.get_docstring(tree)]
 
 
-def test_broad_excepts_stand_only_at_the_two_boundaries() -> None:
+def test_broad_excepts_stand_only_at_the_three_boundaries() -> None:
     found = {
         name
         for name, tree in trees()

@@ -125,6 +125,28 @@ def test_a_late_image_gives_a_job_of_the_next_generation_and_a_resend_none(
     assert len(set(office.started.ids)) == 2
 
 
+def test_a_corrected_patient_id_gives_another_job_and_one_that_is_half_corrected_says_so(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(intake, monkeypatch, rule())
+    images = [mr_image(STUDY), mr_image(STUDY)]
+    for image in images:
+        intake.inbox.keep(arrival(image))
+    office.wait(10)
+    for image in images:
+        image.PatientID = "RIGHT-ID"
+    intake.inbox.keep(arrival(images[0]))
+    office.wait(899)
+    assert len(office.jobs()) == 1
+    office.wait(1)
+    intake.inbox.keep(arrival(images[1]))
+    office.wait(10)
+    _, half, whole = office.jobs()
+    assert half.missing == "the corrected Patient ID (0010,0020) in 1 of 2 instances: the study is half corrected"
+    assert whole.missing is None
+    assert len(set(office.started.ids)) == 3
+
+
 def test_what_is_missing_is_written_into_the_job_and_the_ledger(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
