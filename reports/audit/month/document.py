@@ -64,7 +64,7 @@ def _place(made: Dataset, site: str, instance_number: int) -> None:
     made.StudyDate = made.StudyTime = made.AccessionNumber = made.ReferringPhysicianName = None
     made.StudyDescription = "Quality of the maps"
     made.SeriesInstanceUID, made.SeriesNumber = uid_of(PRODUCT, "quality reports", site, "series"), SERIES_NUMBER
-    made.SeriesDescription = f"Monthly quality report - {NOT_FOR_DIAGNOSTIC_USE}"
+    made.SeriesDescription = f"Monthly audit report - {NOT_FOR_DIAGNOSTIC_USE}"
     made.Modality, made.ConversionType, made.InstanceNumber = "DOC", "WSD", instance_number
     made.Manufacturer = made.ManufacturerModelName = PRODUCT
     made.SoftwareVersions = product_version()
