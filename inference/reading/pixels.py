@@ -1,216 +1,241 @@
-"""Stored pixel values as a viewer would show them: decoding, Modality LUT, VOI (PS3.3 C.7.6.3, C.11.1, C.11.2)."""
+"""Stored pixel values: how they are laid out, decoding frame by frame, and the bits that are theirs (PS3.3 C.7.6.3)."""
 
 import re
 import struct
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.datadict import keyword_for_tag
 from pydicom.pixels import pixel_array
 
-from inference.errors import UnreadableInstance, UnsupportedImage
+from inference.errors import DAMAGE, UnsupportedImage
 from inference.reading.decoding import DecodingProcess
+from inference.reading.header import integer_of, text_of, title_of
+from inference.reading.instance import File
 
-MAXIMUM_FRAMES = 1 << 20
-"""Most frames of one file: its functional groups are read frame by frame before its pixels are decoded."""
+Stored = NDArray[Any]
+"""Integers, (rows, columns) or (rows, columns, 3)."""
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+PALETTE = "PALETTE COLOR"
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_LONG_LENGTHS = (b"OB", b"OW", b"OF", b"OD", b"UN", b"UT")
+"""VRs whose length takes four bytes after two reserved ones (PS3.5 7.1.2), of those that pixels may have."""
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _DECODED_BY = (
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PhotometricInterpretation",
-    "PixelRepresentation",
+    "PixelRepresentation", "PlanarConfiguration",
 )  # fmt: skip
 """What a decoder must know beside the compressed pixels (PS3.3 C.7.6.3)."""
 
-_UNDECODABLE = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError, OSError, RuntimeError,
-    TypeError, ValueError, struct.error,
-)  # fmt: skip
-"""What pydicom and its decoders raise on damaged pixels."""
-
-Values = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
-class Window:
-    """How modality values become display values: a window, or a table."""
+class Layout:
+    """How the pixels of one file are laid out."""
 
-    center: float
-    width: float
-    function: str = "LINEAR"
-    """LINEAR, LINEAR_EXACT or SIGMOID (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
-    table: tuple[int, ...] = ()
-    """VOI LUT; empty where there is a window. ``center`` is then the value of its first entry, ``width`` its bits."""
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    photometric: str
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
 
-    def show(self, values: Values) -> Values:
-        """Return display values from 0 (black) to 1 (white) for modality values of any shape."""
-        if self.table:
-            return look_up(values, self.table, int(self.center)) / np.float32(2 ** int(self.width) - 1)
-        if self.function == "SIGMOID":
-            exponent = np.clip(-4.0 * (values - self.center) / self.width, -80, 80)
-            return np.asarray(1.0 / (1.0 + np.exp(exponent)), dtype=np.float32)
-        if self.function == "LINEAR_EXACT":
-            shown = (values - self.center) / self.width + 0.5
+    @property
+    def colour(self) -> bool:
+        """Return whether a pixel is red, green and blue, or an index of a palette."""
+        return self.photometric not in GREY
+
+    @property
+    def inverted(self) -> bool:
+        """Return whether low values are shown white."""
+        return self.photometric == "MONOCHROME1"
+
+
+def layout_of(file: File) -> Layout:
+    """Return how the pixels of a file are laid out, by its header alone.
+
+    Raises:
+        UnsupportedImage: no Pixel Data, or pixels that cannot be read; the sentence names the element.
+    """
+    header = file.dataset
+    _check_pixels(file)
+    photometric, samples = text_of(header, "PhotometricInterpretation").upper(), _integer(header, "SamplesPerPixel", 1)
+    if samples != (3 if photometric in COLOUR else 1) or photometric not in (*GREY, PALETTE, *COLOUR):
+        raise UnsupportedImage(
+            f"{title_of('PhotometricInterpretation')} is {photometric or 'absent'} with {samples} samples per pixel; "
+            f"supported are {', '.join(GREY)} and {PALETTE} with one, and {', '.join(COLOUR)} with three."
+        )
+    allocated, stored = _integer(header, "BitsAllocated", 0), _integer(header, "BitsStored", 0)
+    if allocated not in (8, 16, 32) or not 0 < stored <= allocated or (photometric in COLOUR and allocated > 16):
+        raise UnsupportedImage(
+            f"{title_of('BitsStored')} is {stored} and {title_of('BitsAllocated')} is {allocated}; supported are up to "
+            "8 bits stored in 8 allocated, up to 16 in 16 and, where grey, up to 32 in 32."
+        )
+    high = _integer(header, "HighBit", stored - 1)
+    if not stored - 1 <= high < allocated:
+        raise UnsupportedImage(
+            f"{title_of('HighBit')} is {high}, which does not fit {stored} bits stored in {allocated} allocated."
+        )
+    rows, columns = _integer(header, "Rows", 0), _integer(header, "Columns", 0)
+    if rows <= 0 or columns <= 0:
+        raise UnsupportedImage(
+            f"{title_of('Rows')} is {rows} and {title_of('Columns')} is {columns}; both must be positive."
+        )
+    signed = _integer(header, "PixelRepresentation", 0) == 1
+    return Layout(rows, columns, file.frame_count(), samples, photometric, allocated, stored, high, signed)
+
+
+def planes_of(file: File, layout: Layout, process: DecodingProcess) -> Iterator[tuple[Stored, Stored | None]]:
+    """Yield each frame: its stored values, and the same with all bits allocated where those tell more (padding).
+
+    Native grey frames are read from the file one by one; compressed ones are decoded in the process, all at once.
+
+    Raises:
+        UnsupportedImage: the pixels are cut short, damaged, or compressed in an unknown way.
+    """
+    syntax = file.dataset.file_meta.get("TransferSyntaxUID")
+    raw: Iterator[Stored]
+    if syntax is not None and syntax.is_encapsulated:
+        raw = iter(_decompressed(file, layout, str(syntax), process))
+    elif layout.photometric in COLOUR:
+        raw = _by_pydicom(file, layout)
+    else:
+        raw = _native(file, layout)
+    for frame in raw:
+        if layout.photometric in COLOUR and layout.photometric != "RGB":
+            yield frame, None
         else:
-            shown = (values - (self.center - 0.5)) / max(self.width - 1.0, 1e-6) + 0.5
-        return np.asarray(np.clip(shown, 0.0, 1.0), dtype=np.float32)
+            values = frame.view(f"{frame.dtype.byteorder}u{frame.dtype.itemsize}")
+            _check_low_bits(values, layout)
+            yield significant(values, layout), values if layout.stored < 8 * values.itemsize else None
 
 
-def check(header: Dataset) -> None:
-    """Refuse what cannot be shown to a network of grey images, by the header alone.
-
-    Raises:
-        UnsupportedImage: no Pixel Data, colour, unsupported bit depth, or no rows or columns.
-    """
-    if "PixelData" not in header:
-        raise UnsupportedImage("The instance has no Pixel Data (7FE0,0010).")
-    photometric = str(header.get("PhotometricInterpretation", ""))
-    if int(header.get("SamplesPerPixel") or 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise UnsupportedImage(
-            f"The image is in colour: Photometric Interpretation (0028,0004) is {photometric or 'absent'}, "
-            "not MONOCHROME1 or MONOCHROME2 with one sample per pixel."
-        )
-    allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
-    if allocated not in (8, 16) or not stored or stored > allocated:
-        raise UnsupportedImage(
-            f"Bits Stored (0028,0101) is {stored} and Bits Allocated (0028,0100) is {allocated}; "
-            "supported are up to 8 bits stored in 8 allocated and up to 16 in 16."
-        )
-    rows, columns = header.get("Rows") or 0, header.get("Columns") or 0
-    if not (rows and columns):
-        raise UnsupportedImage(
-            f"Rows (0028,0010) is {rows} and Columns (0028,0011) is {columns}; both must be positive."
-        )
+def significant(values: Stored, layout: Layout) -> Stored:
+    """Return the Bits Stored below High Bit of unsigned values, sign-extended where they are signed."""
+    width = 8 * values.itemsize
+    up, down = max(width - layout.high_bit - 1, 0), max(width - layout.stored, 0)
+    moved = np.left_shift(values.astype(values.dtype.newbyteorder("="), copy=False), up)
+    if layout.signed:
+        return np.right_shift(moved.view(f"i{values.itemsize}"), down)
+    return np.right_shift(moved, down)
 
 
-def frame_count(header: Dataset) -> int:
-    """Return the number of frames, 1 where the attribute is absent or empty.
-
-    Raises:
-        UnreadableInstance: negative, or more than ``MAXIMUM_FRAMES``.
-    """
-    count = int(header.get("NumberOfFrames") or 1)
-    if not 0 < count <= MAXIMUM_FRAMES:
-        raise UnreadableInstance(f"Number of Frames (0028,0008) is {count}, which is not from 1 to {MAXIMUM_FRAMES}.")
-    return count
-
-
-def decode(dataset: Dataset, process: DecodingProcess) -> NDArray[np.generic]:
-    """Return the stored values, (frames, rows, columns), signed or unsigned as the file says.
-
-    Args:
-        dataset: one file, read whole.
-        process: where compressed pixels are decoded; native ones are read here.
-
-    Raises:
-        UnsupportedImage: see ``check``; or the pixels are cut short or damaged.
-    """
-    check(dataset)
-    stored = _decompressed(dataset, process) if _is_compressed(dataset) else _native(dataset)
-    shape = (frame_count(dataset), int(dataset.Rows), int(dataset.Columns))
-    if stored.size != np.prod(shape):
+def _native(file: File, layout: Layout) -> Iterator[Stored]:
+    """Yield the frames of native grey pixels as they stand in the file."""
+    implicit, little = file.dataset.original_encoding
+    head = _start(file, 12)
+    if file.pixels_at is None or (layout.allocated == 8 and not little and head[4:6] == b"OW"):
+        yield from _by_pydicom(file, layout)
+        return
+    short = implicit or head[4:6] not in _LONG_LENGTHS
+    (length,) = struct.unpack("<L" if little else ">L", head[4:8] if short else head[8:12])
+    size = layout.rows * layout.columns * layout.allocated // 8
+    if length == _UNDEFINED or length < size * layout.frames:
         raise UnsupportedImage(
             "The length of Pixel Data (7FE0,0010) does not match Rows, Columns and Number of Frames."
         )
-    return stored.reshape(shape)
+    kind = np.dtype(f"{'<' if little else '>'}u{layout.allocated // 8}")
+    with file.path.open("rb") as content:
+        content.seek(file.pixels_at + (8 if short else 12))
+        for _ in range(layout.frames):
+            plane = content.read(size)
+            if len(plane) < size:
+                raise _damaged()
+            yield np.frombuffer(plane, kind).reshape(layout.rows, layout.columns)
 
 
-def _is_compressed(dataset: Dataset) -> bool:
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    return syntax is not None and syntax.is_encapsulated
-
-
-def _decompressed(dataset: Dataset, process: DecodingProcess) -> NDArray[np.generic]:
-    try:
-        header = {re.sub("(?<!^)(?=[A-Z])", "_", keyword).lower(): dataset[keyword].value for keyword in _DECODED_BY}
-        header |= {"number_of_frames": frame_count(dataset), "pixel_keyword": "PixelData"}
-        if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
-            tables = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
-            header["extended_offsets"] = tuple(np.frombuffer(table, dtype="<u8").tolist() for table in tables)
-        syntax, encapsulated = dataset.file_meta.TransferSyntaxUID, dataset.PixelData
-    except _UNDECODABLE as error:
-        raise UnsupportedImage(f"The pixels lack what is needed to decode them ({type(error).__name__}).") from error
-    return process.decode(str(syntax), encapsulated, header)
-
-
-def _native(dataset: Dataset) -> NDArray[np.generic]:
+def _by_pydicom(file: File, layout: Layout) -> Iterator[Stored]:
+    """Yield the frames of native pixels by pydicom: deflated, swapped in pairs, or of several samples."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
-            return np.asarray(pixel_array(dataset))
-    except _UNDECODABLE as error:
-        raise UnsupportedImage(
-            f"The pixels are cut short, damaged, or compressed in an unknown way ({type(error).__name__})."
-        ) from error
+            stored = np.asarray(pixel_array(file.dataset if file.deflated else file.whole()))
+    except DAMAGE as error:
+        raise _damaged(error) from error
+    shape = (layout.frames, layout.rows, layout.columns, *((3,) if layout.samples == 3 else ()))
+    if stored.size != np.prod(shape):
+        raise _damaged()
+    yield from stored.reshape(shape)
 
 
-def modality_values(stored: NDArray[np.generic], header: Dataset) -> Values:
-    """Apply the Modality LUT: a table, or slope and intercept (PS3.3 C.11.1)."""
-    values = stored.astype(np.float32)
-    if header.get("ModalityLUTSequence"):
-        table, first, _bits = read_table(header.ModalityLUTSequence[0])
-        return look_up(values, table, first)
-    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
-    if slope is None or intercept is None:
-        return values
-    return values * np.float32(slope) + np.float32(intercept)
-
-
-def padding(stored: NDArray[np.generic], header: Dataset) -> NDArray[np.bool_] | None:
-    """Mark pixels that are padding, not image (PS3.3 C.7.5.1.1.2); None where the file declares none."""
-    value = header.get("PixelPaddingValue")
-    if not isinstance(value, int):
-        return None
-    limit = header.get("PixelPaddingRangeLimit")
-    low, high = sorted((value, limit if isinstance(limit, int) else value))
-    return np.asarray((stored >= low) & (stored <= high), dtype=np.bool_)  # type: ignore[operator]
-
-
-def window(header: Dataset) -> Window | None:
-    """Return the first VOI LUT, else the first window; None where there is neither or it is unusable."""
-    if header.get("VOILUTSequence"):
-        table, first, bits = read_table(header.VOILUTSequence[0])
-        return Window(center=first, width=bits, table=table)
-    center, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
-    if center is None or width is None or width <= 0:
-        return None
-    return Window(center=center, width=width, function=str(header.get("VOILUTFunction") or "LINEAR").upper())
-
-
-def read_table(item: Dataset) -> tuple[tuple[int, ...], int, int]:
-    """Read one LUT item: its entries, the value of the first, the bits of an entry (PS3.3 C.11.1.1, C.11.2.1.1).
-
-    Raises:
-        UnsupportedImage: the table is damaged.
-    """
+def _decompressed(file: File, layout: Layout, syntax: str, process: DecodingProcess) -> Stored:
+    header: dict[str, Any] = {}
+    for keyword in _DECODED_BY:
+        if keyword in file.dataset:
+            header[re.sub("(?<!^)(?=[A-Z])", "_", keyword).lower()] = file.dataset[keyword].value
+    header |= {"number_of_frames": layout.frames, "pixel_keyword": "PixelData", "allow_excess_frames": False}
     try:
-        count, first, bits = (int(value) for value in item.LUTDescriptor)
-        count = count or 1 << 16
-        data = item.LUTData
-        if isinstance(data, bytes):
-            wide = "<u2" if item.original_encoding[1] is not False else ">u2"
-            data = np.frombuffer(data[: 2 * count], dtype=np.uint8 if len(data) == count else wide).tolist()
-        table = tuple(int(value) for value in data[:count])
-    except (AttributeError, TypeError, ValueError) as error:
+        tables = [file.dataset[f"ExtendedOffsetTable{part}"].value for part in ("", "Lengths")]
+        header["extended_offsets"] = tuple(np.frombuffer(table, dtype="<u8").tolist() for table in tables)
+    except KeyError:
+        pass
+    except DAMAGE as error:
+        raise _damaged(error) from error
+    planes = process.decode(syntax, _encapsulated(file), header)
+    shape = (layout.frames, layout.rows, layout.columns, *((3,) if layout.samples == 3 else ()))
+    if planes.size != np.prod(shape):
         raise UnsupportedImage(
-            "A lookup table of the image is not valid: LUT Descriptor (0028,3002) or LUT Data (0028,3006)."
-        ) from error
-    if len(table) < count or not 8 <= bits <= 16:
-        raise UnsupportedImage(
-            "A lookup table of the image is not valid: LUT Descriptor (0028,3002) or LUT Data (0028,3006)."
+            "The length of Pixel Data (7FE0,0010) does not match Rows, Columns and Number of Frames."
         )
-    return table, first, bits
+    return planes.reshape(shape)
 
 
-def look_up(values: Values, table: tuple[int, ...], first: int) -> Values:
-    """Map values through a table; values outside take its first or last entry."""
-    index = np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)
-    return np.asarray(table, dtype=np.float32)[index]
+def _encapsulated(file: File) -> memoryview:
+    """Return the value of encapsulated Pixel Data, offset table first, without its delimiter (PS3.5 A.4)."""
+    with file.path.open("rb") as content:
+        content.seek((file.pixels_at or 0) + 12)
+        value = memoryview(content.read())
+    place = 0
+    while value[place : place + 4] == _ITEM:
+        (length,) = struct.unpack("<L", value[place + 4 : place + 8])
+        place += 8 + length
+    if value[place : place + 4] != _DELIMITER:
+        raise _damaged()
+    return value[:place]
 
 
-def _first(value: object) -> float | None:
-    if value is None or isinstance(value, str):
-        return None
-    try:
-        return float(value[0] if hasattr(value, "__getitem__") else value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, IndexError):
-        return None
+def _check_low_bits(values: Stored, layout: Layout) -> None:
+    """Refuse a High Bit that the pixels contradict."""
+    below = layout.high_bit + 1 - layout.stored
+    if below and bool((values & ((1 << below) - 1)).any()):
+        raise UnsupportedImage(
+            f"{title_of('HighBit')} is {layout.high_bit} with {layout.stored} bits stored, but the bits below are not "
+            "empty: which bits hold the image is not certain."
+        )
+
+
+def _check_pixels(file: File) -> None:
+    if file.pixels_at is None:
+        if not (file.deflated and "PixelData" in file.dataset):
+            raise UnsupportedImage("The instance has no Pixel Data (7FE0,0010).")
+        return
+    little = file.dataset.original_encoding[1]
+    group, element = struct.unpack("<2H" if little else ">2H", _start(file, 4))
+    keyword = keyword_for_tag((group, element))
+    if keyword != "PixelData":
+        raise UnsupportedImage(f"The pixels are {keyword} ({group:04X},{element:04X}), not integers: not supported.")
+
+
+def _start(file: File, count: int) -> bytes:
+    with file.path.open("rb") as content:
+        content.seek(file.pixels_at or 0)
+        return content.read(count)
+
+
+def _integer(header: Dataset, keyword: str, absent: int) -> int:
+    value = integer_of(header, keyword)
+    return absent if value is None else value
+
+
+def _damaged(error: BaseException | None = None) -> UnsupportedImage:
+    kind = f" ({type(error).__name__})" if error is not None else ""
+    return UnsupportedImage(f"The pixels are cut short, damaged, or compressed in an unknown way{kind}.")
