@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from inference.bundle import bundle as reading_bundles
 from inference.bundle.bundle import Bundle, load_bundle
 from inference.bundle.seal import seal
-from inference.reading import image as reading_series
+from inference.reading import series as reading_series
 from tests.inference.conditions import NOISE, THREADS, disturbed, disturbed_array
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
