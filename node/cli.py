@@ -202,7 +202,8 @@ def bundles(
         return
     table = Table("bundle", "version", "state", "what it does")
     for row in rows:
-        table.add_row(row["name"], row["version"], row["state"], row["reason"] or row["title"])
+        does = ". ".join(text for text in (row["title"], row["meaning"]) if text)
+        table.add_row(row["name"], row["version"], row["state"], row["reason"] or does)
     Console().print(table)
 
 

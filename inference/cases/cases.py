@@ -203,17 +203,17 @@ class _Pile:
     def add(self, series: AnnotatedSeries) -> list[Excluded]:
         """Write every case of a series, and say what cannot be used."""
         try:
-            image = replace(series.image, pixels=_levelled(series.image.pixels))
-            model_input = prepare(self._bundle, image)
+            model_input = prepare(self._bundle, series.image)
         except OutOfScope as error:
             return [
                 Excluded(annotation.name, str(error)) for annotation in series.annotations if annotation is not None
             ]
         said: list[Excluded] = []
+        shown = _levelled(series.image.display())
         for position, annotation in enumerate(series.annotations):
             if annotation is None:
                 continue
-            pixels = image.pixels if model_input.is_volume else image.pixels[position]
+            pixels = shown if model_input.is_volume else shown[position]
             if float(np.ptp(pixels)) < BLANK_SPAN:
                 self.blank += 1
                 continue
@@ -233,10 +233,11 @@ class _Pile:
             names = ", ".join(entry.name for entry in self._bundle.manifest.classes)
             return [Excluded(annotation.name, f"label {annotation.label!r} is none of the bundle's classes ({names})")]
         finding = self._bundle.manifest.classes[kind].finding
-        stored = annotation.mask if finding and annotation.mask is not None else np.zeros(pixels.shape, np.bool_)
-        if stored.shape != pixels.shape:
-            return [Excluded(annotation.name, f"mask of {stored.shape} for an image of {pixels.shape}")]
-        mask = mask_on_input(model_input, stored)
+        grid = pixels.shape[: 3 if model_input.is_volume else 2]
+        stored = annotation.mask if finding and annotation.mask is not None else np.zeros(grid, np.bool_)
+        if stored.shape != grid:
+            return [Excluded(annotation.name, f"mask of {stored.shape} for an image of {grid}")]
+        mask = mask_on_input(model_input, stored, position)
         said = [Excluded(annotation.name, annotation.problem)] if annotation.problem else []
         if finding and stored.any() and not mask.any():
             said.append(Excluded(annotation.name, "the finding is lost on the network's grid: no localisation"))
@@ -263,22 +264,32 @@ class _Pile:
         return said
 
 
-def mask_on_input(model_input: ModelInput, mask: Mask) -> Mask:
+def mask_on_input(model_input: ModelInput, mask: Mask, position: int = 0) -> Mask:
     """Bring a mask of the source through the geometry of its image to the network's grid, nearest pixel.
 
     Args:
         model_input: the image it belongs to, prepared.
         mask: (rows, columns) of the plane as stored, or (planes, rows, columns) of a volume.
+        position: of the plane in the input; 0 for a volume.
 
     Returns:
         (*spatial) bool; false where the network sees nothing of the source.
     """
     shape = tuple(model_input.tensor.shape[2:])
-    matrix = model_input.to_source
+    matrix = model_input.to_source[position]
+    if model_input.is_volume:
+        mask = _at_places(mask, model_input.places)
     resampled = affine_transform(
         mask.astype(np.uint8), matrix[:-1, :-1], matrix[:-1, -1], output_shape=shape, order=0, mode="constant"
     )
     return np.asarray(resampled > 0)
+
+
+def _at_places(mask: Mask, places: Sequence[float]) -> Mask:
+    """Put the planes of a mask where they lie in the volume, in whole steps; nothing is drawn on absent planes."""
+    spread = np.zeros((round(places[-1]) + 1, *mask.shape[1:]), np.bool_)
+    spread[np.rint(places).astype(int)] = mask
+    return spread
 
 
 def limited(cases: Cases, chosen: Sequence[int]) -> Cases:

@@ -194,6 +194,7 @@ class Router(threading.Thread):
                 "content": content,
                 "method": route.method,
                 "planes_explained": route.planes_explained,
+                "stack_contains": list(route.stack_contains),
                 "destinations": list(destinations),
                 "withheld": withheld,
             }
@@ -249,7 +250,7 @@ class Router(threading.Thread):
 
     def _job_id(self, content: str, route: Route, bundle: str, destinations: tuple[str, ...], withheld: str) -> str:
         """Digest of everything the result depends on, so that the same study again is the same job."""
-        parts = [content, bundle, *destinations, *([withheld] if withheld else [])]
+        parts = [content, bundle, *destinations, *([withheld] if withheld else []), *route.stack_contains]
         if bundle:
             options = AnalysisOptions(
                 method=route.method or self._rulebook.bundles[bundle].manifest.method,

@@ -7,7 +7,7 @@ from pydicom.uid import MRImageStorage
 from pydicom.valuerep import DSfloat
 
 from inference.reading.geometry import numbers
-from inference.reading.instance import of_frame
+from inference.reading.macros import of_frame
 from reports.explained import ExplainedPlane
 from reports.objects.library import InstanceReference
 

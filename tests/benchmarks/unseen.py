@@ -100,7 +100,7 @@ def judged(
         right = known is not None and class_of(known.label, bundle.manifest) == kind
         hit = False
         if right and known is not None and known.mask is not None:
-            hit = bool(mask_on_input(inputs, known.mask)[peak_of(one.values)])
+            hit = bool(mask_on_input(inputs, known.mask, one.finding.position)[peak_of(one.values)])
         at = one.finding.position
         rows.append(Judged(series.group, at in called, one.finding, said.probabilities[at], right, not hit, trust))
     return rows

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,7 @@ body_part = ["BRAIN", ""]
 plane = ["axial"]
 channels = {channels}
 spatial_size = {size}
+{reading}
 minimum_frames = 2
 
 [[classes]]
@@ -159,8 +160,9 @@ def write_bundle(
     alternate: dict[str, Any] | None = None,
     preprocessing: Sequence[dict[str, Any]] | None = None,
     layer: str = "",
+    reading: Mapping[str, str | float] | None = None,
 ) -> Path:
-    """Write an unsealed bundle of random networks."""
+    """Write an unsealed bundle of random networks; ``reading``: keys of [input] that differ from their defaults."""
     dims = len(size)
     network = network or {
         "_target_": NETS + "ResNet", "block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 8, 8, 16],
@@ -193,6 +195,7 @@ def write_bundle(
     manifest = MANIFEST.format(
         name=folder.name, kind=kind, channels=channels, size=list(size), threshold=threshold,
         layer=f'layer = "{layer}"' if layer else "",
+        reading="\n".join(f"{key} = {json.dumps(value)}" for key, value in (reading or {}).items()),
     )  # fmt: skip
     (folder / "heatproof.toml").write_text(manifest)
     return folder

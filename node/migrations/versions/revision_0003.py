@@ -1,7 +1,8 @@
 """What came after 0.1.0: attempts at a decision, the agreement with replicates by its value, holds that a replay lifts.
 
 A revision says what the schema was on its day, so it repeats the columns instead of importing them. The columns
-``replicate_agreement`` stay as they are: figures kept by an earlier release are read, never mixed with the new ones.
+``replicate_agreement`` and ``image_*`` stay as they are: figures kept by an earlier release are read, never mixed with
+the new ones.
 """
 
 import sqlalchemy as sa
@@ -14,7 +15,8 @@ down_revision = "0002"
 def upgrade() -> None:
     """Add the columns; a hold of the earlier release awaits a replay where its reason says so."""
     op.add_column("studies", sa.Column("attempts", sa.Integer, nullable=False, server_default="0"))
-    op.add_column("observations", sa.Column("replicate_spearman", sa.Float))
+    for name in ("replicate_spearman", "grey_mean", "grey_sd", "grey_noise"):
+        op.add_column("observations", sa.Column(name, sa.Float))
     for which in ("first", "second"):
         op.add_column("repeat_pairs", sa.Column(f"{which}_replicate_spearman", sa.Float))
     op.add_column("route_states", sa.Column("awaits_replay", sa.Boolean, nullable=False, server_default=sa.false()))
