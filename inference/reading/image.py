@@ -63,7 +63,7 @@ class Image:
         """Return the values with padding replaced by the lowest other modality value of the stack."""
         if self.padded is None:
             return self.values
-        return np.where(self.padded, self._range[0], self.values)
+        return np.where(self.padded, self.range_of_values[0], self.values)
 
     def display(self) -> Floats:
         """Return all frames as ``shown`` gives them, (frames, rows, columns) or (frames, rows, columns, 3)."""
@@ -97,7 +97,7 @@ class Image:
         shared = set(self.windows)
         if len(shared) == 1 and None not in shared:
             return self.windows[0]
-        low, high = self._range
+        low, high = self.range_of_values
         if high <= low:
             return None
         return Window(center=(low + high) / 2, width=max(high - low, 1e-6), function="LINEAR_EXACT")
@@ -118,7 +118,7 @@ class Image:
         )
 
     @cached_property
-    def _range(self) -> tuple[float, float]:
+    def range_of_values(self) -> tuple[float, float]:
         """Lowest and highest value, padding left out; of a stack that is all padding, those of the padding."""
         low, high = math.inf, -math.inf
         for index, values in enumerate(self.values):

@@ -191,8 +191,9 @@ def _decompressed(file: File, layout: Layout, syntax: str, process: DecodingProc
 
 def _encapsulated(file: File) -> memoryview:
     """Return the value of encapsulated Pixel Data, offset table first, without its delimiter (PS3.5 A.4)."""
+    explicit = _start(file, 12)[4:6] in _LONG_LENGTHS
     with file.path.open("rb") as content:
-        content.seek((file.pixels_at or 0) + 12)
+        content.seek((file.pixels_at or 0) + (12 if explicit else 8))
         value = memoryview(content.read())
     place = 0
     while value[place : place + 4] == _ITEM:
