@@ -140,7 +140,8 @@ def read_file(path: Path) -> File:
             "The file is cut short, or lacks SOP Instance UID (0008,0018), Series Instance UID (0020,000E) or "
             "Study Instance UID (0020,000D)."
         )
-    return File(path, text_of(dataset, "SOPClassUID"), *identified[:2], sha256, dataset, pixels_at, deflated)
+    instance, series, _study = identified
+    return File(path, text_of(dataset, "SOPClassUID"), instance, series, sha256, dataset, pixels_at, deflated)
 
 
 def _square(orientation: tuple[float, ...] | None) -> bool:

@@ -189,19 +189,22 @@ def _decompressed(file: File, layout: Layout, syntax: str, process: DecodingProc
     return planes.reshape(shape)
 
 
-def _encapsulated(file: File) -> memoryview:
+def _encapsulated(file: File) -> bytes:
     """Return the value of encapsulated Pixel Data, offset table first, without its delimiter (PS3.5 A.4)."""
     explicit = _start(file, 12)[4:6] in _LONG_LENGTHS
+    start = (file.pixels_at or 0) + (12 if explicit else 8)
+    place = start
     with file.path.open("rb") as content:
-        content.seek((file.pixels_at or 0) + (12 if explicit else 8))
-        value = memoryview(content.read())
-    place = 0
-    while value[place : place + 4] == _ITEM:
-        (length,) = struct.unpack("<L", value[place + 4 : place + 8])
-        place += 8 + length
-    if value[place : place + 4] != _DELIMITER:
-        raise _damaged()
-    return value[:place]
+        while True:
+            content.seek(place)
+            item = content.read(8)
+            if item[:4] != _ITEM or len(item) < 8:
+                break
+            place += 8 + int.from_bytes(item[4:], "little")
+        if item[:4] != _DELIMITER:
+            raise _damaged()
+        content.seek(start)
+        return content.read(place - start)
 
 
 def _check_low_bits(values: Stored, layout: Layout) -> None:

@@ -8,6 +8,7 @@ on. A trait that merely varies from plane to plane splits nothing, nor does one 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -88,13 +89,15 @@ def values_of(planes: Planes, trait: Trait, most: int | None = None) -> list[tup
 
 
 def _near(first: Value, second: Value, trait: Trait) -> bool:
+    """Whether two values of a trait count as one: equal, or numbers within its tolerance."""
     if not isinstance(first, tuple) or not isinstance(second, tuple) or len(first) != len(second):
         return first == second
-    if any(isinstance(part, str) for part in (*first, *second)):
-        return first == second
+    first_parts, second_parts = cast("tuple[float | str, ...]", first), cast("tuple[float | str, ...]", second)
     return all(
-        abs(float(a) - float(b)) <= trait.absolute + trait.relative * abs(float(a)) + 1e-9
-        for a, b in zip(first, second, strict=True)
+        a == b
+        if isinstance(a, str) or isinstance(b, str)
+        else abs(a - b) <= trait.absolute + trait.relative * abs(a) + 1e-9
+        for a, b in zip(first_parts, second_parts, strict=True)
     )
 
 
