@@ -6,7 +6,7 @@ from pydicom import Dataset
 
 from inference.errors import DAMAGE, UnsupportedImage
 from inference.reading.header import hint_of, integer_of, number_of, text_of, value_of
-from inference.reading.pixels import Layout, Stored
+from inference.reading.layout import Layout, Stored
 from inference.reading.window import Values, Window, look_up
 
 

@@ -8,7 +8,7 @@ from pydicom.pixels import apply_color_lut
 
 from inference.errors import DAMAGE, UnsupportedImage
 from inference.reading.header import value_of
-from inference.reading.pixels import Stored
+from inference.reading.layout import Stored
 from inference.reading.window import Values
 
 _CHANNELS = ("Red", "Green", "Blue")

@@ -2,10 +2,13 @@
 
 import unicodedata
 from collections.abc import Iterable
+from itertools import combinations
 
 from inference.errors import UnsupportedImage
 from inference.reading.header import text_of
 from inference.reading.instance import File
+
+_NOT_ENCODED = "?\ufffd"
 
 
 def check_patient(files: Iterable[File]) -> tuple[str, ...]:
@@ -20,7 +23,7 @@ def check_patient(files: Iterable[File]) -> tuple[str, ...]:
         names.add(_comparable(text_of(file.dataset, "PatientName").partition("=")[0].replace("^", " ")))
     if len(ids - {""}) > 1:
         raise UnsupportedImage("Patient ID (0010,0020) differs between the images: they are not of one patient.")
-    if len(names - {""}) < 2:
+    if all(_alike(first, second) for first, second in combinations(names - {""}, 2)):
         return ()
     if not ids - {""}:
         raise UnsupportedImage(
@@ -30,6 +33,13 @@ def check_patient(files: Iterable[File]) -> tuple[str, ...]:
     return (
         "Patient's Name (0010,0010) differs between the images of one Patient ID (0010,0020): check that they are of "
         "one patient.",
+    )
+
+
+def _alike(first: str, second: str) -> bool:
+    """Whether two names are one; a question mark stands for a character that a sender could not encode."""
+    return len(first) == len(second) and all(
+        a == b or a in _NOT_ENCODED or b in _NOT_ENCODED for a, b in zip(first, second, strict=True)
     )
 
 

@@ -16,10 +16,11 @@ from inference.reading.header import hint_of, text_of
 from inference.reading.image import Image
 from inference.reading.instance import SHOWN_BY, File
 from inference.reading.kinds import objection_to
+from inference.reading.layout import PALETTE, Stored, layout_of
 from inference.reading.macros import of_frame, source_of
 from inference.reading.modality import modality_values, padding, window_of
 from inference.reading.palette import Palette, palette_of
-from inference.reading.pixels import PALETTE, Stored, layout_of, planes_of
+from inference.reading.pixels import planes_of
 from inference.reading.spacing import Spacing, spacing_of
 from inference.reading.stacks import Stack, stacks_of
 from inference.reading.traits import Plane
@@ -106,16 +107,17 @@ def _decode(planes: Sequence[Plane], process: DecodingProcess) -> tuple[_Values,
     failed: dict[int, str] = {}
     for places in _places_by_file(planes):
         plane = planes[next(iter(places.values()))]
+        lost: dict[int, str] = {}
         try:
             palette = palette_of(plane.file.dataset) if layout.photometric == PALETTE else None
-            for index, (stored, allocated) in enumerate(planes_of(plane.file, plane.layout, process)):
-                if index in places:
-                    try:
-                        _put(decoded, places[index], planes[places[index]], stored, allocated, palette)
-                    except UnsupportedImage as error:
-                        failed[places[index]] = str(error)
+            for index, stored, allocated in planes_of(plane.file, plane.layout, sorted(places), process, lost):
+                try:
+                    _put(decoded, places[index], planes[places[index]], stored, allocated, palette)
+                except UnsupportedImage as error:
+                    lost[index] = str(error)
         except UnsupportedImage as error:
-            failed |= {place: str(error) for place in places.values() if place not in decoded.windows}
+            lost |= {index: str(error) for index, place in places.items() if place not in decoded.windows}
+        failed |= {places[index]: reason for index, reason in lost.items()}
     return decoded, failed
 
 
@@ -146,6 +148,7 @@ def _image(stack: Stack, kept: Sequence[int], decoded: _Values, lost: Sequence[A
     header, index = planes[0].file.dataset, planes[0].index
     words = dict.fromkeys(text_of(header, name) for name in ("SeriesDescription", "ProtocolName"))
     sides = {laterality_of(plane.file.dataset, plane.index) for plane in planes}
+    lost_here = sum(entry.frames for entry in lost)
     spacing = spacing_of(frames, hint_of(source_of(header, index, "SpacingBetweenSlices"), "SpacingBetweenSlices"))
     return Image(
         patient_key=text_of(header, "PatientID"),
@@ -166,15 +169,16 @@ def _image(stack: Stack, kept: Sequence[int], decoded: _Values, lost: Sequence[A
         inverted=tuple(plane.layout.inverted for plane in planes),
         bits=decoded.bits,
         spacing=spacing,
-        missing=(*missing_of(lost), *_absent(spacing)),
+        missing=(*missing_of(lost), *_absent(spacing, spacing.missing - lost_here)),
         digest=_digest(files.values()),
     )
 
 
-def _absent(spacing: Spacing) -> tuple[str, ...]:
-    if not spacing.missing:
+def _absent(spacing: Spacing, count: int) -> tuple[str, ...]:
+    """Return a sentence on planes that never came: beside those that were received and could not be read."""
+    if count <= 0:
         return ()
-    planes = f"{spacing.missing} {'plane is' if spacing.missing == 1 else 'planes are'}"
+    planes = f"{count} {'plane is' if count == 1 else 'planes are'}"
     step = "" if spacing.step_mm is None else f" of {spacing.step_mm:g} mm"
     return (f"{planes} absent inside the stack: whole steps{step} between neighbouring planes are empty.",)
 

@@ -11,8 +11,8 @@ from inference.errors import UnsupportedImage
 from inference.reading.geometry import plane_of
 from inference.reading.header import hint_of, numbers_of, text_of, texts_of, value_of
 from inference.reading.instance import File, Frame
+from inference.reading.layout import Layout
 from inference.reading.macros import is_enhanced, source_of
-from inference.reading.pixels import Layout
 
 Value = str | tuple[str, ...] | tuple[float, ...] | None
 """What a plane has of a trait; numbers are compared with the tolerance of the trait."""

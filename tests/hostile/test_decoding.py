@@ -27,7 +27,8 @@ from inference.reading.account import Disposition
 from inference.reading.decoding import DecodingLimits, DecodingProcess
 from inference.reading.image import Image
 from inference.reading.instance import read_file
-from inference.reading.pixels import layout_of, planes_of
+from inference.reading.layout import layout_of
+from inference.reading.pixels import planes_of
 from inference.reading.study import read_series, read_study
 from tests.node.receiving.intake import mr_image, with_meta
 from tests.patience import patient
@@ -47,8 +48,12 @@ def decode(image: Dataset, process: DecodingProcess) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.dcm"
         dcmwrite(path, image, enforce_file_format=True)
-        file = read_file(path)
-        return np.stack([stored for stored, _ in planes_of(file, layout_of(file), process)])
+        file, failed = read_file(path), dict[int, str]()
+        layout = layout_of(file)
+        planes = [stored for _, stored, _ in planes_of(file, layout, range(layout.frames), process, failed)]
+        if failed:
+            raise UnsupportedImage(failed.popitem()[1])
+        return np.stack(planes)
 
 
 @pytest.fixture(scope="module")
