@@ -8,6 +8,7 @@ from inference.bundle.bundle import Bundle
 from inference.bundle.scope import too_many_missing
 from inference.criteria.otsu import otsu_thresholds
 from inference.reading.account import Accounted, Disposition, StudyReading
+from inference.reading.checks import pixel_objections
 from inference.reading.decoding import STANDARD, DecodingLimits
 from inference.reading.image import Image
 from inference.reading.spacing import Regularity
@@ -88,7 +89,15 @@ def refusal(image: Image, bundle: Bundle) -> str:
         return reason
     if bundle.manifest.kind == "volume" and (reason := not_one_volume(image)):
         return f"{reason}."
-    return too_many_missing(bundle.manifest, image)
+    if reason := too_many_missing(bundle.manifest, image):
+        return reason
+    return " ".join(pixel_objections(image, hounsfield=_wants_hounsfield(bundle)))
+
+
+def _wants_hounsfield(bundle: Bundle) -> bool:
+    """Whether a network was trained on Hounsfield units: it takes modality values, and of CT alone."""
+    entry = bundle.manifest.input
+    return entry.values == "modality" and entry.modality == ("CT",)
 
 
 def remarks(image: Image, bundle: Bundle) -> tuple[str, ...]:

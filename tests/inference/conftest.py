@@ -14,6 +14,7 @@ from monai.networks import nets
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from safetensors.torch import save_file
+from scipy.ndimage import gaussian_filter
 
 from inference.bundle import bundle as reading_bundles
 from inference.bundle.bundle import Bundle, load_bundle
@@ -172,7 +173,10 @@ def write_bundle(
         "_target_": NETS + "DenseNet", "spatial_dims": dims, "in_channels": channels, "out_channels": 2,
         "init_features": 8, "growth_rate": 4, "block_config": [2, 2],
     }  # fmt: skip
-    steps = preprocessing or [{"_target_": TRANSFORMS + "Resize", "spatial_size": list(size), "mode": "area"}]
+    steps = preprocessing or [
+        {"_target_": TRANSFORMS + "Resize", "spatial_size": list(size), "mode": "area"},
+        {"_target_": TRANSFORMS + "ScaleIntensity"},
+    ]
     inference = {
         "network_def": network,
         "alternate_def": alternate,
@@ -239,7 +243,8 @@ def bundle_folder(tmp_path: Path, tiny_bundle: Path) -> Path:
 
 @pytest.fixture
 def head() -> np.ndarray:
-    """Stored values of six planes of 48 x 40 pixels: noise, and one bright spot at plane 2, row 30, column 12."""
-    stored = np.random.default_rng(0).integers(0, 200, size=(6, 48, 40)).astype(np.uint16)
+    """Stored values of six planes of 48 x 40 pixels: blobs, and one bright spot at plane 2, row 30, column 12."""
+    blobs = gaussian_filter(np.random.default_rng(0).normal(size=(6, 48, 40)), (0, 1.5, 1.5))
+    stored = (200 * (blobs - blobs.min()) / np.ptp(blobs)).astype(np.uint16)
     stored[2, 28:33, 10:15] = 4000
     return stored
