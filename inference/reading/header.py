@@ -2,25 +2,32 @@
 
 import math
 import warnings
+from functools import cache
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_description, tag_for_keyword
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from inference.errors import DAMAGE, UnsupportedImage
 
 _LONGEST_QUOTE = 32
 
 
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
+
+
 def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an element; None where it is absent, empty or cannot be converted to its VR."""
-    if keyword not in dataset:
+    tag = _tag(keyword)
+    if tag not in dataset:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
-            value = dataset[keyword].value
+            value = dataset[tag].value
     except DAMAGE:
         return None
     return None if value is None or value == "" else value
