@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ DRIFT_TOLERANCE = 0.2
 """How far a first pixel may lie off the line through first and last, as a share of the step."""
 SHORTEST_RUN = 2
 """Fewest equal steps in a row that make a part of a stack with a step of its own."""
+FEWEST_SINGLE_STEPS = 2
+"""Fewest single steps that show what a step is where no Spacing Between Slices does."""
+LONGEST_GAPPED_RUN = 2
+"""Most equal long steps in a row that are gaps of a constant step; more are a part with a step of its own."""
 MOST_STEPS_ABSENT = 0.34
 """Largest share of absent planes in a stack whose step still counts as otherwise constant."""
 
@@ -92,13 +97,13 @@ def spacing_of(frames: Sequence[Any], declared_mm: float | None = None) -> Spaci
     if steps.min() < SAME_PLACE_MM:
         apart = steps[steps >= SAME_PLACE_MM]
         return Spacing(Regularity.DUPLICATED, float(np.median(apart)) if apart.size else None, tilt)
-    step = _base(steps, declared_mm)
+    step, declared = _base(steps, declared_mm)
     whole = np.rint(steps / step).astype(int)
     if not straight:
         return Spacing(Regularity.IRREGULAR, step, tilt)
     if not (np.abs(steps - whole * step) > STEP_TOLERANCE * step).any() and whole.min() >= 1:
         absent = int((whole - 1).sum())
-        if _otherwise_constant(whole, absent):
+        if _otherwise_constant(whole, absent, 1 if declared else FEWEST_SINGLE_STEPS):
             gaps = tuple(int(index) for index in np.flatnonzero(whole > 1))
             return Spacing(Regularity.CONSTANT, step, tilt, missing=absent, gaps=gaps)
     runs = _runs(steps)
@@ -126,20 +131,24 @@ def _steps(places: NDArray[np.float64], orientation: Orientation) -> tuple[NDArr
     return steps, tilt, bool(off <= max(DRIFT_TOLERANCE * float(np.median(steps)), SAME_PLACE_MM))
 
 
-def _base(steps: NDArray[np.float64], declared_mm: float | None) -> float:
-    """Return the single step: the declared one where the smallest step agrees with it, else the median of the small."""
+def _base(steps: NDArray[np.float64], declared_mm: float | None) -> tuple[float, bool]:
+    """Return the single step, and whether it is the declared one: where the smallest agrees; else a median."""
     smallest = float(steps.min())
     if declared_mm and abs(abs(declared_mm) - smallest) <= STEP_TOLERANCE * smallest:
-        return abs(declared_mm)
-    return float(np.median(steps[steps <= smallest * (1 + 2 * STEP_TOLERANCE)]))
+        return abs(declared_mm), True
+    return float(np.median(steps[steps <= smallest * (1 + 2 * STEP_TOLERANCE)])), False
 
 
-def _otherwise_constant(whole: NDArray[np.int_], absent: int) -> bool:
-    """Whether long steps are gaps in a constant step: few planes absent, and no run of equal long steps."""
+def _otherwise_constant(whole: NDArray[np.int_], absent: int, fewest: int) -> bool:
+    """Whether long steps are gaps in a constant step: few planes absent, and no part with a step of its own."""
     if absent == 0:
         return True
-    repeated = bool(((whole[1:] > 1) & (whole[1:] == whole[:-1])).any())
-    return not repeated and absent / (absent + len(whole) + 1) <= MOST_STEPS_ABSENT and int((whole == 1).sum()) >= 2
+    ends = [0, *(np.flatnonzero(np.diff(whole)) + 1), len(whole)]
+    for start, stop in pairwise(ends):
+        inside = start > 0 and stop < len(whole)
+        if whole[start] > 1 and stop - start > (LONGEST_GAPPED_RUN if inside else 1):
+            return False
+    return absent / (absent + len(whole) + 1) <= MOST_STEPS_ABSENT and int((whole == 1).sum()) >= fewest
 
 
 def _runs(steps: NDArray[np.float64]) -> tuple[tuple[int, int], ...]:
