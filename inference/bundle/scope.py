@@ -44,6 +44,8 @@ def too_many_missing(manifest: Manifest, image: Image) -> str:
     """Say that more planes are missing inside a stack than the bundle accepts; empty: there are not."""
     missing, allowed = image.spacing.missing, manifest.missing_allowed
     planes = missing + len(image.frames)
+    if not allowed and image.missing and not missing:
+        return f"{manifest.name} accepts no stack with missing planes. {' '.join(image.missing)}"
     if missing / planes <= allowed:
         return ""
     limit = f"at most {allowed:.0%}" if allowed else "none"

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from inference.analyse import analyse
 from inference.analysis import Analysis
@@ -170,3 +172,48 @@ def _provenance(analysis: Analysis) -> dict[str, Any]:
 
 def _objects(written: tuple[ResultObject, ...]) -> list[dict[str, str]]:
     return [{"role": item.role, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)} for item in written]
+
+
+def print_result(result: dict[str, Any], console: Console) -> None:
+    """Print what was found in each stack, and what became of every instance."""
+    for stack in result["series"]:
+        _print_stack(stack, console)
+    reading = result["reading"]
+    console.print(
+        f"Instances: {reading['read']} read, {reading['set_apart']} set apart, "
+        f"{reading['not_meant']} not meant for this bundle."
+    )
+    for name in ("set_apart", "not_meant"):
+        for reason in reading[f"{name}_reasons"]:
+            console.print(f"  {name.replace('_', ' ')}: {reason}", highlight=False, markup=False)
+    for warning in reading["warnings"]:
+        console.print(f"Warning: {warning}", highlight=False, markup=False)
+
+
+def _print_stack(stack: dict[str, Any], console: Console) -> None:
+    if stack.get("not_analysed"):
+        console.print(f"Not analysed: {stack['not_analysed']}", markup=False)
+        return
+    for known in stack["stacks"]:
+        for remark in filter(None, (known["stack"] and f"Stack: {known['stack']}.", known["partly_read"])):
+            console.print(remark, highlight=False, markup=False)
+        for remark in known["remarks"]:
+            console.print(remark, highlight=False, markup=False)
+    if stack["nothing_found"]:
+        console.print(f"{stack['bundle']['name']}: nothing found in {stack['planes']} planes.")
+        return
+    table = Table("class", "plane", "probability", "method", "peak (row, column)", "verdict", "picture")
+    for item in stack["explanations"]:
+        table.add_row(
+            item["label"],
+            f"{item['frame'] + 1} of {item['planes']}",
+            f"{item['probability']:.3f}",
+            item["method"],
+            str(tuple(item["peak"])),
+            item["verdict"],
+            item["picture"],
+        )
+    console.print(table)
+    for item in stack["explanations"][:1]:
+        for signal in item["signals"]:
+            console.print(f"  {signal['meaning']}: {signal['value']:.2f}", highlight=False)

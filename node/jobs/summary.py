@@ -38,7 +38,11 @@ def summarise(
         "device": first.fingerprint.device,
         "nothing_found": not any(analysis.classification.ranges for analysis in analyses),
         "planes": sum(len(analysis.image.frames) for analysis in analyses),
-        "ranges": [asdict(value_range) for analysis in analyses for value_range in analysis.classification.ranges],
+        "ranges": [
+            {**asdict(value_range), "stack": analysis.image.stack}
+            for analysis in analyses
+            for value_range in analysis.classification.ranges
+        ],
         "stacks": [_stack(analysis) for analysis in analyses],
         **({"reading": account_of(reading)} if reading else {}),
         "left_out": [reason for analysis in analyses for reason in left_out(analysis, roles)],
