@@ -5,9 +5,12 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from inference.errors import DAMAGE, UnsupportedImage
-from inference.reading.header import hint_of, integer_of, number_of, text_of, value_of
+from inference.reading.header import hint_of, integer_of, named, number_of, text_of, value_of
 from inference.reading.layout import Layout, Stored
 from inference.reading.window import Values, Window, look_up
+
+_LARGEST_EXACT = 2.0**24
+"""Whole numbers up to this are exact in float32; anything else is computed in float64 and rounded once."""
 
 
 def modality_values(stored: Stored, header: Dataset) -> Values:
@@ -20,17 +23,20 @@ def modality_values(stored: Stored, header: Dataset) -> Values:
     Raises:
         UnsupportedImage: slope, intercept or table is unusable; the sentence names the element.
     """
-    values = stored.astype(np.float32)
     table = value_of(header, "ModalityLUTSequence")
     if table:
         entries, first, _bits = read_table(table[0])
-        return look_up(values, entries, first)
+        return look_up(stored.astype(np.float32), entries, first)
     slope, intercept = number_of(header, "RescaleSlope"), number_of(header, "RescaleIntercept")
-    if slope is not None:
-        values *= np.float32(slope)
-    if intercept is not None:
-        values += np.float32(intercept)
-    return values
+    if slope in (None, 1.0) and not intercept:
+        return stored.astype(np.float32)
+    factor, offset = 1.0 if slope is None else slope, intercept or 0.0
+    largest = 2.0 ** (8 * stored.itemsize) * abs(factor) + abs(offset)
+    if largest > float(np.finfo(np.float32).max):
+        raise UnsupportedImage(f"{named(header, 'RescaleSlope')}: the modality values would be too large.")
+    if factor.is_integer() and offset.is_integer() and largest < _LARGEST_EXACT:
+        return stored.astype(np.float32) * np.float32(factor) + np.float32(offset)
+    return (stored.astype(np.float64) * factor + offset).astype(np.float32)
 
 
 def padding(stored: Stored, allocated: Stored | None, header: Dataset, layout: Layout) -> NDArray[np.bool_] | None:

@@ -142,7 +142,7 @@ def test_slope_and_intercept_of_every_plane_are_its_own(write_series, head):
     assert np.array_equal(read_series(paths).values, np.stack(expected))
 
 
-@pytest.mark.parametrize("written", [b"1,0", b"NaN", b"inf", b"1\\2", b"one", b"1e999"])
+@pytest.mark.parametrize("written", [b"1,0", b"NaN", b"inf", b"1\\2", b"one", b"1e999", b"1e300"])
 def test_a_slope_that_is_no_number_is_named_with_its_value_and_takes_only_its_plane(write_series, head, written):
     paths = write_series(head)
     put(paths[3], 0x00281053, "DS", written)
