@@ -7,7 +7,6 @@ annotation refers is left out: whether somebody looked is not known. Patients ar
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +68,7 @@ def _read_split(folder: Path, split: str, bundle: Bundle) -> Iterator[AnnotatedS
         except UnsupportedImage as error:
             yield Excluded(first, str(error))
             continue
-        images += (
-            image if bundle.manifest.input.values == "display" else replace(image, windows=())
-            for image in selection.reading.images
-        )
+        images += selection.reading.images
         yield from (Excluded(first, reason) for reason in selection.reading.reasons(*APART))
     outlines: dict[str, list[Outline]] = defaultdict(list)
     frames = {
@@ -81,7 +77,10 @@ def _read_split(folder: Path, split: str, bundle: Bundle) -> Iterator[AnnotatedS
         for frame in image.frames
     }
     for path, file in drawn:
-        file_outlines, problems = outlines_of(file.dataset, frames)
+        try:
+            file_outlines, problems = outlines_of(file.whole(), frames)
+        except UnreadableInstance as error:
+            file_outlines, problems = [], [str(error)]
         for outline in file_outlines:
             outlines[outline.sop_instance_uid].append(outline)
         for problem in problems:

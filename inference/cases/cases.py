@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import affine_transform
 
 from inference.bundle.bundle import Bundle
 from inference.bundle.manifest import Manifest
+from inference.cases.masks import mask_on_input
 from inference.errors import OutOfScope, Unsuitable
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
@@ -23,7 +23,9 @@ from inference.reading.outlines import Mask
 from inference.statistics.seeds import digest_of
 
 BLANK_SPAN = 0.08
-"""A plane whose display values, 0 to 1, span less than this is blank, and is not used as a case."""
+"""A plane whose display values, 0 to 1, span less than this is blank, and is not used as a case.
+
+Of several planes, it must span as little of the stack's own range of values: a window alone makes no plane blank."""
 GREY_LEVELS = 65535
 """Display values are rounded to so many levels: the digest is the same whatever the file format."""
 
@@ -214,7 +216,7 @@ class _Pile:
             if annotation is None:
                 continue
             pixels = shown if model_input.is_volume else shown[position]
-            if float(np.ptp(pixels)) < BLANK_SPAN:
+            if float(np.ptp(pixels)) < BLANK_SPAN and _shows_little(series.image, model_input, position):
                 self.blank += 1
                 continue
             said += self._add(series, annotation, pixels, model_input, position)
@@ -264,32 +266,11 @@ class _Pile:
         return said
 
 
-def mask_on_input(model_input: ModelInput, mask: Mask, position: int = 0) -> Mask:
-    """Bring a mask of the source through the geometry of its image to the network's grid, nearest pixel.
-
-    Args:
-        model_input: the image it belongs to, prepared.
-        mask: (rows, columns) of the plane as stored, or (planes, rows, columns) of a volume.
-        position: of the plane in the input; 0 for a volume.
-
-    Returns:
-        (*spatial) bool; false where the network sees nothing of the source.
-    """
-    shape = tuple(model_input.tensor.shape[2:])
-    matrix = model_input.to_source[position]
-    if model_input.is_volume:
-        mask = _at_places(mask, model_input.places)
-    resampled = affine_transform(
-        mask.astype(np.uint8), matrix[:-1, :-1], matrix[:-1, -1], output_shape=shape, order=0, mode="constant"
-    )
-    return np.asarray(resampled > 0)
-
-
-def _at_places(mask: Mask, places: Sequence[float]) -> Mask:
-    """Put the planes of a mask where they lie in the volume, in whole steps; nothing is drawn on absent planes."""
-    spread = np.zeros((round(places[-1]) + 1, *mask.shape[1:]), np.bool_)
-    spread[np.rint(places).astype(int)] = mask
-    return spread
+def _shows_little(image: Image, model_input: ModelInput, position: int) -> bool:
+    low, high = image.range_of_values
+    if model_input.is_volume or len(image.frames) == 1 or high <= low:
+        return True
+    return float(np.ptp(image.filled()[position])) < BLANK_SPAN * (high - low)
 
 
 def limited(cases: Cases, chosen: Sequence[int]) -> Cases:

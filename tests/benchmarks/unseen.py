@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
-from inference.cases.cases import AnnotatedSeries, class_of, mask_on_input
+from inference.cases.cases import AnnotatedSeries, class_of
+from inference.cases.masks import mask_on_input
 from inference.classify import classify
 from inference.explain import explain_findings
 from inference.findings import Finding
