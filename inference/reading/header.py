@@ -5,7 +5,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.tag import BaseTag, Tag
 
@@ -24,12 +24,16 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
     tag = _tag(keyword)
     if tag not in dataset:
         return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
-            value = dataset[tag].value
-    except DAMAGE:
-        return None
+    element = dataset.get_item(tag)
+    if isinstance(element, DataElement):  # already converted
+        value = element.value
+    else:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
+                value = dataset[tag].value
+        except DAMAGE:
+            return None
     return None if value is None or value == "" else value
 
 

@@ -33,7 +33,8 @@ def modality_values(stored: Stored, header: Dataset) -> Values:
     factor, offset = 1.0 if slope is None else slope, intercept or 0.0
     largest = 2.0 ** (8 * stored.itemsize) * abs(factor) + abs(offset)
     if largest > float(np.finfo(np.float32).max):
-        raise UnsupportedImage(f"{named(header, 'RescaleSlope')}: the modality values would be too large.")
+        element = "RescaleIntercept" if slope is None else "RescaleSlope"
+        raise UnsupportedImage(f"{named(header, element)}, which makes modality values too large.")
     if factor.is_integer() and offset.is_integer() and largest < _LARGEST_EXACT:
         return stored.astype(np.float32) * np.float32(factor) + np.float32(offset)
     return (stored.astype(np.float64) * factor + offset).astype(np.float32)

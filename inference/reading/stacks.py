@@ -123,6 +123,8 @@ def _by_place(planes: Planes, names: tuple[str, ...]) -> list[tuple[Planes, tupl
         parts = values_of(planes, trait, most)
         if len(parts) > 1:
             left.append((sum(_repeats(_places(part)) for _, part in parts), order, trait))
+            if not left[-1][0]:
+                break
     best = min(left, key=lambda candidate: candidate[:2], default=None)
     if best is not None and best[0] < repeats:
         return [done for part, longer in _parted(planes, names, best[2]) for done in _by_place(part, longer)]
