@@ -20,7 +20,7 @@ from inference.errors import Unsuitable
 from inference.reading.image import Image
 from inference.reading.instance import Frame
 from inference.reading.outlines import Mask
-from inference.reading.window import Window
+from inference.reading.elements.window import Window
 
 LABELS = "labels.csv"
 PLANES = {"ax": "axial", "co": "coronal", "sa": "sagittal"}

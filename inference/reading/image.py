@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from inference.archive import Booleans, Floats
+from inference.reading.elements.window import Window
 from inference.reading.instance import Frame
 from inference.reading.spacing import UNKNOWN, Spacing, spacing_of
-from inference.reading.window import Window
 
 
 @dataclass(frozen=True, kw_only=True)

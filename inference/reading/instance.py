@@ -11,9 +11,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from inference.errors import DAMAGE, UnreadableInstance, UnsupportedImage
+from inference.reading.elements.header import hint_of, integer_of, numbers_of, text_of, title_of
+from inference.reading.elements.macros import is_enhanced, source_of
 from inference.reading.geometry import Orientation, Vector
-from inference.reading.header import hint_of, integer_of, numbers_of, text_of, title_of
-from inference.reading.macros import is_enhanced, source_of
 
 MAXIMUM_FRAMES = 1 << 20
 """Most frames of one file: its functional groups are read frame by frame before its pixels are decoded."""
@@ -59,6 +59,11 @@ class File:
     pixels_at: int | None
     """Offset of the pixel data element in the file; None where there is none, or the data set is deflated."""
     deflated: bool = False
+
+    @property
+    def has_pixels(self) -> bool:
+        """Return whether there is pixel data, of integers or not."""
+        return self.pixels_at is not None or (self.deflated and "PixelData" in self.dataset)
 
     def whole(self) -> Dataset:
         """Read the data set with its pixels.

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 
 from inference.errors import UnsupportedImage
-from inference.reading.header import integer_of, text_of, title_of
+from inference.reading.elements.header import integer_of, text_of, title_of
 from inference.reading.instance import File
 
 Stored = NDArray[Any]
@@ -88,9 +88,9 @@ def layout_of(file: File) -> Layout:
 
 
 def _check_pixels(file: File) -> None:
-    if file.pixels_at is None:
-        if not (file.deflated and "PixelData" in file.dataset):
-            raise UnsupportedImage("The instance has no Pixel Data (7FE0,0010).")
+    if not file.has_pixels:
+        raise UnsupportedImage("The instance has no Pixel Data (7FE0,0010).")
+    if file.deflated:
         return
     little = file.dataset.original_encoding[1]
     group, element = struct.unpack("<2H" if little else ">2H", pixel_element(file, 4))

@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from inference.errors import DAMAGE, UnsupportedImage
-from inference.reading.header import hint_of, integer_of, named, number_of, text_of, value_of
+from inference.reading.elements.header import hint_of, integer_of, named, number_of, text_of, value_of
+from inference.reading.elements.window import Values, Window, look_up
 from inference.reading.layout import Layout, Stored
-from inference.reading.window import Values, Window, look_up
 
 _LARGEST_EXACT = 2.0**24
 """Whole numbers up to this are exact in float32; anything else is computed in float64 and rounded once."""

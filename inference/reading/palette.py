@@ -7,9 +7,9 @@ from pydicom import Dataset
 from pydicom.pixels import apply_color_lut
 
 from inference.errors import DAMAGE, UnsupportedImage
-from inference.reading.header import value_of
+from inference.reading.elements.header import value_of
+from inference.reading.elements.window import Values
 from inference.reading.layout import Stored
-from inference.reading.window import Values
 
 _CHANNELS = ("Red", "Green", "Blue")
 

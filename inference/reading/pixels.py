@@ -10,7 +10,7 @@ from pydicom.pixels import pixel_array
 from inference.errors import DAMAGE, UnreadableInstance, UnsupportedImage
 from inference.reading.compressed import decompressed
 from inference.reading.decoding import DecodingProcess
-from inference.reading.header import title_of
+from inference.reading.elements.header import title_of
 from inference.reading.instance import File
 from inference.reading.layout import COLOUR, LONG_LENGTHS, MISMATCH, Layout, Stored, damaged, pixel_element
 

@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 
 from inference.errors import UnsupportedImage
 from inference.reading.account import Accounted, Disposition, missing_of
-from inference.reading.anatomy import body_part_of, laterality_of
 from inference.reading.decoding import DecodingProcess
+from inference.reading.elements.anatomy import body_part_of, laterality_of
+from inference.reading.elements.header import hint_of, text_of
+from inference.reading.elements.kinds import objection_to
+from inference.reading.elements.macros import of_frame, source_of
+from inference.reading.elements.window import Window
 from inference.reading.geometry import plane_of
-from inference.reading.header import hint_of, text_of
 from inference.reading.image import Image
 from inference.reading.instance import SHOWN_BY, File
-from inference.reading.kinds import objection_to
 from inference.reading.layout import PALETTE, Stored, layout_of
-from inference.reading.macros import of_frame, source_of
 from inference.reading.modality import modality_values, padding, window_of
 from inference.reading.palette import Palette, palette_of
 from inference.reading.pixels import planes_of
 from inference.reading.spacing import Spacing, spacing_of
-from inference.reading.stacks import Stack, stacks_of
-from inference.reading.traits import Plane
-from inference.reading.window import Window
+from inference.reading.stacks import UndecodedStack, stacks_of
+from inference.reading.traits import UndecodedPlane
 
 
 @dataclass(eq=False)
@@ -37,17 +37,17 @@ class _Values:
     bits: int = 0
 
 
-def survey_series(files: Sequence[File]) -> tuple[tuple[Stack, ...], list[Accounted]]:
+def survey_series(files: Sequence[File]) -> tuple[tuple[UndecodedStack, ...], list[Accounted]]:
     """Sort the planes of a series into stacks by their headers alone.
 
     Returns:
         the stacks, and what is set apart with its reason.
     """
     apart: list[Accounted] = []
-    planes: list[Plane] = []
+    planes: list[UndecodedPlane] = []
     classes = [file.sop_class_uid for file in files]
     for file in files:
-        objection = objection_to(file, classes)
+        objection = objection_to(file.sop_class_uid, has_pixels=file.has_pixels, of_series=classes)
         if objection:
             apart.append(_set_apart(file, objection))
             continue
@@ -59,7 +59,7 @@ def survey_series(files: Sequence[File]) -> tuple[tuple[Stack, ...], list[Accoun
         reasons: dict[str, int] = {}
         for index in range(layout.frames):
             try:
-                planes.append(Plane(file, layout, index, file.frame(index)))
+                planes.append(UndecodedPlane(file, layout, index, file.frame(index)))
             except UnsupportedImage as error:
                 reasons[str(error)] = reasons.get(str(error), 0) + 1
         apart += [_set_apart(file, reason, count, unreadable=True) for reason, count in reasons.items()]
@@ -67,7 +67,7 @@ def survey_series(files: Sequence[File]) -> tuple[tuple[Stack, ...], list[Accoun
 
 
 def read_stack(
-    stack: Stack, lost: Sequence[Accounted], process: DecodingProcess
+    stack: UndecodedStack, lost: Sequence[Accounted], process: DecodingProcess
 ) -> tuple[Image | None, list[Accounted]]:
     """Decode one stack.
 
@@ -99,7 +99,7 @@ def read_stack(
     return _image(stack, kept, decoded, [*lost, *apart]), apart
 
 
-def _decode(planes: Sequence[Plane], process: DecodingProcess) -> tuple[_Values, dict[int, str]]:
+def _decode(planes: Sequence[UndecodedPlane], process: DecodingProcess) -> tuple[_Values, dict[int, str]]:
     """Decode planes file by file; return what came out, and by place in the stack why a plane did not."""
     layout = planes[0].layout
     colour = (3,) if layout.colour else ()
@@ -122,7 +122,12 @@ def _decode(planes: Sequence[Plane], process: DecodingProcess) -> tuple[_Values,
 
 
 def _put(
-    decoded: _Values, place: int, plane: Plane, stored: Stored, allocated: Stored | None, palette: Palette | None
+    decoded: _Values,
+    place: int,
+    plane: UndecodedPlane,
+    stored: Stored,
+    allocated: Stored | None,
+    palette: Palette | None,
 ) -> None:
     """Put the values of one plane into its place."""
     if plane.layout.colour:
@@ -141,7 +146,7 @@ def _put(
     decoded.windows[place] = window_of(header)
 
 
-def _image(stack: Stack, kept: Sequence[int], decoded: _Values, lost: Sequence[Accounted]) -> Image:
+def _image(stack: UndecodedStack, kept: Sequence[int], decoded: _Values, lost: Sequence[Accounted]) -> Image:
     planes = [stack.planes[index] for index in kept]
     frames = tuple(plane.frame for plane in planes)
     files = {plane.file.sop_instance_uid: plane.file for plane in planes}
@@ -183,7 +188,7 @@ def _absent(spacing: Spacing, count: int) -> tuple[str, ...]:
     return (f"{planes} absent inside the stack: whole steps{step} between neighbouring planes are empty.",)
 
 
-def _places_by_file(planes: Sequence[Plane]) -> list[dict[int, int]]:
+def _places_by_file(planes: Sequence[UndecodedPlane]) -> list[dict[int, int]]:
     """Return for each file, in the order of its first plane, the place in the stack of each of its frames."""
     by_file: dict[str, dict[int, int]] = {}
     for place, plane in enumerate(planes):
@@ -191,7 +196,7 @@ def _places_by_file(planes: Sequence[Plane]) -> list[dict[int, int]]:
     return list(by_file.values())
 
 
-def _by_file(planes: Sequence[Plane], failed: Mapping[int, str]) -> list[Accounted]:
+def _by_file(planes: Sequence[UndecodedPlane], failed: Mapping[int, str]) -> list[Accounted]:
     """Return an entry for each file and reason that planes were lost for."""
     counted: dict[tuple[str, str], tuple[File, int]] = {}
     for place, reason in failed.items():

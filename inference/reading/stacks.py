@@ -14,9 +14,9 @@ import numpy as np
 
 from inference.reading.geometry import depth_mm
 from inference.reading.spacing import SAME_PLACE_MM
-from inference.reading.traits import ALWAYS, AT_ONE_PLACE, IN_TURN, OF_FEW_VALUES, Plane, Trait, Value
+from inference.reading.traits import ALWAYS, AT_ONE_PLACE, IN_TURN, OF_FEW_VALUES, Trait, UndecodedPlane, Value
 
-Planes = list[Plane]
+Planes = list[UndecodedPlane]
 FEWEST_PLANES = 2
 """Fewest planes with a value of ``traits.OF_FEW_VALUES`` that make a stack of their own where no place repeats."""
 MOST_OF_THE_PLANES = 4
@@ -24,15 +24,15 @@ MOST_OF_THE_PLANES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
+class UndecodedStack:
     """Planes of one stack, sorted."""
 
-    planes: tuple[Plane, ...]
+    planes: tuple[UndecodedPlane, ...]
     name: str
     """What tells it from the other stacks of its series; empty where it is the only one."""
 
 
-def stacks_of(planes: Sequence[Plane]) -> tuple[Stack, ...]:
+def stacks_of(planes: Sequence[UndecodedPlane]) -> tuple[UndecodedStack, ...]:
     """Split the planes of one series into stacks, in the order of their first planes.
 
     Planes are sorted along their normal towards the patient's left, back or head; by Instance Number, then SOP
@@ -45,7 +45,8 @@ def stacks_of(planes: Sequence[Plane]) -> tuple[Stack, ...]:
     groups = [part for group, names in groups for part in _by_place(group, names)]
     names = _unlike([", ".join(names) for _, names in groups])
     stacks = [
-        Stack(tuple(sorted(group, key=_place(group))), name) for (group, _), name in zip(groups, names, strict=True)
+        UndecodedStack(tuple(sorted(group, key=_place(group))), name)
+        for (group, _), name in zip(groups, names, strict=True)
     ]
     return tuple(stacks)
 
@@ -166,16 +167,16 @@ def _repeats(places: list[Planes]) -> int:
     return sum(len(place) - 1 for place in places)
 
 
-def _depth_mm(plane: Plane) -> float:
+def _depth_mm(plane: UndecodedPlane) -> float:
     frame = plane.frame
     return depth_mm(frame.orientation, frame.position_mm) if frame.orientation and frame.position_mm else 0.0
 
 
-def _place(planes: Planes) -> Callable[[Plane], tuple[float, float, str, int]]:
+def _place(planes: Planes) -> Callable[[UndecodedPlane], tuple[float, float, str, int]]:
     """Return the sorting key of a plane: place along the normal, instance number, UID, frame number."""
     by_geometry = all(plane.frame.position_mm and plane.frame.orientation for plane in planes)
 
-    def key(plane: Plane) -> tuple[float, float, str, int]:
+    def key(plane: UndecodedPlane) -> tuple[float, float, str, int]:
         depth = round(_depth_mm(plane), 3) if by_geometry else 0.0
         number = plane.frame.instance_number
         return depth, math.inf if number is None else float(number), plane.frame.sop_instance_uid, plane.index

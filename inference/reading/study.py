@@ -7,11 +7,11 @@ from pathlib import Path
 from inference.errors import UnreadableInstance, UnsupportedImage
 from inference.reading.account import Accounted, Disposition, StudyReading
 from inference.reading.decoding import STANDARD, DecodingLimits, DecodingProcess
+from inference.reading.elements.patients import check_patient
 from inference.reading.image import Image
 from inference.reading.instance import File, read_file
-from inference.reading.patients import check_patient
 from inference.reading.series import read_stack, survey_series
-from inference.reading.stacks import Stack
+from inference.reading.stacks import UndecodedStack
 
 
 def _every(_image: Image) -> str:
@@ -56,7 +56,7 @@ def read_study(
     """
     series, unreadable = _by_series(paths)
     reading = _Reading(instances=unreadable)
-    warnings = check_patient([file for files in series.values() for file in files])
+    warnings = check_patient([file.dataset for files in series.values() for file in files])
     with DecodingProcess(limits) as process:
         for uid in sorted(series):
             stacks, apart = survey_series(series.pop(uid))
@@ -89,7 +89,7 @@ def read_series(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Ima
     series = {file.series_instance_uid for file in files.values()}
     if len(series) != 1:
         raise UnsupportedImage(f"The files belong to {len(series)} series; give the files of one series.")
-    check_patient(files.values())
+    check_patient(file.dataset for file in files.values())
     stacks, apart = survey_series([files[uid] for uid in sorted(files)])
     if len(stacks) > 1:
         listed = "; ".join(stack.name for stack in stacks)
@@ -117,6 +117,6 @@ def _by_series(paths: Iterable[Path]) -> tuple[dict[str, list[File]], list[Accou
     return {uid: [files[key] for key in sorted(files)] for uid, files in grouped.items()}, unreadable
 
 
-def _lost(apart: Sequence[Accounted], stack: Stack) -> list[Accounted]:
+def _lost(apart: Sequence[Accounted], stack: UndecodedStack) -> list[Accounted]:
     """Return the images of a series that could not even be sorted into a stack: they may be of any."""
     return [] if stack.planes[0].localiser else [instance for instance in apart if instance.unreadable]

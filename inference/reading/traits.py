@@ -8,11 +8,11 @@ import numpy as np
 from pydicom.uid import UID
 
 from inference.errors import UnsupportedImage
+from inference.reading.elements.header import hint_of, numbers_of, text_of, texts_of, value_of
+from inference.reading.elements.macros import is_enhanced, source_of
 from inference.reading.geometry import plane_of
-from inference.reading.header import hint_of, numbers_of, text_of, texts_of, value_of
 from inference.reading.instance import File, Frame
 from inference.reading.layout import Layout
-from inference.reading.macros import is_enhanced, source_of
 
 Value = str | tuple[str, ...] | tuple[float, ...] | None
 """What a plane has of a trait; numbers are compared with the tolerance of the trait."""
@@ -30,7 +30,7 @@ LOCALISER = "LOCALIZER"
 
 
 @dataclass(frozen=True, eq=False)
-class Plane:
+class UndecodedPlane:
     """One frame of a series, before its pixels are decoded."""
 
     file: File
@@ -64,7 +64,7 @@ class Trait:
 
     name: str
     """Put before its values, as "echo time"; empty where the values speak for themselves."""
-    value: Callable[[Plane], Value]
+    value: Callable[[UndecodedPlane], Value]
     unit: str = ""
     absolute: float = 0.0
     """Numbers nearer than this are one value."""
@@ -86,25 +86,25 @@ class Trait:
         return " ".join(word for word in (self.name, joined, self.unit) if word)
 
 
-def _number(*keywords: str) -> Callable[[Plane], Value]:
+def _number(*keywords: str) -> Callable[[UndecodedPlane], Value]:
     """Return a reader of the first of these elements that a plane has as a number."""
 
-    def read(plane: Plane) -> Value:
+    def read(plane: UndecodedPlane) -> Value:
         numbers = (plane.hint(keyword) for keyword in keywords)
         return next(((number,) for number in numbers if number is not None), None)
 
     return read
 
 
-def _words(keyword: str) -> Callable[[Plane], Value]:
+def _words(keyword: str) -> Callable[[UndecodedPlane], Value]:
     return lambda plane: plane.texts(keyword) if any(plane.texts(keyword)) else None
 
 
-def _text(keyword: str) -> Callable[[Plane], Value]:
+def _text(keyword: str) -> Callable[[UndecodedPlane], Value]:
     return lambda plane: text_of(plane.file.dataset, keyword) or None
 
 
-def _direction(plane: Plane) -> Value:
+def _direction(plane: UndecodedPlane) -> Value:
     """Return the gradient direction of a diffusion image (PS3.3 C.8.13.5.9, C.8.4.14)."""
     items = value_of(source_of(plane.file.dataset, plane.index, "DiffusionGradientDirectionSequence"),
                      "DiffusionGradientDirectionSequence")  # fmt: skip
@@ -115,12 +115,12 @@ def _direction(plane: Plane) -> Value:
         return None
 
 
-def _laterality(plane: Plane) -> Value:
+def _laterality(plane: UndecodedPlane) -> Value:
     from_frame = [word for word in plane.texts("FrameLaterality") if word]
     return (from_frame or [text_of(plane.file.dataset, "ImageLaterality").upper()])[0] or None
 
 
-def _beside(plane: Plane) -> Value:
+def _beside(plane: UndecodedPlane) -> Value:
     """Return the part of the position that lies in the plane: where a parallel stack is moved to."""
     if plane.frame.position_mm is None or plane.frame.orientation is None:
         return None

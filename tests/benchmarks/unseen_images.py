@@ -14,7 +14,7 @@ from inference.cases.cases import AnnotatedSeries, Annotation
 from inference.cases.labels_folder import read_labels_folder
 from inference.reading.image import Image
 from inference.reading.study import read_series
-from inference.reading.window import Window
+from inference.reading.elements.window import Window
 from inference.statistics.seeds import seed_of
 from inference.trust.warrant import SEED
 from tests.development_data import FOLDER

@@ -3,7 +3,7 @@
 import pytest
 from pydicom.sr.codedict import codes
 
-from inference.reading.anatomy import _LATERALITIES, _TERMS
+from inference.reading.elements.anatomy import _LATERALITIES, _TERMS
 from inference.reading.study import read_series
 from tests.inference.reading.files import change, code, enhanced, item
 

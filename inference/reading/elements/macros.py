@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from pydicom import Dataset
 
-from inference.reading.header import value_of
+from inference.reading.elements.header import value_of
 
 _BY_MACRO = {
     "PlanePositionSequence": ("ImagePositionPatient",),

@@ -8,8 +8,8 @@ nothing here: they are written by hand.
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from inference.reading.header import text_of, value_of
-from inference.reading.macros import source_of
+from inference.reading.elements.header import text_of, value_of
+from inference.reading.elements.macros import source_of
 
 _TERMS = {
     "12738006": "BRAIN", "69536005": "HEAD", "89546000": "SKULL", "774007": "HEADNECK", "45048000": "NECK",

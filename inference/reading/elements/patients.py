@@ -4,23 +4,24 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import combinations
 
+from pydicom import Dataset
+
 from inference.errors import UnsupportedImage
-from inference.reading.header import text_of
-from inference.reading.instance import File
+from inference.reading.elements.header import text_of
 
 _NOT_ENCODED = "?\ufffd"
 
 
-def check_patient(files: Iterable[File]) -> tuple[str, ...]:
-    """Compare the patients of files; return warnings.
+def check_patient(headers: Iterable[Dataset]) -> tuple[str, ...]:
+    """Compare the patients of data sets; return warnings.
 
     Raises:
         UnsupportedImage: the images are of several patients: findings could not be assigned to one of them.
     """
     ids, names = set[str](), set[str]()
-    for file in files:
-        ids.add(_comparable(text_of(file.dataset, "PatientID")))
-        names.add(_comparable(text_of(file.dataset, "PatientName").partition("=")[0].replace("^", " ")))
+    for header in headers:
+        ids.add(_comparable(text_of(header, "PatientID")))
+        names.add(_comparable(text_of(header, "PatientName").partition("=")[0].replace("^", " ")))
     if len(ids - {""}) > 1:
         raise UnsupportedImage("Patient ID (0010,0020) differs between the images: they are not of one patient.")
     if all(_alike(first, second) for first, second in combinations(names - {""}, 2)):
