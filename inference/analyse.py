@@ -1,4 +1,4 @@
-"""Analysis of one series by one bundle in one call: the steps that a job takes one by one."""
+"""Analysis of one stack by one bundle in one call: the steps that a job takes one by one."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,12 +6,14 @@ from inference.analysis import Analysis, Explanation
 from inference.bundle.bundle import Bundle
 from inference.classify import classify
 from inference.devices import fingerprint
+from inference.errors import OutOfScope
 from inference.explain import explain_findings
 from inference.findings import Classification
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.saliency.engine.maps import SaliencyMap
+from inference.selection import refusal, remarks
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust
 from inference.trust.warrant import Warrant
@@ -24,22 +26,23 @@ def analyse(
     progress: Callable[[str], None] | None = None,
     warrant: Warrant | None = None,
 ) -> Analysis:
-    """Classify, explain and assess one series.
+    """Classify, explain and assess one stack.
 
     Args:
-        image: the series.
+        image: the stack.
         bundle: what analyses it.
         options: how.
         warrant: of the site's passport; None: no verdict.
         progress: is told the name of each step when it begins: classify, explain, trust.
 
     Raises:
-        OutOfScope: the bundle is not meant for this series.
+        OutOfScope: the bundle is not meant for this stack, or the stack fails the checks of the input.
         UnknownName: no such method or parameter.
         DeviceExhausted: out of memory with a batch of one.
     """
     report = progress or (lambda _step: None)
-    bundle.accepts(image)
+    if reason := refusal(image, bundle):
+        raise OutOfScope(reason)
     report("classify")
     model_input = prepare(bundle, image)
     classification = classify(bundle, model_input, options=options)
@@ -67,4 +70,5 @@ def assemble(
         explanations=tuple(Explanation(map=m, trust=t) for m, t in zip(maps, trusts, strict=True)),
         fingerprint=fingerprint(options.device),
         settings_digest=options.digest,
+        remarks=remarks(image, bundle),
     )

@@ -29,3 +29,10 @@ class Analysis:
     fingerprint: Fingerprint
     settings_digest: str
     """SHA-256 of the settings that shape a result (method, parameters, number of planes explained)."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on how the image was read that a reader of the result must know; empty: nothing."""
+
+    @property
+    def partly_read(self) -> str:
+        """What is missing from the stack, in a sentence to stand beside every statement; empty: it is whole."""
+        return f"The stack was partly read: {' '.join(self.image.missing)}" if self.image.missing else ""

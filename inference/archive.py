@@ -17,6 +17,8 @@ _AN_ARRAY = GetPydanticSchema(lambda _source, _handler: core_schema.is_instance_
 
 Floats = Annotated[NDArray[np.float32], _AN_ARRAY]
 """A float32 array inside a value that is kept on disk."""
+Booleans = Annotated[NDArray[np.bool_], _AN_ARRAY]
+"""A mask inside a value that is kept on disk."""
 
 
 def save(value: object, folder: Path, name: str) -> None:

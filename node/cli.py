@@ -73,7 +73,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Analyse files as the node analyses studies: classify, explain, rate the trust in each map. No network."""
-    from node.commands.explain import explain_files
+    from node.commands.explain import explain_files, print_result
 
     result = explain_files(
         path, bundle_name, out, method=method, planes_explained=planes, device=device,
@@ -82,8 +82,7 @@ def explain(
     if as_json:
         _print_json(result)
         return
-    for series in result["series"]:
-        _print_findings(series)
+    print_result(result, Console())
     Console().print(f"Everything is in [bold]{out}[/bold]: result.json has every number.", soft_wrap=True)
 
 
@@ -202,7 +201,8 @@ def bundles(
         return
     table = Table("bundle", "version", "state", "what it does")
     for row in rows:
-        table.add_row(row["name"], row["version"], row["state"], row["reason"] or row["title"])
+        does = ". ".join(text for text in (row["title"], row["meaning"]) if text)
+        table.add_row(row["name"], row["version"], row["state"], row["reason"] or does)
     Console().print(table)
 
 
@@ -272,28 +272,3 @@ def _print_json(value: Any) -> None:
 def _step(*, quiet: bool) -> Any:
     console = Console(stderr=True, quiet=quiet)
     return lambda text: console.print(f"[dim]{text}[/dim]")
-
-
-def _print_findings(series: dict[str, Any]) -> None:
-    console = Console()
-    if series.get("not_analysed"):
-        console.print(f"Not analysed: {series['not_analysed']}")
-        return
-    if series["nothing_found"]:
-        console.print(f"{series['bundle']['name']}: nothing found in {series['planes']} planes.")
-        return
-    table = Table("class", "plane", "probability", "method", "peak (row, column)", "verdict", "picture")
-    for item in series["explanations"]:
-        table.add_row(
-            item["label"],
-            f"{item['frame'] + 1} of {item['planes']}",
-            f"{item['probability']:.3f}",
-            item["method"],
-            str(tuple(item["peak"])),
-            item["verdict"],
-            item["picture"],
-        )
-    console.print(table)
-    for item in series["explanations"][:1]:
-        for signal in item["signals"]:
-            console.print(f"  {signal['meaning']}: {signal['value']:.2f}", highlight=False)

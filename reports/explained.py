@@ -4,17 +4,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from inference.analysis import Analysis
 from inference.archive import Floats
-from inference.errors import UnreadableInstance
-from inference.reading.image import Frame
+from inference.errors import DAMAGE, UnreadableInstance
+from inference.reading.instance import Frame
 from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.verdict import Trust
 
+LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Of red, green and blue (ITU-R BT.601), as in YBR_FULL (PS3.3 C.7.6.3.1.2)."""
 _AXES = (("L", "R"), ("P", "A"), ("H", "F"))
 
 
@@ -24,7 +26,7 @@ class Plane:
 
     frame: Frame
     pixels: Floats
-    """(rows, columns), 0 black to 1 white."""
+    """(rows, columns), 0 black to 1 white, by the image's window; the luminance of a colour image."""
     number: int
     """In order of geometry, from 1."""
     count: int
@@ -71,13 +73,17 @@ class ExplainedPlane:
         source = read_header(frame.path)
         plane = Plane(
             frame,
-            analysis.image.pixels[explanation.map.frame],
+            _grey(analysis.image.shown(explanation.map.frame)),
             explanation.map.frame + 1,
             len(frames),
             sum(other.sop_instance_uid == frame.sop_instance_uid for other in frames) == 1,
             orientation(frame.orientation, source),
         )
         return cls(analysis, index, plane, explanation.map, explanation.trust, source)
+
+
+def _grey(shown: Floats) -> Floats:
+    return shown if shown.ndim == 2 else np.asarray(shown @ LUMINANCE, dtype=np.float32)
 
 
 def explained_planes(analysis: Analysis) -> tuple[ExplainedPlane, ...]:
@@ -97,7 +103,7 @@ def read_header(path: Path) -> Dataset:
     """
     try:
         return dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, FileNotFoundError, EOFError) as error:
+    except DAMAGE as error:
         raise UnreadableInstance("A source instance cannot be read again.", cure="Send the study again.") from error
 
 

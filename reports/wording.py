@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from inference.reading.account import Disposition, StudyReading
+
 TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent localiser"}
 """The three kinds of evidence, always shown apart."""
 
@@ -95,3 +97,17 @@ def made_by(saliency_map: SaliencyMap) -> str:
     """Return the method with layer and seed."""
     layer = f", layer {plain(saliency_map.layer)}" if saliency_map.layer else ""
     return f"{method_name(saliency_map.method)}{layer}, seed {saliency_map.seed}"
+
+
+def account_sentences(reading: StudyReading) -> tuple[str, ...]:
+    """Say how many instances of a study were read, set apart and not meant for the bundle, and why."""
+    counts = (
+        f"Instances of the study: {reading.read} read, {reading.set_apart} set apart, "
+        f"{reading.not_meant} not meant for this bundle."
+    )
+    reasons = [
+        f"{sentence(disposition.value)}: {reason}"
+        for disposition in (Disposition.SET_APART, Disposition.NOT_MEANT)
+        for reason in reading.reasons(disposition)
+    ]
+    return (counts, *reasons, *reading.warnings)

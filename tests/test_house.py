@@ -28,7 +28,7 @@ ORDER = (
     "inference.training", "inference.commissioning", "inference.companions", "inference.cases",
     # one case
     "inference.analyse", "inference.analysis", "inference.explain", "inference.classify", "inference.trust",
-    "inference.prepare",
+    "inference.selection", "inference.prepare", "inference.upright",
     # what they stand on
     "inference.passport", "inference.bundle", "inference.criteria", "inference.saliency", "inference.attention_gate",
     "inference.reading", "inference.statistics", "inference.phantom", "inference.findings", "inference.archive",

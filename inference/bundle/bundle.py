@@ -3,7 +3,7 @@
 import io
 import pickle
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,7 +16,7 @@ from torch import nn
 from inference.bundle.configs import Config
 from inference.bundle.digests import SealedFolder, read_seal
 from inference.bundle.identity import BundleIdentity
-from inference.bundle.manifest import Manifest, NetworkEntry, parse_manifest
+from inference.bundle.manifest import FIRST_MEANING_IN_WORDS, Manifest, NetworkEntry, parse_manifest
 from inference.bundle.scope import objections
 from inference.errors import BundleRefused, OutOfScope, UnknownName
 from inference.reading.image import Image
@@ -50,7 +50,7 @@ class Bundle:
         """
         self._files = SealedFolder(folder, listed)
         self.folder = folder
-        self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"))
+        self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"), self._files.version)
         for name in sorted(self._files.digests):
             if name.startswith("configs/") and name.endswith(".json"):
                 Config(self._files.read(name), name)
@@ -61,7 +61,12 @@ class Bundle:
                 raise BundleRefused(f"{folder.name}: {name} is named in heatproof.toml but is not there.")
         self._kept: dict[Hashable, Any] = {}
         self.preprocessing = self._config.transform("preprocessing")
-        """The transform from display pixels to network input; see ``inference.prepare``."""
+        """The transform from the image's values to network input; see ``inference.prepare``."""
+
+    @property
+    def seal_version(self) -> int:
+        """Which meaning the bundle was sealed with: 1 by heatproof 0.1.0, 2 since."""
+        return self._files.version
 
     @property
     def identity(self) -> BundleIdentity:
@@ -77,15 +82,24 @@ class Bundle:
             licence=entry.licence,
         )
 
+    def objection(self, image: Image, wanted: Sequence[str] = ()) -> str:
+        """Say why the bundle is not meant for a stack, with every reason; empty: it is meant for it.
+
+        Args:
+            image: the stack.
+            wanted: words of a rule, one of which must stand in what tells the stack from the others of its series.
+        """
+        reasons = objections(self.manifest, image, wanted)
+        return f"{self.manifest.name} does not accept this series: {'; '.join(reasons)}." if reasons else ""
+
     def accepts(self, image: Image) -> None:
-        """Say whether the bundle is meant for this series.
+        """Say whether the bundle is meant for a stack.
 
         Raises:
             OutOfScope: it is not; the sentence names every reason.
         """
-        reasons = objections(self.manifest, image)
-        if reasons:
-            raise OutOfScope(f"{self.manifest.name} does not accept this series: {'; '.join(reasons)}.")
+        if reason := self.objection(image):
+            raise OutOfScope(reason)
 
     def primary(self, device: torch.device = CPU) -> Network:
         """Return the network whose findings are shown."""
@@ -161,6 +175,8 @@ class Discovered:
     reason: str
     """Why it is refused; empty where it is sealed."""
     identity: BundleIdentity | None
+    meaning: str = ""
+    """What is kept of an older release's reading, in words; empty where the bundle has today's."""
 
     def as_dict(self) -> dict[str, str]:
         """Return what ``heatproof bundles`` prints."""
@@ -171,6 +187,7 @@ class Discovered:
             "title": known.title if known else "",
             "state": self.state,
             "reason": self.reason,
+            "meaning": self.meaning,
             "digest": known.digest if known else "",
             "licence": known.licence if known else "",
             "intended_use": known.intended_use if known else "",
@@ -222,7 +239,8 @@ def _discovered(folder: Path) -> Discovered:
         bundle = load_bundle(folder)
     except BundleRefused as error:
         return Discovered(folder.name, folder, "refused", str(error), None)
-    return Discovered(bundle.manifest.name, folder, "sealed", "", bundle.identity)
+    meaning = FIRST_MEANING_IN_WORDS if bundle.seal_version == 1 else ""
+    return Discovered(bundle.manifest.name, folder, "sealed", "", bundle.identity, meaning)
 
 
 def read_weights(content: bytes, where: str) -> dict[str, torch.Tensor]:

@@ -9,7 +9,12 @@ from inference.errors import BundleRefused
 SEAL = "heatproof.sha256"
 """Name of the list, in the format of ``sha256sum``: ``sha256sum -c heatproof.sha256`` checks it too."""
 
+SEAL_VERSION = 2
+"""Version of what an unstated key of ``heatproof.toml`` means; a list without a version line has version 1 (0.1.0)."""
+
 _LINE = re.compile(r"^([0-9a-f]{64})  (\S.*)$")
+_VERSION = re.compile(r"^# heatproof seal (\d{1,4})$")
+"""First line of the list; ``sha256sum`` takes a line that begins with # as a comment."""
 
 
 class SealedFolder:
@@ -24,7 +29,7 @@ class SealedFolder:
         self.folder = folder
         self.digest = hashlib.sha256(listed).hexdigest()
         """SHA-256 of the list of digests."""
-        self.digests = _parse(listed.decode("utf-8", "replace"), folder)
+        self.version, self.digests = _parse(listed.decode("utf-8", "replace"), folder)
         present = set(list_files(folder)) - {SEAL}
         for name in sorted(present ^ set(self.digests)):
             state = "is missing" if name in self.digests else "was added after the bundle was sealed"
@@ -74,8 +79,9 @@ def list_files(folder: Path) -> tuple[str, ...]:
 
 
 def digest_files(folder: Path) -> bytes:
-    """List every file of the folder as it is now, sorted, one line each, as ``sha256sum`` does."""
-    lines = [
+    """List every file of the folder as it is now, sorted, as ``sha256sum`` does, below the version of the seal."""
+    lines = [f"# heatproof seal {SEAL_VERSION}\n"]
+    lines += [
         f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
         for name in list_files(folder)
         if name != SEAL
@@ -97,15 +103,23 @@ def read_seal(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def _parse(text: str, folder: Path) -> dict[str, str]:
-    matches = [_LINE.match(line) for line in text.splitlines()]
+def _parse(text: str, folder: Path) -> tuple[int, dict[str, str]]:
+    lines = text.splitlines()
+    versioned = _VERSION.match(lines[0]) if lines else None
+    version = int(versioned[1]) if versioned else 1
+    if version > SEAL_VERSION:
+        raise BundleRefused(
+            f"{folder.name} was sealed by a later release of heatproof (seal {version}; {SEAL_VERSION} is known here).",
+            cure="Update heatproof.",
+        )
+    matches = [_LINE.match(line) for line in lines[1 if versioned else 0 :]]
     listed = {match[2]: match[1] for match in matches if match}
     if len(listed) != len(matches) or not listed:
         raise BundleRefused(f"{folder.name}: {SEAL} is damaged.", cure=_reseal(folder))
     for name in listed:
         if name.startswith("/") or ".." in Path(name).parts:
             raise BundleRefused(f"{folder.name}: {SEAL} names {name!r}, which lies outside the bundle.")
-    return listed
+    return version, listed
 
 
 def _reseal(folder: Path) -> str:

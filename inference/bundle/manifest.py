@@ -6,7 +6,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from inference.bundle.digests import SEAL_VERSION
 from inference.errors import BundleRefused
+
+FIRST_MEANING = {"values": "display", "padding": "as stored", "statistics": "series", "layout": "rows"}
+"""Keys of ``[input]`` that a bundle sealed by heatproof 0.1.0 (seal 1) could not state, with what they meant."""
+FIRST_MEANING_IN_WORDS = (
+    "sealed by heatproof 0.1.0: keeps display values, rows and columns, statistics over the series, padding as stored"
+)
 
 
 def _inside(path: str) -> str:
@@ -48,7 +55,7 @@ class ClassEntry(Part):
 
 
 class InputEntry(Part):
-    """What the bundle accepts, and the shape its networks take."""
+    """What the bundle accepts, and the form in which its networks take it."""
 
     modality: Annotated[tuple[Text, ...], Field(min_length=1)]
     body_part: tuple[str, ...] = ()
@@ -62,6 +69,23 @@ class InputEntry(Part):
     maximum_frames: Annotated[int, Field(ge=1)] | None = None
     description_contains: tuple[Text, ...] = ()
     """Words one of which must stand in Series Description or Protocol Name; empty: no check."""
+    stack_contains: tuple[Text, ...] = ()
+    """Words one of which must stand in what tells a stack from the others of its series ("b-value 1000"), where there
+    are several; empty: every stack."""
+    values: Literal["modality", "display"] = "modality"
+    """modality: as the Modality LUT gives them (HU for CT); display: 0 black to 1 white by window or VOI LUT."""
+    padding: Literal["lowest", "as stored"] = "lowest"
+    """lowest: padding pixels get the lowest other value of the stack (black in display values)."""
+    statistics: Literal["plane", "series"] = "plane"
+    """Kinds slices and projection: whether the preprocessing sees one plane, or all planes of the stack as channels."""
+    layout: Literal["monai", "rows"] = "monai"
+    """monai: axes x, y (and z) with the affine of MONAI's PydicomReader; rows: (planes,) rows, columns, laid out as on
+    a light box with the spacing alone."""
+    colour: bool = False
+    """true: takes RGB in three channels; false: takes grey images."""
+    partly_read: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Largest share of planes that may be missing inside a stack; None: any for slices and projection, 0 for a
+    volume."""
 
 
 class NetworkEntry(Part):
@@ -121,7 +145,15 @@ class Manifest(Part):
             raise ValueError("at least one class must have finding = true")
         if self.activation == "softmax" and len(names) < 2:
             raise ValueError("softmax needs at least two classes")
+        if self.input.colour and (self.input.channels != 3 or self.input.statistics != "plane" or dimensions == 3):
+            raise ValueError("input.colour needs channels = 3, statistics = 'plane' and two dimensions")
         return self
+
+    @property
+    def missing_allowed(self) -> float:
+        """Largest share of planes missing inside a stack with which it is analysed."""
+        share = self.input.partly_read
+        return share if share is not None else 0.0 if self.kind == "volume" else 1.0
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -130,14 +162,21 @@ class Manifest(Part):
         return tuple(entry.file for entry in entries if entry is not None)
 
 
-def parse_manifest(content: bytes) -> Manifest:
+def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION) -> Manifest:
     """Parse and check ``heatproof.toml``.
+
+    Args:
+        content: of the file.
+        seal_version: by which the bundle was sealed; what an older file does not say has the meaning it had then.
 
     Raises:
         BundleRefused: it is not TOML, or keys are missing, unknown or wrong: all are named.
     """
     try:
-        return Manifest.model_validate(tomllib.loads(content.decode("utf-8")))
+        tree = tomllib.loads(content.decode("utf-8"))
+        if seal_version == 1 and isinstance(tree.get("input"), dict):
+            tree["input"] = {**FIRST_MEANING, **tree["input"]}
+        return Manifest.model_validate(tree)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BundleRefused(f"heatproof.toml is not valid TOML: {error}.") from error
     except ValidationError as error:

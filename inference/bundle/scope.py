@@ -1,11 +1,19 @@
-"""Whether a bundle is meant for a series: every objection in the words of a PACS administrator."""
+"""Whether a bundle is meant for a stack: every objection in the words of a PACS administrator."""
+
+from collections.abc import Sequence
 
 from inference.bundle.manifest import Manifest
 from inference.reading.image import Image
 
 
-def objections(manifest: Manifest, image: Image) -> tuple[str, ...]:
-    """Return every reason why a series is outside what the bundle accepts; empty where there is none."""
+def objections(manifest: Manifest, image: Image, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return every reason why a stack is outside what the bundle accepts; empty where there is none.
+
+    Args:
+        manifest: of the bundle.
+        image: the stack.
+        wanted: words of a rule, one of which must stand in what tells the stack from the others of its series.
+    """
     accepted = manifest.input
     count = len(image.frames)
     reasons: list[str] = []
@@ -15,15 +23,38 @@ def objections(manifest: Manifest, image: Image) -> tuple[str, ...]:
         reasons.append(f"body part {image.body_part or 'absent'}, not {_listed(accepted.body_part)}")
     if accepted.plane and image.plane not in accepted.plane:
         reasons.append(f"plane {image.plane or 'unknown'}, not {_listed(accepted.plane)}")
+    if image.colour != accepted.colour:
+        reasons.append("grey image, not in colour" if accepted.colour else "image in colour, not grey")
     if count < accepted.minimum_frames:
         reasons.append(f"{count} {'image' if count == 1 else 'images'}, at least {accepted.minimum_frames} needed")
     if accepted.maximum_frames is not None and count > accepted.maximum_frames:
         reasons.append(f"{count} images, at most {accepted.maximum_frames} accepted")
     words = accepted.description_contains
-    if words and not any(word.lower() in image.description.lower() for word in words):
+    if words and not _says(image.description, words):
         reasons.append(f"neither series description nor protocol name says {_listed(words)}")
+    reasons += [
+        f"stack {image.stack}, not {_listed(words)}"
+        for words in (accepted.stack_contains, tuple(wanted))
+        if words and image.stack and not _says(image.stack, words)
+    ]
     return tuple(reasons)
 
 
-def _listed(words: tuple[str, ...]) -> str:
+def too_many_missing(manifest: Manifest, image: Image) -> str:
+    """Say that more planes are missing inside a stack than the bundle accepts; empty: there are not."""
+    missing, allowed = image.spacing.missing, manifest.missing_allowed
+    planes = missing + len(image.frames)
+    if not allowed and image.missing and not missing:
+        return f"{manifest.name} accepts no stack with missing planes. {' '.join(image.missing)}"
+    if missing / planes <= allowed:
+        return ""
+    limit = f"at most {allowed:.0%}" if allowed else "none"
+    return f"{missing} of {planes} planes are missing inside the stack; {manifest.name} accepts {limit}."
+
+
+def _says(text: str, words: Sequence[str]) -> bool:
+    return any(word.lower() in text.lower() for word in words)
+
+
+def _listed(words: Sequence[str]) -> str:
     return " or ".join(word or "absent" for word in words)

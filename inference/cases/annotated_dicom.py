@@ -14,10 +14,14 @@ import numpy as np
 from inference.bundle.bundle import Bundle
 from inference.bundle.manifest import Manifest
 from inference.cases.cases import AnnotatedSeries, Annotation, Excluded, class_of
-from inference.errors import OutOfScope, UnreadableInstance, Unsuitable, UnsupportedImage
-from inference.reading.image import Frame, Image, read_series
-from inference.reading.instance import File, read_file
+from inference.errors import UnreadableInstance, Unsuitable, UnsupportedImage
+from inference.reading.account import Disposition
+from inference.reading.image import Image
+from inference.reading.instance import File, Frame, read_file
 from inference.reading.outlines import Mask, Outline, is_annotation, outlines_of
+from inference.selection import select_stacks
+
+APART = (Disposition.SET_APART, Disposition.NOT_MEANT)
 
 
 def read_annotated_dicom(data: Path, splits: Sequence[str], bundle: Bundle) -> Iterator[AnnotatedSeries | Excluded]:
@@ -44,7 +48,7 @@ def read_annotated_dicom(data: Path, splits: Sequence[str], bundle: Bundle) -> I
 
 
 def _read_split(folder: Path, split: str, bundle: Bundle) -> Iterator[AnnotatedSeries | Excluded]:
-    series: dict[str, list[Path]] = defaultdict(list)
+    studies: dict[str, list[Path]] = defaultdict(list)
     drawn: list[tuple[Path, File]] = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
@@ -55,24 +59,28 @@ def _read_split(folder: Path, split: str, bundle: Bundle) -> Iterator[AnnotatedS
         if is_annotation(file.dataset):
             drawn.append((path, file))
         else:
-            series[file.series_instance_uid].append(path)
+            studies[str(file.dataset.StudyInstanceUID)].append(path)
     images: list[Image] = []
-    for uid in sorted(series):
+    for uid in sorted(studies):
+        first = studies[uid][0].relative_to(folder).as_posix()
         try:
-            image = read_series(series[uid])
-            bundle.accepts(image)
-        except (UnsupportedImage, UnreadableInstance, OutOfScope) as error:
-            yield Excluded(series[uid][0].relative_to(folder).as_posix(), str(error))
-        else:
-            images.append(image)
+            selection = select_stacks(studies[uid], bundle)
+        except UnsupportedImage as error:
+            yield Excluded(first, str(error))
+            continue
+        images += selection.reading.images
+        yield from (Excluded(first, reason) for reason in selection.reading.reasons(*APART))
     outlines: dict[str, list[Outline]] = defaultdict(list)
     frames = {
-        frame.sop_instance_uid: (frame, (image.pixels.shape[1], image.pixels.shape[2]))
+        frame.sop_instance_uid: (frame, (image.values.shape[1], image.values.shape[2]))
         for image in images
         for frame in image.frames
     }
     for path, file in drawn:
-        file_outlines, problems = outlines_of(file.dataset, frames)
+        try:
+            file_outlines, problems = outlines_of(file.whole(), frames)
+        except UnreadableInstance as error:
+            file_outlines, problems = [], [str(error)]
         for outline in file_outlines:
             outlines[outline.sop_instance_uid].append(outline)
         for problem in problems:
@@ -95,7 +103,7 @@ def _annotated(
         return
     whole = [outline for on in known for outline in on]
     label = _label(whole, manifest)
-    planes = [_joined(on, label, manifest, image.pixels.shape[1:]) for on in known]
+    planes = [_joined(on, label, manifest, image.values.shape[1:3]) for on in known]
     name = image.series_instance_uid
     yield AnnotatedSeries(image.patient_key, image, (Annotation(name, label, split, np.stack(planes)),))
 
@@ -103,7 +111,7 @@ def _annotated(
 def _on_frame(frame: Frame, outlines: Mapping[str, Sequence[Outline]], image: Image) -> list[Outline]:
     """Return what is drawn on one plane and fits its grid."""
     every = outlines.get(frame.sop_instance_uid, ())
-    shape = image.pixels.shape[1:]
+    shape = image.values.shape[1:3]
     return [
         outline
         for outline in every

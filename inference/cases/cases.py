@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import affine_transform
 
 from inference.bundle.bundle import Bundle
 from inference.bundle.manifest import Manifest
+from inference.cases.masks import mask_on_input
 from inference.errors import OutOfScope, Unsuitable
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
@@ -23,7 +23,9 @@ from inference.reading.outlines import Mask
 from inference.statistics.seeds import digest_of
 
 BLANK_SPAN = 0.08
-"""A plane whose display values, 0 to 1, span less than this is blank, and is not used as a case."""
+"""A plane whose display values, 0 to 1, span less than this is blank, and is not used as a case.
+
+Of several planes, it must span as little of the stack's own range of values: a window alone makes no plane blank."""
 GREY_LEVELS = 65535
 """Display values are rounded to so many levels: the digest is the same whatever the file format."""
 
@@ -203,18 +205,18 @@ class _Pile:
     def add(self, series: AnnotatedSeries) -> list[Excluded]:
         """Write every case of a series, and say what cannot be used."""
         try:
-            image = replace(series.image, pixels=_levelled(series.image.pixels))
-            model_input = prepare(self._bundle, image)
+            model_input = prepare(self._bundle, series.image)
         except OutOfScope as error:
             return [
                 Excluded(annotation.name, str(error)) for annotation in series.annotations if annotation is not None
             ]
         said: list[Excluded] = []
+        shown = _levelled(series.image.display())
         for position, annotation in enumerate(series.annotations):
             if annotation is None:
                 continue
-            pixels = image.pixels if model_input.is_volume else image.pixels[position]
-            if float(np.ptp(pixels)) < BLANK_SPAN:
+            pixels = shown if model_input.is_volume else shown[position]
+            if float(np.ptp(pixels)) < BLANK_SPAN and _shows_little(series.image, model_input, position):
                 self.blank += 1
                 continue
             said += self._add(series, annotation, pixels, model_input, position)
@@ -233,10 +235,11 @@ class _Pile:
             names = ", ".join(entry.name for entry in self._bundle.manifest.classes)
             return [Excluded(annotation.name, f"label {annotation.label!r} is none of the bundle's classes ({names})")]
         finding = self._bundle.manifest.classes[kind].finding
-        stored = annotation.mask if finding and annotation.mask is not None else np.zeros(pixels.shape, np.bool_)
-        if stored.shape != pixels.shape:
-            return [Excluded(annotation.name, f"mask of {stored.shape} for an image of {pixels.shape}")]
-        mask = mask_on_input(model_input, stored)
+        grid = pixels.shape[: 3 if model_input.is_volume else 2]
+        stored = annotation.mask if finding and annotation.mask is not None else np.zeros(grid, np.bool_)
+        if stored.shape != grid:
+            return [Excluded(annotation.name, f"mask of {stored.shape} for an image of {grid}")]
+        mask = mask_on_input(model_input, stored, position)
         said = [Excluded(annotation.name, annotation.problem)] if annotation.problem else []
         if finding and stored.any() and not mask.any():
             said.append(Excluded(annotation.name, "the finding is lost on the network's grid: no localisation"))
@@ -263,22 +266,11 @@ class _Pile:
         return said
 
 
-def mask_on_input(model_input: ModelInput, mask: Mask) -> Mask:
-    """Bring a mask of the source through the geometry of its image to the network's grid, nearest pixel.
-
-    Args:
-        model_input: the image it belongs to, prepared.
-        mask: (rows, columns) of the plane as stored, or (planes, rows, columns) of a volume.
-
-    Returns:
-        (*spatial) bool; false where the network sees nothing of the source.
-    """
-    shape = tuple(model_input.tensor.shape[2:])
-    matrix = model_input.to_source
-    resampled = affine_transform(
-        mask.astype(np.uint8), matrix[:-1, :-1], matrix[:-1, -1], output_shape=shape, order=0, mode="constant"
-    )
-    return np.asarray(resampled > 0)
+def _shows_little(image: Image, model_input: ModelInput, position: int) -> bool:
+    low, high = image.range_of_values
+    if model_input.is_volume or len(image.frames) == 1 or high <= low:
+        return True
+    return float(np.ptp(image.filled()[position])) < BLANK_SPAN * (high - low)
 
 
 def limited(cases: Cases, chosen: Sequence[int]) -> Cases:

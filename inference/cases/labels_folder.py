@@ -17,7 +17,9 @@ from PIL import UnidentifiedImageError
 
 from inference.cases.cases import AnnotatedSeries, Annotation, Excluded
 from inference.errors import Unsuitable
-from inference.reading.image import Frame, Image
+from inference.reading.elements.window import Window
+from inference.reading.image import Image
+from inference.reading.instance import Frame
 from inference.reading.outlines import Mask
 
 LABELS = "labels.csv"
@@ -41,19 +43,19 @@ def read_labels_folder(data: Path, splits: Sequence[str], *, is_volume: bool) ->
         Unsuitable: no such file, columns are missing, or no row is of one of the splits.
     """
     for group, rows in groupby(_rows(data, splits), key=lambda row: (row["group"], row["split"], _alone(row))):
-        readable: list[tuple[Row, Pixels]] = []
+        readable: list[tuple[Row, Pixels, int]] = []
         for row in rows:
             try:
-                readable.append((row, _pixels(data / row["file"])))
+                readable.append((row, *_pixels(data / row["file"])))
             except (OSError, UnidentifiedImageError, ValueError) as error:
                 yield Excluded(row["file"], f"the image cannot be read ({type(error).__name__})")
-        sizes = {pixels.shape for _, pixels in readable}
+        sizes = {pixels.shape for _, pixels, _ in readable}
         if len(sizes) == 1:
             yield _series(data, group[0], readable, is_volume=is_volume)
         elif is_volume and sizes:
             yield Excluded(readable[0][0]["file"], "the slices of this group are of several sizes: no volume")
         else:
-            yield from (_series(data, group[0], [row], is_volume=False) for row in readable)
+            yield from (_series(data, group[0], [picture], is_volume=False) for picture in readable)
 
 
 def _rows(data: Path, splits: Sequence[str]) -> list[Row]:
@@ -81,8 +83,8 @@ def _alone(row: Row) -> str:
     return "" if row.get("slice") else row["file"]
 
 
-def _series(data: Path, group: str, readable: Sequence[tuple[Row, Pixels]], *, is_volume: bool) -> AnnotatedSeries:
-    annotations = [_annotation(data, row, pixels.shape) for row, pixels in readable]
+def _series(data: Path, group: str, readable: Sequence[tuple[Row, Pixels, int]], *, is_volume: bool) -> AnnotatedSeries:
+    annotations = [_annotation(data, row, pixels.shape) for row, pixels, _ in readable]
     first = readable[0][0]
     image = Image(
         patient_key="",
@@ -93,8 +95,10 @@ def _series(data: Path, group: str, readable: Sequence[tuple[Row, Pixels]], *, i
         body_part="",
         plane=PLANES.get(first.get("plane") or "", first.get("plane") or ""),
         description="",
-        frames=tuple(_frame(data / row["file"], number) for number, (row, _) in enumerate(readable, start=1)),
-        pixels=np.stack([pixels for _, pixels in readable]),
+        frames=tuple(_frame(data / row["file"], number) for number, (row, *_) in enumerate(readable, start=1)),
+        values=np.stack([pixels for _, pixels, _ in readable]),
+        windows=tuple(_full_range(bits) for *_, bits in readable),
+        bits=max(bits for *_, bits in readable),
         digest="",
     )
     return AnnotatedSeries(group, image, (_joined(annotations),) if is_volume else tuple(annotations))
@@ -136,12 +140,18 @@ def _boxed(box: Sequence[int], shape: tuple[int, ...]) -> Mask:
     return mask
 
 
-def _pixels(path: Path) -> Pixels:
-    """Read one grey image, 8 or 16 bits, as display values from 0 to 1."""
+def _pixels(path: Path) -> tuple[Pixels, int]:
+    """Read one grey image as stored, and whether in 8 or 16 bits."""
     with Picture.open(path) as picture:
         deep = picture.mode.startswith(("I", "F"))
         values = np.asarray(picture if deep else picture.convert("L"), dtype=np.float32)
-    return values / np.float32(65535 if deep else 255)
+    return values, 16 if deep else 8
+
+
+def _full_range(bits: int) -> Window:
+    """Return the window that shows every value: such pictures have no other."""
+    highest = 2**bits - 1
+    return Window(center=highest / 2, width=highest, function="LINEAR_EXACT")
 
 
 def _frame(path: Path, number: int) -> Frame:

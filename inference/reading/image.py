@@ -1,26 +1,20 @@
-"""One series as numbers: display pixels, geometry, and the way back to every source pixel."""
+"""One stack of a series as numbers: modality values, geometry, and the way back to every source pixel."""
 
-import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from inference.archive import Floats
-from inference.errors import UnreadableInstance, UnsupportedImage
-from inference.reading.decoding import STANDARD, DecodingLimits, DecodingProcess
-from inference.reading.geometry import Orientation, depth_mm, plane_of
-from inference.reading.instance import File, Frame, read_file
-from inference.reading.pixels import Window, check, decode, modality_values, padding, window
-
-__all__ = ["Frame", "Image", "Skipped", "Survey", "read_series", "read_study", "survey"]
+from inference.archive import Booleans, Floats
+from inference.reading.elements.window import Window
+from inference.reading.instance import Frame
+from inference.reading.spacing import UNKNOWN, Spacing, spacing_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Image:
-    """One series, sorted by geometry, in its own pixel grid."""
+    """One stack of one series, sorted by geometry, in its own pixel grid."""
 
     patient_key: str
     """PatientID as it stands in the files: never logged, never shown outside DICOM objects."""
@@ -29,222 +23,106 @@ class Image:
     frame_of_reference_uid: str | None
     modality: str
     body_part: str
-    """Body Part Examined, upper case; empty where absent."""
+    """Body Part Examined, upper case, else the term of the Anatomic Region; empty where no place says it."""
+    laterality: str = ""
+    """L, R, B or U (PS3.3 10.5); empty where no place says it, or the frames differ."""
     plane: str
     """axial, coronal, sagittal, oblique, or empty where the orientation is absent."""
     description: str
     """Series Description and Protocol Name, joined."""
+    stack: str = ""
+    """What tells this stack from the others of its series, as "echo time 90 ms"; empty where it is the only one."""
+    localiser: bool = False
+    """Whether Image Type says LOCALIZER: planes to plan others with."""
     frames: tuple[Frame, ...]
-    pixels: Floats
-    """(frames, rows, columns), 0 black to 1 white, after Modality LUT, VOI LUT or window, and MONOCHROME1 inversion."""
+    values: Floats
+    """Modality values, (frames, rows, columns), padding as stored; colour: (frames, rows, columns, 3), RGB as stored.
+
+    Not inverted where the image is MONOCHROME1; pictures are.
+    """
+    padded: Booleans | None = None
+    """(frames, rows, columns), True where Pixel Padding says that there is no image; None: nowhere."""
+    windows: tuple[Window | None, ...] = ()
+    """One a frame, for pictures; empty: none."""
+    inverted: tuple[bool, ...] = ()
+    """One a frame: whether it is MONOCHROME1; empty: none is."""
+    bits: int = 16
+    """Bits Stored; of a palette, the bits of its entries."""
+    spacing: Spacing = UNKNOWN
+    missing: tuple[str, ...] = ()
+    """Sentences: planes absent inside the stack, or received and not readable; empty: the stack is whole."""
     digest: str
     """SHA-256 over the sorted (SOP Instance UID, SHA-256 of the file) pairs."""
 
+    @property
+    def colour(self) -> bool:
+        """Return whether the values are red, green and blue."""
+        return self.values.ndim == 4
 
-@dataclass(frozen=True)
-class Skipped:
-    """A series of a study that is not an image this product can read."""
+    def filled(self) -> Floats:
+        """Return the values with padding replaced by the lowest other modality value of the stack."""
+        if self.padded is None:
+            return self.values
+        return np.where(self.padded, self.range_of_values[0], self.values)
 
-    series_instance_uid: str
-    """Empty for a file that is not DICOM."""
-    reason: str
+    def display(self) -> Floats:
+        """Return all frames as ``shown`` gives them, (frames, rows, columns) or (frames, rows, columns, 3)."""
+        shown = np.empty_like(self.values)
+        for index in range(len(self.frames)):
+            shown[index] = self.shown(index)
+        return shown
 
+    def shown(self, index: int) -> Floats:
+        """Return one frame for a picture: 0 black to 1 white.
 
-@dataclass(frozen=True)
-class Survey:
-    """What a study holds: its image series, and what was passed over and why."""
+        Every plane of a stack is shown with one and the same window: the planes' own VOI LUT or window (the first of
+        several) where all planes share it, otherwise the range of modality values of the stack, padding left out.
+        MONOCHROME1 is inverted, padding is black. Colour is scaled by its largest possible value.
 
-    images: tuple[Image, ...]
-    skipped: tuple[Skipped, ...]
-    unwanted: int = 0
-    """Image series that could be read and that ``wanted`` did not select."""
+        Args:
+            index: of the frame, from 0.
+        """
+        values = self.values[index]
+        if self.colour:
+            return np.asarray(values / np.float32(2**self.bits - 1), dtype=np.float32)
+        window = self.window
+        shown = np.zeros_like(values) if window is None else window.show(values)
+        if self.inverted and self.inverted[index]:
+            shown = np.float32(1.0) - shown
+        return shown if self.padded is None else np.where(self.padded[index], np.float32(0.0), shown)
 
+    @cached_property
+    def window(self) -> Window | None:
+        """Return the one window of all planes; None where there is none and all values are alike (shown black)."""
+        shared = set(self.windows)
+        if len(shared) == 1 and None not in shared:
+            return self.windows[0]
+        low, high = self.range_of_values
+        if high <= low:
+            return None
+        return Window(center=(low + high) / 2, width=max(high - low, 1e-6), function="LINEAR_EXACT")
 
-def read_series(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Image:
-    """Read one series: decode, apply Modality LUT and VOI, sort by geometry.
-
-    Every plane of a series is shown to a network with one and the same window, so that a plane's grey values do not
-    depend on what else lies in it: the planes' own VOI LUT or window (the first of several) where all planes share
-    it, otherwise the range of modality values of the whole series, padding left out. A viewer may window planes one
-    by one; a network trained on series must not.
-
-    Planes are sorted along their normal towards the patient's left, back or head; by Instance Number, then SOP
-    Instance UID, where positions are unknown.
-
-    Args:
-        paths: files of one series, in any order. The same instance twice counts once.
-        limits: what its pixels may ask for; compressed ones are decoded in a process that is held to them.
-
-    Raises:
-        UnreadableInstance: a file is not DICOM or lacks the UIDs that identify it.
-        UnsupportedImage: no pixels, colour, undecodable, several sizes or several orientations.
-    """
-    if not paths:
-        raise UnsupportedImage("The series has no files.")
-    files = {file.sop_instance_uid: file for file in (read_file(path) for path in paths)}
-    series = {file.series_instance_uid for file in files.values()}
-    if len(series) != 1:
-        raise UnsupportedImage(f"The files belong to {len(series)} series; give the files of one series.")
-    with DecodingProcess(limits) as process:
-        return _image([files[uid] for uid in sorted(files)], process)
-
-
-def _every(_image: Image) -> bool:
-    return True
-
-
-def survey(
-    paths: Sequence[Path], limits: DecodingLimits = STANDARD, wanted: Callable[[Image], bool] = _every
-) -> Survey:
-    """Read every series of a study; series that cannot be read are listed with the reason.
-
-    Args:
-        paths: the files of the study.
-        limits: what its pixels may ask for.
-        wanted: selects the series to return; the others are released one by one as they are read.
-    """
-    grouped: dict[str, dict[str, File]] = {}
-    skipped: list[Skipped] = []
-    for path in sorted(paths):
-        try:
-            file = read_file(path)
-        except UnreadableInstance as error:
-            skipped.append(Skipped("", str(error)))
-            continue
-        grouped.setdefault(file.series_instance_uid, {})[file.sop_instance_uid] = file
-    images: list[Image] = []
-    unwanted = 0
-    try:
-        _check_patient([file for files in grouped.values() for file in files.values()])
-    except UnsupportedImage as error:
-        return Survey((), (*skipped, *(Skipped(uid, str(error)) for uid in sorted(grouped))))
-    with DecodingProcess(limits) as process:
-        for uid in sorted(grouped):
-            files = grouped.pop(uid)
-            try:
-                image = _image([files[key] for key in sorted(files)], process)
-            except UnsupportedImage as error:
-                skipped.append(Skipped(uid, str(error)))
-                continue
-            if wanted(image):
-                images.append(image)
-            else:
-                unwanted += 1
-            del image
-    return Survey(tuple(images), tuple(skipped), unwanted)
-
-
-def read_study(
-    paths: Sequence[Path], limits: DecodingLimits = STANDARD, wanted: Callable[[Image], bool] = _every
-) -> tuple[Image, ...]:
-    """Read the image series of a study that ``wanted`` selects, in the order of their UIDs; see ``survey``.
-
-    Raises:
-        UnsupportedImage: there is none; the sentence gives the reason for each series that was passed over.
-    """
-    study = survey(paths, limits, wanted)
-    if not study.images and not study.unwanted:
-        reasons = dict.fromkeys(series.reason for series in study.skipped)
-        raise UnsupportedImage(" ".join(("The study has no readable image series.", *reasons)))
-    return study.images
-
-
-def _image(files: list[File], process: DecodingProcess) -> Image:
-    _check_patient(files)
-    if _turned([frame.orientation for file in files for frame in file.frames]):
-        raise UnsupportedImage(
-            "The planes of the series have several orientations (0020,0037), as a localiser series has."
+    def part(self, start: int, stop: int) -> "Image":
+        """Return the planes from ``start`` up to ``stop`` as an image of their own, with the spacing they have."""
+        chosen = slice(start, stop)
+        frames = self.frames[chosen]
+        return replace(
+            self,
+            frames=frames,
+            values=self.values[chosen],
+            padded=None if self.padded is None else self.padded[chosen],
+            windows=self.windows[chosen],
+            inverted=self.inverted[chosen],
+            spacing=spacing_of(frames),
+            stack=", ".join(word for word in (self.stack, f"planes {start + 1} to {start + len(frames)}") if word),
         )
-    for file in files:
-        check(file.dataset)
-    sizes = {(int(file.dataset.Rows), int(file.dataset.Columns)) for file in files}
-    if len(sizes) > 1:
-        listed = ", ".join(f"{rows} x {columns}" for rows, columns in sorted(sizes))
-        raise UnsupportedImage(f"The planes of the series are of several sizes: {listed}.")
-    frames = [frame for file in files for frame in file.frames]
-    ((rows, columns),) = sizes
-    if len(frames) * rows * columns > process.limits.values:
-        raise UnsupportedImage(
-            f"{len(frames)} planes of {rows} x {columns} pixels are too many; "
-            f"the limit is {process.limits.values} pixels."
-        )
-    order = sorted(range(len(frames)), key=_place(frames))
-    pixels = _shown(files, process)[order]
-    head = files[0].dataset
-    orientation = frames[order[0]].orientation
-    words = dict.fromkeys(str(head.get(name) or "").strip() for name in ("SeriesDescription", "ProtocolName"))
-    return Image(
-        patient_key=str(head.get("PatientID") or ""),
-        study_instance_uid=str(head.StudyInstanceUID),
-        series_instance_uid=str(head.SeriesInstanceUID),
-        frame_of_reference_uid=str(head.get("FrameOfReferenceUID") or "") or None,
-        modality=str(head.get("Modality") or "").upper(),
-        body_part=str(head.get("BodyPartExamined") or "").strip().upper(),
-        plane=plane_of(orientation),
-        description=" ".join(word for word in words if word),
-        frames=tuple(frames[index] for index in order),
-        pixels=np.ascontiguousarray(pixels),
-        digest=_digest(files),
-    )
 
-
-def _check_patient(files: list[File]) -> None:
-    """Refuse images of two patients: their findings could not be assigned to one of them."""
-    for keyword, attribute in (("PatientID", "Patient ID (0010,0020)"), ("PatientName", "Patient's Name (0010,0010)")):
-        if len({file.patient(keyword) for file in files} - {""}) > 1:
-            raise UnsupportedImage(f"{attribute} differs between the images: they are not of one patient.")
-
-
-def _turned(orientations: list[Orientation | None]) -> bool:
-    """Whether any plane is turned against the first by more than a degree or so, or only some have an orientation."""
-    known = [orientation for orientation in orientations if orientation is not None]
-    if len(known) < len(orientations):
-        return bool(known)
-    return not np.allclose(known, known[0], atol=0.02)
-
-
-def _place(frames: list[Frame]) -> Callable[[int], tuple[float, float, str, int]]:
-    """Return the sorting key of a plane: place along the normal, instance number, UID, frame number."""
-    by_geometry = all(frame.position_mm and frame.orientation for frame in frames)
-
-    def key(index: int) -> tuple[float, float, str, int]:
-        frame = frames[index]
-        depth = 0.0
-        if by_geometry and frame.orientation and frame.position_mm:
-            depth = round(depth_mm(frame.orientation, frame.position_mm), 3)
-        number = math.inf if frame.instance_number is None else float(frame.instance_number)
-        return depth, number, frame.sop_instance_uid, frame.frame_number
-
-    return key
-
-
-def _shown(files: list[File], process: DecodingProcess) -> Floats:
-    """Display values of all planes in the order of the files: one window for the series (see ``read_series``)."""
-    planes, rows, columns = sum(len(file.frames) for file in files), files[0].dataset.Rows, files[0].dataset.Columns
-    shown = np.empty((planes, rows, columns), dtype=np.float32)
-    windows: set[Window | None] = set()
-    inverted: list[bool] = []
-    low, high = math.inf, -math.inf
-    for file in files:
-        stored = decode(file.dataset, process)
-        for index, plane in enumerate(stored):
-            header = file.header(index)
-            modality = modality_values(plane, header)
-            padded = padding(plane, header)
-            image = modality if padded is None or padded.all() else modality[~padded]
-            low, high = min(low, float(image.min())), max(high, float(image.max()))
-            shown[len(inverted)] = modality
-            windows.add(window(header))
-            inverted.append(str(header.PhotometricInterpretation) == "MONOCHROME1")
-    shared = windows.pop() if len(windows) == 1 else None
-    common = shared or Window(center=(low + high) / 2, width=max(high - low, 1e-6), function="LINEAR_EXACT")
-    for plane, is_inverted in zip(shown, inverted, strict=True):  # in place: a series may fill half the memory
-        plane[:] = 0.0 if high <= low and shared is None else common.show(plane)
-        if is_inverted:
-            plane[:] = 1.0 - plane
-    return shown
-
-
-def _digest(files: list[File]) -> str:
-    pairs = sorted(f"{file.sop_instance_uid} {file.sha256}\n" for file in files)
-    return hashlib.sha256("".join(pairs).encode()).hexdigest()
+    @cached_property
+    def range_of_values(self) -> tuple[float, float]:
+        """Lowest and highest value, padding left out; of a stack that is all padding, those of the padding."""
+        low, high = math.inf, -math.inf
+        for index, values in enumerate(self.values):
+            image = values if self.padded is None else values[~self.padded[index]]
+            if image.size:
+                low, high = min(low, float(image.min())), max(high, float(image.max()))
+        return (low, high) if low <= high else (float(self.values.min()), float(self.values.max()))

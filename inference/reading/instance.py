@@ -1,19 +1,22 @@
-"""One DICOM file of a series: what identifies it, where its planes lie, and how its values are to be shown."""
+"""One DICOM file of a series: what identifies it, where its planes lie, and where its pixels begin."""
 
 import hashlib
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from inference.errors import DAMAGE, UnreadableInstance
-from inference.reading.geometry import Orientation, Vector, numbers
-from inference.reading.pixels import frame_count
+from inference.errors import DAMAGE, UnreadableInstance, UnsupportedImage
+from inference.reading.elements.header import hint_of, integer_of, numbers_of, text_of, title_of
+from inference.reading.elements.macros import is_enhanced, source_of
+from inference.reading.geometry import Orientation, Vector
+
+MAXIMUM_FRAMES = 1 << 20
+"""Most frames of one file: its functional groups are read frame by frame before its pixels are decoded."""
 
 
 @dataclass(frozen=True)
@@ -42,81 +45,108 @@ SHOWN_BY = (
 """What decides how stored values are shown, in the data set or in functional groups (PS3.3 C.7.6.16.2)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class File:
-    """One file, read whole; its pixels are decoded later."""
+    """One file: its header is held, its pixels stay on disk."""
 
+    path: Path
+    sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
     sha256: str
     dataset: Dataset
-    frames: tuple[Frame, ...]
+    """Every element before the pixels; every element where the data set is deflated."""
+    pixels_at: int | None
+    """Offset of the pixel data element in the file; None where there is none, or the data set is deflated."""
+    deflated: bool = False
 
-    def patient(self, keyword: str) -> str:
-        """Return PatientID or PatientName to be compared: upper case, without what only separates or pads."""
-        written = self.dataset.get_item(keyword)
-        value = getattr(written, "value", None) or ""
-        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        return " ".join(text.partition("=")[0].replace("^", " ").strip(" \0").upper().split())
+    @property
+    def has_pixels(self) -> bool:
+        """Return whether there is pixel data, of integers or not."""
+        return self.pixels_at is not None or (self.deflated and "PixelData" in self.dataset)
 
-    def header(self, index: int) -> Dataset:
-        """Return what decides how frame ``index`` (0-based) is shown."""
-        return of_frame(self.dataset, index, SHOWN_BY)
+    def whole(self) -> Dataset:
+        """Read the data set with its pixels.
 
+        Raises:
+            UnreadableInstance: damaged.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
+                return dcmread(self.path)
+        except DAMAGE as error:
+            raise UnreadableInstance(f"The DICOM file is damaged ({type(error).__name__}).") from error
 
-def of_frame(dataset: Dataset, index: int, keywords: Iterable[str]) -> Dataset:
-    """Return these attributes as they hold for frame ``index`` (0-based): its functional groups before the data set."""
-    header = Dataset()
-    for source in (dataset, *_groups(dataset, index)):
-        for keyword in keywords:
-            if source.get(keyword) is not None:
-                header[keyword] = source[keyword]
-    return header
+    def frame_count(self) -> int:
+        """Return Number of Frames (0028,0008), 1 where it is absent or empty.
+
+        Raises:
+            UnsupportedImage: not a number, negative, or more than ``MAXIMUM_FRAMES``.
+        """
+        count = integer_of(self.dataset, "NumberOfFrames")
+        if count is None or count == 0:
+            return 1
+        if not 0 < count <= MAXIMUM_FRAMES:
+            raise UnsupportedImage(f"{title_of('NumberOfFrames')} is {count}, which is not from 1 to {MAXIMUM_FRAMES}.")
+        return count
+
+    def frame(self, index: int) -> Frame:
+        """Return where frame ``index`` (0-based) lies.
+
+        Raises:
+            UnsupportedImage: an element of its geometry is not the numbers that it has to be.
+        """
+
+        def geometry(keyword: str, count: int) -> tuple[float, ...] | None:
+            return numbers_of(source_of(self.dataset, index, keyword), keyword, count)
+
+        several_without_places = self.frame_count() > 1 and not is_enhanced(self.dataset)
+        position = None if several_without_places else geometry("ImagePositionPatient", 3)
+        orientation = geometry("ImageOrientationPatient", 6)
+        spacing = geometry("PixelSpacing", 2)
+        number = hint_of(self.dataset, "InstanceNumber")
+        return Frame(
+            path=self.path,
+            sop_class_uid=self.sop_class_uid,
+            sop_instance_uid=self.sop_instance_uid,
+            frame_number=index + 1,
+            instance_number=None if number is None else int(number),
+            position_mm=cast("Vector | None", position),
+            orientation=cast("Orientation | None", orientation if _square(orientation) else None),
+            pixel_spacing_mm=cast("tuple[float, float] | None", spacing if spacing and min(spacing) > 0 else None),
+        )
 
 
 def read_file(path: Path) -> File:
-    """Read one DICOM file without decoding its pixels.
+    """Read the header of one DICOM file.
 
     Raises:
         UnreadableInstance: not DICOM, cut short before its pixels, or without the UIDs that identify it.
     """
-    content = path.read_bytes()
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
-            dataset = dcmread(BytesIO(content))
-            identified = [str(dataset.get(f"{name}InstanceUID") or "") for name in ("SOP", "Series", "Study")]
-            frames = tuple(_frame(dataset, path, index) for index in range(frame_count(dataset)))
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            dataset = dcmread(file, stop_before_pixels=True)
+            deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+            if deflated:
+                file.seek(0)
+                dataset = dcmread(file)
+            pixels_at = None if deflated or not file.read(1) else file.tell() - 1
     except InvalidDicomError as error:
         raise UnreadableInstance("The file is not DICOM: it lacks the preamble and prefix of PS3.10 7.1.") from error
     except DAMAGE as error:
         raise UnreadableInstance(f"The DICOM file is damaged ({type(error).__name__}).") from error
+    identified = [text_of(dataset, f"{name}InstanceUID") for name in ("SOP", "Series", "Study")]
     if not all(identified):
         raise UnreadableInstance(
             "The file is cut short, or lacks SOP Instance UID (0008,0018), Series Instance UID (0020,000E) or "
             "Study Instance UID (0020,000D)."
         )
-    return File(identified[0], identified[1], hashlib.sha256(content).hexdigest(), dataset, frames)
-
-
-def _frame(dataset: Dataset, path: Path, index: int) -> Frame:
-    enhanced = "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset
-    several_without_places = not enhanced and frame_count(dataset) > 1
-    sources = (dataset, *_groups(dataset, index))
-    position = None if several_without_places else numbers(_last(sources, "ImagePositionPatient"), 3)
-    orientation = numbers(_last(sources, "ImageOrientationPatient"), 6)
-    spacing = numbers(_last(sources, "PixelSpacing"), 2)
-    number = dataset.get("InstanceNumber")
-    return Frame(
-        path=path,
-        sop_class_uid=str(dataset.get("SOPClassUID") or ""),
-        sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
-        frame_number=index + 1,
-        instance_number=None if number is None else int(number),
-        position_mm=cast("Vector | None", position),
-        orientation=cast("Orientation | None", orientation if _square(orientation) else None),
-        pixel_spacing_mm=cast("tuple[float, float] | None", spacing if spacing and min(spacing) > 0 else None),
-    )
+    instance, series, _study = identified
+    return File(path, text_of(dataset, "SOPClassUID"), instance, series, sha256, dataset, pixels_at, deflated)
 
 
 def _square(orientation: tuple[float, ...] | None) -> bool:
@@ -128,16 +158,3 @@ def _square(orientation: tuple[float, ...] | None) -> bool:
         sum(a * b for a, b in zip(*pair, strict=True)) for pair in ((row, row), (column, column), (row, column))
     ]
     return abs(products[0] - 1) < 0.02 and abs(products[1] - 1) < 0.02 and abs(products[2]) < 0.02
-
-
-def _groups(dataset: Dataset, index: int) -> tuple[Dataset, ...]:
-    """Every functional group of one frame, flattened: shared groups first, the frame's own after (PS3.3 C.7.6.16)."""
-    shared = dataset.get("SharedFunctionalGroupsSequence") or ()
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
-    chosen = [*shared[:1], *per_frame[index : index + 1]]
-    return tuple(group.value[0] for item in chosen for group in item if group.VR == "SQ" and group.value)
-
-
-def _last(sources: tuple[Dataset, ...], keyword: str) -> Any:
-    values = [source.get(keyword) for source in sources if source.get(keyword) is not None]
-    return values[-1] if values else None

@@ -14,7 +14,7 @@ from pydicom.pixels import pixel_array
 
 from inference.errors import DAMAGE
 from inference.reading.geometry import numbers
-from inference.reading.image import Frame
+from inference.reading.instance import Frame
 
 SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4",)
 STRUCTURES = ("1.2.840.10008.5.1.4.1.1.481.3",)

@@ -7,9 +7,9 @@ from pathlib import Path
 from sqlalchemy import Engine, insert, select
 
 from inference.analyse import analyse
-from inference.errors import Misconfigured, OutOfScope
+from inference.errors import Misconfigured
 from inference.phantom.phantom import make_phantom
-from inference.reading.image import read_series
+from inference.selection import select_stacks
 from node.audit.tables import replays
 from node.jobs.installation import Installation
 from node.store import now
@@ -118,13 +118,9 @@ class Constancy:
         for name, paths in self.studies(installation.bundle.manifest.name).items():
             if say is not None:
                 say(name)
-            try:
-                analysis = analyse(
-                    read_series(paths), installation.bundle, installation.options, warrant=installation.warrant
-                )
-            except OutOfScope:
-                continue
-            records.extend(record(name, analysis))
+            for number, image in enumerate(select_stacks(paths, installation.bundle).reading.images):
+                analysis = analyse(image, installation.bundle, installation.options, warrant=installation.warrant)
+                records.extend(record(f"{name} {number + 1}" if number else name, analysis))
         return tuple(records)
 
     def _former(self, bundle: str) -> tuple[Recorded, ...]:

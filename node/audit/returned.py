@@ -110,7 +110,7 @@ class Returned:
         return Shown(
             overlay.sop_instance_uid,
             report,
-            file.frames[int(source.get("ReferencedFrameNumber") or 1) - 1],
+            file.frame(int(source.get("ReferencedFrameNumber") or 1) - 1),
             (int(file.dataset.Rows), int(file.dataset.Columns)),
             (int(peak[0]), int(peak[1])),
             explanation["label"],

@@ -1,25 +1,31 @@
 """`heatproof explain`: what the node does for a study, done for files: no network, no database."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from inference.analyse import analyse
 from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle, load_bundle, load_named
-from inference.errors import NotAnalysed, UnsupportedImage
+from inference.errors import NotAnalysed, UnreadableInstance, UnsupportedImage
 from inference.options import AnalysisOptions
 from inference.passport.passport import load_passport
-from inference.reading.image import Image, read_study
+from inference.reading.account import Disposition
+from inference.reading.image import Image
+from inference.selection import select_stacks
 from inference.trust.budgets import Budget
 from inference.trust.warrant import Warrant
-from node.jobs.summary import summarise
+from node.jobs.summary import account_of, summarise
+from reports.explained import read_header
 from reports.objects.results import ResultObject, write_not_analysed, write_results
+from reports.wording import account_sentences
 
 
 def explain_files(
@@ -36,7 +42,7 @@ def explain_files(
     budget: Budget = "full",
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Analyse every series below ``path`` and write everything to ``out``.
+    """Analyse every stack below ``path`` and write everything to ``out``.
 
     Args:
         path: one DICOM file, or a folder of one study.
@@ -52,7 +58,7 @@ def explain_files(
         progress: told what is being done.
 
     Returns:
-        What ``result.json`` holds: one entry for each series.
+        What ``result.json`` holds: the account of every instance, and one entry for each stack.
 
     Raises:
         UnsupportedImage: nothing below ``path`` is a readable image.
@@ -71,11 +77,27 @@ def explain_files(
     files = _files(path)
     progress(f"reading {len(files)} files")
     created = datetime.now(UTC)
+    selection = select_stacks(files, bundle)
+    account = account_sentences(selection.reading)
     series = [
-        _one_series(image, bundle, options, warrant, out / f"series-{number}", created, progress)
-        for number, image in enumerate(read_study(files), start=1)
+        _one_stack(image, bundle, options, warrant, out / f"series-{number}", created, account, progress)
+        for number, image in enumerate(selection.reading.images, start=1)
     ]
-    result = {"heatproof": "NOT FOR DIAGNOSTIC USE", "created": created.isoformat(), "series": series}
+    declined = [(stack.reason, stack.paths) for stack in selection.declined]
+    if not series and not declined:
+        reasons = selection.reading.reasons(Disposition.NOT_MEANT, Disposition.SET_APART)
+        reason = f"{bundle.manifest.name} analyses no series of this study. {' '.join(reasons)}"
+        declined = [(reason, tuple(path for path in files if _is_named(path)))]
+    series += [
+        _not_analysed(paths, out / f"series-{number}", reason, created, account)
+        for number, (reason, paths) in enumerate(declined, start=len(series) + 1)
+    ]
+    result = {
+        "heatproof": "NOT FOR DIAGNOSTIC USE",
+        "created": created.isoformat(),
+        "reading": account_of(selection.reading),
+        "series": series,
+    }
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
@@ -87,24 +109,23 @@ def _files(path: Path) -> tuple[Path, ...]:
     return files
 
 
-def _one_series(
+def _one_stack(
     image: Image,
     bundle: Bundle,
     options: AnalysisOptions,
     warrant: Warrant | None,
     out: Path,
     created: datetime,
+    account: Sequence[str],
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     try:
-        bundle.accepts(image)
         analysis = analyse(image, bundle, options, progress=progress, warrant=warrant)
     except NotAnalysed as error:
-        paths = tuple(frame.path for frame in image.frames)
-        written = write_not_analysed(paths, out, reason=str(error), created=created)
-        return {"not_analysed": str(error), "objects": _objects(written)}
+        paths = tuple(dict.fromkeys(frame.path for frame in image.frames))
+        return _not_analysed(paths, out, str(error), created, account)
     progress("writing DICOM objects")
-    written = write_results(analysis, out, created=created)
+    written = write_results(analysis, out, created=created, account=account)
     summary = summarise((analysis,), (written,))
     for number, (shown, item) in enumerate(zip(analysis.explanations, summary["explanations"], strict=True), start=1):
         raw = out / f"map-{number}.npy"
@@ -121,6 +142,23 @@ def _one_series(
     return {**summary, **_provenance(analysis), "objects": _objects(written)}
 
 
+def _not_analysed(
+    paths: Sequence[Path], out: Path, reason: str, created: datetime, account: Sequence[str]
+) -> dict[str, Any]:
+    written = write_not_analysed(paths, out, reason=reason, created=created, account=account)
+    return {"not_analysed": reason, "objects": _objects(written)}
+
+
+def _is_named(path: Path) -> bool:
+    """Whether a file is DICOM and says of which study it is, so that a report can refer to it."""
+    try:
+        header = read_header(path)
+    except UnreadableInstance:
+        return False
+    needed = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+    return all(str(header.get(keyword) or "") for keyword in needed)
+
+
 def _provenance(analysis: Analysis) -> dict[str, Any]:
     return {
         "probabilities": analysis.classification.probabilities.tolist(),
@@ -134,3 +172,48 @@ def _provenance(analysis: Analysis) -> dict[str, Any]:
 
 def _objects(written: tuple[ResultObject, ...]) -> list[dict[str, str]]:
     return [{"role": item.role, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)} for item in written]
+
+
+def print_result(result: dict[str, Any], console: Console) -> None:
+    """Print what was found in each stack, and what became of every instance."""
+    for stack in result["series"]:
+        _print_stack(stack, console)
+    reading = result["reading"]
+    console.print(
+        f"Instances: {reading['read']} read, {reading['set_apart']} set apart, "
+        f"{reading['not_meant']} not meant for this bundle."
+    )
+    for name in ("set_apart", "not_meant"):
+        for reason in reading[f"{name}_reasons"]:
+            console.print(f"  {name.replace('_', ' ')}: {reason}", highlight=False, markup=False)
+    for warning in reading["warnings"]:
+        console.print(f"Warning: {warning}", highlight=False, markup=False)
+
+
+def _print_stack(stack: dict[str, Any], console: Console) -> None:
+    if stack.get("not_analysed"):
+        console.print(f"Not analysed: {stack['not_analysed']}", markup=False)
+        return
+    for known in stack["stacks"]:
+        for remark in filter(None, (known["stack"] and f"Stack: {known['stack']}.", known["partly_read"])):
+            console.print(remark, highlight=False, markup=False)
+        for remark in known["remarks"]:
+            console.print(remark, highlight=False, markup=False)
+    if stack["nothing_found"]:
+        console.print(f"{stack['bundle']['name']}: nothing found in {stack['planes']} planes.")
+        return
+    table = Table("class", "plane", "probability", "method", "peak (row, column)", "verdict", "picture")
+    for item in stack["explanations"]:
+        table.add_row(
+            item["label"],
+            f"{item['frame'] + 1} of {item['planes']}",
+            f"{item['probability']:.3f}",
+            item["method"],
+            str(tuple(item["peak"])),
+            item["verdict"],
+            item["picture"],
+        )
+    console.print(table)
+    for item in stack["explanations"][:1]:
+        for signal in item["signals"]:
+            console.print(f"  {signal['meaning']}: {signal['value']:.2f}", highlight=False)

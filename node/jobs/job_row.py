@@ -30,6 +30,8 @@ class Job:
     """Why the audit withholds the maps of its route; empty where it does not."""
     missing: str
     """What the study has not, although it was expected; empty where nothing is."""
+    stack_contains: tuple[str, ...] = ()
+    """Words of the rule, one of which must stand in what tells a stack from the others of its series; empty: all."""
     content: str = ""
     """Digest of the instances that were decided about; empty where an earlier release decided."""
 
@@ -51,5 +53,6 @@ def job_of(row: Row[Any]) -> Job:
         model=row.options.get("model", ""),
         withheld=row.options.get("withheld", ""),
         missing=row.missing or "",
+        stack_contains=tuple(row.options.get("stack_contains", ())),
         content=row.options.get("content", ""),
     )

@@ -20,8 +20,10 @@ from inference.explain import explain_findings
 from inference.findings import Classification
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
-from inference.reading.image import Image, read_study
+from inference.reading.account import Disposition
+from inference.reading.image import Image
 from inference.saliency.engine.maps import SaliencyMap
+from inference.selection import Declined, StudySelection, select_stacks
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
@@ -30,7 +32,7 @@ from node.jobs.contents import content_of
 from node.jobs.history import History
 from node.jobs.job_row import Job, job_of
 from node.jobs.succession import predecessors, succeed
-from node.jobs.summary import summarise
+from node.jobs.summary import account_of, summarise
 from node.settings.settings import Settings
 from node.store import StudyState, instances, jobs, studies
 from reports.audit.ledger import Event, Ledger
@@ -39,6 +41,7 @@ from reports.audit.observations import Observations
 from reports.audit.repeatability.pair import replicate_pairs
 from reports.audit.repeatability.pairs import keep
 from reports.objects.results import ResultObject, write_not_analysed, write_results
+from reports.wording import account_sentences
 
 
 class Steps:
@@ -99,33 +102,25 @@ class Steps:
         return True
 
     def read(self, job: Job) -> None:
-        """Study to images: those series that the bundle accepts.
+        """Study to images: those stacks that the bundle accepts, and the account of every instance.
 
         Raises:
-            NotAnalysed: no route, no image, or no series that the bundle accepts; the message says why.
+            NotAnalysed: no route, no image, or no stack that the bundle accepts; the message says why.
             Unavailable: an image that the study was decided with is gone.
         """
         if not job.bundle:
             raise OutOfScope(job.reason or "No rule routes this study to a bundle.")
-        bundle = self._bundles[job.bundle]
-        refusals: list[str] = []
-
-        def wanted(image: Image) -> bool:
-            try:
-                bundle.accepts(image)
-            except OutOfScope as error:
-                refusals.append(str(error))
-                return False
-            return True
-
         paths = self.paths(job)
         decided = content_of(self._engine, job.content)
         if decided is not None and len(paths) < len(decided):
             raise Unavailable(f"Of the {len(decided)} images this was decided with only {len(paths)} are here.")
-        accepted = read_study(paths, self._settings.limits.decoding, wanted)
-        if not accepted:
-            raise OutOfScope(f"{job.bundle} accepts no series of this study. " + " ".join(dict.fromkeys(refusals)))
-        archive.save(accepted, self._folder(job), "images")
+        bundle, limits = self._bundles[job.bundle], self._settings.limits.decoding
+        selection = select_stacks(paths, bundle, limits=limits, wanted=job.stack_contains)
+        archive.save(replace(selection, reading=replace(selection.reading, images=())), self._folder(job), "account")
+        if not selection.reading.images:
+            reasons = (*(declined.reason for declined in selection.declined), *selection.reading.reasons(*Disposition))
+            raise OutOfScope(f"{job.bundle} analyses no series of this study. " + " ".join(dict.fromkeys(reasons)))
+        archive.save(selection.reading.images, self._folder(job), "images")
 
     def classify(self, job: Job) -> None:
         """Images to findings."""
@@ -159,13 +154,20 @@ class Steps:
 
     def report(self, job: Job) -> None:
         """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
-        analyses = self._analyses(job)
+        analyses, selection = self._analyses(job), self._load_account(job)
+        account = account_sentences(selection.reading)
         folder, roles = self._outbox.folder(job.id), self._outbox.wanted(job.destinations)
         with self._engine.connect() as connection:
             before = [predecessors(connection, job, analysis.image.series_instance_uid) for analysis in analyses]
         objects = tuple(
             write_results(
-                analysis, folder, created=job.created_at, predecessors=replaced, missing=job.missing, objects=roles
+                analysis,
+                folder,
+                created=job.created_at,
+                predecessors=replaced,
+                missing=job.missing,
+                account=account,
+                objects=roles,
             )
             for analysis, replaced in zip(analyses, before, strict=True)
         )
@@ -181,7 +183,9 @@ class Steps:
         with self._engine.begin() as connection:
             for analysis, written in zip(analyses, objects, strict=True):
                 self._queue(connection, job, written, analysis.image.series_instance_uid)
-            self._summarise(connection, job, summarise(analyses, objects, roles))
+            for declined in selection.declined:
+                self._queue(connection, job, self._declined(job, declined, account), declined.series_instance_uid)
+            self._summarise(connection, job, summarise(analyses, objects, roles, selection.reading))
             if self._observations.add(job.id, seen, connection):
                 keep(connection, again)
                 self._tell(job, seen, connection)
@@ -190,6 +194,7 @@ class Steps:
         """Instead of an analysis: one structured report "not analysed" with the reason."""
         with self._engine.connect() as connection:
             before = predecessors(connection, job, None)
+        reading = self._load_account(job).reading if (self._folder(job) / "account.json").is_file() else None
         written = write_not_analysed(
             self.paths(job),
             self._outbox.folder(job.id),
@@ -197,9 +202,23 @@ class Steps:
             created=job.created_at,
             predecessors=before,
             missing=job.missing,
+            account=account_sentences(reading) if reading else (),
         )
         with self._engine.begin() as connection:
             self._queue(connection, job, written, None)
+            if reading:
+                self._summarise(connection, job, {"reading": account_of(reading)})
+
+    def _declined(self, job: Job, declined: Declined, account: Sequence[str]) -> tuple[ResultObject, ...]:
+        """Write the report "not analysed" of one stack of a study whose other stacks are analysed."""
+        return write_not_analysed(
+            declined.paths,
+            self._outbox.folder(job.id),
+            reason=f"stack {declined.stack}: {declined.reason}" if declined.stack else declined.reason,
+            created=job.created_at,
+            missing=job.missing,
+            account=account,
+        )
 
     def _queue(
         self, connection: Connection, job: Job, written: Sequence[ResultObject], source_series_uid: str | None
@@ -234,6 +253,9 @@ class Steps:
 
     def _load_images(self, job: Job) -> tuple[Image, ...]:
         return archive.load(tuple[Image, ...], self._folder(job), "images")
+
+    def _load_account(self, job: Job) -> StudySelection:
+        return archive.load(StudySelection, self._folder(job), "account")
 
     def _load_classifications(self, job: Job) -> tuple[Classification, ...]:
         return archive.load(tuple[Classification, ...], self._folder(job), "classifications")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
+from inference.reading.account import Disposition, StudyReading
 from reports.objects.results import ResultObject, left_out
 from reports.objects.roles import ALWAYS
 from reports.picture.layout import panel_box
@@ -13,14 +14,18 @@ from reports.picture.localiser import seen
 
 
 def summarise(
-    analyses: Sequence[Analysis], objects: Sequence[Sequence[ResultObject]], roles: Collection[str] = ALWAYS
+    analyses: Sequence[Analysis],
+    objects: Sequence[Sequence[ResultObject]],
+    roles: Collection[str] = ALWAYS,
+    reading: StudyReading | None = None,
 ) -> dict[str, Any]:
-    """Put the findings of all analysed series into one JSON tree without patient data, arrays or non-finite numbers.
+    """Put the findings of all analysed stacks into one JSON tree without patient data, arrays or non-finite numbers.
 
     Args:
-        analyses: one for each series.
+        analyses: one for each stack.
         objects: what was written for each of them, captures in the order of the explanations.
         roles: the roles that were asked for; why one of them is not there is said in words.
+        reading: account of every instance of the study; None: only one stack was asked for.
     """
     first = analyses[0]
     return {
@@ -33,7 +38,13 @@ def summarise(
         "device": first.fingerprint.device,
         "nothing_found": not any(analysis.classification.ranges for analysis in analyses),
         "planes": sum(len(analysis.image.frames) for analysis in analyses),
-        "ranges": [asdict(value_range) for analysis in analyses for value_range in analysis.classification.ranges],
+        "ranges": [
+            {**asdict(value_range), "stack": analysis.image.stack}
+            for analysis in analyses
+            for value_range in analysis.classification.ranges
+        ],
+        "stacks": [_stack(analysis) for analysis in analyses],
+        **({"reading": account_of(reading)} if reading else {}),
         "left_out": [reason for analysis in analyses for reason in left_out(analysis, roles)],
         "explanations": [
             _explanation(analysis, explanation, capture)
@@ -45,6 +56,28 @@ def summarise(
     }
 
 
+def account_of(reading: StudyReading) -> dict[str, Any]:
+    """Return how many instances of a study were read, set apart and not meant for the bundle, with every reason."""
+    return {
+        "read": reading.read,
+        "set_apart": reading.set_apart,
+        "not_meant": reading.not_meant,
+        "set_apart_reasons": list(reading.reasons(Disposition.SET_APART)),
+        "not_meant_reasons": list(reading.reasons(Disposition.NOT_MEANT)),
+        "warnings": list(reading.warnings),
+    }
+
+
+def _stack(analysis: Analysis) -> dict[str, Any]:
+    return {
+        "stack": analysis.image.stack,
+        "planes": len(analysis.image.frames),
+        "nothing_found": not analysis.classification.ranges,
+        "partly_read": analysis.partly_read,
+        "remarks": list(analysis.remarks),
+    }
+
+
 def _explanation(analysis: Analysis, explanation: Explanation, capture: ResultObject) -> dict[str, Any]:
     shown, trust, frames = explanation.map, explanation.trust, analysis.image.frames
     return {
@@ -53,6 +86,8 @@ def _explanation(analysis: Analysis, explanation: Explanation, capture: ResultOb
         "threshold": shown.finding.threshold,
         "frame": shown.frame,
         "planes": len(frames),
+        "stack": analysis.image.stack,
+        "partly_read": analysis.partly_read,
         "method": shown.method,
         "seed": shown.seed,
         "peak": list(shown.peak),

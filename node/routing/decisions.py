@@ -113,6 +113,7 @@ class Decisions:
                     "content": order.content,
                     "method": order.route.method,
                     "planes_explained": order.route.planes_explained,
+                    "stack_contains": list(order.route.stack_contains),
                     "destinations": list(order.destinations),
                     "withheld": order.withheld,
                     "model": self._model(bundle),
@@ -162,6 +163,7 @@ class Decisions:
     def _job_id(self, order: JobOrder, bundle: str) -> str:
         """Return the digest of everything the result depends on, so that the same study again is the same job."""
         parts = [order.content, bundle, *order.destinations, *([order.withheld] if order.withheld else [])]
+        parts += order.route.stack_contains
         if bundle:
             options = AnalysisOptions(
                 method=order.route.method or self._rulebook.bundles[bundle].manifest.method,

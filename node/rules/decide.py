@@ -24,6 +24,8 @@ class Route:
     method: str | None
     """Saliency method; None: the bundle's own."""
     planes_explained: int
+    stack_contains: tuple[str, ...] = ()
+    """Words one of which must stand in what tells a stack from the others of its series; empty: every stack."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def _route(rule: Rule) -> Route:
         destinations=rule.destinations,
         method=rule.method,
         planes_explained=rule.planes_explained,
+        stack_contains=rule.stack_contains,
     )
 
 

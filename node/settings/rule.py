@@ -82,6 +82,8 @@ class Rule(Section):
     """Saliency method; the bundle's own where left out."""
     planes_explained: Annotated[int, Field(ge=1, le=20)] = 3
     """How many planes of a finding get a map."""
+    stack_contains: Annotated[tuple[Name, ...], Field(max_length=_MOST_EXPECTED)] = ()
+    """Of a series with several stacks, those are analysed whose name ("b-value 1000") contains one of these words."""
     priors: Annotated[int, Field(ge=0, le=10)] = 0
     """How many earlier studies of the patient are fetched: the newest of the same modality and part of the body."""
     priors_from: Name | None = None

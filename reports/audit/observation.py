@@ -19,8 +19,10 @@ from scipy.ndimage import zoom
 from inference.analysis import Analysis, Explanation
 from inference.criteria.otsu import otsu_thresholds
 from inference.reading.geometry import Vector
-from inference.reading.image import Frame
+from inference.reading.image import Image
+from inference.reading.instance import Frame
 from inference.trust.image_statistics import image_statistics, statistic_names
+from reports.audit.grey import grey_levels, grey_values, level_range
 from reports.explained import read_header
 
 THUMBNAIL_SIDE = 8
@@ -79,15 +81,21 @@ FIGURES: Mapping[str, str] = {
     "centroid_row": "row of the map's centre of mass, 0 top to 1 bottom",
     "centroid_column": "column of the map's centre of mass, 0 left to 1 right",
     "replicate_spearman": "agreement of the map with the replicates' maps (Spearman)",
-    "image_mean": "mean grey level of the image",
-    "image_sd": "standard deviation of the image's grey levels",
-    "image_noise": "noise of the image",
+    "grey_mean": "mean value of the image, as the scanner gives it",
+    "grey_sd": "standard deviation of the image's values",
+    "grey_noise": "noise of the image, in its values",
 }
 """Every figure a chart can be of, by its name in the store."""
-FORMER_FIGURES: Mapping[str, str] = {"replicate_spearman": "replicate_agreement"}
+FORMER_FIGURES: Mapping[str, str] = {
+    "replicate_spearman": "replicate_agreement",
+    "grey_mean": "image_mean",
+    "grey_sd": "image_sd",
+    "grey_noise": "image_noise",
+}
 """Of a figure, the one that earlier releases kept in its place: still read, never mixed with it.
 
-``replicate_agreement`` was a* above a null that changed when the bundle was commissioned."""
+``replicate_agreement`` was a* above a null that changed when the bundle was commissioned; the figures of the image were
+of display values, which change with the window somebody chose."""
 
 
 def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[Observation, ...]:
@@ -115,7 +123,7 @@ def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[
         "scanner": source.scanner,
         "protocol": source.protocol,
     }
-    of_image = image_figures(analysis.image.pixels) | {"found": float(bool(analysis.explanations))}
+    of_image = image_figures(analysis.image) | {"found": float(bool(analysis.explanations))}
     if not analysis.explanations:
         nothing = {"method": "", "label": "", "verdict": "", "map_digest": "", "thumbnail": b"", "peak_mm": None}
         return (Observation(**shared, **nothing, figures=of_image),)  # type: ignore[arg-type]
@@ -140,11 +148,15 @@ def source_of(header: Dataset) -> Source:
     return Source(_joined(header, equipment), _joined(header, ("Modality", "ProtocolName", "SeriesDescription")))
 
 
-def image_figures(pixels: NDArray[np.floating]) -> dict[str, float]:
-    """Return mean, spread and noise of a series' middle plane: (frames, rows, columns), 0 black to 1 white."""
-    middle = pixels[len(pixels) // 2][None]
-    named = dict(zip(statistic_names(2), image_statistics(middle)[0].tolist(), strict=True))
-    return {"image_mean": named["mean"], "image_sd": named["sd"], "image_noise": named["grain"]}
+def image_figures(image: Image) -> dict[str, float]:
+    """Return mean, spread and noise of a stack's middle plane in modality values: no window changes them."""
+    middle = len(image.frames) // 2
+    low, high = level_range(image)
+    levels = grey_levels(image, slice(middle, middle + 1))
+    named = dict(zip(statistic_names(2), image_statistics(levels)[0].tolist(), strict=True))
+    span = high - low
+    mean = float(grey_values(image, slice(middle, middle + 1)).mean())
+    return {"grey_mean": mean, "grey_sd": named["sd"] * span, "grey_noise": named["grain"] * span}
 
 
 def map_figures(explanation: Explanation) -> dict[str, float]:

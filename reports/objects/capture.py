@@ -36,7 +36,9 @@ def derivation(explained: ExplainedPlane, request: WriteRequest) -> str:
     return shortened(
         f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)} "
         f"(probability {number(finding.probability)}) on {explained.plane.title}, by {made_by(explained.map)}. "
-        f"Verdict on the map: {explained.trust.verdict.value}." + (f" {REPLACES}" if request.predecessors else ""),
+        f"Verdict on the map: {explained.trust.verdict.value}."
+        + "".join(f" {plain(text)}" for text in (request.analysis.partly_read, *request.analysis.remarks) if text)
+        + (f" {REPLACES}" if request.predecessors else ""),
         1024,
     )
 

@@ -8,7 +8,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
-from inference.reading.image import Frame, Image
+from inference.reading.image import Image
+from inference.reading.instance import Frame
 from reports.objects.document import observer
 from reports.objects.equipment import complete, equipment
 from reports.objects.library import InstanceReference
@@ -71,7 +72,7 @@ def _key_objects(request: WriteRequest) -> KeyObjectSelectionDocument:
 def _image(image: Image, series_uid: str, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     """Refer to an image: highdicom tells images from other objects by Rows and Columns."""
     item = InstanceReference(image.study_instance_uid, series_uid, sop_class_uid, sop_instance_uid).dataset()
-    item.Rows, item.Columns = image.pixels.shape[1:]
+    item.Rows, item.Columns = image.values.shape[1:3]
     return item
 
 

@@ -17,7 +17,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from inference.reading.image import Frame, Image
+from inference.reading.image import Image
+from inference.reading.instance import Frame
 
 _CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
 _CONTAINS = RelationshipTypeValues.CONTAINS
@@ -82,7 +83,7 @@ def _shared(image: Image) -> list[ContentItem]:
         items.append(CodeContentItem(codes.DCM.Modality, modality, relationship_type=_CONTEXT))
     if image.frame_of_reference_uid:
         items.append(UIDRefContentItem(codes.DCM.FrameOfReferenceUID, image.frame_of_reference_uid, _CONTEXT))
-    rows, columns = image.pixels.shape[1:]
+    rows, columns = image.values.shape[1:3]
     items.append(_number(codes.DCM.PixelDataRows, rows, _PIXELS))
     items.append(_number(codes.DCM.PixelDataColumns, columns, _PIXELS))
     return items + _grid(image.frames[0])

@@ -87,7 +87,9 @@ def _evaluations(trust: Trust) -> list[QualitativeEvaluation]:
 
 def _comments(explained: ExplainedPlane) -> list[str]:
     trust = explained.trust
-    texts = [f"{trust.verdict.value}: {reason}" for reason in trust.reasons]
+    analysis = explained.analysis
+    texts = [text for text in (analysis.partly_read, *analysis.remarks) if text]
+    texts += [f"{trust.verdict.value}: {reason}" for reason in trust.reasons]
     if trust.verdict is not Verdict.WITHHELD:
         row, column = explained.map.peak
         texts.append(f"The map is highest at row {row}, column {column} of the source image, counted from 0.")

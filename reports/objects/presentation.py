@@ -17,7 +17,8 @@ from pydicom.multival import MultiValue
 from skimage.measure import approximate_polygon, find_contours
 
 from inference.archive import Floats
-from inference.reading.instance import SHOWN_BY, of_frame
+from inference.reading.elements.macros import of_frame
+from inference.reading.instance import SHOWN_BY
 from inference.trust.signals import SURE
 from inference.trust.verdict import Verdict
 from reports.explained import ExplainedPlane

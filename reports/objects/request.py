@@ -26,6 +26,8 @@ class WriteRequest:
     """Earlier reports of the same study, made before all images were received, that this result replaces."""
     missing: str = ""
     """What the study lacks, although it was expected."""
+    account: tuple[str, ...] = ()
+    """Sentences on what became of every instance of the study."""
 
     @property
     def uids(self) -> ResultUids:

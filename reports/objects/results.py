@@ -53,6 +53,7 @@ def write_results(
     created: datetime,
     predecessors: Sequence[InstanceReference] = (),
     missing: str = "",
+    account: Sequence[str] = (),
     objects: Collection[str] = ALWAYS,
 ) -> tuple[ResultObject, ...]:
     """Write captures, what else is asked for, and last the report.
@@ -65,6 +66,7 @@ def write_results(
         created: stored once by the caller: the same moment gives the same bytes.
         predecessors: earlier reports of the same study that this one replaces.
         missing: what the study lacks, although it was expected; the report says so.
+        account: sentences on what became of every instance of the study.
         objects: the roles that destinations ask for.
 
     Raises:
@@ -72,7 +74,9 @@ def write_results(
     """
     folder.mkdir(parents=True, exist_ok=True)
     header = read_header(analysis.image.frames[0].path)
-    request = WriteRequest(analysis, explained_planes(analysis), header, created, tuple(predecessors), missing)
+    request = WriteRequest(
+        analysis, explained_planes(analysis), header, created, tuple(predecessors), missing, tuple(account)
+    )
     return tuple(
         write_object(dataset, role, folder)
         for role, write in WRITERS.items()
@@ -98,6 +102,7 @@ def write_not_analysed(
     created: datetime,
     predecessors: Sequence[InstanceReference] = (),
     missing: str = "",
+    account: Sequence[str] = (),
 ) -> tuple[ResultObject, ...]:
     """Write the report that says why these instances were not analysed.
 
@@ -108,13 +113,16 @@ def write_not_analysed(
         created: stored once by the caller: the same moment gives the same bytes.
         predecessors: earlier reports of the same study that this one replaces.
         missing: what the study lacks, although it was expected; the report says so.
+        account: sentences on what became of every instance of the study.
 
     Raises:
         UnreadableInstance: a source file is gone or no longer DICOM.
     """
     folder.mkdir(parents=True, exist_ok=True)
     headers = [read_header(path) for path in paths]
-    report = not_analysed_report(headers, reason, created=created, predecessors=predecessors, missing=missing)
+    report = not_analysed_report(
+        headers, reason, created=created, predecessors=predecessors, missing=missing, account=account
+    )
     return (write_object(report, "report", folder),)
 
 

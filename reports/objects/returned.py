@@ -21,7 +21,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from inference.errors import DAMAGE, UnreadableInstance
-from inference.reading.image import Frame
+from inference.reading.instance import Frame
 from inference.reading.outlines import PRESENTATION_STATES, REPORTS, SEGMENTATION, Outline, outlines_of
 
 TOLERANCE_MM = 5.0

@@ -6,8 +6,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from pydicom.valuerep import DSfloat
 
+from inference.reading.elements.macros import of_frame
 from inference.reading.geometry import numbers
-from inference.reading.instance import of_frame
 from reports.explained import ExplainedPlane
 from reports.objects.library import InstanceReference
 

@@ -57,6 +57,7 @@ def not_analysed_report(
     created: datetime,
     predecessors: Sequence[InstanceReference] = (),
     missing: str = "",
+    account: Sequence[str] = (),
 ) -> StructuredReport:
     """Make the report that says why a study, or a series of it, was not analysed.
 
@@ -66,13 +67,14 @@ def not_analysed_report(
         created: when the result was made.
         predecessors: earlier reports of the same study that this one replaces.
         missing: what the study lacks, although it was expected.
+        account: sentences on what became of every instance of the study.
     """
     evidence = [
         InstanceReference(header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)
         for header in headers
     ]
     return document(
-        Content(concepts.NOT_ANALYSED, (_WARNING, f"Not analysed: {reason}"), None, ()),
+        Content(concepts.NOT_ANALYSED, (_WARNING, f"Not analysed: {reason}", *account), None, ()),
         source=headers[0],
         evidence=evidence,
         uids=ResultUids.of_not_analysed((reference.sop_instance_uid for reference in evidence), reason),
@@ -86,9 +88,16 @@ def not_analysed_report(
 def _summary(request: WriteRequest) -> list[str]:
     """Say what was found where, what was looked for in vain, and every plane's probability."""
     classification, count = request.analysis.classification, len(request.analysis.image.frames)
-    sentences = [f"Found: {plain(planes.label)}, {planes_found(planes, count)}." for planes in classification.ranges]
+    partly = request.analysis.partly_read
+    sentences = [f"Stack: {plain(request.analysis.image.stack)}."] if request.analysis.image.stack else []
+    sentences += [
+        " ".join(filter(None, (f"Found: {plain(planes.label)}, {planes_found(planes, count)}.", partly)))
+        for planes in classification.ranges
+    ]
     if not classification.ranges:
-        sentences.append("Nothing found: no plane reached the threshold of any class. This does not exclude disease.")
+        nothing = "Nothing found: no plane reached the threshold of any class. This does not exclude disease."
+        sentences.append(" ".join(filter(None, (nothing, partly))))
+    sentences += [*request.analysis.remarks, *request.account]
     sentences += map(_verdict, request.planes)
     sentences.append("Probabilities are the network's output and are not calibrated.")
     for column, label in enumerate(classification.labels):

@@ -18,7 +18,7 @@ class ResultUids:
     """One UID a role, all from the same three digests (PS3.5 B.2: 2.25 and a number of 128 bits)."""
 
     source_digest: str
-    """What was read: ``Image.digest``."""
+    """What was read: ``Image.digest``, and of several stacks of a series which."""
     bundle_digest: str
     """Who read it: ``BundleIdentity.digest``; empty where no bundle ran."""
     settings_digest: str
@@ -27,7 +27,9 @@ class ResultUids:
     @classmethod
     def of_analysis(cls, analysis: Analysis) -> ResultUids:
         """Return the UIDs of everything written for one analysis."""
-        return cls(analysis.image.digest, analysis.bundle.digest, analysis.settings_digest)
+        image = analysis.image
+        source = _digest(image.digest, image.stack) if image.stack else image.digest
+        return cls(source, analysis.bundle.digest, analysis.settings_digest)
 
     @classmethod
     def of_not_analysed(cls, sop_instance_uids: Iterable[str], reason: str) -> ResultUids:

@@ -11,7 +11,7 @@ from reports.picture.colours import BACKGROUND, QUIET, TEXT, WARNING, Colour, as
 from reports.picture.layout import PANEL_SIDE
 from reports.picture.localiser import Seen, seen
 from reports.picture.panel import dot_sample
-from reports.picture.typeface import SMALL, line_height, width, write
+from reports.picture.typeface import SMALL, line_height, width, wrapped, write
 from reports.wording import number
 
 _BAR_HEIGHT = 16
@@ -24,7 +24,10 @@ def plane_caption(explained: ExplainedPlane) -> Picture.Image:
     """Say which plane is shown, and what the localiser sees on it."""
     picture, draw = _blank()
     _line(draw, 0, f"Source: {explained.plane.title}")
-    _line(draw, 1, "In its own window and orientation, resized to this panel.", QUIET)
+    if partly := explained.analysis.partly_read:
+        _line(draw, 1, wrapped(partly, SMALL, PANEL_SIDE)[0], WARNING)
+    else:
+        _line(draw, 1, "In its own window and orientation, resized to this panel.", QUIET)
     _localiser(picture, draw, explained.trust)
     return picture
 

@@ -19,7 +19,8 @@ from inference.explain import explain_findings
 from inference.options import AnalysisOptions
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.reading.image import Image, read_series
+from inference.reading.image import Image
+from inference.reading.study import read_series
 from inference.trust.assess import assess_maps
 from reports.explained import ExplainedPlane
 from reports.objects.phantom_study import write_study

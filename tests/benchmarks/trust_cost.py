@@ -20,7 +20,7 @@ from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passpo
 from inference.passport.verdict import FittedVerdict
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.reading.image import read_study
+from inference.reading.study import read_study
 from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.risk_control import Unit
 from inference.trust.assess import assess
@@ -69,7 +69,7 @@ def costs(passport: Passport, bundle: Bundle, rounds: int) -> list[str]:
 def calls(passport: Passport, bundle: Bundle) -> tuple[Callable[[], SaliencyMap], dict[str, Callable[[], object]]]:
     """Return what explains one finding of a phantom, and what assesses its map under each budget."""
     with tempfile.TemporaryDirectory() as folder:
-        (image,) = read_study(write_study(make_phantom(1), Path(folder)))
+        (image,) = read_study(write_study(make_phantom(1), Path(folder))).images
     model_input = prepare(bundle, image)
     label, index = bundle.manifest.classes[-1].name, len(bundle.manifest.classes) - 1
     position = len(model_input.tensor) // 2

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
-from inference.cases.cases import AnnotatedSeries, class_of, mask_on_input
+from inference.cases.cases import AnnotatedSeries, class_of
+from inference.cases.masks import mask_on_input
 from inference.classify import classify
 from inference.explain import explain_findings
 from inference.findings import Finding
@@ -100,7 +101,7 @@ def judged(
         right = known is not None and class_of(known.label, bundle.manifest) == kind
         hit = False
         if right and known is not None and known.mask is not None:
-            hit = bool(mask_on_input(inputs, known.mask)[peak_of(one.values)])
+            hit = bool(mask_on_input(inputs, known.mask, one.finding.position)[peak_of(one.values)])
         at = one.finding.position
         rows.append(Judged(series.group, at in called, one.finding, said.probabilities[at], right, not hit, trust))
     return rows

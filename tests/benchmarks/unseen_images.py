@@ -12,7 +12,9 @@ from scipy.ndimage import gaussian_filter
 
 from inference.cases.cases import AnnotatedSeries, Annotation
 from inference.cases.labels_folder import read_labels_folder
-from inference.reading.image import read_series
+from inference.reading.elements.window import Window
+from inference.reading.image import Image
+from inference.reading.study import read_series
 from inference.statistics.seeds import seed_of
 from inference.trust.warrant import SEED
 from tests.development_data import FOLDER
@@ -48,16 +50,23 @@ def dicom_views(names: Iterable[str]) -> list[AnnotatedSeries]:
         if path is None:
             continue
         image = read_series([Path(str(path))])
+        grey = image.shown(0).mean(axis=-1) if image.colour else image.shown(0)
         draw = np.random.default_rng(seed_of("views", name))
         for view in range(VIEWS):
-            rows, columns = image.pixels.shape[1:]
+            rows, columns = image.values.shape[1:3]
             height, width = (int(side * (draw.uniform(0.6, 1) if view else 1)) for side in (rows, columns))
             top, left = draw.integers(0, rows - height + 1), draw.integers(0, columns - width + 1)
-            part = np.ascontiguousarray(image.pixels[:1, top : top + height, left : left + width])
+            part = np.ascontiguousarray(grey[None, top : top + height, left : left + width])
             frame = replace(image.frames[0], orientation=None, position_mm=None)
-            shown = replace(image, series_instance_uid=f"{name} {view}", pixels=part, frames=(frame,))
+            shown = of_pixels(replace(image, series_instance_uid=f"{name} {view}", frames=(frame,)), part)
             found.append((view, AnnotatedSeries(name, shown, (Annotation(name, "", ""),))))
     return [series for _, series in sorted(found, key=lambda one: one[0])]
+
+
+def of_pixels(image: Image, pixels: Pixels) -> Image:
+    """Return an image whose values are these display values, 0 black to 1 white."""
+    windows = (Window(center=0.5, width=1, function="LINEAR_EXACT"),) * len(pixels)
+    return replace(image, values=pixels.astype(np.float32), windows=windows, padded=None, inverted=())
 
 
 def zoomed_in(planes: Pixels) -> Pixels:
@@ -102,14 +111,14 @@ GREY: dict[str, Change] = {
 
 def changed(series: AnnotatedSeries, grey: Change | None = None, geometry: Change | None = None) -> AnnotatedSeries:
     """Return the series as another scanner or a mistake might have: grey levels or geometry changed, masks with it."""
-    pixels = series.image.pixels
+    pixels = series.image.display()
     for change in (grey, geometry):
         pixels = pixels if change is None else np.ascontiguousarray(change(pixels), dtype=np.float32)
     annotations = [
         one if one is None or one.mask is None or geometry is None else replace(one, mask=geometry(one.mask[None])[0])
         for one in series.annotations
     ]
-    return replace(series, image=replace(series.image, pixels=pixels), annotations=tuple(annotations))
+    return replace(series, image=of_pixels(series.image, pixels), annotations=tuple(annotations))
 
 
 def image_groups(data: str, other_sequence: str, split: str) -> Iterator[tuple[str, list[AnnotatedSeries], bool]]:

@@ -21,10 +21,10 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.filereader import read_file_meta_info
 
-from inference.errors import Refused, UnreadableInstance, UnsupportedImage
+from inference.errors import Refused, UnreadableInstance
 from inference.reading.decoding import DecodingProcess
-from inference.reading.image import _image as image_of
 from inference.reading.instance import read_file
+from inference.reading.series import read_stack, survey_series
 from node.receiving.inspection import Arrival, inspect
 from node.receiving.part10 import file_head as head_of
 from node.store import now
@@ -108,10 +108,13 @@ def test_a_damaged_data_set_is_refused_or_can_be_read_by_what_comes_after(
         return
     path = tmp_path_factory.getbasetemp() / "let-in.dcm"
     path.write_bytes(file_head(sent) + sent.encoded)
-    with contextlib.suppress(UnreadableInstance, UnsupportedImage):
+    with contextlib.suppress(UnreadableInstance):
         file = read_file(path)
         assert file.sop_instance_uid == header.sop_instance_uid
-        image_of([file], process)
+        stacks, apart = survey_series([file])
+        images = [read_stack(stack, apart, process) for stack in stacks]
+        assert all(entry.reason for entry in (*apart, *(entry for _, lost in images for entry in lost)))
+        assert apart or images
 
 
 def file_head(sent: Arrival) -> bytes:

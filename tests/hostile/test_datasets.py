@@ -29,7 +29,7 @@ from pydicom.uid import (
 )
 
 from inference.errors import UnreadableInstance, UnsupportedImage
-from inference.reading.image import read_series, read_study
+from inference.reading.study import read_series, read_study
 from node.receiving import quarantine
 from node.receiving.inspection import Arrival, inspect
 from node.settings.limits import STANDARD, Limits
@@ -398,17 +398,19 @@ def written(folder: Path, *images: Dataset) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize(("keyword", "other"), [("PatientName", "SOMEBODY^ELSE"), ("PatientID", "ANOTHER")])
+@pytest.mark.parametrize("without_id", [False, True])
 @pytest.mark.parametrize("same_series", [True, False])
 def test_a_study_that_names_two_patients_is_not_analysed_and_the_reason_names_neither(
-    tmp_path: Path, keyword: str, other: str, same_series: bool
+    tmp_path: Path, without_id: bool, same_series: bool
 ) -> None:
     study, series = generate_uid(), generate_uid()
     first = mr_image(study, series=series)
     second = mr_image(study, series=series if same_series else None)
-    setattr(second, keyword, other)
+    second.PatientName, second.PatientID = "SOMEBODY^ELSE", "ANOTHER"
+    if without_id:
+        first.PatientID = second.PatientID = ""
     paths = written(tmp_path, first, second)
-    attribute = {"PatientName": "Patient's Name", "PatientID": "Patient ID"}[keyword]
+    attribute = "Patient's Name" if without_id else "Patient ID"
     with pytest.raises(UnsupportedImage, match=attribute) as refusal:
         read_study(paths)
     assert not any(word in str(refusal.value) for word in ("CANARY", "SOMEBODY", "ANOTHER"))
@@ -423,4 +425,17 @@ def test_one_patient_written_in_two_ways_is_one_patient(tmp_path: Path) -> None:
     second.PatientName, second.PatientID = "canary^patient^^^ ", " CANARY-ID"
     third.PatientName, third.PatientID = "CANARY^PATIENT=\u5c71\u7530", ""
     third.SpecificCharacterSet = "ISO_IR 192"
-    assert len(read_study(written(tmp_path, first, second, third))) == 3
+    found = read_study(written(tmp_path, first, second, third))
+    assert len(found.images) == 3
+    assert not found.warnings
+
+
+def test_one_patient_id_with_two_names_is_read_with_a_warning_that_names_neither(tmp_path: Path) -> None:
+    study = generate_uid()
+    first, second = mr_image(study), mr_image(study)
+    second.PatientName = "SOMEBODY^ELSE"
+    found = read_study(written(tmp_path, first, second))
+    assert len(found.images) == 2
+    (warning,) = found.warnings
+    assert "Patient's Name (0010,0010) differs" in warning
+    assert not any(word in warning for word in ("CANARY", "SOMEBODY"))

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import struct
+import tempfile
 import threading
 import time
 import weakref
@@ -23,9 +24,13 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from inference.errors import UnsupportedImage
 from inference.reading import decoding
+from inference.reading.account import Disposition
 from inference.reading.decoding import DecodingLimits, DecodingProcess
-from inference.reading.image import read_series, survey
-from inference.reading.pixels import decode
+from inference.reading.image import Image
+from inference.reading.instance import read_file
+from inference.reading.layout import layout_of
+from inference.reading.pixels import planes_of
+from inference.reading.study import read_series, read_study
 from tests.node.receiving.intake import mr_image, with_meta
 from tests.patience import patient
 
@@ -37,6 +42,19 @@ COMPRESSED = (
 
 def real(name: str) -> Dataset:
     return dcmread(str(get_testdata_file(name, download=False)))
+
+
+def decode(image: Dataset, process: DecodingProcess) -> np.ndarray:
+    """Write an image, and give what is read of its pixels."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.dcm"
+        dcmwrite(path, image, enforce_file_format=True)
+        file, failed = read_file(path), dict[int, str]()
+        layout = layout_of(file)
+        planes = [stored for _, stored, _ in planes_of(file, layout, range(layout.frames), process, failed)]
+        if failed:
+            raise UnsupportedImage(failed.popitem()[1])
+        return np.stack(planes)
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +228,10 @@ def test_a_study_with_one_damaged_series_still_gives_the_others(tmp_path: Path) 
     damaged.SeriesInstanceUID, damaged.SOPInstanceUID = "1.2.3", "1.2.3.4"
     for number, image in enumerate((damaged, whole)):
         dcmwrite(tmp_path / f"{number}.dcm", image)
-    found = survey(sorted(tmp_path.iterdir()))
+    found = read_study(sorted(tmp_path.iterdir()))
     assert [image.series_instance_uid for image in found.images] == [whole.SeriesInstanceUID]
-    assert found.skipped[0].reason.startswith("No decoder can read the compressed pixels (RuntimeError).")
+    (apart,) = found.reasons(Disposition.SET_APART)
+    assert apart.startswith("No decoder can read the compressed pixels (RuntimeError).")
 
 
 def test_a_series_beyond_the_pixel_limit_is_refused_before_any_of_it_is_decoded(tmp_path: Path) -> None:
@@ -239,11 +258,11 @@ def test_of_a_study_of_many_series_only_the_wanted_ones_are_held(tmp_path: Path)
         dcmwrite(tmp_path / f"{number}.dcm", mr_image("1.2.3", seed=number), enforce_file_format=True)
     held: list[weakref.ref[object]] = []
 
-    def wanted(image: object) -> bool:
+    def wanted(image: Image) -> str:
         gc.collect()
         assert sum(reference() is not None for reference in held) <= 1
         held.append(weakref.ref(image))
-        return len(held) == 3
+        return "" if len(held) == 3 else "Not the third."
 
-    found = survey(sorted(tmp_path.iterdir()), wanted=wanted)
-    assert (len(found.images), found.unwanted, found.skipped) == (1, 5, ())
+    found = read_study(sorted(tmp_path.iterdir()), wanted=wanted)
+    assert (len(found.images), found.read, found.not_meant, found.set_apart) == (1, 1, 5, 0)

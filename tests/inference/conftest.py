@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from monai.networks import nets
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from safetensors.torch import save_file
+from scipy.ndimage import gaussian_filter
 
 from inference.bundle import bundle as reading_bundles
 from inference.bundle.bundle import Bundle, load_bundle
 from inference.bundle.seal import seal
-from inference.reading import image as reading_series
+from inference.reading import series as reading_series
 from tests.inference.conditions import NOISE, THREADS, disturbed, disturbed_array
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -120,6 +121,7 @@ body_part = ["BRAIN", ""]
 plane = ["axial"]
 channels = {channels}
 spatial_size = {size}
+{reading}
 minimum_frames = 2
 
 [[classes]]
@@ -159,8 +161,9 @@ def write_bundle(
     alternate: dict[str, Any] | None = None,
     preprocessing: Sequence[dict[str, Any]] | None = None,
     layer: str = "",
+    reading: Mapping[str, str | float] | None = None,
 ) -> Path:
-    """Write an unsealed bundle of random networks."""
+    """Write an unsealed bundle of random networks; ``reading``: keys of [input] that differ from their defaults."""
     dims = len(size)
     network = network or {
         "_target_": NETS + "ResNet", "block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 8, 8, 16],
@@ -170,7 +173,10 @@ def write_bundle(
         "_target_": NETS + "DenseNet", "spatial_dims": dims, "in_channels": channels, "out_channels": 2,
         "init_features": 8, "growth_rate": 4, "block_config": [2, 2],
     }  # fmt: skip
-    steps = preprocessing or [{"_target_": TRANSFORMS + "Resize", "spatial_size": list(size), "mode": "area"}]
+    steps = preprocessing or [
+        {"_target_": TRANSFORMS + "Resize", "spatial_size": list(size), "mode": "area"},
+        {"_target_": TRANSFORMS + "ScaleIntensity"},
+    ]
     inference = {
         "network_def": network,
         "alternate_def": alternate,
@@ -193,6 +199,7 @@ def write_bundle(
     manifest = MANIFEST.format(
         name=folder.name, kind=kind, channels=channels, size=list(size), threshold=threshold,
         layer=f'layer = "{layer}"' if layer else "",
+        reading="\n".join(f"{key} = {json.dumps(value)}" for key, value in (reading or {}).items()),
     )  # fmt: skip
     (folder / "heatproof.toml").write_text(manifest)
     return folder
@@ -236,7 +243,8 @@ def bundle_folder(tmp_path: Path, tiny_bundle: Path) -> Path:
 
 @pytest.fixture
 def head() -> np.ndarray:
-    """Stored values of six planes of 48 x 40 pixels: noise, and one bright spot at plane 2, row 30, column 12."""
-    stored = np.random.default_rng(0).integers(0, 200, size=(6, 48, 40)).astype(np.uint16)
+    """Stored values of six planes of 48 x 40 pixels: blobs, and one bright spot at plane 2, row 30, column 12."""
+    blobs = gaussian_filter(np.random.default_rng(0).normal(size=(6, 48, 40)), (0, 1.5, 1.5))
+    stored = (200 * (blobs - blobs.min()) / np.ptp(blobs)).astype(np.uint16)
     stored[2, 28:33, 10:15] = 4000
     return stored

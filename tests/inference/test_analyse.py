@@ -16,7 +16,7 @@ from inference.bundle.bundle import load_bundle
 from inference.bundle.seal import seal
 from inference.errors import OutOfScope, UnknownName
 from inference.options import AnalysisOptions
-from inference.reading.image import read_series
+from inference.reading.study import read_series
 from inference.trust.kinds import KINDS
 from inference.trust.verdict import Verdict
 

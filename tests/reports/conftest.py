@@ -17,7 +17,7 @@ from inference.analysis import Analysis, Explanation
 from inference.bundle.identity import BundleIdentity
 from inference.devices import Fingerprint
 from inference.findings import Classification, Code, Finding, PlaneRange
-from inference.reading.image import read_series
+from inference.reading.study import read_series
 from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.verdict import Signal, Trust, Verdict
 from reports.explained import explained_planes, read_header
@@ -119,7 +119,7 @@ def make_analysis(
     localiser: np.ndarray | None = None,
 ) -> Analysis:
     image = read_series(paths)
-    shape = image.pixels.shape[1:]
+    shape = image.values.shape[1:]
     count = len(image.frames)
     probabilities = np.linspace(0.05, 0.97 if found else 0.31, count, dtype=np.float32)[:, None]
     finding = Finding(label, 0, code, 0.97, 0.5, frame)

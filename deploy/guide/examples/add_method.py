@@ -18,7 +18,7 @@ import torch
 from inference.bundle.bundle import load_named
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.reading.image import read_study
+from inference.reading.study import read_study
 from inference.saliency import explain
 from inference.saliency.engine.passes import Passes
 from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Task
@@ -48,7 +48,7 @@ def main(bundle_name: str) -> None:
     """Compare the peaks of the maps with the lesion of a phantom."""
     bundle, phantom = load_named(bundle_name), make_phantom(11)
     with TemporaryDirectory() as folder:
-        (image,) = read_study(write_study(phantom, Path(folder)))
+        (image,) = read_study(write_study(phantom, Path(folder))).images
     model_input, planes = prepare(bundle, image), list(phantom.lesion_slices)
     network, inputs = bundle.primary().module, torch.as_tensor(model_input.tensor[planes])
     class_index = next(index for index, entry in enumerate(bundle.manifest.classes) if entry.finding)

@@ -17,18 +17,18 @@ from inference.bundle.bundle import load_named
 from inference.errors import NotAnalysed
 from inference.options import AnalysisOptions
 from inference.passport.passport import load_passport
-from inference.reading.image import read_study
+from inference.reading.study import read_study
 from inference.trust.warrant import Warrant
 
 
 def main(source: Path, bundle_name: str, out: Path, passport: Path | None) -> None:
-    """Analyse every image series below ``source``."""
+    """Analyse every stack of images below ``source``."""
     bundle = load_named(bundle_name)
     warrant = Warrant.of(load_passport(passport), alpha=0.10, delta=0.10, budget="fast") if passport else None
     options = AnalysisOptions(planes_explained=1, device="cpu", warrant=warrant.identity if warrant else "")
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
     out.mkdir(parents=True, exist_ok=True)
-    for series, image in enumerate(read_study(files), start=1):
+    for series, image in enumerate(read_study(files).images, start=1):
         try:
             analysis = analyse(image, bundle, options, warrant=warrant)
         except NotAnalysed as error:

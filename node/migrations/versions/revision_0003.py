@@ -1,7 +1,8 @@
 """What came after 0.1.0: attempts at a decision, replicates' agreement by its value, holds, corrected Patient IDs.
 
 A revision says what the schema was on its day, so it repeats the columns instead of importing them. The columns
-``replicate_agreement`` stay as they are: figures kept by an earlier release are read, never mixed with the new ones.
+``replicate_agreement`` and ``image_*`` stay as they are: figures kept by an earlier release are read, never mixed with
+the new ones.
 """
 
 import sqlalchemy as sa
@@ -17,7 +18,8 @@ def upgrade() -> None:
     op.add_column("studies", sa.Column("corrected_patient", sa.String(64)))
     op.add_column("instances", sa.Column("patient", sa.String(64), nullable=False, server_default=""))
     op.add_column("instances", sa.Column("former_patients", sa.Text, nullable=False, server_default=""))
-    op.add_column("observations", sa.Column("replicate_spearman", sa.Float))
+    for name in ("replicate_spearman", "grey_mean", "grey_sd", "grey_noise"):
+        op.add_column("observations", sa.Column(name, sa.Float))
     for which in ("first", "second"):
         op.add_column("repeat_pairs", sa.Column(f"{which}_replicate_spearman", sa.Float))
     op.add_column("route_states", sa.Column("awaits_replay", sa.Boolean, nullable=False, server_default=sa.false()))

@@ -21,7 +21,7 @@ SHIFT = 0.5
 """Lasting shift, in standard deviations of a case, whose expected delay is shown with each chart."""
 WATCHED = (
     "trust", "trusted", "withheld", "found", "probability", "map_entropy", "hot_area", "centroid_row",
-    "centroid_column", "replicate_spearman", "image_mean", "image_sd", "image_noise",
+    "centroid_column", "replicate_spearman", "grey_mean", "grey_sd", "grey_noise",
 )  # fmt: skip
 
 

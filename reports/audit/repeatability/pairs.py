@@ -19,6 +19,7 @@ FIGURE_COLUMNS = (
     *(f"{which}_{name}" for name in MEASURED for which in ("first", "second")),
     *BETWEEN,
 )
+FORMER_MEASURED = tuple(former for name, former in FORMER_FIGURES.items() if name in MEASURED)
 
 pairs = Table(
     "repeat_pairs",
@@ -32,7 +33,7 @@ pairs = Table(
     Column("days_apart", Integer),
     Column("registered", Text, nullable=False),
     *(Column(name, Float) for name in FIGURE_COLUMNS),
-    *(Column(f"{which}_{name}", Float) for name in FORMER_FIGURES.values() for which in ("first", "second")),
+    *(Column(f"{which}_{name}", Float) for name in FORMER_MEASURED for which in ("first", "second")),
     Index("ix_repeat_pairs_newest", "again", "route", "at_seconds"),
 )
 

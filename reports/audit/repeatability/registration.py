@@ -14,6 +14,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from inference.reading.image import Image
+from reports.audit.grey import grey_levels
 
 Numbers = NDArray[np.float64]
 SCALES_MM = (8.0, 4.0, 2.0)
@@ -22,7 +23,7 @@ LEAST_BLUR_PIXELS = 0.8
 """Along thick slices too: without it a series fits best where its planes meet the other's, whatever it shows."""
 MOST_POINTS = 12_000
 TISSUE = 0.05
-"""Grey value from which on a pixel is of the patient, as a share of full scale."""
+"""Grey level from which on a pixel is of the patient; 1 is the 99.5th percentile of the stack."""
 LEAST_CORRELATION = 0.7
 """Below it the two are too unlike to be laid over each other."""
 LEAST_OVERLAP = 0.3
@@ -57,7 +58,7 @@ class Stack:
             return None
         to_mm = np.eye(4)
         to_mm[:3] = np.stack([step, down * between_rows, along * between_columns, start], axis=1)
-        return cls(image.pixels, to_mm)
+        return cls(grey_levels(image), to_mm)
 
     @property
     def spacing_mm(self) -> Numbers:

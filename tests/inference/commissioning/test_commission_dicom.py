@@ -145,7 +145,7 @@ def test_contours_of_a_structure_set_and_regions_of_a_report_are_filled(tiny: Bu
     assert sorted(labels.values()) == ["lesion", "lesion", "none"]
     for path, (top, left, bottom, right) in ((paths[0], (4, 6, 9, 15)), (paths[1], (10, 20, 19, 24))):
         mask = cases.masks_of([by_name[f"{dcmread(path).SOPInstanceUID} frame 1"]])[0]
-        rows, columns = np.nonzero(mask)
+        columns, rows = np.nonzero(mask)  # MONAI's axes
         edges = np.array([rows.min(), columns.min(), rows.max(), columns.max()]) * 48 / 32
         assert np.abs(edges - [top, left, bottom, right]).max() <= 1.5
 

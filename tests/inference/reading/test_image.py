@@ -1,6 +1,5 @@
 """DICOM files to display pixels: against pydicom's own arithmetic, and against files of other makers."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ImplicitVRLittleEndian
 
 from inference.errors import UnreadableInstance, UnsupportedImage
-from inference.reading.image import read_series, read_study, survey
+from inference.reading.study import read_series
 
 
 def sample(name: str) -> Path:
@@ -43,7 +42,7 @@ def make_implicit(path: Path) -> None:
     ],
 )
 def test_a_compressed_twin_shows_the_same_pixels(plain, twin):
-    assert np.array_equal(read_series([sample(plain)]).pixels, read_series([sample(twin)]).pixels)
+    assert np.array_equal(read_series([sample(plain)]).display(), read_series([sample(twin)]).display())
 
 
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
@@ -57,7 +56,7 @@ def test_windows_are_those_of_the_standard(write_series, function):
     dataset = pydicom.dcmread(paths[0])
     shown = apply_windowing(apply_modality_lut(dataset.pixel_array, dataset), dataset)
     low, high = -100.0, 65535 * 0.05 - 100
-    assert np.allclose(read_series(paths).pixels[0], (shown - low) / (high - low), atol=1e-4)
+    assert np.allclose(read_series(paths).display()[0], (shown - low) / (high - low), atol=1e-4)
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
@@ -70,9 +69,9 @@ def test_every_depth_spans_black_to_white(write_series, bits, signed):
             stored, BitsAllocated=8 if bits == 8 else 16, BitsStored=bits, HighBit=bits - 1, PixelRepresentation=signed
         )
     )
-    assert image.pixels[0, 0, 0] == 0
-    assert image.pixels[0, 0, 1] == 1
-    assert abs(image.pixels[0, 1, 1] - 0.5) < 1 / 2 ** (bits - 1)
+    assert image.display()[0, 0, 0] == 0
+    assert image.display()[0, 0, 1] == 1
+    assert abs(image.display()[0, 1, 1] - 0.5) < 1 / 2 ** (bits - 1)
 
 
 def test_monochrome1_is_the_negative_of_monochrome2(write_series, head):
@@ -80,7 +79,7 @@ def test_monochrome1_is_the_negative_of_monochrome2(write_series, head):
     negative = read_series(
         write_series(head, WindowCenter=100, WindowWidth=200, PhotometricInterpretation="MONOCHROME1")
     )
-    assert np.allclose(positive.pixels + negative.pixels, 1.0, atol=1e-6)
+    assert np.allclose(positive.display() + negative.display(), 1.0, atol=1e-6)
 
 
 def test_planes_with_windows_of_their_own_get_one_of_the_series(write_series):
@@ -92,7 +91,7 @@ def test_planes_with_windows_of_their_own_get_one_of_the_series(write_series):
         dataset = pydicom.dcmread(path)
         dataset.WindowCenter, dataset.WindowWidth = center, 2 * center
         dataset.save_as(path)
-    pixels = read_series(paths).pixels
+    pixels = read_series(paths).display()
     assert pixels[0, 1, 1] == pixels[1, 1, 1] == pytest.approx(0.1)
     assert pixels[2, 1, 1] == pytest.approx(0.3)
 
@@ -102,7 +101,7 @@ def test_a_shared_window_is_kept_and_the_first_of_several_counts(write_series):
     image = read_series(
         write_series(stored, WindowCenter=[500, 9], WindowWidth=[1000, 9], VOILUTFunction="LINEAR_EXACT")
     )
-    assert image.pixels[0].ravel().tolist() == [0.0, 0.5, 1.0, 1.0]
+    assert image.display()[0].ravel().tolist() == [0.0, 0.5, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("implicit", [False, True])
@@ -112,11 +111,11 @@ def test_padding_does_not_stretch_the_range(write_series, implicit):
     if implicit:
         make_implicit(paths[0])
     image = read_series(paths)
-    assert image.pixels[0].ravel().tolist() == [0.0, 0.0, 0.5, 1.0]
+    assert image.display()[0].ravel().tolist() == [0.0, 0.0, 0.5, 1.0]
 
 
 def test_a_constant_series_is_black(write_series):
-    assert not read_series(write_series(np.full((2, 4, 4), 7))).pixels.any()
+    assert not read_series(write_series(np.full((2, 4, 4), 7))).display().any()
 
 
 def lookup(entries, first, bits):
@@ -133,7 +132,7 @@ def test_lookup_tables_map_and_clamp(write_series, implicit):
     paths = write_series(stored, VOILUTSequence=lookup([0, 51, 102, 255], 10, 8))
     if implicit:
         make_implicit(paths[0])
-    assert np.allclose(read_series(paths).pixels[0].ravel(), [0, 0, 0.2, 0.4, 1, 1])
+    assert np.allclose(read_series(paths).display()[0].ravel(), [0, 0, 0.2, 0.4, 1, 1])
 
 
 def test_a_modality_table_comes_before_the_window(write_series):
@@ -142,14 +141,14 @@ def test_a_modality_table_comes_before_the_window(write_series):
         stored, ModalityLUTSequence=lookup([1000, 0, 500, 250], 0, 16), WindowCenter=500, WindowWidth=1000,
         VOILUTFunction="LINEAR_EXACT",
     )  # fmt: skip
-    assert read_series(paths).pixels[0].ravel().tolist() == [1.0, 0.0, 0.5, 0.25]
+    assert read_series(paths).display()[0].ravel().tolist() == [1.0, 0.0, 0.5, 0.25]
 
 
 def test_planes_are_sorted_by_place_not_by_name_or_number(write_series, head):
     paths = write_series(head)
     image = read_series(paths[::-1])
     assert [frame.position_mm[2] for frame in image.frames] == [0, 5, 10, 15, 20, 25]
-    assert np.unravel_index(image.pixels.argmax(), image.pixels.shape)[0] == 2
+    assert np.unravel_index(image.display().argmax(), image.display().shape)[0] == 2
     turned = read_series(write_series(head, (-1, 0, 0, 0, 1, 0)))
     assert [frame.position_mm[2] for frame in turned.frames] == [-25, -20, -15, -10, -5, 0]
 
@@ -163,7 +162,7 @@ def test_without_places_the_instance_number_sorts(write_series, head):
         dataset.save_as(path)
     image = read_series(paths)
     assert [frame.instance_number for frame in image.frames] == [94, 95, 96, 97, 98, 99]
-    assert image.pixels[3].max() == 1.0
+    assert image.display()[3].max() == 1.0
 
 
 def test_an_enhanced_image_keeps_the_geometry_of_every_frame():
@@ -207,19 +206,20 @@ def test_the_digest_changes_with_one_bit_and_not_with_order(write_series, head):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("US1_UNCR", "colour"),
-        ("OBXXXX1A_rle_2frame", "colour"),
+        ("SC_rgb_32bit", r"Bits Stored \(0028,0101\) is 32 "),
         ("test-SR", "no Pixel Data"),
         ("MR_truncated", "cut short"),
-        ("liver", r"Bits Stored \(0028,0101\) is 1 "),
+        ("emri_small_jpeg_2k_lossless_too_short", "cut short"),
+        ("liver", "Segmentation Storage holds annotations"),
+        ("rtdose", "radiation dose"),
     ],
 )
-def test_what_is_not_a_grey_image_is_refused_with_its_reason(name, reason):
+def test_what_is_no_image_is_refused_with_its_reason(name, reason):
     with pytest.raises(UnsupportedImage, match=reason):
         read_series([sample(name)])
 
 
-@pytest.mark.parametrize("name", ["OT-PAL-8-face", "emri_small_jpeg_2k_lossless_too_short", "no_meta", "badVR"])
+@pytest.mark.parametrize("name", ["OT-PAL-8-face", "no_meta"])
 def test_what_is_not_dicom_is_refused(name):
     with pytest.raises(UnreadableInstance):
         read_series([sample(name)])
@@ -242,34 +242,6 @@ def test_an_absurd_number_of_pixels_is_refused_before_decoding(write_series):
     dataset.save_as(paths[0])
     with pytest.raises(UnsupportedImage, match="65535 x 65535"):
         read_series(paths)
-
-
-def test_planes_of_several_sizes_or_orientations_are_refused(write_series, head):
-    small, large = write_series(head[:, :20, :20]), write_series(head)
-    for path in large:
-        dataset = pydicom.dcmread(path)
-        dataset.SOPInstanceUID += ".1"
-        dataset.save_as(path)
-    with pytest.raises(UnsupportedImage, match="20 x 20, 48 x 40"):
-        read_series([*small, *large])
-    dataset = pydicom.dcmread(large[0])
-    dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
-    dataset.save_as(large[0])
-    with pytest.raises(UnsupportedImage, match="several orientations"):
-        read_series(large)
-
-
-def test_a_study_keeps_the_reason_of_every_series_passed_over(write_series, head, tmp_path):
-    paths = write_series(head)
-    report = shutil.copy(sample("test-SR"), tmp_path / "report.dcm")
-    noise = tmp_path / "noise.txt"
-    noise.write_text("not DICOM")
-    found = survey([*paths, report, noise])
-    assert [len(image.frames) for image in found.images] == [6]
-    assert {skipped.reason[:20] for skipped in found.skipped} == {"The instance has no ", "The file is not DICO"}
-    assert len(read_study([*paths, report])) == 1
-    with pytest.raises(UnsupportedImage, match=r"no readable image series. .*no Pixel Data"):
-        read_study([report])
 
 
 def test_no_error_text_quotes_the_patient(write_series):

@@ -15,7 +15,7 @@ from inference.commissioning.verdict.rows import ANOTHER, Rows
 from inference.criteria.agreement import hottest_overlap, referenced, spearman
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
-from inference.reading.image import read_series
+from inference.reading.study import read_series
 from inference.saliency import explain
 from inference.saliency.controls.random_weights import randomised
 from inference.trust.budgets import PARTS

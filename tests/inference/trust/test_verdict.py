@@ -19,7 +19,8 @@ from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, sealed
 from inference.passport.verdict import MOST_BOGUS, NetworkPasses, NoVerdict
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.reading.image import Image, read_study
+from inference.reading.image import Image
+from inference.reading.study import read_study
 from inference.saliency.engine.maps import SaliencyMap
 from inference.training.flair_data import drawn_phantom
 from inference.trust.assess import assess
@@ -54,7 +55,7 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 def image_of(phantom: object, folder: Path) -> Image:
-    (image,) = read_study(write_study(phantom, folder))
+    (image,) = read_study(write_study(phantom, folder)).images
     return image
 
 
@@ -165,11 +166,11 @@ def test_the_wrong_layer_scores_lower_or_gets_no_score(bundle: Bundle, warrant: 
 
 
 def test_wrong_preprocessing_is_out_of_envelope_or_not_trusted(bundle: Bundle, warrant: Warrant, clear: Image) -> None:
-    inverted = replace(clear, pixels=(1 - clear.pixels).astype(np.float32))
+    inverted = replace(clear, values=(clear.values.max() - clear.values).astype(np.float32))
     halved = replace(
-        clear, pixels=np.ascontiguousarray(clear.pixels[:, ::2, ::2].repeat(2, 1).repeat(2, 2)[:, :, ::-1])
+        clear, values=np.ascontiguousarray(clear.values[:, ::2, ::2].repeat(2, 1).repeat(2, 2)[:, :, ::-1])
     )
-    for image in (inverted, replace(halved, pixels=np.clip(halved.pixels * 3, 0, 1))):
+    for image in (inverted, replace(halved, values=np.clip(halved.values * 3, 0, clear.values.max()))):
         assert all(one.trust.verdict is not Verdict.TRUSTED for one in judged(image, bundle, warrant).explanations)
 
 

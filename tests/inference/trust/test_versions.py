@@ -16,7 +16,7 @@ from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passpo
 from inference.passport.verdict import DefinitionVersions, FittedVerdict
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
-from inference.reading.image import read_study
+from inference.reading.study import read_study
 from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.bootstrap import Interval
 from inference.trust import kinds, versions
@@ -40,7 +40,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judge:
     """Judge the map of a clear lesion by a passport; its evidence is gathered once."""
     bundle = load_bundle(SHIPPED / PASSPORT.bundle.name)
     options = AnalysisOptions(planes_explained=1, device="cpu")
-    (image,) = read_study(write_study(make_phantom(1), tmp_path_factory.mktemp("clear")))
+    (image,) = read_study(write_study(make_phantom(1), tmp_path_factory.mktemp("clear"))).images
     shown = analyse(image, bundle, options).explanations[0].map
     return _judge_of(bundle, shown, prepare(bundle, image).tensor)
 

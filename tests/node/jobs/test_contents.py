@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import delete
 
 from inference.errors import Unavailable
+from inference.reading.account import StudyReading
+from inference.selection import StudySelection
 from node.jobs import steps as module
 from node.jobs.steps import Steps
 from node.settings.http import HttpSettings
@@ -31,7 +33,7 @@ def steps(intake: Intake) -> Steps:
     settings = Settings(
         node=NodeSettings(home=intake.home), http=HttpSettings(token_file=intake.home / "token"), rules=(rule(),)
     )
-    accepting: Any = SimpleNamespace(accepts=lambda _: None)
+    accepting: Any = SimpleNamespace()
     return Steps(settings, intake.engine, intake.home, {"b": accepting}, {}, intake.ledger)
 
 
@@ -39,7 +41,8 @@ def test_a_job_reads_what_its_decision_saw_and_a_late_image_belongs_to_the_next(
     intake: Intake, office: Office, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    monkeypatch.setattr(module, "read_study", lambda paths, *_: read.append(len(paths)) or ["image"])
+    selection = StudySelection(StudyReading(("image",), ()), ())  # type: ignore[arg-type]
+    monkeypatch.setattr(module, "select_stacks", lambda paths, *_, **__: read.append(len(paths)) or selection)
     monkeypatch.setattr(module.archive, "save", lambda *_: None)
     (waiting,) = office.jobs()
     office.send()

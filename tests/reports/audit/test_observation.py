@@ -29,7 +29,7 @@ def test_an_observation_has_every_figure_that_can_be_had_and_names_no_patient(an
     seen = observe(analysis, route="flair", at=AT, key=key)
     assert len(seen) == len(analysis.explanations)
     first = seen[0]
-    assert {"probability", "hot_area", "map_entropy", "centroid_row", "image_mean", "found"} <= set(first.figures)
+    assert {"probability", "hot_area", "map_entropy", "centroid_row", "grey_mean", "found"} <= set(first.figures)
     assert set(first.figures) <= set(FIGURES)
     assert all(np.isfinite(list(one.figures.values())).all() for one in seen)
     assert 0 < first.figures["map_entropy"] < 1

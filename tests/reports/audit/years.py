@@ -47,9 +47,9 @@ def draw_year(seed: int, hospital: Hospital, *, days: int = 365, event: Event | 
         "centroid_row": np.clip(0.5 + 0.08 * draw.normal(size=count), 0, 1),
         "centroid_column": np.clip(0.5 + 0.12 * draw.normal(size=count), 0, 1),
         "replicate_spearman": np.clip(0.75 + 0.1 * draw.normal(size=count), -1, 1),
-        "image_mean": 0.25 + 0.03 * draw.normal(size=count),
-        "image_sd": 0.2 + 0.02 * draw.normal(size=count),
-        "image_noise": draw.gamma(20, 0.001, size=count),
+        "grey_mean": 0.25 + 0.03 * draw.normal(size=count),
+        "grey_sd": 0.2 + 0.02 * draw.normal(size=count),
+        "grey_noise": draw.gamma(20, 0.001, size=count),
         "found": (draw.random(count) < 0.6).astype(float),
         "patient": draw.integers(0, hospital.patients, size=count).astype(float),
     }

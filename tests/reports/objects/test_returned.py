@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset
 
 from inference.errors import UnreadableInstance
-from inference.reading.image import read_series
+from inference.reading.study import read_series
 from reports.objects.returned import Said, Shown, read_returned
 from tests.reports.objects import remarks
 from tests.reports.objects.remarks import code, group, item, region, report, says, shows

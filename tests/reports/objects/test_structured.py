@@ -14,11 +14,13 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
+from inference.reading.account import Accounted, Disposition, StudyReading
 from inference.trust.verdict import Signal, Verdict
 from reports.objects.request import WriteRequest
 from reports.objects.results import write_not_analysed, write_results
 from reports.objects.structured import write
 from reports.objects.uids import ResultUids
+from reports.wording import account_sentences
 from tests.reports import made_up
 
 Series = Callable[..., list[Path]]
@@ -205,6 +207,46 @@ def test_nothing_found_is_said_and_not_called_absent(series: Series, report: Rep
     assert "does not exclude disease" in texts(path)
     (whole,) = srread(path).content.get_image_measurement_groups()
     assert whole.get_measurements()[0].value == pytest.approx(0.31, abs=1e-5)
+
+
+PARTLY = "The stack was partly read: 1 plane is absent inside the stack"
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_stack_that_is_partly_read_says_so_beside_every_finding_and_every_nothing_found(
+    series: Series, report: Report, found: bool
+) -> None:
+    paths = series(6)
+    written = dcmread(report([*paths[:2], *paths[3:]], found=found))
+    said = [item.TextValue for item in items(written) if item.ValueType == "TEXT"]
+    beside = [text for text in said if text.startswith(("Found:", "Nothing found"))]
+    assert beside
+    assert all(PARTLY in text for text in beside)
+    groups = named(written, "125007")
+    assert [PARTLY in texts_of(group) for group in groups] == [False, *([True] if found else [])]
+    assert PARTLY not in texts(report(series(5), found=found))
+
+
+def test_it_counts_what_was_read_what_was_set_apart_and_what_was_not_meant(
+    series: Series, analyse: Analyse, tmp_path: Path, created: datetime
+) -> None:
+    reading = StudyReading(
+        (),
+        (
+            Accounted("1.1", "1", Disposition.READ),
+            Accounted("1.2", "1", Disposition.SET_APART, "Raw Data Storage has no image pixels."),
+            Accounted("1.3", "2", Disposition.NOT_MEANT, "It is of a knee."),
+            Accounted("1.4", "2", Disposition.NOT_MEANT, "It is of a knee."),
+        ),
+    )
+    account = account_sentences(reading)
+    analysed = write_results(analyse(series(3)), tmp_path / "found", created=created, account=account)
+    declined = write_not_analysed(series(3), tmp_path / "not", reason="Flat.", created=created, account=account)
+    for written in (analysed[-1], *declined):
+        said = texts(written.path)
+        assert "Instances of the study: 1 read, 1 set apart, 2 not meant for this bundle." in said
+        assert "Set apart: Raw Data Storage has no image pixels. (1 instance)" in said
+        assert "Not meant for this bundle: It is of a knee. (2 instances)" in said
 
 
 def test_a_class_without_a_standard_code_gets_one_of_ours_that_is_declared(series: Series, report: Report) -> None:

@@ -79,7 +79,7 @@ def test_the_hottest_pixel_is_right_in_a_rotated_series(series: Series, analyse:
 
 def test_the_hottest_pixel_is_right_in_a_radiograph_of_monochrome1_that_is_made_smaller(analyse: Analyse) -> None:
     path = Path(str(get_testdata_file("RG1_UNCR.dcm")))
-    shape = analyse([path]).image.pixels.shape[1:]
+    shape = analyse([path]).image.values.shape[1:]
     assert max(shape) > PANEL_SIDE
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     blob = np.exp(-((rows - 700) ** 2 + (columns - 1200) ** 2) / 400)

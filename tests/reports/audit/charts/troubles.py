@@ -43,9 +43,9 @@ class Trouble:
 def new_scanner(rows: Rows, day: np.ndarray) -> None:
     """Gain up by 3 %, noise by 20 %, from one day to the next."""
     after = day >= STARTS
-    rows["image_mean"][after] *= 1.03
-    rows["image_sd"][after] *= 1.03
-    rows["image_noise"][after] *= 1.2
+    rows["grey_mean"][after] *= 1.03
+    rows["grey_sd"][after] *= 1.03
+    rows["grey_noise"][after] *= 1.2
 
 
 def silent_update(rows: Rows, day: np.ndarray) -> None:
@@ -63,16 +63,16 @@ def slow_drift(rows: Rows, day: np.ndarray) -> None:
 def other_body_part(rows: Rows, day: np.ndarray) -> None:
     """For five days every third study is of something else."""
     struck = (day >= STARTS) & (day < STARTS + 5) & (np.arange(len(day)) % 3 == 0)
-    rows["image_mean"][struck] += 0.15
+    rows["grey_mean"][struck] += 0.15
     rows["trust"][struck] *= 0.4
     rows["found"][struck] = 0.0
 
 
 TROUBLES = (
-    Trouble("scanner swap: gain + 3 %, noise + 20 %", new_scanner, "image_noise", 0.85),
+    Trouble("scanner swap: gain + 3 %, noise + 20 %", new_scanner, "grey_noise", 0.85),
     Trouble("silent model update: agreement - 0.05, trust - 3 %", silent_update, "replicate_spearman", 0.5),
     Trouble("slow drift: entropy + 1 SD in 200 days", slow_drift, "map_entropy", 1.0, drifts=True),
-    Trouble("burst: five days with every third study of another body part", other_body_part, "image_mean", 3.4 / 3),
+    Trouble("burst: five days with every third study of another body part", other_body_part, "grey_mean", 3.4 / 3),
 )
 """The last one scores beyond all of the baseline, 3.4, in every third case."""
 

@@ -1,0 +1,1 @@
+"""Elements of a header: numbers and text, macros, anatomy, patient, kind of object, window."""
