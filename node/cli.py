@@ -279,8 +279,10 @@ def _print_findings(series: dict[str, Any]) -> None:
     if series.get("not_analysed"):
         console.print(f"Not analysed: {series['not_analysed']}")
         return
-    if series["nothing_found"]:
-        console.print(f"{series['bundle']['name']}: nothing found in {series['planes']} planes.")
+    for said in series["statements"]:
+        for words in said["sentences"]:
+            console.print(f"{series['bundle']['name']}, {said['planes']} planes: {words}", highlight=False)
+    if not series["explanations"]:
         return
     table = Table("class", "plane", "probability", "method", "peak (row, column)", "verdict", "picture")
     for item in series["explanations"]:

@@ -17,6 +17,7 @@ from scipy.ndimage import affine_transform
 from inference.bundle.bundle import Bundle
 from inference.bundle.manifest import Manifest
 from inference.errors import OutOfScope, Unsuitable
+from inference.passport.entries import GroupsAre
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
 from inference.reading.outlines import Mask
@@ -50,6 +51,8 @@ class AnnotatedSeries:
     """Patient, or set of images that must not be told apart: what is resampled."""
     image: Image
     annotations: tuple[Annotation | None, ...]
+    is_patient: bool = True
+    """Whether the group is a patient by name."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class AnnotatedCase:
     """Whether some pixel of the input lies in a finding."""
     row: int
     """Where its arrays lie in the store."""
+    stack: int = 0
+    """Number of the series it came from: what a node would be given at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +97,13 @@ class Cases:
     """Planes left out because they show nothing."""
     digest: str
     """SHA-256 over every case: group, split, label, and the digests of pixels and mask."""
+    unit: GroupsAre = "patients"
+    """What groups are."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let another process open the same files instead of receiving what is in them."""
         files = [(str(array.filename), array.shape) for array in (self.inputs, self.masks)]
-        return _opened, (self.entries, *files, self.excluded, self.blank, self.digest)
+        return _opened, (self.entries, *files, self.excluded, self.blank, self.digest, self.unit)
 
     def of(self, split: str) -> tuple[int, ...]:
         """Return the positions in ``entries`` of one split."""
@@ -170,6 +177,7 @@ def gather(
         tuple(sorted(excluded, key=lambda entry: (entry.name, entry.reason))),
         pile.blank,
         digest_of(sorted(pile.lines)),
+        pile.unit,
     )
 
 
@@ -180,6 +188,7 @@ def _opened(
     excluded: tuple[Excluded, ...],
     blank: int,
     digest: str,
+    unit: GroupsAre,
 ) -> Cases:
     return Cases(
         entries=entries,
@@ -188,6 +197,7 @@ def _opened(
         excluded=excluded,
         blank=blank,
         digest=digest,
+        unit=unit,
     )
 
 
@@ -199,6 +209,8 @@ class _Pile:
         self.entries: list[AnnotatedCase] = []
         self.lines: list[str] = []
         self.blank = 0
+        self.stacks = 0
+        self.unit: GroupsAre = "patients"
 
     def add(self, series: AnnotatedSeries) -> list[Excluded]:
         """Write every case of a series, and say what cannot be used."""
@@ -209,6 +221,9 @@ class _Pile:
             return [
                 Excluded(annotation.name, str(error)) for annotation in series.annotations if annotation is not None
             ]
+        self.stacks += 1
+        if not series.is_patient:
+            self.unit = "groups"
         said: list[Excluded] = []
         for position, annotation in enumerate(series.annotations):
             if annotation is None:
@@ -256,6 +271,7 @@ class _Pile:
             split=annotation.split,
             masked=bool(mask.any()),
             row=len(self.entries),
+            stack=self.stacks,
         )
         self._inputs.write(model_input.tensor[position].numpy().tobytes())
         self._masks.write(mask.tobytes())

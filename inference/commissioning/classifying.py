@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from inference.bundle.manifest import Manifest
 from inference.cases.cases import Cases
 from inference.commissioning.judging import figure_from, figure_of
 from inference.commissioning.measuring.bench import Explained
 from inference.errors import Refused
-from inference.passport.entries import ClassFigures, ClassificationEntry, Counts, Measurement
+from inference.passport.entries import ClassFigures, ClassificationEntry, Counts, GroupsAre, Measurement, Missed
 from inference.statistics import bootstrap as statistics
 from inference.statistics.seeds import seed_of
 
@@ -90,8 +91,25 @@ def classification(
             sensitivity=_share(said[own], groups[own], "no case of this class in the split"),
             specificity=_share(~said[~own], groups[~own], "no case of another class in the split"),
             threshold=manifest.classes[index].threshold,
+            missed=missed(own, probabilities[:, index] >= manifest.classes[index].threshold, groups, cases.unit),
         )
     return ClassificationEntry(accuracy=_share(answer == truth, groups, "no case"), classes=by_class)
+
+
+def missed(own: NDArray[np.bool_], reached: NDArray[np.bool_], groups: NDArray[np.str_], unit: GroupsAre) -> Missed:
+    """Count the patients with a finding on no plane of whom it was called, as a node calls it: at its threshold.
+
+    Args:
+        own: (N,), the planes that have the finding.
+        reached: (N,), the planes on which the class reaches its threshold.
+        groups: (N,), the patient of each.
+        unit: what groups are.
+    """
+    with_finding = np.unique(groups[own])
+    count = len(with_finding)
+    silent = count - len(np.intersect1d(with_finding, groups[reached]))
+    low, high = binomtest(silent, count).proportion_ci() if count else (0.0, 1.0)
+    return Missed(missed=silent, of=count, ci=(round(float(low), 6), round(float(high), 6)), unit=unit)
 
 
 def _auc(scores: NDArray[np.float64], events: NDArray[np.bool_], groups: NDArray[np.str_]) -> Measurement:

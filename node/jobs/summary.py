@@ -6,10 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
+from inference.trust.statement import Said, Statement
 from reports.objects.results import ResultObject, left_out
 from reports.objects.roles import ALWAYS
 from reports.picture.layout import panel_box
 from reports.picture.localiser import seen
+from reports.wording import statement
 
 
 def summarise(
@@ -31,7 +33,8 @@ def summarise(
             "digest": first.bundle.digest,
         },
         "device": first.fingerprint.device,
-        "nothing_found": not any(analysis.classification.ranges for analysis in analyses),
+        "nothing_found": all(analysis.statement.said is Said.NOTHING_FOUND for analysis in analyses),
+        "statements": [_statement(analysis.statement, len(analysis.image.frames)) for analysis in analyses],
         "planes": sum(len(analysis.image.frames) for analysis in analyses),
         "ranges": [asdict(value_range) for analysis in analyses for value_range in analysis.classification.ranges],
         "left_out": [reason for analysis in analyses for reason in left_out(analysis, roles)],
@@ -42,6 +45,18 @@ def summarise(
                 analysis.explanations, (item for item in written if item.role == "capture"), strict=True
             )
         ],
+    }
+
+
+def _statement(said: Statement, planes: int) -> dict[str, Any]:
+    distance = said.distance if said.distance is not None and math.isfinite(said.distance) else None
+    return {
+        "said": said.said.value,
+        "outside": said.outside,
+        "distance": distance,
+        "planes": planes,
+        "sentences": list(statement(said)),
+        "missed": {label: asdict(known) for label, known in said.missed.items()},
     }
 
 

@@ -20,10 +20,13 @@ from inference.analysis import Analysis, Explanation
 from inference.criteria.otsu import otsu_thresholds
 from inference.reading.geometry import Vector
 from inference.reading.image import Frame
-from inference.trust.image_statistics import image_statistics, statistic_names
 from reports.explained import read_header
 
+FARTHEST = 1e6
+"""Kept where a series is infinitely far from those of commissioning."""
 THUMBNAIL_SIDE = 8
+AIR = 0.04
+"""Display values (0 black to 1 white) below this are air: 10 of 255 grey levels."""
 Key = Callable[[str], str]
 """An identifier to its keyed hash."""
 
@@ -73,6 +76,8 @@ FIGURES: Mapping[str, str] = {
     "trusted": "share of maps that are TRUSTED",
     "withheld": "share of maps that are WITHHELD or OUT OF ENVELOPE",
     "found": "share of images with a finding",
+    "distance": "distance of the images from those of commissioning, over what is allowed",
+    "negative_unlike": "share of images without a finding that are unlike those of commissioning",
     "probability": "the model's probability of the finding",
     "map_entropy": "entropy of the map, 1 where it is spread evenly",
     "hot_area": "share of the plane above the map's own Otsu threshold",
@@ -116,6 +121,7 @@ def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[
         "protocol": source.protocol,
     }
     of_image = image_figures(analysis.image.pixels) | {"found": float(bool(analysis.explanations))}
+    of_image |= stack_figures(analysis)
     if not analysis.explanations:
         nothing = {"method": "", "label": "", "verdict": "", "map_digest": "", "thumbnail": b"", "peak_mm": None}
         return (Observation(**shared, **nothing, figures=of_image),)  # type: ignore[arg-type]
@@ -141,10 +147,23 @@ def source_of(header: Dataset) -> Source:
 
 
 def image_figures(pixels: NDArray[np.floating]) -> dict[str, float]:
-    """Return mean, spread and noise of a series' middle plane: (frames, rows, columns), 0 black to 1 white."""
-    middle = pixels[len(pixels) // 2][None]
-    named = dict(zip(statistic_names(2), image_statistics(middle)[0].tolist(), strict=True))
-    return {"image_mean": named["mean"], "image_sd": named["sd"], "image_noise": named["grain"]}
+    """Return mean, spread and noise of a series' middle plane: (frames, rows, columns), 0 black to 1 white.
+
+    Noise is the median absolute difference of neighbours along the rows, in tissue.
+    """
+    middle = pixels[len(pixels) // 2].astype(np.float64)
+    steps = np.abs(np.diff(middle, axis=-1))[(middle >= AIR)[:, 1:]]
+    noise = float(np.median(steps)) if steps.size else 0.0
+    return {"image_mean": float(middle.mean()), "image_sd": float(middle.std()), "image_noise": noise}
+
+
+def stack_figures(analysis: Analysis) -> dict[str, float]:
+    """Return how far a series lies from those of commissioning, and of one without a finding whether it is outside."""
+    distance = analysis.statement.distance
+    if distance is None:
+        return {}
+    figures = {"distance": min(distance, FARTHEST)}
+    return figures if analysis.classification.ranges else figures | {"negative_unlike": float(distance > 1)}
 
 
 def map_figures(explanation: Explanation) -> dict[str, float]:
