@@ -279,9 +279,8 @@ def _print_findings(series: dict[str, Any]) -> None:
     if series.get("not_analysed"):
         console.print(f"Not analysed: {series['not_analysed']}")
         return
-    for said in series["statements"]:
-        for words in said["sentences"]:
-            console.print(f"{series['bundle']['name']}, {said['planes']} planes: {words}", highlight=False)
+    for words in (words for said in series["statements"] for words in said["sentences"]):
+        console.print(f"{series['bundle']['name']}: {words}", highlight=False)
     if not series["explanations"]:
         return
     table = Table("class", "plane", "probability", "method", "peak (row, column)", "verdict", "picture")

@@ -17,7 +17,6 @@ from scipy.ndimage import affine_transform
 from inference.bundle.bundle import Bundle
 from inference.bundle.manifest import Manifest
 from inference.errors import OutOfScope, Unsuitable
-from inference.passport.entries import GroupsAre
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
 from inference.reading.outlines import Mask
@@ -81,6 +80,8 @@ class AnnotatedCase:
     """Where its arrays lie in the store."""
     stack: int = 0
     """Number of the series it came from: what a node would be given at once."""
+    is_patient: bool = True
+    """As of the series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +98,11 @@ class Cases:
     """Planes left out because they show nothing."""
     digest: str
     """SHA-256 over every case: group, split, label, and the digests of pixels and mask."""
-    unit: GroupsAre = "patients"
-    """What groups are."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let another process open the same files instead of receiving what is in them."""
         files = [(str(array.filename), array.shape) for array in (self.inputs, self.masks)]
-        return _opened, (self.entries, *files, self.excluded, self.blank, self.digest, self.unit)
+        return _opened, (self.entries, *files, self.excluded, self.blank, self.digest)
 
     def of(self, split: str) -> tuple[int, ...]:
         """Return the positions in ``entries`` of one split."""
@@ -177,7 +176,6 @@ def gather(
         tuple(sorted(excluded, key=lambda entry: (entry.name, entry.reason))),
         pile.blank,
         digest_of(sorted(pile.lines)),
-        pile.unit,
     )
 
 
@@ -188,17 +186,10 @@ def _opened(
     excluded: tuple[Excluded, ...],
     blank: int,
     digest: str,
-    unit: GroupsAre,
 ) -> Cases:
-    return Cases(
-        entries=entries,
-        inputs=np.memmap(inputs[0], dtype=np.float32, mode="r", shape=inputs[1]),
-        masks=np.memmap(masks[0], dtype=np.bool_, mode="r", shape=masks[1]),
-        excluded=excluded,
-        blank=blank,
-        digest=digest,
-        unit=unit,
-    )
+    pixels = np.memmap(inputs[0], dtype=np.float32, mode="r", shape=inputs[1])
+    outlines = np.memmap(masks[0], dtype=np.bool_, mode="r", shape=masks[1])
+    return Cases(entries, pixels, outlines, excluded, blank, digest)
 
 
 class _Pile:
@@ -210,7 +201,6 @@ class _Pile:
         self.lines: list[str] = []
         self.blank = 0
         self.stacks = 0
-        self.unit: GroupsAre = "patients"
 
     def add(self, series: AnnotatedSeries) -> list[Excluded]:
         """Write every case of a series, and say what cannot be used."""
@@ -222,8 +212,6 @@ class _Pile:
                 Excluded(annotation.name, str(error)) for annotation in series.annotations if annotation is not None
             ]
         self.stacks += 1
-        if not series.is_patient:
-            self.unit = "groups"
         said: list[Excluded] = []
         for position, annotation in enumerate(series.annotations):
             if annotation is None:
@@ -272,6 +260,7 @@ class _Pile:
             masked=bool(mask.any()),
             row=len(self.entries),
             stack=self.stacks,
+            is_patient=series.is_patient,
         )
         self._inputs.write(model_input.tensor[position].numpy().tobytes())
         self._masks.write(mask.tobytes())
@@ -295,11 +284,6 @@ def mask_on_input(model_input: ModelInput, mask: Mask) -> Mask:
         mask.astype(np.uint8), matrix[:-1, :-1], matrix[:-1, -1], output_shape=shape, order=0, mode="constant"
     )
     return np.asarray(resampled > 0)
-
-
-def limited(cases: Cases, chosen: Sequence[int]) -> Cases:
-    """Return the same store with some of the cases only."""
-    return replace(cases, entries=tuple(cases.entries[at] for at in chosen))
 
 
 def _levelled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import torch
 from inference.bundle.bundle import Bundle
 from inference.cases.cases import gather
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
-from inference.commissioning.classifying import missed
+from inference.commissioning.classifying import missed, unit_of
 from inference.commissioning.commission import Commissioned, Source, made_again
 from inference.commissioning.fitting import looked_at
 from inference.commissioning.measuring.bench import Bench
@@ -74,7 +74,7 @@ def refit_envelope(
         out_of_envelope=share_out(envelope, judged),
         versions=_versions(passport.verdict),
     )
-    known = _with_missed(passport.classification, bench, splits[settings.judged], unit or cases.unit)
+    known = _with_missed(passport.classification, bench, splits[settings.judged], unit or unit_of(cases.entries))
     anew = sealed(replace(passport, verdict=verdict, classification=known))
     return Commissioned(anew, tuple(made_again(bench, entry) for entry in passport.gallery))
 

@@ -21,7 +21,7 @@ NOT_COMPARED = (
 )
 
 
-class Said(StrEnum):
+class Conclusion(StrEnum):
     """What is said of a stack."""
 
     FOUND = "found"
@@ -33,7 +33,7 @@ class Said(StrEnum):
 class Statement:
     """What is said of one stack, and what it rests on."""
 
-    said: Said
+    said: Conclusion
     reasons: tuple[str, ...]
     """Why there is no statement, or what is not known of it; empty where the passport knows all."""
     missed: Mapping[str, Missed]
@@ -59,9 +59,9 @@ def state(
         bundle_digest: of the bundle that classified it.
     """
     if classification.ranges:
-        said = Said.FOUND
+        said = Conclusion.FOUND
     else:
-        said = Said.NO_STATEMENT if likeness is not None and likeness.outside else Said.NOTHING_FOUND
+        said = Conclusion.NO_STATEMENT if likeness is not None and likeness.outside else Conclusion.NOTHING_FOUND
     if warrant is None:
         return Statement(said, (NOT_COMMISSIONED,), {}, None)
     if warrant.bundle_digest != bundle_digest:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.analysis import Analysis, Explanation
-from inference.trust.statement import Said, Statement
+from inference.trust.statement import Conclusion, Statement
 from reports.objects.results import ResultObject, left_out
 from reports.objects.roles import ALWAYS
 from reports.picture.layout import panel_box
@@ -33,7 +33,7 @@ def summarise(
             "digest": first.bundle.digest,
         },
         "device": first.fingerprint.device,
-        "nothing_found": all(analysis.statement.said is Said.NOTHING_FOUND for analysis in analyses),
+        "nothing_found": all(analysis.statement.said is Conclusion.NOTHING_FOUND for analysis in analyses),
         "statements": [_statement(analysis.statement, len(analysis.image.frames)) for analysis in analyses],
         "planes": sum(len(analysis.image.frames) for analysis in analyses),
         "ranges": [asdict(value_range) for analysis in analyses for value_range in analysis.classification.ranges],

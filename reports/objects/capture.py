@@ -1,4 +1,4 @@
-"""Secondary Capture of one overlay (PS3.3 A.8.1): the form of a result that every viewer shows."""
+"""Secondary Capture of one overlay, or of a series on which nothing was called (PS3.3 A.8.1): every viewer shows it."""
 
 from collections.abc import Iterator
 
@@ -8,17 +8,19 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from reports.explained import ExplainedPlane, Plane
+from reports.explained import ExplainedPlane, Plane, plane_of, read_header
 from reports.objects.codes import SOURCE_FOR_PROCESSING, explanation_type
 from reports.objects.equipment import complete, equipment
 from reports.objects.laterality import take_over_side
 from reports.objects.request import WriteRequest
 from reports.objects.source_image import point
+from reports.picture.negative import draw_negative
 from reports.picture.overlay import draw_overlay
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
-from reports.wording import made_by, number, plain, shortened
+from reports.wording import made_by, number, plain, shortened, statement
 
-SERIES_NUMBERS = {"capture": 9001, "negative_capture": 9006}
+NEGATIVE = "negative_capture"
+SERIES_NUMBERS = {"capture": 9001, NEGATIVE: 9006}
 REPLACES = "Replaces an earlier result of this study, which was made before all images were received."
 _ANY_ORIENTATION = ("L", "P")
 
@@ -30,6 +32,24 @@ def write(request: WriteRequest) -> Iterator[SCImage]:
     """
     for explained in request.planes:
         yield _capture(explained, request)
+
+
+def write_negative(request: WriteRequest) -> Iterator[SCImage]:
+    """Make the Secondary Capture of a series without a finding; none where there is one.
+
+    Pixel spacing and position are left out: the picture's grid is not the source's.
+    """
+    analysis = request.analysis
+    if request.planes or analysis.classification.ranges:
+        return
+    index = len(analysis.image.frames) // 2
+    source = read_header(analysis.image.frames[index].path)
+    plane = plane_of(analysis.image, index, source)
+    image = secondary_capture(draw_negative(analysis, plane).rgb, plane, source, request, role=NEGATIVE, index=0)
+    image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    said = " ".join([f"{NOT_FOR_DIAGNOSTIC_USE}.", *statement(analysis.statement)])
+    image.DerivationDescription = shortened(plain(f"{said} {REPLACES}" if request.predecessors else said), 1024)
+    yield image
 
 
 def derivation(explained: ExplainedPlane, request: WriteRequest) -> str:

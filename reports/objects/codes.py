@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes
 from inference.findings import Code
 from inference.saliency.engine.protocol import ExplanationType
 from inference.saliency.registry import method_named
-from inference.trust.statement import Said
+from inference.trust.statement import Conclusion
 from inference.trust.verdict import Signal, Verdict
 from reports.picture.localiser import Seen
 from reports.wording import TIERS, plain, shortened
@@ -116,7 +116,7 @@ def verdict(word: Verdict) -> CodedConcept:
     return own(_value(word.value.lower()), word.value)
 
 
-def statement(said: Said) -> CodedConcept:
+def statement(said: Conclusion) -> CodedConcept:
     """Return the concept of what is said of a series as a whole."""
     return own(_value(said.value), said.value.capitalize())
 

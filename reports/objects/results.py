@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from reports.explained import explained_planes, read_header
-from reports.objects import capture, key_objects, negative_capture, parametric, presentation, structured
+from reports.objects import capture, key_objects, parametric, presentation, structured
 from reports.objects.library import InstanceReference
 from reports.objects.request import WriteRequest
 from reports.objects.roles import ALWAYS
@@ -22,7 +22,7 @@ from reports.picture.overlay import preview_png
 
 WRITERS: Mapping[str, Callable[[WriteRequest], Iterator[Dataset]]] = {
     "capture": capture.write,
-    "negative_capture": negative_capture.write,
+    "negative_capture": capture.write_negative,
     "parametric_map": parametric.write,
     "presentation_state": presentation.write,
     "key_objects": key_objects.write,

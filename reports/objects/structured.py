@@ -6,7 +6,7 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from inference.trust.statement import Said
+from inference.trust.statement import Conclusion
 from reports.explained import ExplainedPlane
 from reports.objects import codes as concepts
 from reports.objects.document import Content, StructuredReport, document
@@ -19,9 +19,9 @@ from reports.product import NOT_FOR_DIAGNOSTIC_USE
 from reports.wording import PROBABILITY, number, plain, planes_found, statement
 
 _OUTCOMES = {
-    Said.FOUND: concepts.WITH_FINDINGS,
-    Said.NOTHING_FOUND: concepts.WITHOUT_FINDINGS,
-    Said.NO_STATEMENT: concepts.NOT_ANALYSED,
+    Conclusion.FOUND: concepts.WITH_FINDINGS,
+    Conclusion.NOTHING_FOUND: concepts.WITHOUT_FINDINGS,
+    Conclusion.NO_STATEMENT: concepts.NOT_ANALYSED,
 }
 _WARNING = f"{NOT_FOR_DIAGNOSTIC_USE}. Result of software, unverified; research and demonstration only."
 

@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw
 
 from inference.analysis import Analysis
-from inference.trust.statement import Said
+from inference.trust.statement import Conclusion
 from reports.explained import Plane
 from reports.picture.band import title_bar
 from reports.picture.colours import BACKGROUND, PANEL, QUIET, TEXT, WARNING
@@ -20,7 +20,7 @@ from reports.picture.panel import grey, mark_edges, plain_panel
 from reports.picture.typeface import BODY, SMALL, TITLE, line_height, paragraph
 from reports.wording import digest, number, sentence, statement
 
-TITLES = {Said.NOTHING_FOUND: "Nothing found", Said.NO_STATEMENT: "No statement"}
+TITLES = {Conclusion.NOTHING_FOUND: "Nothing found", Conclusion.NO_STATEMENT: "No statement"}
 FOOT = 2 * 10 + line_height(SMALL)
 
 
@@ -59,7 +59,7 @@ def _words(analysis: Analysis, height: int) -> Picture.Image:
     said = analysis.statement
     picture = Picture.new("RGB", (PANEL_SIDE, height), PANEL)
     draw, room = ImageDraw.Draw(picture), PANEL_SIDE - 2 * BODY
-    colour = WARNING if said.said is Said.NO_STATEMENT else TEXT
+    colour = WARNING if said.said is Conclusion.NO_STATEMENT else TEXT
     y = paragraph(draw, (BODY, BODY), TITLES[said.said], TITLE, room, colour) + BODY
     for text in statement(said):
         y = paragraph(draw, (BODY, y), text, BODY, room) + SMALL

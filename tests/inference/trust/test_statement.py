@@ -16,7 +16,7 @@ from inference.passport.envelope import Envelope
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.phantom.phantom import make_phantom
 from inference.reading.image import Image, read_study
-from inference.trust.statement import ANOTHER_STATE, NOT_COMMISSIONED, NOT_COMPARED, NOT_RECORDED, Said, Statement
+from inference.trust.statement import ANOTHER_STATE, NOT_COMMISSIONED, NOT_COMPARED, NOT_RECORDED, Conclusion, Statement
 from inference.trust.verdict import Verdict
 from inference.trust.warrant import Warrant
 from reports.objects.phantom_study import write_study
@@ -61,7 +61,7 @@ def test_nothing_found_inside_carries_what_the_model_missed_at_commissioning(
     bundle: Bundle, warrant: Warrant, healthy: Image
 ) -> None:
     said = analysed(healthy, bundle, warrant).statement
-    assert said.said is Said.NOTHING_FOUND
+    assert said.said is Conclusion.NOTHING_FOUND
     assert not said.outside
     assert said.distance is not None
     assert said.reasons == ()
@@ -76,7 +76,7 @@ def test_where_nothing_is_called_on_images_unlike_commissioning_there_is_no_stat
 ) -> None:
     analysis = analysed(noisy(healthy), bundle, warrant)
     assert not analysis.classification.ranges, "the classifier stays silent"
-    assert analysis.statement.said is Said.NO_STATEMENT
+    assert analysis.statement.said is Conclusion.NO_STATEMENT
     assert analysis.statement.outside
     (reason,) = analysis.statement.reasons
     assert reason.startswith("Largest difference: ")
@@ -86,14 +86,14 @@ def test_a_finding_on_images_unlike_commissioning_stands_and_its_map_is_out_of_e
     bundle: Bundle, warrant: Warrant, clear: Image
 ) -> None:
     inside = analysed(clear, bundle, warrant)
-    assert inside.statement.said is Said.FOUND
+    assert inside.statement.said is Conclusion.FOUND
     assert not inside.statement.outside
     assert inside.explanations[0].trust.verdict is Verdict.TRUSTED
     envelope = warrant.envelope
     assert envelope is not None
     narrow = replace(warrant, envelope=replace(envelope, threshold=1e-3))
     outside = analysed(clear, bundle, narrow)
-    assert outside.statement.said is Said.FOUND
+    assert outside.statement.said is Conclusion.FOUND
     assert outside.statement.outside
     assert [one.trust.verdict for one in outside.explanations] == [Verdict.OUT_OF_ENVELOPE]
     assert outside.explanations[0].trust.reasons[1:] == outside.statement.reasons
@@ -104,12 +104,12 @@ def test_an_image_that_shows_nothing_gets_no_statement(bundle: Bundle, warrant: 
     said = analysed(blank, bundle, warrant).statement
     assert said.outside
     assert said.distance == np.inf
-    assert said.said is not Said.NOTHING_FOUND
+    assert said.said is not Conclusion.NOTHING_FOUND
 
 
 def test_without_a_passport_nothing_is_known_of_what_is_missed(bundle: Bundle, healthy: Image) -> None:
     said = analysed(healthy, bundle, None).statement
-    assert said == Statement(Said.NOTHING_FOUND, (NOT_COMMISSIONED,), {}, None)
+    assert said == Statement(Conclusion.NOTHING_FOUND, (NOT_COMMISSIONED,), {}, None)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_older_passport_says_what_it_does_not_know(
     change: dict[str, object], reason: str, bundle: Bundle, warrant: Warrant, healthy: Image
 ) -> None:
     said = analysed(healthy, bundle, replace(warrant, **change)).statement
-    assert said.said is Said.NOTHING_FOUND
+    assert said.said is Conclusion.NOTHING_FOUND
     assert said.reasons == (reason,)
 
 
@@ -139,7 +139,8 @@ def test_every_shipped_passport_knows_whole_series_and_what_its_model_misses(pat
 
 def test_a_statement_comes_back_from_disk_the_same(tmp_path: Path) -> None:
     known = {"glioma": Missed(missed=2, of=17, ci=(0.01, 0.36), unit="patients")}
-    said = (Statement(Said.NO_STATEMENT, ("why",), known, float("inf")), Statement(Said.FOUND, (), {}, None))
+    outside = Statement(Conclusion.NO_STATEMENT, ("why",), known, float("inf"))
+    said = (outside, Statement(Conclusion.FOUND, (), {}, None))
     archive.save(said, tmp_path, "statements")
     back = archive.load(tuple[Statement, ...], tmp_path, "statements")
     assert [asdict(one) for one in back] == [asdict(one) for one in said]

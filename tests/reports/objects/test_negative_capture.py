@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
-from inference.trust.statement import Said, Statement
+from inference.trust.statement import Conclusion, Statement
 from reports.objects.results import write_results
 from reports.objects.roles import ALWAYS
 
@@ -37,9 +37,9 @@ def test_a_series_with_a_finding_has_none(written: Written) -> None:
     assert written(found=True) == []
 
 
-@pytest.mark.parametrize("said", [Said.NOTHING_FOUND, Said.NO_STATEMENT])
-def test_it_says_in_its_header_what_is_said_of_the_series(written: Written, said: Said) -> None:
-    distance = 1.7 if said is Said.NO_STATEMENT else 0.6
+@pytest.mark.parametrize("said", [Conclusion.NOTHING_FOUND, Conclusion.NO_STATEMENT])
+def test_it_says_in_its_header_what_is_said_of_the_series(written: Written, said: Conclusion) -> None:
+    distance = 1.7 if said is Conclusion.NO_STATEMENT else 0.6
     (capture,) = written(found=False, statement=Statement(said, ("The noise differs.",), {}, distance))
     assert capture.DerivationDescription.startswith("NOT FOR DIAGNOSTIC USE")
     assert said.value.capitalize() in capture.DerivationDescription
@@ -51,7 +51,7 @@ def test_it_says_in_its_header_what_is_said_of_the_series(written: Written, said
 def test_the_two_statements_are_different_pictures(written: Written) -> None:
     pictures = [
         written(found=False, statement=Statement(said, (), {}, distance))[0].pixel_array
-        for said, distance in ((Said.NOTHING_FOUND, 0.5), (Said.NO_STATEMENT, 2.0))
+        for said, distance in ((Conclusion.NOTHING_FOUND, 0.5), (Conclusion.NO_STATEMENT, 2.0))
     ]
     assert (pictures[0] != pictures[1]).any()
 

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from inference.passport.entries import Missed
-from inference.trust.statement import Said, Statement
+from inference.trust.statement import Conclusion, Statement
 from inference.trust.verdict import Signal, Verdict
 from reports.objects.request import WriteRequest
 from reports.objects.results import write_not_analysed, write_results
@@ -221,7 +221,7 @@ KNOWN = {
 def test_nothing_found_carries_how_many_patients_the_model_missed_at_commissioning(
     series: Series, report: Report
 ) -> None:
-    statement = Statement(Said.NOTHING_FOUND, (), KNOWN, 0.62)
+    statement = Statement(Conclusion.NOTHING_FOUND, (), KNOWN, 0.62)
     path = report(series(3), found=False, statement=statement)
     said = texts(path)
     assert "Nothing found" in said
@@ -236,7 +236,7 @@ def test_a_series_unlike_commissioning_gets_no_statement_and_is_not_called_witho
     series: Series, report: Report, distance: float
 ) -> None:
     strange = "Largest difference: the noise within the anatomy, 4.1 SD above commissioning's mean."
-    path = report(series(3), found=False, statement=Statement(Said.NO_STATEMENT, (strange,), KNOWN, distance))
+    path = report(series(3), found=False, statement=Statement(Conclusion.NO_STATEMENT, (strange,), KNOWN, distance))
     written, said = dcmread(path), texts(path)
     assert named(written, "111017")[0].ConceptCodeSequence[0].CodeValue == "111245"
     assert named(written, "statement")[0].ConceptCodeSequence[0].CodeMeaning == "No statement"
@@ -247,7 +247,7 @@ def test_a_series_unlike_commissioning_gets_no_statement_and_is_not_called_witho
 
 
 def test_a_finding_on_images_unlike_commissioning_stands_with_a_warning(series: Series, report: Report) -> None:
-    path = report(series(3), statement=Statement(Said.FOUND, ("The noise differs.",), KNOWN, 1.7))
+    path = report(series(3), statement=Statement(Conclusion.FOUND, ("The noise differs.",), KNOWN, 1.7))
     assert named(dcmread(path), "111017")[0].ConceptCodeSequence[0].CodeValue == "111242"
     assert "no statement on what it did not find. | The noise differs." in texts(path).replace("\n", " | ")
 
@@ -279,11 +279,12 @@ def test_not_analysed_is_coded_and_reads_back(series: Series, tmp_path: Path, cr
 
 @pytest.mark.peers
 @pytest.mark.parametrize("program", ["dsrdump", "dsr2html"])
-@pytest.mark.parametrize("said", Said)
-def test_dcmtk_reads_it(series: Series, report: Report, program: str, said: Said) -> None:
+@pytest.mark.parametrize("said", Conclusion)
+def test_dcmtk_reads_it(series: Series, report: Report, program: str, said: Conclusion) -> None:
     if shutil.which(program) is None:
         pytest.skip(f"DCMTK's {program} is not installed")
-    found, statement = said is Said.FOUND, Statement(said, (), KNOWN, 2.0 if said is Said.NO_STATEMENT else 0.5)
+    found, distance = said is Conclusion.FOUND, 2.0 if said is Conclusion.NO_STATEMENT else 0.5
+    statement = Statement(said, (), KNOWN, distance)
     path = report(
         series(2), found=found, verdict=Verdict.TRUSTED, score=0.93, signals=made_up.signals(), statement=statement
     )
