@@ -1,7 +1,7 @@
 """What is said of images that a shipped passport was not made for: "no statement" by study, verdicts by map.
 
 ``python -m tests.benchmarks.unseen --studies [--resume FILE]``: the share of **studies** that are unlike those of
-commissioning, with and without a finding, called or not: of those without a call the node says "no statement".
+commissioning, with and without a finding; of those without a call the node says "no statement".
 ``python -m tests.benchmarks.unseen [--limit 60] [--bundle glioma_flair] [--images organ pydicom] [--json FILE]``: the
 share of each verdict on **maps**, and what TRUSTED maps miss.
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
@@ -32,14 +33,12 @@ from inference.findings import Finding
 from inference.options import AnalysisOptions
 from inference.passport.envelope import Envelope
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
-from inference.passport.verdict import FittedVerdict
 from inference.prepare import prepare
 from inference.statistics.bootstrap import Interval, share_by_group
 from inference.statistics.seeds import seed_of
 from inference.trust.assess import assess_maps
-from inference.trust.likeness import likeness
+from inference.trust.likeness import look
 from inference.trust.signals import peak_of
-from inference.trust.statement import state
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import SEED, Warrant
 from tests.benchmarks.unseen_images import image_groups
@@ -124,21 +123,31 @@ def share(values: Sequence[bool], groups: Sequence[str]) -> Interval:
     return share_by_group(np.array(values), np.array(groups), seed=SEED)
 
 
-def studied(bundle: Bundle, warrant: Warrant, series: AnnotatedSeries) -> dict[str, Any]:
-    """Say of one series whether it has a finding, whether one is called, and whether it is unlike commissioning's."""
-    options = AnalysisOptions(device="cpu")
+def studied(bundle: Bundle, envelope: Envelope, series: AnnotatedSeries) -> list[dict[str, Any]]:
+    """Say of one series whether it has a finding, whether one is called, and whether it is unlike commissioning's.
+
+    Where only some of its planes have a finding, those without one are a study more: one without a finding.
+    """
     inputs = prepare(bundle, series.image)
-    said = classify(bundle, inputs, options=options)
-    of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
-    kinds = [class_of(one.label, bundle.manifest) for one in series.annotations if one is not None]
-    return {
-        "group": series.group,
-        "positive": any(kind is not None and bundle.manifest.classes[kind].finding for kind in kinds),
-        "called": bool(said.ranges),
-        "statement": state(said, of_stack, warrant, bundle.identity.digest).said.value,
-        "outside": of_stack is not None and of_stack.outside,
-        "reasons": list(of_stack.reasons) if of_stack else [],
-    }
+    probabilities = classify(bundle, inputs, options=AnalysisOptions(device="cpu")).probabilities
+    kinds = [None if one is None else class_of(one.label, bundle.manifest) for one in series.annotations]
+    classes = bundle.manifest.classes
+    has = np.array([kind is not None and classes[kind].finding for kind in kinds])
+    called = np.array([[row[at] >= one.threshold for at, one in enumerate(classes) if one.finding]
+                       for row in probabilities]).any(axis=1)  # fmt: skip
+    flat = inputs.tensor[:, 0].flatten(1)
+    shown = (flat.amax(dim=1) > flat.amin(dim=1)).numpy()
+    planes = look(bundle, inputs.tensor, torch.device("cpu"))
+    parts = {bool(has.any()): np.ones(len(has), np.bool_)} | ({False: ~has} if not has.all() else {})
+    return [
+        {
+            "group": series.group,
+            "positive": positive,
+            "called": bool(called[part].any()),
+            "outside": envelope.ratio({name: table[part[shown]] for name, table in planes.items()}) > 1,
+        }
+        for positive, part in parts.items()
+    ]
 
 
 def studies(asked: argparse.Namespace) -> None:
@@ -149,24 +158,24 @@ def studies(asked: argparse.Namespace) -> None:
     for site in SITES:
         if asked.bundle not in (None, site.bundle):
             continue
-        bundle, passport, warrant = site.load()
+        bundle, _, warrant = site.load()
         print(f"\n{site.bundle}, passport {site.passport}, by study\n")
-        if isinstance(passport.verdict, FittedVerdict) and isinstance(passport.verdict.envelope, Envelope):
-            own = passport.verdict.envelope.out
-            print(f"Own site, patients left out of the fit (cross-conformal): {shown(asdict(own))}, n {own.n}\n")
-        print("| images | unlike: all | with a finding | without | of those without a call |")
-        print("|---|---|---|---|---|")
+        if warrant.envelope is None:
+            raise SystemExit("The passport is of an earlier release: python deploy/refit_envelopes.py")
+        own = warrant.envelope.out
+        print(f"Own site, patients left out of the fit (cross-conformal): {shown(asdict(own))}, n {own.n}\n")
+        print("| images | unlike: studies with a finding | without a finding | without a call: no statement |")
+        print("|---|---|---|---|")
         for name, series, _ in image_groups(site.data, site.other_sequence, asked.split):
             key = f"{site.bundle}: {name}"
             if not any(part in name for part in asked.images):
                 continue
             if key not in known:
-                known[key] = [studied(bundle, warrant, one) for one in series[: asked.limit]]
+                known[key] = [row for one in series[: asked.limit] for row in studied(bundle, warrant.envelope, one)]
                 if asked.resume:
                     asked.resume.write_text(json.dumps(known) + "\n", encoding="utf-8")
             rows = known[key]
             parts = (
-                rows,
                 [row for row in rows if row["positive"]],
                 [row for row in rows if not row["positive"]],
                 [row for row in rows if not row["called"]],
