@@ -15,6 +15,8 @@ from inference.reading.image import Image
 from inference.saliency.engine.maps import SaliencyMap
 from inference.selection import refusal, remarks
 from inference.trust.assess import assess_maps
+from inference.trust.likeness import likeness
+from inference.trust.statement import Statement, state
 from inference.trust.verdict import Trust
 from inference.trust.warrant import Warrant
 
@@ -49,8 +51,10 @@ def analyse(
     report("explain")
     maps = explain_findings(bundle, image, model_input, classification.findings, options=options)
     report("trust")
-    trusts = assess_maps(bundle, model_input, maps, options=options, warrant=warrant)
-    return assemble(image, bundle, classification, maps, trusts, options=options)
+    of_stack = likeness(bundle, model_input, options=options, warrant=warrant)
+    trusts = assess_maps(bundle, model_input, maps, options=options, warrant=warrant, of_stack=of_stack)
+    statement = state(classification, of_stack, warrant, bundle.identity.digest)
+    return assemble(image, bundle, classification, maps, trusts, statement, options=options)
 
 
 def assemble(
@@ -59,6 +63,7 @@ def assemble(
     classification: Classification,
     maps: Sequence[SaliencyMap],
     trusts: Sequence[Trust],
+    statement: Statement,
     *,
     options: AnalysisOptions,
 ) -> Analysis:
@@ -68,6 +73,7 @@ def assemble(
         bundle=bundle.identity,
         classification=classification,
         explanations=tuple(Explanation(map=m, trust=t) for m, t in zip(maps, trusts, strict=True)),
+        statement=statement,
         fingerprint=fingerprint(options.device),
         settings_digest=options.digest,
         remarks=remarks(image, bundle),

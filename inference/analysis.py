@@ -7,6 +7,7 @@ from inference.devices import Fingerprint
 from inference.findings import Classification
 from inference.reading.image import Image
 from inference.saliency.engine.maps import SaliencyMap
+from inference.trust.statement import Statement
 from inference.trust.verdict import Trust
 
 
@@ -26,6 +27,8 @@ class Analysis:
     bundle: BundleIdentity
     classification: Classification
     explanations: tuple[Explanation, ...]
+    statement: Statement
+    """What is said of the stack as a whole."""
     fingerprint: Fingerprint
     settings_digest: str
     """SHA-256 of the settings that shape a result (method, parameters, number of planes explained)."""

@@ -136,7 +136,7 @@ def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
             return
     seen: list[Any] = []
     try:
-        offered = [(uid, syntax) for uid in (Verification, *ROLES.values()) for syntax in peer.syntaxes]
+        offered = [(uid, syntax) for uid in (Verification, *dict.fromkeys(ROLES.values())) for syntax in peer.syntaxes]
         with _Opened(peer, offered, calling_ae_title, seen=seen) as association:
             yield Step("association", WORKS, f"{peer.ae_title} accepts an association from {calling_ae_title}.")
             yield _echo(association, peer)
@@ -175,7 +175,7 @@ def _echo(association: Association, peer: Destination) -> Step:
 
 
 def _negotiate(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
-    offered = [(ROLES[role], syntax) for role in ROLES for syntax in peer.syntaxes]
+    offered = [(uid, syntax) for uid in dict.fromkeys(ROLES.values()) for syntax in peer.syntaxes]
     offered += [(uid, syntax) for uid, _ in SERVICES.values() for syntax in peer.syntaxes]
     try:
         with _Opened(peer, offered, calling_ae_title) as association:

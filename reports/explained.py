@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from inference.analysis import Analysis
 from inference.archive import Floats
 from inference.errors import DAMAGE, UnreadableInstance
+from inference.reading.image import Image
 from inference.reading.instance import Frame
 from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.verdict import Trust
@@ -68,18 +69,29 @@ class ExplainedPlane:
         Raises:
             UnreadableInstance: the file is gone or no longer DICOM.
         """
-        explanation, frames = analysis.explanations[index], analysis.image.frames
-        frame = frames[explanation.map.frame]
-        source = read_header(frame.path)
-        plane = Plane(
-            frame,
-            _grey(analysis.image.shown(explanation.map.frame)),
-            explanation.map.frame + 1,
-            len(frames),
-            sum(other.sop_instance_uid == frame.sop_instance_uid for other in frames) == 1,
-            orientation(frame.orientation, source),
-        )
+        explanation = analysis.explanations[index]
+        source = read_header(analysis.image.frames[explanation.map.frame].path)
+        plane = plane_of(analysis.image, explanation.map.frame, source)
         return cls(analysis, index, plane, explanation.map, explanation.trust, source)
+
+
+def plane_of(image: Image, index: int, source: Dataset) -> Plane:
+    """Return one plane of a series.
+
+    Args:
+        image: the series.
+        index: of the plane, from 0.
+        source: header of its instance.
+    """
+    frame = image.frames[index]
+    return Plane(
+        frame,
+        _grey(image.shown(index)),
+        index + 1,
+        len(image.frames),
+        sum(other.sop_instance_uid == frame.sop_instance_uid for other in image.frames) == 1,
+        orientation(frame.orientation, source),
+    )
 
 
 def _grey(shown: Floats) -> Floats:

@@ -14,7 +14,9 @@ TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent local
 
 if TYPE_CHECKING:  # they bring torch, which plain words do not need
     from inference.findings import Finding, PlaneRange
+    from inference.passport.entries import Missed
     from inference.saliency.engine.maps import SaliencyMap
+    from inference.trust.statement import Statement
 
 PROBABILITY = "P(peak lies in a true finding)"
 """Name of the calibrated score."""
@@ -77,6 +79,40 @@ def parameters(values: Mapping[str, str | int | float | bool]) -> str:
 def probability(finding: Finding) -> str:
     """Return the probability, what kind of number it is, and the threshold it was held against."""
     return f"probability {number(finding.probability)} (uncalibrated), threshold {number(finding.threshold)}"
+
+
+HEADLINES = {
+    "nothing found": "Nothing found: no plane reached the threshold of any class. This does not exclude disease.",
+    "no statement": "No statement: unlike the images this model was commissioned on. How reliable it is on such images "
+    "is unknown.",
+}
+"""What is said of a series without a finding."""
+UNLIKE_WITH_FINDINGS = (
+    "The images are unlike those this model was commissioned on: how reliable its findings are is unknown, and there "
+    "is no statement on what it did not find."
+)
+
+
+def statement(said: Statement) -> tuple[str, ...]:
+    """Return in sentences what is said of a series as a whole, the headline first; nothing where its findings say it.
+
+    A series in which nothing was found carries what the passport knows of what the model misses, or that it is unknown;
+    one without a statement says what differs.
+    """
+    if said.said == "found":
+        return (UNLIKE_WITH_FINDINGS, *said.reasons) if said.outside else ()
+    headline = HEADLINES[said.said.value]
+    if said.said == "no statement":
+        return (headline, *said.reasons)
+    return (headline, *(missed(label, known) for label, known in said.missed.items()), *said.reasons)
+
+
+def missed(label: str, known: Missed) -> str:
+    """Say how many of those with a finding the model missed at commissioning."""
+    if not known.of:
+        return f"No one had {plain(label)} at commissioning: how often the model misses it is unknown."
+    had = f"Of {known.of} {known.unit} with {plain(label)} at commissioning the model missed {known.missed}"
+    return f"{had} ({number(known.missed / known.of)}, 95 % interval {interval(known.ci)})."
 
 
 def planes_found(planes: PlaneRange, count: int) -> str:

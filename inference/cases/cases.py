@@ -6,7 +6,7 @@ its own pixels and its annotation, so that the same picture gives the same draws
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,6 +52,8 @@ class AnnotatedSeries:
     """Patient, or set of images that must not be told apart: what is resampled."""
     image: Image
     annotations: tuple[Annotation | None, ...]
+    is_patient: bool = True
+    """Whether the group is a patient by name."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ class AnnotatedCase:
     """Whether some pixel of the input lies in a finding."""
     row: int
     """Where its arrays lie in the store."""
+    stack: int = 0
+    """Number of the series it came from: what a node would be given at once."""
+    is_patient: bool = True
+    """As of the series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,14 +189,9 @@ def _opened(
     blank: int,
     digest: str,
 ) -> Cases:
-    return Cases(
-        entries=entries,
-        inputs=np.memmap(inputs[0], dtype=np.float32, mode="r", shape=inputs[1]),
-        masks=np.memmap(masks[0], dtype=np.bool_, mode="r", shape=masks[1]),
-        excluded=excluded,
-        blank=blank,
-        digest=digest,
-    )
+    pixels = np.memmap(inputs[0], dtype=np.float32, mode="r", shape=inputs[1])
+    outlines = np.memmap(masks[0], dtype=np.bool_, mode="r", shape=masks[1])
+    return Cases(entries, pixels, outlines, excluded, blank, digest)
 
 
 class _Pile:
@@ -201,6 +202,7 @@ class _Pile:
         self.entries: list[AnnotatedCase] = []
         self.lines: list[str] = []
         self.blank = 0
+        self.stacks = 0
 
     def add(self, series: AnnotatedSeries) -> list[Excluded]:
         """Write every case of a series, and say what cannot be used."""
@@ -210,6 +212,7 @@ class _Pile:
             return [
                 Excluded(annotation.name, str(error)) for annotation in series.annotations if annotation is not None
             ]
+        self.stacks += 1
         said: list[Excluded] = []
         shown = _levelled(series.image.display())
         for position, annotation in enumerate(series.annotations):
@@ -259,6 +262,8 @@ class _Pile:
             split=annotation.split,
             masked=bool(mask.any()),
             row=len(self.entries),
+            stack=self.stacks,
+            is_patient=series.is_patient,
         )
         self._inputs.write(model_input.tensor[position].numpy().tobytes())
         self._masks.write(mask.tobytes())
@@ -271,11 +276,6 @@ def _shows_little(image: Image, model_input: ModelInput, position: int) -> bool:
     if model_input.is_volume or len(image.frames) == 1 or high <= low:
         return True
     return float(np.ptp(image.filled()[position])) < BLANK_SPAN * (high - low)
-
-
-def limited(cases: Cases, chosen: Sequence[int]) -> Cases:
-    """Return the same store with some of the cases only."""
-    return replace(cases, entries=tuple(cases.entries[at] for at in chosen))
 
 
 def _levelled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """A folder with ``labels.csv``: image files with their masks or boxes, a class, a split and a group each.
 
 Columns: ``file``, ``label``, ``split``, ``group``; optionally ``mask``, ``x0`` ``y0`` ``x1`` ``y1`` (a box, both
-corners inside), ``plane``, ``slice`` (images of one group are one series, in this order) and ``copy_of`` (the row is
-left out). Paths are relative to the folder.
+corners inside), ``plane``, ``slice`` (images of one group are one series, in this order), ``copy_of`` (the row is left
+out) and ``patient``: with it in every row, groups are patients, and are called so. Paths are relative to the folder.
 """
 
 import csv
@@ -101,7 +101,8 @@ def _series(data: Path, group: str, readable: Sequence[tuple[Row, Pixels, int]],
         bits=max(bits for *_, bits in readable),
         digest="",
     )
-    return AnnotatedSeries(group, image, (_joined(annotations),) if is_volume else tuple(annotations))
+    is_patient = all(row.get("patient") for row, *_ in readable)
+    return AnnotatedSeries(group, image, (_joined(annotations),) if is_volume else tuple(annotations), is_patient)
 
 
 def _joined(annotations: Sequence[Annotation]) -> Annotation:

@@ -1,17 +1,18 @@
 """How good the classifier is on the cases, which of them are explained, and how many of each kind there are."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from inference.bundle.manifest import Manifest
-from inference.cases.cases import Cases
+from inference.cases.cases import AnnotatedCase, Cases
 from inference.commissioning.judging import figure_from, figure_of
 from inference.commissioning.measuring.bench import Explained
 from inference.errors import Refused
-from inference.passport.entries import ClassFigures, ClassificationEntry, Counts, Measurement
+from inference.passport.entries import ClassFigures, ClassificationEntry, Counts, GroupsAre, Measurement, Missed
 from inference.statistics import bootstrap as statistics
 from inference.statistics.seeds import seed_of
 
@@ -82,6 +83,7 @@ def classification(
     answer = called(probabilities, manifest)
     findings = [index for index, entry in enumerate(manifest.classes) if entry.finding]
     truth = np.where(np.isin(labels, findings), labels, -1)
+    unit = unit_of(cases.entries[at] for at in positions)
     by_class = {}
     for index in findings:
         own, said = labels == index, answer == index
@@ -90,8 +92,30 @@ def classification(
             sensitivity=_share(said[own], groups[own], "no case of this class in the split"),
             specificity=_share(~said[~own], groups[~own], "no case of another class in the split"),
             threshold=manifest.classes[index].threshold,
+            missed=missed(own, probabilities[:, index] >= manifest.classes[index].threshold, groups, unit),
         )
     return ClassificationEntry(accuracy=_share(answer == truth, groups, "no case"), classes=by_class)
+
+
+def missed(own: NDArray[np.bool_], reached: NDArray[np.bool_], groups: NDArray[np.str_], unit: GroupsAre) -> Missed:
+    """Count the patients with a finding on no plane of whom it was called, as a node calls it: at its threshold.
+
+    Args:
+        own: (N,), the planes that have the finding.
+        reached: (N,), the planes on which the class reaches its threshold.
+        groups: (N,), the patient of each.
+        unit: what groups are.
+    """
+    with_finding = np.unique(groups[own])
+    count = len(with_finding)
+    silent = count - len(np.intersect1d(with_finding, groups[reached]))
+    low, high = binomtest(silent, count).proportion_ci() if count else (0.0, 1.0)
+    return Missed(missed=silent, of=count, ci=(round(float(low), 6), round(float(high), 6)), unit=unit)
+
+
+def unit_of(cases: Iterable[AnnotatedCase]) -> GroupsAre:
+    """Return what the groups of cases are, by their data: patients where every one is named."""
+    return "patients" if all(case.is_patient for case in cases) else "groups"
 
 
 def _auc(scores: NDArray[np.float64], events: NDArray[np.bool_], groups: NDArray[np.str_]) -> Measurement:

@@ -140,7 +140,7 @@ def add_verdict(
     with pool_of(workers) as pool:
         verdict = verdict_of(bench, job, pool, progress)
     refitted = sealed(replace(passport, verdict=verdict, limits=_limits(passport, verdict)))
-    return Commissioned(refitted, tuple(_made_again(bench, entry) for entry in passport.gallery))
+    return Commissioned(refitted, tuple(made_again(bench, entry) for entry in passport.gallery))
 
 
 def _limits(passport: Passport, verdict: FittedVerdict | NoVerdict) -> tuple[str, ...]:
@@ -175,7 +175,8 @@ def _fitting(bench: Bench, progress: Progress) -> Raw:
     return {"reasons": reasons, "seconds": seconds}
 
 
-def _made_again(bench: Bench, entry: GalleryEntry) -> GalleryPicture:
+def made_again(bench: Bench, entry: GalleryEntry) -> GalleryPicture:
+    """Make the picture of a gallery's entry again."""
     cases = [bench.cases.entries[explained.position].id for explained in bench.explained]
     row = cases.index(entry.case)
     explained = bench.explained[row]

@@ -12,6 +12,8 @@ Edges = tuple[float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Scalar = str | int | float | bool
 GalleryKind = Literal["best", "worst", "misleading"]
+GroupsAre = Literal["patients", "groups"]
+"""What figures are resampled and counted by: groups, where the data name no patients."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,18 @@ class FingerprintEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """How many of those with a finding the model missed: it called the class on no plane of theirs, as a node would."""
+
+    missed: int
+    of: int
+    """Patients or groups with the finding."""
+    ci: Edges
+    """Exact binomial 95 % interval of the share (Clopper and Pearson 1934)."""
+    unit: GroupsAre
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassFigures:
     """How well one class is distinguished from the others."""
 
@@ -155,6 +169,8 @@ class ClassFigures:
     sensitivity: Measurement
     specificity: Measurement
     threshold: float
+    missed: Missed | None = None
+    """None: of a passport made before it was recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

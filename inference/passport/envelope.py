@@ -1,9 +1,14 @@
-"""The envelope: whether a case is of the kind the bundle was commissioned on, or OUT OF ENVELOPE.
+"""The envelope: whether a stack is of the kind the bundle was commissioned on.
 
-Each view of a case (penultimate features; statistics of the image) is held against commissioning by Mahalanobis
-distance (Lee et al. 2018). Few numbers, none of them a patient's, go into the passport, and directions in which
-commissioning hardly varied count most, which is where images of another kind lie; nearest neighbours would have to
-carry every patient's features along. A case is out if it is out in any view. ``fit_envelope.py`` fits it.
+Each plane of a stack is looked at in several views (penultimate features; statistics of the anatomy), and each view is
+held against commissioning by Mahalanobis distance (Lee et al. 2018). Few numbers, none of them a patient's, go into the
+passport, and directions in which commissioning hardly varied count most, which is where images of another kind lie;
+nearest neighbours would have to carry every patient's features along.
+
+Planes become one answer here, for commissioning, node and demo alike: of each view the **median** over the planes,
+as a multiple of what is usual for a stack of a patient left out of the fit; of these the largest. A stack is out where
+that exceeds the threshold. The median lets single planes be odd (a vertex, an artefact); what makes a stack another
+kind of image shows on most of its planes. ``fit_envelope.py`` fits it.
 """
 
 from collections.abc import Mapping
@@ -56,68 +61,104 @@ class Ellipsoid:
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeView:
-    """One view of a case and how far from commissioning it may lie."""
+    """One view of a plane and what is usual in it."""
 
     name: str
     columns: tuple[str, ...]
-    """Names of the F features; empty: they have none."""
+    """Names of the F figures; empty: they have none."""
     ellipsoid: Ellipsoid
-    threshold: float
-    """Out beyond this distance."""
-    epsilon: float
-    """Share of cases like these that is to be out by this view."""
-    out: Interval
-    """Share of commissioning's cases out when their patient was left out of the fit."""
+    usual: float
+    """Median over commissioning's stacks, each of a patient left out of the fit, of the distance of a stack."""
+
+    def distances(self, planes: Mapping[str, ArrayLike]) -> Numbers:
+        """Return the distance of each plane in this view, as a multiple of what is usual for a stack, (N,).
+
+        Raises:
+            Refused: the view is missing or has another number of figures.
+        """
+        return self.ellipsoid.distance(_of_view(planes, self)) / self.usual
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Every view; a case is out if it is out in any."""
+    """Every view, and how far from commissioning a stack may lie."""
 
     views: tuple[EnvelopeView, ...]
+    threshold: float
+    """A stack is out beyond this multiple of what is usual, in any view."""
     epsilon: float
-    """Share of cases like these that may be out in any view."""
+    """Share of stacks like these that may be out; with few patients 1 / (patients + 1), which is all they can show."""
     out: Interval
-    """Share of commissioning's cases out in any view when their patient was left out of the fit."""
+    """Share of commissioning's stacks out when their patient was left out of the fit."""
     groups: int
+    planes: float
+    """Of a stack of commissioning, in the median: held against single planes, a whole series passes more easily."""
 
-    def ratios(self, values: Mapping[str, ArrayLike]) -> Mapping[str, Numbers]:
-        """Return each case's distance in each view over what is allowed, name -> (N,); out above 1.
+    def ratio(self, planes: Mapping[str, ArrayLike]) -> float:
+        """Return how far a stack lies from commissioning over what is allowed; it is out above 1.
 
         Args:
-            values: name of the view to (N, F).
+            planes: name of each view to (N, F), a row for each plane of the stack; infinitely far without a plane.
 
         Raises:
-            Refused: a view is missing or has another number of features.
+            Refused: a view is missing or has another number of figures.
         """
-        return {view.name: view.ellipsoid.distance(_of_view(values, view)) / view.threshold for view in self.views}
+        return max(self.by_view(planes).values()) / self.threshold
 
-    def is_out(self, values: Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
-        """Tell which cases are out of the envelope, (N,).
+    def by_view(self, planes: Mapping[str, ArrayLike]) -> Mapping[str, float]:
+        """Return how far a stack lies from commissioning in each view, as a multiple of what is usual.
 
         Raises:
-            Refused: as ``ratios``.
+            Refused: as ``ratio``.
         """
-        return np.any([ratio > 1 for ratio in self.ratios(values).values()], axis=0)
+        return {view.name: over_planes(view.distances(planes)) for view in self.views}
 
-    def strangest(self, values: Mapping[str, ArrayLike], name: str) -> tuple[tuple[str, float], ...]:
-        """Name for each case the feature of one view farthest from commissioning, and by how many SD.
+    def strangest(self, planes: Mapping[str, ArrayLike], name: str) -> tuple[str, float]:
+        """Name the figure of one view in which a stack lies farthest from commissioning, and by how many SD of planes.
 
         Raises:
-            Refused: the view is missing, has other features, or its features have no names.
+            Refused: the view is missing, has other figures, or its figures have no names.
         """
         view = next((view for view in self.views if view.name == name), None)
         if view is None or not view.columns:
-            raise Refused(f"The envelope has no named features of a view {name!r}.")
-        away = (_of_view(values, view) - view.ellipsoid.mean) / np.asarray(view.ellipsoid.sd)
-        far = np.abs(np.nan_to_num(away, nan=np.inf)).argmax(axis=1)
-        return tuple((view.columns[column], float(away[row, column])) for row, column in enumerate(far))
+            raise Refused(f"The envelope has no named figures of a view {name!r}.")
+        away = (_of_view(planes, view) - view.ellipsoid.mean) / np.asarray(view.ellipsoid.sd)
+        middle = np.median(np.nan_to_num(away, nan=np.inf), axis=0)
+        column = int(np.abs(middle).argmax())
+        return view.columns[column], float(middle[column])
 
 
-def _of_view(values: Mapping[str, ArrayLike], view: EnvelopeView) -> Numbers:
-    if view.name not in values:
+@dataclass(frozen=True, slots=True)
+class FormerView:
+    """One view of the envelope of single maps, as release 0.1.0 fitted it."""
+
+    name: str
+    columns: tuple[str, ...]
+    ellipsoid: Ellipsoid
+    threshold: float
+    epsilon: float
+    out: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class FormerEnvelope:
+    """The envelope of single maps, as release 0.1.0 fitted it: its passports are read, but it is asked nothing."""
+
+    views: tuple[FormerView, ...]
+    epsilon: float
+    out: Interval
+    groups: int
+
+
+def over_planes(distances: Numbers) -> float:
+    """Return one distance for a stack: the median over its planes; infinite without a plane."""
+    return float(np.median(distances)) if len(distances) else float("inf")
+
+
+def _of_view(planes: Mapping[str, ArrayLike], view: EnvelopeView) -> Numbers:
+    if view.name not in planes:
         raise Refused(f"The envelope needs the view {view.name!r}.")
-    table = np.asarray(values[view.name], np.float64)
+    table = np.asarray(planes[view.name], np.float64)
     if table.ndim != 2 or table.shape[1] != len(view.ellipsoid.mean):
-        raise Refused(f"The view {view.name!r} has {len(view.ellipsoid.mean)} features, not those given.")
+        raise Refused(f"The view {view.name!r} has {len(view.ellipsoid.mean)} figures, not those given.")
     return table

@@ -205,6 +205,9 @@ def _tree(passport: Passport) -> dict[str, Any]:
     tree: dict[str, Any] = _PASSPORT.dump_python(passport, mode="json")
     if isinstance(passport.verdict, FittedVerdict) and passport.verdict.versions is None:
         del tree["verdict"]["versions"]
+    for figures in tree["classification"]["classes"].values():
+        if figures["missed"] is None:
+            del figures["missed"]
     return {key: value for key, value in tree.items() if key not in OPTIONAL or value not in (None, [])}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inference.passport.calibrator import Calibrator
-from inference.passport.envelope import Envelope
+from inference.passport.envelope import Envelope, FormerEnvelope
 from inference.statistics.bootstrap import Difference, Interval
 from inference.statistics.failure_detection import Judgement
 from inference.statistics.resplits import Resplits
@@ -192,13 +192,13 @@ class FittedVerdict(BudgetVerdict):
     """Name and tier of every signal that was measured."""
     nulls: Mapping[str, Mapping[str, Interval]]
     """By class and signal: mean agreement with another patient's map."""
-    envelope: Envelope
+    envelope: Envelope | FormerEnvelope
     gate: MethodGate
     counts: PartCounts
     baselines: Mapping[str, ScoreJudgement]
     """Scores that know nothing of the map."""
     out_of_envelope: Interval
-    """Share of the cases judged that lie outside the envelope."""
+    """Share of the stacks judged that lie outside the envelope; of the maps, in passports of release 0.1.0."""
     blind_spot: BlindSpot | None
     """None: the bundle has no localiser."""
     budgets: Mapping[str, BudgetVerdict] = field(default_factory=dict)

@@ -5,10 +5,11 @@ its rows (Davison and Hinkley 1997, chapter 2). Intervals are percentile interva
 is not defined (an empty mask, say): it is left out, and ``n`` says how many were left in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from inference.errors import Refused
 
@@ -65,6 +66,24 @@ def mean_by_group(
     """
     kept, labels, count = defined_rows(values, groups)
     return interval_of(float(kept.mean()), _resampled_means(kept, labels, count, seed, resamples), len(kept), count)
+
+
+def share_by_group(flags: ArrayLike, groups: ArrayLike, *, seed: int) -> Interval:
+    """Return a share and its 95 % interval over groups; where all are alike the exact binomial one, counting groups.
+
+    Args:
+        flags: (N,) bool.
+        groups: (N,), any labels.
+        seed: of the resampling.
+
+    Raises:
+        Refused: there is no row.
+    """
+    share = mean_by_group(np.asarray(flags, np.float64), groups, seed=seed)
+    if 0 < share.value < 1:
+        return share
+    exact = binomtest(round(share.value * share.groups), share.groups).proportion_ci()
+    return replace(share, low=float(exact.low), high=float(exact.high))
 
 
 def paired_difference(

@@ -13,6 +13,7 @@ from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.budgets import PARTS, signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.judge import MapJudgement, judge
+from inference.trust.likeness import Likeness, likeness
 from inference.trust.nulls import agreement_nulls, beside_nulls
 from inference.trust.signals import covered_probabilities, signal_table
 from inference.trust.verdict import Signal, Trust, Verdict
@@ -28,9 +29,14 @@ def assess_maps(
     *,
     options: AnalysisOptions,
     warrant: Warrant | None = None,
+    of_stack: Likeness | None = None,
 ) -> tuple[Trust, ...]:
-    """Assess each map; see ``assess``."""
-    return tuple(assess(bundle, model_input, shown, options=options, warrant=warrant) for shown in maps)
+    """Assess each map of a stack; see ``assess``."""
+    if of_stack is None and maps:
+        of_stack = likeness(bundle, model_input, options=options, warrant=warrant)
+    return tuple(
+        assess(bundle, model_input, shown, options=options, warrant=warrant, of_stack=of_stack) for shown in maps
+    )
 
 
 def assess(
@@ -40,11 +46,13 @@ def assess(
     *,
     options: AnalysisOptions,
     warrant: Warrant | None = None,
+    of_stack: Likeness | None = None,
 ) -> Trust:
     """Gather the evidence of one map, and judge it by the passport.
 
     Without a passport of this very bundle and method the signals are the same, but nothing weighs them: there is no
-    score, and the verdict is UNCOMMISSIONED. The evidence is that of the passport's budget, else of ``full``.
+    score, and the verdict is UNCOMMISSIONED. The evidence is that of the passport's budget, else of ``full``. A map of
+    a stack unlike those of commissioning is OUT OF ENVELOPE: ``of_stack``, looked at here where it is left out.
 
     Raises:
         DeviceExhausted: out of memory with a batch of one.
@@ -60,7 +68,9 @@ def assess(
         judgement = _uncommissioned(examiner, evidence, measured, saliency_map, reason)
     else:
         label = bundle.manifest.classes[finding.class_index].name
-        judgement = judge(warrant, examiner, evidence, measured, saliency_map, inputs, label)
+        if of_stack is None:
+            of_stack = likeness(bundle, model_input, options=options, warrant=warrant)
+        judgement = judge(warrant, examiner, evidence, measured, saliency_map, inputs, label, of_stack)
     seen = None if evidence.localiser is None else model_input.to_frame(evidence.localiser, saliency_map.frame)
     replicates = tuple(model_input.to_frame(values, saliency_map.frame) for values in evidence.replicates)
     return Trust(judgement.verdict, judgement.reasons, judgement.score, judgement.signals, seen, replicates)

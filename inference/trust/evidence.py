@@ -1,8 +1,8 @@
 """The evidence of one finding: what passes through the networks tell of it, whatever map is shown for it.
 
 Gathered once a case, with or without a passport: maps by the replicates and alternates, by the weight-randomised twin
-(Adebayo et al. 2018, arXiv 1810.03292), of the class that comes next, of the moved image, the gradient, the localiser's
-probabilities, and the features that say what kind of image it is. Signals (``signals.py``) hold a map against it
+(Adebayo et al. 2018, arXiv 1810.03292), of the class that comes next, of the moved image, the gradient, and the
+localiser's probabilities. Signals (``signals.py``) hold a map against it
 without a further pass, but for two of the image with the map's place covered. Each network is passed by itself:
 replicates stacked (``torch.func.vmap``) took 1.1 to 1.4 times as long on a CPU (medians of 25 alternated runs of
 Grad-CAM by two replicates, one thread).
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from inference.bundle.bundle import Bundle, Network
-from inference.errors import UnknownName
 from inference.saliency.controls.random_weights import randomised
-from inference.saliency.engine.layers import choose_layer, logits_and_activations
+from inference.saliency.engine.layers import choose_layer
 from inference.saliency.registry import explain_many, method_named
 from inference.trust.budgets import PARTS
 
@@ -57,8 +56,6 @@ class Evidence:
     """(0 or 1, *spatial), absolute: another family of methods."""
     localiser: Maps | None
     """(*spatial), the localiser's probability of a finding; None: the bundle has no localiser."""
-    features: Numbers
-    """(F,), the primary's last features, averaged over the grid; empty: the network has no layer of features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +81,7 @@ class Examiner:
             DeviceExhausted: out of memory with a batch of one.
         """
         primary, here = self.bundle.primary(self.device), inputs.to(self.device)
-        probabilities, features = self._look(primary, here)
+        probabilities = self.probabilities(here)[0]
         moved, contrast = self._by_primary(primary, here, probabilities, class_index, seed)
         by = {
             part: np.concatenate([moved[:0], *(self._maps(net, here, [class_index], seed) for net in networks)])
@@ -105,7 +102,6 @@ class Examiner:
             moved=moved,
             gradient=gradient,
             localiser=self._localised(here),
-            features=features,
         )
 
     def networks(self) -> tuple[nn.Module, ...]:
@@ -194,15 +190,6 @@ class Examiner:
             return None
         with torch.inference_mode():
             return np.asarray(localiser.module(inputs).sigmoid()[0].amax(dim=0).cpu().numpy(), np.float32)
-
-    def _look(self, primary: Network, inputs: torch.Tensor) -> tuple[Numbers, Numbers]:
-        """Return probabilities and features of one image, by one pass."""
-        try:
-            layer = choose_layer(primary.module, inputs, primary.layer)
-            logits, grids = logits_and_activations(primary.module, inputs, layer=layer)
-        except UnknownName:  # features are for the envelope alone: a network without them has evidence all the same
-            return self.probabilities(inputs)[0], np.zeros(0)
-        return self._likelihoods(logits)[0], np.asarray(grids[0].flatten(1).mean(dim=1).double().cpu().numpy())
 
 
 def _likeliest_other(probabilities: Numbers, class_index: int) -> int | None:

@@ -10,8 +10,8 @@ from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.withholding import MORE_LIKELY_WRONG
 from inference.trust.budgets import signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers
-from inference.trust.image_statistics import image_statistics
 from inference.trust.kinds import KINDS, NAMES, Kind
+from inference.trust.likeness import UNLIKE, Likeness
 from inference.trust.nulls import against_nulls, beside_nulls
 from inference.trust.verdict import Signal, Verdict
 from inference.trust.versions import fit_anew
@@ -59,6 +59,7 @@ def judge(
     shown: SaliencyMap,
     inputs: torch.Tensor,
     label: str,
+    likeness: Likeness | None,
 ) -> MapJudgement:
     """Judge one map.
 
@@ -70,6 +71,7 @@ def judge(
         shown: the map.
         inputs: (1, channels, *spatial), what it explains.
         label: name of the class, as in the passport's nulls.
+        likeness: of the map's stack to those of commissioning; None: it was not compared.
 
     Raises:
         DeviceExhausted: out of memory with a batch of one.
@@ -80,7 +82,7 @@ def judge(
     weights = warrant.calibrator.parts(values[None], NAMES)[0]
     parts = dict(zip((term.name for term in warrant.calibrator.terms), weights, strict=True))
     signals = beside_nulls(measured, nulls, parts, signals_of(examiner.parts))
-    stopped = _stopped(warrant, examiner, evidence, shown, inputs, values)
+    stopped = _stopped(warrant, examiner, evidence, shown, inputs, values, likeness)
     if stopped is not None:
         return MapJudgement(*stopped, None, signals)
     verdict, reason, most = _verdict(warrant, score, values)
@@ -114,7 +116,13 @@ def _verdict(warrant: Warrant, score: float, values: Numbers) -> tuple[Verdict, 
 
 
 def _stopped(
-    warrant: Warrant, examiner: Examiner, evidence: Evidence, shown: SaliencyMap, inputs: torch.Tensor, values: Numbers
+    warrant: Warrant,
+    examiner: Examiner,
+    evidence: Evidence,
+    shown: SaliencyMap,
+    inputs: torch.Tensor,
+    values: Numbers,
+    likeness: Likeness | None,
 ) -> tuple[Verdict, tuple[str, ...]] | None:
     """Apply the rules that exclude any score, none of them fitted, the most serious first; None: no rule applies."""
     if warrant.gate_failures:
@@ -124,10 +132,8 @@ def _stopped(
     again = examiner.map(inputs, evidence.class_index, seed=shown.seed)
     if np.abs(again - shown.values).max() > SAME * np.abs(again).max():
         return Verdict.WITHHELD, (ALTERED,)
-    views = {"features": evidence.features[None], "statistics": image_statistics(evidence.image[None])}
-    ratios = {name: float(ratio[0]) for name, ratio in warrant.envelope.ratios(views).items()}
-    if max(ratios.values()) > 1:
-        return Verdict.OUT_OF_ENVELOPE, _strange(warrant, views, ratios)
+    if likeness is not None and likeness.outside:
+        return Verdict.OUT_OF_ENVELOPE, (UNLIKE, *likeness.reasons)
     if shown.values.max() == shown.values.min():
         return Verdict.WITHHELD, ("The map is blank: the method found nothing to show.",)
     for name, who in DISSENT.items():
@@ -154,15 +160,6 @@ def uncertified(warrant: Warrant) -> str:
         f"{certificate.alpha:.0%} misses "
         f"(smallest alpha they can: {could})."
     )
-
-
-def _strange(warrant: Warrant, views: Mapping[str, Numbers], ratios: Mapping[str, float]) -> tuple[str, ...]:
-    reasons = ["The image differs from those this model was commissioned on: how reliable its maps are is unknown."]
-    if ratios.get("statistics", 0.0) > 1:
-        ((name, sd),) = warrant.envelope.strangest(views, "statistics")
-        side = "above" if sd > 0 else "below"
-        reasons.append(f"Largest deviation: {name.replace('_', ' ')}, {abs(sd):.1f} SD {side} commissioning's mean.")
-    return tuple(reasons)
 
 
 def _against_map(measured: Numbers, parts: Mapping[str, float]) -> tuple[str, ...]:

@@ -34,6 +34,12 @@ PROCEDURE: tuple[ProcedurePart, ...] = (
     ProcedurePart(
         "evidence", "the evidence", "which maps and probabilities the signals are read from, and their nulls"
     ),
+    ProcedurePart(
+        "envelope",
+        "the envelope",
+        "which figures say that a stack is unlike those of commissioning, and from where on",
+        2,
+    ),
 )
 """Every part whose meaning a verdict rests on; whoever changes a meaning raises its version."""
 FIRST = 1

@@ -1,13 +1,14 @@
 """What a site's passport allows to be said of one map: the formula, the threshold, and when to say nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 
 from inference.errors import PassportRefused
 from inference.passport.calibrator import Calibrator
+from inference.passport.entries import Missed
 from inference.passport.envelope import Envelope
 from inference.passport.passport import Passport
 from inference.passport.verdict import FittedVerdict
@@ -35,7 +36,8 @@ class Warrant:
     calibrator: Calibrator
     witness_calibrator: Calibrator | None
     """P by the localiser alone, which no agreement can outvote; None: the bundle has no localiser."""
-    envelope: Envelope
+    envelope: Envelope | None
+    """None: the passport's is of single maps, from before stacks were compared."""
     certificate: Certificate
     possible_alpha: float | None
     """Where no threshold is certified, the smallest alpha these cases would have certified; None: none up to 0.5."""
@@ -47,6 +49,9 @@ class Warrant:
     """Bogus kinds that this budget's formula believed in too often; not empty: nothing is TRUSTED."""
     changed: tuple[str, ...] = ()
     """Definitions the passport was fitted with in another version, in words; not empty: nothing is TRUSTED."""
+
+    missed: Mapping[str, Missed] = field(default_factory=dict)
+    """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
 
     @property
     def identity(self) -> str:
@@ -99,11 +104,16 @@ class Warrant:
             nulls=verdict.nulls,
             calibrator=formula.calibrator.restricted_to(NAMES),
             witness_calibrator=None if localiser is None else localiser.restricted_to(NAMES),
-            envelope=verdict.envelope,
+            envelope=verdict.envelope if isinstance(verdict.envelope, Envelope) else None,
             certificate=certificate,
             possible_alpha=None if possible is None else possible.alpha,
             gate_failures=verdict.gate.failures,
             budget=budget,
             believed=tuple(kind for kind, shares in formula.bogus_trusted_and_wrong.items() if not shares.passed),
             changed=changed_definitions(verdict, budget),
+            missed={
+                label: figures.missed
+                for label, figures in passport.classification.classes.items()
+                if figures.missed is not None
+            },
         )

@@ -195,12 +195,10 @@ def _print_stack(stack: dict[str, Any], console: Console) -> None:
         console.print(f"Not analysed: {stack['not_analysed']}", markup=False)
         return
     for known in stack["stacks"]:
-        for remark in filter(None, (known["stack"] and f"Stack: {known['stack']}.", known["partly_read"])):
-            console.print(remark, highlight=False, markup=False)
-        for remark in known["remarks"]:
-            console.print(remark, highlight=False, markup=False)
-    if stack["nothing_found"]:
-        console.print(f"{stack['bundle']['name']}: nothing found in {stack['planes']} planes.")
+        told = (known["stack"] and f"Stack: {known['stack']}.", *known["sentences"], known["partly_read"])
+        for words in filter(None, (*told, *known["remarks"])):
+            console.print(f"{stack['bundle']['name']}: {words}", highlight=False, markup=False)
+    if not stack["explanations"]:
         return
     table = Table("class", "plane", "probability", "method", "peak (row, column)", "verdict", "picture")
     for item in stack["explanations"]:

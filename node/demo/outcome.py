@@ -32,7 +32,7 @@ class Row:
     truth: str
     """What is true of the patient, or of the files."""
     result: str
-    """The class found, "nothing found", "not analysed", "refused" or "nothing new"."""
+    """The class found, "nothing found", "no statement", "not analysed", "refused" or "nothing new"."""
     bundle: str = ""
     plane: str = ""
     probability: float | None = None
@@ -94,9 +94,10 @@ def _rows_of_job(study: DemoStudy, base: Row, job: Mapping[str, Any], filed: Map
     summary = job["summary"]
     if not summary:
         return [replace(base, reason=str(job["reason"] or "").splitlines()[0])]
-    if summary["nothing_found"]:
-        right = None if study.phantom is None else not study.phantom.lesions
-        return [replace(base, result="nothing found", plane=f"in {summary['planes']} planes", right=right)]
+    if not summary["explanations"]:
+        right = None if study.phantom is None or not summary["nothing_found"] else not study.phantom.lesions
+        result = "nothing found" if summary["nothing_found"] else "no statement"
+        return [replace(base, result=result, plane=f"in {summary['planes']} planes", right=right)]
     return [_explained(study, base, item, filed[item["capture"]]) for item in summary["explanations"]]
 
 

@@ -25,6 +25,8 @@ from inference.reading.image import Image
 from inference.saliency.engine.maps import SaliencyMap
 from inference.selection import Declined, StudySelection, select_stacks
 from inference.trust.assess import assess_maps
+from inference.trust.likeness import likeness
+from inference.trust.statement import Statement, state
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from node.delivery.outbox import Outbox
@@ -140,12 +142,17 @@ class Steps:
         archive.save(maps, self._folder(job), "maps")
 
     def trust(self, job: Job) -> None:
-        """Maps to how far they can be trusted."""
-        bundle, options = self._bundles[job.bundle], self.options(job)
-        trusts = tuple(
-            assess_maps(bundle, prepare(bundle, image), maps, options=options, warrant=self._warrants.get(job.bundle))
-            for image, maps in zip(self._load_images(job), self._load_maps(job), strict=True)
-        )
+        """Maps to how far they can be trusted, and stacks to what is said of them."""
+        bundle, options, warrant = self._bundles[job.bundle], self.options(job), self._warrants.get(job.bundle)
+        trusts: tuple[tuple[Trust, ...], ...] = ()
+        statements: tuple[Statement, ...] = ()
+        of_study = zip(self._load_images(job), self._load_classifications(job), self._load_maps(job), strict=True)
+        for image, classification, maps in of_study:
+            inputs = prepare(bundle, image)
+            of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
+            trusts += (assess_maps(bundle, inputs, maps, options=options, warrant=warrant, of_stack=of_stack),)
+            statements += (state(classification, of_stack, warrant, bundle.identity.digest),)
+        archive.save(statements, self._folder(job), "statements")
         if job.withheld:
             trusts = tuple(
                 tuple(withhold(trust_of_map, job.withheld) for trust_of_map in of_image) for of_image in trusts
@@ -266,10 +273,13 @@ class Steps:
     def _analyses(self, job: Job) -> tuple[Analysis, ...]:
         bundle, options = self._bundles[job.bundle], self.options(job)
         trusts = archive.load(tuple[tuple[Trust, ...], ...], self._folder(job), "trusts")
+        statements = archive.load(tuple[Statement, ...], self._folder(job), "statements")
         images, classifications, maps = self._load_images(job), self._load_classifications(job), self._load_maps(job)
         return tuple(
-            assemble(image, bundle, classification, of_image, trust, options=options)
-            for image, classification, of_image, trust in zip(images, classifications, maps, trusts, strict=True)
+            assemble(image, bundle, classification, of_image, trust, statement, options=options)
+            for image, classification, of_image, trust, statement in zip(
+                images, classifications, maps, trusts, statements, strict=True
+            )
         )
 
     def _tell(self, job: Job, seen: Sequence[Observation], connection: Connection) -> None:

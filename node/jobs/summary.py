@@ -7,10 +7,12 @@ from typing import Any
 
 from inference.analysis import Analysis, Explanation
 from inference.reading.account import Disposition, StudyReading
+from inference.trust.statement import Conclusion
 from reports.objects.results import ResultObject, left_out
 from reports.objects.roles import ALWAYS
 from reports.picture.layout import panel_box
 from reports.picture.localiser import seen
+from reports.wording import statement
 
 
 def summarise(
@@ -36,7 +38,7 @@ def summarise(
             "digest": first.bundle.digest,
         },
         "device": first.fingerprint.device,
-        "nothing_found": not any(analysis.classification.ranges for analysis in analyses),
+        "nothing_found": all(analysis.statement.said is Conclusion.NOTHING_FOUND for analysis in analyses),
         "planes": sum(len(analysis.image.frames) for analysis in analyses),
         "ranges": [
             {**asdict(value_range), "stack": analysis.image.stack}
@@ -69,10 +71,15 @@ def account_of(reading: StudyReading) -> dict[str, Any]:
 
 
 def _stack(analysis: Analysis) -> dict[str, Any]:
+    said = analysis.statement
     return {
         "stack": analysis.image.stack,
         "planes": len(analysis.image.frames),
-        "nothing_found": not analysis.classification.ranges,
+        "said": said.said.value,
+        "outside": said.outside,
+        "distance": said.distance if said.distance is not None and math.isfinite(said.distance) else None,
+        "sentences": list(statement(said)),
+        "missed": {label: asdict(known) for label, known in said.missed.items()},
         "partly_read": analysis.partly_read,
         "remarks": list(analysis.remarks),
     }

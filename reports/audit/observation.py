@@ -21,11 +21,14 @@ from inference.criteria.otsu import otsu_thresholds
 from inference.reading.geometry import Vector
 from inference.reading.image import Image
 from inference.reading.instance import Frame
-from inference.trust.image_statistics import image_statistics, statistic_names
 from reports.audit.grey import grey_levels, grey_values, level_range
 from reports.explained import read_header
 
+FARTHEST = 1e6
+"""Kept where a series is infinitely far from those of commissioning."""
 THUMBNAIL_SIDE = 8
+AIR = 0.04
+"""Grey levels (0 dark to 1 bright, by the stack's own range) below this are air: 10 of 255."""
 Key = Callable[[str], str]
 """An identifier to its keyed hash."""
 
@@ -75,6 +78,8 @@ FIGURES: Mapping[str, str] = {
     "trusted": "share of maps that are TRUSTED",
     "withheld": "share of maps that are WITHHELD or OUT OF ENVELOPE",
     "found": "share of images with a finding",
+    "distance": "distance of the images from those of commissioning, over what is allowed",
+    "negative_unlike": "share of images without a finding that are unlike those of commissioning",
     "probability": "the model's probability of the finding",
     "map_entropy": "entropy of the map, 1 where it is spread evenly",
     "hot_area": "share of the plane above the map's own Otsu threshold",
@@ -124,6 +129,7 @@ def observe(analysis: Analysis, *, route: str, at: datetime, key: Key) -> tuple[
         "protocol": source.protocol,
     }
     of_image = image_figures(analysis.image) | {"found": float(bool(analysis.explanations))}
+    of_image |= stack_figures(analysis)
     if not analysis.explanations:
         nothing = {"method": "", "label": "", "verdict": "", "map_digest": "", "thumbnail": b"", "peak_mm": None}
         return (Observation(**shared, **nothing, figures=of_image),)  # type: ignore[arg-type]
@@ -149,14 +155,26 @@ def source_of(header: Dataset) -> Source:
 
 
 def image_figures(image: Image) -> dict[str, float]:
-    """Return mean, spread and noise of a stack's middle plane in modality values: no window changes them."""
-    middle = len(image.frames) // 2
+    """Return mean, spread and noise of a stack's middle plane in modality values: no window changes them.
+
+    Noise is the median absolute difference of neighbours along the rows, in tissue.
+    """
+    middle = slice(len(image.frames) // 2, len(image.frames) // 2 + 1)
     low, high = level_range(image)
-    levels = grey_levels(image, slice(middle, middle + 1))
-    named = dict(zip(statistic_names(2), image_statistics(levels)[0].tolist(), strict=True))
-    span = high - low
-    mean = float(grey_values(image, slice(middle, middle + 1)).mean())
-    return {"grey_mean": mean, "grey_sd": named["sd"] * span, "grey_noise": named["grain"] * span}
+    values = grey_values(image, middle)[0].astype(np.float64)
+    tissue = (grey_levels(image, middle)[0] >= AIR)[:, 1:]
+    steps = np.abs(np.diff(np.clip(values, low, high), axis=-1))[tissue]
+    noise = float(np.median(steps)) if steps.size else 0.0
+    return {"grey_mean": float(values.mean()), "grey_sd": float(values.std()), "grey_noise": noise}
+
+
+def stack_figures(analysis: Analysis) -> dict[str, float]:
+    """Return how far a series lies from those of commissioning, and of one without a finding whether it is outside."""
+    distance = analysis.statement.distance
+    if distance is None:
+        return {}
+    figures = {"distance": min(distance, FARTHEST)}
+    return figures if analysis.classification.ranges else figures | {"negative_unlike": float(distance > 1)}
 
 
 def map_figures(explanation: Explanation) -> dict[str, float]:

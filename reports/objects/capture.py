@@ -1,22 +1,26 @@
-"""Secondary Capture of one overlay (PS3.3 A.8.1): the form of a result that every viewer shows."""
+"""Secondary Capture of one overlay, or of a series on which nothing was called (PS3.3 A.8.1): every viewer shows it."""
 
 from collections.abc import Iterator
 
+import numpy as np
 from highdicom.sc import SCImage
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from reports.explained import ExplainedPlane
+from reports.explained import ExplainedPlane, Plane, plane_of, read_header
 from reports.objects.codes import SOURCE_FOR_PROCESSING, explanation_type
 from reports.objects.equipment import complete, equipment
 from reports.objects.laterality import take_over_side
 from reports.objects.request import WriteRequest
 from reports.objects.source_image import point
+from reports.picture.negative import draw_negative
 from reports.picture.overlay import draw_overlay
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
-from reports.wording import made_by, number, plain, shortened
+from reports.wording import made_by, number, plain, shortened, statement
 
-SERIES_NUMBER = 9001
+NEGATIVE = "negative_capture"
+SERIES_NUMBERS = {"capture": 9001, NEGATIVE: 9006}
 REPLACES = "Replaces an earlier result of this study, which was made before all images were received."
 _ANY_ORIENTATION = ("L", "P")
 
@@ -28,6 +32,24 @@ def write(request: WriteRequest) -> Iterator[SCImage]:
     """
     for explained in request.planes:
         yield _capture(explained, request)
+
+
+def write_negative(request: WriteRequest) -> Iterator[SCImage]:
+    """Make the Secondary Capture of a series without a finding; none where there is one.
+
+    Pixel spacing and position are left out: the picture's grid is not the source's.
+    """
+    analysis = request.analysis
+    if request.planes or analysis.classification.ranges:
+        return
+    index = len(analysis.image.frames) // 2
+    source = read_header(analysis.image.frames[index].path)
+    plane = plane_of(analysis.image, index, source)
+    image = secondary_capture(draw_negative(analysis, plane).rgb, plane, source, request, role=NEGATIVE, index=0)
+    image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    said = " ".join([f"{NOT_FOR_DIAGNOSTIC_USE}.", *statement(analysis.statement)])
+    image.DerivationDescription = shortened(plain(f"{said} {REPLACES}" if request.predecessors else said), 1024)
+    yield image
 
 
 def derivation(explained: ExplainedPlane, request: WriteRequest) -> str:
@@ -44,48 +66,66 @@ def derivation(explained: ExplainedPlane, request: WriteRequest) -> str:
 
 
 def _capture(explained: ExplainedPlane, request: WriteRequest) -> SCImage:
+    image = secondary_capture(
+        draw_overlay(explained).rgb, explained.plane, explained.source, request, role="capture", index=explained.index
+    )
+    image.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SALIENCY"]
+    image.DerivationCodeSequence = [explanation_type(explained.map.method)]
+    image.DerivationDescription = derivation(explained, request)
+    return image
+
+
+def secondary_capture(
+    rgb: NDArray[np.uint8], plane: Plane, source: Dataset, request: WriteRequest, *, role: str, index: int
+) -> SCImage:
+    """Make the Secondary Capture of a picture that shows a plane, without what it says of itself.
+
+    Args:
+        rgb: (rows, columns, 3).
+        plane: that it shows.
+        source: header of the plane's instance.
+        request: whose result it is.
+        role: of ``roles.ROLES``.
+        index: within the role, from 0.
+    """
     image = SCImage(
-        pixel_array=draw_overlay(explained).rgb,
+        pixel_array=rgb,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=_ANY_ORIENTATION,
         study_instance_uid=request.analysis.image.study_instance_uid,
-        series_instance_uid=request.uids.series("capture"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=request.uids.instance("capture", explained.index),
-        instance_number=explained.index + 1,
+        series_instance_uid=request.uids.series(role),
+        series_number=SERIES_NUMBERS[role],
+        sop_instance_uid=request.uids.instance(role, index),
+        instance_number=index + 1,
         content_qualification="RESEARCH",
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **equipment(request.analysis.bundle),
     )
     image["PixelData"].VR = "OB"
-    image.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SALIENCY"]
     image.ConversionType = "WSD"
     image.BurnedInAnnotation = "YES"
     image.RecognizableVisualFeatures = "NO"
-    image.DerivationCodeSequence = [explanation_type(explained.map.method)]
-    image.DerivationDescription = derivation(explained, request)
-    complete(image, explained.source, request.analysis.bundle, request.created)
-    _refer(image, explained)
+    complete(image, source, request.analysis.bundle, request.created)
+    _refer(image, plane, source)
     image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = image.ContentDate, image.ContentTime
     return image
 
 
-def _refer(image: SCImage, explained: ExplainedPlane) -> None:
+def _refer(image: SCImage, plane: Plane, source: Dataset) -> None:
     """Point at the source and take over what holds for the picture as well (PS3.3 C.7.6.1, C.7.3.1)."""
-    header, orientation = explained.source, explained.plane.orientation
     reference = Dataset()
-    reference.ReferencedSOPInstanceUID = explained.plane.frame.sop_instance_uid
-    point(reference, explained)
+    reference.ReferencedSOPInstanceUID = plane.frame.sop_instance_uid
+    point(reference, plane.frame, source)
     reference.SpatialLocationsPreserved = "NO"
     reference.PurposeOfReferenceCodeSequence = [SOURCE_FOR_PROCESSING]
     image.SourceImageSequence = [reference]
-    image.PatientOrientation = list(orientation) if orientation else None
-    take_over_side(header, image)
-    if header.get("LossyImageCompression"):
-        image.LossyImageCompression = header.LossyImageCompression
-    if header.get("LossyImageCompression") == "01":
+    image.PatientOrientation = list(plane.orientation) if plane.orientation else None
+    take_over_side(source, image)
+    if source.get("LossyImageCompression"):
+        image.LossyImageCompression = source.LossyImageCompression
+    if source.get("LossyImageCompression") == "01":
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if keyword in header:
-                image[keyword] = header[keyword]
+            if keyword in source:
+                image[keyword] = source[keyword]

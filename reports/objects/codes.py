@@ -9,6 +9,7 @@ from pydicom.sr.codedict import codes
 from inference.findings import Code
 from inference.saliency.engine.protocol import ExplanationType
 from inference.saliency.registry import method_named
+from inference.trust.statement import Conclusion
 from inference.trust.verdict import Signal, Verdict
 from reports.picture.localiser import Seen
 from reports.wording import TIERS, plain, shortened
@@ -59,6 +60,8 @@ TRUST_SCORE = own("trust_score", "Calibrated probability that the peak lies in a
 NULL_REFERENCED = own("null_referenced", "Null-referenced, a* = (value - null) / (1 - null)")
 PART = own("part_in_log_odds", "Part in the log-odds of the score, above 0 for the map")
 LOCALISER = own("localiser", "Independent localiser")
+STATEMENT = own("statement", "Statement on the series")
+DISTANCE = own("distance_from_commissioning", "Distance from commissioning's series over the allowed")
 
 
 def explanation_type(method: str) -> CodedConcept:
@@ -111,6 +114,11 @@ def tier(measured: Signal) -> CodedConcept:
 def verdict(word: Verdict) -> CodedConcept:
     """Return the concept of a verdict."""
     return own(_value(word.value.lower()), word.value)
+
+
+def statement(said: Conclusion) -> CodedConcept:
+    """Return the concept of what is said of a series as a whole."""
+    return own(_value(said.value), said.value.capitalize())
 
 
 def scheme() -> CodingSchemeIdentificationItem:

@@ -36,20 +36,25 @@ _NO_INTERVAL = (
     "The calibrated probability, the signals and their parts in it are of a single map and have no interval. Parts are "
     "compared with the average map of commissioning."
 )
+FARTHEST = 1e6
+"""Written where a series is infinitely far: a decimal string holds no infinity."""
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _PROPERTIES = RelationshipTypeValues.HAS_PROPERTIES
 
 
 def series_group(analysis: Analysis) -> MeasurementsAndQualitativeEvaluations:
-    """Return the highest probability of every class in the whole series, found or not."""
-    highest = analysis.classification.probabilities.max(axis=0)
+    """Return the statement on the whole series, its distance from commissioning's, and every class's probability."""
+    highest, said = analysis.classification.probabilities.max(axis=0), analysis.statement
+    distance = [] if said.distance is None else [_measurement(concepts.DISTANCE, min(said.distance, FARTHEST))]
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(analysis, "series", "whole series"),
         algorithm_id=_algorithm(analysis, None),
         measurements=[
             _measurement(concepts.probability_of(label), float(value), derivation=concepts.MAXIMUM)
             for label, value in zip(analysis.classification.labels, highest, strict=True)
-        ],
+        ]
+        + distance,
+        qualitative_evaluations=[QualitativeEvaluation(concepts.STATEMENT, concepts.statement(said.said))],
     )
     group[0].ContinuityOfContent = "SEPARATE"
     return group

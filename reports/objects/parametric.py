@@ -102,6 +102,6 @@ def _window(values: Floats) -> VOILUTTransformation:
 def _refer(image: ParametricMap, explained: ExplainedPlane) -> None:
     """Correct the references: they name the stand-in's SOP class."""
     (frame,) = image.PerFrameFunctionalGroupsSequence
-    point(frame.DerivationImageSequence[0].SourceImageSequence[0], explained)
+    point(frame.DerivationImageSequence[0].SourceImageSequence[0], explained.plane.frame, explained.source)
     for reference in (*image.SourceImageSequence, *image.ReferencedSeriesSequence[0].ReferencedInstanceSequence):
-        point(reference, explained, at_frame=False)
+        point(reference, explained.plane.frame, explained.source, at_frame=False)

@@ -77,7 +77,7 @@ def _presentation_state(explained: ExplainedPlane, request: WriteRequest) -> Gra
     )
     _show(state, display, explained.plane.frame.pixel_spacing_mm)
     for item in (state.ReferencedSeriesSequence[0], *annotations):
-        point(item.ReferencedImageSequence[0], explained)
+        point(item.ReferencedImageSequence[0], explained.plane.frame, explained.source)
     take_over_side(source, state)
     complete(state, source, request.analysis.bundle, request.created, "PresentationCreation")
     return state

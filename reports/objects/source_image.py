@@ -8,6 +8,7 @@ from pydicom.valuerep import DSfloat
 
 from inference.reading.elements.macros import of_frame
 from inference.reading.geometry import numbers
+from inference.reading.instance import Frame
 from reports.explained import ExplainedPlane
 from reports.objects.library import InstanceReference
 
@@ -37,11 +38,11 @@ def stand_in(explained: ExplainedPlane) -> Dataset:
     return dataset
 
 
-def point(reference: Dataset, explained: ExplainedPlane, *, at_frame: bool = True) -> None:
+def point(reference: Dataset, frame: Frame, source: Dataset, *, at_frame: bool = True) -> None:
     """Put the SOP class of the source into a reference to it, and the frame number where it is multi-frame."""
-    reference.ReferencedSOPClassUID = explained.plane.frame.sop_class_uid
-    if at_frame and "NumberOfFrames" in explained.source:
-        reference.ReferencedFrameNumber = explained.plane.frame.frame_number
+    reference.ReferencedSOPClassUID = frame.sop_class_uid
+    if at_frame and "NumberOfFrames" in source:
+        reference.ReferencedFrameNumber = frame.frame_number
 
 
 def _strings(values: Sequence[float]) -> list[DSfloat]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from inference.trust.statement import Conclusion
 from reports.explained import ExplainedPlane
 from reports.objects import codes as concepts
 from reports.objects.document import Content, StructuredReport, document
@@ -15,8 +16,13 @@ from reports.objects.request import WriteRequest
 from reports.objects.uids import ResultUids
 from reports.picture.localiser import seen
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
-from reports.wording import PROBABILITY, number, plain, planes_found
+from reports.wording import PROBABILITY, number, plain, planes_found, statement
 
+_OUTCOMES = {
+    Conclusion.FOUND: concepts.WITH_FINDINGS,
+    Conclusion.NOTHING_FOUND: concepts.WITHOUT_FINDINGS,
+    Conclusion.NO_STATEMENT: concepts.NOT_ANALYSED,
+}
 _WARNING = f"{NOT_FOR_DIAGNOSTIC_USE}. Result of software, unverified; research and demonstration only."
 
 
@@ -33,7 +39,7 @@ def write(request: WriteRequest) -> Iterator[StructuredReport]:
         for explained in request.planes
     ]
     content = Content(
-        concepts.WITH_FINDINGS if request.analysis.classification.ranges else concepts.WITHOUT_FINDINGS,
+        _OUTCOMES[request.analysis.statement.said],
         (_WARNING, *_summary(request)),
         image_library(image),
         (series_group(request.analysis), *map(finding_group, request.planes)),
@@ -94,10 +100,10 @@ def _summary(request: WriteRequest) -> list[str]:
         " ".join(filter(None, (f"Found: {plain(planes.label)}, {planes_found(planes, count)}.", partly)))
         for planes in classification.ranges
     ]
-    if not classification.ranges:
-        nothing = "Nothing found: no plane reached the threshold of any class. This does not exclude disease."
-        sentences.append(" ".join(filter(None, (nothing, partly))))
-    sentences += [*request.analysis.remarks, *request.account]
+    said = [plain(words) for words in statement(request.analysis.statement)]
+    if said and not classification.ranges:
+        said[0] = " ".join(filter(None, (said[0], partly)))
+    sentences += [*said, *request.analysis.remarks, *request.account]
     sentences += map(_verdict, request.planes)
     sentences.append("Probabilities are the network's output and are not calibrated.")
     for column, label in enumerate(classification.labels):

@@ -15,7 +15,7 @@ from reports.passport.charts import Dot, dot_plot, line_chart
 from reports.passport.gallery import data_uri, painted
 from reports.passport.tables import TableRow, counts_of, criteria_rows, method_order, other_tables
 from reports.passport.verdict import verdict_blocks
-from reports.passport.words import ceilings, figure, reference_dots, summaries_of
+from reports.passport.words import ceilings, figure, misses, reference_dots, summaries_of
 from reports.wording import method_name, number
 
 KINDS = ("best", "worst", "misleading")
@@ -108,7 +108,7 @@ def passport_page(passport: Passport, pictures: Sequence[GalleryPicture] = ()) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"words": method_name, "figure": figure, "number": number}
+    environment.filters |= {"words": method_name, "figure": figure, "number": number, "misses": misses}
     methods = [name for name in method_order(passport) if not passport.methods[name].control]
     return environment.get_template("page.html").render(
         p=passport,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from inference.passport.envelope import Envelope
 from inference.passport.verdict import (
     JUDGED_ALPHA,
     MOST_BOGUS,
@@ -237,8 +238,7 @@ def _rest(verdict: FittedVerdict) -> tuple[str, ...]:
         )
     else:
         below += "No map judged scores below."
-    epsilon = number(verdict.envelope.epsilon)
-    out = f"Out of envelope: {fine(verdict.out_of_envelope)} of the maps judged; the envelope was set to {epsilon}."
+    out = _envelope(verdict)
     blind = verdict.blind_spot
     if blind is None:
         return below, out, "Blind spot: without a localiser there is nothing to hold it against."
@@ -248,6 +248,23 @@ def _rest(verdict: FittedVerdict) -> tuple[str, ...]:
         "false positive is a miss of both). There the localiser cannot warn."
     )
     return below, out, both
+
+
+def _envelope(verdict: FittedVerdict) -> str:
+    envelope, judged = verdict.envelope, fine(verdict.out_of_envelope)
+    if not isinstance(envelope, Envelope):
+        return f"Out of envelope: {judged} of the maps judged, by the envelope of single maps of an earlier release."
+    return (
+        f"Out of envelope: {judged} of the series judged, and {fine(envelope.out)} of those fitted on when their "
+        f"patient was left out; with {envelope.groups} patients or groups it was set to {number(envelope.epsilon)}. A "
+        "series is compared as a whole, whether or not anything is called on it; those here hold "
+        f"{envelope.planes:g} planes in the median."
+        + (
+            " A whole series passes more easily than the single planes it is held against."
+            if envelope.planes < 2
+            else ""
+        )
+    )
 
 
 def _gains(gains: Mapping[str, Difference | None]) -> str:

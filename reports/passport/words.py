@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.passport.entries import Comparison, Criterion, LocalisationReference, Measurement
+from inference.passport.entries import Comparison, Criterion, LocalisationReference, Measurement, Missed
 from inference.passport.passport import Passport
 from inference.passport.rules import RULES, CriterionRule
 from reports.passport.charts import Dot
@@ -43,6 +43,13 @@ def figure(measured: Measurement) -> str:
     if measured.value is None:
         return measured.reason or "-"
     return f"{number(measured.value)}{bracketed(measured.ci)}"
+
+
+def misses(known: Missed | None) -> str:
+    """Return ``2 of 17 patients [0.01, 0.36]``: how many of those with a finding the model missed."""
+    if known is None:
+        return "not recorded: commission again"
+    return f"{known.missed} of {known.of} {known.unit}{bracketed(known.ci)}"
 
 
 def bracketed(ci: tuple[float, float] | None) -> str:

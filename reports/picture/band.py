@@ -21,13 +21,18 @@ _SMALL_PRINT = "P is calibrated at this site; for a single map it has no interva
 
 def heading(explained: ExplainedPlane) -> Picture.Image:
     """Say what was found, by whom, and that it is not for diagnostic use."""
-    picture, draw = _blank(HEADING_HEIGHT)
     finding, bundle = explained.map.finding, explained.analysis.bundle
+    title = f"{sentence(finding.label)}: {probability(finding)}"
+    return title_bar(title, f"{sentence(explained.plane.title)}. {bundle.title}")
+
+
+def title_bar(title: str, what: str) -> Picture.Image:
+    """Write a title, what was analysed, by whom, and that it is not for diagnostic use."""
+    picture, draw = _blank(HEADING_HEIGHT)
     warning_width = width(NOT_FOR_DIAGNOSTIC_USE, BODY) + 32
     room = WIDTH - 2 * MARGIN - warning_width - GAP
-    title = f"{sentence(finding.label)}: {probability(finding)}"
     write(draw, (MARGIN, 22), wrapped(title, TITLE, room)[0], TITLE, TEXT)
-    who = f"{sentence(explained.plane.title)}. {bundle.title}, analysed by {PRODUCT} {product_version()}."
+    who = f"{what}, analysed by {PRODUCT} {product_version()}."
     write(draw, (MARGIN, 68), wrapped(who, SMALL, WIDTH - 2 * MARGIN)[0], SMALL, QUIET)
     box = (WIDTH - MARGIN - warning_width, 20, WIDTH - MARGIN, 60)
     draw.rounded_rectangle(box, radius=5, outline=WARNING, width=2)

@@ -58,7 +58,7 @@ def in_control(name: str, first: int, years: int, hospital: Hospital) -> None:
     met = "yes" if share.low <= designed <= share.high else "NO"
     length = statistics.median(one.run_length for one in designs)
     measured = f"{alarmed / years:.2f} [{share.low:.2f}, {share.high:.2f}]"
-    by = f"39 charts, each alone once in {length:.0f} days"
+    by = f"{len(Watch().figures) * len(Watch().kinds)} charts, each alone once in {length:.0f} days"
     row(name, f"{designed:.2f} of years alarm", f"{alarmed} of {years}", measured, by, met)
 
 

@@ -1,6 +1,9 @@
-"""Verdicts on images that a shipped passport was not made for: the share of each, and what TRUSTED maps miss.
+"""What is said of images that a shipped passport was not made for: "no statement" by study, verdicts by map.
 
-``python -m tests.benchmarks.unseen [--limit 60] [--bundle glioma_flair] [--images organ pydicom] [--json FILE]``
+``python -m tests.benchmarks.unseen --studies [--resume FILE]``: the share of **studies** that are unlike those of
+commissioning, with and without a finding; of those without a call the node says "no statement".
+``python -m tests.benchmarks.unseen [--limit 60] [--bundle glioma_flair] [--images organ pydicom] [--json FILE]``: the
+share of each verdict on **maps**, and what TRUSTED maps miss.
 
 Every image goes the node's own way: preprocessing, classification, map, verdict (``assess``). What the model calls
 positive is explained; a map of a class that the image does not have is a miss. Images of another kind are explained
@@ -14,13 +17,13 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
 from inference.cases.cases import AnnotatedSeries, class_of
@@ -29,11 +32,13 @@ from inference.classify import classify
 from inference.explain import explain_findings
 from inference.findings import Finding
 from inference.options import AnalysisOptions
+from inference.passport.envelope import Envelope
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
 from inference.prepare import prepare
-from inference.statistics.bootstrap import Interval, mean_by_group
+from inference.statistics.bootstrap import Interval, share_by_group
 from inference.statistics.seeds import seed_of
 from inference.trust.assess import assess_maps
+from inference.trust.likeness import look
 from inference.trust.signals import peak_of
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import SEED, Warrant
@@ -116,11 +121,74 @@ def _forced(bundle: Bundle, probabilities: NDArray[np.floating], position: int) 
 
 def share(values: Sequence[bool], groups: Sequence[str]) -> Interval:
     """Return a share with its 95 % interval by group; where all are alike the exact one, counting groups."""
-    found = mean_by_group(np.array(values, float), np.array(groups), seed=SEED)
-    if 0 < found.value < 1:
-        return found
-    exact = binomtest(round(found.value * found.groups), found.groups).proportion_ci()
-    return replace(found, low=float(exact.low), high=float(exact.high))
+    return share_by_group(np.array(values), np.array(groups), seed=SEED)
+
+
+def studied(bundle: Bundle, envelope: Envelope, series: AnnotatedSeries) -> list[dict[str, Any]]:
+    """Say of one series whether it has a finding, whether one is called, and whether it is unlike commissioning's.
+
+    Where only some of its planes have a finding, those without one are a study more: one without a finding.
+    """
+    inputs = prepare(bundle, series.image)
+    probabilities = classify(bundle, inputs, options=AnalysisOptions(device="cpu")).probabilities
+    kinds = [None if one is None else class_of(one.label, bundle.manifest) for one in series.annotations]
+    classes = bundle.manifest.classes
+    has = np.array([kind is not None and classes[kind].finding for kind in kinds])
+    called = np.array([[row[at] >= one.threshold for at, one in enumerate(classes) if one.finding]
+                       for row in probabilities]).any(axis=1)  # fmt: skip
+    flat = inputs.tensor[:, 0].flatten(1)
+    shown = (flat.amax(dim=1) > flat.amin(dim=1)).numpy()
+    planes = look(bundle, inputs.tensor, torch.device("cpu"))
+    parts = {bool(has.any()): np.ones(len(has), np.bool_)} | ({False: ~has} if not has.all() else {})
+    return [
+        {
+            "group": series.group,
+            "positive": positive,
+            "called": bool(called[part].any()),
+            "outside": envelope.ratio({name: table[part[shown]] for name, table in planes.items()}) > 1,
+        }
+        for positive, part in parts.items()
+    ]
+
+
+def studies(asked: argparse.Namespace) -> None:
+    """Print the share of studies that are unlike those of commissioning, for each kind; go on where a run was ended."""
+    known: dict[str, list[dict[str, Any]]] = {}
+    if asked.resume and asked.resume.exists():
+        known = json.loads(asked.resume.read_text(encoding="utf-8"))
+    for site in SITES:
+        if asked.bundle not in (None, site.bundle):
+            continue
+        bundle, _, warrant = site.load()
+        print(f"\n{site.bundle}, passport {site.passport}, by study\n")
+        if warrant.envelope is None:
+            raise SystemExit("The passport is of an earlier release: python deploy/refit_envelopes.py")
+        own = warrant.envelope.out
+        print(f"Own site, patients left out of the fit (cross-conformal): {shown(asdict(own))}, n {own.n}\n")
+        print("| images | unlike: studies with a finding | without a finding | without a call: no statement |")
+        print("|---|---|---|---|")
+        for name, series, _ in image_groups(site.data, site.other_sequence, asked.split):
+            key = f"{site.bundle}: {name}"
+            if not any(part in name for part in asked.images):
+                continue
+            if key not in known:
+                known[key] = [row for one in series[: asked.limit] for row in studied(bundle, warrant.envelope, one)]
+                if asked.resume:
+                    asked.resume.write_text(json.dumps(known) + "\n", encoding="utf-8")
+            rows = known[key]
+            parts = (
+                [row for row in rows if row["positive"]],
+                [row for row in rows if not row["positive"]],
+                [row for row in rows if not row["called"]],
+            )
+            print(f"| {name} | " + " | ".join(map(_unlike, parts)) + " |", flush=True)
+
+
+def _unlike(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return "none"
+    found = share([row["outside"] for row in rows], [row["group"] for row in rows])
+    return f"{sum(row['outside'] for row in rows)} of {len(rows)}: {shown(asdict(found))}"
 
 
 def figures(rows: Sequence[Judged], alpha: float) -> dict[str, Any]:
@@ -162,7 +230,12 @@ def main() -> None:
     parser.add_argument("--split", default="commissioning")
     parser.add_argument("--images", nargs="*", default=[""], help="parts of the names of groups of images")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--studies", action="store_true", help="by study, not by map")
+    parser.add_argument("--resume", type=Path, help="with --studies: JSON of what is done, written after every kind")
     asked = parser.parse_args()
+    if asked.studies:
+        studies(asked)
+        return
     every: dict[str, Any] = {}
     for site in SITES:
         if asked.bundle not in (None, site.bundle):

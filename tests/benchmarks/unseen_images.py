@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.data import get_testdata_file
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter
 
 from inference.cases.cases import AnnotatedSeries, Annotation
 from inference.cases.labels_folder import read_labels_folder
@@ -26,6 +26,8 @@ OTHERS = (
     "RG3_UNCR.dcm", "693_UNCR.dcm", "CT_small.dcm", "J2K_pixelrep_mismatch.dcm", "bad_sequence.dcm",
     "explicit_VR-UN.dcm", "JPGExtended.dcm", "examples_overlay.dcm", "JPGLosslessP14SV1_1s_1f_8b.dcm",
 )  # fmt: skip
+HEAD = 0.06
+"""Display values above this are head."""
 VIEWS = 12
 """Of one DICOM image: itself, and parts of at least 0.6 of its sides, drawn by seed."""
 
@@ -92,6 +94,12 @@ def noisy(planes: Pixels) -> Pixels:
     return np.clip(planes + 0.1 * draw.normal(size=planes.shape), 0, 1)
 
 
+def stripped(planes: Pixels) -> Pixels:
+    """Keep what lies deeper in the head than 0.06 of the longer side, about scalp and skull."""
+    inside = [distance_transform_edt(binary_fill_holes(plane > HEAD)) > 0.06 * max(plane.shape) for plane in planes]
+    return np.asarray(np.where(inside, planes, 0))
+
+
 GEOMETRY: dict[str, Change] = {
     "field of view: the middle 0.7": zoomed_in,
     "field of view: 1.4 times, black rim": zoomed_out,
@@ -106,6 +114,7 @@ GREY: dict[str, Change] = {
     "narrow window": windowed,
     "noise, SD 0.1": noisy,
     "blurred, SD 2 pixels": lambda x: gaussian_filter(x, (0, 2, 2)),
+    "skull stripped": stripped,
 }
 
 

@@ -102,8 +102,12 @@ def test_results_of_two_stacks_of_one_series_have_uids_of_their_own(make_bundle,
 
 @pytest.mark.parametrize(
     ("places", "reason"),
-    [((0, 5, 10, 10, 15, 20), "same position"), ((0, 5, 11, 13, 21, 22), "irregular"), ((0, 5, 10, 20, 25, 30), "missing")],
-)  # fmt: skip
+    [
+        ((0, 5, 10, 10, 15, 20), "same position"),
+        ((0, 5, 11, 13, 21, 22), "irregular"),
+        ((0, 5, 10, 20, 25, 30), "missing"),
+    ],
+)
 def test_planes_that_are_no_whole_volume_are_not_analysed_and_the_reason_says_which(
     make_bundle, write_series, head, places, reason
 ):

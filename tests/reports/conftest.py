@@ -19,6 +19,7 @@ from inference.devices import Fingerprint
 from inference.findings import Classification, Code, Finding, PlaneRange
 from inference.reading.study import read_series
 from inference.saliency.engine.maps import SaliencyMap
+from inference.trust.statement import NOT_COMMISSIONED, Conclusion, Statement
 from inference.trust.verdict import Signal, Trust, Verdict
 from reports.explained import explained_planes, read_header
 from reports.objects.request import WriteRequest
@@ -117,6 +118,7 @@ def make_analysis(
     reasons: tuple[str, ...] = ("This bundle has no passport for this site: nothing here is calibrated.",),
     signals: tuple[Signal, ...] | None = None,
     localiser: np.ndarray | None = None,
+    statement: Statement | None = None,
 ) -> Analysis:
     image = read_series(paths)
     shape = image.values.shape[1:]
@@ -139,6 +141,7 @@ def make_analysis(
         BundleIdentity("glioma_flair", "1.0.0", "Glioma on axial FLAIR", "ab" * 32, "cd" * 32, "research", "CC-BY-NC"),
         Classification((label,), probabilities, (planes,) if found else (), (finding,) if found else ()),
         (Explanation(shown, trust),) if found else (),
+        statement or Statement(Conclusion.FOUND if found else Conclusion.NOTHING_FOUND, (NOT_COMMISSIONED,), {}, None),
         Fingerprint("cpu", "3.11.2", (("monai", "1.6.1"), ("torch", "2.13.0")), 1),
         "ef" * 32,
     )

@@ -2,9 +2,9 @@
 
     python explain_one_file.py FILE_OR_FOLDER BUNDLE OUT [PASSPORT]
 
-Prints every finding with its probability, the map's verdict and its peak, or why a series is not analysed, and saves
-each raw map to OUT: signed float32, on the pixel grid of its source plane. Without the site's passport of the bundle no
-map has a verdict.
+Prints every finding with its probability, the map's verdict and its peak, what is said of a series without one, or why
+a series is not analysed, and saves each raw map to OUT: signed float32, on the pixel grid of its source plane. Without
+the site's passport of the bundle no map has a verdict.
 """
 
 import sys
@@ -19,6 +19,7 @@ from inference.options import AnalysisOptions
 from inference.passport.passport import load_passport
 from inference.reading.study import read_study
 from inference.trust.warrant import Warrant
+from reports.wording import statement
 
 
 def main(source: Path, bundle_name: str, out: Path, passport: Path | None) -> None:
@@ -34,8 +35,8 @@ def main(source: Path, bundle_name: str, out: Path, passport: Path | None) -> No
         except NotAnalysed as error:
             print(f"series {series}: not analysed: {error}")
             continue
-        if not analysis.explanations:
-            print(f"series {series}: nothing found, which does not exclude disease")
+        for sentence in statement(analysis.statement):
+            print(f"series {series}: {sentence}")
         for number, explained in enumerate(analysis.explanations, start=1):
             shown, trust = explained.map, explained.trust
             np.save(out / f"map-{series}-{number}.npy", shown.on_frame, allow_pickle=False)

@@ -12,8 +12,8 @@ from dataclasses import fields
 import numpy as np
 
 from inference.commissioning.verdict.budget import USES, BudgetPart, checked, fit_budget, judge_part
-from inference.commissioning.verdict.fit_envelope import fit_envelope
 from inference.commissioning.verdict.rows import ANOTHER, BOGUS, PartData, Rows
+from inference.commissioning.verdict.stacks import Stacks, fit_on_stacks, share_out
 from inference.passport.verdict import (
     BlindSpot,
     BudgetVerdict,
@@ -27,7 +27,6 @@ from inference.reading.outlines import Mask
 from inference.statistics.bootstrap import Interval, mean_by_group
 from inference.trust.budgets import PARTS, Budget
 from inference.trust.evidence import Numbers
-from inference.trust.image_statistics import statistic_names
 from inference.trust.kinds import NAMES, TIERS
 from inference.trust.nulls import Nulls, agreement_nulls
 from inference.trust.versions import versions_now
@@ -37,10 +36,10 @@ from inference.trust.warrant import SEED
 def fit_verdict(
     fitted: PartData,
     judged: PartData,
+    stacks: tuple[Stacks, Stacks],
     *,
     classes: Sequence[str],
     witness: bool,
-    dimensions: int,
     passes: Mapping[Budget, NetworkPasses],
 ) -> FittedVerdict:
     """Fit on one part, judge on the other, and give what goes into the passport.
@@ -48,9 +47,9 @@ def fit_verdict(
     Args:
         fitted: rows of the part fitted on.
         judged: rows of the part judged, of other patients.
+        stacks: every plane of both parts.
         classes: names of the bundle's classes.
         witness: whether the bundle has a localiser; without one, C is not used and nothing is TRUSTED.
-        dimensions: axes of an image.
         passes: of one case under each budget.
 
     Raises:
@@ -63,11 +62,7 @@ def fit_verdict(
         for budget, both in parts.items()
     }
     full, (before, after) = budgets.pop("full"), parts["full"]
-    envelope = fit_envelope(
-        {"features": fitted.features, "statistics": fitted.statistics}, before.own.group,
-        seed=SEED, columns={"statistics": statistic_names(dimensions)},
-    )  # fmt: skip
-    out = envelope.is_out({"features": judged.features, "statistics": judged.statistics})
+    envelope = fit_on_stacks(stacks[0])
     return FittedVerdict(
         **{field.name: getattr(full, field.name) for field in fields(BudgetVerdict)},
         use=USES[-1] if witness else USES[2],
@@ -78,7 +73,7 @@ def fit_verdict(
         gate=gate(fitted),
         counts=PartCounts(_counts(fitted), _counts(judged)),
         baselines={name: judge_part(scores, after, classes) for name, scores in _baselines(before, after).items()},
-        out_of_envelope=mean_by_group(out.astype(float), after.own.group, seed=SEED),
+        out_of_envelope=share_out(envelope, stacks[1]),
         blind_spot=_blind_spot(judged, after) if witness else None,
         budgets=budgets,
         versions=versions_now(),

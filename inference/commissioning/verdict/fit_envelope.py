@@ -1,10 +1,11 @@
-"""Fitting of the envelope: its shape and how far from commissioning a case may lie.
+"""Fitting of the envelope: its shape and how far from commissioning a stack may lie.
 
 The covariance is shrunk towards the identity until patients left out fit it best (Hoffbeck and Landgrebe 1996: by
 patient, since slices of one patient are alike and a share made for independent rows shrinks too little), its directions
 beyond the 32nd taken as alike (Tipping and Bishop 1999). The threshold is the cross-conformal quantile (Vovk 2015) of
-distances of patients left out of the fit, every patient weighing the same (Lee, Barber and Willett 2023): a share
-epsilon of cases like these lies beyond, with few patients up to 1 / (patients + 1) more. The views share epsilon.
+the distances of stacks whose patient was left out of the fit. Every patient weighs 1 / (n + 1), and so does the patient
+to come, who may lie anywhere (Lee, Barber and Willett 2023): a share epsilon of stacks like these lies beyond. Fewer
+than 1 / epsilon - 1 patients cannot show so small a share: then it is 1 / (n + 1), beyond the farthest of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupKFold
 
 from inference.errors import Refused
-from inference.passport.envelope import Ellipsoid, Envelope, EnvelopeView
-from inference.statistics.bootstrap import mean_by_group
+from inference.passport.envelope import Ellipsoid, Envelope, EnvelopeView, over_planes
+from inference.statistics.bootstrap import share_by_group
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -28,46 +29,70 @@ DIGITS = 8
 """Of the directions, the bulk of what goes into the passport."""
 STEADY = 1e-3
 """Spread given to a feature that did not vary, as a share of its size."""
+ROUNDING = 1e-9
 
 
 def fit_envelope(
-    values: Mapping[str, ArrayLike],
+    planes: Mapping[str, ArrayLike],
+    stacks: ArrayLike,
     groups: ArrayLike,
     *,
     seed: int,
     epsilon: float = EPSILON,
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> Envelope:
-    """Fit the envelope on commissioning's cases.
+    """Fit the envelope on every plane of commissioning's stacks, whether something is called on it or not.
 
     Args:
-        values: name of each view to (N, F).
-        groups: (N,), the patient.
+        planes: name of each view to (N, F), a row for each plane.
+        stacks: (N,), the stack of each plane.
+        groups: (N,), its patient.
         seed: of the intervals.
-        epsilon: share of cases like these that may be out, of all views together.
-        columns: names of a view's features, where it has any.
+        epsilon: share of stacks like these that may be out.
+        columns: names of a view's figures, where it has any.
 
     Raises:
         Refused: no view, fewer than 5 patients, values that are not finite, or arrays that do not fit together.
     """
     labels = np.unique(np.asarray(groups), return_inverse=True)[1]
     count = int(labels.max()) + 1 if len(labels) else 0
-    if not values or count < FEWEST_GROUPS or not 0 < epsilon < 1:
+    if not planes or count < FEWEST_GROUPS or not 0 < epsilon < 1:
         raise Refused(f"An envelope needs a view, {FEWEST_GROUPS} patients, and an epsilon between 0 and 1.")
-    share = epsilon / len(values)
-    views, outs = [], []
-    for name, given in values.items():
+    firsts, of_stack = np.unique(np.asarray(stacks), return_index=True, return_inverse=True)[1:]
+    if len(of_stack) != len(labels) or not np.array_equal(labels, labels[firsts][of_stack]):
+        raise Refused("Every plane needs its stack, and every stack one patient.")
+    views, distances = [], []
+    for name, given in planes.items():
         table = np.asarray(given, np.float64)
         if table.ndim != 2 or len(table) != len(labels) or not np.isfinite(table).all():
-            raise Refused(f"The view {name!r} needs one row of finite features for each case.")
+            raise Refused(f"The view {name!r} needs one row of finite features for each plane.")
         shrinkage, left_out = _left_out(table, labels, count)
-        threshold = _conformal_quantile(left_out, labels, share)
-        outs.append(left_out > threshold)
-        out = mean_by_group(outs[-1].astype(np.float64), labels, seed=seed)
-        names = tuple((columns or {}).get(name, ()))
-        views.append(EnvelopeView(name, names, _ellipsoid(_axes(table), shrinkage), threshold, share, out))
-    any_out = mean_by_group(np.any(outs, axis=0).astype(np.float64), labels, seed=seed)
-    return Envelope(tuple(views), epsilon, any_out, count)
+        of_stacks = np.array([over_planes(left_out[of_stack == stack]) for stack in range(len(firsts))])
+        usual = float(np.median(of_stacks))
+        distances.append(of_stacks / usual)
+        views.append(
+            EnvelopeView(name, tuple((columns or {}).get(name, ())), _ellipsoid(_axes(table), shrinkage), usual)
+        )
+    farthest, patients = np.max(distances, axis=0), labels[firsts]
+    shown = max(epsilon, 1 / (count + 1))
+    threshold = conformal_quantile(farthest, patients, shown)
+    out = share_by_group(farthest > threshold, patients, seed=seed)
+    return Envelope(tuple(views), threshold, shown, out, count, float(np.median(np.bincount(of_stack))))
+
+
+def conformal_quantile(distances: Numbers, patients: Rows, epsilon: float) -> float:
+    """Return the least distance within which a share 1 - epsilon of stacks lies, those of a further patient included.
+
+    Args:
+        distances: (S,), of stacks whose patient was left out.
+        patients: (S,), from 0.
+        epsilon: at least 1 / (patients + 1).
+    """
+    stacks = np.bincount(patients)
+    weight = 1 / stacks[patients] / (len(stacks) + 1)
+    order = np.argsort(distances)
+    reached = np.cumsum(weight[order]) >= 1 - epsilon - ROUNDING
+    return float(distances[order][np.argmax(reached)])
 
 
 def _axes(table: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
@@ -111,12 +136,3 @@ def _left_out(table: Numbers, labels: Rows, count: int) -> tuple[float, Numbers]
             likelihood[place] -= float(weight[asked] @ (squared + volume))
     best = int(likelihood.argmax())
     return SHRINKAGES[best], distances[best]
-
-
-def _conformal_quantile(distances: Numbers, labels: NDArray[np.intp], share: float) -> float:
-    """Return the least distance within which lies a share 1 - share of cases, every patient weighing the same."""
-    patients = np.bincount(labels)
-    weight = 1 / patients[labels] / len(patients)
-    order = np.argsort(distances)
-    reached = np.cumsum(weight[order]) >= 1 - share - 1e-9
-    return float(distances[order][np.argmax(reached)])

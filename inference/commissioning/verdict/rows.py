@@ -23,7 +23,6 @@ from inference.statistics.seeds import seed_of
 from inference.trust.budgets import PARTS
 from inference.trust.cost import counted
 from inference.trust.evidence import Evidence, Examiner, Numbers
-from inference.trust.image_statistics import image_statistics
 from inference.trust.kinds import NAMES
 from inference.trust.signals import covered_probabilities, peak_of, signal_table
 
@@ -75,10 +74,6 @@ class PartData:
     """Everything of one part: maps, and what is known of each of its C cases."""
 
     rows: Rows
-    features: Numbers
-    """(C, F)"""
-    statistics: Numbers
-    """(C, S)"""
     probabilities: Numbers
     """(C, classes)"""
     witness_hit: Mask
@@ -146,8 +141,6 @@ def _case(bench: Bench, examiner: Examiner, every: Sequence[Explained], row: int
         "hit": [bool(mask[peak_of(values)]) for values in maps],
         "map": _plain(honest),
         "method": _plain(feigned),
-        "features": evidence.features.tolist(),
-        "statistics": image_statistics(evidence.image[None])[0].tolist(),
         "probabilities": evidence.probabilities.tolist(),
         "witness_hit": evidence.localiser is not None and bool(mask[peak_of(evidence.localiser)]),
     }
@@ -237,8 +230,6 @@ def part_of(raws: Sequence[Mapping[str, Any]]) -> PartData:
             case=np.array(number_of, np.int64),
             class_index=np.array(class_of, np.int64),
         ),
-        features=np.array([case["features"] for case in cases]),
-        statistics=np.array([case["statistics"] for case in cases]),
         probabilities=np.array([case["probabilities"] for case in cases]),
         witness_hit=np.array([case["witness_hit"] for case in cases], np.bool_),
         plane=tuple(case["plane"] for case in cases),

@@ -20,8 +20,8 @@ from reports.audit.observations import Observations, Selection, Series
 SHIFT = 0.5
 """Lasting shift, in standard deviations of a case, whose expected delay is shown with each chart."""
 WATCHED = (
-    "trust", "trusted", "withheld", "found", "probability", "map_entropy", "hot_area", "centroid_row",
-    "centroid_column", "replicate_spearman", "grey_mean", "grey_sd", "grey_noise",
+    "trust", "trusted", "withheld", "found", "distance", "negative_unlike", "probability", "map_entropy", "hot_area",
+    "centroid_row", "centroid_column", "replicate_spearman", "grey_mean", "grey_sd", "grey_noise",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 from inference.commissioning.verdict import fit
 from inference.commissioning.verdict.budget import BudgetPart, fit_budget
 from inference.commissioning.verdict.rows import ANOTHER, OWN, PartData, Rows
+from inference.commissioning.verdict.stacks import Stacks
 from inference.passport.verdict import BudgetVerdict, NetworkPasses
 from inference.trust import kinds
 from inference.trust.budgets import PARTS, signals_of
@@ -32,9 +33,13 @@ def part(seed: int) -> PartData:
         case=np.tile(np.arange(CASES), 3),
         class_index=np.ones(3 * CASES, np.int64),
     )
-    features = draw.normal(size=(CASES, 3))
-    statistics = draw.normal(size=(CASES, len(statistic_names(2))))
-    return PartData(rows, features, statistics, draw.dirichlet(np.ones(2), CASES), hit, ("axial",) * CASES)
+    return PartData(rows, draw.dirichlet(np.ones(2), CASES), hit, ("axial",) * CASES)
+
+
+def stacks(seed: int) -> Stacks:
+    draw, number = np.random.default_rng(seed), np.repeat(np.arange(CASES // 2), 2)
+    views = {"features": draw.normal(size=(CASES, 3)), "statistics": draw.normal(size=(CASES, len(statistic_names(2))))}
+    return Stacks(views, number, np.array([f"patient {one}" for one in number]), 2)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +74,10 @@ def test_a_verdict_fitted_anew_rests_on_the_definitions_of_today(monkeypatch: py
     monkeypatch.setattr(fit, "PARTS", {"full": PARTS["full"]})
     passes = {"full": NetworkPasses(forward=4, backward=2)}
     parts = (part(seed) for seed in (0, 1))
-    verdict = fit.fit_verdict(*parts, classes=["none", "lesion"], witness=False, dimensions=2, passes=passes)
+    verdict = fit.fit_verdict(*parts, (stacks(0), stacks(1)), classes=["none", "lesion"], witness=False, passes=passes)
     assert verdict.versions is not None
     assert verdict.versions.signals["replicate_rank"] == 7
     assert changed_definitions(verdict, "full") == ()
-    assert changed_definitions(replace(verdict, versions=None), "full") == ("rank of the peak in the replicates' maps",)
+    assert changed_definitions(replace(verdict, versions=None), "full") == (
+        "the envelope", "rank of the peak in the replicates' maps",
+    )  # fmt: skip

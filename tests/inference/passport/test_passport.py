@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inference.errors import PassportRefused
+from inference.passport.envelope import FormerEnvelope, FormerView
 from inference.passport.passport import (
     SHIPPED_PASSPORTS,
     Passport,
@@ -22,6 +23,7 @@ from inference.passport.passport import (
 )
 from inference.passport.verdict import FittedVerdict, NoVerdict
 from inference.statistics.bootstrap import Interval
+from inference.trust.warrant import Warrant
 
 SHIPPED = sorted(SHIPPED_PASSPORTS.glob("*/*/passport.json"))
 SMALLEST = SHIPPED_PASSPORTS / "phantoms" / "glioma_flair_unguided" / "passport.json"
@@ -52,7 +54,7 @@ def refused(folder: Path, tree: object) -> str:
 def test_a_shipped_passport_is_written_back_byte_by_byte(path: Path, tmp_path: Path) -> None:
     passport = load_passport(path)
     assert isinstance(passport.verdict, FittedVerdict)
-    assert passport.verdict.versions is None
+    assert passport.verdict.versions is not None
     assert digest_of_passport(passport) == passport.digest
     save_passport(passport, tmp_path / "passport.json")
     assert (tmp_path / "passport.json").read_bytes() == path.read_bytes()
@@ -88,6 +90,32 @@ def test_what_is_written_is_read_back_the_same(
     )
     save_passport(changed, tmp_path / "passport.json")
     assert load_passport(tmp_path / "passport.json") == changed
+
+
+def test_a_passport_of_release_0_1_0_is_read_written_back_and_its_envelope_is_asked_nothing(
+    passport: Passport, tmp_path: Path
+) -> None:
+    whole = passport.verdict.envelope
+    view = whole.views[0]
+    former = FormerEnvelope(
+        (FormerView(view.name, view.columns, view.ellipsoid, 1.6, 0.05, whole.out),), 0.05, whole.out, whole.groups
+    )
+    classes = {name: replace(one, missed=None) for name, one in passport.classification.classes.items()}
+    old = sealed(
+        replace(
+            passport,
+            verdict=replace(passport.verdict, envelope=former, versions=None),
+            classification=replace(passport.classification, classes=classes),
+        )
+    )
+    save_passport(old, tmp_path / "passport.json")
+    assert '"missed": null' not in (tmp_path / "passport.json").read_text(encoding="utf-8")
+    back = load_passport(tmp_path / "passport.json")
+    assert back == old
+    warrant = Warrant.of(back, alpha=0.2, delta=0.1)
+    assert warrant.envelope is None
+    assert warrant.missed == {}
+    assert "the envelope" in warrant.changed
 
 
 def leaves(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -28,6 +28,7 @@ from inference.trust.budgets import PARTS, Budget, signals_of
 from inference.trust.cost import counted
 from inference.trust.evidence import Examiner
 from inference.trust.kinds import NAMES
+from inference.trust.likeness import likeness
 from inference.trust.signals import covered_probabilities, peak_of, signal_table
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
@@ -223,8 +224,9 @@ def test_every_budget_trusts_a_clear_lesion_by_its_own_signals_and_passes(
     (one,) = judged(clear, bundle, None).explanations
     model_input = prepare(bundle, clear)
     every = Examiner(bundle, one.map.method, one.map.parameters, torch.device("cpu"))
+    of_stack = likeness(bundle, model_input, options=CPU, warrant=warrant)
     with counted(every.networks()) as found:
-        trust = assess(bundle, model_input, one.map, options=CPU, warrant=warrant)
+        trust = assess(bundle, model_input, one.map, options=CPU, warrant=warrant, of_stack=of_stack)
     assert trust.verdict is Verdict.TRUSTED
     assert {signal.name for signal in trust.signals} == set(signals_of(PARTS[budget]))
     assert passport.verdict.by_budget[budget].passes == NetworkPasses(found.forward, found.backward)

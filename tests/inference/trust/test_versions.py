@@ -22,6 +22,7 @@ from inference.statistics.bootstrap import Interval
 from inference.trust import kinds, versions
 from inference.trust.evidence import Examiner
 from inference.trust.judge import MapJudgement, judge
+from inference.trust.likeness import Likeness
 from inference.trust.signals import covered_probabilities, signal_table
 from inference.trust.verdict import Verdict
 from inference.trust.versions import PROCEDURE, ProcedurePart, changed_definitions, versions_now
@@ -31,6 +32,7 @@ from reports.objects.phantom_study import write_study
 Judge = Callable[..., MapJudgement]
 PASSPORT = load_passport(SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json")
 USED = {term.name for term in PASSPORT.verdict.calibrator.terms}
+INSIDE = Likeness(0.6, ())
 GAZE = Term("gaze_agreement", "A", 0.0, 1.0, 0.5, 0.5, 0.2, (), (0.1,), 0.0, 0.0)
 """A signal that this program does not measure."""
 
@@ -54,9 +56,11 @@ def _judge_of(bundle: Bundle, shown: SaliencyMap, tensor: torch.Tensor) -> Judge
     measured = signal_table(shown.values[None], [evidence], covered, seeds=[shown.seed])[0]
     label = bundle.manifest.classes[finding.class_index].name
 
-    def judged(passport: Passport, displayed: SaliencyMap = shown, **changes: object) -> MapJudgement:
+    def judged(
+        passport: Passport, displayed: SaliencyMap = shown, of_stack: Likeness = INSIDE, **changes: object
+    ) -> MapJudgement:
         warrant = replace(Warrant.of(passport, alpha=0.10, delta=0.10), **changes)
-        return judge(warrant, examiner, evidence, measured, displayed, inputs, label)
+        return judge(warrant, examiner, evidence, measured, displayed, inputs, label, of_stack)
 
     judged.shown = shown  # type: ignore[attr-defined]
     return judged
@@ -96,9 +100,13 @@ def is_capped(judgement: MapJudgement, meaning: str) -> bool:
     return judgement.verdict is Verdict.CAUTION and judgement.reasons[0] == reason
 
 
-def test_a_passport_without_a_record_counts_as_version_1_of_everything(judged: Judge) -> None:
-    assert PASSPORT.verdict.versions is None
-    assert judged(PASSPORT).verdict is Verdict.TRUSTED
+def test_a_passport_without_a_record_counts_as_version_1_of_everything(
+    judged: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "PROCEDURE", tuple(replace(part, version=1) for part in PROCEDURE))
+    bare = with_verdict(lambda verdict: replace(verdict, versions=None))
+    assert judged(bare).verdict is Verdict.TRUSTED
+    assert judged(PASSPORT).verdict is Verdict.CAUTION, "a passport of a later version"
 
 
 @pytest.mark.parametrize("name", kinds.NAMES)
@@ -193,9 +201,9 @@ def test_withheld_and_out_of_envelope_stay_what_they_are(judged: Judge, monkeypa
     shown = judged.shown  # type: ignore[attr-defined]
     other = replace(shown, values=np.ascontiguousarray(shown.values[:, ::-1]))
     assert judged(PASSPORT, other).verdict is Verdict.WITHHELD
-    envelope = PASSPORT.verdict.envelope
-    narrow = replace(envelope, views=tuple(replace(view, threshold=1e-6) for view in envelope.views))
-    assert judged(PASSPORT, envelope=narrow).verdict is Verdict.OUT_OF_ENVELOPE
+    outside = judged(PASSPORT, of_stack=Likeness(1.2, ("The noise differs.",)))
+    assert outside.verdict is Verdict.OUT_OF_ENVELOPE
+    assert outside.reasons[-1] == "The noise differs."
 
 
 def test_a_budget_is_capped_by_what_it_gathers_alone(monkeypatch: pytest.MonkeyPatch) -> None:

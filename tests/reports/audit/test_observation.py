@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from inference.analysis import Analysis
+from inference.trust.statement import Conclusion, Statement
 from reports.audit.observation import FIGURES, likeness, observe, thumbnail
 from reports.audit.observations import METADATA, Observations, Selection
 
@@ -37,6 +38,17 @@ def test_an_observation_has_every_figure_that_can_be_had_and_names_no_patient(an
     assert analysis.image.patient_key not in told
     assert analysis.image.study_instance_uid not in told
     assert "MR" in first.protocol
+
+
+@pytest.mark.parametrize(("found", "distance"), [(False, 1.7), (False, 0.4), (True, 1.7), (False, None)])
+def test_a_series_without_a_finding_counts_as_like_or_unlike_commissioning(
+    series: Callable[..., list[Path]], analyse: Callable[..., Analysis], found: bool, distance: float | None
+) -> None:
+    statement = Statement(Conclusion.FOUND if found else Conclusion.NOTHING_FOUND, (), {}, distance)
+    (seen,) = observe(analyse(series(1), found=found, statement=statement), route="flair", at=AT, key=key)
+    assert seen.figures.get("distance") == distance
+    expected = None if found or distance is None else float(distance > 1)
+    assert seen.figures.get("negative_unlike") == expected
 
 
 def test_observations_come_back_by_figure_once_however_often_they_are_added(analysis: Analysis) -> None:

@@ -52,11 +52,13 @@ def draw_year(seed: int, hospital: Hospital, *, days: int = 365, event: Event | 
         "grey_noise": draw.gamma(20, 0.001, size=count),
         "found": (draw.random(count) < 0.6).astype(float),
         "patient": draw.integers(0, hospital.patients, size=count).astype(float),
+        "distance": 0.7 * np.exp(0.2 * draw.normal(size=count)),
     }
     if event is not None:
         event(rows, day)
     rows["trusted"] = (rows["trust"] > 0.8).astype(float)
     rows["withheld"] = (rows["trust"] < 0.5).astype(float)
+    rows["negative_unlike"] = np.where(rows["found"] == 0, rows["distance"] > 1, np.nan)
     return day, rows
 
 

@@ -14,7 +14,9 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
+from inference.passport.entries import Missed
 from inference.reading.account import Accounted, Disposition, StudyReading
+from inference.trust.statement import Conclusion, Statement
 from inference.trust.verdict import Signal, Verdict
 from reports.objects.request import WriteRequest
 from reports.objects.results import write_not_analysed, write_results
@@ -207,6 +209,49 @@ def test_nothing_found_is_said_and_not_called_absent(series: Series, report: Rep
     assert "does not exclude disease" in texts(path)
     (whole,) = srread(path).content.get_image_measurement_groups()
     assert whole.get_measurements()[0].value == pytest.approx(0.31, abs=1e-5)
+    assert "nothing is known of what it misses here" in texts(path)
+    (said,) = named(written, "statement")
+    assert said.ConceptCodeSequence[0].CodeMeaning == "Nothing found"
+
+
+KNOWN = {
+    "glioma": Missed(missed=2, of=17, ci=(0.0146, 0.3644), unit="patients"),
+    "meningioma": Missed(missed=0, of=0, ci=(0.0, 1.0), unit="groups"),
+}
+
+
+def test_nothing_found_carries_how_many_patients_the_model_missed_at_commissioning(
+    series: Series, report: Report
+) -> None:
+    statement = Statement(Conclusion.NOTHING_FOUND, (), KNOWN, 0.62)
+    path = report(series(3), found=False, statement=statement)
+    said = texts(path)
+    assert "Nothing found" in said
+    assert "Of 17 patients with glioma at commissioning the model missed 2 (0.12, 95 % interval 0.01 to 0.36)." in said
+    assert "No one had meningioma at commissioning" in said
+    (whole,) = srread(path).content.get_image_measurement_groups()
+    assert whole.get_measurements()[-1].value == pytest.approx(0.62)
+
+
+@pytest.mark.parametrize("distance", [1.7, float("inf")])
+def test_a_series_unlike_commissioning_gets_no_statement_and_is_not_called_without_findings(
+    series: Series, report: Report, distance: float
+) -> None:
+    strange = "Largest difference: the noise within the anatomy, 4.1 SD above commissioning's mean."
+    path = report(series(3), found=False, statement=Statement(Conclusion.NO_STATEMENT, (strange,), KNOWN, distance))
+    written, said = dcmread(path), texts(path)
+    assert named(written, "111017")[0].ConceptCodeSequence[0].CodeValue == "111245"
+    assert named(written, "statement")[0].ConceptCodeSequence[0].CodeMeaning == "No statement"
+    assert "No statement: unlike the images this model was commissioned on." in said
+    assert strange in said
+    assert "Nothing found" not in said
+    assert "the model missed" not in said, "what was missed on other images says nothing of these"
+
+
+def test_a_finding_on_images_unlike_commissioning_stands_with_a_warning(series: Series, report: Report) -> None:
+    path = report(series(3), statement=Statement(Conclusion.FOUND, ("The noise differs.",), KNOWN, 1.7))
+    assert named(dcmread(path), "111017")[0].ConceptCodeSequence[0].CodeValue == "111242"
+    assert "no statement on what it did not find. | The noise differs." in texts(path).replace("\n", " | ")
 
 
 PARTLY = "The stack was partly read: 1 plane is absent inside the stack"
@@ -276,13 +321,18 @@ def test_not_analysed_is_coded_and_reads_back(series: Series, tmp_path: Path, cr
 
 @pytest.mark.peers
 @pytest.mark.parametrize("program", ["dsrdump", "dsr2html"])
-@pytest.mark.parametrize("found", [True, False])
-def test_dcmtk_reads_it(series: Series, report: Report, program: str, found: bool) -> None:
+@pytest.mark.parametrize("said", Conclusion)
+def test_dcmtk_reads_it(series: Series, report: Report, program: str, said: Conclusion) -> None:
     if shutil.which(program) is None:
         pytest.skip(f"DCMTK's {program} is not installed")
-    path = report(series(2), found=found, verdict=Verdict.TRUSTED, score=0.93, signals=made_up.signals())
-    said = subprocess.run([program, path], capture_output=True, text=True, check=True, errors="replace")
-    assert "E: " not in said.stderr
-    assert "Imaging Measurement Report" in said.stdout
-    assert ("Visual explanation" in said.stdout) is found
-    assert ("Log-odds part: localiser" in said.stdout) is found
+    found, distance = said is Conclusion.FOUND, 2.0 if said is Conclusion.NO_STATEMENT else 0.5
+    statement = Statement(said, (), KNOWN, distance)
+    path = report(
+        series(2), found=found, verdict=Verdict.TRUSTED, score=0.93, signals=made_up.signals(), statement=statement
+    )
+    shown = subprocess.run([program, path], capture_output=True, text=True, check=True, errors="replace")
+    assert "E: " not in shown.stderr
+    assert "Imaging Measurement Report" in shown.stdout
+    assert ("Visual explanation" in shown.stdout) is found
+    assert ("Log-odds part: localiser" in shown.stdout) is found
+    assert said.value.capitalize() in shown.stdout

@@ -2,7 +2,7 @@
 
 import copy
 import html
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from inference.passport.passport import Passport
 from inference.passport.verdict import FittedVerdict, NoVerdict
+from inference.trust.versions import versions_now
 from reports.passport.page import passport_page
 from reports.passport.verdict import Block, verdict_blocks
 from tests.reports.passport.test_passport_page import passport  # noqa: F401  a fixture
@@ -52,7 +53,7 @@ def resplit(unit: str) -> Plain:
 
 
 SHAPE = {"mean": [0.0], "sd": [1.0], "directions": [[1.0]], "variances": [1.0], "rest": 1.0}
-VIEW = {"name": "statistics", "columns": ["mean"], "ellipsoid": SHAPE, "threshold": 2.0, "epsilon": 0.05}
+VIEW = {"name": "statistics", "columns": ["mean"], "ellipsoid": SHAPE, "usual": 1.0}
 
 
 def calibrator() -> Plain:
@@ -106,8 +107,8 @@ def made_up() -> Plain:
         "baselines": {name: judgement(0.625) for name in ("max_probability", "entropy", "class_and_plane")},
         "out_of_envelope": interval(0.041, 0.011, 0.071),
         "envelope": {
-            "views": [{**VIEW, "out": interval(0.05, 0.0, 0.1)}], "epsilon": 0.05, "out": interval(0.05, 0.0, 0.1),
-            "groups": 20,
+            "views": [VIEW], "threshold": 1.3, "epsilon": 0.05, "out": interval(0.05, 0.0, 0.1), "groups": 20,
+            "planes": 1.0,
         },
         "blind_spot": {name: interval(0.123, 0.1, 0.15) for name in ("map_misses", "witness_misses", "both_miss")},
         "budgets": {"fast": {**copy.deepcopy(budget), "passes": {"forward": 4, "backward": 2}}},
@@ -183,8 +184,10 @@ def test_the_reason_is_shown_where_there_is_no_verdict() -> None:
 
 
 def test_a_definition_that_changed_since_is_named_first(made_up: Plain) -> None:
+    now = asdict(versions_now())
+    made_up["versions"] = now
     assert "has changed since this passport was made" not in said(made_up)
-    made_up["versions"] = {"signals": {}, "procedure": {"peak": 99}}
+    made_up["versions"] = {"signals": {}, "procedure": {**now["procedure"], "peak": 99}}
     (first, *_) = verdict_blocks(typed(made_up))[0].words
     assert first.startswith("Nothing is TRUSTED. The definition of the map's peak has changed since this passport")
 
