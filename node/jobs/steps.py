@@ -23,7 +23,7 @@ from inference.prepare import prepare
 from inference.reading.account import Disposition
 from inference.reading.image import Image
 from inference.saliency.engine.maps import SaliencyMap
-from inference.selection import Declined, StudySelection, select_stacks
+from inference.selection import Declined, StudySelection, account_for
 from inference.trust.assess import assess_maps
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
@@ -115,7 +115,7 @@ class Steps:
         if decided is not None and len(paths) < len(decided):
             raise Unavailable(f"Of the {len(decided)} images this was decided with only {len(paths)} are here.")
         bundle, limits = self._bundles[job.bundle], self._settings.limits.decoding
-        selection = select_stacks(paths, bundle, limits=limits, wanted=job.stack_contains)
+        selection = account_for(paths, bundle, limits=limits, wanted=job.stack_contains)
         archive.save(replace(selection, reading=replace(selection.reading, images=())), self._folder(job), "account")
         if not selection.reading.images:
             reasons = (*(declined.reason for declined in selection.declined), *selection.reading.reasons(*Disposition))
