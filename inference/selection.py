@@ -7,6 +7,7 @@ from pathlib import Path
 from inference.bundle.bundle import Bundle
 from inference.bundle.scope import too_many_missing
 from inference.criteria.otsu import otsu_thresholds
+from inference.errors import UnsupportedImage
 from inference.reading.account import Accounted, Disposition, StudyReading
 from inference.reading.checks import pixel_objections
 from inference.reading.decoding import STANDARD, DecodingLimits
@@ -69,6 +70,17 @@ def select_stacks(
             else:
                 images.append(part)
     return StudySelection(replace(reading, images=tuple(images)), tuple(declined))
+
+
+def account_for(
+    paths: Sequence[Path], bundle: Bundle, *, limits: DecodingLimits = STANDARD, wanted: Sequence[str] = ()
+) -> StudySelection:
+    """Select as ``select_stacks`` does; where nothing at all is readable, account for every file by that reason."""
+    try:
+        return select_stacks(paths, bundle, limits=limits, wanted=wanted)
+    except UnsupportedImage as error:
+        unread = Accounted("", "", Disposition.SET_APART, str(error), unreadable=True)
+        return StudySelection(StudyReading((), (unread,) * len(paths)), ())
 
 
 def parts_of(image: Image, bundle: Bundle) -> tuple[Image, ...]:

@@ -10,20 +10,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
 
-from inference import archive
 from inference.analyse import assemble
 from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle
 from inference.classify import classify
 from inference.errors import OutOfScope, Unavailable
 from inference.explain import explain_findings
-from inference.findings import Classification
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
 from inference.reading.account import Disposition
-from inference.reading.image import Image
-from inference.saliency.engine.maps import SaliencyMap
-from inference.selection import Declined, StudySelection, select_stacks
+from inference.selection import Declined, account_for
 from inference.trust.assess import assess_maps
 from inference.trust.likeness import likeness
 from inference.trust.statement import Statement, state
@@ -33,6 +29,7 @@ from node.delivery.outbox import Outbox
 from node.jobs.contents import content_of
 from node.jobs.history import History
 from node.jobs.job_row import Job, job_of
+from node.jobs.step_files import StepFiles
 from node.jobs.succession import predecessors, succeed
 from node.jobs.summary import account_of, summarise
 from node.settings.settings import Settings
@@ -117,51 +114,51 @@ class Steps:
         if decided is not None and len(paths) < len(decided):
             raise Unavailable(f"Of the {len(decided)} images this was decided with only {len(paths)} are here.")
         bundle, limits = self._bundles[job.bundle], self._settings.limits.decoding
-        selection = select_stacks(paths, bundle, limits=limits, wanted=job.stack_contains)
-        archive.save(replace(selection, reading=replace(selection.reading, images=())), self._folder(job), "account")
+        selection = account_for(paths, bundle, limits=limits, wanted=job.stack_contains)
+        self._files(job).keep("account", replace(selection, reading=replace(selection.reading, images=())))
         if not selection.reading.images:
             reasons = (*(declined.reason for declined in selection.declined), *selection.reading.reasons(*Disposition))
             raise OutOfScope(f"{job.bundle} analyses no series of this study. " + " ".join(dict.fromkeys(reasons)))
-        archive.save(selection.reading.images, self._folder(job), "images")
+        self._files(job).keep("images", selection.reading.images)
 
     def classify(self, job: Job) -> None:
         """Images to findings."""
         bundle, options = self._bundles[job.bundle], self.options(job)
         classifications = tuple(
-            classify(bundle, prepare(bundle, image), options=options) for image in self._load_images(job)
+            classify(bundle, prepare(bundle, image), options=options) for image in self._files(job).images
         )
-        archive.save(classifications, self._folder(job), "classifications")
+        self._files(job).keep("classifications", classifications)
 
     def explain(self, job: Job) -> None:
         """Findings to saliency maps."""
-        bundle, options = self._bundles[job.bundle], self.options(job)
+        bundle, options, files = self._bundles[job.bundle], self.options(job), self._files(job)
         maps = tuple(
             explain_findings(bundle, image, prepare(bundle, image), classification.findings, options=options)
-            for image, classification in zip(self._load_images(job), self._load_classifications(job), strict=True)
+            for image, classification in zip(files.images, files.classifications, strict=True)
         )
-        archive.save(maps, self._folder(job), "maps")
+        self._files(job).keep("maps", maps)
 
     def trust(self, job: Job) -> None:
         """Maps to how far they can be trusted, and stacks to what is said of them."""
         bundle, options, warrant = self._bundles[job.bundle], self.options(job), self._warrants.get(job.bundle)
         trusts: tuple[tuple[Trust, ...], ...] = ()
         statements: tuple[Statement, ...] = ()
-        of_study = zip(self._load_images(job), self._load_classifications(job), self._load_maps(job), strict=True)
-        for image, classification, maps in of_study:
+        files = self._files(job)
+        for image, classification, maps in zip(files.images, files.classifications, files.maps, strict=True):
             inputs = prepare(bundle, image)
             of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
             trusts += (assess_maps(bundle, inputs, maps, options=options, warrant=warrant, of_stack=of_stack),)
             statements += (state(classification, of_stack, warrant, bundle.identity.digest),)
-        archive.save(statements, self._folder(job), "statements")
+        self._files(job).keep("statements", statements)
         if job.withheld:
             trusts = tuple(
                 tuple(withhold(trust_of_map, job.withheld) for trust_of_map in of_image) for of_image in trusts
             )
-        archive.save(trusts, self._folder(job), "trusts")
+        self._files(job).keep("trusts", trusts)
 
     def report(self, job: Job) -> None:
         """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
-        analyses, selection = self._analyses(job), self._load_account(job)
+        analyses, selection = self._analyses(job), self._files(job).account
         account = account_sentences(selection.reading)
         folder, roles = self._outbox.folder(job.id), self._outbox.wanted(job.destinations)
         with self._engine.connect() as connection:
@@ -201,7 +198,7 @@ class Steps:
         """Instead of an analysis: one structured report "not analysed" with the reason."""
         with self._engine.connect() as connection:
             before = predecessors(connection, job, None)
-        reading = self._load_account(job).reading if (self._folder(job) / "account.json").is_file() else None
+        reading = self._files(job).account.reading if self._files(job).has_account else None
         written = write_not_analysed(
             self.paths(job),
             self._outbox.folder(job.id),
@@ -255,30 +252,15 @@ class Steps:
     def _summarise(self, connection: Connection, job: Job, summary: dict[str, Any]) -> None:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(summary=summary))
 
-    def _folder(self, job: Job) -> Path:
-        return self._work / job.id
-
-    def _load_images(self, job: Job) -> tuple[Image, ...]:
-        return archive.load(tuple[Image, ...], self._folder(job), "images")
-
-    def _load_account(self, job: Job) -> StudySelection:
-        return archive.load(StudySelection, self._folder(job), "account")
-
-    def _load_classifications(self, job: Job) -> tuple[Classification, ...]:
-        return archive.load(tuple[Classification, ...], self._folder(job), "classifications")
-
-    def _load_maps(self, job: Job) -> tuple[tuple[SaliencyMap, ...], ...]:
-        return archive.load(tuple[tuple[SaliencyMap, ...], ...], self._folder(job), "maps")
+    def _files(self, job: Job) -> StepFiles:
+        return StepFiles(self._work / job.id)
 
     def _analyses(self, job: Job) -> tuple[Analysis, ...]:
-        bundle, options = self._bundles[job.bundle], self.options(job)
-        trusts = archive.load(tuple[tuple[Trust, ...], ...], self._folder(job), "trusts")
-        statements = archive.load(tuple[Statement, ...], self._folder(job), "statements")
-        images, classifications, maps = self._load_images(job), self._load_classifications(job), self._load_maps(job)
+        bundle, options, files = self._bundles[job.bundle], self.options(job), self._files(job)
         return tuple(
-            assemble(image, bundle, classification, of_image, trust, statement, options=options)
-            for image, classification, of_image, trust, statement in zip(
-                images, classifications, maps, trusts, statements, strict=True
+            assemble(image, bundle, classification, maps, trusts, statement, options=options)
+            for image, classification, maps, trusts, statement in zip(
+                files.images, files.classifications, files.maps, files.trusts, files.statements, strict=True
             )
         )
 

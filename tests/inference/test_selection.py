@@ -9,7 +9,7 @@ from inference.errors import OutOfScope
 from inference.options import AnalysisOptions
 from inference.reading.account import Disposition
 from inference.reading.study import read_series
-from inference.selection import select_stacks
+from inference.selection import account_for, select_stacks
 from reports.objects.uids import ResultUids
 
 VOLUME = {"kind": "volume", "size": (16, 24, 24)}
@@ -132,3 +132,12 @@ def test_more_missing_planes_than_a_bundle_accepts_are_not_analysed(make_bundle,
     paths = write_series(head)
     selection = select_stacks([*paths[:3], *paths[4:]], make_bundle(reading={"partly_read": 0.1}))
     assert "1 of 6 planes are missing inside the stack; tiny accepts at most 10%" in selection.declined[0].reason
+
+
+def test_a_study_of_which_nothing_is_readable_is_accounted_for_file_by_file(make_bundle, tmp_path):
+    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
+    for path in paths:
+        path.write_text("not DICOM")
+    selection = account_for(paths, make_bundle())
+    assert counts(selection) == (0, 3, 0)
+    assert "not DICOM" in selection.reading.reasons(Disposition.SET_APART)[0]

@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from monai.data import PydicomReader
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.uid import JPEG2000Lossless
 
 from inference.reading.study import read_series
+from tests.inference.reading.files import enhanced
 
 PLAIN = (
     "CT_small", "MR_small", "MR_small_RLE", "MR_small_jp2klossless", "MR_small_bigendian", "693_UNCR", "693_J2KR",
@@ -43,3 +46,20 @@ def test_a_plain_series_gives_the_values_of_monais_reader(write_series, head, sl
     ours = read_series(paths).values
     theirs = np.stack([by_monai(path) for path in paths])
     assert np.array_equal(ours, theirs.astype(np.float32))
+
+
+def test_where_a_file_is_not_plain_the_standard_wins(write_series, head):
+    """Each row of the guide's list that a single file can show."""
+    overlay = write_series(head[:1] | 0x1000)
+    dataset = dcmread(overlay[0])
+    dataset.compress(JPEG2000Lossless)
+    dataset.BitsStored, dataset.HighBit = 12, 11
+    dataset.save_as(overlay[0])
+    high = write_series((head[:1] & 0x0FFF) << 4, BitsStored=12, HighBit=15)
+    for paths in (overlay, high):
+        assert np.array_equal(read_series(paths).values[0], head[0].astype(np.float32))
+        assert not np.array_equal(by_monai(*paths), head[0])
+    slopes = enhanced(write_series(head), lambda _index, groups: groups.PixelValueTransformationSequence[0].update(
+        {"RescaleSlope": 2, "RescaleIntercept": 1}))  # fmt: skip
+    assert np.array_equal(read_series([slopes]).values, head.astype(np.float32) * 2 + 1)
+    assert np.array_equal(by_monai(slopes), head)

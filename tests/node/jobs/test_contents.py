@@ -42,7 +42,7 @@ def test_a_job_reads_what_its_decision_saw_and_a_late_image_belongs_to_the_next(
 ) -> None:
     read: list[int] = []
     selection = StudySelection(StudyReading(("image",), ()), ())  # type: ignore[arg-type]
-    monkeypatch.setattr(module, "select_stacks", lambda paths, *_, **__: read.append(len(paths)) or selection)
+    monkeypatch.setattr(module, "account_for", lambda paths, *_, **__: read.append(len(paths)) or selection)
     monkeypatch.setattr(module.archive, "save", lambda *_: None)
     (waiting,) = office.jobs()
     office.send()
