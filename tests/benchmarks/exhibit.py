@@ -22,6 +22,7 @@ from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.reading.study import read_series
 from inference.trust.assess import assess_maps
+from inference.trust.statement import state
 from reports.explained import ExplainedPlane
 from reports.objects.phantom_study import write_study
 from reports.picture.overlay import draw_overlay
@@ -38,7 +39,8 @@ def explained(image: Image, name: str, plane: int | None) -> Analysis:
         finding = replace(finding, position=plane, probability=probability)
     maps = explain_findings(bundle, image, inputs, (finding,), options=options)
     trusts = assess_maps(bundle, inputs, maps, options=options)
-    return assemble(image, bundle, replace(found, findings=(finding,)), maps, trusts, options=options)
+    said = state(found, None, None, bundle.identity.digest)
+    return assemble(image, bundle, replace(found, findings=(finding,)), maps, trusts, said, options=options)
 
 
 def panel(analysis: Analysis) -> Picture.Image:
