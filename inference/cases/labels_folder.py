@@ -17,10 +17,10 @@ from PIL import UnidentifiedImageError
 
 from inference.cases.cases import AnnotatedSeries, Annotation, Excluded
 from inference.errors import Unsuitable
+from inference.reading.elements.window import Window
 from inference.reading.image import Image
 from inference.reading.instance import Frame
 from inference.reading.outlines import Mask
-from inference.reading.elements.window import Window
 
 LABELS = "labels.csv"
 PLANES = {"ax": "axial", "co": "coronal", "sa": "sagittal"}
