@@ -33,7 +33,7 @@ class Image:
     stack: str = ""
     """What tells this stack from the others of its series, as "echo time 90 ms"; empty where it is the only one."""
     localiser: bool = False
-    """Whether Image Type says LOCALIZER: planes to plan others with."""
+    """Planes to plan others with: Image Type says LOCALIZER, or the series is a few planes in three orientations."""
     frames: tuple[Frame, ...]
     values: Floats
     """Modality values, (frames, rows, columns), padding as stored; colour: (frames, rows, columns, 3), RGB as stored.

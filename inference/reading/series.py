@@ -166,7 +166,7 @@ def _image(stack: UndecodedStack, kept: Sequence[int], decoded: _Values, lost: S
         plane=plane_of(frames[0].orientation),
         description=" ".join(word for word in words if word),
         stack=stack.name,
-        localiser=planes[0].localiser,
+        localiser=stack.localiser,
         frames=frames,
         values=decoded.values,
         padded=decoded.padded,

@@ -12,13 +12,15 @@ from typing import cast
 
 import numpy as np
 
-from inference.reading.geometry import depth_mm
+from inference.reading.geometry import depth_mm, plane_of
 from inference.reading.spacing import SAME_PLACE_MM
 from inference.reading.traits import ALWAYS, AT_ONE_PLACE, IN_TURN, OF_FEW_VALUES, Trait, UndecodedPlane, Value
 
 Planes = list[UndecodedPlane]
 FEWEST_PLANES = 2
 """Fewest planes with a value of ``traits.OF_FEW_VALUES`` that make a stack of their own where no place repeats."""
+MOST_PLANES_OF_A_LOCALISER = 3
+FEWEST_ORIENTATIONS_OF_A_LOCALISER = 3
 MOST_OF_THE_PLANES = 4
 """Such a trait takes at most one value for so many planes."""
 
@@ -30,6 +32,8 @@ class UndecodedStack:
     planes: tuple[UndecodedPlane, ...]
     name: str
     """What tells it from the other stacks of its series; empty where it is the only one."""
+    localiser: bool
+    """Whether it is there to plan others with."""
 
 
 def stacks_of(planes: Sequence[UndecodedPlane]) -> tuple[UndecodedStack, ...]:
@@ -44,11 +48,18 @@ def stacks_of(planes: Sequence[UndecodedPlane]) -> tuple[UndecodedStack, ...]:
     groups = [part for group, names in groups for part in _by_few_values(group, names)]
     groups = [part for group, names in groups for part in _by_place(group, names)]
     names = _unlike([", ".join(names) for _, names in groups])
-    stacks = [
-        UndecodedStack(tuple(sorted(group, key=_place(group))), name)
+    survey = _is_localiser_series(groups)
+    return tuple(
+        UndecodedStack(tuple(sorted(group, key=_place(group))), name, survey or group[0].localiser)
         for (group, _), name in zip(groups, names, strict=True)
-    ]
-    return tuple(stacks)
+    )
+
+
+def _is_localiser_series(groups: Sequence[tuple[Planes, tuple[str, ...]]]) -> bool:
+    """Whether a series is a few planes in each of three or more orientations, whatever its Image Type says."""
+    orientations = {plane_of(group[0].frame.orientation) for group, _ in groups} - {""}
+    few = all(len(group) <= MOST_PLANES_OF_A_LOCALISER for group, _ in groups)
+    return few and len(orientations) >= FEWEST_ORIENTATIONS_OF_A_LOCALISER
 
 
 def _parted(planes: Planes, names: tuple[str, ...], trait: Trait) -> list[tuple[Planes, tuple[str, ...]]]:

@@ -119,4 +119,4 @@ def _by_series(paths: Iterable[Path]) -> tuple[dict[str, list[File]], list[Accou
 
 def _lost(apart: Sequence[Accounted], stack: UndecodedStack) -> list[Accounted]:
     """Return the images of a series that could not even be sorted into a stack: they may be of any."""
-    return [] if stack.planes[0].localiser else [instance for instance in apart if instance.unreadable]
+    return [] if stack.localiser else [instance for instance in apart if instance.unreadable]

@@ -64,12 +64,13 @@ def as_sealed_before(bundle: Path, folder: Path) -> Bundle:
     return load_bundle(folder)
 
 
-def pictures(data: str) -> Iterator[Image]:
-    """Yield the development pictures, series by series, then phantoms from DICOM files."""
-    for series in read_labels_folder(FOLDER / data, SPLITS, is_volume=False):
-        if not isinstance(series, Excluded):
-            yield series.image
-    for seed in PHANTOMS:
+def pictures(data: str, limit: int | None) -> Iterator[Image]:
+    """Yield the development pictures, series by series of each split, then phantoms from DICOM files."""
+    for split in SPLITS:
+        for series in islice(read_labels_folder(FOLDER / data, [split], is_volume=False), limit):
+            if not isinstance(series, Excluded):
+                yield series.image
+    for seed in PHANTOMS[:limit]:
         with tempfile.TemporaryDirectory() as folder:
             yield from read_study(write_study(make_phantom(seed), Path(folder))).images
 
@@ -112,7 +113,7 @@ def move(passport_path: Path, before: str, now: str, difference: Difference) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", choices=DATA)
-    parser.add_argument("--limit", type=int, help="series of each bundle")
+    parser.add_argument("--limit", type=int, help="series of each split, and phantoms")
     parser.add_argument("--move", action="store_true")
     asked = parser.parse_args()
     for name in [asked.bundle] if asked.bundle else DATA:
@@ -124,10 +125,11 @@ def main() -> None:
             named = {path: load_passport(path).bundle.digest for path in paths}
             if set(named.values()) - {former, today}:
                 raise SystemExit(f"{name}: a shipped passport names neither digest; its bundle had other files.")
-            found = compare(before, now, islice(pictures(DATA[name]), asked.limit))
+            found = compare(before, now, pictures(DATA[name], asked.limit))
         print(
             f"{name}: {found.planes} pictures, largest difference {found.largest:.1e}, {found.calls_changed} calls "
-            f"changed; sealed before {former[:12]}, now {today[:12]}"
+            f"changed; sealed before {former[:12]}, now {today[:12]}",
+            flush=True,
         )
         if asked.move and found.largest <= FLOAT_NOISE and not found.calls_changed:
             for path, digest in named.items():

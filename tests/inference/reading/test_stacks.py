@@ -181,6 +181,14 @@ def test_three_orientations_are_three_stacks_and_localisers_are_marked(write_ser
     assert all(image.localiser for image in images)
 
 
+def test_a_few_planes_in_three_orientations_are_a_localiser_whatever_their_image_type_says(write_series, head):
+    paths = write_series(head[:3])
+    for path, orientation in zip(paths, ([1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1]), strict=True):
+        change(path, ImageOrientationPatient=orientation)
+    assert all(image.localiser for image in read_study(paths).images)
+    assert not read_series(paths[:1]).localiser
+
+
 def test_a_localiser_among_the_images_is_a_stack_of_its_own(write_series, head):
     paths = write_series(head)
     scout = copied(paths[:1], "scout", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
