@@ -25,6 +25,8 @@ def objections(manifest: Manifest, image: Image, wanted: Sequence[str] = ()) -> 
         reasons.append(f"plane {image.plane or 'unknown'}, not {_listed(accepted.plane)}")
     if image.colour != accepted.colour:
         reasons.append("grey image, not in colour" if accepted.colour else "image in colour, not grey")
+    if image.localiser:
+        reasons.append("a localiser (Image Type (0008,0008)), planes to plan other series with")
     if count < accepted.minimum_frames:
         reasons.append(f"{count} {'image' if count == 1 else 'images'}, at least {accepted.minimum_frames} needed")
     if accepted.maximum_frames is not None and count > accepted.maximum_frames:

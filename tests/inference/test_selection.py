@@ -50,6 +50,14 @@ def test_a_part_of_the_body_that_only_anatomic_region_names_is_not_absent(make_b
     assert "body part KNEE, not BRAIN or absent" in selection.reading.reasons(Disposition.NOT_MEANT)[0]
 
 
+def test_a_localiser_is_not_meant_for_a_bundle(make_bundle, write_series, head):
+    bundle = make_bundle()
+    planning = write_series(head, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    selection = select_stacks(planning, bundle)
+    assert counts(selection) == (0, 0, 6)
+    assert "a localiser (Image Type (0008,0008))" in selection.reading.reasons(Disposition.NOT_MEANT)[0]
+
+
 def test_a_bundle_and_a_rule_can_ask_for_one_stack_of_a_series(make_bundle, write_series, head):
     def second_echo(dataset, index):
         dataset.EchoTime, dataset.SOPInstanceUID = 90, f"2.25.77{index}"
