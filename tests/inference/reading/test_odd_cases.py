@@ -1,8 +1,6 @@
 """What scanners and archives send: each case of the collection ends as it is expected to, in-process."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +11,17 @@ from inference.reading.account import Disposition, StudyReading
 from inference.reading.checks import pixel_objections
 from inference.reading.image import Image
 from inference.reading.study import read_study
-from tests.development_data import FOLDER, ODD_CASES, needs_data, needs_odd_cases
+from tests.development_data import needs_data, needs_odd_cases
+from tests.odd_cases import SAME, write_odd_cases
 
 pytestmark = [pytest.mark.data, needs_data, needs_odd_cases]
 
-SAME = (
-    "plain", "philips_private_frame", "instance_number_text", "white_window", "black_window", "overlay_bits",
-    "overlay_bits_jpegls", "overlay_bits_jpeg2000", "high_bit", "raw_data_in_series", "screen_save_in_series",
-    "comma_in_one_series", "gantry_tilt", "knee_by_region",
-)  # fmt: skip
-"""Cases whose image gets the values of the untouched series."""
+SAME_VALUES = (*SAME, "knee_by_region")
 
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("odd")
-    labels = ["--labels", str(FOLDER / "glioma_flair" / "labels.csv"), "--patient", "P005"]
-    source = [sys.executable, str(FOLDER / "make_dicom_study.py"), *labels, "--out", str(folder / "source")]
-    subprocess.run(source, check=True, capture_output=True)
-    make = [sys.executable, str(ODD_CASES), "--series", str(folder / "source"), "--out", str(folder / "cases")]
-    subprocess.run(make, check=True, capture_output=True)
-    return folder / "cases"
+    return write_odd_cases(tmp_path_factory.mktemp("odd"))
 
 
 def read(cases: Path, name: str) -> StudyReading:
@@ -57,7 +45,7 @@ def stored(cases: Path, name: str = "plain") -> np.ndarray:
 def test_every_case_is_looked_at_here(cases: Path) -> None:
     names = set(json.loads((cases / "cases.json").read_text()))
     here = {
-        *SAME,
+        *SAME_VALUES,
         "slope_zero",
         "flat",
         "only_noise",
@@ -69,7 +57,7 @@ def test_every_case_is_looked_at_here(cases: Path) -> None:
     assert names <= here, "a case that nobody has said what is expected of"
 
 
-@pytest.mark.parametrize("name", SAME)
+@pytest.mark.parametrize("name", SAME_VALUES)
 def test_the_values_are_those_of_the_untouched_series(cases: Path, name: str) -> None:
     if not (cases / name).is_dir():
         pytest.skip("not in the collection")
