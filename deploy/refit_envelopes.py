@@ -59,7 +59,10 @@ def refit(shipped: Shipped, data: Path, work: Path) -> None:
     def source(of: Bundle, splits: Sequence[str]) -> Iterator[AnnotatedSeries | Excluded]:
         return read_labels_folder(data / shipped.data, splits, is_volume=of.manifest.kind == "volume")
 
-    commissioned = refit_envelope(load_passport(path), bundle, source, work, unit=shipped.unit, device="cpu")
+    commissioned = refit_envelope(
+        load_passport(path), bundle, source, work,
+        unit=shipped.unit, drawn_again=shipped.data == PHANTOMS, device="cpu",
+    )  # fmt: skip
     anew, page = commissioned.passport, path.with_name("report.html")
     save_passport(anew, path)
     if page.exists():

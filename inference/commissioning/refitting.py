@@ -4,6 +4,7 @@ Nothing else of a verdict rests on the envelope: calibrators, thresholds and nul
 the passport says of them. ``commission --verdict`` fits all of it again.
 """
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from inference.bundle.bundle import Bundle
-from inference.cases.cases import gather
+from inference.cases.cases import Cases, gather
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
 from inference.commissioning.classifying import missed, unit_of
 from inference.commissioning.commission import Commissioned, Source, made_again
@@ -30,6 +31,7 @@ from inference.passport.verdict import DefinitionVersions, FittedVerdict
 from inference.trust.versions import versions_now
 
 ENVELOPE = "envelope"
+DRAWN_AGAIN = "The envelope and the misses rest on cases drawn again, alike but for the rounding of grey levels"
 
 
 def refit_envelope(
@@ -39,6 +41,7 @@ def refit_envelope(
     out: Path,
     *,
     unit: GroupsAre | None = None,
+    drawn_again: bool = False,
     device: Device = "auto",
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> Commissioned:
@@ -50,6 +53,8 @@ def refit_envelope(
         source: of annotated cases.
         out: folder for unfinished work.
         unit: what the groups of the data are, where the data do not say so.
+        drawn_again: the cases are made by a program and were made again; another machine rounds some grey levels
+            otherwise, so that their digest differs. As many of each label are asked for; the passport says so.
         device: auto, cpu or cuda.
         progress: see ``Progress``.
 
@@ -62,7 +67,10 @@ def refit_envelope(
     check_bundle(passport, bundle)
     settings = resolve(replace(settings_of(passport, device), methods=(bundle.manifest.method,)), bundle)
     cases = gather(bundle, source(bundle, settings.splits), out / "work" / "cases")
-    check_data(passport, cases)
+    if drawn_again:
+        _check_labels(passport, cases)
+    else:
+        check_data(passport, cases)
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(device)), ENVELOPE)
     bench, splits = set_up(bundle, cases, settings, Store(out / "work", key, resume=True))
     job = BenchJob(bundle.folder, settings, out / "work", key, torch.get_num_threads(), cases)
@@ -75,8 +83,21 @@ def refit_envelope(
         versions=_versions(passport.verdict),
     )
     known = _with_missed(passport.classification, bench, splits[settings.judged], unit or unit_of(cases.entries))
-    anew = sealed(replace(passport, verdict=verdict, classification=known))
-    return Commissioned(anew, tuple(made_again(bench, entry) for entry in passport.gallery))
+    limits = tuple(limit for limit in passport.limits if not limit.startswith(DRAWN_AGAIN))
+    if drawn_again and cases.digest != passport.data.digest:
+        limits += (f"{DRAWN_AGAIN}: the digest of these is {cases.digest}.",)
+    anew = sealed(replace(passport, verdict=verdict, classification=known, limits=limits))
+    return Commissioned(anew, () if drawn_again else tuple(made_again(bench, entry) for entry in passport.gallery))
+
+
+def _check_labels(passport: Passport, cases: Cases) -> None:
+    for split, counts in passport.data.splits.items():
+        labels = Counter(case.label for case in cases.entries if case.split == split)
+        if dict(labels) != dict(counts.labels):
+            raise PassportRefused(
+                f"The cases of {split} are {dict(labels)}; the passport's were {dict(counts.labels)}.",
+                cure="Draw as many as there were.",
+            )
 
 
 def _versions(verdict: FittedVerdict) -> DefinitionVersions:

@@ -56,8 +56,9 @@ def draw_year(seed: int, hospital: Hospital, *, days: int = 365, event: Event | 
     }
     if event is not None:
         event(rows, day)
-    rows["trusted"] = (rows["trust"] > 0.8).astype(float)
-    rows["withheld"] = (rows["trust"] < 0.5).astype(float)
+    explained = ~np.isnan(rows["trust"])
+    rows["trusted"] = np.where(explained, rows["trust"] > 0.8, np.nan)
+    rows["withheld"] = np.where(explained, rows["trust"] < 0.5, np.nan)
     rows["negative_unlike"] = np.where(rows["found"] == 0, rows["distance"] > 1, np.nan)
     return day, rows
 
