@@ -26,6 +26,9 @@ T = TypeVar("T")
 SHIPPED = Path(__file__).parents[1] / "bundles"
 """Where the bundles lie that come with the product."""
 
+CONFIGS = ("configs/inference.json", "configs/inference.yaml", "configs/inference.yml")
+"""The inference configuration: the first that is there."""
+
 CPU = torch.device("cpu")
 
 
@@ -51,16 +54,14 @@ class Bundle:
         self._files = SealedFolder(folder, listed)
         self.folder = folder
         self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"))
-        for name in sorted(self._files.digests):
-            if name.startswith("configs/") and name.endswith(".json"):
-                Config(self._files.read(name), name)
-        self._config = Config(self._files.read("configs/inference.json"), "configs/inference.json")
-        self._files.read("configs/metadata.json")
+        name = next((name for name in CONFIGS if name in self._files.digests), CONFIGS[0])
+        self._config = Config(self._files.read(name), name, self._files.read("configs/metadata.json"))
         for name in self.manifest.files:
             if name not in self._files.digests:
                 raise BundleRefused(f"{folder.name}: {name} is named in heatproof.toml but is not there.")
         self._kept: dict[Hashable, Any] = {}
-        self.preprocessing = self._config.transform("preprocessing")
+        self._config.check(self.manifest.networks)
+        self.preprocessing = self._config.preprocessing()
         """The transform from display pixels to network input; see ``inference.prepare``."""
 
     @property

@@ -124,6 +124,12 @@ class Manifest(Part):
         return self
 
     @property
+    def networks(self) -> tuple[str, ...]:
+        """Every network of the configuration the manifest names, each once."""
+        entries = (self.primary, *self.alternates, self.localiser)
+        return tuple(dict.fromkeys(entry.network for entry in entries if entry is not None))
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Every file the manifest names."""
         entries = (self.primary, *self.replicates, *self.alternates, self.localiser, self.null)
