@@ -1,13 +1,14 @@
 """What a configuration asks to build: planned first, as values, and built only when nothing was objected to."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from inference.bundle.dialect.allowed import Target, parameters_of
 from inference.bundle.dialect.objections import CannotResolve, LimitExceeded
@@ -15,6 +16,7 @@ from inference.bundle.dialect.objections import CannotResolve, LimitExceeded
 MOST_ELEMENTS = 1 << 30
 """Of all tensors made while a network is built (4 GiB in single precision)."""
 MOST_TENSORS = 100_000
+_FACTORIES = frozenset(("empty", "full", "ones", "rand", "randn", "zeros"))
 
 DOWNLOADS = ("pretrained", "pretrained_state_dict_key", "pretrained_url", "progress", "weights", "checkpoint")
 """Parameters by which a network fetches weights, or reads them from a path."""
@@ -111,7 +113,9 @@ class Builder:
                 positional += arguments.pop("layers")
             if component.is_callable:
                 return partial(component.target.call, *positional, **arguments) if arguments else component.target.call
-            return component.target.call(*positional, **arguments)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what MONAI has to say to whoever wrote the configuration
+                return component.target.call(*positional, **arguments)
         except LimitExceeded as error:
             raise BuildFailed(component, error.problem) from error
         except BUILDING_ERRORS as error:
@@ -126,19 +130,19 @@ class BuildFailed(CannotResolve):
         self.key = component.key
 
 
-class BoundedAllocation(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class BoundedAllocation(TorchFunctionMode):
     """While entered, refuses to make more elements, or more tensors, than a network here may have."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._elements = 0
         self._tensors = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Count what a factory is about to make."""
-        size = args[0] if args else None
-        if isinstance(size, (list, tuple)) and all(isinstance(part, int) for part in size):
-            self._elements += math.prod(size)
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count what a factory of tensors is about to make."""
+        if getattr(func, "__name__", "") in _FACTORIES:
+            sizes = args[0] if args and isinstance(args[0], (list, tuple)) else args
+            self._elements += math.prod(size for size in sizes if isinstance(size, int))
             self._tensors += 1
         if self._elements > MOST_ELEMENTS or self._tensors > MOST_TENSORS:
             raise LimitExceeded(f"would make more than {MOST_ELEMENTS} weights or {MOST_TENSORS} tensors")

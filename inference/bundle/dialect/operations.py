@@ -16,7 +16,7 @@ import torch
 
 from inference.bundle.dialect.objections import CannotResolve, LimitExceeded
 
-MOST_STEPS = 200_000
+MOST_STEPS = 50_000
 LONGEST_TEXT = 10_000
 MOST_MEMBERS = 10_000
 """Of a value, counted through everything it holds."""

@@ -13,6 +13,10 @@ _RELATIVE = re.compile(r"(?:@|%)(?:::)+")
 _FILE = re.compile(r".*\.(json|yaml|yml)(?=(?:::.*)|$)", re.IGNORECASE)
 
 
+MOST_HOPS = 20
+"""Macros an id may lead through."""
+
+
 class ConfigTree:
     """A parsed configuration, looked up by id."""
 
@@ -36,8 +40,14 @@ class ConfigTree:
         Raises:
             CannotResolve: nothing stands there.
         """
+        return self._at(normalised(path).split(SEPARATOR), path, MOST_HOPS)
+
+    def _at(self, parts: list[str], path: str, hops: int) -> Any:
         node: Any = self._root
-        for part in normalised(path).split(SEPARATOR):
+        for place, part in enumerate(parts):
+            if isinstance(node, str) and node.startswith("%") and hops:
+                copied = macro_id(absolute(node, SEPARATOR.join(parts[:place])))
+                return self._at([*copied.split(SEPARATOR), *parts[place:]], path, hops - 1)
             node = _child(node, part, path)
         return node
 

@@ -32,6 +32,7 @@ class Resolver:
         self._budget = Budget()
         self._known: dict[str, Any] = {}
         self._active: dict[str, None] = {}
+        self._exhausted = False
         self.notes: dict[str, None] = {}
         """Sentences about arguments that the node gives in place of the bundle's."""
 
@@ -40,10 +41,16 @@ class Resolver:
         try:
             return self._at(path)
         except CannotResolve as error:
-            self._objections.add(path, error)
+            self._object(path, error)
         except RecursionError:
             self._objections.add(path, CannotResolve("is nested too deeply"))
         return UNKNOWN
+
+    def _object(self, path: str, error: CannotResolve) -> None:
+        """Keep an objection; once the budget is spent, none after the first that says so."""
+        if not self._exhausted:
+            self._objections.add(path, error)
+        self._exhausted = not self._budget.left
 
     def _at(self, path: str) -> Any:
         path = normalised(path)
@@ -52,8 +59,14 @@ class Resolver:
         value = self._known[path]
         return None if value is _DISABLED else value
 
-    def _value(self, node: Any, path: str) -> Any:
-        """Return the value of a node; UNKNOWN where something in it was objected to."""
+    def _value(self, node: Any, path: str, home: str = "") -> Any:
+        """Return the value of a node; UNKNOWN where something in it was objected to.
+
+        Args:
+            node: as it is written.
+            path: its id.
+            home: the id its relative ids start from, where that is another: of what a macro copied.
+        """
         self._budget.spend()
         if not isinstance(node, (dict, list, str)):
             return node
@@ -65,47 +78,52 @@ class Resolver:
             raise CannotResolve(f"lies more than {DEEPEST} values deep")
         self._active[path] = None
         try:
-            self._known[path] = self._resolved(node, path)
+            self._known[path] = self._resolved(node, path, home or path)
         except CannotResolve as error:
-            self._objections.add(path, error)
-            if not self._budget.left:
+            self._object(path, error)
+            if self._exhausted:
                 raise
             self._known[path] = UNKNOWN
         finally:
             del self._active[path]
         return self._known[path]
 
-    def _resolved(self, node: Any, path: str) -> Any:
+    def _resolved(self, node: Any, path: str, home: str) -> Any:
         if isinstance(node, str):
-            return self._text(node, path)
+            return self._text(node, path, home)
         if isinstance(node, list):
-            inner = [self._value(item, f"{path}::{place}") for place, item in enumerate(node)]
+            inner = [self._value(item, f"{path}::{n}", f"{home}::{n}") for n, item in enumerate(node)]
             return bounded([item for item in inner if item is not _DISABLED], self._budget)
-        if "_target_" in node:
-            return self._component(node, path)
-        mapping = {key: self._value(item, f"{path}::{key}") for key, item in node.items()}
+        if isinstance(node, dict) and "_target_" in node:
+            return self._component(node, path, home)
+        if not isinstance(node, dict):
+            return node
+        mapping = {key: self._value(item, f"{path}::{key}", f"{home}::{key}") for key, item in node.items()}
         return bounded({key: item for key, item in mapping.items() if item is not _DISABLED}, self._budget)
 
-    def _text(self, text: str, path: str) -> Any:
+    def _text(self, text: str, path: str, home: str) -> Any:
         if not text.startswith(("$", "%", "@")):
             return text
-        text = absolute(text, path)
+        text = absolute(text, home)
         if text.startswith("%"):
-            return self._value(self._copied(text), path + "::%")
+            return self._resolved(*self._copied(text, path))
         if text.startswith("$"):
             return self._expression(text[1:], path)
         return self._at(text[1:]) if REFERENCE.fullmatch(text) and len(text) > 1 else text
 
-    def _copied(self, text: str) -> Any:
-        """Return what a macro copies: the node as it is written, through further macros."""
+    def _copied(self, text: str, path: str) -> tuple[Any, str, str]:
+        """Return what a macro copies, as it is written and through further macros; whose id it gets, and its own."""
         seen: list[str] = []
-        while isinstance(text, str) and text.startswith("%"):
+        node: Any = text
+        while isinstance(node, str) and node.startswith("%"):
             self._budget.spend()
-            if text in seen:
-                raise CannotResolve(f"refers to itself through {text[:200]}", "Break the circle.")
-            seen.append(text)
-            text = self._tree.raw(macro_id(text))
-        return text
+            if node in seen:
+                raise CannotResolve(f"refers to itself through {node[:200]}", "Break the circle.")
+            seen.append(node)
+            home = macro_id(node)
+            node = self._tree.raw(home)
+            node = absolute(node, home) if isinstance(node, str) else node
+        return node, path, home
 
     def _expression(self, text: str, path: str) -> Any:
         expression = parse(text)
@@ -128,25 +146,25 @@ class Resolver:
             kind = type(error).__name__
             raise CannotResolve(f"{shown(expression.text)} has no value ({kind}: {str(error)[:200]})") from error
 
-    def _component(self, node: Mapping[Any, Any], path: str) -> Any:
-        if self._is_disabled(node, path):
+    def _component(self, node: Mapping[Any, Any], path: str, home: str) -> Any:
+        if self._is_disabled(node, path, home):
             return _DISABLED
-        mode = self._value(node.get("_mode_", "default"), f"{path}::_mode_")
+        mode = self._value(node.get("_mode_", "default"), f"{path}::_mode_", f"{home}::_mode_")
         if mode not in ("default", "callable"):
             self._objections.add(f"{path}::_mode_", CannotResolve(f"{mode!r} would start a debugger", "Remove it."))
         if "_requires_" in node:
-            self._value(node["_requires_"], f"{path}::_requires_")
+            self._value(node["_requires_"], f"{path}::_requires_", f"{home}::_requires_")
         try:
             target = find(node["_target_"])
         except CannotResolve as error:
             self._objections.add(f"{path}::_target_", error)
             return UNKNOWN
         if target.kind == "reading":
-            return self._reading(node, path)
+            return self._reading(node, path, home)
         given = {key: item for key, item in node.items() if key not in SPECIAL and not overridden(target, key)}
         for key in node.keys() - given.keys() - set(SPECIAL):
             self._note(path, target, key, node[key])
-        arguments = {str(key): self._value(item, f"{path}::{key}") for key, item in given.items()}
+        arguments = {str(key): self._value(item, f"{path}::{key}", f"{home}::{key}") for key, item in given.items()}
         arguments = {key: item for key, item in arguments.items() if item is not _DISABLED}
         planned = self._planned(target, (), {**arguments, **_as_trained(target, node)}, path)
         return Component(planned.target, path, (), planned.arguments, is_callable=mode == "callable")
@@ -158,14 +176,14 @@ class Resolver:
         check_arguments(component)
         return component
 
-    def _is_disabled(self, node: Mapping[Any, Any], path: str) -> bool:
-        flag = self._value(node.get("_disabled_", False), f"{path}::_disabled_")
+    def _is_disabled(self, node: Mapping[Any, Any], path: str, home: str) -> bool:
+        flag = self._value(node.get("_disabled_", False), f"{path}::_disabled_", f"{home}::_disabled_")
         return flag.lower().strip() == "true" if isinstance(flag, str) else bool(flag) and flag is not UNKNOWN
 
-    def _reading(self, node: Mapping[Any, Any], path: str) -> Component:
+    def _reading(self, node: Mapping[Any, Any], path: str, home: str) -> Component:
         """Plan what stands for a reader; of its arguments those that only MONAI's own reading needs stay unread."""
         arguments = {
-            key: self._value(node[key], f"{path}::{key}")
+            key: self._value(node[key], f"{path}::{key}", f"{home}::{key}")
             for key in ("keys", "dtype", "ensure_channel_first")
             if key in node
         }

@@ -14,7 +14,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from inference.errors import BundleRefused
 
-MOST_EVENTS = 20_000
+MOST_EVENTS = 8_000
 MOST_ALIASES = 200
 MOST_VALUES = 50_000
 """After aliases are followed."""
