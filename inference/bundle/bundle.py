@@ -1,15 +1,10 @@
 """A bundle: networks, what they are for, and what they accept; loaded only as it was sealed, never as code."""
 
-import io
-import pickle
-import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -18,6 +13,7 @@ from inference.bundle.digests import SealedFolder, read_seal
 from inference.bundle.identity import BundleIdentity
 from inference.bundle.manifest import Manifest, NetworkEntry, parse_manifest
 from inference.bundle.scope import objections
+from inference.bundle.weights import named_as, read_weights
 from inference.errors import BundleRefused, OutOfScope, UnknownName
 from inference.reading.image import Image
 
@@ -140,7 +136,7 @@ class Bundle:
         with torch.inference_mode(False):
             module = self._config.network(entry.network)
             where = f"{self.folder.name}: {entry.file}"
-            weights = read_weights(self._files.read(entry.file), where)
+            weights = named_as(module.state_dict(), read_weights(self._files.read(entry.file), where), where)
             try:
                 module.load_state_dict(weights, strict=True)
             except RuntimeError as error:
@@ -224,26 +220,3 @@ def _discovered(folder: Path) -> Discovered:
     except BundleRefused as error:
         return Discovered(folder.name, folder, "refused", str(error), None)
     return Discovered(bundle.manifest.name, folder, "sealed", "", bundle.identity)
-
-
-def read_weights(content: bytes, where: str) -> dict[str, torch.Tensor]:
-    """Read named tensors from safetensors, or from a ``.pt`` with weights only: no code runs in either.
-
-    Raises:
-        BundleRefused: it is neither, or holds anything but tensors.
-    """
-    try:
-        if where.endswith(".pt"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what torch thinks of the file is said in our words below
-                tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        else:
-            tensors = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise BundleRefused(
-            f"{where} is not a file of weights, or asks for code to be run ({type(error).__name__}).",
-            cure="Save the state_dict with safetensors.torch.save_file.",
-        ) from error
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
-        raise BundleRefused(f"{where} must hold a mapping of names to tensors and nothing else.")
-    return dict(tensors)

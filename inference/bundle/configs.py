@@ -114,7 +114,7 @@ class Config:
         try:
             return build(value)
         except BuildFailed as error:
-            raise BundleRefused(f"{self._name}, key {error.key}: {error.problem}.") from error
+            raise BundleRefused(f"{self._name}, key {error.key}: {error.problem}.", cure=error.cure) from error
         except CannotResolve as error:
             raise BundleRefused(f"{self._name}, key {key} {error.problem}.", cure=error.cure) from error
 

@@ -3,7 +3,7 @@
 Transforms: every array and dictionary transform of ``monai.transforms`` that draws nothing at random, touches no file,
 calls nothing by name, does not wait and prints nothing; ``LoadImage`` and its kin stand for the node's own reading.
 Networks: every module of ``monai.networks.nets`` whose weights can be kept from being fetched. Inferers: those of
-``monai.inferers``. Layers: the modules of ``torch.nn``.
+``monai.inferers`` and of ``monai.apps``' pathology. Layers: the modules of ``torch.nn``.
 """
 
 import inspect
@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import torch
 from monai import inferers, transforms
+from monai.apps.pathology import inferers as pathology_inferers
 from monai.networks import nets
 
 from inference import attention_gate
@@ -99,7 +100,7 @@ def allowed() -> dict[str, Target]:
     """Return everything that may be called, by full name, and by short name where MONAI resolves one."""
     table: dict[str, Target] = {}
     packages: tuple[tuple[ModuleType, Kind], ...] = (
-        (nets, "network"), (transforms, "transform"), (inferers, "inferer"),
+        (nets, "network"), (transforms, "transform"), (inferers, "inferer"), (pathology_inferers, "inferer"),
     )  # fmt: skip
     for package, kind in packages:
         for module, name, member in _members(package):

@@ -118,6 +118,8 @@ class Builder:
                 return component.target.call(*positional, **arguments)
         except LimitExceeded as error:
             raise BuildFailed(component, error.problem) from error
+        except ImportError as error:
+            raise BuildFailed(component, f"needs a package that is missing or does not import: {error}") from error
         except BUILDING_ERRORS as error:
             raise BuildFailed(component, f"does not accept these arguments: {error}") from error
 
@@ -126,7 +128,9 @@ class BuildFailed(CannotResolve):
     """A component that its class does not accept."""
 
     def __init__(self, component: Component, reason: str) -> None:
-        super().__init__(f"{component.target.name} {' '.join(reason.split())[:600]}")
+        needs_torchvision = "torchvision" in reason and "import" in reason
+        cure = f"Install the torchvision that was built for torch {torch.__version__}." if needs_torchvision else ""
+        super().__init__(f"{component.target.name} {' '.join(reason.split())[:600]}", cure)
         self.key = component.key
 
 
