@@ -7,6 +7,7 @@
     │   ├── UnreadableInstance   not DICOM, cut short, or without the elements that identify it
     │   ├── MismatchedInstance   the command set and the data set name different instances
     │   ├── ConflictingInstance  an instance of this UID, with other bytes, is already here
+    │   ├── UnsupportedClass     of a private or unknown storage class, which the settings do not keep
     │   ├── NotAsked             it came as a prior, and nobody asked for it
     │   ├── UnknownName          no such method, bundle, parameter, route or destination
     │   └── Unsuitable           the saliency method does not fit this network, or lacks the images it needs
@@ -90,6 +91,12 @@ class ConflictingInstance(Refused):
     dimse_status = 0x0111
     http_status = 409
     audit_outcome = "quarantined"
+
+
+class UnsupportedClass(Refused):
+    """Of a private or unknown storage SOP class, which the settings do not keep."""
+
+    dimse_status = 0x0122
 
 
 class NotAsked(Refused):

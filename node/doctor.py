@@ -1,4 +1,4 @@
-"""Check a peer step by step: address, TCP, TLS, association, C-ECHO, and the presentation contexts it accepts.
+"""Check a peer step by step: address, TCP, TLS, association, C-ECHO, presentation contexts; and this node's models.
 
 Every failed step names a cure. The check stops at the first failure that later steps depend on.
 """
@@ -18,14 +18,17 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from inference.errors import DeliveryFailed, HeatproofError, UnknownName
+from inference.bundle.bundle import Bundle
+from inference.errors import DeliveryFailed, HeatproofError, PassportRefused, UnknownName
 from node.associations.refusals import Refusal
 from node.associations.rejection import told
 from node.associations.requestor import associate
 from node.delivery import dicomweb
 from node.delivery.reach import FAILS, NOTE, WORKS, Step, addresses_of, handshake, reach
+from node.jobs.installation import bundles_of, warrants_of
 from node.settings.destination import Destination
 from node.settings.settings import Settings
+from node.web.models import Models
 from reports.objects.roles import ROLES
 
 SERVICES = {
@@ -96,6 +99,29 @@ def way_back(refusals: Iterable[Refusal], peer: Destination, settings: Settings)
             times = f"{refusal.times} times, last" if refusal.times > 1 else "once,"
             said = f"This node refused {refusal.calling_ae_title or 'it'} {times} at {refusal.at:%Y-%m-%d %H:%M} UTC: "
             yield Step("way back", NOTE, said + refusal.problem, refusal.cure)
+
+
+def examine_models(settings: Settings) -> Iterator[Step]:
+    """Say of each bundle that a rule names whether its maps can be TRUSTED here, and what keeps them from it."""
+    bundles, problems = bundles_of(settings.rules, settings.inference.bundle_folders)
+    for problem in problems:
+        yield Step("rules", FAILS, problem, "`heatproof bundles` lists what is here, and why a bundle is refused.")
+    for bundle in bundles.values():
+        yield from _examine_model(settings, bundle)
+
+
+def _examine_model(settings: Settings, bundle: Bundle) -> Iterator[Step]:
+    name = bundle.manifest.name
+    try:
+        warrants = warrants_of(settings, {name: bundle})
+    except PassportRefused as error:
+        yield Step(name, FAILS, str(error.args[0]), error.cure)
+        return
+    model = Models(settings.inference, lambda: settings.rules, warrants).named(name)
+    for missing in model.missing:
+        yield Step(name, NOTE, missing.sentence, missing.cure)
+    if not model.missing:
+        yield Step(name, WORKS, model.promise)
 
 
 def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:

@@ -10,54 +10,25 @@ from pathlib import Path
 import structlog
 import torch
 from dbos import DBOS
-from pynetdicom import evt
 
 from inference.devices import fingerprint
 from inference.errors import Misconfigured
-from node import logs, store, workflow_store
-from node.associations.peers import Peers
-from node.associations.refusals import Refusals
+from node import workflow_store
+from node.assembly import make_application, make_audit, make_ground, make_receiving, make_router
 from node.audit.arming import Arming
-from node.audit.audit import Quality
 from node.audit.auditor import Auditor
-from node.audit.constancy import Constancy
 from node.audit.monthly import Monthly
-from node.audit.opinions import Opinions
 from node.audit.returned import Returned
 from node.delivery import delivery
-from node.delivery.consignments import Consignments
 from node.delivery.delivery import Deliveries
-from node.home import lock, site_key
+from node.home import lock
 from node.jobs import job
 from node.jobs.fleet import Fleet
-from node.jobs.installation import routed_bundles, warrants_of
-from node.jobs.job import Jobs
-from node.jobs.steps import Steps
-from node.metrics import Metrics
-from node.priors.fetch import Fetching
-from node.priors.records import PriorRecords
-from node.receiving.inbox import Inbox
-from node.receiving.listener import Listener, prior_listener
-from node.routing.router import Router
+from node.jobs.installation import warrants_of
 from node.routing.rulebook import Rulebook
 from node.settings.settings import Settings
-from node.studies.attempts import Attempts
-from node.studies.completeness import Completeness
-from node.studies.counting import Counting
-from node.studies.performed_steps import PerformedSteps
-from node.studies.studies import Studies
-from node.web.app import create_app
-from node.web.audit import audit_routes
-from node.web.deliveries import DeliveryDesk, delivery_routes
 from node.web.limits import bounded_server
-from node.web.models import model_routes
-from node.web.opinions import opinion_routes
-from node.web.pages import Pages
-from node.web.priors import prior_routes
-from node.web.stow import StowBounds, stow_routes
-from node.web.study_records import StudyRecords
-from reports.audit.ledger import Event, Ledger
-from reports.audit.observations import Observations
+from reports.audit.ledger import Event
 
 
 class Node:
@@ -74,75 +45,27 @@ class Node:
         self._log = structlog.get_logger("node")
         if settings.inference.threads:
             torch.set_num_threads(settings.inference.threads)
-        bundles = routed_bundles(settings)
-        warrants = warrants_of(settings, bundles)
-        self.engine = store.open_engine(settings.node.database_url or store.sqlite_url(home))
-        store.migrate(self.engine)
-        self.ledger = Ledger(self.engine, site_key(shared))
-        metrics = Metrics(self.engine, shared)
-        studies = Studies(self.engine, shared / "inbox")
-        performed_steps = PerformedSteps(self.engine)
-        further = performed_steps.handlers if settings.completeness.performed_steps else []
-        logs.configure(study_key=self.ledger.pseudonym, level=settings.node.log_level)
-        inbox = Inbox(settings.node, self.engine, self.ledger, studies, limits=settings.limits)
-        fetching = Fetching(settings, PriorRecords(self.engine, settings.node.worker), inbox, self.ledger)
+        ground = make_ground(settings)
+        self.engine, self.ledger = ground.engine, ground.ledger
         DBOS(config=workflow_store.configure(settings.node))
-        self.deliveries = Deliveries(settings, self.engine, self.ledger, shared / "outbox")
-        self.listener = Listener(
-            settings.node,
-            inbox,
-            metrics,
-            Refusals(self.engine, self.ledger),
-            peers=Peers.of(settings),
-            tls=settings.tls,
-            handlers=[(evt.EVT_N_EVENT_REPORT, self.deliveries.reported), *further],
-        )
-        self._prior_listener = prior_listener(settings, inbox, metrics, Refusals(self.engine, self.ledger))
-        steps = Steps(settings, self.engine, shared, bundles, warrants, self.ledger)
-        jobs = Jobs(steps, self.engine, self.ledger, self.deliveries, metrics)
+        self.deliveries = Deliveries(settings, self.engine, self.ledger, ground.outbox)
+        receiving = make_receiving(ground, self.deliveries)
+        self.listener, self._prior_listener = receiving.listener, receiving.prior_listener
         self.rulebook = Rulebook(
-            settings, bundles, warrants, self.ledger, path=path, warrants_of=lambda new: warrants_of(settings, new)
+            settings,
+            ground.bundles,
+            ground.warrants,
+            self.ledger,
+            path=path,
+            warrants_of=partial(warrants_of, settings),
         )
-        counting = Counting(settings, self.engine)
-        attempts = Attempts(self.engine)
-        completeness = Completeness(settings, studies, performed_steps, counting, lambda: self.rulebook.rules, attempts)
         arming = Arming(self.engine, self.ledger)
-        self.router = Router(
-            self.rulebook, self.engine, self.ledger, studies, completeness, jobs, arming, attempts, fetching
-        )
-        quality = Quality(
-            settings,
-            lambda: self.rulebook.rules,
-            self.engine,
-            self.ledger,
-            arming,
-            Constancy(home, self.engine, self.ledger, site_key(shared), settings.audit.golden_folder),
-            Observations(self.engine),
-            self.rulebook.bundles,
-            self.rulebook.warrants,
-        )
+        self.router = make_router(ground, receiving, self.rulebook, arming, self.deliveries)
+        audit = make_audit(ground, self.rulebook, arming)
         returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
-        self.auditor = Auditor(quality, [returned.read_new, Monthly(quality).send_due])
+        self.auditor = Auditor(audit, [returned.read_new, Monthly(audit).send_due])
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
-        desk = DeliveryDesk(Consignments(self.engine, shared / "outbox"), self.deliveries.resend, self.ledger)
-        stow_bounds = StowBounds(part_bytes=settings.node.maximum_message_mebibytes << 20)
-        records, pages = StudyRecords(self.engine, self.ledger, shared / "outbox"), Pages(settings.node.ae_title)
-        application = create_app(
-            self.engine,
-            settings,
-            metrics,
-            self.ledger,
-            listening=lambda: self.listener.running,
-            rulebook=self.rulebook,
-            extra_routers=[
-                partial(delivery_routes, desk, pages),
-                partial(stow_routes, inbox, metrics, bounds=stow_bounds),
-                partial(prior_routes, fetching, studies, lambda: self.rulebook.rules, records.uid),
-                partial(opinion_routes, Opinions(self.engine, self.ledger)),
-                partial(audit_routes, quality, pages),
-                partial(model_routes, quality, pages),
-            ],
-        )
+        application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
         self._http = bounded_server(application, settings.http.host, settings.http.port)
 
     def start(self) -> None:

@@ -103,6 +103,8 @@ instances = Table(
     Column("calling_ae_title", String(16), nullable=False),
     Column("peer_address", String(64), nullable=False),
     _moment("received_at", nullable=False),
+    Column("patient", String(64), nullable=False, server_default=""),  # keyed hash of its Patient ID
+    Column("former_patients", Text, nullable=False, server_default=""),  # of those it had before corrections
 )
 
 studies = Table(
@@ -120,6 +122,7 @@ studies = Table(
     Column("missing", Text),  # what was not here when it was decided nevertheless
     Column("answers", JSON),  # what every clause of every rule said to every series
     Column("attempts", Integer, nullable=False, default=0, server_default="0"),  # at a decision, since the last one
+    Column("corrected_patient", String(64)),  # keyed hash of the Patient ID that all its instances must come to carry
     Index("ix_studies_state", "state", "first_received_at"),
 )
 

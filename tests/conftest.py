@@ -1,14 +1,18 @@
-"""One thread (unless more are asked for), one factor for time limits, and the node's checkpoint for all senders."""
+"""One thread (unless more are asked for), one factor for time limits, the node's checkpoint, and an empty store."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pynetdicom.association import Association
+from sqlalchemy import Engine
 from threadpoolctl import threadpool_limits
 
 from node.associations.association import Checkpoint
+from node.store import migrate, open_engine, sqlite_url
 from tests.inference.conditions import THREADS
 from tests.patience import share_factor
 
@@ -39,3 +43,23 @@ def every_answer_reaches_its_request() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Association, "__init__", made)
         yield
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store, migrated once: the tests copy it."""
+    folder = tmp_path_factory.mktemp("store")
+    engine = open_engine(sqlite_url(folder))
+    migrate(engine)
+    engine.dispose()
+    (path,) = folder.glob("*.sqlite")
+    return path
+
+
+@pytest.fixture
+def engine(tmp_path: Path, migrated_store: Path) -> Iterator[Engine]:
+    """The test's own copy of it."""
+    shutil.copy(migrated_store, tmp_path)
+    made = open_engine(sqlite_url(tmp_path))
+    yield made
+    made.dispose()

@@ -3,6 +3,7 @@
 NCC and AUC reward the middle of the image: a convex lung mask beats radiologists on them. The shuffled forms decide:
 sNCC = NCC(G, S) - NCC(B, S) and the sAUC, whose negatives are drawn from the centre bias B; ``centrebias`` gives B. The
 paper draws a thousand pixels for each AUC (a standard deviation of 0.013 per image); these are the exact expectations.
+No passport has these figures: they are for an engineer who has eye tracks (deploy/guide/examples/compare_with_gaze.py).
 """
 
 from dataclasses import dataclass

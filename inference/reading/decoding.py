@@ -10,6 +10,7 @@ import json
 import math
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -28,6 +29,12 @@ from inference.errors import UnsupportedImage
 PROGRAM = Path(__file__).with_name("decoder.py")
 _LENGTH = struct.Struct("<Q")
 _CHUNK_BYTES = 1 << 20
+_ENDING_SECONDS = 1.0
+_SHORT_OF_MEMORY = (signal.SIGABRT, signal.SIGKILL)
+"""What ends a C++ decoder that gets no memory, and what the system ends processes with where there is none."""
+_MEMORY_CURE = "Raise limits.decoding_mebibytes, or have the image sent uncompressed."
+_START_CURE = "That is no fault of the image: check the installation of the node."
+_DAMAGE_CURE = "Compare it with another viewer; where that shows the image, have it sent uncompressed."
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,16 @@ class DecodingLimits:
 
 
 STANDARD = DecodingLimits()
+
+
+@dataclass(frozen=True)
+class ContentComparison:
+    """How two files of one instance differ."""
+
+    same_pixels: bool
+    """The bytes are equal, or the values are and both are compressed without loss; also where neither has pixels."""
+    differing: tuple[int, ...]
+    """Tags of the outermost level, in order, whose values differ beyond what another transfer syntax changes."""
 
 
 class DecodingProcess:
@@ -73,30 +90,43 @@ class DecodingProcess:
             (frames, rows, columns) of the type that the header asks for.
 
         Raises:
-            UnsupportedImage: damaged, in an unknown compression, or beyond the limits.
+            UnsupportedImage: no decoder can read it, or it is beyond the limits; the sentence says which.
         """
+        answer, planes = self._answer({**header, "transfer_syntax_uid": transfer_syntax_uid}, encapsulated)
+        if planes is None:
+            raise self._refused(answer)
+        return planes
+
+    def compare(self, first: bytes, *second: bytes) -> ContentComparison:
+        """Compare two DICOM files of one instance; both are read and decoded in the process.
+
+        Args:
+            first: one file, whole.
+            second: the other, in any number of parts.
+
+        Raises:
+            UnsupportedImage: one of them cannot be read, or is beyond the limits; the sentence says which.
+        """
+        answer, _ = self._answer({}, first, *second)
+        if "error" in answer:
+            raise self._refused(answer)
+        return ContentComparison(same_pixels=answer["same_pixels"], differing=tuple(answer["differing"]))
+
+    def _answer(self, asked: dict[str, Any], *contents: bytes) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
+        """Send a request; return the answer, and the planes where it has any."""
         started = time.monotonic()
-        asked = {**header, "transfer_syntax_uid": transfer_syntax_uid, "length": len(encapsulated)}
         try:
-            answer, planes = self._ask(asked, encapsulated, deadline=started + self._seconds_left)
+            return self._ask(asked, *contents, deadline=started + self._seconds_left)
         except TimeoutError as error:
             self.close()
-            raise UnsupportedImage(
-                "The compressed pixels take too long to decode.", cure=f"The limit is {self.limits.seconds:g} s."
-            ) from error
-        except (EOFError, OSError, ValueError) as error:
+            raise self._too_long() from error
+        except (EOFError, OSError) as error:
+            raise self._ended() from error
+        except ValueError as error:
             self.close()
-            raise UnsupportedImage(
-                "The decoding process failed on the compressed pixels: they are damaged, or need more memory than "
-                f"{self.limits.mebibytes} MiB."
-            ) from error
+            raise UnsupportedImage(f"The compressed pixels cannot be decoded: {error}.") from error
         finally:
             self._seconds_left -= time.monotonic() - started
-        if planes is None:
-            raise UnsupportedImage(
-                f"The pixels are cut short, damaged, or compressed in an unknown way ({answer['error']})."
-            )
-        return planes
 
     def close(self) -> None:
         """End the process; another image starts a new one."""
@@ -110,21 +140,58 @@ class DecodingProcess:
         process.wait()
 
     def _ask(
-        self, asked: dict[str, Any], encapsulated: bytes, *, deadline: float
+        self, asked: dict[str, Any], *contents: bytes, deadline: float
     ) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
         process = self._process = self._process or self._start()
         into, out_of = _pipes(process)
-        header = json.dumps(asked).encode()
+        header = json.dumps({**asked, "lengths": [len(content) for content in contents]}).encode()
         _write(into, _LENGTH.pack(len(header)) + header, deadline)
-        _write(into, encapsulated, deadline)
+        for content in contents:
+            _write(into, content, deadline)
         (length,) = _LENGTH.unpack(_read(out_of, _LENGTH.size, deadline))
         answer = json.loads(_read(out_of, min(length, _CHUNK_BYTES), deadline))
-        if "error" in answer:
+        if "type" not in answer:
             return answer, None
         kind, shape = np.dtype(answer["type"]), tuple(answer["shape"])
         if math.prod(shape) > self.limits.values:
-            raise ValueError("The decoder gave more values than the limit.")
+            raise ValueError(f"they hold {math.prod(shape)} values, where {self.limits.values} are the limit")
         return answer, np.frombuffer(_read(out_of, math.prod(shape) * kind.itemsize, deadline), kind).reshape(shape)
+
+    def _too_long(self) -> UnsupportedImage:
+        return UnsupportedImage(
+            "The compressed pixels take too long to decode.", cure=f"The limit is {self.limits.seconds:g} s."
+        )
+
+    def _refused(self, answer: dict[str, Any]) -> UnsupportedImage:
+        """Say what a decoder raised; that memory was short only where it was."""
+        if answer["out_of_memory"]:
+            return UnsupportedImage(
+                f"Decoding the compressed pixels needs more memory than {self.limits.mebibytes} MiB.",
+                cure=_MEMORY_CURE,
+            )
+        return UnsupportedImage(f"No decoder can read the compressed pixels ({answer['error']}).", cure=_DAMAGE_CURE)
+
+    def _ended(self) -> UnsupportedImage:
+        """Say how the process ended; the next image starts a new one."""
+        process = self._process
+        with suppress(subprocess.TimeoutExpired):
+            if process is not None:
+                process.wait(_ENDING_SECONDS)
+        code = process.returncode if process is not None else None
+        number = -code if code and code < 0 else 0
+        self.close()
+        if number == signal.SIGXCPU:
+            return self._too_long()
+        if not number:
+            return UnsupportedImage(f"The decoding process ended by itself (exit status {code}).", cure=_START_CURE)
+        name = signal.Signals(number).name
+        if number in _SHORT_OF_MEMORY:
+            return UnsupportedImage(
+                f"The decoding process failed on the compressed pixels ({name}), as where memory runs out: its limit "
+                f"is {self.limits.mebibytes} MiB.",
+                cure=_MEMORY_CURE,
+            )
+        return UnsupportedImage(f"The decoding process failed on the compressed pixels ({name}).", cure=_DAMAGE_CURE)
 
     def _start(self) -> subprocess.Popen[bytes]:
         limits = (self.limits.mebibytes << 20, math.ceil(self.limits.seconds) + 5)

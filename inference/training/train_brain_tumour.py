@@ -8,20 +8,12 @@ trains the comparison of the model card: the primary's recipe without guidance.
 """
 
 from inference.training.brain_data import CLASSES, read_tumours
-from inference.training.training import Plan, ask, densenet, preprocessing, resnet, train_bundle, unet
+from inference.training.training import ask, bundle_plan, densenet, preprocessing, resnet, train_bundle
 
-PLAN = Plan(
-    preprocessing=preprocessing(each_plane=True),
-    networks={
-        "network_def": resnet(len(CLASSES), layers=[1, 1, 2, 2], block_inplanes=[4, 16, 48, 128]),
-        "alternate_def": densenet(len(CLASSES), init_features=16, growth_rate=48),
-        "localiser_def": unet(),
-    },
-    epochs={"network_def": 30, "alternate_def": 30, "localiser_def": 16},
-    guidance=0.2,
-    cells=1.0,
-    by_coverage=True,
-    mixed_precision=True,
+PLAN = bundle_plan(
+    preprocessing(each_plane=True),
+    network=resnet(len(CLASSES), layers=[1, 1, 2, 2], block_inplanes=[4, 16, 48, 128]),
+    alternate=densenet(len(CLASSES), init_features=16, growth_rate=48),
     unguided_parts=("model",),
 )
 

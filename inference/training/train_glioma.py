@@ -11,20 +11,12 @@ import torch
 from inference.bundle.configs import Config
 from inference.training.flair_data import make_phantoms, read_patients
 from inference.training.slices import join
-from inference.training.training import Plan, ask, densenet, preprocessing, resnet, store, train_bundle, unet
+from inference.training.training import ask, bundle_plan, densenet, preprocessing, resnet, store, train_bundle
 
-PLAN = Plan(
-    preprocessing=preprocessing(each_plane=False),
-    networks={
-        "network_def": densenet(2),
-        "alternate_def": resnet(2, layers=[1, 1, 2, 2], block_inplanes=[4, 16, 48, 128]),
-        "localiser_def": unet(),
-    },
-    epochs={"network_def": 30, "alternate_def": 30, "localiser_def": 16},
-    guidance=0.2,
-    cells=1.0,
-    by_coverage=True,
-    mixed_precision=True,
+PLAN = bundle_plan(
+    preprocessing(each_plane=False),
+    network=densenet(2),
+    alternate=resnet(2, layers=[1, 1, 2, 2], block_inplanes=[4, 16, 48, 128]),
 )
 PHANTOM_SEEDS = range(100_000, 100_024)
 NULL_SEEDS = [seed for seed in range(900_000, 900_024) if seed % 6 in (1, 2, 3)]

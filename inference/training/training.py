@@ -140,6 +140,22 @@ class Plan:
         return Config(text.encode(), "configs/inference.json")
 
 
+def bundle_plan(
+    preprocessing: Mapping[str, Any], *, network: Mapping[str, Any], alternate: Mapping[str, Any], **further: Any
+) -> Plan:
+    """Return the plan by which the shipped bundles are trained: guided networks, and a U-Net as the localiser."""
+    return Plan(
+        preprocessing=preprocessing,
+        networks={"network_def": network, "alternate_def": alternate, "localiser_def": unet()},
+        epochs={"network_def": 30, "alternate_def": 30, "localiser_def": 16},
+        guidance=0.2,
+        cells=1.0,
+        by_coverage=True,
+        mixed_precision=True,
+        **further,
+    )
+
+
 def train_part(
     plan: Plan, name: str, config: Config, data: Slices, *, device: torch.device, guided: bool, quick: bool
 ) -> nn.Module:

@@ -4,13 +4,15 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
@@ -22,12 +24,14 @@ from node.associations.messages import Bounds
 from node.associations.peers import Caller, Peers, Rejection
 from node.associations.refusals import Refusal, Refusals
 from node.associations.request import AssociationRequest, MalformedRequest, Offer, read_request
+from node.associations.storage_classes import is_unread_class
 from node.associations.tls import server_context
 from node.associations.upper_layer import FAULTS
 from node.metrics import Metrics
 from node.settings.node import NodeSettings
 from node.settings.tls import TlsSettings
 
+STORAGE_SERVICE_CLASS = "1.2.840.10008.4.2"
 _ABORT_SECONDS = 1.0
 _HEADER = struct.Struct(">BBL")
 
@@ -45,7 +49,20 @@ class Acceptor:
         *,
         peers: Peers,
         tls: TlsSettings | None,
+        further: Callable[[Sequence[Offer]], list[PresentationContext]] | None = None,
     ) -> None:
+        """Bind to an application entity.
+
+        Args:
+            settings: AE title, address, port and limits.
+            entity: its presentation contexts are accepted.
+            handlers: (event of pynetdicom, function) of every association.
+            refusals: where what was refused is written down.
+            metrics: count associations.
+            peers: who may call.
+            tls: port and files of DICOM over TLS.
+            further: gives the storage contexts that are accepted beside those of ``entity``, of what a peer offers.
+        """
         entity.acse_timeout, entity.network_timeout = 10.0, IDLE_SECONDS
         self._entity = entity
         self._handlers = [*handlers, (evt.EVT_ACCEPTED, self._accepted)]
@@ -53,6 +70,7 @@ class Acceptor:
         self._refusals = refusals
         self._metrics = metrics
         self._tls = tls
+        self._further = further
         self._bounds = Bounds(message_bytes=settings.maximum_message_mebibytes << 20)
         self._admission = Admission(
             settings.ae_title,
@@ -134,8 +152,9 @@ class Acceptor:
         acceptor.ae_title, acceptor.maximum_length = self._settings.ae_title, self._entity.maximum_pdu_size
         acceptor.implementation_class_uid = self._entity.implementation_class_uid
         acceptor.implementation_version_name = self._entity.implementation_version_name
-        acceptor.supported_contexts = self._entity.supported_contexts
-        for event, handler in self._handlers:
+        further = self._further(request.offers) if self._further else []
+        acceptor.supported_contexts = [*self._entity.supported_contexts, *further]
+        for event, handler in [*self._handlers, (evt.EVT_SOP_COMMON, partial(_as_storage, further))]:
             association.bind(event, handler)
         self._admission.enter(association, caller.address)
         association.start()
@@ -174,6 +193,16 @@ class Acceptor:
             )
 
 
+def _as_storage(contexts: Sequence[PresentationContext], _event: Any) -> dict[UID, Any]:
+    """Have pynetdicom serve these SOP classes as storage classes, as if the peer had said so (PS3.7 D.3.3.6)."""
+    served = {}
+    for context in contexts:
+        item = SOPClassCommonExtendedNegotiation()
+        item.sop_class_uid, item.service_class_uid = context.abstract_syntax, STORAGE_SERVICE_CLASS
+        served[UID(context.abstract_syntax)] = item
+    return served
+
+
 def _primitive(pdu: bytes) -> Any:
     """Decode the request with pynetdicom, so that its errors arise before an association thread exists."""
     try:
@@ -203,7 +232,10 @@ def _context_problem(missed: Sequence[PresentationContext], known: set[UID]) -> 
     first = missed[0]
     name = UID(first.abstract_syntax).name
     if first.abstract_syntax not in known:
-        return f"{name} is not accepted here.", "Configure the sender to leave it out, or to send it elsewhere."
+        cure = "Configure the sender to leave it out, or set node.keep_unknown_classes = true to have it kept unread."
+        if not is_unread_class(first.abstract_syntax):
+            cure = "Configure the sender to leave it out, or to send it elsewhere."
+        return f"{name} is not accepted here.", cure
     syntaxes = " and ".join(UID(syntax).name for syntax in first.transfer_syntax)
     return (
         f"No transfer syntax in common for {name}: it offers only {syntaxes}.",

@@ -1,4 +1,4 @@
-"""Quality assurance of one node, as the auditor, the audit's commands and its page use it."""
+"""Audit assurance of one node, as the auditor, the audit's commands and its page use it."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Quality:
+class Audit:
     """The audit of one store under one settings file."""
 
     settings: Settings
@@ -56,7 +56,7 @@ class Quality:
     """Of both caches."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "Quality":
+    def of(cls, settings: Settings) -> "Audit":
         """Open the store of the settings, and load the bundles that are routed.
 
         Raises:

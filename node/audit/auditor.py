@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import HeatproofError
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.notices import notify
 from node.jobs.installation import Installation
 from node.settings.audit import RouteState
@@ -24,16 +24,16 @@ _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": 
 class Auditor(threading.Thread):
     """One thread a node; each node replays its own installation, and the charts are shared."""
 
-    def __init__(self, quality: Quality, chores: Sequence[Callable[[], object]] = ()) -> None:
+    def __init__(self, audit: Audit, chores: Sequence[Callable[[], object]] = ()) -> None:
         """Bind to the audit; ``chores`` are run once a minute."""
         super().__init__(name="auditor", daemon=True)
-        self._quality = quality
+        self._audit = audit
         self._chores = chores
         self._chores_done_at_seconds: float | None = None
-        self._settings = quality.settings.audit
-        self._constancy = quality.constancy
-        self._arming = quality.arming
-        self._ledger = quality.ledger
+        self._settings = audit.settings.audit
+        self._constancy = audit.constancy
+        self._arming = audit.arming
+        self._ledger = audit.ledger
         self._stopping = threading.Event()
         self._log = structlog.get_logger("auditor")
         self._charts_checked_at_seconds: float | None = None
@@ -57,7 +57,7 @@ class Auditor(threading.Thread):
         """At start: hold the routes of every bundle whose installation differs from the accepted one."""
         if self._settings.on_changed_replay != "hold":
             return
-        for name, installation in self._quality.installations().items():
+        for name, installation in self._audit.installations().items():
             if self._constancy.accepted(name) and not self._arming.has_passed(name, installation.fingerprint):
                 reason = f"{name} differs from the accepted installation; its replay is due."
                 self._stop_routes(name, reason, awaits_replay=True)
@@ -68,7 +68,7 @@ class Auditor(threading.Thread):
             self._chores_done_at_seconds = seconds
             for chore in self._chores:
                 chore()
-        for name, installation in self._quality.installations().items():
+        for name, installation in self._audit.installations().items():
             if self._constancy.accepted(name) and self._constancy.is_due(
                 installation, hours=self._settings.replay_hours
             ):
@@ -76,8 +76,8 @@ class Auditor(threading.Thread):
         checked, interval_seconds = self._charts_checked_at_seconds, 60.0 * self._settings.watch_minutes
         if checked is None or seconds - checked >= interval_seconds:
             self._charts_checked_at_seconds = seconds
-            for rule in self._quality.rules():
-                control = self._quality.control(rule.name)
+            for rule in self._audit.rules():
+                control = self._audit.control(rule.name)
                 if control is not None:
                     self._judge(control)
 
@@ -90,7 +90,7 @@ class Auditor(threading.Thread):
             self._stop_routes(name, replay.sentence)
 
     def _stop_routes(self, bundle: str, reason: str, *, awaits_replay: bool = False) -> None:
-        for rule in self._quality.rules():
+        for rule in self._audit.rules():
             if bundle not in rule.bundles:
                 continue
             stopped = self._settings.on_changed_replay == "hold" and self._arming.stop(
@@ -106,9 +106,9 @@ class Auditor(threading.Thread):
 
     def _release(self, bundle: str) -> None:
         """Arm the routes that were held only until this replay; a passed one needs no person."""
-        for rule in self._quality.rules():
+        for rule in self._audit.rules():
             if bundle in rule.bundles and self._arming.standing(rule.name).awaits_replay:
-                fingerprints = {name: self._quality.installations()[name].fingerprint for name in rule.bundles}
+                fingerprints = {name: self._audit.installations()[name].fingerprint for name in rule.bundles}
                 if all(self._arming.has_passed(name, fingerprint) for name, fingerprint in fingerprints.items()):
                     self._arming.arm(rule.name, "The golden set repeats.", by_whom=BY, bundles=fingerprints)
 

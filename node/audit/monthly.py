@@ -1,4 +1,4 @@
-"""The monthly quality report for an archive: queued automatically once a month, and on request.
+"""The monthly audit report for an archive: queued automatically once a month, and on request.
 
 It lies in the outbox and is queued like any result, so that it is delivered, retried, and proven like one. Its row
 in ``jobs`` is of no study that was received.
@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from inference.errors import Refused, UnknownName
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.store import DeliveryState, JobState, deliveries, insert_new, jobs, now, results
 from reports.audit.ledger import Event, entries
 from reports.audit.month.document import month_document, study_of
@@ -25,11 +25,11 @@ ROLE = "quality_report"
 class Monthly:
     """Makes the report of all routes and queues it; a running node delivers what is queued within half a minute."""
 
-    def __init__(self, quality: Quality) -> None:
+    def __init__(self, audit: Audit) -> None:
         """Bind to one store under one settings file."""
-        self._quality = quality
-        self._engine, self._ledger = quality.engine, quality.ledger
-        self._outbox = quality.settings.node.files / "outbox"
+        self._audit = audit
+        self._engine, self._ledger = audit.engine, audit.ledger
+        self._outbox = audit.settings.node.files / "outbox"
 
     def send(self, month: str, destination: str) -> str:
         """Make the report of a month and queue it for a destination; give its SOP Instance UID.
@@ -53,8 +53,8 @@ class Monthly:
 
         A month before the ledger began is not reported on.
         """
-        destination = self._quality.settings.audit.report_to
-        if not destination or not self._quality.rules():
+        destination = self._audit.settings.audit.report_to
+        if not destination or not self._audit.rules():
             return None
         month = _month_before(at or now())
         job_id = _digest("quality report by itself", month, destination)
@@ -66,14 +66,14 @@ class Monthly:
 
     def _queue(self, job_id: str, month: str, destination: str) -> str | None:
         """Write the file, and then its rows in one transaction; None where another has queued it meanwhile."""
-        if destination not in [configured.name for configured in self._quality.settings.destinations]:
+        if destination not in [configured.name for configured in self._audit.settings.destinations]:
             raise UnknownName(f"There is no destination {destination!r}.", cure="Name one of the settings.")
-        routes = [rule.name for rule in self._quality.rules()]
+        routes = [rule.name for rule in self._audit.rules()]
         if not routes:
             raise Refused("There is no route to report on.", cure="Add a rule.")
         site = self._ledger.pseudonym(ROLE)
         document = month_document(
-            [self._quality.month(route, month) for route in routes],
+            [self._audit.month(route, month) for route in routes],
             site=site,
         )
         folder = self._outbox / job_id

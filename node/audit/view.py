@@ -1,11 +1,11 @@
-"""A view of a route's quality: a selection of cases, up to a month, grouped."""
+"""A view of a route's audit: a selection of cases, up to a month, grouped."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.remembered import split
 from reports.audit.charts.monitor import Figure, RouteCharts
 from reports.audit.charts.picture import picture
@@ -25,7 +25,7 @@ CHOICES = ("scanner", "protocol", "label", "method", "model")
 class View:
     """The selection and its results, which are cached until a case is added."""
 
-    quality: Quality
+    audit: Audit
     route: str
     where: tuple[tuple[str, str], ...] = ()
     """Groupings with the value that each case has."""
@@ -50,31 +50,31 @@ class View:
         Raises:
             Refused: the charts have no design, and the cases make none.
         """
-        return self.quality.control(self.route, until=self.within[1] if self.within else None, where=self.where)
+        return self.audit.control(self.route, until=self.within[1] if self.within else None, where=self.where)
 
     def pictures(self) -> tuple[tuple[Figure, str], ...]:
         """Return every figure that has points with its picture, those with an alarm first."""
         control = self.control
         if control is None:
             return ()
-        key = ("pictures", self.route, self.where, self.month, self._extent, self.quality.arming.locked(self.route))
-        return self.quality.cached(key, lambda: _pictures(control))
+        key = ("pictures", self.route, self.where, self.month, self._extent, self.audit.arming.locked(self.route))
+        return self.audit.cached(key, lambda: _pictures(control))
 
     def groups(self) -> tuple[Group, ...]:
         """Return the groups of all that there is, or of the month."""
-        seen = self.quality.observations.narrowed(dict(self.where))
+        seen = self.audit.observations.narrowed(dict(self.where))
         whole = Selection({"route": self.route}, *(self.within or (None, None)))
         parts = self._in_parts(("sums", self.where, self.by), seen, whole, lambda part: sums_of(seen, self.by, part))
         return groups_from(self.by, parts)
 
     def repeatability(self) -> str:
         """Return the route's repeatability as HTML; cached until the ledger grows."""
-        key = ("repeatability", self.route, self.quality.ledger.head(), datetime.now(UTC).date())
-        return self.quality.cached(key, lambda: repeatability_part(self.quality.repeatability(self.route)))
+        key = ("repeatability", self.route, self.audit.ledger.head(), datetime.now(UTC).date())
+        return self.audit.cached(key, lambda: repeatability_part(self.audit.repeatability(self.route)))
 
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Return the filters of the route's cases: values of each grouping, and the months, newest first."""
-        seen, whole = self.quality.observations, Selection({"route": self.route})
+        seen, whole = self.audit.observations, Selection({"route": self.route})
         parts = self._in_parts(("choices",), seen, whole, lambda part: seen.values(CHOICES, part))
         together = frozenset[tuple[str, ...]]().union(*parts)
         named = {name: tuple(sorted({row[n] for row in together} - {""})) for n, name in enumerate(CHOICES)}
@@ -88,12 +88,12 @@ class View:
         parts = [read(still_open)] if still_open else []
         if closed:
             key = (*what, self.route, closed.since, closed.before, seen.extent(closed))
-            parts.append(self.quality.cached(key, lambda: read(closed)))
+            parts.append(self.audit.cached(key, lambda: read(closed)))
         return parts
 
     @property
     def _extent(self) -> Extent:
-        return self.quality.observations.extent(Selection({"route": self.route}))
+        return self.audit.observations.extent(Selection({"route": self.route}))
 
 
 def _pictures(control: RouteCharts) -> tuple[tuple[Figure, str], ...]:

@@ -4,7 +4,6 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import timedelta
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -92,25 +91,23 @@ def token_remove(
 
 
 def doctor(
-    peer: Annotated[str, typer.Argument(help="A destination or peer of the settings, or HOST:PORT/AETITLE.")],
+    peer: Annotated[
+        str | None,
+        typer.Argument(help="A destination or peer of the settings, or HOST:PORT/AETITLE; none: this node's models."),
+    ] = None,
     calling: Annotated[
         str | None, typer.Option("--calling", help="Our AE title; default: that of the settings.")
     ] = None,
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Check a peer step by step: what works, what fails, and the cure. Nothing is stored there."""
+    """Check a peer, or this node's models: what works, what fails, and the cure. Nothing is stored at a peer."""
     from node.delivery.reach import FAILS
-    from node.doctor import examine, find_peer
+    from node.doctor import examine_models
     from node.settings.settings import load
 
-    settings = load(config_file) if config_file.exists() else None
-    destination = find_peer(peer, settings)
-    title = calling or (settings.node.ae_title if settings else "HEATPROOF")
     steps = []
-    for step in chain(
-        examine(destination, calling_ae_title=title), _priors(settings, destination), _way_back(settings, destination)
-    ):
+    for step in examine_models(load(config_file)) if peer is None else _peer_steps(peer, calling, config_file):
         steps.append(step)
         if not as_json:
             sign, style = _SIGNS[step.outcome]
@@ -121,6 +118,18 @@ def doctor(
     if as_json:
         sys.stdout.write(json.dumps([asdict(step) for step in steps], indent=2) + "\n")
     raise typer.Exit(1 if any(step.outcome == FAILS for step in steps) else 0)
+
+
+def _peer_steps(peer: str, calling: str | None, config_file: Path) -> "Iterator[Step]":
+    from node.doctor import examine, find_peer
+    from node.settings.settings import load
+
+    settings = load(config_file) if config_file.exists() else None
+    destination = find_peer(peer, settings)
+    title = calling or (settings.node.ae_title if settings else "HEATPROOF")
+    yield from examine(destination, calling_ae_title=title)
+    yield from _priors(settings, destination)
+    yield from _way_back(settings, destination)
 
 
 def _priors(settings: "Settings | None", peer: "Destination") -> "Iterator[Step]":

@@ -13,7 +13,7 @@ from rich.table import Table
 from node.commands.administration import AsJson, Config, audit
 
 if TYPE_CHECKING:
-    from node.audit.audit import Quality
+    from node.audit.audit import Audit
 
 By = Annotated[str, typer.Option("--by", help="Your name, recorded in the ledger.")]
 _CONFIG = Path("heatproof.toml")
@@ -26,9 +26,9 @@ def accept(
     config_file: Config = _CONFIG,
 ) -> None:
     """Analyse the golden set twice and sign the result as the baseline that later replays must repeat."""
-    quality = _quality(config_file)
-    for name, installation in quality.installations(bundle).items():
-        baseline = quality.constancy.accept(installation, by_whom=by, say=_say)
+    audit = _audit(config_file)
+    for name, installation in audit.installations(bundle).items():
+        baseline = audit.constancy.accept(installation, by_whom=by, say=_say)
         floor = "to the bit" if baseline.floor == 0 else f"within {baseline.floor:.2g} of the highest value"
         Console().print(f"{name}: {len(baseline.records)} maps accepted; two runs agree {floor}.")
 
@@ -40,10 +40,10 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Analyse the golden set again and compare it with the accepted baseline. Status 1 where it has changed."""
-    quality = _quality(config_file)
+    audit = _audit(config_file)
     done = {
-        name: quality.constancy.replay(installation, say=None if as_json else _say)
-        for name, installation in quality.installations(bundle).items()
+        name: audit.constancy.replay(installation, say=None if as_json else _say)
+        for name, installation in audit.installations(bundle).items()
     }
     if as_json:
         outcomes = {
@@ -68,14 +68,14 @@ def baseline(
     config_file: Config = _CONFIG,
 ) -> None:
     """Lock the baseline of a route's control charts: the cases of a period that is known to be good."""
-    _quality(config_file).lock(route, since, before, by_whom=by)
+    _audit(config_file).lock(route, since, before, by_whom=by)
     Console().print(f"The baseline of {route!r} is locked; its charts start now.")
 
 
 @audit.command("status")
 def status(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
     """Show each route's state, its control charts and the last replays. Status 1 on an alarm."""
-    summary = _quality(config_file).told()
+    summary = _audit(config_file).told()
     if as_json:
         sys.stdout.write(json.dumps(summary, indent=2, default=str) + "\n")
     else:
@@ -97,9 +97,9 @@ def stop(
     """Take a route out of service by hand."""
     from node.settings.audit import RouteState
 
-    quality = _quality(config_file)
-    quality.known(route)
-    changed = quality.arming.stop(route, RouteState(state), reason, by_whom=by)
+    audit = _audit(config_file)
+    audit.known(route)
+    changed = audit.arming.stop(route, RouteState(state), reason, by_whom=by)
     Console().print(f"{route!r} is {state} now." if changed else f"{route!r} already has this or a stricter stop.")
 
 
@@ -111,7 +111,7 @@ def arm(
     config_file: Config = _CONFIG,
 ) -> None:
     """Put a route back into service; its golden sets must have passed a replay. Held studies are analysed."""
-    _quality(config_file).arm(route, reason, by_whom=by)
+    _audit(config_file).arm(route, reason, by_whom=by)
     Console().print(f"{route!r} is armed; its charts start at zero.")
 
 
@@ -134,13 +134,13 @@ def report(
 
     if route is None and send is None:
         raise typer.BadParameter("Give ROUTE, or --send DESTINATION.")
-    quality = _quality(config_file)
+    audit = _audit(config_file)
     if send is not None:
-        queued = Monthly(quality).send(month, send)
+        queued = Monthly(audit).send(month, send)
         Console().print(f"{queued} is queued for {send}; the running node delivers it.", soft_wrap=True)
     if route is None:
         return
-    monthly = quality.month(route, month)
+    monthly = audit.month(route, month)
     if out is not None:
         out.write_text(month_page(monthly), encoding="utf-8")
     if as_json:
@@ -166,7 +166,7 @@ def export_table(
     from reports.audit.observations import observations
 
     table = entries if what == "ledger" else observations
-    rows = export(_quality(config_file).engine, table, out, kind)
+    rows = export(_audit(config_file).engine, table, out, kind)
     Console().print(f"{rows} rows are in {out}.", soft_wrap=True)
 
 
@@ -182,8 +182,8 @@ def let_go_rows(
 
     from reports.audit.retention import let_go
 
-    quality = _quality(config_file)
-    rows = let_go(quality.engine, quality.ledger, before.replace(tzinfo=UTC), out, by_whom=by)
+    audit = _audit(config_file)
+    rows = let_go(audit.engine, audit.ledger, before.replace(tzinfo=UTC), out, by_whom=by)
     Console().print(
         f"{rows} rows are in {out} and no longer in the store." if rows else "There is no row before that day."
     )
@@ -206,11 +206,11 @@ def _say(study: str) -> None:
     Console(stderr=True).print(f"golden study {study} ...", style="dim")
 
 
-def _quality(config_file: Path) -> "Quality":
-    from node.audit.audit import Quality
+def _audit(config_file: Path) -> "Audit":
+    from node.audit.audit import Audit
     from node.settings.settings import load
 
-    return Quality.of(load(config_file))
+    return Audit.of(load(config_file))
 
 
 __all__ = ["audit"]

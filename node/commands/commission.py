@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 
 from inference.bundle.bundle import Bundle, load_bundle, load_named
@@ -22,10 +20,11 @@ from inference.commissioning.checking import check
 from inference.commissioning.commission import Commissioned, Source, add_verdict, clear_work, commission
 from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.planning import Assumptions, plan, plan_lines
-from inference.commissioning.work import Progress as Told
+from inference.commissioning.work import Progress
 from inference.errors import UnknownName
 from inference.passport.entries import LocalisationReference
 from inference.passport.passport import Passport, load_passport, load_reference, save_passport, sealed
+from node.progress_bars import progress_bars
 from reports.passport.page import passport_page
 from reports.passport.tables import verdict
 from reports.passport.words import figure
@@ -131,19 +130,10 @@ def _written(commissioned: Commissioned, references: tuple[LocalisationReference
 
 
 @contextmanager
-def progress_shown(*, quiet: bool) -> Iterator[Told]:
+def progress_shown(*, quiet: bool) -> Iterator[Progress]:
     """Show one bar a stage, with the time left, on standard error."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeLeft(),
-    )
     console = Console(stderr=True, quiet=quiet)
-    with Progress(*columns, console=console, disable=quiet) as progress:
+    with progress_bars(console, with_time_left=True, disable=quiet) as progress:
         bars: dict[str, Any] = {}
 
         def report_progress(stage: str, done: int, total: int) -> None:

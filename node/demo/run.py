@@ -10,13 +10,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from node.demo.host import QUIET_SECONDS, DemoNode, is_delivered
 from node.demo.outcome import FiledResult, Row, file_results, repeated_row, rows_of
 from node.demo.pacs import send, start_pacs, wait
 from node.demo.studies import DemoStudy, eight_studies, own_studies
+from node.progress_bars import progress_bars
 
 LONGEST_SECONDS = 240
 TRUST_CAPTION = (
@@ -38,14 +39,7 @@ def run(out: Path, own: Path | None) -> int:
     work = out / "work"
     for old in (work, out / "results"):
         shutil.rmtree(old, ignore_errors=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with progress_bars(console) as progress:
         studies = _prepare(work, own, progress)
         once, again = [s for s in studies if not s.repeated], [s for s in studies if s.repeated]
         with start_pacs(work / "pacs") as pacs, DemoNode(work / "node", pacs) as node:

@@ -1,8 +1,8 @@
 """The structure of an encoded data set (PS3.5 7.1 to 7.5): walked once, by lengths alone, and never by recursion.
 
-Bounded in depth and in number, so that what is read after it (by pydicom, which does recurse) cannot run away. Where
-writers are known to be careless the walk is as lenient as pydicom: implicit VR inside an explicit data set, unknown
-VRs, delimiters where a length was given, odd lengths, and zeros after the end.
+Bounded in depth, and in number, which grows with frames and bytes, so that what is read after it (by pydicom, which
+does recurse) cannot run away. Where writers are known to be careless the walk is as lenient as pydicom: implicit VR
+inside an explicit data set, unknown VRs, delimiters where a length was given, odd lengths, and zeros after the end.
 """
 
 import struct
@@ -17,7 +17,9 @@ from node.settings.limits import Limits
 
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, double and integer Pixel Data (PS3.3 C.7.6.24, C.7.6.25, C.7.6.3)."""
+NUMBER_OF_FRAMES = 0x00280008
 UNDEFINED_LENGTH = 0xFFFFFFFF
+_LONGEST_INTEGER_STRING = 12
 _ITEM, _ITEM_DELIMITER, _SEQUENCE_DELIMITER = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FIRST_GROUP = 0x0008
 """Command sets, file meta information and DICOMDIR records lie below and have no place in a data set."""
@@ -69,6 +71,7 @@ class _Walk:
         self._assumed_implicit = syntax.is_implicit_VR
         self._position = 0
         self._count = 0
+        self._most = limits.elements
         self._levels: list[_Level] = []
         self._found: dict[int, Element] = {}
 
@@ -205,11 +208,15 @@ class _Walk:
         if tag in PIXEL_TAGS and not PIXEL_TAGS.isdisjoint(self._found):
             _refuse("it holds pixel data twice")
         self._found[tag] = element
+        if tag == NUMBER_OF_FRAMES:  # before the functional groups, as the order of tags demands (PS3.5 7.1)
+            text = self._encoded[element.start : element.start + element.length].strip(b" \0")
+            frames = int(text) if text.isdigit() and len(text) <= _LONGEST_INTEGER_STRING else 1
+            self._most = self._limits.most_elements(frames, len(self._encoded))
 
     def _tick(self) -> None:
         self._count += 1
-        if self._count > self._limits.elements:
-            _refuse(f"more than {self._limits.elements} elements")
+        if self._count > self._most:
+            _refuse(f"more than {self._most} elements")
 
     def _check_end(self, end: int, level: _Level) -> None:
         if end > level.end:

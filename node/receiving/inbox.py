@@ -9,21 +9,34 @@ import hashlib
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
-from inference.errors import ConflictingInstance, HeatproofError, NotAsked, Refused, StorageFull, Unavailable
+from inference.errors import (
+    ConflictingInstance,
+    HeatproofError,
+    NotAsked,
+    Refused,
+    StorageFull,
+    Unavailable,
+    UnsupportedClass,
+)
+from node.associations.storage_classes import is_unread_class
 from node.receiving.awaited import is_awaited
+from node.receiving.conflicts import Conflicts, Relation
 from node.receiving.inspection import Arrival, Header, Purpose, inspect
 from node.receiving.part10 import file_head
 from node.receiving.quarantine import Quarantine
 from node.receiving.register import Register, sync_folder
 from node.settings.limits import STANDARD, Limits
 from node.settings.node import NodeSettings
+from node.settings.peer import Peer
 from node.store import instances
 from node.studies.instance import Instance
 from node.studies.studies import Studies
@@ -39,6 +52,7 @@ class Outcome(StrEnum):
     STORED = "stored"
     DUPLICATE = "duplicate"
     OWN_RESULT = "own result"
+    CORRECTED = "corrected"
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,7 @@ class Inbox:
         studies: Studies,
         *,
         limits: Limits = STANDARD,
+        peers: Sequence[Peer] = (),
     ) -> None:
         self.folder = settings.files / "inbox"
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,6 +85,8 @@ class Inbox:
         self._minimum_free_bytes = settings.minimum_free_bytes
         self._quarantine = Quarantine(settings.home / "quarantine", minimum_free_bytes=settings.minimum_free_bytes)
         self._limits = limits
+        self._conflicts = Conflicts(self.folder, peers, limits.decoding)
+        self._keeps_unread = settings.keep_unknown_classes
         self._engine = engine
         self._ledger = ledger
         self._studies = studies
@@ -80,18 +97,25 @@ class Inbox:
         """Keep what arrived, durably; once this returns, success may be answered.
 
         Returns:
-            what is kept: the same instance with the same bytes again changes nothing, and a result of our own that a
-            PACS sends back is only written down.
+            what is kept: the same instance again, with the same bytes or in another lossless transfer syntax, changes
+            nothing; one whose Patient ID was corrected takes the place of the first, which is set aside; and a result
+            of our own that a PACS sends back is only written down.
 
         Raises:
             UnreadableInstance, MismatchedInstance: it cannot be used; set aside in the quarantine.
-            ConflictingInstance: its UID is here with other bytes; the first is kept, this one set aside.
+            UnsupportedClass: its SOP class is private or unknown, and the settings do not keep these; set aside.
+            ConflictingInstance: its UID is here with another content; the first is kept, this one set aside.
             NotAsked: it came as a prior, and belongs to no study that is awaited, or to another patient; not kept.
             StorageFull: no room; nothing is left behind.
             Unavailable: the store did not take the row; nothing was acknowledged.
         """
         try:
             header = inspect(arrival, self._limits)
+            if not self._keeps_unread and is_unread_class(header.sop_class_uid):
+                raise UnsupportedClass(
+                    "Its SOP class is private, or no storage class that is known here.",
+                    cure="Set node.keep_unknown_classes = true to have such objects kept unread.",
+                )
             if arrival.purpose is Purpose.PRIOR:
                 self._require_awaited(arrival, header)
             if header.own_result:
@@ -167,6 +191,7 @@ class Inbox:
             calling_ae_title=arrival.calling_ae_title,
             peer_address=arrival.peer_address,
             received_at=arrival.received_at,
+            patient=self._ledger.pseudonym(header.patient_id),
         )
         try:
             self._write(instance, arrival.encoded)
@@ -176,12 +201,46 @@ class Inbox:
             if known is None:
                 raise
             winner = known  # what is here already needs no room
-        kept = _same(winner, sha256)
         if winner.path == instance.path:
-            return Receipt(Outcome.STORED, kept)
+            return Receipt(Outcome.STORED, winner)
+        if winner.sha256 != sha256:
+            relation = self._conflicts.relation(arrival, header, instance, winner)
+            if relation is Relation.CORRECTION:
+                return self._correct(arrival, instance, winner)
         if arrival.purpose is Purpose.STUDY:
-            self._studies.sent_for_itself(kept.study_instance_uid)
-        return Receipt(Outcome.DUPLICATE, kept)
+            self._studies.sent_for_itself(winner.study_instance_uid)
+        return Receipt(Outcome.DUPLICATE, winner)
+
+    def _correct(self, arrival: Arrival, instance: Instance, first: Instance) -> Receipt:
+        """Keep an instance with a corrected Patient ID in the place of the first, and set that aside."""
+        former_patients = {*first.former_patients.split(), first.patient} - {instance.patient, ""}
+        corrected = replace(instance, former_patients=" ".join(sorted(former_patients)))
+        content = (self.folder / first.path).read_bytes()[-first.size_bytes :]
+        former = Arrival(
+            sop_class_uid=first.sop_class_uid,
+            sop_instance_uid=first.sop_instance_uid,
+            transfer_syntax_uid=first.transfer_syntax_uid,
+            encoded=content,
+            calling_ae_title=first.calling_ae_title,
+            peer_address=first.peer_address,
+            received_at=first.received_at,
+        )
+        self._write(corrected, arrival.encoded)
+        name = self._quarantine.keep(former, f"Its Patient ID was corrected by {arrival.calling_ae_title}.")
+        tell = partial(
+            self._ledger.append,
+            Event.CORRECTED,
+            study_instance_uid=first.study_instance_uid,
+            details={"calling_ae_title": arrival.calling_ae_title, "quarantine": name},
+        )
+        try:
+            replaced = self._register.replace(first, corrected, lambda connection: tell(connection=connection))
+        except OSError as error:
+            raise _unwritten(error) from error
+        if not replaced:
+            (self.folder / corrected.path).unlink()
+            raise Unavailable("Another instance of this UID came at the same time.", cure="It may be sent again.")
+        return Receipt(Outcome.CORRECTED, corrected)
 
     def _enter(self, instance: Instance, purpose: Purpose) -> Instance:
         try:
@@ -212,12 +271,3 @@ def _unwritten(error: OSError) -> Unavailable:
     if error.errno in _NO_ROOM:
         return StorageFull("The disk is full.", cure=_ROOM_CURE)
     return Unavailable("The instance could not be written.", cure="See the inbox's file system.")
-
-
-def _same(known: Instance, sha256: str) -> Instance:
-    if known.sha256 != sha256:
-        raise ConflictingInstance(
-            "An instance of this UID with other bytes is already here; the first is kept.",
-            cure="Give a changed image a new SOP Instance UID.",
-        )
-    return known

@@ -13,8 +13,9 @@ from typing import NoReturn
 from pydicom.uid import UID, RLELossless
 
 from inference.errors import MismatchedInstance, UnreadableInstance
+from node.associations.storage_classes import is_unread_class
 from node.receiving.codestream import RLE_MOST_BYTES_OF_ONE, announced
-from node.receiving.elements import PIXEL_TAGS, UNDEFINED_LENGTH, Element, elements_of
+from node.receiving.elements import NUMBER_OF_FRAMES, PIXEL_TAGS, UNDEFINED_LENGTH, Element, elements_of
 from node.settings.limits import STANDARD, Limits
 from node.studies.instance import is_uid
 from reports.product import PRODUCT
@@ -25,7 +26,7 @@ IDENTITY = {
     "study_instance_uid": 0x0020000D,
     "series_instance_uid": 0x0020000E,
 }
-_IMAGE_TYPE, _MANUFACTURER, _PHOTOMETRIC, _FRAMES = 0x00080008, 0x00080070, 0x00280004, 0x00280008
+_IMAGE_TYPE, _MANUFACTURER, _PHOTOMETRIC, _FRAMES = 0x00080008, 0x00080070, 0x00280004, NUMBER_OF_FRAMES
 _PATIENT_ID, _PATIENT_ID_ISSUER = 0x00100020, 0x00100021
 _SAMPLES, _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280002, 0x00280010, 0x00280011, 0x00280100
 _WRITTEN_AS = {
@@ -86,7 +87,8 @@ def inspect(arrival: Arrival, limits: Limits = STANDARD) -> Header:
     _uid(arrival.sop_class_uid, "Affected SOP Class UID of the command set")
     syntax = UID(arrival.transfer_syntax_uid)
     found = _DataSet(arrival.encoded, syntax, limits)
-    found.check_pixels()
+    if not is_unread_class(arrival.sop_class_uid):
+        found.check_pixels()
     identity = {name: _uid(found.text(tag), name.replace("_", " ")) for name, tag in IDENTITY.items()}
     for name in ("sop_class_uid", "sop_instance_uid"):
         if identity[name] != getattr(arrival, name):

@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt, register_uid
+from pynetdicom import AE, build_context, evt, register_uid
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitmentPushModel, Verification
 
@@ -20,6 +21,8 @@ from node.associations.acceptor import Acceptor
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
+from node.associations.request import Offer
+from node.associations.storage_classes import READ_CLASSES, RETIRED_IMAGE_CLASSES, is_unread_class
 from node.metrics import Metrics
 from node.receiving.inbox import Inbox
 from node.receiving.inspection import Arrival, Purpose
@@ -47,13 +50,6 @@ TRANSFER_SYNTAXES = (
     uid.HTJ2K,
 )
 """All that are common but deflated: 1 MB of it can become gigabytes."""
-RETIRED_IMAGE_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.3": "RetiredUltrasoundMultiFrameImageStorage",
-    "1.2.840.10008.5.1.4.1.1.5": "RetiredNuclearMedicineImageStorage",
-    "1.2.840.10008.5.1.4.1.1.6": "RetiredUltrasoundImageStorage",
-    "1.2.840.10008.5.1.4.1.1.12.3": "RetiredXRayAngiographicBiPlaneImageStorage",
-}
-"""Storage SOP classes of images that archives still hold, and that pynetdicom does not know."""
 
 
 class Listener:
@@ -98,6 +94,7 @@ class Listener:
             metrics,
             peers=peers or Peers(),
             tls=tls,
+            further=_unread_contexts if settings.keep_unknown_classes else None,
         )
 
     @property
@@ -173,14 +170,17 @@ def _entity(settings: NodeSettings) -> AE:
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     for retired, keyword in RETIRED_IMAGE_CLASSES.items():
         register_uid(retired, keyword, StorageServiceClass)
-    for storage_class in (
-        *(context.abstract_syntax for context in AllStoragePresentationContexts),
-        *RETIRED_IMAGE_CLASSES,
-    ):
+    for storage_class in READ_CLASSES:
         entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
     entity.add_supported_context(Verification)
     entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)  # the reports of a peer
     return entity
+
+
+def _unread_contexts(offers: Sequence[Offer]) -> list[PresentationContext]:
+    """Return the contexts in which private and unknown storage classes are accepted."""
+    classes = dict.fromkeys(offer.abstract_syntax for offer in offers if is_unread_class(offer.abstract_syntax))
+    return [build_context(sop_class_uid, list(TRANSFER_SYNTAXES)) for sop_class_uid in classes]
 
 
 def _arrival(event: Any, purpose: Purpose) -> Arrival:

@@ -2,11 +2,11 @@
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import Connection, Engine, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from inference.errors import Unavailable
@@ -73,6 +73,31 @@ class Register:
         if winner is None:
             raise problem if isinstance(problem, OSError) else Unavailable(_NOT_TAKEN, cure=_CURE) from problem
         return winner
+
+    def replace(self, known: Instance, corrected: Instance, tell: Callable[[Connection], object]) -> bool:
+        """Commit the row of a corrected instance, whose file is in place, instead of that of the known one.
+
+        The study is opened again, and ``tell`` called, in the same transaction. The file of the known one stays until
+        the next sweep: a job may be reading it.
+
+        Returns:
+            whether it was; not where another has taken the place of ``known`` since it was read.
+
+        Raises:
+            OSError: the folder could not be synced; nothing is changed.
+            Unavailable: the store did not take it.
+        """
+        self._sync_folder()
+        still_known = (instances.c.sop_instance_uid == known.sop_instance_uid) & (instances.c.path == known.path)
+        try:
+            with self._engine.begin() as connection:
+                replaced = connection.execute(update(instances).where(still_known).values(vars(corrected))).rowcount
+                if replaced:
+                    self._studies.corrected(connection, corrected)
+                    tell(connection)
+        except SQLAlchemyError as error:
+            raise Unavailable(_NOT_TAKEN, cure=_CURE) from error
+        return bool(replaced)
 
     def find(self, sop_instance_uid: str) -> Instance | None:
         """Return what is kept under a UID.

@@ -1,35 +1,27 @@
 """The router: the thread that evaluates the rules for complete studies and starts the workflows of their jobs."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 import structlog
 from dbos import error as workflow_error
-from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 
 from inference.errors import DAMAGE, HeatproofError, NotAnalysed
-from inference.options import AnalysisOptions
-from node.audit.arming import Arming
-from node.audit.tables import route_states
-from node.jobs.contents import keep_content
 from node.jobs.job import Jobs
 from node.priors.fetch import Fetching, prior_requirement_of
+from node.routing.decisions import Decisions
 from node.routing.rulebook import Rulebook
-from node.rules.decide import Decision, Route, decide
+from node.rules.decide import Decision, decide
 from node.rules.series_header import SeriesHeader
-from node.settings.audit import RouteState
-from node.store import JobState, StudyState, insert_new, jobs, now, studies
+from node.store import JobState, StudyState, jobs, now
 from node.studies.attempts import MOST_ATTEMPTS, Attempts
 from node.studies.completeness import Completeness
-from node.studies.studies import Snapshot, Studies, content_digest
-from reports.audit.ledger import Event, Ledger
+from node.studies.studies import Snapshot, Studies
 
 TICK_SECONDS = 0.5
 RECOVERY_TICKS = 60
@@ -38,12 +30,6 @@ _TRIED_AGAIN = (*DAMAGE, HeatproofError, SQLAlchemyError, workflow_error.DBOSExc
 _STORE_AWAY = (OperationalError, InterfaceError, InternalError, workflow_error.DBOSException)
 """Errors of the store, not of the study: retried without counting an attempt."""
 _DIED = f"The node ended {MOST_ATTEMPTS} times while it routed this study; it is not retried."
-_EVENTS = {
-    StudyState.ROUTED: Event.ROUTED,
-    StudyState.NOT_ROUTED: Event.NOT_ROUTED,
-    StudyState.SET_ASIDE: Event.SET_ASIDE,
-}
-NOT_ROUTED = Route(name="", bundles=("",), destinations=(), method=None, planes_explained=1)
 
 
 class Router(threading.Thread):
@@ -58,22 +44,20 @@ class Router(threading.Thread):
         self,
         rulebook: Rulebook,
         engine: Engine,
-        ledger: Ledger,
         studies_here: Studies,
         completeness: Completeness,
+        decisions: Decisions,
         started: Jobs,
-        arming: Arming,
         attempts: Attempts,
         priors: Fetching | None = None,
     ) -> None:
         super().__init__(name="router", daemon=True)
         self._rulebook = rulebook
         self._engine = engine
-        self._ledger = ledger
         self._studies = studies_here
         self._completeness = completeness
+        self._decisions = decisions
         self._jobs = started
-        self._arming = arming
         self._attempts = attempts
         self._priors = priors
         self._stopping = threading.Event()
@@ -141,13 +125,13 @@ class Router(threading.Thread):
             self._attempts.clear(study.study_instance_uid)
             return
         state = StudyState.ROUTED if decision.route else StudyState.NOT_ROUTED
-        for job_id in self._record(study, decision, at, state=state):
+        for job_id in self._decisions.record(study, decision, at, state=state):
             self._jobs.enqueue(job_id)
 
     def _set_aside(self, study: Snapshot, reason: str, at: datetime) -> None:
         """End the attempts at a study: its reason is recorded and reported as that of one that no rule takes."""
         self._log.error("set_aside", study_instance_uid=study.study_instance_uid, problem=reason)
-        for job_id in self._record(study, Decision(None, note=reason), at, state=StudyState.SET_ASIDE):
+        for job_id in self._decisions.record(study, Decision(None, note=reason), at, state=StudyState.SET_ASIDE):
             self._jobs.enqueue(job_id)
 
     def _wants_priors(self, study: Snapshot, decision: Decision, headers: Sequence[SeriesHeader]) -> bool:
@@ -157,128 +141,3 @@ class Router(threading.Thread):
             (prior_requirement_of(rule) for rule in self._rulebook.rules if route and rule.name == route.name), None
         )
         return bool(self._priors and requirement and self._priors.begin(study.study_instance_uid, requirement, headers))
-
-    def _record(self, study: Snapshot, decision: Decision, at: datetime, *, state: StudyState) -> tuple[str, ...]:
-        """Write the decision and its jobs down in one transaction; nothing where an image has come since."""
-        uid = study.study_instance_uid
-        route = decision.route or NOT_ROUTED
-        standing = self._arming.standing(route.name)
-        if standing.state is RouteState.HELD:
-            self._hold(study, route, standing.reason)
-            return ()
-        destinations = route.destinations if decision.route else self._rulebook.unrouted_destinations
-        if standing.state is RouteState.SHADOW:
-            destinations = ()
-        withheld = standing.reason if standing.state is RouteState.WITHHOLD else ""
-        kept = self._studies.instances_of(uid)
-        content = content_digest(kept)
-        decided = (
-            update(studies)
-            .where(_undecided(study))
-            .values(
-                state=state,
-                route=route.name or None,
-                reason=decision.reason,
-                answers=[asdict(answer) for answer in decision.answers],
-                attempts=0,
-            )
-            .returning(studies.c.missing)
-        )
-        with self._engine.begin() as connection:
-            row = connection.execute(decided).one_or_none()
-            if row is None:
-                return ()
-            keep_content(connection, content, uid, kept)
-            missing = _missing(row.missing, decision)
-            options = {
-                "content": content,
-                "method": route.method,
-                "planes_explained": route.planes_explained,
-                "destinations": list(destinations),
-                "withheld": withheld,
-            }
-            common = {
-                "study_instance_uid": uid,
-                "route": route.name,
-                "state": JobState.QUEUED,
-                "reason": None if decision.route else decision.reason,
-                "missing": missing,
-                "generation": _next_generation(connection, uid),
-                "created_at": at,
-            }
-            ids = {bundle: self._job_id(content, route, bundle, destinations, withheld) for bundle in route.bundles}
-            rows: list[dict[str, Any]] = [
-                {**common, "id": ids[bundle], "bundle": bundle, "options": {**options, "model": self._model(bundle)}}
-                for bundle in ids
-            ]
-            new = insert_new(connection, jobs, rows)
-        if new or state is StudyState.SET_ASIDE:
-            problem = decision.reason if state is StudyState.SET_ASIDE else f"missing: {missing}" if missing else None
-            self._ledger.append(
-                _EVENTS[state],
-                study_instance_uid=uid,
-                details={
-                    "route": route.name,
-                    "bundles": ", ".join(route.bundles),
-                    "content": content,
-                    "problem": problem,
-                },
-            )
-        return tuple(ids.values())
-
-    def _hold(self, study: Snapshot, route: Route, reason: str) -> None:
-        """Leave a study where it is until its route is armed; one armed just now is decided at the next tick."""
-        held = (
-            update(studies)
-            .where(
-                _undecided(study),
-                exists().where(route_states.c.route == route.name, route_states.c.state == RouteState.HELD),
-            )
-            .values(
-                state=StudyState.HELD,
-                route=route.name,
-                reason=f"The route is held by the audit: {reason}",
-                attempts=0,
-            )
-        )
-        with self._engine.begin() as connection:
-            connection.execute(held)
-
-    def _model(self, bundle: str) -> str:
-        return self._rulebook.bundles[bundle].identity.digest if bundle else ""
-
-    def _job_id(self, content: str, route: Route, bundle: str, destinations: tuple[str, ...], withheld: str) -> str:
-        """Digest of everything the result depends on, so that the same study again is the same job."""
-        parts = [content, bundle, *destinations, *([withheld] if withheld else [])]
-        if bundle:
-            options = AnalysisOptions(
-                method=route.method or self._rulebook.bundles[bundle].manifest.method,
-                planes_explained=route.planes_explained,
-            )
-            parts += [self._model(bundle), options.digest]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _undecided(study: Snapshot) -> ColumnElement[bool]:
-    """Select the study if it is still complete and unchanged."""
-    return and_(
-        studies.c.study_instance_uid == study.study_instance_uid,
-        studies.c.state == StudyState.COMPLETE,
-        studies.c.arrivals == study.arrivals,
-    )
-
-
-def _next_generation(connection: Connection, study_instance_uid: str) -> int:
-    """Count the decisions about a study: the later decision supersedes, whatever the clock."""
-    query = select(func.max(jobs.c.generation)).where(jobs.c.study_instance_uid == study_instance_uid)
-    return int(connection.execute(query).scalar() or 0) + 1
-
-
-def _missing(known: str | None, decision: Decision) -> str | None:
-    """Add the expected series that the study lacks to those recorded as missing."""
-    recorded = known or ""
-    series = (f"a series that matches {expression!r}" for expression in decision.missing_series)
-    return (
-        "; ".join([*([recorded] if recorded else []), *(sentence for sentence in series if sentence not in recorded)])
-        or None
-    )

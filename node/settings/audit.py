@@ -33,7 +33,7 @@ class AuditSettings(Section):
     watch_minutes: Annotated[float, Field(gt=0)] = 60.0
     """Minutes between two evaluations of the charts."""
     report_to: str | None = None
-    """Destination that gets the quality report of every route, as an Encapsulated PDF, when a month (UTC) has ended."""
+    """Destination that gets the audit report of every route, as an Encapsulated PDF, when a month (UTC) has ended."""
     webhook: str | None = None
     """URL that alarms and failed replays are posted to as JSON, without patient data."""
     mail_host: str | None = None

@@ -8,6 +8,8 @@ from inference.reading.decoding import DecodingLimits
 from node.settings.section import Section
 
 Count = Annotated[int, Field(ge=1)]
+_BYTES_OF_A_FURTHER_ELEMENT = 32
+"""So many bytes of a data set allow one element more: what is small in bytes stays small when it is read."""
 
 
 class Limits(Section):
@@ -17,6 +19,8 @@ class Limits(Section):
     """Maximum nesting depth of sequences; reading takes about 2 kB for each level."""
     elements: Count = 250_000
     """Elements, items and fragments of one data set; each takes about half a kB while the study is read."""
+    elements_per_frame: Annotated[int, Field(ge=0)] = 128
+    """Further elements for each frame of a multi-frame image; each must be paid for by 32 bytes of its data set."""
     text_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
     """Longest value of text or numbers; read, it takes up to 220 times that. Bulk data (O*, UT) may be longer."""
     frames: Count = 65_536
@@ -27,6 +31,11 @@ class Limits(Section):
     """Timeout of decoding all compressed pixels of one study; beyond it they count as damaged."""
     decoding_mebibytes: Annotated[int, Field(ge=512)] = 4096
     """Address space of the process that decodes compressed pixels; beyond it the pixels count as damaged."""
+
+    def most_elements(self, frames: int, size_bytes: int) -> int:
+        """Return the maximum number of elements of a data set of so many frames and bytes."""
+        further = min(min(frames, self.frames) * self.elements_per_frame, size_bytes // _BYTES_OF_A_FURTHER_ELEMENT)
+        return self.elements + (further if frames > 1 else 0)
 
     @property
     def decoding(self) -> DecodingLimits:

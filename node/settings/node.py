@@ -41,6 +41,8 @@ class NodeSettings(Section):
     """Maximum number of open associations from one address."""
     maximum_message_mebibytes: Annotated[int, Field(ge=1)] = 512
     """Longest DIMSE message, data set included. An idle association takes 0.1 MiB, a receiving one its message."""
+    keep_unknown_classes: bool = False
+    """Whether objects of private and unknown storage SOP classes are accepted and kept unread; else refused."""
     known_peers_only: bool | None = None
     """Whether only [[peers]] may call; default: true where any are listed. Required beyond loopback without them."""
 

@@ -17,6 +17,8 @@ class Peer(Section):
     """Its calling AE title."""
     addresses: tuple[Network, ...] = ()
     """Addresses or networks, such as 10.1.2.0/24, it may call from; empty: any, identified by its certificate."""
+    corrects: bool = False
+    """Whether corrected Patient IDs are taken from it, whoever sent the first instance: for a PACS, not a scanner."""
     certificate_sha256: Fingerprint = ""
     """Fingerprint of the certificate it must present."""
     certificate_name: str = ""

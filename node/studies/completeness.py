@@ -45,7 +45,8 @@ class Completeness:
 
     What the modality says that it made (MPPS) closes a study at once, when all of it is here. Else no image may have
     come for the quiet time, and nothing may be known to be missing: of what MPPS lists, of what the sender counts, of
-    the series that the rule expects. After the longest wait it is closed all the same, and what is missing is named.
+    the series that the rule expects, of a Patient ID that is corrected instance by instance. After the longest wait it
+    is closed all the same, and what is missing is named.
     """
 
     def __init__(
@@ -109,7 +110,8 @@ class Completeness:
     def _judge(self, study: Snapshot, at: datetime, seconds: float) -> None:
         quiet = seconds - self._watched[study.study_instance_uid].since_seconds
         performed = self._steps.of(study.study_instance_uid) if self._takes_steps else None
-        if performed and performed.ended and performed.listed and not performed.absent:
+        whole = performed and performed.ended and performed.listed and not performed.absent
+        if performed and whole and not self._studies.uncorrected(study.study_instance_uid)[0]:
             broken_off = "the modality discontinued the procedure step (MPPS)" if performed.discontinued else None
             self._studies.close(study, at, proof=_performed(performed), missing=broken_off)
             return
@@ -137,6 +139,13 @@ class Completeness:
     ) -> tuple[list[str], list[str]]:
         """Return the proof that the study is complete, and what is missing."""
         proofs, missing = self._counting.compare(self._studies, study, seconds)
+        former, of_all = self._studies.uncorrected(study.study_instance_uid)
+        if former:
+            missing.append(
+                f"the corrected Patient ID (0010,0020) in {former} of {of_all} instances: the study is half corrected"
+            )
+        elif of_all:
+            proofs.append(f"all {of_all} instances carry the corrected Patient ID")
         if performed is not None and not performed.ended:
             missing.append("a performed procedure step is still in progress (MPPS)")
         elif performed is not None and performed.absent:

@@ -25,6 +25,10 @@ class Instance:
     calling_ae_title: str
     peer_address: str
     received_at: datetime
+    patient: str = ""
+    """Keyed hash of its Patient ID; empty for what an earlier release received."""
+    former_patients: str = ""
+    """Keyed hashes of the Patient IDs that it had before they were corrected, separated by spaces."""
 
 
 def is_uid(text: str) -> bool:

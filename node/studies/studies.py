@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from sqlalchemy import Connection, Engine, func, null, select, update
+from sqlalchemy import Connection, Engine, case, func, null, select, update
 
 from inference.errors import NotAnalysed
+from node.associations.storage_classes import is_unread_class
 from node.rules.series_header import SeriesHeader
 from node.store import StudyState, insert_into, instances, studies
 from node.studies.annotation_classes import is_annotation_class
@@ -51,20 +52,45 @@ class Studies:
             **dict.fromkeys(undecided, null()),
         }
         self._opening = opening.on_conflict_do_update(index_elements=["study_instance_uid"], set_=again)
+        corrected = {**again, "corrected_patient": opening.excluded.corrected_patient}
+        self._correcting = opening.on_conflict_do_update(index_elements=["study_instance_uid"], set_=corrected)
         self._known = insert_into(engine, studies).on_conflict_do_nothing()
 
     def received(self, connection: Connection, arrived: Sequence[Instance]) -> None:
         """Open the studies of new instances, or open them again, in the transaction that keeps the instances.
 
         A late image takes back whatever was decided: completion and routing are done again, and because the content
-        digest changed, they give another job. What is only said about images changes nothing that was decided.
+        digest changed, they give another job. What is only said about images, or cannot be read, changes nothing that
+        was decided.
         """
         for opening, about in ((self._opening, False), (self._known, True)):
             rows = [
-                _opened_by(instance) for instance in arrived if is_annotation_class(instance.sop_class_uid) is about
+                _opened_by(instance)
+                for instance in arrived
+                if (is_annotation_class(instance.sop_class_uid) or is_unread_class(instance.sop_class_uid)) is about
             ]
             if rows:
                 connection.execute(opening, rows)
+
+    def corrected(self, connection: Connection, instance: Instance) -> None:
+        """Open a study again whose Patient ID is corrected, in the transaction that replaces one of its instances."""
+        connection.execute(self._correcting, [{**_opened_by(instance), "corrected_patient": instance.patient}])
+
+    def uncorrected(self, study_instance_uid: str) -> tuple[int, int]:
+        """Count the instances of a study that do not carry its corrected Patient ID yet, and all of them.
+
+        Returns:
+            (0, 0) where no Patient ID was corrected.
+        """
+        former = func.sum(case((instances.c.patient == studies.c.corrected_patient, 0), else_=1))
+        query = (
+            select(former, func.count())
+            .join(studies, studies.c.study_instance_uid == instances.c.study_instance_uid)
+            .where(instances.c.study_instance_uid == study_instance_uid, studies.c.corrected_patient.is_not(None))
+        )
+        with self._engine.connect() as connection:
+            left, of_all = connection.execute(query).one()
+        return int(left or 0), int(of_all)
 
     def received_as_priors(self, connection: Connection, arrived: Sequence[Instance]) -> None:
         """Open the studies of new instances as priors of others; what is known of a study already stays as it is.
@@ -120,14 +146,15 @@ class Studies:
             return tuple(Snapshot(*row) for row in connection.execute(query))
 
     def instances_of(self, study_instance_uid: str) -> tuple[Instance, ...]:
-        """Return the kept instances of a study, by SOP Instance UID."""
+        """Return the instances of a study that can be read, by SOP Instance UID; others are kept and no more."""
         query = (
             select(instances)
             .where(instances.c.study_instance_uid == study_instance_uid)
             .order_by(instances.c.sop_instance_uid)
         )
         with self._engine.connect() as connection:
-            return tuple(Instance(**row._mapping) for row in connection.execute(query))
+            kept = (Instance(**row._mapping) for row in connection.execute(query))
+            return tuple(instance for instance in kept if not is_unread_class(instance.sop_class_uid))
 
     def images_by_series(self, study_instance_uid: str) -> dict[str, int]:
         """Count the kept instances of each series."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from inference.errors import Refused
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.opinions import Opinions
 from node.audit.view import View
 from node.settings.audit import RouteState
@@ -31,6 +31,8 @@ Grouping = Literal["month", "scanner", "protocol", "label", "method", "model"]
 Value = Annotated[str, Field(max_length=400)]
 MOVED = 308
 """Permanent Redirect (RFC 9110 15.4.9)."""
+_NO_ROUTE: Mapping[str, object] = {"absent": (), "repeatability": None}
+"""What the page of a node without rules shows of a route."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -48,7 +50,7 @@ class CaseFilter(BaseModel):
     month: Annotated[str, Field(pattern=r"^(\d{4}-\d{2})?$")] = ""
     by: Grouping = "month"
 
-    def view(self, audit: Quality, route: str) -> View:
+    def view(self, audit: Audit, route: str) -> View:
         """Make the view of a route that this asks for."""
         named = {name: str(getattr(self, name)) for name in ("scanner", "protocol", "label", "method", "model")}
         return View(audit, route, tuple((name, value) for name, value in named.items() if value), self.month, self.by)
@@ -114,7 +116,7 @@ class RouteAudit:
     """Values that the view can be narrowed by."""
 
 
-def audit_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
+def audit_routes(audit: Audit, pages: Pages, guard: Guard) -> APIRouter:
     """Make ``/audit`` with the forms that stop and arm a route, ``/api/audit``, and redirects from ``quality``."""
     routes = APIRouter()
     routes.include_router(_api(audit, guard))
@@ -122,38 +124,8 @@ def audit_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
 
     @routes.get("/audit")
     def show(caller: Annotated[Principal, Depends(guard.page)], asked: Annotated[PageFilter, Query()]) -> Response:
-        names = [rule.name for rule in audit.rules()]
-        chosen = asked.route or (names[0] if names else "")
-        if chosen:
-            audit.known(chosen)
-        view = asked.view(audit, chosen)
-        control = view.control if chosen else None
-        charts = [
-            (figure, Markup(drawn))  # noqa: S704 - drawn here, every word escaped
-            for figure, drawn in (view.pictures() if chosen else ())
-        ]
-        return pages.show(
-            "audit.html",
-            caller=caller,
-            here="/audit",
-            names=names,
-            route=chosen,
-            asked=asked,
-            is_narrowed=bool(view.where),
-            choices=view.choices() if chosen else {},
-            groups=view.groups() if chosen else (),
-            standing=audit.arming.standing(chosen) if chosen else None,
-            control=control,
-            false_alarms=audit.settings.audit.false_alarms_per_year,
-            charts=charts,
-            absent=[figure for figure in (control.figures if control else ()) if not figure.points],
-            replays=audit.replays(),
-            repeatability=view.repeatability() if chosen else None,
-            opinions=opinions.counts(),
-            proposal=opinions.proposal(audit.settings.inference.alpha),
-            head=str(audit.ledger.head()),
-            may_act=caller.may(Scope.AUDIT),
-        )
+        content = _page(audit, opinions, asked)
+        return pages.show("audit.html", caller=caller, here="/audit", may_act=caller.may(Scope.AUDIT), **content)
 
     @routes.post("/audit/{route}")
     async def act(route: str, request: Request, caller: Annotated[Principal, Depends(guard.audit)]) -> Response:
@@ -168,7 +140,44 @@ def audit_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
     return routes
 
 
-def _api(audit: Quality, guard: Guard) -> APIRouter:
+def _page(audit: Audit, opinions: Opinions, asked: PageFilter) -> dict[str, Any]:
+    """Return what the page shows: of the route asked for, or the first; and of the whole audit.
+
+    Raises:
+        UnknownName: no rule has this name.
+    """
+    names = [rule.name for rule in audit.rules()]
+    chosen = asked.route or (names[0] if names else "")
+    return {
+        "names": names,
+        "route": chosen,
+        "asked": asked,
+        **(_of_route(audit, chosen, asked) if chosen else _NO_ROUTE),
+        "false_alarms": audit.settings.audit.false_alarms_per_year,
+        "replays": audit.replays(),
+        "opinions": opinions.counts(),
+        "proposal": opinions.proposal(audit.settings.inference.alpha),
+        "head": str(audit.ledger.head()),
+    }
+
+
+def _of_route(audit: Audit, route: str, asked: PageFilter) -> dict[str, Any]:
+    audit.known(route)
+    view = asked.view(audit, route)
+    control = view.control
+    return {
+        "is_narrowed": bool(view.where),
+        "choices": view.choices(),
+        "groups": view.groups(),
+        "standing": audit.arming.standing(route),
+        "control": control,
+        "charts": [(figure, Markup(drawn)) for figure, drawn in view.pictures()],  # noqa: S704 - every word escaped
+        "absent": [figure for figure in (control.figures if control else ()) if not figure.points],
+        "repeatability": view.repeatability(),
+    }
+
+
+def _api(audit: Audit, guard: Guard) -> APIRouter:
     routes = APIRouter(prefix="/api", dependencies=[Depends(guard.read)])
 
     @routes.get("/audit")
@@ -203,7 +212,7 @@ def _api(audit: Quality, guard: Guard) -> APIRouter:
     return routes
 
 
-def change(audit: Quality, route: str, action: str, reason: str, by_whom: str) -> None:
+def change(audit: Audit, route: str, action: str, reason: str, by_whom: str) -> None:
     """Arm or stop a route, as a form asks.
 
     Raises:

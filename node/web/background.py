@@ -62,13 +62,14 @@ class BackgroundTask(Generic[T]):
         return self._progress
 
     def _run(self, work: Callable[[ReportProgress], T]) -> None:
+        ended = replace(self._progress, state="failed")  # unless the work returns, whatever it raises
         try:
             result = work(self._report)
-            self._progress = replace(self._progress, state="done", result=result, finished_at=now())
+            ended = replace(self._progress, state="done", result=result)
         except (DBAPIError, HeatproofError, OSError) as error:  # the store does not answer, or a file is gone
-            self._progress = replace(self._progress, state="failed", finished_at=now())
             self._log.error("background_task_failed", step=self._name, error=type(error).__name__)
         finally:
+            self._progress = replace(ended, done=self._progress.done, finished_at=now())
             self._turn.release()
 
     def _report(self, done: int) -> None:

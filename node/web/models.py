@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +21,14 @@ from inference.statistics.risk_control import Certificate
 from inference.trust.judge import promise, uncertified
 from inference.trust.versions import fit_anew
 from inference.trust.warrant import Warrant
-from node.audit.audit import Quality
+from node.audit.audit import Audit
+from node.settings.inference import InferenceSettings
+from node.settings.rule import Rule
 from node.web.access.caller import Principal
 from node.web.guard import Guard
 from node.web.pages import Pages
 from reports.passport.page import passport_page
+from reports.passport.tables import method_order
 from reports.passport.words import margin
 
 LEFT_OUT: dict[str, Any] = {
@@ -79,9 +82,22 @@ class Model:
 class Models:
     """Every bundle of this node, read again for each request: what is shown is what is on disk."""
 
-    def __init__(self, audit: Quality) -> None:
-        self._audit = audit
-        self._settings = audit.settings.inference
+    def __init__(
+        self,
+        settings: InferenceSettings,
+        rules: Callable[[], Sequence[Rule]],
+        warrants: Mapping[str, Warrant],
+    ) -> None:
+        """Bind to one node.
+
+        Args:
+            settings: where its bundles and passports are.
+            rules: returns those in force.
+            warrants: what its passports allow, by bundle.
+        """
+        self._settings = settings
+        self._rules = rules
+        self._warrants = warrants
 
     def all(self) -> tuple[Model, ...]:
         """List all of them, those in use first."""
@@ -119,10 +135,10 @@ class Models:
         bundle = load_bundle(found.folder)
         manifest = bundle.manifest
         passport, missing = self._commissioned(bundle)
-        warrant = self._audit.warrants.get(manifest.name)
+        warrant = self._warrants.get(manifest.name)
         uses = tuple(
             RouteUse(route=rule.name, method=rule.method or manifest.method, destinations=rule.destinations)
-            for rule in self._audit.rules()
+            for rule in self._rules()
             if manifest.name in rule.bundles
         )
         if passport is not None and uses and warrant is None:
@@ -156,9 +172,9 @@ class Models:
         return passport, ()
 
 
-def model_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
+def model_routes(audit: Audit, pages: Pages, guard: Guard) -> APIRouter:
     """Make ``/models``, a page for each bundle and for its passport, and ``/api/models``."""
-    models = Models(audit)
+    models = Models(audit.settings.inference, audit.rules, audit.warrants)
     routes = APIRouter()
     routes.include_router(_api(models, guard))
 
@@ -169,7 +185,7 @@ def model_routes(audit: Quality, pages: Pages, guard: Guard) -> APIRouter:
     @routes.get("/models/{name}")
     def show_one(name: str, caller: Annotated[Principal, Depends(guard.page)]) -> Response:
         model = models.named(name)
-        names = methods_in_order(model.passport) if model.passport else []
+        names = method_order(model.passport) if model.passport else []
         return pages.show(
             "model.html", caller=caller, here="/models", model=model, methods=names, rules=RULES, margin=margin
         )
@@ -200,15 +216,6 @@ def _api(models: Models, guard: Guard) -> APIRouter:
     return routes
 
 
-def methods_in_order(passport: Passport) -> list[str]:
-    """List the methods that were measured: the chosen one first, then by criteria passed, controls last."""
-    chosen, methods = passport.chosen, passport.methods
-    measured = [name for name, entry in methods.items() if entry.criteria]
-    return sorted(
-        measured, key=lambda name: (methods[name].control, name != chosen.method, -chosen.tally.get(name, 0), name)
-    )
-
-
 def policy_of(page: str) -> str:
     """Write the content security policy of a page that allows its own styles, by digest, and inline pictures alone."""
     styles = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
@@ -224,7 +231,7 @@ def _promise(warrant: Warrant) -> str:
     return uncertified(warrant) if warrant.certificate.threshold is None else promise(warrant)
 
 
-def _lacks(bundle: Bundle, warrant: Warrant | None, uses: tuple[RouteUse, ...]) -> Iterator[Missing]:
+def _lacks(bundle: Bundle, warrant: Warrant | None, uses: Sequence[RouteUse]) -> Iterator[Missing]:
     if bundle.manifest.localiser is None:
         yield Missing(
             "No independent localiser: no map is TRUSTED, CAUTION at most.", "Add one to the bundle as [localiser]."

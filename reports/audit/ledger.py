@@ -91,6 +91,7 @@ class Event(StrEnum):
     REFUSED = "refused"
     ASSOCIATION_REFUSED = "association refused"
     QUARANTINED = "quarantined"
+    CORRECTED = "patient corrected"
     OWN_RESULT = "own result came back"
     ROUTED = "routed"
     NOT_ROUTED = "not routed"

@@ -34,6 +34,14 @@ GROUPINGS = ("route", "bundle", "model", "method", "scanner", "protocol", "label
 """What observations can be split by."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+
+def grouping_columns() -> tuple[Column[str], ...]:
+    """Make the columns of ``GROUPINGS`` for a table."""
+    return tuple(
+        Column(name, Text if name in ("scanner", "protocol") else String(64), nullable=False) for name in GROUPINGS
+    )
+
+
 observations = Table(
     "observations",
     METADATA,
@@ -43,13 +51,7 @@ observations = Table(
     Column("day", Integer, nullable=False),  # since 1970-01-01, UTC
     Column("study", String(64), nullable=False, index=True),
     Column("patient", String(64), nullable=False, index=True),
-    Column("route", String(64), nullable=False),
-    Column("bundle", String(64), nullable=False),
-    Column("model", String(64), nullable=False),
-    Column("method", String(64), nullable=False),
-    Column("scanner", Text, nullable=False),
-    Column("protocol", Text, nullable=False),
-    Column("label", String(64), nullable=False),
+    *grouping_columns(),
     Column("verdict", String(16), nullable=False),
     Column("map_digest", String(64), nullable=False),
     Column("thumbnail", LargeBinary, nullable=False),

@@ -1,11 +1,11 @@
 """Charts of a passport as inline SVG: dots with intervals and small line charts; no scripts, nothing from elsewhere."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from inference.passport.entries import CriterionCurve
+from reports.picture.svg import DASHED, circle, drawing, line, polyline, rectangle, text
 
 INK, QUIET, RULE = "#1d2430", "#5b6675", "#d5dae1"
 METHOD, CONTROL, CHOSEN, REFERENCE = "#1f5fa8", "#9a6a12", "#0b7a4b", "#6c4ab0"
@@ -42,23 +42,23 @@ def dot_plot(dots: Sequence[Dot], label: str, *, low: float = 0.0, high: float =
     def x(value: float) -> float:
         return _LEFT + room * (min(max(value, low), high) - low) / span
 
-    parts = [_opened(_WIDTH, height, label)]
+    parts = []
     for step in range(math.ceil(low / _TICK - 1e-9), math.floor(high / _TICK + 1e-9) + 1):
         value = _TICK * step
-        parts.append(_line(x(value), 4, x(value), height - 34, RULE))
-        parts.append(_text(x(value), height - 20, f"{value:.1f}", "middle", QUIET))
-    parts.append(_text(_LEFT + room / 2, height - 4, label, "middle", QUIET))
+        parts.append(line(x(value), 4, x(value), height - 34, stroke=RULE))
+        parts.append(_words(x(value), height - 20, f"{value:.1f}", "middle", QUIET))
+    parts.append(_words(_LEFT + room / 2, height - 4, label, "middle", QUIET))
     colours = {"chosen": CHOSEN, "method": METHOD, "control": CONTROL, "reference": REFERENCE}
     for at, dot in enumerate(dots):
         y = 14 + _ROW * at
         colour = colours[dot.kind]
         mark = {"chosen": " (chosen)", "control": " (control)", "reference": " (reference)"}.get(dot.kind, "")
-        parts.append(_text(_LEFT - 10, y + 4, dot.name.replace("_", " ") + mark, "end", INK))
+        parts.append(_words(_LEFT - 10, y + 4, dot.name.replace("_", " ") + mark, "end", INK))
         if dot.interval is not None:
-            parts.append(_line(x(dot.interval[0]), y, x(dot.interval[1]), y, colour, width=2.2))
+            parts.append(line(x(dot.interval[0]), y, x(dot.interval[1]), y, stroke=colour, stroke_width=2.2))
         parts.append(_symbol(x(dot.value), y, colour, square=dot.kind == "control"))
-        parts.append(_text(_WIDTH - _RIGHT + 14, y + 4, f"{dot.value:.2f}", "start", INK))
-    return "".join([*parts, "</svg>"])
+        parts.append(_words(_WIDTH - _RIGHT + 14, y + 4, f"{dot.value:.2f}", "start", INK))
+    return _drawn(_WIDTH, height, label, parts)
 
 
 def line_chart(curve: CriterionCurve, title: str, *, width: int = 290, height: int = 190) -> str:
@@ -71,7 +71,7 @@ def line_chart(curve: CriterionCurve, title: str, *, width: int = 290, height: i
         height: in CSS pixels, without the legend.
     """
     left, top, right, bottom = 34, 22, 8, 34
-    values = [value for line in curve.lines.values() for value in line]
+    values = [value for means in curve.lines.values() for value in means]
     low, high = min(0.0, *values), max(1.0, *values)
     numeric = all(not isinstance(place, str) for place in curve.x)
     places = [float(place) for place in curve.x] if numeric else [float(at) for at in range(len(curve.x))]
@@ -83,50 +83,35 @@ def line_chart(curve: CriterionCurve, title: str, *, width: int = 290, height: i
     def y(value: float) -> float:
         return top + (height - top - bottom) * (high - value) / max(high - low, 1e-9)
 
-    whole = height + 15 * len(curve.lines)
-    parts = [_opened(width, whole, title), _text(left, 13, title, "start", INK, size=12, bold=True)]
+    parts = [_words(left, 13, title, "start", INK, size=12, bold=True)]
     for value in (low, (low + high) / 2, high):
-        parts.append(_line(left, y(value), width - right, y(value), RULE))
-        parts.append(_text(left - 4, y(value) + 4, f"{value:.1f}", "end", QUIET, size=10))
+        parts.append(line(left, y(value), width - right, y(value), stroke=RULE))
+        parts.append(_words(left - 4, y(value) + 4, f"{value:.1f}", "end", QUIET, size=10))
     ends = (f"{first:g}", f"{last:g}") if numeric else (str(curve.x[0]), f"{len(curve.x) - 1} stages")
-    parts.append(_text(left, height - 20, ends[0], "start", QUIET, size=10))
-    parts.append(_text(width - right, height - 20, ends[1], "end", QUIET, size=10))
-    parts.append(_text((left + width - right) / 2, height - 8, curve.x_label, "middle", QUIET, size=10))
-    for at, (name, line) in enumerate(curve.lines.items()):
-        dashed = NULL_WORD in name
-        colour = QUIET if dashed else LINES[at % len(LINES)]
-        points = " ".join(f"{x(p):.1f},{y(v):.1f}" for p, v in zip(places, line, strict=True))
-        dash = ' stroke-dasharray="5 3"' if dashed else ""
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>')
+    parts.append(_words(left, height - 20, ends[0], "start", QUIET, size=10))
+    parts.append(_words(width - right, height - 20, ends[1], "end", QUIET, size=10))
+    parts.append(_words((left + width - right) / 2, height - 8, curve.x_label, "middle", QUIET, size=10))
+    for at, (name, means) in enumerate(curve.lines.items()):
+        is_null = NULL_WORD in name
+        colour = QUIET if is_null else LINES[at % len(LINES)]
+        dash = DASHED if is_null else ""
+        points = [(x(place), y(mean)) for place, mean in zip(places, means, strict=True)]
+        parts.append(polyline(points, stroke=colour, stroke_width=1.8, stroke_dasharray=dash))
         row = height + 6 + 15 * at
-        parts.append(
-            f'<line x1="{left}" y1="{row}" x2="{left + 22}" y2="{row}" stroke="{colour}" stroke-width="2"{dash}/>'
-        )
-        parts.append(_text(left + 28, row + 4, name, "start", INK, size=10))
-    return "".join([*parts, "</svg>"])
+        parts.append(line(left, row, left + 22, row, stroke=colour, stroke_width=2, stroke_dasharray=dash))
+        parts.append(_words(left + 28, row + 4, name, "start", INK, size=10))
+    return _drawn(width, height + 15 * len(curve.lines), title, parts)
 
 
-def _opened(width: int, height: int, label: str) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{escape(label)}" font-family="inherit">'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1.0) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width:g}"/>'
+def _drawn(width: int, height: int, label: str, parts: Iterable[str]) -> str:
+    return drawing(width, height, label, parts, width=width, height=height, font_family="inherit")
 
 
 def _symbol(x: float, y: float, colour: str, *, square: bool) -> str:
     if square:
-        corner = f'x="{x - 4:.1f}" y="{y - 4:.1f}"'
-        return f'<rect {corner} width="8" height="8" fill="#fff" stroke="{colour}" stroke-width="2"/>'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.6" fill="{colour}"/>'
+        return rectangle(x - 4, y - 4, 8, 8, fill="#fff", stroke=colour, stroke_width=2)
+    return circle(x, y, 4.6, fill=colour)
 
 
-def _text(x: float, y: float, words: str, anchor: str, colour: str, *, size: int = 12, bold: bool = False) -> str:
-    weight = ' font-weight="600"' if bold else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}"{weight}>'
-        f"{escape(words)}</text>"
-    )
+def _words(x: float, y: float, words: str, anchor: str, colour: str, *, size: int = 12, bold: bool = False) -> str:
+    return text(x, y, words, anchor, font_size=size, fill=colour, font_weight="600" if bold else "")

@@ -9,7 +9,7 @@ from html import escape
 DASHED = "5 3"
 
 
-def drawing(width: float, height: float, label: str, parts: Iterable[str], **attributes: object) -> str:
+def drawing(width: float, height: float, label: str, parts: Iterable[str], /, **attributes: object) -> str:
     """Return a whole picture.
 
     Args:
@@ -32,6 +32,11 @@ def text(x: float, y: float, words: str, anchor: str, **attributes: object) -> s
 def line(x1: float, y1: float, x2: float, y2: float, **attributes: object) -> str:
     """Draw a straight line."""
     return f'<line{_written(attributes)} x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def rectangle(x: float, y: float, width: float, height: float, /, **attributes: object) -> str:
+    """Draw a rectangle from its upper left corner."""
+    return f'<rect{_written(attributes)} x="{x:.1f}" y="{y:.1f}" width="{width:g}" height="{height:g}"/>'
 
 
 def circle(x: float, y: float, radius: float, **attributes: object) -> str:

@@ -190,14 +190,15 @@ def reachable(root: Path, start: str) -> set[str]:
     return seen
 
 
-def body_lines(root: Path) -> list[int]:
-    """Return the lines of every function's body, without its docstring."""
+def body_lines(root: Path) -> list[tuple[str, int]]:
+    """Return every function, as MODULE.NAME, and the lines of its body without the docstring."""
     found = []
-    for path in modules(root).values():
+    for module, path in modules(root).items():
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
-                found.append((node.end_lineno or 0) - body[0].lineno + 1 if body else 0)
+                lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+                found.append((f"{module}.{node.name}", lines))
     return found
 
 
@@ -214,7 +215,7 @@ def measure(root: Path) -> House:
     lengths = list(counts.values())
     left_out = tuple(name.rstrip("*") for name in _left_out(root))
     folders = Counter(path.parent for path in modules(root).values())
-    bodies = body_lines(root)
+    bodies = [lines for _, lines in body_lines(root)]
     mutual_pairs, backward_imports = measure_arrows(root)
     return House(
         files=len(lengths),

@@ -12,8 +12,10 @@ from node.receiving.listener import TRANSFER_SYNTAXES
 from reports.objects import codes
 from reports.objects.equipment import IMPLEMENTATION_VERSION_NAME
 from reports.picture.localiser import Seen
+from tests.hostile.http.routes import whole_site
 
 STATEMENT = (Path(__file__).parents[2] / "deploy" / "conformance.md").read_text()
+OF_PROGRAMS = ("/api/", "/dicomweb/")
 
 
 def leaves(kind: type[errors.HeatproofError]) -> Iterator[type[errors.HeatproofError]]:
@@ -37,6 +39,16 @@ def test_every_status_an_error_can_be_answered_with_is_explained() -> None:
 def test_the_negotiated_length_and_our_name_are_stated() -> None:
     assert f"{MAXIMUM_PDU_LENGTH_BYTES:,} bytes" in STATEMENT
     assert IMPLEMENTATION_VERSION_NAME in STATEMENT
+
+
+def test_every_address_of_the_api_is_stated(tmp_path: Path) -> None:
+    section = re.sub(r"\{.*?\}", "{}", STATEMENT.split("## 4. HTTP")[1].split("## 5.")[0])
+    stated = {way for way in re.findall(r"`(GET|POST) (/[^`?]*)", section) if way[1].startswith(OF_PROGRAMS)}
+    schema = whole_site(tmp_path).application.openapi()["paths"]
+    served = {
+        (method.upper(), re.sub(r"\{.*?\}", "{}", path)) for path, methods in schema.items() for method in methods
+    }
+    assert stated == {way for way in served if way[1].startswith(OF_PROGRAMS)} | {("GET", "/api/openapi.json")}
 
 
 def test_every_private_code_of_a_signal_verdict_and_localiser_is_stated() -> None:

@@ -1,6 +1,7 @@
 """Every example of the guide does what its docstring says, on a phantom's result or a store made for it."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Picture
 
 from inference.passport.passport import SHIPPED_PASSPORTS
 from inference.phantom.phantom import Phantom, make_phantom
@@ -150,3 +152,38 @@ def test_a_method_in_the_registry_is_run_by_its_name(monkeypatch: pytest.MonkeyP
     inputs = torch.arange(24, dtype=torch.float32).reshape(2, 1, 3, 4) - 7
     values = explain(network, inputs, 1, method.info.name)
     torch.testing.assert_close(values, inputs[:, 0] * network[1].weight[1].detach().reshape(3, 4))
+
+
+def eye_track(path: Path, places: list[tuple[float, float]]) -> str:
+    """Write the fixations of a reader who looks at some places, (x, y), for a second each; give the file's name."""
+    names = ["x_position", "y_position", "timestamp_start_fixation", "timestamp_end_fixation"]
+    names += [f"angular_resolution_{axis}_pixels_per_degree" for axis in "xy"]
+    names += [f"{edge}_shown_from_image" for edge in ("xmin", "ymin", "xmax", "ymax")]
+    rows = [[x, y, second, second + 1, 6, 6, 0, 0, 120, 100] for second, (x, y) in enumerate(places)]
+    path.write_text("\n".join(",".join(map(str, row)) for row in [names, *rows]))
+    return path.name
+
+
+def test_maps_are_compared_with_the_gaze_of_the_other_readers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lungs = np.zeros((100, 120), np.uint8)
+    lungs[20:80, 20:50] = lungs[20:80, 70:100] = 255
+    Picture.fromarray(lungs).save(tmp_path / "lungs.png")
+    lines = ["image,patient,map,fixations,lungs,x0,y0,x1,y1"]
+    for number, (x, y) in enumerate([(30, 30), (90, 30), (30, 70), (90, 70)]):
+        rows, columns = np.mgrid[:100, :120]
+        np.save(tmp_path / f"map{number}.npy", np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 100.0))
+        for reader in range(2):
+            track = eye_track(tmp_path / f"{number}-{reader}.csv", [(60, 50), (x + reader, y)])
+            lines.append(f"i{number},p{number},map{number}.npy,{track},lungs.png,15,15,105,85")
+    (tmp_path / "cases.csv").write_text("\n".join(lines))
+    assert run("compare_with_gaze.py", tmp_path / "cases.csv") == 0
+    line = re.compile(r"^(.+) (-?[\d.]+) \[.+\], 4 images of 4 patients$", re.MULTILINE)
+    printed = {name: float(value) for name, value in line.findall(capsys.readouterr().out)}
+    assert len(printed) == 12
+    assert printed["map: shuffled NCC"] > 0.5
+    assert printed["map: shuffled AUC"] > 0.7
+    assert printed["another reader: NCC"] > 0.95
+    assert printed["outline of the lungs: shuffled AUC"] == pytest.approx(0.5, abs=0.05)
+    assert printed["outline of the lungs: shuffled NCC"] < 0.05

@@ -1,7 +1,6 @@
 """A storage SCU that sends any bytes as a data set, which pynetdicom's own would not build."""
 
 from io import BytesIO
-from types import TracebackType
 from typing import Self
 
 from pydicom.dataset import Dataset
@@ -35,9 +34,7 @@ class ByteSender:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._association.release()
 
     def store(self, encoded: bytes | None, *, instance: str, syntax: str) -> Dataset:

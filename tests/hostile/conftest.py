@@ -6,20 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from node.store import migrate, open_engine, sqlite_url
 from tests.hostile.raw_peer import echo_seconds
 from tests.node.receiving.intake import Intake
 from tests.patience import patient
-
-
-@pytest.fixture(scope="session")
-def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    engine = open_engine(sqlite_url(folder))
-    migrate(engine)
-    engine.dispose()
-    (path,) = folder.glob("*.sqlite")
-    return path
 
 
 @pytest.fixture(scope="module")

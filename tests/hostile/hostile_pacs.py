@@ -5,7 +5,6 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from node.settings.destination import Destination
@@ -41,9 +40,7 @@ class HostilePacs:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._door.close()
         self._thread.join(patient(5))
 

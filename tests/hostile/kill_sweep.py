@@ -198,8 +198,7 @@ def sweep(folder: Path, *, kills: int, seed: int = 0) -> Findings:
                 process.join()
                 if number % 10 == 9:
                     print(f"{number + 1} kills, {len(modality.acknowledged)} instances acknowledged", flush=True)
-            process = stand_in.start(node.settings)
-            wait_until(lambda: node.listening, 60, "the last start")
+            process = stand_in.start_node(node)
         wait_for_rest(node, len(modality.acknowledged) // stand_in.SLICES)
         process.terminate()
         process.join(patient(60))

@@ -33,6 +33,8 @@ from node.receiving.register import Register
 from node.service import Node
 from node.settings.settings import load
 from reports.objects.phantom_study import write_study
+from tests.node.running import RunningNode
+from tests.patience import wait_until
 
 TRAPS: dict[str, tuple[type, ...]] = {
     "_write": (Inbox,),
@@ -60,6 +62,14 @@ def start(settings: Path, *, where: str = "", hang_in: str = "") -> ForkServerPr
     """
     process = _forkserver().Process(target=_serve, args=(settings, where, hang_in), daemon=True)
     process.start()
+    return process
+
+
+def start_node(node: RunningNode, *, hang_in: str = "") -> ForkServerProcess:
+    """Start a node with the stand-in model on the ports of ``node``, and wait until both answer."""
+    process = start(node.settings, hang_in=hang_in)
+    wait_until(lambda: node.listening or not process.is_alive(), 60, "the start of the node")
+    assert process.is_alive(), node.log
     return process
 
 

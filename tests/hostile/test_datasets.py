@@ -17,6 +17,7 @@ import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.data import get_testdata_file
 from pydicom.uid import (
+    EnhancedMRImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -34,6 +35,7 @@ from node.receiving.inspection import Arrival, inspect
 from node.settings.limits import STANDARD, Limits
 from node.store import now
 from tests.hostile.byte_sender import ByteSender
+from tests.node.receiving.enhanced import enhanced_mr
 from tests.node.receiving.intake import Intake, encode, mr_image, with_meta
 from tests.patience import patient
 
@@ -60,12 +62,12 @@ def sender(node: Intake) -> Iterator[ByteSender]:
         yield made
 
 
-def refused(node: Intake, sender: ByteSender, image: Dataset, encoded: bytes | None) -> str:
+def refused(node: Intake, sender: ByteSender, image: Dataset, encoded: bytes | None, *, seconds: float = 2.0) -> str:
     """Send it, see it refused soon, with nothing kept and the association open; give the reason."""
     kept, aside = node.files(), set(node.quarantined())
     started = time.monotonic()
     answer = sender.store(encoded, instance=image.SOPInstanceUID, syntax=image.file_meta.TransferSyntaxUID)
-    assert time.monotonic() - started < patient(2)
+    assert time.monotonic() - started < patient(seconds)
     assert answer.Status == 0xC000
     assert sender.echo() == 0x0000
     assert node.files() == kept
@@ -135,6 +137,36 @@ def test_a_million_elements_are_refused_in_bounded_time_and_memory(node: Intake,
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 20
+
+
+def test_an_enhanced_mr_image_of_4160_frames_and_more_than_358000_elements_is_kept(node: Intake) -> None:
+    image, encoded = enhanced_mr(4160)
+    with ByteSender(node.listener.port, ExplicitVRLittleEndian, storage_class=EnhancedMRImageStorage) as scanner:
+        assert kept(scanner, image, encoded)
+    read = dcmread(next(path for path in node.files() if path.stat().st_size > len(encoded)))
+    assert len(read.PerFrameFunctionalGroupsSequence) == read.NumberOfFrames == 4160
+
+
+@pytest.mark.parametrize("frames", ["1", "4160", "65536", "999999999999"])
+def test_frames_that_are_only_announced_allow_no_million_of_elements_in_a_few_bytes(
+    node: Intake, sender: ByteSender, frames: str
+) -> None:
+    """Each further element must be paid for by 32 bytes; these have 8."""
+    image = mr_image()
+    image.add_new(0x00280008, "LO", frames)
+    encoded = encode(image).replace(b"\x28\x00\x08\x00LO", b"\x28\x00\x08\x00IS")
+    place = encoded.index(b"\xe0\x7f\x10\x00")
+    bomb = encoded[:place] + struct.pack("<HH2sH", 0x0029, 0x1010, b"LO", 0) * 1_000_000 + encoded[place:]
+    allowed = 250_000 + (len(bomb) // 32 if frames != "1" else 0)
+    assert f"more than {allowed} elements" in refused(node, sender, image, bomb, seconds=5)
+
+
+def test_a_number_of_frames_inside_a_sequence_allows_no_further_elements(node: Intake, sender: ByteSender) -> None:
+    image = mr_image()
+    item = struct.pack("<HH2sH", 0x28, 8, b"IS", 4) + b"4160"
+    nested_frames = struct.pack("<HH2sHLHHL", 8, 0x1115, b"SQ", 0, len(item) + 8, 0xFFFE, 0xE000, len(item)) + item
+    bomb = nested_frames + struct.pack("<HH2sH", 9, 0x1010, b"LO", 0) * 300_000
+    assert "more than 250000 elements" in refused(node, sender, image, with_element(encode(image), bomb))
 
 
 LENGTHS = {

@@ -71,8 +71,7 @@ class Hospital:
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     with StandInPriorPacs(door=reserve_port()) as pacs:
         made = Hospital(tmp_path_factory.mktemp("hospital"), pacs)
-        process = stand_in.start(made.node.settings)
-        wait_until(lambda: made.node.listening, 60, "the start of the node")
+        process = stand_in.start_node(made.node)
         yield made
         process.terminate()
         process.join(patient(30))

@@ -40,10 +40,7 @@ class OldHome:
         self._processes: list[ForkServerProcess] = []
 
     def start(self, *, hang_in: str = "") -> None:
-        process = stand_in.start(self.node.settings, hang_in=hang_in)
-        self._processes.append(process)
-        wait_until(lambda: self.node.listening or not process.is_alive(), 60, "the start of the node")
-        assert process.is_alive(), self.node.log
+        self._processes.append(stand_in.start_node(self.node, hang_in=hang_in))
 
     def kill(self) -> None:
         for process in self._processes:

@@ -1,7 +1,6 @@
 """Expressions and texts that a backtracking engine needs hours for: neither an image nor a caller stops a node."""
 
 from collections.abc import Iterator
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +38,14 @@ destinations = []
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     folder = tmp_path_factory.mktemp("patterns")
-    made = RunningNode(folder / "node", rules=RULES, quiet_seconds=0.2)
-    made.write_settings(destination_port=reserve_port())
-    processes: list[ForkServerProcess] = []
-
-    def start() -> None:
-        processes.append(stand_in.start(made.settings))
-        wait_until(lambda: made.listening or not processes[-1].is_alive(), 60, "the start of the node")
-
+    made = RunningNode(folder / "node", destination_port=reserve_port(), rules=RULES, quiet_seconds=0.2)
+    process = stand_in.start_node(made)
     try:
-        start()
         assert set(made.send(_study(folder / "images"))) == {0x0000}
         yield made
     finally:
-        for process in processes:
-            process.kill()
-            process.join()
+        process.kill()
+        process.join()
 
 
 def _study(folder: Path) -> list[Path]:

@@ -26,8 +26,7 @@ def test_told_to_stop_under_load_it_refuses_the_new_aborts_the_idle_keeps_the_qu
     with FilingScp(tmp_path / "pacs") as pacs:
         node = RunningNode(tmp_path / "node", destination_port=pacs.port, quiet_seconds=1.5)
         modality = StandInModality(node)
-        process = stand_in.start(node.settings)
-        wait_until(lambda: node.listening, 60, "the start of the node")
+        process = stand_in.start_node(node)
         idle = AE(ae_title="IDLE")
         idle.add_requested_context(Verification)
         open_association = idle.associate("127.0.0.1", node.dicom_port, ae_title="HEATPROOF")
@@ -41,8 +40,7 @@ def test_told_to_stop_under_load_it_refuses_the_new_aborts_the_idle_keeps_the_qu
             assert process.exitcode == 0, node.log
             assert time.monotonic() - began < patient(LONGEST_SECONDS)
             wait_until(lambda: open_association.is_aborted, 5, "the abort of the idle association")
-            process = stand_in.start(node.settings)
-            wait_until(lambda: node.listening, 60, "the second start")
+            process = stand_in.start_node(node)
         wait_for_rest(node, len(modality.acknowledged) // stand_in.SLICES)
         process.terminate()
         process.join(patient(LONGEST_SECONDS))

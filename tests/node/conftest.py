@@ -1,24 +1,22 @@
-"""An intake for each test."""
+"""An intake for each test, and local time for those of hours."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from node.store import migrate, open_engine, sqlite_url
 from tests.node.receiving.intake import Intake
 
 
-@pytest.fixture(scope="session")
-def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store, migrated once: the tests copy it."""
-    folder = tmp_path_factory.mktemp("store")
-    engine = open_engine(sqlite_url(folder))
-    migrate(engine)
-    engine.dispose()
-    (path,) = folder.glob("*.sqlite")
-    return path
+@pytest.fixture
+def local_time_is_utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import select
 import socket
 import threading
-from types import TracebackType
 from typing import Self
 
 _STORE_RESPONSE = b"\x00\x00\x00\x01\x02\x00\x00\x00\x01\x80"
@@ -24,9 +23,7 @@ class LossyProxy:
         threading.Thread(target=self._serve, daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.close()
 
     def _serve(self) -> None:

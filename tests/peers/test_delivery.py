@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 from sqlalchemy import select
 
 from node.audit.arming import Arming
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.constancy import Constancy
 from node.audit.monthly import Monthly
 from node.demo.ports import reserve_port
@@ -146,10 +146,10 @@ def test_the_monthly_report_is_stored_in_orthanc_and_reads_back_as_it_was_made(
     settings = sender.settings.model_copy(update={"rules": (rule,)})
     constancy = Constancy(tmp_path, sender.engine, sender.ledger, b"key", None)
     arming, observations = Arming(sender.engine, sender.ledger), Observations(sender.engine)
-    quality = Quality(
+    audit = Audit(
         settings, lambda: settings.rules, sender.engine, sender.ledger, arming, constancy, observations, {}, {}
     )
-    uid = Monthly(quality).send("2026-10", "commitment")
+    uid = Monthly(audit).send("2026-10", "commitment")
     sender.deliveries.resume()  # as the running node does twice a minute
     with sender.engine.connect() as connection:
         result = connection.execute(select(results).where(results.c.sop_instance_uid == uid)).one()

@@ -40,10 +40,7 @@ class Site:
         self.processes: dict[str, ForkServerProcess] = {}
 
     def start(self, name: str, *, hang_in: str = "") -> None:
-        node = self.nodes[name]
-        process = self.processes[name] = stand_in.start(node.settings, hang_in=hang_in)
-        wait_until(lambda: not process.is_alive() or node.listening, 60, f"the start of {name}")
-        assert process.is_alive(), node.log
+        self.processes[name] = stand_in.start_node(self.nodes[name], hang_in=hang_in)
 
     def close(self) -> None:
         for process in self.processes.values():

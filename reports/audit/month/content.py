@@ -24,7 +24,7 @@ _SHARES = (
 def month_content(month: Month) -> Iterator[Block]:
     """Yield the whole report."""
     last = month.before - timedelta(days=1)
-    yield Heading(f"Quality of {month.route}", 1)
+    yield Heading(f"Audit of {month.route}", 1)
     yield Paragraph(f"{month.first.date()} to {last.date()} (UTC); written {month.made:%Y-%m-%d %H:%M} UTC.")
     yield Paragraph(NOT_FOR_DIAGNOSTIC_USE, Tone.WARNING)
     yield _summary(month)

@@ -1,4 +1,4 @@
-"""The monthly quality report as a DICOM object that an archive takes: Encapsulated PDF (PS3.3 A.45.1).
+"""The monthly audit report as a DICOM object that an archive takes: Encapsulated PDF (PS3.3 A.45.1).
 
 Of no patient: Patient ID ``HEATPROOF-QA``, one study and one series for each site, an instance for each month and head
 of the ledger. What is made of the same months again has the same UIDs and the same bytes.
@@ -47,7 +47,7 @@ def month_document(months: Sequence[Month], *, site: str) -> Dataset:
     made.SOPClassUID = EncapsulatedPDFStorage
     made.SOPInstanceUID = uid_of(PRODUCT, "quality report", site, month, str(last.head))
     _place(made, site, int(f"{last.first:%Y%m}"))
-    _name(made, f"Quality report {month}")
+    _name(made, f"Audit report {month}")
     date(made, made, last.made, "Content")
     made.AcquisitionDateTime = None
     _enclose(made, month_pdf(months))
@@ -64,7 +64,7 @@ def _place(made: Dataset, site: str, instance_number: int) -> None:
     made.StudyDate = made.StudyTime = made.AccessionNumber = made.ReferringPhysicianName = None
     made.StudyDescription = "Quality of the maps"
     made.SeriesInstanceUID, made.SeriesNumber = uid_of(PRODUCT, "quality reports", site, "series"), SERIES_NUMBER
-    made.SeriesDescription = f"Monthly quality report - {NOT_FOR_DIAGNOSTIC_USE}"
+    made.SeriesDescription = f"Monthly audit report - {NOT_FOR_DIAGNOSTIC_USE}"
     made.Modality, made.ConversionType, made.InstanceNumber = "DOC", "WSD", instance_number
     made.Manufacturer = made.ManufacturerModelName = PRODUCT
     made.SoftwareVersions = product_version()

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Column, Connection, Engine, Float, Index, Integer, String, Table, Text, and_, func, select
 
 from reports.audit.observation import FORMER_FIGURES
-from reports.audit.observations import METADATA
+from reports.audit.observations import GROUPINGS, METADATA, grouping_columns
 from reports.audit.repeatability.pair import BETWEEN, MEASURED, Again, Pair
 
 MOST_PAIRS = 5_000
 """Read of each kind: the newest. Intervals of so many are narrower than any use of them."""
-KEYS = ("bundle", "model", "method", "scanner", "protocol", "label", "other")
+KEYS = (*GROUPINGS[1:], "other")
 FIGURE_COLUMNS = (
     *(f"{which}_{name}" for name in MEASURED for which in ("first", "second")),
     *BETWEEN,
@@ -27,13 +27,7 @@ pairs = Table(
     Column("at_seconds", Float, nullable=False),  # since 1970, UTC
     Column("again", String(16), nullable=False),
     Column("subject", Text, nullable=False),
-    Column("route", String(64), nullable=False),  # empty for the golden set
-    Column("bundle", String(64), nullable=False),
-    Column("model", String(64), nullable=False),
-    Column("method", String(64), nullable=False),
-    Column("scanner", Text, nullable=False),
-    Column("protocol", Text, nullable=False),
-    Column("label", String(64), nullable=False),
+    *grouping_columns(),  # the route of the golden set is empty
     Column("other", String(64), nullable=False),
     Column("days_apart", Integer),
     Column("registered", Text, nullable=False),

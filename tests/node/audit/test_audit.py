@@ -1,6 +1,5 @@
 """The audit acts: routes are stopped and armed again, golden sets are replayed, nothing is lost meanwhile."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from inference.bundle.bundle import load_named
 from inference.errors import Misconfigured, Refused, UnknownName
 from inference.trust.verdict import Trust, Verdict
 from node.audit.arming import Arming
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.auditor import Auditor
 from node.audit.constancy import Constancy
 from node.jobs.installation import Installation
@@ -22,7 +21,7 @@ from node.settings.audit import AuditSettings, RouteState
 from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
 from node.settings.settings import Settings
-from node.store import JobState, StudyState, jobs, migrate, now, open_engine, sqlite_url, studies
+from node.store import JobState, StudyState, jobs, now, studies
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 from reports.audit.repeatability.pairs import pairs
@@ -30,14 +29,6 @@ from reports.audit.repeatability.replay import Level
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
 RULE = {"name": "flair", "bundles": ["glioma_flair"], "destinations": []}
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_engine(sqlite_url(tmp_path))
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture
@@ -54,6 +45,13 @@ def settings_of(home: Path, **audit: object) -> Settings:
     )
 
 
+def enter_study(engine: Engine, state: StudyState) -> None:
+    """Enter study 1.2.3 of the route in this state."""
+    row = {"study_instance_uid": "1.2.3", "state": state, "route": "flair"}
+    with engine.begin() as connection:
+        connection.execute(insert(studies).values(**row, first_received_at=now(), last_received_at=now()))
+
+
 class Site:
     """Auditor, arming and constancy of one store, without a thread."""
 
@@ -62,7 +60,7 @@ class Site:
         self.bundles = {"glioma_flair": load_named("glioma_flair")}
         self.arming = Arming(engine, ledger)
         self.constancy = Constancy(home, engine, ledger, b"key", None)
-        self.quality = Quality(
+        self.audit = Audit(
             self.settings,
             lambda: self.settings.rules,
             engine,
@@ -73,10 +71,10 @@ class Site:
             self.bundles,
             {},
         )
-        self.auditor = Auditor(self.quality)
+        self.auditor = Auditor(self.audit)
 
     def installations(self) -> dict[str, Installation]:
-        return self.quality.installations()
+        return self.audit.installations()
 
 
 def test_a_route_is_armed_until_it_is_stopped_and_a_harder_stop_stays(engine: Engine, ledger: Ledger) -> None:
@@ -102,16 +100,7 @@ def test_arming_takes_a_name_a_reason_and_a_passed_replay(engine: Engine, ledger
 def test_a_held_study_is_decided_again_once_its_route_is_armed(engine: Engine, ledger: Ledger) -> None:
     arming = Arming(engine, ledger)
     arming.stop("flair", RouteState.HELD, "the golden set has changed")
-    with engine.begin() as connection:
-        connection.execute(
-            insert(studies).values(
-                study_instance_uid="1.2.3",
-                state=StudyState.HELD,
-                route="flair",
-                first_received_at=now(),
-                last_received_at=now(),
-            )
-        )
+    enter_study(engine, StudyState.HELD)
     arming.arm("flair", "accepted", by_whom="physicist", bundles={})
     with engine.connect() as connection:
         assert connection.execute(select(studies.c.state)).scalar_one() == StudyState.COMPLETE
@@ -122,16 +111,8 @@ def test_a_job_whose_bundle_was_replaced_is_taken_back_and_its_study_decided_aga
 ) -> None:
     bundle = load_named("glioma_flair")
     steps = Steps(settings_of(tmp_path), engine, tmp_path, {"glioma_flair": bundle}, {}, ledger)
+    enter_study(engine, StudyState.ROUTED)
     with engine.begin() as connection:
-        connection.execute(
-            insert(studies).values(
-                study_instance_uid="1.2.3",
-                state=StudyState.ROUTED,
-                route="flair",
-                first_received_at=now(),
-                last_received_at=now(),
-            )
-        )
         for number, model in enumerate((bundle.identity.digest, "0" * 64)):
             options = {"method": None, "planes_explained": 1, "destinations": [], "model": model}
             connection.execute(
@@ -201,18 +182,18 @@ def test_the_design_of_the_charts_is_locked_with_the_baseline_and_does_not_follo
 ) -> None:
     site = Site(tmp_path, engine, ledger)
     fill(engine, *draw_year(1, Hospital(), days=60))
-    site.quality.lock("flair", at_day(0), at_day(60), by_whom="physicist")
+    site.audit.lock("flair", at_day(0), at_day(60), by_whom="physicist")
     locked = site.arming.locked("flair")
     assert locked is not None
     assert locked.design is not None
     told = ledger.events()[-1]
     assert (told.event, told.details["run_length"]) == (Event.BASELINE_LOCKED, locked.design.run_length)
     asked = settings_of(tmp_path, false_alarms_per_year=12.0)
-    control = replace(site.quality, settings=asked).control("flair")
+    control = replace(site.audit, settings=asked).control("flair")
     assert control is not None
     assert control.design == locked.design
     with pytest.raises(Refused, match="No figure has 50 cases"):
-        site.quality.lock("flair", at_day(60), at_day(90), by_whom="physicist")
+        site.audit.lock("flair", at_day(60), at_day(90), by_whom="physicist")
 
 
 def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: Engine, ledger: Ledger) -> None:
@@ -221,7 +202,7 @@ def test_an_alarm_stops_its_route_as_set_and_only_once(tmp_path: Path, engine: E
     after = day >= BASELINE_DAYS + 20
     rows["hot_area"] = np.where(after, rows["hot_area"] * 1.8, rows["hot_area"])
     fill(engine, day, rows)
-    site.quality.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="physicist")
+    site.audit.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="physicist")
     with engine.begin() as connection:
         from node.audit.tables import baselines
 

@@ -1,4 +1,4 @@
-"""The monthly quality report as a DICOM object: made once, queued like a result, the same bytes, no patient."""
+"""The monthly audit report as a DICOM object: made once, queued like a result, the same bytes, no patient."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from inference.errors import Refused, SettingsInvalid, UnknownName
 from node.audit.arming import Arming
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.constancy import Constancy
 from node.audit.monthly import Monthly
 from node.delivery.consignments import Consignments
@@ -46,7 +46,7 @@ class August(datetime):
         return cls(2025, 8, 17, 9, 30, tzinfo=tz)  # type: ignore[arg-type]
 
 
-def quality_of(home: Path, *, report_to: str | None = "archive") -> Quality:
+def audit_of(home: Path, *, report_to: str | None = "archive") -> Audit:
     """A site with two routes, one of them charted, in August 2025."""
     engine = open_engine(sqlite_url(home))
     migrate(engine)
@@ -63,28 +63,28 @@ def quality_of(home: Path, *, report_to: str | None = "archive") -> Quality:
     )
     arming, constancy = Arming(engine, ledger), Constancy(home, engine, ledger, b"key", None)
     observations = Observations(engine)
-    return Quality(settings, lambda: settings.rules, engine, ledger, arming, constancy, observations, {}, {})
+    return Audit(settings, lambda: settings.rules, engine, ledger, arming, constancy, observations, {}, {})
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Quality:
-    quality = quality_of(tmp_path_factory.mktemp("site"))
+def site(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    audit = audit_of(tmp_path_factory.mktemp("site"))
     day, rows = draw_year(4, Hospital(patients=100), days=BASELINE_DAYS + 90)
-    fill(quality.engine, day, rows)
+    fill(audit.engine, day, rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "datetime", August)
-        quality.ledger.append(Event.ALARM, details={"route": "flair", "problem": "hot area: 0.08, now 0.15 (CUSUM)"})
-        quality.arming.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="Ada")
-    return quality
+        audit.ledger.append(Event.ALARM, details={"route": "flair", "problem": "hot area: 0.08, now 0.15 (CUSUM)"})
+        audit.arming.lock("flair", at_day(0), at_day(BASELINE_DAYS), by_whom="Ada")
+    return audit
 
 
-def files(quality: Quality) -> list[Path]:
-    with quality.engine.connect() as connection:
+def files(audit: Audit) -> list[Path]:
+    with audit.engine.connect() as connection:
         paths = connection.execute(select(results.c.path).where(results.c.role == "quality_report")).scalars()
-        return [quality.settings.node.files / "outbox" / path for path in paths]
+        return [audit.settings.node.files / "outbox" / path for path in paths]
 
 
-def test_a_months_report_is_queued_once_by_itself_when_the_month_has_ended(site: Quality) -> None:
+def test_a_months_report_is_queued_once_by_itself_when_the_month_has_ended(site: Audit) -> None:
     monthly = Monthly(site)
     uid = monthly.send_due(SEPTEMBER)
     assert uid is not None
@@ -100,20 +100,20 @@ def test_a_months_report_is_queued_once_by_itself_when_the_month_has_ended(site:
     ]
 
 
-def test_a_month_before_the_ledger_began_is_not_reported_on(site: Quality) -> None:
+def test_a_month_before_the_ledger_began_is_not_reported_on(site: Audit) -> None:
     assert Monthly(site).send_due(datetime(2025, 8, 1, 1, tzinfo=UTC)) is None
 
 
 def test_nothing_is_sent_by_itself_where_nobody_asks_for_it(tmp_path: Path) -> None:
-    assert Monthly(quality_of(tmp_path, report_to=None)).send_due(SEPTEMBER) is None
+    assert Monthly(audit_of(tmp_path, report_to=None)).send_due(SEPTEMBER) is None
 
 
-def test_the_report_is_a_valid_encapsulated_pdf_of_no_patient(site: Quality, tmp_path: Path) -> None:
+def test_the_report_is_a_valid_encapsulated_pdf_of_no_patient(site: Audit, tmp_path: Path) -> None:
     Monthly(site).send_due(SEPTEMBER)
     path = files(site)[0]
     made = dcmread(path)
     assert (made.SOPClassUID, made.PatientID, made.BurnedInAnnotation) == (EncapsulatedPDFStorage, "HEATPROOF-QA", "NO")
-    assert (made.DocumentTitle, made.InstanceNumber) == ("Quality report 2025-08", 202508)
+    assert (made.DocumentTitle, made.InstanceNumber) == ("Audit report 2025-08", 202508)
     pdf = made.EncapsulatedDocument[: made.EncapsulatedDocumentLength]
     assert pdf.startswith(b"%PDF-1.")
     assert pdf.rstrip().endswith(b"%%EOF")
@@ -125,7 +125,7 @@ def test_the_report_is_a_valid_encapsulated_pdf_of_no_patient(site: Quality, tmp
     assert [line for line in lines if line.startswith("Error")] == []
 
 
-def test_one_study_a_site_and_an_instance_for_each_month_and_head_always_the_same_bytes(site: Quality) -> None:
+def test_one_study_a_site_and_an_instance_for_each_month_and_head_always_the_same_bytes(site: Audit) -> None:
     july, august = (site.month("flair", month) for month in ("2025-07", "2025-08"))
     one, again, other, elsewhere = (
         month_document([month], site=place)
@@ -137,7 +137,7 @@ def test_one_study_a_site_and_an_instance_for_each_month_and_head_always_the_sam
     assert len({one.SOPInstanceUID, other.SOPInstanceUID, elsewhere.SOPInstanceUID}) == 3
 
 
-def test_a_report_is_sent_when_somebody_asks_to_a_destination_that_is_there(site: Quality) -> None:
+def test_a_report_is_sent_when_somebody_asks_to_a_destination_that_is_there(site: Audit) -> None:
     monthly = Monthly(site)
     first, second = (monthly.send("2025-08", "archive") for _ in range(2))
     assert first != second, "the head of the ledger has moved on"
@@ -155,13 +155,13 @@ def test_a_destination_of_reports_that_is_not_there_is_a_problem_of_the_settings
 
 
 def test_the_printed_month_says_how_repeatable_the_maps_are_or_how_many_more_cases_it_takes(tmp_path: Path) -> None:
-    quality = quality_of(tmp_path)
+    audit = audit_of(tmp_path)
     keep_pairs(
-        quality.engine,
+        audit.engine,
         draw_pairs(Again.EXAMINATION, LEAST_SUBJECTS, FIRST_OF_AUGUST),
         draw_pairs(Again.REPLICATE, LEAST_SUBJECTS - 4, FIRST_OF_AUGUST, other="r" * 64),
     )
-    month = quality.month("flair", "2025-08")
+    month = audit.month("flair", "2025-08")
     examined, replicated = (
         block for block in month_content(month) if isinstance(block, Table) and "bias" in block.heads
     )

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.errors import Refused, UnknownName
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.cli import app
 from node.settings.settings import load
 from reports.audit.repeatability.pair import Again
@@ -33,9 +33,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("site")
     path = home / "heatproof.toml"
     path.write_text(SETTINGS.replace("HOME", str(home)))
-    quality = Quality.of(load(path))
+    audit = Audit.of(load(path))
     day, rows = draw_year(3, Hospital(), days=BASELINE_DAYS + 30)
-    fill(quality.engine, day, rows)
+    fill(audit.engine, day, rows)
     return path
 
 
@@ -74,15 +74,15 @@ def test_status_stop_and_arm_as_a_physicist_does(config: Path, tmp_path: Path) -
     assert json.loads(run("audit", "verify", "-c", str(config), "--head", head, "--json"))["intact"]
     page = tmp_path / "month.html"
     run("audit", "report", "flair", "--month", "2025-07", "--out", str(page), "-c", str(config))
-    assert "Quality of flair" in page.read_text()
+    assert "Audit of flair" in page.read_text()
     run("audit", "export", "--out", str(tmp_path / "ledger.csv"), "-c", str(config))
     assert "visit is over" in (tmp_path / "ledger.csv").read_text()
 
 
 def test_the_report_says_how_repeatable_maps_are_as_text_and_as_json(config: Path) -> None:
-    quality = Quality.of(load(config))
+    audit = Audit.of(load(config))
     many = draw_pairs(Again.EXAMINATION, 40, at_day(2))
-    keep_pairs(quality.engine, many, draw_pairs(Again.REPLAY, 3, at_day(3)))
+    keep_pairs(audit.engine, many, draw_pairs(Again.REPLAY, 3, at_day(3)))
     asked = ("audit", "report", "flair", "--month", "2025-01", "-c", str(config))
     text = run(*asked)
     assert "3 golden studies: too few to say; 32 more are needed, 35 in all" in text

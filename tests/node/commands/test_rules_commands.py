@@ -1,8 +1,6 @@
 """`heatproof rules`: why this study, and what other rules would have decided."""
 
 import json
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,18 +15,11 @@ from inference.errors import SettingsInvalid, UnknownName
 from node.commands.rules import rules
 from node.store import StudyState, studies
 from tests.node.receiving.intake import Intake, arrival, mr_image
+from tests.node.settings.minimal import MINIMAL
 
-SETTINGS = """
-[node]
-home = "."
-[http]
-token_file = "token"
-[[destinations]]
-name = "pacs"
-ae_title = "PACS"
-host = "127.0.0.1"
-port = 104
-"""
+pytestmark = pytest.mark.usefixtures("local_time_is_utc")
+
+SETTINGS = MINIMAL.replace('"home"', '"."')
 FLAIR = """
 [[rules]]
 name = "flair"
@@ -49,15 +40,6 @@ hours = "08:00-18:00"
 bundles = ["glioma_flair"]
 destinations = ["pacs"]
 """
-
-
-@pytest.fixture(autouse=True)
-def _local_time_is_utc() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from pydicom.dataset import Dataset
@@ -49,9 +48,7 @@ class StandInPriorPacs:
         self._server = self._entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.silent.set()
         self._server.shutdown()
 

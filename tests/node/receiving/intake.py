@@ -1,5 +1,6 @@
 """The intake of a node as the service puts it together, and real instances to send to it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -26,7 +27,9 @@ from node.metrics import Metrics
 from node.receiving.inbox import Inbox
 from node.receiving.inspection import Arrival
 from node.receiving.listener import Listener
+from node.settings.limits import STANDARD, Limits
 from node.settings.node import NodeSettings
+from node.settings.peer import Peer
 from node.settings.tls import TlsSettings
 from node.store import instances, migrate, open_engine, sqlite_url
 from node.studies.studies import Studies
@@ -44,6 +47,8 @@ class Intake:
         store: Path | None = None,
         peers: Peers | None = None,
         tls: TlsSettings | None = None,
+        listed: Sequence[Peer] = (),
+        limits: Limits = STANDARD,
         **changes: Any,
     ) -> None:
         settings = NodeSettings(home=home, minimum_free_bytes=minimum_free_bytes, **changes)
@@ -52,10 +57,11 @@ class Intake:
         migrate(self.engine)
         self.ledger = Ledger(self.engine, b"key of this site")
         self.studies = Studies(self.engine, home / "inbox")
-        self.inbox = Inbox(settings, self.engine, self.ledger, self.studies)
+        self.inbox = Inbox(settings, self.engine, self.ledger, self.studies, limits=limits, peers=listed)
         self.metrics = Metrics(self.engine, home)
         anywhere = settings.model_copy(update={"port": 0})
         self.refusals = Refusals(self.engine, self.ledger)
+        peers = peers or Peers(listed)
         self.listener = Listener(anywhere, self.inbox, self.metrics, self.refusals, peers=peers, tls=tls)
 
     def close(self) -> None:
@@ -75,15 +81,15 @@ class Intake:
     def events(self) -> list[str]:
         return [entry.event for entry in self.ledger.events()]
 
-    def associate(self, *datasets: Dataset, called: str = "HEATPROOF") -> Association:
-        client = AE(ae_title="SENDER")
+    def associate(self, *datasets: Dataset, called: str = "HEATPROOF", calling: str = "SENDER") -> Association:
+        client = AE(ae_title=calling)
         client.add_requested_context("1.2.840.10008.1.1")
         for dataset in datasets:
             client.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
         return client.associate("127.0.0.1", self.listener.port, ae_title=called)
 
-    def send(self, *datasets: Dataset) -> list[int]:
-        association = self.associate(*datasets)
+    def send(self, *datasets: Dataset, calling: str = "SENDER") -> list[int]:
+        association = self.associate(*datasets, calling=calling)
         assert association.is_established
         statuses = [association.send_c_store(dataset).get("Status", -1) for dataset in datasets]
         association.release()

@@ -84,7 +84,8 @@ def test_two_contents_of_one_uid_at_once_keep_exactly_one(intake: Intake) -> Non
 
 
 def test_other_bytes_under_a_known_uid_keep_the_first_and_set_the_second_aside(intake: Intake) -> None:
-    image, other = mr_image(seed=1), mr_image(seed=2)
+    image = mr_image(seed=1)
+    other = mr_image(image.StudyInstanceUID, seed=2, series=image.SeriesInstanceUID)
     other.SOPInstanceUID = image.SOPInstanceUID
     intake.inbox.keep(arrival(image))
     before = intake.files()[0].read_bytes()
@@ -92,7 +93,7 @@ def test_other_bytes_under_a_known_uid_keep_the_first_and_set_the_second_aside(i
         intake.inbox.keep(arrival(other))
     assert [path.read_bytes() for path in intake.files()] == [before]
     (reason,) = intake.quarantined()
-    assert "other bytes" in json.loads(reason.read_text())["reason"]
+    assert "with other pixels" in json.loads(reason.read_text())["reason"]
     assert reason.with_suffix(".bin").read_bytes() == encode(other)
     assert intake.events() == ["quarantined"]
 

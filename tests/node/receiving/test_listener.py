@@ -33,8 +33,8 @@ from pynetdicom.dsutils import encode
 
 from node.associations import entrance
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.associations.storage_classes import RETIRED_IMAGE_CLASSES
 from node.receiving import inbox
-from node.receiving.listener import RETIRED_IMAGE_CLASSES
 from tests.patience import patient, wait_until
 
 from .intake import Intake, compressed, mr_image, own_capture, with_meta

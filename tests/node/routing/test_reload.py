@@ -77,6 +77,30 @@ def test_a_late_slice_gives_a_report_that_names_the_first_and_nothing_is_lost_or
     assert len(pacs.arrivals) == len(set(pacs.arrivals))
 
 
+def test_a_corrected_patient_id_gives_a_report_of_the_right_patient_that_names_the_first(
+    node: RunningNode, pacs: FilingScp, tmp_path: Path
+) -> None:
+    paths = write_study(make_phantom(2, slices=4), tmp_path / "study")
+    before = set(reports(pacs))
+    assert set(node.send(paths)) == {0}
+    wait_until(lambda: finished(node, 1), 120, "the first analysis")
+    (first,) = set(reports(pacs)) - before
+    for path in paths:
+        image = dcmread(path)
+        image.PatientID, image.PatientName = "RIGHT-ID", "RIGHT^PATIENT"
+        image.save_as(path)
+    assert set(node.send(paths)) == {0}
+    wait_until(lambda: finished(node, 2), 120, "the second analysis")
+    (second,) = set(reports(pacs)) - before - {first}
+    report = reports(pacs)[second]
+    assert (report.PatientID, str(report.PatientName)) == ("RIGHT-ID", "RIGHT^PATIENT")
+    (series,) = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
+    assert [item.ReferencedSOPInstanceUID for item in series.ReferencedSOPSequence] == [first]
+    old, new = newest(node)["jobs"]
+    assert all(result["superseded"] for result in old["results"])
+    assert not any(result["superseded"] for result in new["results"])
+
+
 def reload(node: RunningNode) -> Result:
     return CliRunner().invoke(rules, ["reload", "--config", str(node.settings)])
 

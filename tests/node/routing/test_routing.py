@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from node.routing import router as module
+from node.routing.decisions import Decisions
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
 from node.settings.audit import RouteState
@@ -58,9 +59,8 @@ class Office:
         arming: Any = SimpleNamespace(standing=lambda _: SimpleNamespace(state=RouteState.ARMED, reason=""))
         self._intake = intake
         self.started: Any = Started()
-        self.router = Router(
-            rulebook, intake.engine, intake.ledger, intake.studies, completeness, self.started, arming, attempts
-        )
+        decisions = Decisions(rulebook, intake.engine, intake.ledger, intake.studies, arming)
+        self.router = Router(rulebook, intake.engine, intake.studies, completeness, decisions, self.started, attempts)
         self._seconds = 0.0
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self._seconds))
 
@@ -123,6 +123,28 @@ def test_a_late_image_gives_a_job_of_the_next_generation_and_a_resend_none(
     office.wait(10)
     assert [job.generation for job in office.jobs()] == [1, 2]
     assert len(set(office.started.ids)) == 2
+
+
+def test_a_corrected_patient_id_gives_another_job_and_one_that_is_half_corrected_says_so(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(intake, monkeypatch, rule())
+    images = [mr_image(STUDY), mr_image(STUDY)]
+    for image in images:
+        intake.inbox.keep(arrival(image))
+    office.wait(10)
+    for image in images:
+        image.PatientID = "RIGHT-ID"
+    intake.inbox.keep(arrival(images[0]))
+    office.wait(899)
+    assert len(office.jobs()) == 1
+    office.wait(1)
+    intake.inbox.keep(arrival(images[1]))
+    office.wait(10)
+    _, half, whole = office.jobs()
+    assert half.missing == "the corrected Patient ID (0010,0020) in 1 of 2 instances: the study is half corrected"
+    assert whole.missing is None
+    assert len(set(office.started.ids)) == 3
 
 
 def test_what_is_missing_is_written_into_the_job_and_the_ledger(

@@ -1,5 +1,5 @@
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,16 +12,8 @@ from node.rules.decide import Decision
 from node.rules.series_header import SeriesHeader
 from node.settings.rule import Clause, Rule
 
+pytestmark = pytest.mark.usefixtures("local_time_is_utc")
 MONDAY_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _local_time_is_utc() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 def decide(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime = MONDAY_NOON) -> Decision:

@@ -6,18 +6,7 @@ from inference.errors import SettingsInvalid
 from node.settings.problems import section_in
 from node.settings.section import Section
 from node.settings.settings import example, load, reference
-
-MINIMAL = """
-[node]
-home = "home"
-[http]
-token_file = "token"
-[[destinations]]
-name = "pacs"
-ae_title = "PACS"
-host = "127.0.0.1"
-port = 104
-"""
+from tests.node.settings.minimal import MINIMAL
 
 
 def written(folder: Path, text: str) -> Path:

@@ -10,6 +10,7 @@ from pydicom.uid import generate_uid
 from sqlalchemy import select, update
 
 from inference.errors import DeliveryFailed
+from node.receiving.inbox import Outcome
 from node.routing.rulebook import Rulebook
 from node.settings.completeness import Ask, CompletenessSettings
 from node.settings.destination import Destination
@@ -278,3 +279,52 @@ def test_expected_series_are_waited_for_and_named(intake: Intake) -> None:
     assert watch.at(200) == ()
     assert watch.at(210) == (STUDY,)
     assert said(intake)[1:] == ("no image for 10 s (quiet time); the 2 series that rule 'tumour' expects", None)
+
+
+def correct(intake: Intake, images: list[Dataset]) -> None:
+    for image in images:
+        image.PatientID = "RIGHT-ID"
+        assert intake.inbox.keep(arrival(image)).outcome is Outcome.CORRECTED
+
+
+def test_a_study_waits_until_every_instance_carries_the_corrected_patient_id(watch: Watch) -> None:
+    images = send(watch.intake, count=3, series="1.2.3")
+    assert watch.at(0.0) == ()
+    assert watch.at(10.0) == (STUDY,)
+    correct(watch.intake, images[:2])
+    assert watch.at(20.0) == watch.at(30.0) == watch.at(60.0) == ()
+    correct(watch.intake, images[2:])
+    assert watch.at(70.0) == ()
+    assert watch.at(80.0) == (STUDY,)
+    _, proof, missing = said(watch.intake)
+    assert missing is None
+    assert "all 3 instances carry the corrected Patient ID" in str(proof)
+
+
+def test_a_study_that_stays_half_corrected_is_closed_after_the_longest_wait_and_says_so(watch: Watch) -> None:
+    images = send(watch.intake, count=3, series="1.2.3")
+    correct(watch.intake, images[:2])
+    assert watch.at(0.0) == watch.at(99.0) == ()
+    assert watch.at(100.0) == (STUDY,)
+    assert said(watch.intake)[2] == (
+        "the corrected Patient ID (0010,0020) in 1 of 3 instances: the study is half corrected"
+    )
+
+
+def test_mpps_does_not_close_a_study_that_is_half_corrected(watch: Watch) -> None:
+    images = send(watch.intake, count=2, series="1.2.3")
+    perform(watch.intake, "COMPLETED", images)
+    correct(watch.intake, images[:1])
+    assert watch.at(0.0) == watch.at(11.0) == ()
+    correct(watch.intake, images[1:])
+    assert watch.at(12.0) == (STUDY,)
+
+
+def test_a_late_image_with_the_former_patient_id_makes_the_study_half_corrected(watch: Watch) -> None:
+    correct(watch.intake, send(watch.intake, series="1.2.3"))
+    assert watch.at(0.0) == ()
+    assert watch.at(10.0) == (STUDY,)
+    send(watch.intake)
+    assert watch.at(20.0) == watch.at(40.0) == ()
+    assert watch.at(120.0) == (STUDY,)
+    assert "1 of 2 instances" in str(said(watch.intake)[2])

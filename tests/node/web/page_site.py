@@ -24,9 +24,8 @@ from node.web.app import create_app
 from node.web.deliveries import DeliveryDesk, delivery_routes
 from node.web.pages import Pages
 from reports.audit.ledger import Ledger
-from tests.node.web.web import WebServer
+from tests.node.web.web import WebServer, logged_in
 from tests.node.web.year_store import HELD, KEY, SHADOWED, WATCHED, year_home
-from tests.patience import patient
 
 MR = Clause(attribute="Modality", equals="MR")
 RULES = (
@@ -73,13 +72,7 @@ class PageSite:
         """A browser of somebody with these scopes; all where none is named."""
         name = "-".join(scopes) or "all"
         secret = Tokens(self.engine).add(name, scopes or tuple(Scope))
-        with (
-            WebServer(self.application) as server,
-            httpx.Client(
-                base_url=server.url, headers={"Origin": server.url}, follow_redirects=True, timeout=patient(30)
-            ) as client,
-        ):
-            assert client.post("/login", data={"token": secret}).status_code == 200
+        with WebServer(self.application) as server, logged_in(server.url, secret) as client:
             yield client
         Tokens(self.engine).remove(name)
 

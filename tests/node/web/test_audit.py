@@ -1,4 +1,4 @@
-"""Quality assurance in the console: charts, stopping, arming, and the radiologist's word, over a real server."""
+"""Audit assurance in the console: charts, stopping, arming, and the radiologist's word, over a real server."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from sqlalchemy import select, update
 
 from node.audit.arming import Arming
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.constancy import Constancy
 from node.audit.opinions import Opinions
 from node.audit.tables import baselines, opinions
@@ -28,9 +28,8 @@ from node.web.pages import Pages
 from reports.audit.ledger import Event, Ledger
 from reports.audit.observations import Observations
 from tests.node.audit.hospital_day import WITHHELD
-from tests.node.web.web import WebServer
+from tests.node.web.web import WebServer, logged_in
 from tests.node.web.web_site import Site
-from tests.patience import patient
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
 
 ROUTE = "flair%20%3Cb%3E"
@@ -48,19 +47,19 @@ class WatchedSite:
         settings = Settings(node=NodeSettings(home=home), http=HttpSettings(token_file=home / "token"), rules=(RULE,))
         self.arming = Arming(engine, self.ledger)
         constancy = Constancy(home, engine, self.ledger, b"key", None)
-        self.quality = Quality(
+        self.audit = Audit(
             settings, lambda: settings.rules, engine, self.ledger, self.arming, constancy, Observations(engine), {}, {}
         )
         self.site = Site(
             home,
             extra_routers=[
-                partial(audit_routes, self.quality, Pages("HEATPROOF")),
+                partial(audit_routes, self.audit, Pages("HEATPROOF")),
                 partial(opinion_routes, Opinions(engine, self.ledger)),
             ],
         )
         day, rows = draw_year(2, Hospital(patients=300), days=BASELINE_DAYS + 60)
         fill(engine, day, rows, route=RULE.name)
-        self.quality.lock(RULE.name, at_day(0), at_day(BASELINE_DAYS), by_whom="Ada")
+        self.audit.lock(RULE.name, at_day(0), at_day(BASELINE_DAYS), by_whom="Ada")
         with engine.begin() as connection:
             connection.execute(update(baselines).values(armed_at=at_day(BASELINE_DAYS)))
 
@@ -72,13 +71,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> WatchedSite:
 
 @pytest.fixture(scope="module")
 def browser(watched: WatchedSite) -> Iterator[httpx.Client]:
-    with (
-        WebServer(watched.site.application) as server,
-        httpx.Client(
-            base_url=server.url, headers={"Origin": server.url}, follow_redirects=True, timeout=patient(30)
-        ) as client,
-    ):
-        assert client.post("/login", data={"token": watched.site.token}).status_code == 200
+    with WebServer(watched.site.application) as server, logged_in(server.url, watched.site.token) as client:
         yield client
 
 
@@ -128,7 +121,7 @@ def test_the_old_addresses_redirect_for_good_with_their_parameters(browser: http
         moved = browser.get(old, params=query, follow_redirects=False)
         assert (moved.status_code, moved.headers["location"]) == (308, f"{new}?month=2026-01&by=scanner")
         assert browser.get(old).status_code == 200
-    assert browser.get(f"/api/quality/{ROUTE}").json()["route"] == RULE.name
+    assert browser.get(f"/api/audit/{ROUTE}").json()["route"] == RULE.name
 
 
 def test_the_page_shows_what_was_asked_for_and_a_value_that_is_markup_stays_text(browser: httpx.Client) -> None:
@@ -143,12 +136,12 @@ def test_the_page_shows_what_was_asked_for_and_a_value_that_is_markup_stays_text
 
 
 def test_charts_are_worked_out_again_only_when_something_was_added(watched: WatchedSite) -> None:
-    quality = watched.quality
-    assert quality.control(RULE.name) is quality.control(RULE.name)
-    first = quality.control(RULE.name)
+    audit = watched.audit
+    assert audit.control(RULE.name) is audit.control(RULE.name)
+    first = audit.control(RULE.name)
     day, rows = draw_year(5, Hospital(patients=300), days=1)
-    fill(quality.engine, day + BASELINE_DAYS + 61, rows, route=RULE.name, start=1_000_000)
-    assert quality.control(RULE.name) is not first
+    fill(audit.engine, day + BASELINE_DAYS + 61, rows, route=RULE.name, start=1_000_000)
+    assert audit.control(RULE.name) is not first
 
 
 def test_a_route_is_stopped_and_armed_by_a_form_with_a_reason(browser: httpx.Client, watched: WatchedSite) -> None:
@@ -181,10 +174,10 @@ def test_a_radiologist_accepts_an_overlay_from_the_page_of_its_study(
     assert browser.post(f"{study}/opinion", data=said).status_code == 200
     assert browser.post(f"{study}/opinion", data={**said, "word": "perhaps"}).status_code >= 400
     assert browser.post(f"{study}/opinion", data={**said, "result": "1-2"}).status_code == 404
-    counts = Opinions(watched.quality.engine, watched.ledger).counts()
+    counts = Opinions(watched.audit.engine, watched.ledger).counts()
     assert [(one.accepted, one.all) for one in counts] == [(1, 1)]
     assert "1 of 1" in browser.get("/audit").text
-    assert Opinions(watched.quality.engine, watched.ledger).proposal(0.1) == ""
+    assert Opinions(watched.audit.engine, watched.ledger).proposal(0.1) == ""
 
 
 def test_a_radiologist_points_at_the_place_where_the_finding_is(browser: httpx.Client, watched: WatchedSite) -> None:
@@ -210,6 +203,6 @@ def test_a_radiologist_points_at_the_place_where_the_finding_is(browser: httpx.C
 
 
 def place_of(watched: WatchedSite) -> tuple[int, int]:
-    with watched.quality.engine.connect() as connection:
+    with watched.audit.engine.connect() as connection:
         row = connection.execute(select(opinions).where(opinions.c.word == "elsewhere")).one()
     return row.row, row.column

@@ -17,7 +17,7 @@ from node.store import METADATA, deliveries, instances, jobs, now, results, sess
 from node.web.access.security import Authenticator, open_token
 from node.web.app import create_app
 from tests.node.audit.hospital_day import CHEST, FOUND, NEWEST_FIRST
-from tests.node.web.web import WebServer
+from tests.node.web.web import WebServer, calling, logged_in
 from tests.node.web.web_site import Site
 from tests.patience import patient
 
@@ -27,32 +27,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site(tmp_path_factory.mktemp("home"))
 
 
-@pytest.fixture(scope="module")
-def address(site: Site) -> Iterator[str]:
-    with WebServer(site.application) as server:
-        yield server.url
-
-
-@pytest.fixture
-def stranger(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=patient(30)) as client:
-        yield client
-
-
 @pytest.fixture
 def machine(address: str, site: Site) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=address, headers={"Authorization": f"Bearer {site.token}"}, timeout=patient(30)
-    ) as client:
+    with calling(address, site.token) as client:
         yield client
 
 
 @pytest.fixture
 def browser(address: str, site: Site) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=address, headers={"Origin": address}, follow_redirects=True, timeout=patient(30)
-    ) as client:
-        assert client.post("/login", data={"token": site.token}).status_code == 200
+    with logged_in(address, site.token) as client:
         yield client
 
 

@@ -1,27 +1,14 @@
 """The page of deliveries over a real server: what failed and why, what is proven, and sending again."""
 
 import re
-from collections.abc import Iterator
 
 import httpx
-import pytest
 
 from node.delivery.consignments import Consignments
 from node.store import DeliveryState
 from node.web.access.caller import Scope
 from tests.node.web.page_site import PageSite, form_token, plain
 from tests.patience import wait_until
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> PageSite:
-    return PageSite(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture(scope="module")
-def browser(site: PageSite) -> Iterator[httpx.Client]:
-    with site.browser() as client:
-        yield client
 
 
 def test_failed_deliveries_are_shown_with_their_reason_and_sent_again_by_one_button(

@@ -4,11 +4,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime
 
 import httpx
-import pytest
 from sqlalchemy import text
 
 from node.web.access.caller import Scope
@@ -16,17 +14,6 @@ from reports.audit.ledger import entries
 from tests.node.web.page_site import PageSite, form_token, plain
 from tests.node.web.year_store import WATCHED
 from tests.patience import wait_until
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> PageSite:
-    return PageSite(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture(scope="module")
-def browser(site: PageSite) -> Iterator[httpx.Client]:
-    with site.browser() as client:
-        yield client
 
 
 def check(browser: httpx.Client) -> str:

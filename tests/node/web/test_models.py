@@ -8,22 +8,28 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, save_passport, sealed
 from inference.passport.rules import RULES
 from inference.passport.verdict import DefinitionVersions
-from node.audit.audit import Quality
+from node.audit.audit import Audit
+from node.cli import app
+from node.delivery.reach import NOTE
+from node.doctor import examine_models
+from node.jobs.installation import routed_bundles, warrants_of
 from node.settings.http import HttpSettings
 from node.settings.inference import InferenceSettings
 from node.settings.node import NodeSettings
 from node.settings.rule import Rule
 from node.settings.settings import Settings
-from node.web.models import Models, methods_in_order, model_routes, policy_of
+from node.web.models import Models, model_routes, policy_of
 from node.web.pages import Pages
+from reports.passport.tables import method_order
 from reports.passport.words import margin
-from tests.node.web.web import WebServer
+from tests.node.settings.minimal import MINIMAL
+from tests.node.web.web import WebServer, calling
 from tests.node.web.web_site import Site
-from tests.patience import patient
 
 RULE = Rule(name="brain <FLAIR>", bundles=("glioma_flair",), destinations=())
 
@@ -37,13 +43,9 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folders = InferenceSettings(passport_folder=SHIPPED_PASSPORTS / "phantoms", bundle_folders=(further,))
     http = HttpSettings(token_file=home / "token")
     settings = Settings(node=NodeSettings(home=home), http=http, inference=folders, rules=(RULE,))
-    quality = Quality.of(settings)
-    site = Site(home, extra_routers=[partial(model_routes, quality, Pages("HEATPROOF"))])
-    bearer = {"Authorization": f"Bearer {site.token}"}
-    with (
-        WebServer(site.application) as server,
-        httpx.Client(base_url=server.url, headers=bearer, timeout=patient(30)) as client,
-    ):
+    audit = Audit.of(settings)
+    site = Site(home, extra_routers=[partial(model_routes, audit, Pages("HEATPROOF"))])
+    with WebServer(site.application) as server, calling(server.url, site.token) as client:
         yield client
 
 
@@ -77,7 +79,7 @@ def test_a_bundle_without_a_passport_says_uncommissioned_and_which_command_makes
 def test_each_criterion_has_its_interval_what_it_is_held_against_and_its_verdict(caller: httpx.Client) -> None:
     told = caller.get("/api/models/glioma_flair").json()
     passport = load_passport(SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json")
-    names = methods_in_order(passport)
+    names = method_order(passport)
     assert names[0] == told["passport"]["chosen"]["method"] == passport.chosen.method
     assert [passport.methods[name].control for name in names] == sorted(
         passport.methods[name].control for name in names
@@ -115,9 +117,21 @@ def test_a_passport_fitted_by_other_definitions_is_named_with_what_to_do(tmp_pat
     inference = InferenceSettings(passport_folder=folder.parent)
     http = HttpSettings(token_file=tmp_path / "token")
     settings = Settings(node=NodeSettings(home=tmp_path), http=http, inference=inference, rules=(RULE,))
-    sentences = [missing.sentence for missing in Models(Quality.of(settings)).named("glioma_flair").missing]
+    models = Models(inference, lambda: settings.rules, warrants_of(settings, routed_bundles(settings)))
+    sentences = [missing.sentence for missing in models.named("glioma_flair").missing]
     assert any("No map is TRUSTED. The definition of the map's peak has changed" in words for words in sentences)
     assert any("heatproof commission --verdict" in words for words in sentences)
+    (step,) = examine_models(settings)
+    assert (step.name, step.outcome, step.said) == ("glioma_flair", NOTE, sentences[0])
+
+
+def test_the_doctor_tells_of_models_without_a_peer_in_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "heatproof.toml").write_text(
+        MINIMAL + '[[rules]]\nname = "r"\nbundles = ["glioma_flair"]\ndestinations = ["pacs"]\n'
+    )
+    result = CliRunner().invoke(app, ["doctor", "--config", str(tmp_path / "heatproof.toml")])
+    assert result.exit_code == 0, result.output
+    assert "glioma_flair: No passport: overlays are marked UNCOMMISSIONED." in result.output
 
 
 def test_the_passport_is_served_under_a_policy_that_allows_its_own_style_and_nothing_else(

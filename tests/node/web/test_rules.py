@@ -1,9 +1,6 @@
 """The page of rules over a real server: in words, why, and what others would change."""
 
-from collections.abc import Iterator
-
 import httpx
-import pytest
 from sqlalchemy import select, update
 
 from node.store import StudyState, studies
@@ -21,17 +18,6 @@ when = [{ attribute = "Modality", equals = "CT" }]
 bundles = ["glioma_flair"]
 destinations = ["pacs"]
 """
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> PageSite:
-    return PageSite(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture(scope="module")
-def browser(site: PageSite) -> Iterator[httpx.Client]:
-    with site.browser() as client:
-        yield client
 
 
 def test_the_rules_in_force_are_told_in_words_and_in_order(browser: httpx.Client) -> None:

@@ -1,9 +1,11 @@
-"""The real web application behind a real server on loopback."""
+"""The real web application behind a real server on loopback, and who calls it."""
 
 import threading
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
+import httpx
 from fastapi import FastAPI
 
 from node.web.limits import bounded_server
@@ -26,8 +28,22 @@ class WebServer:
         self.url = f"http://{host}:{port}"
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join(timeout=patient(10))
+
+
+def calling(address: str, token: str = "") -> httpx.Client:
+    """A program that calls with a token, or with none; it follows no redirect."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(base_url=address, headers=headers, timeout=patient(30))
+
+
+@contextmanager
+def logged_in(address: str, token: str) -> Iterator[httpx.Client]:
+    """A browser after the login; it follows redirects."""
+    with httpx.Client(
+        base_url=address, headers={"Origin": address}, follow_redirects=True, timeout=patient(30)
+    ) as client:
+        assert client.post("/login", data={"token": token}).status_code == 200
+        yield client

@@ -14,7 +14,7 @@ from inference.passport.passport import SHIPPED_PASSPORTS
 from inference.phantom.phantom import make_phantom
 from inference.trust.verdict import Verdict
 from node.audit.arming import Arming
-from node.audit.audit import Quality
+from node.audit.audit import Audit
 from node.audit.constancy import Constancy
 from node.audit.opinions import Opinions
 from node.audit.tables import baselines
@@ -68,7 +68,7 @@ class YearSite:
         )
         bundles = routed_bundles(settings)
         self.arming = Arming(self.engine, self.ledger)
-        quality = Quality(
+        audit = Audit(
             settings,
             lambda: settings.rules,
             self.engine,
@@ -79,15 +79,15 @@ class YearSite:
             bundles,
             warrants_of(settings, bundles),
         )
-        self._lock_half_a_year(quality)
+        self._lock_half_a_year(audit)
         with self.engine.begin() as connection:
             self.shown, self.withheld = self._dress(connection, home)
         desk = DeliveryDesk(Consignments(self.engine, home / "outbox"), lambda _job, _destination: 1, self.ledger)
         extra_routers = [
             partial(delivery_routes, desk, Pages("HEATPROOF")),
             partial(opinion_routes, Opinions(self.engine, self.ledger)),
-            partial(audit_routes, quality, Pages("HEATPROOF")),
-            partial(model_routes, quality, Pages("HEATPROOF")),
+            partial(audit_routes, audit, Pages("HEATPROOF")),
+            partial(model_routes, audit, Pages("HEATPROOF")),
         ]
         metrics = Metrics(self.engine, home)
         self.application = create_app(
@@ -95,10 +95,10 @@ class YearSite:
         )
         self.token = Tokens(self.engine).add("ada", tuple(Scope))
 
-    def _lock_half_a_year(self, quality: Quality) -> None:
+    def _lock_half_a_year(self, audit: Audit) -> None:
         end = datetime.now(UTC)
         half = end - timedelta(days=182)
-        quality.lock(WATCHED, end - timedelta(days=366), half, by_whom="ada")
+        audit.lock(WATCHED, end - timedelta(days=366), half, by_whom="ada")
         with self.engine.begin() as connection:
             connection.execute(update(baselines).where(baselines.c.route == WATCHED).values(armed_at=half))
 

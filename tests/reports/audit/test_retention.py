@@ -1,7 +1,6 @@
 """Old rows of the ledger leave by one door only, and the chain still holds."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,17 +9,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from inference.errors import Refused
-from node.store import migrate, open_engine, sqlite_url
 from reports.audit.ledger import Event, Ledger
 from reports.audit.retention import let_go
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_engine(sqlite_url(tmp_path))
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def soon() -> datetime:
