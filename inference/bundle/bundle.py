@@ -50,14 +50,16 @@ class Bundle:
         self._files = SealedFolder(folder, listed)
         self.folder = folder
         self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"))
-        name = next((name for name in CONFIGS if name in self._files.digests), CONFIGS[0])
-        self._config = Config(self._files.read(name), name, self._files.read("configs/metadata.json"))
+        where = self.manifest.configuration
+        present = tuple(name for name in CONFIGS if name in self._files.digests)
+        first, *further = ((self._files.read(name), name) for name in where.files or present[:1] or CONFIGS[:1])
+        self._config = Config(*first, self._files.read("configs/metadata.json"), further)
         for name in self.manifest.files:
             if name not in self._files.digests:
                 raise BundleRefused(f"{folder.name}: {name} is named in heatproof.toml but is not there.")
         self._kept: dict[Hashable, Any] = {}
-        self._config.check(self.manifest.networks)
-        self.preprocessing = self._config.preprocessing()
+        self._config.check(self.manifest.networks, where.preprocessing)
+        self.preprocessing = self._config.preprocessing(where.preprocessing)
         """The transform from display pixels to network input; see ``inference.prepare``."""
 
     @property

@@ -6,7 +6,7 @@ pulls in other files. Here the part that inference needs (the networks, ``prepro
 interpreter of our own, and whatever asks for more is refused with its key. Every other key is left alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -24,26 +24,30 @@ from inference.errors import BundleRefused
 
 
 class Config:
-    """One parsed configuration file."""
+    """One parsed configuration, of one file or of several that are read over each other."""
 
-    def __init__(self, content: bytes, name: str, metadata: bytes | None = None) -> None:
+    def __init__(
+        self, content: bytes, name: str, metadata: bytes | None = None, further: Sequence[tuple[bytes, str]] = ()
+    ) -> None:
         """Parse; nothing is resolved yet.
 
         Args:
             content: the file.
             name: its path inside the bundle; YAML where it ends in ``.yaml`` or ``.yml``, else JSON.
             metadata: ``configs/metadata.json``, for references to ``_meta_``.
+            further: files that add to the first and override it, in the order MONAI would be given them.
 
         Raises:
             BundleRefused: it (or the metadata) is not JSON or YAML of plain values, or is too large.
         """
-        self._name = name
+        files = ((content, name), *further)
+        self._name = " + ".join(file for _, file in files)
         described = None if metadata is None else parse_config(metadata, "configs/metadata.json")
-        self._tree = ConfigTree(parse_config(content, name), described)
+        self._tree = ConfigTree(*(parse_config(text, file) for text, file in files), metadata=described)
         self._notes: dict[str, None] = {}
 
     def __contains__(self, key: object) -> bool:
-        """Whether the file has this top-level key."""
+        """Whether something stands at this id."""
         return key in self._tree
 
     @property
@@ -56,15 +60,19 @@ class Config:
         """softmax, sigmoid or another activation that the postprocessing names; empty where it names none."""
         return read_activation(self._tree)
 
-    def check(self, networks: Iterable[str] = ("network_def",)) -> None:
+    def check(self, networks: Iterable[str] = ("network_def",), preprocessing: str = "preprocessing") -> None:
         """Resolve all that inference needs, without building it.
+
+        Args:
+            networks: ids of the networks.
+            preprocessing: id of the preprocessing.
 
         Raises:
             BundleRefused: lists everything that is missing or not allowed.
         """
         objections = Objections(self._name)
         resolver = Resolver(self._tree, objections)
-        for key in (*networks, "preprocessing"):
+        for key in (*networks, preprocessing):
             self._resolve(key, resolver, objections)
         if "inferer" in self._tree:
             resolver.resolve("inferer")
@@ -72,7 +80,7 @@ class Config:
         objections.raise_any()
 
     def network(self, key: str) -> torch.nn.Module:
-        """Build the network a top-level key describes, with the architecture's own random weights.
+        """Build the network an id describes, with the architecture's own random weights.
 
         Where the file has no ``network_def``, MONAI's ``network`` stands for it.
 
@@ -82,7 +90,7 @@ class Config:
         return self._built(key, lambda value: build_network(Builder(), value))
 
     def transform(self, key: str) -> transforms.Transform:
-        """Build the transform a top-level key describes.
+        """Build the transform an id describes.
 
         Raises:
             BundleRefused: there is no such key, it is no transform, is not allowed, or its arguments are not accepted.
@@ -90,7 +98,7 @@ class Config:
         return self.preprocessing(key).transform
 
     def preprocessing(self, key: str = "preprocessing") -> Preprocessing:
-        """Build the preprocessing, with what it takes and what it asks of the reader.
+        """Build the preprocessing that stands at an id, a transform or a list of them.
 
         Raises:
             BundleRefused: there is none, it is no transform, is not allowed, or its arguments are not accepted.

@@ -86,6 +86,16 @@ class NullEntry(Part):
     description: Text
 
 
+class ConfigurationEntry(Part):
+    """Where the bundle's configuration has what inference needs, if not where MONAI's convention has it."""
+
+    files: tuple[InnerPath, ...] = ()
+    """Read over each other in this order, as ``monai.bundle run --config_file`` does; empty: ``configs/inference.json``
+    or ``.yaml``."""
+    preprocessing: Text = "preprocessing"
+    """Id of the transform, or of the list of transforms."""
+
+
 class Manifest(Part):
     """The whole file."""
 
@@ -103,6 +113,7 @@ class Manifest(Part):
     training_data: Text
     input: InputEntry
     classes: Annotated[tuple[ClassEntry, ...], Field(min_length=1)]
+    configuration: ConfigurationEntry = ConfigurationEntry()
     primary: NetworkEntry
     replicates: tuple[ReplicateEntry, ...] = ()
     alternates: tuple[NetworkEntry, ...] = ()

@@ -7,16 +7,18 @@ from inference.bundle.dialect.references import REFERENCE, ConfigTree, absolute
 from inference.bundle.dialect.resolver import Resolver
 
 _NAMES = ("Activations", "ActivationsD", "ActivationsDict", "Activationsd")
+_KEYS = ("postprocessing", "evaluator::postprocessing")
 _MOST_NODES = 2_000
 
 
 def read_activation(tree: ConfigTree) -> str:
     """Return softmax, sigmoid or another activation's name; empty where the postprocessing names none."""
-    if "postprocessing" not in tree:
+    key = next((key for key in _KEYS if key in tree), None)
+    if key is None:
         return ""
     resolver = Resolver(tree, Objections(""))
     visited: set[str] = set()
-    queue: list[tuple[str, Any]] = [("postprocessing", tree.raw("postprocessing"))]
+    queue: list[tuple[str, Any]] = [(key, tree.raw(key))]
     for _ in range(_MOST_NODES):
         if not queue:
             break

@@ -85,11 +85,13 @@ class Preprocessing(Transform):
 
 
 def preprocessing_of(built: Any) -> Preprocessing:
-    """Return the preprocessing for what a configuration's key built.
+    """Return the preprocessing for what a configuration's key built: a transform, or a list of them.
 
     Raises:
         CannotResolve: it is no transform.
     """
+    if isinstance(built, (list, tuple)):
+        built = Compose(built)
     if not isinstance(built, Transform):
         raise CannotResolve("is not a transform", "Give it a _target_ of monai.transforms, such as Compose.")
     strangers = [type(step).__name__ for step in _opened(built) if not isinstance(step, Transform)]

@@ -20,16 +20,22 @@ MOST_HOPS = 20
 class ConfigTree:
     """A parsed configuration, looked up by id."""
 
-    def __init__(self, tree: Mapping[Any, Any], metadata: Mapping[Any, Any] | None = None) -> None:
-        """Take in one file as MONAI does: a top-level ``a::b`` sets, and ``+a`` extends, what stands elsewhere."""
+    def __init__(self, *trees: Mapping[Any, Any], metadata: Mapping[Any, Any] | None = None) -> None:
+        """Take in files as MONAI does: a later one overrides; a key ``a::b`` sets, and ``+a`` extends, another."""
         self._root: dict[Any, Any] = {}
-        for key, item in tree.items():
-            self._set(key, item)
+        for tree in trees:
+            for key, item in tree.items():
+                self._set(key, item)
         if metadata is not None:
             self._root["_meta_"] = dict(metadata)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._root
+    def __contains__(self, path: object) -> bool:
+        """Whether something stands at an id."""
+        try:
+            self.raw(str(path))
+        except CannotResolve:
+            return False
+        return True
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._root)

@@ -168,6 +168,35 @@ def test_network_stands_for_network_def_where_the_file_has_none() -> None:
         Config(text.replace("(@device)", "(@net)").encode(), "a.yaml").network("network_def")
 
 
+COMMON = b"""
+num_classes: 3
+net: '@network_def'
+network_def: {_target_: torch.nn.Linear, in_features: 2, out_features: '@num_classes'}
+train_transforms: [{_target_: LoadImaged, keys: image}, {_target_: ScaleIntensityd, keys: image}]
+"""
+INFERENCE = b"""
+num_classes: 6
++train_transforms: [{_target_: Flipd, keys: image}]
+infer_dataset: {_target_: Dataset, data: $open('x'), transform: {_target_: Compose, transforms: '@train_transforms'}}
+after: {_target_: Compose, transforms: [{_target_: Activationsd, keys: pred, softmax: true}]}
+evaluator: {_target_: SupervisedEvaluator, network: '@net', postprocessing: '@after'}
+"""
+
+
+def test_files_are_read_over_each_other_and_parts_found_by_their_id() -> None:
+    config = Config(COMMON, "common.yaml", further=[(INFERENCE, "inference.yaml")])
+    network: Any = config.network("net")
+    assert network.out_features == 6
+    steps = config.preprocessing("infer_dataset::transform").steps
+    assert [type(step).__name__ for step in steps] == ["ReadByNode", "ScaleIntensityd", "Flipd"]
+    assert config.preprocessing("train_transforms").keys == ("image",)
+    assert config.activation == "softmax"
+    with pytest.raises(
+        BundleRefused, match=r"common.yaml \+ inference.yaml, key infer_dataset::transforms: is missing"
+    ):
+        config.check(["net"], "infer_dataset::transforms")
+
+
 def test_weights_from_elsewhere_are_not_fetched_and_that_is_noted() -> None:
     text = "net: {_target_: DenseNet121, spatial_dims: 2, in_channels: 3, out_channels: 2, pretrained: true}"
     config = Config(text.encode(), "a.yaml")
