@@ -74,16 +74,22 @@ def find(name: Any) -> Target:
         )
     if isinstance(name, str) and name.split(".")[0] == "scripts":
         raise CannotResolve(
-            f"{name!r} is code of the bundle's own, which never runs here",
+            f"{shortened(name)} is code of the bundle's own, which never runs here",
             "Name what MONAI has for it: a network of monai.networks.nets of the same architecture takes the same "
             "weights, once they are saved under its layers' names; a transform of monai.transforms.",
         )
     raise CannotResolve(
-        f"{name!r} is not on the list of names that a bundle may use{_home(name)}",
+        f"{shortened(name)} is not on the list of names that a bundle may use{_home(name)}",
         "Allowed are networks of monai.networks.nets, inference.attention_gate.GatedClassifier, deterministic "
         "transforms of monai.transforms, inferers of monai.inferers and layers of torch.nn, by MONAI's short names or "
         "by their full names.",
     )
+
+
+def shortened(value: Any) -> str:
+    """Return a value as a message quotes it."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _home(name: Any) -> str:

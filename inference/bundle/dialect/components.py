@@ -5,9 +5,11 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
+from monai.utils import optional_import
 from torch.overrides import TorchFunctionMode
 
 from inference.bundle.dialect.allowed import Target, parameters_of
@@ -24,6 +26,8 @@ OF_THE_NODE = ("device", "sw_device", "log_stats", "progress")
 """Parameters of a transform or an inferer that say where it runs, or what it prints."""
 GONE = {"SwinUNETR": ("img_size",)}
 """Parameters that MONAI has dropped, without which the network is the same."""
+TORCHVISION_NAMES = {"TorchVisionFCModel": "model_name", "MILModel": "backbone"}
+"""Networks that take the name of a model of torchvision, and the parameter it is given by."""
 REFUSED_ARGUMENTS = {"use_re": "A key is given by its name here, not by a pattern."}
 
 BUILDING_ERRORS = (
@@ -76,9 +80,23 @@ def check_arguments(component: Component) -> None:
     Raises:
         CannotResolve: one is not allowed.
     """
+    parameter = TORCHVISION_NAMES.get(component.target.name.rpartition(".")[2])
+    if parameter is not None:
+        _check_torchvision(component, parameter)
     for name, cure in REFUSED_ARGUMENTS.items():
         if component.arguments.get(name):
             raise CannotResolve(f"{name} is not allowed", cure)
+
+
+def _check_torchvision(component: Component, parameter: str) -> None:
+    """Refuse a name that is no classifier of torchvision: others, and its functions, fetch weights by themselves."""
+    try:
+        given = signature(component.target.call).bind_partial(*component.positional, **component.arguments).arguments
+    except TypeError as error:
+        raise CannotResolve(f"{component.target.name} does not accept these arguments: {error}") from error
+    name, (models, is_installed) = given.get(parameter), optional_import("torchvision.models")
+    if isinstance(name, str) and is_installed and name not in models.list_models(module=models):
+        raise CannotResolve(f"{name[:60]!r} is not a classifier of torchvision", "Name one of torchvision.models.")
 
 
 class Builder:

@@ -6,6 +6,8 @@ from inference.errors import BundleRefused
 
 MOST_OBJECTIONS = 100
 """More than these are not collected."""
+LONGEST_KEY = 300
+"""Characters of a key that a message shows."""
 
 
 class CannotResolve(ValueError):
@@ -44,16 +46,11 @@ class Objections:
         self.file = file
         self._all: dict[Objection, None] = {}
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self._all)
-
-    def __len__(self) -> int:
-        return len(self._all)
-
     def add(self, key: str, error: CannotResolve) -> None:
         """Keep one."""
         if len(self._all) < MOST_OBJECTIONS:
-            self._all[Objection(key, error.problem, error.cure)] = None
+            shown = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}..."
+            self._all[Objection(shown, error.problem, error.cure)] = None
 
     def raise_any(self) -> None:
         """Refuse the bundle where there is an objection.

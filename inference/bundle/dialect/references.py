@@ -1,7 +1,7 @@
 """Where the ids of a configuration point: ``@a::b``, ``%a::b``, relative ``@##a``, and keys that override others."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inference.bundle.dialect.objections import CannotResolve
@@ -37,7 +37,7 @@ class ConfigTree:
             return False
         return True
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._root)
 
     def raw(self, path: str) -> Any:

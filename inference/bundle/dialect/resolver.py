@@ -6,7 +6,7 @@ from typing import Any
 
 from inference.bundle.dialect.allowed import Target, find
 from inference.bundle.dialect.components import Component, check_arguments, given_by_node, overridden, why_overridden
-from inference.bundle.dialect.expression import parse, shown
+from inference.bundle.dialect.expression import LONGEST, parse, shown
 from inference.bundle.dialect.interpreter import Call, Interpreter
 from inference.bundle.dialect.objections import CannotResolve, Objections
 from inference.bundle.dialect.operations import Budget, bounded
@@ -67,7 +67,7 @@ class Resolver:
             path: its id.
             home: the id its relative ids start from, where that is another: of what a macro copied.
         """
-        self._budget.spend()
+        self._budget.spend(1 + len(path) // 100)
         if not isinstance(node, (dict, list, str)):
             return node
         if path in self._known:
@@ -104,6 +104,8 @@ class Resolver:
     def _text(self, text: str, path: str, home: str) -> Any:
         if not text.startswith(("$", "%", "@")):
             return text
+        if len(text) > LONGEST:
+            raise CannotResolve(f"{text[:60]!r}... is longer than {LONGEST} characters", "Write the value itself.")
         text = absolute(text, home)
         if text.startswith("%"):
             return self._resolved(*self._copied(text, path))
@@ -151,7 +153,9 @@ class Resolver:
             return _DISABLED
         mode = self._value(node.get("_mode_", "default"), f"{path}::_mode_", f"{home}::_mode_")
         if mode not in ("default", "callable"):
-            self._objections.add(f"{path}::_mode_", CannotResolve(f"{mode!r} would start a debugger", "Remove it."))
+            self._objections.add(
+                f"{path}::_mode_", CannotResolve(f"{str(mode)[:60]!r} would start a debugger", "Remove it.")
+            )
         if "_requires_" in node:
             self._value(node["_requires_"], f"{path}::_requires_", f"{home}::_requires_")
         try:
