@@ -1,15 +1,10 @@
 """A bundle: networks, what they are for, and what they accept; loaded only as it was sealed, never as code."""
 
-import io
-import pickle
-import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -18,6 +13,7 @@ from inference.bundle.digests import SealedFolder, read_seal
 from inference.bundle.identity import BundleIdentity
 from inference.bundle.manifest import FIRST_MEANING_IN_WORDS, Manifest, NetworkEntry, parse_manifest
 from inference.bundle.scope import objections
+from inference.bundle.weights import named_as, read_weights
 from inference.errors import BundleRefused, OutOfScope, UnknownName
 from inference.reading.image import Image
 
@@ -25,6 +21,9 @@ T = TypeVar("T")
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
 """Where the bundles lie that come with the product."""
+
+CONFIGS = ("configs/inference.json", "configs/inference.yaml", "configs/inference.yml")
+"""The inference configuration: the first that is there."""
 
 CPU = torch.device("cpu")
 
@@ -51,16 +50,16 @@ class Bundle:
         self._files = SealedFolder(folder, listed)
         self.folder = folder
         self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"), self._files.version)
-        for name in sorted(self._files.digests):
-            if name.startswith("configs/") and name.endswith(".json"):
-                Config(self._files.read(name), name)
-        self._config = Config(self._files.read("configs/inference.json"), "configs/inference.json")
-        self._files.read("configs/metadata.json")
+        where = self.manifest.configuration
+        present = tuple(name for name in CONFIGS if name in self._files.digests)
+        first, *further = ((self._files.read(name), name) for name in where.files or present[:1] or CONFIGS[:1])
+        self._config = Config(*first, self._files.read("configs/metadata.json"), further)
         for name in self.manifest.files:
             if name not in self._files.digests:
                 raise BundleRefused(f"{folder.name}: {name} is named in heatproof.toml but is not there.")
         self._kept: dict[Hashable, Any] = {}
-        self.preprocessing = self._config.transform("preprocessing")
+        self._config.check(self.manifest.networks, where.preprocessing)
+        self.preprocessing = self._config.preprocessing(where.preprocessing)
         """The transform from the image's values to network input; see ``inference.prepare``."""
 
     @property
@@ -153,7 +152,7 @@ class Bundle:
         with torch.inference_mode(False):
             module = self._config.network(entry.network)
             where = f"{self.folder.name}: {entry.file}"
-            weights = read_weights(self._files.read(entry.file), where)
+            weights = named_as(module.state_dict(), read_weights(self._files.read(entry.file), where), where)
             try:
                 module.load_state_dict(weights, strict=True)
             except RuntimeError as error:
@@ -241,26 +240,3 @@ def _discovered(folder: Path) -> Discovered:
         return Discovered(folder.name, folder, "refused", str(error), None)
     meaning = FIRST_MEANING_IN_WORDS if bundle.seal_version == 1 else ""
     return Discovered(bundle.manifest.name, folder, "sealed", "", bundle.identity, meaning)
-
-
-def read_weights(content: bytes, where: str) -> dict[str, torch.Tensor]:
-    """Read named tensors from safetensors, or from a ``.pt`` with weights only: no code runs in either.
-
-    Raises:
-        BundleRefused: it is neither, or holds anything but tensors.
-    """
-    try:
-        if where.endswith(".pt"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what torch thinks of the file is said in our words below
-                tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        else:
-            tensors = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise BundleRefused(
-            f"{where} is not a file of weights, or asks for code to be run ({type(error).__name__}).",
-            cure="Save the state_dict with safetensors.torch.save_file.",
-        ) from error
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
-        raise BundleRefused(f"{where} must hold a mapping of names to tensors and nothing else.")
-    return dict(tensors)

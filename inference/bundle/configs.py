@@ -1,177 +1,136 @@
-"""A bundle's ``configs/*.json``, read as data: only names on a list are called, nothing is evaluated.
+"""A bundle's inference configuration, read in MONAI's dialect as data: nothing of the bundle is ever run.
 
 MONAI treats these files as programs: ``_target_`` names any callable, a string that starts with ``$`` is Python, ``%``
-pulls in other files. Here a file that asks for more than the tables below is refused with the key that asked.
+pulls in other files. Here the part that inference needs (the networks, ``preprocessing``, ``inferer``, and of
+``postprocessing`` the activation) is resolved: names are looked up on a list made by rule, expressions run in an
+interpreter of our own, and whatever asks for more is refused with its key. Every other key is left alone.
 """
 
-import json
-from collections.abc import Mapping
-from inspect import signature
-from typing import Any, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from monai import transforms
-from monai.networks import nets
+from monai.inferers import Inferer
 
-from inference import attention_gate
-from inference.bundle.allowed import LAYERS, NETWORKS, TRANSFORMS
+from inference.bundle.dialect.activation import read_activation
+from inference.bundle.dialect.components import Builder, BuildFailed, build_network
+from inference.bundle.dialect.config_text import parse_config
+from inference.bundle.dialect.objections import CannotResolve, Objections
+from inference.bundle.dialect.preprocessing import Preprocessing, preprocessing_of
+from inference.bundle.dialect.references import ConfigTree
+from inference.bundle.dialect.resolver import Resolver
 from inference.errors import BundleRefused
-
-_TABLES: Mapping[str, tuple[Any, frozenset[str]]] = {
-    "monai.networks.nets": (nets, NETWORKS),
-    "monai.transforms": (transforms, TRANSFORMS),
-    "torch.nn": (torch.nn, LAYERS),
-    "inference.attention_gate": (attention_gate, frozenset(("GatedClassifier",))),
-}
-
-_DOWNLOADS = ("pretrained", "pretrained_weights", "weights")
-"""Arguments by which a network fetches weights from elsewhere, or reads them from a path."""
 
 
 class Config:
-    """One parsed configuration file, checked as a whole before anything is built from it."""
+    """One parsed configuration, of one file or of several that are read over each other."""
 
-    def __init__(self, content: bytes, name: str) -> None:
-        """Parse and check.
+    def __init__(
+        self, content: bytes, name: str, metadata: bytes | None = None, further: Sequence[tuple[bytes, str]] = ()
+    ) -> None:
+        """Parse; nothing is resolved yet.
+
+        Args:
+            content: the file.
+            name: its path inside the bundle; YAML where it ends in ``.yaml`` or ``.yml``, else JSON.
+            metadata: ``configs/metadata.json``, for references to ``_meta_``.
+            further: files that add to the first and override it, in the order MONAI would be given them.
 
         Raises:
-            BundleRefused: not JSON, or any key asks for what is not allowed.
+            BundleRefused: it (or the metadata) is not JSON or YAML of plain values, or is too large.
         """
-        self._name = name
-        self._tree = _parse(content, name)
-        _check(self._tree, name)
+        files = ((content, name), *further)
+        self._name = " + ".join(file for _, file in files)
+        described = None if metadata is None else parse_config(metadata, "configs/metadata.json")
+        self._tree = ConfigTree(*(parse_config(text, file) for text, file in files), metadata=described)
+        self._notes: dict[str, None] = {}
 
     def __contains__(self, key: object) -> bool:
-        """Whether the file has this top-level key."""
+        """Whether something stands at this id."""
         return key in self._tree
 
-    def network(self, key: str) -> torch.nn.Module:
-        """Build the network a top-level key describes, with the architecture's own random weights.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say which arguments the node gives in place of the bundle's, of what was resolved so far."""
+        return tuple(f"{self._name}, {note}" for note in self._notes)
+
+    @property
+    def activation(self) -> str:
+        """softmax, sigmoid or another activation that the postprocessing names; empty where it names none."""
+        return read_activation(self._tree)
+
+    def check(self, networks: Iterable[str] = ("network_def",), preprocessing: str = "preprocessing") -> None:
+        """Resolve all that inference needs, without building it.
+
+        Args:
+            networks: ids of the networks.
+            preprocessing: id of the preprocessing.
 
         Raises:
-            BundleRefused: there is no such key, it is no network, or its arguments are not accepted.
+            BundleRefused: lists everything that is missing or not allowed.
         """
-        built = self._build_top(key)
-        if not isinstance(built, torch.nn.Module):
-            self._refuse(key, "is not a network", "Give it a _target_ of monai.networks.nets.")
-        return built
+        objections = Objections(self._name)
+        resolver = Resolver(self._tree, objections)
+        for key in (*networks, preprocessing):
+            self._resolve(key, resolver, objections)
+        if "inferer" in self._tree:
+            resolver.resolve("inferer")
+        self._notes |= resolver.notes
+        objections.raise_any()
+
+    def network(self, key: str) -> torch.nn.Module:
+        """Build the network an id describes, with the architecture's own random weights.
+
+        Where the file has no ``network_def``, MONAI's ``network`` stands for it.
+
+        Raises:
+            BundleRefused: there is no such key, it is no network, is not allowed, or its arguments are not accepted.
+        """
+        return self._built(key, lambda value: build_network(Builder(), value))
 
     def transform(self, key: str) -> transforms.Transform:
-        """Build the transform a top-level key describes.
+        """Build the transform an id describes.
 
         Raises:
-            BundleRefused: there is no such key, it is no transform, or its arguments are not accepted.
+            BundleRefused: there is no such key, it is no transform, is not allowed, or its arguments are not accepted.
         """
-        built = self._build_top(key)
-        if not isinstance(built, transforms.Transform):
-            self._refuse(key, "is not a transform", "Give it a _target_ of monai.transforms.")
-        return built
+        return self.preprocessing(key).transform
 
-    def _build_top(self, key: str) -> Any:
-        if key not in self._tree:
-            self._refuse(key, "is missing", f"The file has: {', '.join(sorted(self._tree))}.")
-        return self._build(self._tree[key], key, ())
+    def preprocessing(self, key: str = "preprocessing") -> Preprocessing:
+        """Build the preprocessing that stands at an id, a transform or a list of them.
 
-    def _build(self, node: Any, path: str, seen: tuple[str, ...]) -> Any:
-        if isinstance(node, list):
-            return [self._build(item, f"{path}::{index}", seen) for index, item in enumerate(node)]
-        if isinstance(node, str) and node.startswith("@"):
-            if node in seen:
-                self._refuse(path, f"refers to itself through {node}", "Break the circle.")
-            return self._build(self._referred(node, path), path, (*seen, node))
-        if not isinstance(node, dict):
-            return node
-        arguments = {key: self._build(item, f"{path}::{key}", seen) for key, item in node.items() if key != "_target_"}
-        if "_target_" not in node:
-            return arguments
-        return self._call(node["_target_"], arguments, path)
+        Raises:
+            BundleRefused: there is none, it is no transform, is not allowed, or its arguments are not accepted.
+        """
+        return self._built(key, lambda value: preprocessing_of(Builder().build(value)))
 
-    def _call(self, target: str, arguments: dict[str, Any], path: str) -> Any:
-        package, _, name = target.rpartition(".")
+    def inferer(self) -> Inferer | None:
+        """Build the inferer; None where the file has none.
+
+        Raises:
+            BundleRefused: it is not allowed, or its arguments are not accepted.
+        """
+        return self._built("inferer", lambda value: Builder().build(value)) if "inferer" in self._tree else None
+
+    def _built(self, key: str, build: Any) -> Any:
+        objections = Objections(self._name)
+        resolver = Resolver(self._tree, objections)
+        value = self._resolve(key, resolver, objections)
+        self._notes |= resolver.notes
+        objections.raise_any()
         try:
-            called = getattr(_TABLES[package][0], name)
-            if target == "torch.nn.Sequential":
-                return called(*arguments.get("layers", ()))
-            if "pretrained" in signature(called).parameters:
-                arguments.setdefault("pretrained", False)
-            return called(**arguments)
-        except (
-            ArithmeticError,
-            AttributeError,
-            ImportError,
-            LookupError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise BundleRefused(
-                f"{self._name}, key {path}: {target} does not accept these arguments: {error}"
-            ) from error
+            return build(value)
+        except BuildFailed as error:
+            raise BundleRefused(f"{self._name}, key {error.key}: {error.problem}.", cure=error.cure) from error
+        except CannotResolve as error:
+            raise BundleRefused(f"{self._name}, key {key} {error.problem}.", cure=error.cure) from error
 
-    def _referred(self, reference: str, path: str) -> Any:
-        node: Any = self._tree
-        for part in reference[1:].replace("#", "::").split("::"):
-            if isinstance(node, dict) and part in node:
-                node = node[part]
-            elif isinstance(node, list) and part.isdigit() and int(part) < len(node):
-                node = node[int(part)]
-            else:
-                self._refuse(path, f"refers to {reference}, which is not in the file", "Name a key of the same file.")
-        return node
-
-    def _refuse(self, key: str, problem: str, cure: str) -> NoReturn:
-        raise BundleRefused(f"{self._name}, key {key} {problem}.", cure=cure)
-
-
-def _parse(content: bytes, name: str) -> dict[str, Any]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) != len(keys):
-            raise BundleRefused(f"{name} has a key twice among: {', '.join(sorted(keys))}.")
-        return dict(pairs)
-
-    try:
-        tree = json.loads(content, object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:
-        raise BundleRefused(f"{name} is not valid JSON: {error}.") from error
-    if not isinstance(tree, dict):
-        raise BundleRefused(f"{name} must hold a JSON object.")
-    return tree
-
-
-def _check(node: Any, name: str, path: str = "") -> None:
-    """Walk the whole tree, used or not: what MONAI would run must not lie in the file at all."""
-    if isinstance(node, dict):
-        for key, item in node.items():
-            inner = f"{path}::{key}" if path else key
-            _check_key(key, item, name, inner)
-            if "_target_" in node and key in _DOWNLOADS and item not in (False, None):
-                raise BundleRefused(
-                    f"{name}, key {inner}: weights come only from the bundle's own sealed files.",
-                    cure=f"Remove {key!r}.",
-                )
-            _check(item, name, inner)
-    elif isinstance(node, list):
-        for index, item in enumerate(node):
-            _check(item, name, f"{path}::{index}")
-    elif isinstance(node, str) and node.lstrip().startswith(("$", "%")):
-        raise BundleRefused(
-            f"{name}, key {path}: {node!r} would be evaluated as code.",
-            cure="Replace the expression by its value.",
-        )
-
-
-def _check_key(key: str, item: Any, name: str, path: str) -> None:
-    if key == "_target_":
-        package, _, called = item.rpartition(".") if isinstance(item, str) else ("", "", "")
-        if package not in _TABLES or called not in _TABLES[package][1]:
-            raise BundleRefused(
-                f"{name}, key {path}: {item!r} is not on the list of names that a bundle may use.",
-                cure="Allowed are networks of monai.networks.nets, inference.attention_gate.GatedClassifier, "
-                "deterministic array transforms of monai.transforms and plain layers of torch.nn, by their full names.",
-            )
-    elif key.startswith(("_", "$", "%", "@")) or "+" in key[:1]:
-        raise BundleRefused(
-            f"{name}, key {path}: {key!r} changes how the file is run.",
-            cure="Remove it: of these keys only _target_ is supported.",
-        )
+    def _resolve(self, key: str, resolver: Resolver, objections: Objections) -> Any:
+        if key == "network_def" and key not in self._tree and "network" in self._tree:
+            key = "network"
+        if key not in self._tree:
+            keys = ", ".join(sorted(str(name) for name in self._tree if name != "_meta_"))[:400]
+            objections.add(key, CannotResolve("is missing", f"The file has: {keys}."))
+            return None
+        return resolver.resolve(key)

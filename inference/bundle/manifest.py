@@ -110,6 +110,16 @@ class NullEntry(Part):
     description: Text
 
 
+class ConfigurationEntry(Part):
+    """Where the bundle's configuration has what inference needs, if not where MONAI's convention has it."""
+
+    files: tuple[InnerPath, ...] = ()
+    """Read over each other in this order, as ``monai.bundle run --config_file`` does; empty: ``configs/inference.json``
+    or ``.yaml``."""
+    preprocessing: Text = "preprocessing"
+    """Id of the transform, or of the list of transforms."""
+
+
 class Manifest(Part):
     """The whole file."""
 
@@ -127,6 +137,7 @@ class Manifest(Part):
     training_data: Text
     input: InputEntry
     classes: Annotated[tuple[ClassEntry, ...], Field(min_length=1)]
+    configuration: ConfigurationEntry = ConfigurationEntry()
     primary: NetworkEntry
     replicates: tuple[ReplicateEntry, ...] = ()
     alternates: tuple[NetworkEntry, ...] = ()
@@ -154,6 +165,12 @@ class Manifest(Part):
         """Largest share of planes missing inside a stack with which it is analysed."""
         share = self.input.partly_read
         return share if share is not None else 0.0 if self.kind == "volume" else 1.0
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Every network of the configuration the manifest names, each once."""
+        entries = (self.primary, *self.alternates, self.localiser)
+        return tuple(dict.fromkeys(entry.network for entry in entries if entry is not None))
 
     @property
     def files(self) -> tuple[str, ...]:

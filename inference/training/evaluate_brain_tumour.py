@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
 from torch import nn
 
-from inference.bundle.bundle import Bundle, load_bundle, read_weights
+from inference.bundle.bundle import Bundle, load_bundle
 from inference.bundle.configs import Config
+from inference.bundle.weights import read_weights
 from inference.training import measuring
 from inference.training.brain_data import CLASSES, read_tumours
 from inference.training.brain_tumour_card import tables

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai import transforms
-from monai.networks import nets
 from monai.networks.nets import UNet
 from safetensors.torch import load_file, save_file
 
-from inference.bundle.allowed import LAYERS, NETWORKS, TRANSFORMS
 from inference.bundle.bundle import discover, load_bundle, load_named
 from inference.bundle.configs import Config
 from inference.bundle.digests import SEAL, digest_files
@@ -128,33 +125,60 @@ def test_paths_that_lead_outside_are_refused(bundle_folder, path):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "key"),
+    ("value", "key"),
     [
-        ("network_def", {"_target_": "os.system", "command": "touch {canary}"}, "network_def::_target_"),
-        ("network_def", {"_target_": "builtins.eval", "source": "0"}, "network_def::_target_"),
-        ("network_def", {"_target_": "monai.networks.nets.TorchVisionFCModel"}, "network_def::_target_"),
-        ("network_def", {"_target_": "monai.networks.nets.ResNet.__init__"}, "network_def::_target_"),
-        ("network_def", {"_target_": "monai.transforms.Lambda", "func": "x"}, "network_def::_target_"),
-        ("network_def", {"_target_": ["os.system"]}, "network_def::_target_"),
-        ("unused", {"deep": [{"_target_": "subprocess.run"}]}, "unused::deep::0::_target_"),
-        ("imports", ["$import os", "$os.system('touch {canary}')"], "imports::0"),
-        ("unused", {"x": "$__import__('os').system('touch {canary}')"}, "unused::x"),
-        ("unused", " $open('{canary}', 'w')", "unused"),
-        ("unused", "%../other.json", "unused"),
-        ("unused", {"_mode_": "debug"}, "unused::_mode_"),
-        ("unused", {"_requires_": "$import os"}, "unused::_requires_"),
-        ("unused", {"_target_": "monai.networks.nets.DenseNet121", "pretrained": True}, "unused::pretrained"),
-        ("+unused", 1, r"\+unused"),
+        ({"_target_": "os.system", "command": "touch {canary}"}, "network_def::_target_"),
+        ({"_target_": "builtins.eval", "source": "0"}, "network_def::_target_"),
+        ({"_target_": "monai.networks.nets.ResNet.__init__"}, "network_def::_target_"),
+        ({"_target_": ["os.system"]}, "network_def::_target_"),
+        ({"_target_": "scripts.net.Net"}, "network_def::_target_"),
+        ({"_target_": "ViT", "deep": [{"_target_": "subprocess.run"}]}, "network_def::deep::0::_target_"),
+        ({"_target_": "ViT", "x": "$__import__('os').system('touch {canary}')"}, "network_def::x"),
+        ({"_target_": "ViT", "x": "$open('{canary}', 'w')"}, "network_def::x"),
+        ({"_target_": "ViT", "x": "%../other.json"}, "network_def::x"),
+        ({"_target_": "ViT", "_mode_": "debug"}, "network_def::_mode_"),
+        ({"_target_": "ViT", "_requires_": "$open('{canary}', 'w')"}, "network_def::_requires_"),
     ],
 )
-def test_code_in_a_config_is_refused_with_its_key_and_never_runs(bundle_folder, tmp_path, place, value, key):
+def test_code_in_a_config_is_refused_with_its_key_and_never_runs(bundle_folder, tmp_path, value, key):
     canary = tmp_path / "canary"
     value = json.loads(json.dumps(value).replace("{canary}", str(canary)))
-    edit(bundle_folder, lambda tree: tree.update({place: value}))
+    edit(bundle_folder, lambda tree: tree.update(network_def=value))
     for attempt in (seal, lambda folder: force_seal(folder) or load_bundle(folder)):
         with pytest.raises(BundleRefused, match=f"inference.json, key {key}:"):
             attempt(bundle_folder)
     assert not canary.exists()
+
+
+def test_what_inference_does_not_need_is_neither_resolved_nor_run(bundle_folder, tmp_path):
+    canary = tmp_path / "canary"
+    code = f"$open({str(canary)!r}, 'w')"
+    unneeded = {
+        "imports": ["$import os", code],
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "network": "$@network_def.to(@device)",
+        "postprocessing": {"_target_": "Compose", "transforms": [{"_target_": "SaveImaged", "output_dir": code}]},
+        "run": [code],
+    }
+    edit(bundle_folder, lambda tree: tree.update(unneeded))
+    (bundle_folder / "configs" / "train.json").write_text(json.dumps({"run": code}))
+    (bundle_folder / "configs" / "evaluate.yaml").write_text("a: !!python/object/apply:os.system [ls]")
+    assert seal(bundle_folder)
+    assert load_bundle(bundle_folder).primary()
+    assert not canary.exists()
+
+
+def test_everything_a_configuration_may_not_ask_for_is_said_at_once(bundle_folder):
+    def spoil(tree):
+        tree["network_def"]["in_channels"] = "$os.environ"
+        tree["preprocessing"]["transforms"] += [{"_target_": "scripts.mine"}, {"_target_": "RandFlip"}]
+        tree["inferer"] = {"_target_": "torch.load"}
+
+    edit(bundle_folder, spoil)
+    with pytest.raises(BundleRefused) as caught:
+        seal(bundle_folder)
+    for words in ("'$os.environ'", "'scripts.mine' is code", "'RandFlip' draws at random", "key inferer::_target_"):
+        assert words in str(caught.value)
 
 
 def test_references_to_the_same_file_are_resolved_and_circles_refused(bundle_folder):
@@ -275,15 +299,6 @@ def test_discovery_lists_sealed_and_refused_bundles_with_the_reason(make_bundle,
     assert load_named("good", (bundle_folder.parent,)).manifest.name == "good"
     with pytest.raises(UnknownName, match=r"no bundle 'god'.*good"):
         load_named("god", (bundle_folder.parent,))
-
-
-def test_every_name_on_the_list_exists_and_none_draws_or_reads():
-    for names, module in ((NETWORKS, nets), (TRANSFORMS, transforms), (LAYERS, torch.nn)):
-        assert all(callable(getattr(module, name)) for name in names)
-    for name in TRANSFORMS:
-        made = getattr(transforms, name)
-        assert name == "Compose" or not issubclass(made, transforms.Randomizable), name
-        assert not name.startswith(("Rand", "Load", "Save", "Lambda"))
 
 
 def test_a_network_that_would_download_its_weights_by_default_is_built_without(monkeypatch):

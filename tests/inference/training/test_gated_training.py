@@ -30,7 +30,7 @@ def test_a_bundle_may_name_the_gated_classifier_and_nothing_else_of_ours() -> No
     for name in ("attention_gate.AttentionGate", "attention_gate.nn", "bundle.Bundle"):
         asked = {"net": {"_target_": f"inference.{name}"}}
         with pytest.raises(BundleRefused, match="not on the list"):
-            Config(json.dumps(asked).encode(), "configs/inference.json")
+            Config(json.dumps(asked).encode(), "configs/inference.json").network("net")
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -1,0 +1,1 @@
+"""MONAI's configuration dialect, read without running anything of it."""
