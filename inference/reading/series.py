@@ -28,7 +28,7 @@ from inference.reading.traits import UndecodedPlane
 
 
 @dataclass(eq=False)
-class _Values:
+class _StackValues:
     """What is decoded of a stack, in its order; a plane that cannot be decoded stays without a window entry."""
 
     values: NDArray[np.float32]
@@ -99,11 +99,11 @@ def read_stack(
     return _image(stack, kept, decoded, [*lost, *apart]), apart
 
 
-def _decode(planes: Sequence[UndecodedPlane], process: DecodingProcess) -> tuple[_Values, dict[int, str]]:
+def _decode(planes: Sequence[UndecodedPlane], process: DecodingProcess) -> tuple[_StackValues, dict[int, str]]:
     """Decode planes file by file; return what came out, and by place in the stack why a plane did not."""
     layout = planes[0].layout
     colour = (3,) if layout.colour else ()
-    decoded = _Values(np.empty((len(planes), layout.rows, layout.columns, *colour), dtype=np.float32))
+    decoded = _StackValues(np.empty((len(planes), layout.rows, layout.columns, *colour), dtype=np.float32))
     failed: dict[int, str] = {}
     for places in _places_by_file(planes):
         plane = planes[next(iter(places.values()))]
@@ -122,7 +122,7 @@ def _decode(planes: Sequence[UndecodedPlane], process: DecodingProcess) -> tuple
 
 
 def _put(
-    decoded: _Values,
+    decoded: _StackValues,
     place: int,
     plane: UndecodedPlane,
     stored: Stored,
@@ -146,7 +146,7 @@ def _put(
     decoded.windows[place] = window_of(header)
 
 
-def _image(stack: UndecodedStack, kept: Sequence[int], decoded: _Values, lost: Sequence[Accounted]) -> Image:
+def _image(stack: UndecodedStack, kept: Sequence[int], decoded: _StackValues, lost: Sequence[Accounted]) -> Image:
     planes = [stack.planes[index] for index in kept]
     frames = tuple(plane.frame for plane in planes)
     files = {plane.file.sop_instance_uid: plane.file for plane in planes}
