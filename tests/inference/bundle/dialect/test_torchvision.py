@@ -7,8 +7,6 @@ import pytest
 from inference.bundle.configs import Config
 from inference.errors import BundleRefused
 
-pytest.importorskip("torchvision")
-
 
 def described(**arguments: object) -> Config:
     network = {"_target_": "TorchVisionFCModel", "num_classes": 4, **arguments}
