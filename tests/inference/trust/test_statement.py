@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from inference import archive
 from inference.analyse import analyse
@@ -16,8 +17,10 @@ from inference.passport.entries import Missed
 from inference.passport.envelope import Envelope
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.phantom.phantom import make_phantom
+from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.reading.study import read_study
+from inference.trust.likeness import likeness
 from inference.trust.statement import ANOTHER_STATE, NOT_COMMISSIONED, NOT_COMPARED, NOT_RECORDED, Conclusion, Statement
 from inference.trust.verdict import Verdict
 from inference.trust.warrant import Warrant
@@ -50,11 +53,9 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return image
 
 
-def noisy(image: Image) -> Image:
-    draw = np.random.default_rng(0)
-    highest = image.values.max()
-    spread = 0.2 * highest * draw.random(image.values.shape)
-    return replace(image, values=np.clip(image.values + spread, 0, highest).astype(np.float32))
+def gamma(image: Image) -> Image:
+    highest = float(image.values.max())
+    return replace(image, values=(np.sqrt(np.clip(image.values / highest, 0, 1)) * highest).astype(np.float32))
 
 
 def analysed(image: Image, bundle: Bundle, warrant: Warrant | None) -> Analysis:
@@ -78,7 +79,7 @@ def test_nothing_found_inside_carries_what_the_model_missed_at_commissioning(
 def test_where_nothing_is_called_on_images_unlike_commissioning_there_is_no_statement(
     bundle: Bundle, warrant: Warrant, healthy: Image
 ) -> None:
-    analysis = analysed(noisy(healthy), bundle, warrant)
+    analysis = analysed(gamma(healthy), bundle, warrant)
     assert not analysis.classification.ranges, "the classifier stays silent"
     assert analysis.statement.said is Conclusion.NO_STATEMENT
     assert analysis.statement.outside
@@ -107,6 +108,24 @@ def test_an_image_that_shows_nothing_is_not_analysed(bundle: Bundle, warrant: Wa
     blank = replace(healthy, values=np.zeros_like(healthy.values))
     with pytest.raises(NotAnalysed, match="same value"):
         analysed(blank, bundle, warrant)
+
+
+def test_a_series_that_shows_nothing_is_unlike_commissioning(bundle: Bundle, warrant: Warrant, healthy: Image) -> None:
+    inputs = prepare(bundle, healthy)
+    blank = likeness(bundle, replace(inputs, tensor=inputs.tensor * 0), options=CPU, warrant=warrant)
+    assert blank is not None
+    assert blank.outside
+    assert blank.distance == np.inf
+    assert blank.reasons == ("Nothing is shown on any of them.",)
+
+
+def test_planes_that_show_nothing_change_nothing(bundle: Bundle, warrant: Warrant, healthy: Image) -> None:
+    inputs = prepare(bundle, healthy)
+    padded = replace(inputs, tensor=torch.cat([inputs.tensor, inputs.tensor * 0]))
+    plain, other = (likeness(bundle, one, options=CPU, warrant=warrant) for one in (inputs, padded))
+    assert plain is not None
+    assert other is not None
+    assert other.distance == pytest.approx(plain.distance)
 
 
 def test_without_a_passport_nothing_is_known_of_what_is_missed(bundle: Bundle, healthy: Image) -> None:
