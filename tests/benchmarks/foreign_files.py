@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_modality_lut, convert_color_space, pixel_array
+from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
 from inference.errors import UnreadableInstance, UnsupportedImage
 from inference.reading.account import Disposition
@@ -62,12 +62,6 @@ def by_pydicom(path: Path) -> NDArray[np.float64] | None:
         photometric = str(dataset.PhotometricInterpretation)
         if photometric == "PALETTE COLOR":
             values = apply_color_lut(values, dataset)
-        elif photometric.startswith("YBR") and values.shape[-1] == 3:
-            values = (
-                values
-                if dataset.file_meta.TransferSyntaxUID.is_encapsulated
-                else convert_color_space(values, photometric, "RGB")
-            )
         return np.asarray(apply_modality_lut(values, dataset), dtype=np.float64)
     except Exception as error:  # noqa: BLE001 - whatever pydicom raises over a file of its own collection
         del error
