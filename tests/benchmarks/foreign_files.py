@@ -4,7 +4,10 @@
 
 Of each file one line: read, with the largest difference from pydicom (its pixels after the Modality LUT, colour as RGB,
 the frames of all stacks counted), or refused, with the sentence a PACS administrator gets. Folders that are named are
-searched as well. The answers of the files that come with the packages are committed in ``foreign_files.txt``.
+searched as well. The answers of the files that come with the packages are committed in ``foreign_files.txt``. Four of
+them differ from pydicom: it takes no rescale from functional groups (eCT_Supplemental), and the entries of a big endian
+palette in the other order (OBXXXX1A_expb; here both byte orders give the same); one fractional slope is rounded to
+float32 here.
 """
 
 import argparse
