@@ -71,7 +71,7 @@ def soak(folder: Path, *, studies: int, slices: int) -> Iterator[Look]:
             yield look(process.pid or 0, 0, began)
             for number in range(1, studies + 1):
                 study = folder / "study"
-                paths = stand_in.write_study_of_noise(study, number, slices=slices, pixels=128)
+                paths = stand_in.write_study_of_blobs(study, number, slices=slices, pixels=128)
                 statuses = send(paths, port=node.dicom_port, called_ae_title="HEATPROOF", progress=lambda: None)
                 assert set(statuses.values()) == {0x0000}
                 wanted = number if number % BATCH == 0 else number - AHEAD

@@ -83,7 +83,7 @@ class StandInModality:
             number = 0
             while not stop.wait(0.2) and not self.faults:
                 try:
-                    self.send(stand_in.write_study_of_noise(folder / f"{number:05d}", number))
+                    self.send(stand_in.write_study_of_blobs(folder / f"{number:05d}", number))
                 except BaseException as error:  # noqa: BLE001 - it is raised where the sweep ends
                     self.faults.append(error)
                 number += 1

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from inference.bundle.bundle import Bundle
 from inference.findings import Classification, Finding, PlaneRange
@@ -76,14 +77,16 @@ def start_node(node: RunningNode, *, hang_in: str = "") -> ForkServerProcess:
 def write_studies(folder: Path, count: int, *, slices: int = SLICES, pixels: int = 64) -> list[list[Path]]:
     """Write so many studies of one series each."""
     return [
-        write_study_of_noise(folder / f"{number:05d}", number, slices=slices, pixels=pixels) for number in range(count)
+        write_study_of_blobs(folder / f"{number:05d}", number, slices=slices, pixels=pixels) for number in range(count)
     ]
 
 
-def write_study_of_noise(folder: Path, number: int, *, slices: int = SLICES, pixels: int = 64) -> list[Path]:
-    """Write one study of one series; every number is another patient's."""
+def write_study_of_blobs(folder: Path, number: int, *, slices: int = SLICES, pixels: int = 64) -> list[Path]:
+    """Write one study of one series of soft blobs, no noise to the input checks; every number is another patient's."""
     noise = np.random.default_rng(0).random((slices, pixels, pixels), dtype=np.float32)
-    phantom = Phantom(noise, noise > 2, (5.0, 1.0, 1.0), (0.0, 0.0, 0.0), (), 0)
+    blobs = gaussian_filter(noise, (0, 3, 3))
+    blobs = (blobs - blobs.min()) / (blobs.max() - blobs.min())
+    phantom = Phantom(blobs, blobs > 2, (5.0, 1.0, 1.0), (0.0, 0.0, 0.0), (), 0)
     return write_study(phantom, folder, patient_id=f"STANDIN{number:05d}")
 
 

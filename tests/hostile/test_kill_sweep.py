@@ -47,7 +47,7 @@ class Victim:
     def killed(self, where: str, *, slices: int) -> list[str]:
         """Send a study, let the node die there, start it again; give what arrived of its results, in order."""
         number = next(self._numbers)
-        study = stand_in.write_study_of_noise(self._folder / f"{number:05d}", number, slices=slices)
+        study = stand_in.write_study_of_blobs(self._folder / f"{number:05d}", number, slices=slices)
         sender = threading.Thread(target=self.modality.send, args=(study,))
         process = stand_in.start(self.node.settings, where=where)
         sender.start()

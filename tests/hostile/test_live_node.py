@@ -47,7 +47,7 @@ class Hospital:
         rules = RULES.replace("DOOR", str(pacs.door)).replace("LONGEST_WAIT", f"{patient(20):.0f}")
         self.node = RunningNode(folder / "node", rules=rules, quiet_seconds=600)
         self.node.write_settings(destination_port=pacs.port, destination_ae_title="PACS")
-        self.files = stand_in.write_study_of_noise(folder / "study", 0)
+        self.files = stand_in.write_study_of_blobs(folder / "study", 0)
         self.images = [dcmread(path) for path in self.files]
         for one, path in zip(self.images, self.files, strict=True):
             one.StudyDate = "20260601"
