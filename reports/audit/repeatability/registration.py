@@ -24,8 +24,8 @@ LEAST_BLUR_PIXELS = 0.8
 MOST_POINTS = 12_000
 TISSUE = 0.05
 """Grey level from which on a pixel is of the patient; 1 is the 99.5th percentile of the stack."""
-LEAST_CORRELATION = 0.7
-"""Below it the two are too unlike to be laid over each other."""
+LEAST_CORRELATION = 0.8
+"""Below it the two are too unlike to be laid over each other: heads of different phantoms reach 0.74."""
 LEAST_OVERLAP = 0.3
 """Share of the first that must lie in the second."""
 LEVER_MM = 50.0

@@ -87,7 +87,7 @@ def test_a_patient_with_many_stacks_weighs_no_more_than_one_with_one() -> None:
 
 
 def test_single_odd_planes_do_not_put_a_stack_outside_and_half_of_them_do(envelope: Envelope) -> None:
-    planes = {"features": features(1, 12, 7), "statistics": image_statistics(heads(12, 7))}
+    planes = {"features": features(1, 12, 3), "statistics": image_statistics(heads(12, 3))}
     assert envelope.ratio(planes) <= 1
     for odd, outside in ((2, False), (7, True)):
         strange = {name: table.copy() for name, table in planes.items()}

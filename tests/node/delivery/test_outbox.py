@@ -9,8 +9,11 @@ from pydicom.data import get_testdata_file
 from sqlalchemy import select
 
 from inference.analysis import Analysis
+from inference.reading.account import StudyReading
+from inference.selection import StudySelection
 from inference.trust.verdict import Verdict
 from node.jobs.job_row import Job
+from node.jobs.step_files import StepFiles
 from node.jobs.steps import Steps
 from node.settings.settings import Settings
 from node.store import JobState, deliveries, jobs, now, results
@@ -45,6 +48,7 @@ class Office:
             {"node": {"home": folder}, "http": {"token_file": folder / "token"}, "destinations": destinations}
         )
         self._engine = intake.engine
+        self._home = folder
         self.steps = StepsWithMadeUpAnalyses(settings, intake.engine, folder, {}, {}, intake.ledger)
 
     def report(self, *to: str) -> list[tuple[Any, ...]]:
@@ -53,6 +57,8 @@ class Office:
         row = {"id": "j" * 64, "study_instance_uid": "1.2", "route": "r", "bundle": "flair", "options": options}
         with self._engine.begin() as connection:
             connection.execute(jobs.insert().values(row | {"state": JobState.RUNNING, "created_at": now()}))
+        nothing_apart = StudySelection(StudyReading((), ()), ())
+        StepFiles(self._home / "jobs" / ("j" * 64)).keep("account", nothing_apart)
         self.steps.report(self.steps.job("j" * 64))
         joined = deliveries.join(results, results.c.sop_instance_uid == deliveries.c.sop_instance_uid)
         with self._engine.connect() as connection:

@@ -10,6 +10,7 @@ from inference.errors import Unavailable
 from inference.reading.account import StudyReading
 from inference.selection import StudySelection
 from node.jobs import steps as module
+from node.jobs.step_files import StepFiles
 from node.jobs.steps import Steps
 from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
@@ -43,7 +44,7 @@ def test_a_job_reads_what_its_decision_saw_and_a_late_image_belongs_to_the_next(
     read: list[int] = []
     selection = StudySelection(StudyReading(("image",), ()), ())  # type: ignore[arg-type]
     monkeypatch.setattr(module, "account_for", lambda paths, *_, **__: read.append(len(paths)) or selection)
-    monkeypatch.setattr(module.archive, "save", lambda *_: None)
+    monkeypatch.setattr(StepFiles, "keep", lambda *_: None)
     (waiting,) = office.jobs()
     office.send()
     assert office.study().state == StudyState.RECEIVING

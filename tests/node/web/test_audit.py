@@ -83,7 +83,7 @@ def form_token(page: str) -> str:
 
 def test_every_figure_of_a_route_is_drawn_and_names_are_text(browser: httpx.Client) -> None:
     page = browser.get("/audit").text
-    assert page.count("<svg") == 13
+    assert page.count("<svg") == 15
     assert "flair &lt;b&gt;" in page
     assert "<b>" not in page.replace("<b>HEATPROOF</b>", "").replace("<b>Alarm</b>", "")
     assert "Designed when the baseline was locked: 0.63 of years" in page

@@ -87,7 +87,7 @@ def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
     here = int(((day >= 207) & (day < 238)).sum())
     assert month.studies == here
     assert f"{here} studies: {here} maps" in page
-    assert page.count("<svg") == 13 + 3 * 7 + 4 + 1
+    assert page.count("<svg") == 15 + 3 * 7 + 4 + 1
     for title in ("The golden set replayed", "The same patient examined again", "The maps of a class with each other"):
         assert title in page
     assert re.search(
