@@ -176,7 +176,7 @@ def test_a_map_of_another_layer_or_class_is_named_as_altered(
 
 
 def test_features_of_another_width_are_refused(trusted: list[AnnotatedSeries], warrant: Warrant) -> None:
-    with pytest.raises(Refused, match="has 128 features"):
+    with pytest.raises(Refused, match="has 128 figures"):
         Deployment(loaded(FarLayer)).judge(trusted[0], warrant)
 
 
