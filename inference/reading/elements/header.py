@@ -1,6 +1,7 @@
 """Elements of a header as numbers and text: the one place where a written value becomes a number."""
 
 import math
+import re
 import warnings
 from functools import cache
 from typing import Any
@@ -12,6 +13,9 @@ from pydicom.tag import BaseTag, Tag
 from inference.errors import DAMAGE, UnsupportedImage
 
 _LONGEST_QUOTE = 32
+_LIKE_A_NUMBER = re.compile(r"[0-9+\-.,eE\\\[\]' ]*|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+NOT_SHOWN = "(text, not shown)"
+"""In place of a value that is no number at all: text in the wrong element may name a patient."""
 
 
 @cache
@@ -112,8 +116,10 @@ def title_of(keyword: str) -> str:
 
 
 def named(dataset: Dataset, keyword: str) -> str:
-    """Return name, tag and value of an element, as "Rescale Slope (0028,1053) is 'NaN'"."""
+    """Return name, tag and value of an element, as "Rescale Slope (0028,1053) is 'NaN'"; text is not shown."""
     quoted = written(dataset, keyword)
+    if not _LIKE_A_NUMBER.fullmatch(quoted):
+        return f"{title_of(keyword)} is {NOT_SHOWN}"
     cut = quoted if len(quoted) <= _LONGEST_QUOTE else quoted[:_LONGEST_QUOTE] + "..."
     return f"{title_of(keyword)} is '{cut}'"
 

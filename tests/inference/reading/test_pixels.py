@@ -150,8 +150,9 @@ def test_a_slope_that_is_no_number_is_named_with_its_value_and_takes_only_its_pl
     (image,) = found.images
     assert np.array_equal(image.values, read_series([*paths[:3], *paths[4:]]).values)
     (reason,) = [entry.reason for entry in found.instances if entry.reason]
-    assert reason.startswith("Rescale Slope (0028,1053) is '")
-    assert written.decode().split("\\")[0] in reason
+    shown = "(text, not shown)" if written == b"one" else written.decode().split("\\")[0]
+    assert reason.startswith("Rescale Slope (0028,1053) is ")
+    assert shown in reason
     assert found.read == 5
     assert found.set_apart == 1
 

@@ -50,7 +50,7 @@ def answered(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
             assert set(node.send(files)) == {0x0000}
         expected = {name: SERIES.get(name, 1) for name in sent}
         wait_until(
-            lambda: len(reports_of(pacs)) >= sum(expected.values()) and node.delivered, 240, "an answer for each case"
+            lambda: len(reports_of(pacs)) >= sum(expected.values()) and node.delivered, 600, "an answer for each case"
         )
         found = [dcmread(path) for path in reports_of(pacs)]
     studies = {str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID): name for name, files in sent.items()}
