@@ -51,13 +51,20 @@ class TakenOver:
         self.ledger = Ledger(open_engine(sqlite_url(folder / "home")), site_key(folder / "home"))
         self.old_head = self.ledger.head()
 
-    def finished_jobs(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Wait until all is analysed and delivered; give the job that was done before, and the one that was killed."""
+    def finished_jobs(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Wait until all is analysed and delivered.
+
+        Returns:
+            The job that was done before, the one that was killed, and the one that took its place: the bundle of today
+            is another than the one the killed job was decided with.
+        """
         wait_until(lambda: self.node.dead or self.node.delivered, 300, "the end of the killed job")
         jobs = [job for study in self.node.get("/api/studies").json() for job in study["jobs"]]
-        assert len(jobs) == 2, jobs
-        jobs.sort(key=lambda job: not self.received_before & {made["sop_instance_uid"] for made in job["results"]})
-        return jobs[0], jobs[1]
+        assert len(jobs) == 3, jobs
+        (killed,) = (job for job in jobs if job["state"] == "taken back")
+        ended = [job for job in jobs if job is not killed]
+        ended.sort(key=lambda job: not self.received_before & {made["sop_instance_uid"] for made in job["results"]})
+        return ended[0], killed, ended[1]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +86,7 @@ def made(job: dict[str, Any]) -> list[str]:
 
 @pytest.mark.slow
 def test_what_was_done_before_is_listed_and_opened_as_it_was(taken_over: TakenOver) -> None:
-    done, _ = taken_over.finished_jobs()
+    done, *_ = taken_over.finished_jobs()
     assert done["state"] == "done"
     assert made(done) == sorted(taken_over.received_before)
     assert len(done["summary"]["explanations"]) == 1
@@ -89,13 +96,15 @@ def test_what_was_done_before_is_listed_and_opened_as_it_was(taken_over: TakenOv
 
 
 @pytest.mark.slow
-def test_the_killed_job_ends_with_one_result_set(taken_over: TakenOver) -> None:
-    done, killed = taken_over.finished_jobs()
-    assert (killed["state"], killed["reason"]) == ("done", None)
-    assert sorted(result["role"] for result in killed["results"]) == ["capture", "report"]
-    assert not set(made(killed)) & set(made(done))
-    assert sorted(taken_over.pacs.arrivals) == made(killed)
-    endings = [entry for entry in taken_over.ledger.events() if entry.details.get("job") == killed["id"]]
+def test_the_killed_job_is_taken_back_and_its_study_ends_with_one_result_set(taken_over: TakenOver) -> None:
+    done, killed, again = taken_over.finished_jobs()
+    assert not killed["results"]
+    assert "The bundle was replaced while this job waited" in killed["reason"]
+    assert (again["state"], again["reason"]) == ("done", None)
+    assert sorted(result["role"] for result in again["results"]) == ["capture", "report"]
+    assert not set(made(again)) & set(made(done))
+    assert sorted(taken_over.pacs.arrivals) == made(again)
+    endings = [entry for entry in taken_over.ledger.events() if entry.details.get("job") == again["id"]]
     assert [entry.event for entry in endings] == [Event.EXPLAINED, Event.ANALYSED]
 
 
