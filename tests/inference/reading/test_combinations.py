@@ -150,10 +150,7 @@ def series(folder: Path, number: int, draw: np.random.Generator) -> Sent:
 
 def write(dataset: Dataset, path: Path, syntax: str) -> Path:
     """Write a data set in this transfer syntax; JPEG 2000 codes all sixteen bits."""
-    fresh = Dataset()
-    for tag, element in dataset._dict.items():
-        fresh._dict[tag] = element
-    fresh.file_meta = copy.deepcopy(dataset.file_meta)
+    fresh = copy.deepcopy(dataset)
     fresh.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     fresh.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     fresh.file_meta.TransferSyntaxUID = syntax
