@@ -79,7 +79,7 @@ def write_labels(
 
 def write_rows(folder: Path, rows: Sequence[dict[str, str]]) -> None:
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS)
+        writer = csv.DictWriter(file, list(rows[0]) if rows else FIELDS)
         writer.writeheader()
         writer.writerows(rows)
 

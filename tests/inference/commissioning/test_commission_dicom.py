@@ -24,7 +24,7 @@ from inference.commissioning.commission import commission
 from inference.errors import Unsuitable
 from tests.inference.conftest import _uid, copy_bundle, write_plane
 
-from .annotated import SMALL, Patient, patients, write_labels
+from .annotated import SMALL, Patient, patients, read_rows, write_labels, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,7 @@ def test_segmentations_give_the_cases_of_the_labels_folder_to_the_bit(tiny: Bund
 def test_a_site_with_segmentations_gets_the_passport_of_its_labels_folder(tiny: Bundle, tmp_path: Path) -> None:
     people = patients()
     labels = write_labels(tmp_path / "labels", people)
+    write_rows(labels, [{**row, "patient": row["group"]} for row in read_rows(labels)])
     site = write_site(tmp_path / "dicom", people)
     settings = replace(SMALL, methods=("gradcam",))
     one = commission(
