@@ -142,6 +142,7 @@ def tar() -> bytes:
         (b"\x80\x02.", "not a file of weights"),
         (b"\x10\x00\x00\x00\x00\x00\x00\x00{" + b"x" * 20, "not a file of weights"),
     ],
+    ids=["script", "bomb", "cut zip", "no zip", "tar", "empty", "pickle", "cut safetensors"],
 )
 def test_what_is_no_file_of_weights_is_refused_with_the_reason(content: bytes, reason: str) -> None:
     with pytest.raises(BundleRefused, match=f"^model.pt .*{reason}"):
