@@ -73,11 +73,14 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Analyse files as the node analyses studies: classify, explain, rate the trust in each map. No network."""
+    from inference.passport.passport import load_passport
+    from inference.trust.warrant import Warrant
     from node.commands.explain import explain_files, print_result
 
+    warrant = None if passport is None else Warrant.of(load_passport(passport), alpha=alpha, delta=delta, budget=budget)
     result = explain_files(
-        path, bundle_name, out, method=method, planes_explained=planes, device=device,
-        passport=passport, alpha=alpha, delta=delta, budget=budget, progress=_step(quiet=as_json),
+        path, bundle_name, out, method=method, planes_explained=planes, device=device, warrant=warrant,
+        progress=_step(quiet=as_json),
     )  # fmt: skip
     if as_json:
         _print_json(result)
@@ -86,41 +89,55 @@ def explain(
     Console().print(f"Everything is in [bold]{out}[/bold]: result.json has every number.", soft_wrap=True)
 
 
+BundleName = Annotated[str | None, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for passport.json and report.html.")]
+Methods = Annotated[str, typer.Option("--methods", "-m", help="Saliency methods, a,b; or all.")]
+Split = Annotated[str, typer.Option("--split", help="Splits: the last is judged, those before it are fitted on.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume the unfinished work of an earlier run.")]
+SaveMaps = Annotated[bool, typer.Option("--save-maps", help="Keep the raw maps: maps/METHOD/IMAGE.npy.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Maximum number of explained cases of a split.", min=1)]
+Size = Annotated[
+    list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
+]
+References = Annotated[
+    list[Path] | None, typer.Option("--references", help="Figures of a localisation reference.", dir_okay=False)
+]
+Workers = Annotated[int, typer.Option("--workers", help="Processes that share the work.", min=1)]
+Threads = Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.", min=0)]
+Check = Annotated[
+    Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
+]
+Anew = Annotated[
+    Path | None, typer.Option("--verdict", help="Fit the verdict of this passport anew on --data.", dir_okay=False)
+]
+Plan = Annotated[bool, typer.Option("--plan", help="Show how many annotated patients an alpha needs.")]
+Patients = Annotated[
+    int | None, typer.Option("--patients", help="With --plan: the alpha so many patients reach.", min=1)
+]
+
+
 @app.command()
 def commission(
-    bundle_name: Annotated[str | None, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.")] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for passport.json and report.html.")] = None,
-    methods: Annotated[str, typer.Option("--methods", "-m", help="Saliency methods, a,b; or all.")] = "all",
-    split: Annotated[
-        str, typer.Option("--split", help="Splits: the last is judged, those before it are fitted on.")
-    ] = "calibration,commissioning",
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished work of an earlier run.")] = False,
-    save_maps: Annotated[bool, typer.Option("--save-maps", help="Keep the raw maps: maps/METHOD/IMAGE.npy.")] = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", help="Maximum number of explained cases of a split.", min=1)
-    ] = None,
-    size: Annotated[
-        list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
-    ] = None,
-    references: Annotated[
-        list[Path] | None, typer.Option("--references", help="Figures of a localisation reference.", dir_okay=False)
-    ] = None,
+    bundle_name: BundleName = None,
+    data: Data = None,
+    out: Out = None,
+    methods: Methods = "all",
+    split: Split = "calibration,commissioning",
+    resume: Resume = False,
+    save_maps: SaveMaps = False,
+    limit: Limit = None,
+    size: Size = None,
+    references: References = None,
     device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.", min=1)] = 1,
-    threads: Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.", min=0)] = 0,
-    check: Annotated[
-        Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
-    ] = None,
-    verdict: Annotated[
-        Path | None, typer.Option("--verdict", help="Fit the verdict of this passport anew on --data.", dir_okay=False)
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show how many annotated patients an alpha needs.")] = False,
-    patients: Annotated[
-        int | None, typer.Option("--patients", help="With --plan: the alpha so many patients reach.", min=1)
-    ] = None,
+    workers: Workers = 1,
+    threads: Threads = 0,
+    check: Check = None,
+    verdict: Anew = None,
+    plan: Plan = False,
+    patients: Patients = None,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a bundle's saliency maps on a site's own cases, and write its passport."""

@@ -1,5 +1,7 @@
 """The verdict as a stage of commissioning: rows of every explained case, in pieces, then the fit."""
 
+from collections.abc import Mapping
+
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.store import Raw
 from inference.commissioning.verdict.fit import fit_verdict
@@ -10,6 +12,10 @@ from inference.errors import Refused
 from inference.passport.verdict import FittedVerdict, NoVerdict
 from inference.trust.budgets import PARTS
 
+ROWS, PLANES = "verdict", "verdict.planes"
+"""What a chunk holds, by the beginning of its name in the store."""
+FIGURES = {ROWS: rows_figures, PLANES: planes_figures}
+
 
 def verdict_of(bench: Bench, job: BenchJob, pool: Pool, progress: Progress) -> FittedVerdict | NoVerdict:
     """Fit the passport's verdict, or say why there is none.
@@ -17,14 +23,9 @@ def verdict_of(bench: Bench, job: BenchJob, pool: Pool, progress: Progress) -> F
     Raises:
         DeviceExhausted: out of memory with a batch of one, or a process of the pool was killed.
     """
-    chunks = [(part, at) for part in PART_NAMES for at in range(-(-len(explained_part(bench, part)) // CHUNK))]
-    todo = [piece for piece in chunks if not bench.store.has(_name(*piece))]
     stage = f"verdict: signals of displayed and bogus maps, {CHUNK} cases a step"
-    each(
-        bench, job, pool, _rows, todo,
-        lambda done: progress(stage, len(chunks) - len(todo) + done, len(chunks)),
-    )  # fmt: skip
-    raws = {part: [_rows(bench, *piece) for piece in chunks if piece[0] == part] for part in PART_NAMES}
+    counts = {part: -(-len(explained_part(bench, part)) // CHUNK) for part in PART_NAMES}
+    raws = _in_chunks(bench, job, pool, progress, ROWS, counts, stage)
     if not all(raws.values()):
         return NoVerdict("There is no explained case of a split to fit on, or none of the split judged.")
     manifest = bench.explainer.bundle.manifest
@@ -48,28 +49,26 @@ def looked_at(bench: Bench, job: BenchJob, pool: Pool, progress: Progress) -> tu
     Raises:
         DeviceExhausted: out of memory with a batch of one, or a process of the pool was killed.
     """
-    chunks = [(part, at) for part in PART_NAMES for at in range(-(-len(planes_of(bench, part)) // PLANES_AT_ONCE))]
-    todo = [piece for piece in chunks if not bench.store.has(_name_of_planes(*piece))]
     stage = f"verdict: every plane against the others, {PLANES_AT_ONCE} a step"
-    each(
-        bench, job, pool, _planes, todo,
-        lambda done: progress(stage, len(chunks) - len(todo) + done, len(chunks)),
-    )  # fmt: skip
-    fitted, judged = ([_planes(bench, *piece) for piece in chunks if piece[0] == part] for part in PART_NAMES)
-    return stacks_of(fitted), stacks_of(judged)
+    counts = {part: -(-len(planes_of(bench, part)) // PLANES_AT_ONCE) for part in PART_NAMES}
+    raws = _in_chunks(bench, job, pool, progress, PLANES, counts, stage)
+    return stacks_of(raws["fitted"]), stacks_of(raws["judged"])
 
 
-def _name_of_planes(part: str, chunk: int) -> str:
-    return f"verdict.planes.{part}.{chunk:05d}"
+def _in_chunks(
+    bench: Bench, job: BenchJob, pool: Pool, progress: Progress, what: str, counts: Mapping[str, int], stage: str
+) -> dict[str, list[Raw]]:
+    """Compute the chunks of each part that are not cached, and return all, by part."""
+    chunks = [(what, part, at) for part, count in counts.items() for at in range(count)]
+    todo = [piece for piece in chunks if not bench.store.has(_name(*piece))]
+    before = len(chunks) - len(todo)
+    each(bench, job, pool, _chunk, todo, lambda done: progress(stage, before + done, len(chunks)))
+    return {part: [_chunk(bench, what, part, at) for at in range(count)] for part, count in counts.items()}
 
 
-def _planes(bench: Bench, part: str, chunk: int) -> Raw:
-    return bench.store.keep(_name_of_planes(part, chunk), lambda: planes_figures(bench, part, chunk))
+def _name(what: str, part: str, chunk: int) -> str:
+    return f"{what}.{part}.{chunk:05d}"
 
 
-def _name(part: str, chunk: int) -> str:
-    return f"verdict.{part}.{chunk:05d}"
-
-
-def _rows(bench: Bench, part: str, chunk: int) -> Raw:
-    return bench.store.keep(_name(part, chunk), lambda: rows_figures(bench, part, chunk))
+def _chunk(bench: Bench, what: str, part: str, chunk: int) -> Raw:
+    return bench.store.keep(_name(what, part, chunk), lambda: FIGURES[what](bench, part, chunk))

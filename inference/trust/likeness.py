@@ -36,8 +36,11 @@ WORDS: Mapping[str, str] = {
 """Figures of ``image_statistics`` as a sentence names them."""
 EXTENT = "extent"
 PLACES = {"centre": "where the anatomy lies", EXTENT: "how far the anatomy reaches"}
-ALONG = ("from top to bottom", "from left to right")
-"""Axes of a plane in words; a volume's have a number."""
+ALONG: Mapping[str, tuple[str, str]] = {
+    "rows": ("from top to bottom", "from left to right"),
+    "monai": ("from left to right", "from top to bottom"),
+}
+"""By the layout of a bundle's input, axes of a plane in words; a volume's have a number."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def likeness(
         bundle, model_input.tensor, choose_device(options.device), budget_bytes=options.budget_mebibytes << 20
     )
     distance = warrant.envelope.ratio(planes)
-    return Likeness(distance, _strange(warrant.envelope, planes) if distance > 1 else ())
+    return Likeness(distance, _strange(bundle, warrant.envelope, planes) if distance > 1 else ())
 
 
 def look(
@@ -117,7 +120,7 @@ def _features(bundle: Bundle, inputs: torch.Tensor, device: torch.device, budget
         return None
 
 
-def _strange(envelope: Envelope, planes: Mapping[str, Numbers]) -> tuple[str, ...]:
+def _strange(bundle: Bundle, envelope: Envelope, planes: Mapping[str, Numbers]) -> tuple[str, ...]:
     by_view = envelope.by_view(planes)
     if by_view[STATISTICS] <= envelope.threshold:
         return (BY_FEATURES,)
@@ -125,14 +128,19 @@ def _strange(envelope: Envelope, planes: Mapping[str, Numbers]) -> tuple[str, ..
         return ("Nothing is shown on any of them.",)
     name, by = envelope.strangest(planes, STATISTICS)
     side = "above" if by > 0 else "below"
-    columns = next(view.columns for view in envelope.views if view.name == STATISTICS)
-    figure = in_words(name, is_volume=f"{EXTENT}_2" in columns)
+    manifest = bundle.manifest
+    figure = in_words(name, None if manifest.kind == "volume" else ALONG[manifest.input.layout])
     return (f"Largest difference: {figure}, {abs(by):.1f} SD {side} commissioning's mean.",)
 
 
-def in_words(figure: str, *, is_volume: bool = False) -> str:
-    """Return a figure of ``image_statistics`` as a sentence names it."""
+def in_words(figure: str, along: tuple[str, str] | None) -> str:
+    """Return a figure of ``image_statistics`` as a sentence names it.
+
+    Args:
+        figure: its name.
+        along: the axes of a plane in words; None: of a volume, whose axes have a number.
+    """
     place, _, axis = figure.rpartition("_")
     if place in PLACES:
-        return f"{PLACES[place]} {f'along axis {axis}' if is_volume else ALONG[int(axis)]}"
+        return f"{PLACES[place]} {f'along axis {axis}' if along is None else along[int(axis)]}"
     return WORDS.get(figure, figure.replace("_", " "))

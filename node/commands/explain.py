@@ -16,11 +16,9 @@ from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle, load_bundle, load_named
 from inference.errors import NotAnalysed, UnreadableInstance, UnsupportedImage
 from inference.options import AnalysisOptions
-from inference.passport.passport import load_passport
 from inference.reading.account import Disposition
 from inference.reading.image import Image
-from inference.selection import select_stacks
-from inference.trust.budgets import Budget
+from inference.selection import StudySelection, select_stacks
 from inference.trust.warrant import Warrant
 from node.jobs.summary import account_of, summarise
 from reports.explained import read_header
@@ -36,10 +34,7 @@ def explain_files(
     method: str | None,
     planes_explained: int,
     device: Literal["auto", "cpu", "cuda"],
-    passport: Path | None = None,
-    alpha: float = 0.10,
-    delta: float = 0.10,
-    budget: Budget = "full",
+    warrant: Warrant | None = None,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     """Analyse every stack below ``path`` and write everything to ``out``.
@@ -51,10 +46,7 @@ def explain_files(
         method: saliency method; None: the bundle's own.
         planes_explained: how many planes of a finding get a map.
         device: auto, cpu or cuda.
-        passport: what commissioning wrote for this bundle; None: no verdict.
-        alpha: largest share of TRUSTED maps that may miss.
-        delta: 1 - confidence of that.
-        budget: evidence gathered for one verdict.
+        warrant: of what commissioning wrote for this bundle; None: no verdict.
         progress: told what is being done.
 
     Returns:
@@ -64,10 +56,8 @@ def explain_files(
         UnsupportedImage: nothing below ``path`` is a readable image.
         UnknownName: no such bundle or method.
         BundleRefused: the bundle is not sealed, or altered.
-        PassportRefused: the passport is altered, has no verdict, or cannot be read.
     """
     bundle = load_bundle(Path(bundle_name)) if Path(bundle_name).is_dir() else load_named(bundle_name)
-    warrant = None if passport is None else Warrant.of(load_passport(passport), alpha=alpha, delta=delta, budget=budget)
     options = AnalysisOptions(
         method=method,
         planes_explained=planes_explained,
@@ -83,14 +73,9 @@ def explain_files(
         _one_stack(image, bundle, options, warrant, out / f"series-{number}", created, account, progress)
         for number, image in enumerate(selection.reading.images, start=1)
     ]
-    declined = [(stack.reason, stack.paths) for stack in selection.declined]
-    if not series and not declined:
-        reasons = selection.reading.reasons(Disposition.NOT_MEANT, Disposition.SET_APART)
-        reason = f"{bundle.manifest.name} analyses no series of this study. {' '.join(reasons)}"
-        declined = [(reason, tuple(path for path in files if _is_named(path)))]
     series += [
         _not_analysed(paths, out / f"series-{number}", reason, created, account)
-        for number, (reason, paths) in enumerate(declined, start=len(series) + 1)
+        for number, (reason, paths) in enumerate(_declined(selection, bundle, files), start=len(series) + 1)
     ]
     result = {
         "heatproof": "NOT FOR DIAGNOSTIC USE",
@@ -100,6 +85,16 @@ def explain_files(
     }
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def _declined(selection: StudySelection, bundle: Bundle, files: Sequence[Path]) -> list[tuple[str, tuple[Path, ...]]]:
+    """Return what is not analysed, with the reason and its files; where nothing is, the study as a whole."""
+    declined = [(stack.reason, stack.paths) for stack in selection.declined]
+    if selection.reading.images or declined:
+        return declined
+    reasons = selection.reading.reasons(Disposition.NOT_MEANT, Disposition.SET_APART)
+    reason = f"{bundle.manifest.name} analyses no series of this study. {' '.join(reasons)}"
+    return [(reason, tuple(path for path in files if _is_named(path)))]
 
 
 def _files(path: Path) -> tuple[Path, ...]:

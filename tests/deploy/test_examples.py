@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from inference.passport.passport import SHIPPED_PASSPORTS
+from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.phantom.phantom import Phantom, make_phantom
 from inference.saliency import explain, registry
+from inference.trust.warrant import Warrant
 from node.commands.explain import explain_files
 from node.web.access.caller import Scope
 from reports.audit.export import export
@@ -55,8 +56,9 @@ def study(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `heatproof explain` gives for the phantom's one series."""
     out = tmp_path_factory.mktemp("result")
-    arguments: dict[str, Any] = {"method": None, "planes_explained": 1, "device": "cpu", "budget": "fast"}
-    told = explain_files(study, BUNDLE, out, passport=PASSPORT, progress=lambda _step: None, **arguments)
+    warrant = Warrant.of(load_passport(PASSPORT), alpha=0.1, delta=0.1, budget="fast")
+    arguments: dict[str, Any] = {"method": None, "planes_explained": 1, "device": "cpu", "warrant": warrant}
+    told = explain_files(study, BUNDLE, out, progress=lambda _step: None, **arguments)
     (series,) = told["series"]
     return dict(series)
 

@@ -20,7 +20,7 @@ from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.reading.study import read_study
-from inference.trust.likeness import likeness
+from inference.trust.likeness import ALONG, in_words, likeness
 from inference.trust.statement import ANOTHER_STATE, NOT_COMMISSIONED, NOT_COMPARED, NOT_RECORDED, Conclusion, Statement
 from inference.trust.verdict import Verdict
 from inference.trust.warrant import Warrant
@@ -165,3 +165,15 @@ def test_a_statement_comes_back_from_disk_the_same(tmp_path: Path) -> None:
     archive.save(said, tmp_path, "statements")
     back = archive.load(tuple[Statement, ...], tmp_path, "statements")
     assert [asdict(one) for one in back] == [asdict(one) for one in said]
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [("rows", ("from top to bottom", "from left to right")), ("monai", ("from left to right", "from top to bottom"))],
+)
+def test_a_place_is_named_along_the_axes_that_the_bundle_lays_planes_out_by(
+    layout: str, words: tuple[str, ...]
+) -> None:
+    named = tuple(in_words(f"centre_{axis}", ALONG[layout]) for axis in (0, 1))
+    assert named == tuple(f"where the anatomy lies {word}" for word in words)
+    assert in_words("extent_2", None) == "how far the anatomy reaches along axis 2"

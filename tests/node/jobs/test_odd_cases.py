@@ -125,7 +125,7 @@ def test_padding_leaves_the_findings_what_they_are(answered: dict[str, list[str]
 @pytest.mark.parametrize("name", [*SAME, *NOT_ANALYSED, *SET_APART, *STACKS, "two_character_sets"])
 def test_explain_says_the_same_of_the_files(name: str, cases: Path, tmp_path: Path) -> None:
     result = explain_files(
-        cases / name, "glioma_flair", tmp_path, method=None, planes_explained=1, device="cpu", budget="fast",
+        cases / name, "glioma_flair", tmp_path, method=None, planes_explained=1, device="cpu",
         progress=lambda _step: None,
     )  # fmt: skip
     assert len(result["series"]) == SERIES.get(name, 1)
