@@ -10,7 +10,7 @@ import torch
 from inference import archive
 from inference.analyse import analyse
 from inference.analysis import Analysis
-from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
+from inference.bundle.bundle import Bundle
 from inference.errors import NotAnalysed
 from inference.options import AnalysisOptions
 from inference.passport.entries import Missed
@@ -32,24 +32,8 @@ CPU = AnalysisOptions(planes_explained=1, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return load_bundle(SHIPPED / "glioma_flair")
-
-
-@pytest.fixture(scope="module")
-def warrant() -> Warrant:
-    return Warrant.of(PASSPORT, alpha=0.10, delta=0.10)
-
-
-@pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Image:
     (image,) = read_study(write_study(make_phantom(3, lesions=0), tmp_path_factory.mktemp("healthy"))).images
-    return image
-
-
-@pytest.fixture(scope="module")
-def clear(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    (image,) = read_study(write_study(make_phantom(1), tmp_path_factory.mktemp("clear"))).images
     return image
 
 
@@ -171,9 +155,7 @@ def test_a_statement_comes_back_from_disk_the_same(tmp_path: Path) -> None:
     ("layout", "words"),
     [("rows", ("from top to bottom", "from left to right")), ("monai", ("from left to right", "from top to bottom"))],
 )
-def test_a_place_is_named_along_the_axes_that_the_bundle_lays_planes_out_by(
-    layout: str, words: tuple[str, ...]
-) -> None:
+def test_a_place_is_named_along_the_axes_of_the_layout(layout: str, words: tuple[str, ...]) -> None:
     named = tuple(in_words(f"centre_{axis}", ALONG[layout]) for axis in (0, 1))
     assert named == tuple(f"where the anatomy lies {word}" for word in words)
     assert in_words("extent_2", None) == "how far the anatomy reaches along axis 2"

@@ -17,7 +17,6 @@ from inference.findings import Finding
 from inference.options import AnalysisOptions
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, sealed
 from inference.passport.verdict import MOST_BOGUS, NetworkPasses, NoVerdict
-from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.reading.study import read_study
@@ -38,21 +37,6 @@ pytestmark = pytest.mark.numerics
 PASSPORT = SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json"
 SITES = sorted(SHIPPED_PASSPORTS.glob("*/*/passport.json"))
 CPU = AnalysisOptions(planes_explained=1, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return load_bundle(SHIPPED / "glioma_flair")
-
-
-@pytest.fixture(scope="module")
-def warrant() -> Warrant:
-    return Warrant.of(load_passport(PASSPORT), alpha=0.10, delta=0.10)
-
-
-@pytest.fixture(scope="module")
-def clear(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return image_of(make_phantom(1), tmp_path_factory.mktemp("clear"))
 
 
 def image_of(phantom: object, folder: Path) -> Image:
