@@ -13,9 +13,9 @@ MOST_PLANES_LOOKED_AT = 24
 MOST_FLAT_PLANES = 0.5
 """Largest share of planes of one value each."""
 MOST_SATURATED = 0.5
-"""Largest share of pixels at the highest value: a saturated detector's."""
+"""Largest share of pixels at the brightest value: a saturated detector's."""
 MOST_AT_THE_ENDS = 0.98
-"""Largest share of pixels at the lowest or the highest value, where each has its part: a clipped image's."""
+"""Largest share of pixels at the darkest or the brightest value, where each has its part: a clipped image's."""
 LEAST_AT_EACH_END = 0.01
 MOST_PADDING = 0.9
 """Largest share of padding pixels."""
@@ -50,7 +50,7 @@ def pixel_objections(image: Image, *, hounsfield: bool = False) -> tuple[str, ..
     low, high = image.range_of_values
     if low == high:
         return (f"Every pixel has the value {low:g}: the image is flat.",)
-    reasons = [*_flat_planes(image), *_saturated(pixels), *_few_values(image, pixels), *_noise(image)]
+    reasons = [*_flat_planes(image), *_saturated(image, pixels), *_few_values(image, pixels), *_noise(image)]
     if hounsfield:
         reasons += _not_hounsfield(pixels)
     return tuple(reasons)
@@ -81,12 +81,15 @@ def _flat_planes(image: Image) -> Iterator[str]:
         yield f"{flat} of {len(image.frames)} planes are flat: every pixel of a plane has the same value."
 
 
-def _saturated(pixels: Pixels) -> Iterator[str]:
-    lowest, highest = float((pixels == pixels.min()).mean()), float((pixels == pixels.max()).mean())
-    if highest > MOST_SATURATED:
-        yield f"{highest:.0%} of the pixels have the highest value, {pixels.max():g}: the image is saturated."
-    elif lowest + highest > MOST_AT_THE_ENDS and min(lowest, highest) > LEAST_AT_EACH_END:
-        yield f"{lowest + highest:.0%} of the pixels have the lowest or the highest value: the image is clipped."
+def _saturated(image: Image, pixels: Pixels) -> Iterator[str]:
+    """Look at the bright end, which is the lowest value of MONOCHROME1: what is dark may well be alike, as air is."""
+    ends = float(pixels.max()), float(pixels.min())
+    bright, dark = reversed(ends) if image.inverted and all(image.inverted) else ends
+    at_bright, at_dark = float((pixels == bright).mean()), float((pixels == dark).mean())
+    if at_bright > MOST_SATURATED:
+        yield f"{at_bright:.0%} of the pixels have the brightest value, {bright:g}: the image is saturated."
+    elif at_bright + at_dark > MOST_AT_THE_ENDS and min(at_bright, at_dark) > LEAST_AT_EACH_END:
+        yield f"{at_bright + at_dark:.0%} of the pixels have the darkest or the brightest value: the image is clipped."
 
 
 def _few_values(image: Image, pixels: Pixels) -> Iterator[str]:

@@ -61,6 +61,14 @@ def test_a_saturated_and_a_clipped_image_are_said_to_be(image):
     assert any("clipped" in reason for reason in pixel_objections(replace(image, values=clipped)))
 
 
+def test_the_air_of_a_monochrome1_image_is_its_highest_value_and_no_saturation(image):
+    negative = replace(image, values=image.values.max() - image.values, inverted=(True,) * len(image.frames))
+    airy = replace(negative, values=np.minimum(negative.values, np.percentile(negative.values, 40)))
+    assert pixel_objections(airy) == ()
+    burnt = replace(negative, values=np.maximum(negative.values, np.percentile(negative.values, 60)))
+    assert any("saturated" in reason for reason in pixel_objections(burnt))
+
+
 def test_mostly_padding_is_said_to_be_hardly_an_image(image):
     padded = np.ones(image.values.shape, dtype=np.bool_)
     padded[:, :10, :10] = False
