@@ -55,7 +55,7 @@ def _check_mask(network: Network, bundle: Bundle) -> None:
 
 def _output_shape(network: Network, bundle: Bundle) -> tuple[int, ...]:
     entry = bundle.manifest.input
-    blank = torch.zeros(1, entry.channels, *entry.spatial_size)
+    blank = torch.zeros(1, entry.channel_count, *entry.spatial_size)
     try:
         with torch.inference_mode():
             output = network.module(blank)
