@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from inference.bundle.configs import Config
-from inference.bundle.digests import SealedFolder, read_seal
+from inference.bundle.digests import MANIFEST, MANIFEST_NAMES, SealedFolder, manifest_of, read_seal
 from inference.bundle.identity import BundleIdentity
 from inference.bundle.manifest import FIRST_MEANING_IN_WORDS, Manifest, NetworkEntry, parse_manifest
 from inference.bundle.scope import objections
@@ -49,15 +49,17 @@ class Bundle:
         """
         self._files = SealedFolder(folder, listed)
         self.folder = folder
-        self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"), self._files.version)
+        name = manifest_of(folder) or MANIFEST
+        self.manifest: Manifest = parse_manifest(self._files.read(name), self._files.version, name)
         where = self.manifest.configuration
         present = tuple(name for name in CONFIGS if name in self._files.digests)
         first, *further = ((self._files.read(name), name) for name in where.files or present[:1] or CONFIGS[:1])
         self._config = Config(*first, self._files.read("configs/metadata.json"), further)
-        for name in self.manifest.files:
-            if name not in self._files.digests:
-                raise BundleRefused(f"{folder.name}: {name} is named in heatproof.toml but is not there.")
+        for file in self.manifest.files:
+            if file not in self._files.digests:
+                raise BundleRefused(f"{folder.name}: {file} is named in {name} but is not there.")
         self._kept: dict[Hashable, Any] = {}
+        self._notes: dict[str, None] = {}
         self._config.check(self.manifest.networks, where.preprocessing)
         self.preprocessing = self._config.preprocessing(where.preprocessing)
         """The transform from the image's values to network input; see ``inference.prepare``."""
@@ -66,6 +68,11 @@ class Bundle:
     def seal_version(self) -> int:
         """Which meaning the bundle was sealed with: 1 by heatproof 0.1.0, 2 since."""
         return self._files.version
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say what is used in another way than the bundle has it, of what was built so far."""
+        return (*self._config.notes, *self._notes)
 
     @property
     def identity(self) -> BundleIdentity:
@@ -158,9 +165,22 @@ class Bundle:
             except RuntimeError as error:
                 raise BundleRefused(f"{where} does not fit {entry.network}: {str(error)[:400]}.") from error
             module.eval().requires_grad_(False).to(device)
+        module.register_forward_hook(self._first_output(entry))
         if entry.layer is not None and entry.layer not in dict(module.named_modules()):
             raise BundleRefused(f"{self.folder.name}: {entry.network} has no layer {entry.layer!r}.")
         return Network(module, entry.layer, entry.file)
+
+    def _first_output(self, entry: NetworkEntry) -> Callable[..., Any]:
+        """Return a hook that gives the first of several outputs: of MONAI's networks, logits or the finest mask."""
+
+        def first(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+            if not isinstance(output, (list, tuple)) or not output:
+                return output
+            note = f"{entry.file}: {entry.network} gives {len(output)} outputs; the first is used."
+            self._notes[note] = None
+            return output[0]
+
+        return first
 
 
 @dataclass(frozen=True)
@@ -224,11 +244,11 @@ def discover(folders: tuple[Path, ...] = ()) -> tuple[Discovered, ...]:
 
 
 def _candidates(folders: tuple[Path, ...]) -> list[Path]:
-    """Folders that hold a ``heatproof.toml``; of two with one name the shipped, or the earlier, counts."""
+    """Folders that hold a manifest; of two with one name the shipped, or the earlier, counts."""
     folders_by_name: dict[str, Path] = {}
     for folder in (SHIPPED, *folders):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if (path / "heatproof.toml").is_file():
+            if any((path / name).is_file() for name in MANIFEST_NAMES):
                 folders_by_name.setdefault(path.name, path)
     return list(folders_by_name.values())
 

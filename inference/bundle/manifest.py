@@ -1,4 +1,4 @@
-"""``heatproof.toml``: what a bundle says of itself, parsed once and trusted after."""
+"""``bundle.toml``, the manifest: what a bundle says of itself, parsed once and trusted after."""
 
 import tomllib
 from pathlib import PurePosixPath
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from inference.bundle.digests import SEAL_VERSION
+from inference.bundle.digests import MANIFEST, SEAL_VERSION
 from inference.errors import BundleRefused
 
 FIRST_MEANING = {"values": "display", "padding": "as stored", "statistics": "series", "layout": "rows"}
@@ -179,12 +179,13 @@ class Manifest(Part):
         return tuple(entry.file for entry in entries if entry is not None)
 
 
-def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION) -> Manifest:
-    """Parse and check ``heatproof.toml``.
+def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION, name: str = MANIFEST) -> Manifest:
+    """Parse and check a manifest.
 
     Args:
         content: of the file.
         seal_version: by which the bundle was sealed; what an older file does not say has the meaning it had then.
+        name: of the file, in messages.
 
     Raises:
         BundleRefused: it is not TOML, or keys are missing, unknown or wrong: all are named.
@@ -195,10 +196,10 @@ def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION) -> Manifest
             tree["input"] = {**FIRST_MEANING, **tree["input"]}
         return Manifest.model_validate(tree)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BundleRefused(f"heatproof.toml is not valid TOML: {error}.") from error
+        raise BundleRefused(f"{name} is not valid TOML: {error}.") from error
     except ValidationError as error:
         problems = (f"  - {_key(problem['loc'])}: {problem['msg']}" for problem in error.errors())
-        raise BundleRefused("heatproof.toml cannot be used:\n" + "\n".join(problems)) from error
+        raise BundleRefused(f"{name} cannot be used:\n" + "\n".join(problems)) from error
 
 
 def _key(location: tuple[int | str, ...]) -> str:

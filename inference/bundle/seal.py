@@ -40,7 +40,7 @@ def _check_output(network: Network, bundle: Bundle) -> None:
     if given != expected:
         raise BundleRefused(
             f"{bundle.folder.name}: {network.file} gives an output of shape {given}; the classes need {expected}.",
-            cure="Correct [[classes]] in heatproof.toml, or the network.",
+            cure="Correct [[classes]] in the manifest, or the network.",
         )
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from inference.bundle.digests import MANIFEST
 from inference.bundle.manifest import Manifest
 from inference.bundle.seal import seal
 from inference.training.model_card import rows
@@ -38,7 +39,7 @@ def pack(folder: Path, manifest: Manifest, card: Card) -> str:
     """
     metadata = json.loads((card.like / METADATA).read_text(encoding="utf-8")) | _metadata(manifest, card)
     texts = {
-        "heatproof.toml": manifest_text(manifest),
+        MANIFEST: manifest_text(manifest),
         METADATA: json.dumps(metadata, indent=2) + "\n",
         LICENCE: (card.like / LICENCE).read_text(encoding="utf-8"),
         "README.md": _model_card(manifest, card),
@@ -49,7 +50,7 @@ def pack(folder: Path, manifest: Manifest, card: Card) -> str:
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """Return a manifest as ``heatproof.toml``: what was set in it, and nothing that was left to its default."""
+    """Return a manifest as TOML: what was set in it, and nothing that was left to its default."""
     tree = manifest.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     parts = [_lines((key, value) for key, value in tree.items() if not _is_table(value))]
     for key, value in tree.items():

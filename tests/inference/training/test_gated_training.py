@@ -70,7 +70,7 @@ def test_attention_and_class_mixtures_of_a_trained_bundle_are_commissioned_like_
     weights = [network.module.state_dict()["head.weight"] for network in (bundle.primary(), *bundle.replicates())]
     assert not torch.equal(weights[0], weights[1])
 
-    manifest = out / "heatproof.toml"  # whatever one epoch has taught it: everything is called
+    manifest = out / "bundle.toml"  # whatever one epoch has taught it: everything is called
     manifest.write_text(manifest.read_text().replace("threshold = 0.5", "threshold = 0.000001"))
     seal(out)
     bundle = load_bundle(out)
