@@ -126,6 +126,23 @@ class Bundle:
         entry = self.manifest.localiser
         return None if entry is None else self._network(entry, device)
 
+    def marked(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the localiser's probability that a pixel lies in a finding.
+
+        Args:
+            logits: of the localiser, (N, channels, *spatial).
+
+        Returns:
+            (N, *spatial): of channels that exclude each other the sum over those that are findings, else the maximum.
+        """
+        entry = self.manifest.localiser
+        if entry is None:
+            raise BundleRefused(f"{self.manifest.name} has no localiser.")
+        channels = list(entry.channels) or slice(None)
+        if entry.activation == "softmax":
+            return logits.softmax(dim=1)[:, channels].sum(dim=1)
+        return logits.sigmoid()[:, channels].amax(dim=1)
+
     def null_inputs(self) -> torch.Tensor | None:
         """Return inputs of other subjects that have the finding, (subjects, C, *spatial) float32; None where none ship.
 
@@ -171,16 +188,27 @@ class Bundle:
         return Network(module, entry.layer, entry.file)
 
     def _first_output(self, entry: NetworkEntry) -> Callable[..., Any]:
-        """Return a hook that gives the first of several outputs: of MONAI's networks, logits or the finest mask."""
+        """Return a hook that gives what ``first_output`` does, and says so where that is another thing."""
 
         def first(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-            if not isinstance(output, (list, tuple)) or not output:
-                return output
-            note = f"{entry.file}: {entry.network} gives {len(output)} outputs; the first is used."
-            self._notes[note] = None
-            return output[0]
+            used = first_output(output)
+            if isinstance(output, (list, tuple)):
+                note = f"{entry.file}: {entry.network} gives {len(output)} outputs; the first is used."
+                self._notes[note] = None
+            return used
 
         return first
+
+
+def first_output(output: Any) -> Any:
+    """Return what of a network's output is used: of several the first (logits, or the finest mask).
+
+    Classes that it gives as a map of one pixel, (N, classes, 1, 1), are returned as (N, classes).
+    """
+    used = output[0] if isinstance(output, (list, tuple)) and output else output
+    if isinstance(used, torch.Tensor) and used.ndim > 2 and used.shape[2:].numel() == 1:
+        return used.flatten(1)
+    return used
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,21 @@ class NetworkEntry(Part):
     """Dotted module name; found by itself where left out."""
 
 
+class LocaliserEntry(NetworkEntry):
+    """An independent network that marks where findings lie: (N, channels, *spatial_size) of the primary's input."""
+
+    activation: Literal["softmax", "sigmoid"] = "sigmoid"
+    """softmax: its channels exclude each other, and the background is one; sigmoid: each channel by itself."""
+    channels: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
+    """Which of its channels are findings, from 0; empty: its only one."""
+
+    @model_validator(mode="after")
+    def _findings_named(self) -> Self:
+        if self.activation == "softmax" and not self.channels:
+            raise ValueError("a localiser with softmax needs channels: those that are findings, without the background")
+        return self
+
+
 class ReplicateEntry(Part):
     """Weights of the primary's architecture, trained from another seed."""
 
@@ -141,7 +156,7 @@ class Manifest(Part):
     primary: NetworkEntry
     replicates: tuple[ReplicateEntry, ...] = ()
     alternates: tuple[NetworkEntry, ...] = ()
-    localiser: NetworkEntry | None = None
+    localiser: LocaliserEntry | None = None
     null: NullEntry | None = None
 
     @model_validator(mode="after")

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from inference.bundle.bundle import discover, load_bundle, load_named
 from inference.bundle.configs import Config
 from inference.bundle.digests import SEAL, digest_files
-from inference.bundle.seal import seal
 from inference.errors import BundleRefused, UnknownName
+from inference.porting.seal import seal
 
 
 def edit(folder: Path, change) -> None:

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from inference.bundle.bundle import discover, load_bundle
 from inference.bundle.configs import Config
-from inference.bundle.seal import seal
 from inference.errors import BundleRefused
+from inference.porting.seal import seal
 
 VIT = {
     "in_channels": 1, "img_size": [32, 32], "patch_size": [16, 16], "spatial_dims": 2, "hidden_size": 12,

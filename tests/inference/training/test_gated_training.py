@@ -11,10 +11,10 @@ from inference.attention_gate import GatedClassifier
 from inference.bundle.bundle import load_bundle
 from inference.bundle.configs import Config
 from inference.bundle.manifest import parse_manifest
-from inference.bundle.seal import seal
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.commission import commission
 from inference.errors import BundleRefused
+from inference.porting.seal import seal
 from inference.training import train_glioma
 from inference.training.bundle_folder import manifest_text
 from inference.training.exhibits.train_gated import SETS, manifest_of, read_command, train_gated
