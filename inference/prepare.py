@@ -182,6 +182,7 @@ def _laid_volume(volume: Upright, image: Image, entry: InputEntry) -> _Laid:
 def _processed(bundle: Bundle, laid: _Laid) -> tuple[torch.Tensor, Matrix]:
     """Run the bundle's preprocessing: the result without MONAI's metadata, and where its indices come from."""
     data = MetaTensor(torch.from_numpy(laid.values), affine=torch.from_numpy(laid.affine))
+    data.meta["original_channel_dim"] = 0  # what MONAI's EnsureChannelFirst goes by
     try:
         processed = bundle.preprocessing(data)
     except DAMAGE as error:

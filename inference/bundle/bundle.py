@@ -54,14 +54,15 @@ class Bundle:
         where = self.manifest.configuration
         present = tuple(name for name in CONFIGS if name in self._files.digests)
         first, *further = ((self._files.read(name), name) for name in where.files or present[:1] or CONFIGS[:1])
-        self._config = Config(*first, self._files.read("configs/metadata.json"), further)
+        self.configuration = Config(*first, self._files.read("configs/metadata.json"), further)
+        """Its inference configuration."""
         for file in self.manifest.files:
             if file not in self._files.digests:
                 raise BundleRefused(f"{folder.name}: {file} is named in {name} but is not there.")
         self._kept: dict[Hashable, Any] = {}
         self._notes: dict[str, None] = {}
-        self._config.check(self.manifest.networks, where.preprocessing)
-        self.preprocessing = self._config.preprocessing(where.preprocessing)
+        self.configuration.check(self.manifest.networks, where.preprocessing)
+        self.preprocessing = self.configuration.preprocessing(where.preprocessing)
         """The transform from the image's values to network input; see ``inference.prepare``."""
 
     @property
@@ -72,7 +73,7 @@ class Bundle:
     @property
     def notes(self) -> tuple[str, ...]:
         """Say what is used in another way than the bundle has it, of what was built so far."""
-        return (*self._config.notes, *self._notes)
+        return (*self.configuration.notes, *self._notes)
 
     @property
     def identity(self) -> BundleIdentity:
@@ -174,7 +175,7 @@ class Bundle:
 
     def _load(self, entry: NetworkEntry, device: torch.device) -> Network:
         with torch.inference_mode(False):
-            module = self._config.network(entry.network)
+            module = self.configuration.network(entry.network)
             where = f"{self.folder.name}: {entry.file}"
             weights = named_as(module.state_dict(), read_weights(self._files.read(entry.file), where), where)
             try:

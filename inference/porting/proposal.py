@@ -57,7 +57,7 @@ def propose(folder: Path, given: Mapping[str, str], ask: Ask = lambda _: "") -> 
     through = tried(files.config, "preprocessing", *input_of(network, where))
     shown = probe(network, through.spatial_size or files.described.spatial_size, where)
     if not shown.classes:
-        raise BundleRefused(_what_it_is(folder.name, shown, files))
+        raise _refused(folder.name, shown, files)
     tree, comments = _tree(files, shown, through, answers)
     answers.raise_open(folder.name)
     text = _HEAD.format(name=MANIFEST) + text_of(tree, comments)
@@ -72,20 +72,32 @@ _HEAD = """# {name}: what this bundle is for, and how its networks take an image
 """
 
 
-def _what_it_is(name: str, shown: Probed, files: Brought) -> str:
+class GivesAMask(BundleRefused):
+    """A bundle whose network marks pixels: no classifier, but the localiser of one."""
+
+    def __init__(self, name: str, shown: Probed, activation: str, findings: tuple[int, ...]) -> None:
+        super().__init__(
+            f"{name} gives a mask of its input ({shown.output[0]} channels), not a class: it can be the localiser of a "
+            "classifier that takes the same input.",
+            cure="Put its weights and network into that bundle, and into its manifest: "
+            f'[localiser] file = "models/localiser.pt", network = "localiser_def", activation = "{activation}", '
+            f"channels = {list(findings)}.",
+        )
+        self.shown = shown
+        self.activation = activation
+        self.findings = findings
+
+
+def _refused(name: str, shown: Probed, files: Brought) -> BundleRefused:
     if not shown.is_mask:
-        return (
+        return BundleRefused(
             f"{name} gives an output of shape (1, {', '.join(map(str, shown.output))}), which is neither one number a "
             "class nor a mask of the input: it cannot be explained here."
         )
-    findings = [place for place, label in enumerate(files.described.class_names) if not NORMAL.search(label)]
-    head = "softmax" if files.config.activation == "softmax" else "sigmoid"
-    return (
-        f"{name} gives a mask of its input ({shown.output[0]} channels), not a class: it can be the localiser of a "
-        "classifier that takes the same input. Put its weights and network into that bundle, and into its manifest: "
-        f'[localiser] file = "models/localiser.pt", network = "localiser_def", activation = "{head}", '
-        f"channels = {findings or [0]}."
-    )
+    names = files.described.class_names
+    findings = tuple(place for place, label in enumerate(names[: shown.output[0]]) if not NORMAL.search(label))
+    is_exclusive = files.config.activation == "softmax" or (shown.output[0] > 1 and len(findings) < len(names))
+    return GivesAMask(name, shown, "softmax" if is_exclusive else "sigmoid", findings or (shown.output[0] - 1,))
 
 
 def _tree(files: Brought, shown: Probed, through: Tried, answers: Answers) -> tuple[dict[str, Any], dict[str, str]]:

@@ -44,7 +44,7 @@ def seal(folder: Path, tell: Callable[[str], None] = lambda _: None) -> str:
         check_output(network, bundle, given)
     localiser = bundle.localiser()
     if localiser is not None:
-        _check_mask(localiser, bundle, given)
+        check_mask(localiser, bundle, given)
     bundle.null_inputs()
     for note in bundle.notes:
         tell(note)
@@ -86,7 +86,12 @@ def check_output(network: Network, bundle: Bundle, given: ModelInput) -> torch.T
     return output
 
 
-def _check_mask(network: Network, bundle: Bundle, given: ModelInput) -> None:
+def check_mask(network: Network, bundle: Bundle, given: ModelInput) -> None:
+    """Check what the localiser gives for the first plane of a synthetic stack, which has no finding.
+
+    Raises:
+        BundleRefused: it is no mask of the input, or marks nearly all of it.
+    """
     entry = bundle.manifest.localiser
     output = _output(network, bundle, given)
     shape, where = tuple(output.shape), f"{bundle.folder.name}: {network.file}"

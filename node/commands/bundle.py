@@ -1,13 +1,19 @@
 """`heatproof bundle`: from the folder of a MONAI bundle to one of the node's."""
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from node.commands.administration import AsJson
+
 if TYPE_CHECKING:
+    from inference.porting.check import Checked
     from inference.porting.questions import Question
 
 bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the node.")
@@ -43,6 +49,29 @@ def init(
     )
 
 
+@bundle.command("check")
+def check(
+    folder: Folder,
+    dicom: Annotated[
+        Path | None, typer.Option("--dicom", help="A DICOM file, or a folder of one study, to try.", exists=True)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at everything of a bundle at once, and compare input and logits with MONAI's own pipeline."""
+    from inference.porting import check as checking
+    from reports.objects.image_study import write_image
+
+    study = [] if dicom is None else [dicom] if dicom.is_file() else sorted(filter(Path.is_file, dicom.rglob("*")))
+    with TemporaryDirectory() as scratch:
+        checked = list(checking.check(folder, lambda image: write_image(image, Path(scratch)), study))
+    wrong = sum(entry.state == "wrong" for entry in checked)
+    if as_json:
+        sys.stdout.write(json.dumps([entry.as_dict() for entry in checked], indent=2) + "\n")
+    else:
+        _print_checked(checked, wrong)
+    raise typer.Exit(1 if wrong else 0)
+
+
 @bundle.command("seal")
 def seal(folder: Folder) -> None:
     """Try a bundle in full and write the SHA-256 of each of its files; only sealed bundles are loaded."""
@@ -51,6 +80,14 @@ def seal(folder: Folder) -> None:
     console = Console()
     digest = sealed(folder, lambda note: console.print(f"Note: {note}", soft_wrap=True, markup=False, highlight=False))
     console.print(f"{folder.name} is sealed: {digest}", soft_wrap=True)
+
+
+def _print_checked(checked: Sequence["Checked"], wrong: int) -> None:
+    console = Console()
+    for entry in checked:
+        console.print(f"{entry.state:5}  {entry.part}: {entry.sentence}", soft_wrap=True, markup=False, highlight=False)
+    closing = f"{wrong} of these are wrong." if wrong else "Nothing is wrong. Seal it: heatproof bundle seal FOLDER"
+    console.print(closing, soft_wrap=True)
 
 
 def _asked(question: "Question") -> str:
