@@ -214,7 +214,7 @@ def bundles(
     as_json: AsJson = False,
 ) -> None:
     """List the bundles the node would find, and why one is refused."""
-    from inference.bundle.bundle import discover
+    from inference.bundle.discovery import discover
 
     rows = [entry.as_dict() for entry in discover(tuple(folder or ()))]
     if as_json:

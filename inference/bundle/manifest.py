@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from inference.bundle.digests import MANIFEST, SEAL_VERSION
+from inference.bundle.manifest_problems import problems_of
 from inference.errors import BundleRefused
 
 FIRST_MEANING = {"values": "display", "padding": "as stored", "statistics": "series", "layout": "rows"}
@@ -32,7 +33,7 @@ Size = Annotated[int, Field(ge=1, le=4096)]
 class Part(BaseModel):
     """A table of the file: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class CodeEntry(Part):
@@ -213,9 +214,4 @@ def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION, name: str =
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BundleRefused(f"{name} is not valid TOML: {error}.") from error
     except ValidationError as error:
-        problems = (f"  - {_key(problem['loc'])}: {problem['msg']}" for problem in error.errors())
-        raise BundleRefused(f"{name} cannot be used:\n" + "\n".join(problems)) from error
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "(file)"
+        raise BundleRefused("\n  - ".join((f"{name} cannot be used:", *problems_of(error, Manifest)))) from error

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from inference.errors import UnsupportedImage
+from inference.reading.account import Disposition
 from node.commands.administration import AsJson
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def check(
     from inference.porting import check as checking
     from reports.objects.image_study import write_image
 
-    study = [] if dicom is None else [dicom] if dicom.is_file() else sorted(filter(Path.is_file, dicom.rglob("*")))
+    study = [] if dicom is None else _files(dicom)
     with TemporaryDirectory() as scratch:
         checked = list(checking.check(folder, lambda image: write_image(image, Path(scratch)), study))
     wrong = sum(entry.state == "wrong" for entry in checked)
@@ -80,6 +82,51 @@ def seal(folder: Folder) -> None:
     console = Console()
     digest = sealed(folder, lambda note: console.print(f"Note: {note}", soft_wrap=True, markup=False, highlight=False))
     console.print(f"{folder.name} is sealed: {digest}", soft_wrap=True)
+
+
+@bundle.command("explain-preprocessing")
+def explain_preprocessing(
+    folder: Folder,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write (PNG).", dir_okay=False)],
+    dicom: Annotated[
+        Path | None, typer.Option("--dicom", help="A DICOM file, or a folder of one study.", exists=True)
+    ] = None,
+) -> None:
+    """Draw the image after every transform of the preprocessing; without --dicom, of a synthetic image."""
+    from inference.bundle.bundle import Bundle
+    from inference.bundle.digests import digest_files
+    from inference.porting.seal import tried_input
+    from inference.porting.steps import steps_of
+    from inference.selection import select_stacks
+    from reports.picture.steps import write_steps
+
+    loaded = Bundle(folder, digest_files(folder))
+    if dicom is None:
+        image, _ = tried_input(loaded)
+    else:
+        selection = select_stacks(_files(dicom), loaded)
+        if not selection.reading.images:
+            raise UnsupportedImage(" ".join(selection.reading.reasons(*Disposition)) or "Nothing of it is analysed.")
+        image = selection.reading.images[0]
+    steps = steps_of(loaded, image)
+    write_steps(steps, out)
+    console = Console()
+    for number, step in enumerate(steps):
+        console.print(f"{number}. {step.name}: {step.sentence}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"Wrote {out}.", soft_wrap=True)
+
+
+@bundle.command("reference")
+def reference() -> None:
+    """Describe every key of the manifest: type, default and meaning."""
+    from inference.bundle.manifest import Manifest
+    from node.settings.reference import table_of
+
+    sys.stdout.write(table_of(Manifest, "Key"))
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
 
 
 def _print_checked(checked: Sequence["Checked"], wrong: int) -> None:

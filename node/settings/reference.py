@@ -8,9 +8,14 @@ from pydantic import BaseModel
 from node.settings.problems import section_in
 
 
-def table_of(model: type[BaseModel]) -> str:
-    """Return a Markdown table of every setting: key, type, default and meaning."""
-    lines = ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
+def table_of(model: type[BaseModel], title: str = "Setting") -> str:
+    """Return a Markdown table of every key of a model: key, type, default and meaning.
+
+    Args:
+        model: of a file of settings, or of a bundle's manifest.
+        title: of the column of keys.
+    """
+    lines = [f"| {title} | Type | Default | Meaning |", "|---|---|---|---|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows(model, "")]
     return "\n".join(lines) + "\n"
 

@@ -1,10 +1,10 @@
-"""Measure how much of MONAI's model zoo the node takes as it is: with nothing added but the manifest `bundle init` wrote.
+"""Measure how much of MONAI's model zoo the node takes with nothing added but the manifest that `bundle init` wrote.
 
 ``python -m tests.benchmarks.zoo --zoo DIR [--json] [--bundle NAME ...]``
 
 DIR is a checkout of Project-MONAI/model-zoo, or its git directory. Of each bundle its own configuration, metadata and
 licence are copied, with random weights of its own network in the place of its checkpoint (the zoo's are not fetched).
-Then it is what a user does: `bundle init`, `bundle seal`, and the sealed bundle is loaded. A row says that it loads, and
+Then follows what a user does: `bundle init`, `bundle seal`, loading. A row says that it loads, and
 as what, or the sentence why not. A bundle that gives a mask is put, as `bundle init` says, as the localiser of a small
 random classifier of the same input, and sealed and loaded as that. Nothing of a bundle is run.
 

@@ -9,8 +9,9 @@ import torch
 from monai.networks import nets
 from safetensors.torch import save_file
 
-from inference.bundle.bundle import discover, load_bundle
+from inference.bundle.bundle import load_bundle
 from inference.bundle.configs import Config
+from inference.bundle.discovery import discover
 from inference.errors import BundleRefused
 from inference.porting.seal import seal
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from inference.bundle.bundle import discover, load_bundle
+from inference.bundle.bundle import load_bundle
 from inference.bundle.digests import SEAL_VERSION, digest_files
+from inference.bundle.discovery import discover
 from inference.bundle.manifest import FIRST_MEANING
 from inference.errors import BundleRefused
 from inference.porting.seal import seal
