@@ -13,6 +13,7 @@ from inference.bundle.digests import MANIFEST, SealedFolder, manifest_of, read_s
 from inference.bundle.identity import BundleIdentity
 from inference.bundle.manifest import Manifest, NetworkEntry, parse_manifest
 from inference.bundle.scope import objections
+from inference.bundle.script.archive import is_script, read_script
 from inference.bundle.weights import named_as, read_weights
 from inference.errors import BundleRefused, OutOfScope
 from inference.reading.image import Image
@@ -61,7 +62,9 @@ class Bundle:
                 raise BundleRefused(f"{folder.name}: {file} is named in {name} but is not there.")
         self._kept: dict[Hashable, Any] = {}
         self._notes: dict[str, None] = {}
-        self.configuration.check(self.manifest.networks, where.preprocessing)
+        entries = (self.manifest.primary, *self.manifest.alternates, self.manifest.localiser)
+        described = dict.fromkeys(entry.network for entry in entries if entry and not is_script(folder / entry.file))
+        self.configuration.check(described, where.preprocessing)
         self.preprocessing = self.configuration.preprocessing(where.preprocessing)
         """The transform from the image's values to network input; see ``inference.prepare``."""
 
@@ -175,18 +178,24 @@ class Bundle:
 
     def _load(self, entry: NetworkEntry, device: torch.device) -> Network:
         with torch.inference_mode(False):
-            module = self.configuration.network(entry.network)
-            where = f"{self.folder.name}: {entry.file}"
-            weights = named_as(module.state_dict(), read_weights(self._files.read(entry.file), where), where)
-            try:
-                module.load_state_dict(weights, strict=True)
-            except RuntimeError as error:
-                raise BundleRefused(f"{where} does not fit {entry.network}: {str(error)[:400]}.") from error
-            module.eval().requires_grad_(False).to(device)
+            module = self._built(entry).eval().requires_grad_(False).to(device)
         module.register_forward_hook(self._first_output(entry))
         if entry.layer is not None and entry.layer not in dict(module.named_modules()):
             raise BundleRefused(f"{self.folder.name}: {entry.network} has no layer {entry.layer!r}.")
         return Network(module, entry.layer, entry.file)
+
+    def _built(self, entry: NetworkEntry) -> nn.Module:
+        where, content = f"{self.folder.name}: {entry.file}", self._files.read(entry.file)
+        if is_script(self.folder / entry.file):
+            note = f"{entry.file} is TorchScript: its own program is run, and {entry.network} is not used."
+            self._notes[note] = None
+            return read_script(content, where)
+        module = self.configuration.network(entry.network)
+        try:
+            module.load_state_dict(named_as(module.state_dict(), read_weights(content, where), where), strict=True)
+        except RuntimeError as error:
+            raise BundleRefused(f"{where} does not fit {entry.network}: {str(error)[:400]}.") from error
+        return module
 
     def _first_output(self, entry: NetworkEntry) -> Callable[..., Any]:
         """Return a hook that gives what ``first_output`` does, and says so where that is another thing."""

@@ -40,14 +40,18 @@ class CodeEntry(Part):
     """A coded concept (PS3.3 8.8)."""
 
     value: Text
+    """Code Value, such as "393563007"."""
     scheme: Text
+    """Coding Scheme Designator, such as "SCT"."""
     meaning: Text
+    """Code Meaning."""
 
 
 class ClassEntry(Part):
     """One output of the network, in its order."""
 
     name: Text
+    """As it is shown."""
     finding: bool
     """Whether it is something to be found and explained."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -59,6 +63,7 @@ class InputEntry(Part):
     """What the bundle accepts, and the form in which its networks take it."""
 
     modality: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Modality (0008,0060), one of these."""
     body_part: tuple[str, ...] = ()
     """Body Part Examined, upper case; "" accepts images without the attribute; empty: no check."""
     plane: tuple[Plane, ...] = ()
@@ -66,8 +71,11 @@ class InputEntry(Part):
     channels: Annotated[int, Field(ge=1, le=16)] = 1
     """The grey image is repeated."""
     spatial_size: tuple[Size, Size] | tuple[Size, Size, Size]
+    """Of the network's input, in the axes of ``layout``."""
     minimum_frames: Annotated[int, Field(ge=1)] = 1
+    """Fewest planes of a stack."""
     maximum_frames: Annotated[int, Field(ge=1)] | None = None
+    """Most planes of a stack."""
     description_contains: tuple[Text, ...] = ()
     """Words one of which must stand in Series Description or Protocol Name; empty: no check."""
     stack_contains: tuple[Text, ...] = ()
@@ -93,7 +101,9 @@ class NetworkEntry(Part):
     """Weights, the definition in ``configs/inference.json`` they belong to, and the layer of class activation maps."""
 
     file: InnerPath
+    """safetensors, a checkpoint of ``torch.save``, or a TorchScript program."""
     network: Text = "network_def"
+    """Its id in the configuration; not used of a TorchScript program."""
     layer: Text | None = None
     """Dotted module name; found by itself where left out."""
 
@@ -117,13 +127,16 @@ class ReplicateEntry(Part):
     """Weights of the primary's architecture, trained from another seed."""
 
     file: InnerPath
+    """Weights of the primary's architecture, trained from another seed."""
 
 
 class NullEntry(Part):
     """Preprocessed inputs of other subjects that have the finding."""
 
     file: InnerPath
+    """safetensors with ``images``, (subjects, channels, *spatial_size)."""
     description: Text
+    """Whose images these are."""
 
 
 class ConfigurationEntry(Part):
@@ -140,16 +153,20 @@ class Manifest(Part):
     """The whole file."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]
+    """By which rules and commands name the bundle: small letters, digits and _."""
     version: Text
     title: Text
+    """What it does, in a line, for people."""
     kind: Literal["slices", "projection", "volume"]
     """slices: a 2D network on every plane of a series; projection: on single images; volume: a 3D network."""
     activation: Literal["softmax", "sigmoid"]
+    """softmax: the classes exclude each other; sigmoid: each by itself."""
     method: Text = "gradcam"
     """Saliency method used unless settings say otherwise."""
     intended_use: Text
     not_for: Text
     licence: Text
+    """Of the weights: an SPDX identifier, or where it is written."""
     training_data: Text
     input: InputEntry
     classes: Annotated[tuple[ClassEntry, ...], Field(min_length=1)]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from inference.bundle.bundle import Bundle, first_output
 from inference.bundle.dialect.preprocessing import ReadByNode
+from inference.bundle.script.network import ScriptedModule
 from inference.errors import DAMAGE
 from inference.prepare import ModelInput
 from inference.reading.image import Image
@@ -81,10 +82,12 @@ def beside_monai(bundle: Bundle, image: Image, given: ModelInput) -> Compared:
     mine = given.tensor[positions]
     if own.shape != mine.shape:
         raise NotComparable(f"MONAI's own input has the shape {tuple(own.shape[1:])}, here {tuple(mine.shape[1:])}.")
-    network = bundle.configuration.network(bundle.manifest.primary.network)
-    network.load_state_dict(bundle.primary().module.state_dict())
+    network = bundle.primary().module
+    if not isinstance(network, ScriptedModule):
+        network = bundle.configuration.network(bundle.manifest.primary.network).eval()
+        network.load_state_dict(bundle.primary().module.state_dict())
     with torch.inference_mode():
-        theirs, ours = first_output(network.eval()(own)), bundle.primary().module(mine)
+        theirs, ours = first_output(network(own)), bundle.primary().module(mine)
     return Compared(
         reader=reader,
         input_difference=float((own - mine).abs().max()),

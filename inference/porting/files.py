@@ -44,6 +44,11 @@ class Brought:
         return tuple(usual[:1] or others)
 
     @property
+    def usual_weights(self) -> str:
+        """The file of weights where there is no choice; empty where there is."""
+        return self.weights[0] if len(self.weights) == 1 else ""
+
+    @property
     def without_weights(self) -> str:
         """Say that there are none, and where MONAI keeps them."""
         listed = [name for name in self.names if name in ("large_files.yml", "large_files.yaml")]

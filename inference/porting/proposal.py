@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from inference.bundle.digests import MANIFEST, manifest_of
 from inference.bundle.manifest import Manifest, parse_manifest
+from inference.bundle.script.archive import is_script, read_script
 from inference.errors import BundleRefused
 from inference.porting.files import Brought, brought
 from inference.porting.manifest_text import text_of
@@ -19,6 +22,8 @@ from inference.porting.trial import Tried, tried
 MODALITIES = ("CT", "MR", "PT", "CR", "DX", "MG", "US", "ES", "SM", "OP", "XC", "OT")
 IN_COLOUR = ("ES", "SM", "OP", "XC")
 """Modalities whose images have red, green and blue."""
+SCRIPT = "models/model.ts"
+"""Where the zoo has a network as TorchScript."""
 OF_SERIES = ("CT", "MR", "PT")
 """Modalities whose studies are series of planes."""
 _NOT_SAID = "not said by configs/metadata.json"
@@ -51,9 +56,7 @@ def propose(folder: Path, given: Mapping[str, str], ask: Ask = lambda _: "") -> 
         raise BundleRefused(f"{folder.name} has a manifest: {present}.", cure="Edit it, or remove it first.")
     answers = Answers(given, ask)
     files = brought(folder, tuple(filter(None, given.get("configuration", "").split(","))))
-    files.config.check()
-    network = files.config.network("network_def").eval().requires_grad_(False)
-    where = f"{folder.name}: network_def"
+    network, where = _network(files, answers)
     through = tried(files.config, "preprocessing", *input_of(network, where))
     shown = probe(network, through.spatial_size or files.described.spatial_size, where)
     if not shown.classes:
@@ -70,6 +73,25 @@ _HEAD = """# {name}: what this bundle is for, and how its networks take an image
 # `heatproof bundle check` and `heatproof bundle seal`.
 
 """
+
+
+def _network(files: Brought, answers: Answers) -> tuple[nn.Module, str]:
+    """Build the network whose weights are there; of TorchScript its own, whatever the configuration has."""
+    file = _weights(files, answers) if files.weights else ""
+    if file and is_script(files.folder / file):
+        files.config.check(())
+        where = f"{files.folder.name}: {file}"
+        return read_script((files.folder / file).read_bytes(), where).requires_grad_(False), where
+    try:
+        files.config.check()
+    except BundleRefused as error:
+        if SCRIPT not in files.names or file == SCRIPT:
+            raise
+        raise BundleRefused(
+            str(error), cure=f"{SCRIPT} holds the network with its program: --set weights={SCRIPT} takes that."
+        ) from error
+    where = f"{files.folder.name}: network_def"
+    return files.config.network("network_def").eval().requires_grad_(False), where
 
 
 class GivesAMask(BundleRefused):
@@ -194,9 +216,8 @@ def _classes(
 def _weights(files: Brought, answers: Answers) -> str:
     if not files.weights:
         raise BundleRefused(files.without_weights)
-    if len(files.weights) == 1:
-        return files.weights[0]
-    return answers.answer(Question("weights", "Weights of the network", files.weights))
+    choices = tuple(dict.fromkeys((*files.weights, *(name for name in (SCRIPT,) if name in files.names))))
+    return answers.answer(Question("weights", "Weights of the network", choices, files.usual_weights))
 
 
 def _contradictions(said: Described, shown: Probed, through: Tried) -> tuple[str, ...]:

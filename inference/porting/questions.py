@@ -41,15 +41,21 @@ class Answers:
         self._given = given
         self._ask = ask
         self._open: list[Question] = []
+        self._known: dict[str, str] = {}
         self.assumed: dict[str, str] = {}
         """Keys that got their default unasked, with it."""
 
     def answer(self, question: Question) -> str:
-        """Return the answer to a question; of one that is left open, its first choice.
+        """Return the answer to a question, asked once; of one that is left open, its first choice.
 
         Raises:
             BundleRefused: the answer is none of the choices.
         """
+        if question.key not in self._known:
+            self._known[question.key] = self._answered(question)
+        return self._known[question.key]
+
+    def _answered(self, question: Question) -> str:
         answer = self._given.get(question.key) or self._ask(question)
         if answer and question.choices and answer not in question.choices:
             raise BundleRefused(f"{question.key} = {answer!r} is not one of {', '.join(question.choices)}.")

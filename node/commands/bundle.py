@@ -22,6 +22,14 @@ bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the 
 
 Folder = Annotated[Path, typer.Argument(help="The bundle's folder.", exists=True, file_okay=False)]
 
+_REFERENCE = """# The manifest of a bundle: `bundle.toml`
+
+Printed by `heatproof bundle reference`, from the model that reads the file. A key that is not here is an error. Keys
+before a dot are tables (`[input]`), those with `[]` lists of tables (`[[classes]]`). How to come to a manifest:
+[bring a model](bring-a-model.md).
+
+"""
+
 
 @bundle.command("init")
 def init(
@@ -118,11 +126,11 @@ def explain_preprocessing(
 
 @bundle.command("reference")
 def reference() -> None:
-    """Describe every key of the manifest: type, default and meaning."""
+    """Describe every key of the manifest: type, default and meaning (the page deploy/guide/manifest.md)."""
     from inference.bundle.manifest import Manifest
     from node.settings.reference import table_of
 
-    sys.stdout.write(table_of(Manifest, "Key"))
+    sys.stdout.write(_REFERENCE + table_of(Manifest, "Key"))
 
 
 def _files(path: Path) -> list[Path]:

@@ -41,6 +41,10 @@ def _type(schema: Mapping[str, Any]) -> str:
     """Describe the type of a JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_type(alternative) for alternative in schema["anyOf"] if alternative.get("type") != "null")
+    if "const" in schema:
+        return f'"{schema["const"]}"'
+    if "prefixItems" in schema:
+        return f"list of {len(schema['prefixItems'])} {_type(schema['prefixItems'][0])}"
     if "enum" in schema:
         return ", ".join(f'"{value}"' for value in schema["enum"])
     if schema["type"] == "array":
