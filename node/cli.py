@@ -11,7 +11,7 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.trust.budgets import Budget
-from node.commands import administration, audit, deliveries, priors, rules
+from node.commands import administration, audit, bundle, deliveries, priors, rules
 
 app = typer.Typer(
     name="heatproof",
@@ -22,8 +22,12 @@ app = typer.Typer(
     epilog="Results are for research and demonstration. NOT FOR DIAGNOSTIC USE.",
 )
 config = typer.Typer(no_args_is_help=True, help="Check, explain or write the settings file.")
-bundle = typer.Typer(no_args_is_help=True, help="Prepare a MONAI bundle for the node.")
-for _name, _group in (("config", config), ("bundle", bundle), ("token", administration.token), ("audit", audit.audit)):
+for _name, _group in (
+    ("config", config),
+    ("bundle", bundle.bundle),
+    ("token", administration.token),
+    ("audit", audit.audit),
+):
     app.add_typer(_group, name=_name)
 app.add_typer(rules.rules, name="rules")
 app.add_typer(deliveries.deliveries, name="deliveries")
@@ -210,7 +214,7 @@ def bundles(
     as_json: AsJson = False,
 ) -> None:
     """List the bundles the node would find, and why one is refused."""
-    from inference.bundle.bundle import discover
+    from inference.bundle.discovery import discover
 
     rows = [entry.as_dict() for entry in discover(tuple(folder or ()))]
     if as_json:
@@ -221,17 +225,6 @@ def bundles(
         does = ". ".join(text for text in (row["title"], row["meaning"]) if text)
         table.add_row(row["name"], row["version"], row["state"], row["reason"] or does)
     Console().print(table)
-
-
-@bundle.command("seal")
-def bundle_seal(
-    folder: Annotated[Path, typer.Argument(help="The bundle's folder.", exists=True, file_okay=False)],
-) -> None:
-    """Check a bundle and write the SHA-256 of each of its files; only sealed bundles are loaded."""
-    from inference.bundle.seal import seal
-
-    digest = seal(folder)
-    Console().print(f"{folder.name} is sealed: {digest}", soft_wrap=True)
 
 
 @config.command("check")

@@ -25,7 +25,7 @@ ORDER = (
     "reports.audit", "reports.passport", "reports.objects", "reports.picture", "reports.explained", "reports.product",
     "reports.wording",
     # how a bundle is made ready for a site
-    "inference.training", "inference.commissioning", "inference.companions", "inference.cases",
+    "inference.training", "inference.commissioning", "inference.companions", "inference.cases", "inference.porting",
     # one case
     "inference.analyse", "inference.analysis", "inference.explain", "inference.classify", "inference.trust",
     "inference.selection", "inference.prepare", "inference.upright",
@@ -39,8 +39,8 @@ MOST_FILES_IN_A_FOLDER = 20
 MOST_LINES_IN_A_FILE = 300
 MOST_LINES_IN_A_BODY = 60
 NOT_OF_THE_SERVING_NODE = (
-    "inference.commissioning", "inference.companions", "inference.training", "inference.cases", "node.demo",
-    "node.commands",
+    "inference.commissioning", "inference.companions", "inference.training", "inference.cases", "inference.porting",
+    "node.demo", "node.commands",
 )  # fmt: skip
 FORBIDDEN = {
     "inference": {"pynetdicom", "sqlalchemy", "highdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket"},

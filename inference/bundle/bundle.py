@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from inference.bundle.configs import Config
-from inference.bundle.digests import SealedFolder, read_seal
+from inference.bundle.digests import MANIFEST, SealedFolder, manifest_of, read_seal
 from inference.bundle.identity import BundleIdentity
-from inference.bundle.manifest import FIRST_MEANING_IN_WORDS, Manifest, NetworkEntry, parse_manifest
+from inference.bundle.manifest import Manifest, NetworkEntry, parse_manifest
 from inference.bundle.scope import objections
+from inference.bundle.script.archive import is_script, read_script
 from inference.bundle.weights import named_as, read_weights
-from inference.errors import BundleRefused, OutOfScope, UnknownName
+from inference.errors import BundleRefused, OutOfScope
 from inference.reading.image import Image
 
 T = TypeVar("T")
@@ -49,23 +50,33 @@ class Bundle:
         """
         self._files = SealedFolder(folder, listed)
         self.folder = folder
-        self.manifest: Manifest = parse_manifest(self._files.read("heatproof.toml"), self._files.version)
+        name = manifest_of(folder) or MANIFEST
+        self.manifest: Manifest = parse_manifest(self._files.read(name), self._files.version, name)
         where = self.manifest.configuration
         present = tuple(name for name in CONFIGS if name in self._files.digests)
         first, *further = ((self._files.read(name), name) for name in where.files or present[:1] or CONFIGS[:1])
-        self._config = Config(*first, self._files.read("configs/metadata.json"), further)
-        for name in self.manifest.files:
-            if name not in self._files.digests:
-                raise BundleRefused(f"{folder.name}: {name} is named in heatproof.toml but is not there.")
+        self.configuration = Config(*first, self._files.read("configs/metadata.json"), further)
+        """Its inference configuration."""
+        for file in self.manifest.files:
+            if file not in self._files.digests:
+                raise BundleRefused(f"{folder.name}: {file} is named in {name} but is not there.")
         self._kept: dict[Hashable, Any] = {}
-        self._config.check(self.manifest.networks, where.preprocessing)
-        self.preprocessing = self._config.preprocessing(where.preprocessing)
+        self._notes: dict[str, None] = {}
+        entries = (self.manifest.primary, *self.manifest.alternates, self.manifest.localiser)
+        described = dict.fromkeys(entry.network for entry in entries if entry and not is_script(folder / entry.file))
+        self.configuration.check(described, where.preprocessing)
+        self.preprocessing = self.configuration.preprocessing(where.preprocessing)
         """The transform from the image's values to network input; see ``inference.prepare``."""
 
     @property
     def seal_version(self) -> int:
         """Which meaning the bundle was sealed with: 1 by heatproof 0.1.0, 2 since."""
         return self._files.version
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say what is used in another way than the bundle has it, of what was built so far."""
+        return (*self.configuration.notes, *self._notes)
 
     @property
     def identity(self) -> BundleIdentity:
@@ -119,6 +130,23 @@ class Bundle:
         entry = self.manifest.localiser
         return None if entry is None else self._network(entry, device)
 
+    def marked(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the localiser's probability that a pixel lies in a finding.
+
+        Args:
+            logits: of the localiser, (N, channels, *spatial).
+
+        Returns:
+            (N, *spatial): of channels that exclude each other the sum over those that are findings, else the maximum.
+        """
+        entry = self.manifest.localiser
+        if entry is None:
+            raise BundleRefused(f"{self.manifest.name} has no localiser.")
+        channels = list(entry.channels) or slice(None)
+        if entry.activation == "softmax":
+            return logits.softmax(dim=1)[:, channels].sum(dim=1)
+        return logits.sigmoid()[:, channels].amax(dim=1)
+
     def null_inputs(self) -> torch.Tensor | None:
         """Return inputs of other subjects that have the finding, (subjects, C, *spatial) float32; None where none ship.
 
@@ -150,48 +178,47 @@ class Bundle:
 
     def _load(self, entry: NetworkEntry, device: torch.device) -> Network:
         with torch.inference_mode(False):
-            module = self._config.network(entry.network)
-            where = f"{self.folder.name}: {entry.file}"
-            weights = named_as(module.state_dict(), read_weights(self._files.read(entry.file), where), where)
-            try:
-                module.load_state_dict(weights, strict=True)
-            except RuntimeError as error:
-                raise BundleRefused(f"{where} does not fit {entry.network}: {str(error)[:400]}.") from error
-            module.eval().requires_grad_(False).to(device)
+            module = self._built(entry).eval().requires_grad_(False).to(device)
+        module.register_forward_hook(self._first_output(entry))
         if entry.layer is not None and entry.layer not in dict(module.named_modules()):
             raise BundleRefused(f"{self.folder.name}: {entry.network} has no layer {entry.layer!r}.")
         return Network(module, entry.layer, entry.file)
 
+    def _built(self, entry: NetworkEntry) -> nn.Module:
+        where, content = f"{self.folder.name}: {entry.file}", self._files.read(entry.file)
+        if is_script(self.folder / entry.file):
+            note = f"{entry.file} is TorchScript: its own program is run, and {entry.network} is not used."
+            self._notes[note] = None
+            return read_script(content, where)
+        module = self.configuration.network(entry.network)
+        try:
+            module.load_state_dict(named_as(module.state_dict(), read_weights(content, where), where), strict=True)
+        except RuntimeError as error:
+            raise BundleRefused(f"{where} does not fit {entry.network}: {str(error)[:400]}.") from error
+        return module
 
-@dataclass(frozen=True)
-class Discovered:
-    """A bundle that was found in a folder, sealed or refused."""
+    def _first_output(self, entry: NetworkEntry) -> Callable[..., Any]:
+        """Return a hook that gives what ``first_output`` does, and says so where that is another thing."""
 
-    name: str
-    folder: Path
-    state: str
-    """sealed or refused."""
-    reason: str
-    """Why it is refused; empty where it is sealed."""
-    identity: BundleIdentity | None
-    meaning: str = ""
-    """What is kept of an older release's reading, in words; empty where the bundle has today's."""
+        def first(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+            used = first_output(output)
+            if isinstance(output, (list, tuple)):
+                note = f"{entry.file}: {entry.network} gives {len(output)} outputs; the first is used."
+                self._notes[note] = None
+            return used
 
-    def as_dict(self) -> dict[str, str]:
-        """Return what ``heatproof bundles`` prints."""
-        known = self.identity
-        return {
-            "name": self.name,
-            "version": known.version if known else "",
-            "title": known.title if known else "",
-            "state": self.state,
-            "reason": self.reason,
-            "meaning": self.meaning,
-            "digest": known.digest if known else "",
-            "licence": known.licence if known else "",
-            "intended_use": known.intended_use if known else "",
-            "folder": str(self.folder),
-        }
+        return first
+
+
+def first_output(output: Any) -> Any:
+    """Return what of a network's output is used: of several the first (logits, or the finest mask).
+
+    Classes that it gives as a map of one pixel, (N, classes, 1, 1), are returned as (N, classes).
+    """
+    used = output[0] if isinstance(output, (list, tuple)) and output else output
+    if isinstance(used, torch.Tensor) and used.ndim > 2 and used.shape[2:].numel() == 1:
+        return used.flatten(1)
+    return used
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -201,42 +228,3 @@ def load_bundle(folder: Path) -> Bundle:
         BundleRefused: incomplete, altered since it was sealed, or asking for code that is not allowed.
     """
     return Bundle(folder, read_seal(folder))
-
-
-def load_named(name: str, folders: tuple[Path, ...] = ()) -> Bundle:
-    """Load the bundle of this name, of those shipped and those in further folders.
-
-    Raises:
-        UnknownName: there is none.
-        BundleRefused: it is refused.
-    """
-    candidates = {folder.name: folder for folder in _candidates(folders)}
-    if name not in candidates:
-        raise UnknownName(
-            f"There is no bundle {name!r}.", cure=f"There are: {', '.join(sorted(candidates)) or 'none'}."
-        )
-    return load_bundle(candidates[name])
-
-
-def discover(folders: tuple[Path, ...] = ()) -> tuple[Discovered, ...]:
-    """List the bundles found among those shipped and in further folders, refused ones with the reason."""
-    return tuple(_discovered(folder) for folder in _candidates(folders))
-
-
-def _candidates(folders: tuple[Path, ...]) -> list[Path]:
-    """Folders that hold a ``heatproof.toml``; of two with one name the shipped, or the earlier, counts."""
-    folders_by_name: dict[str, Path] = {}
-    for folder in (SHIPPED, *folders):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if (path / "heatproof.toml").is_file():
-                folders_by_name.setdefault(path.name, path)
-    return list(folders_by_name.values())
-
-
-def _discovered(folder: Path) -> Discovered:
-    try:
-        bundle = load_bundle(folder)
-    except BundleRefused as error:
-        return Discovered(folder.name, folder, "refused", str(error), None)
-    meaning = FIRST_MEANING_IN_WORDS if bundle.seal_version == 1 else ""
-    return Discovered(bundle.manifest.name, folder, "sealed", "", bundle.identity, meaning)

@@ -6,7 +6,7 @@ pulls in other files. Here the part that inference needs (the networks, ``prepro
 interpreter of our own, and whatever asks for more is refused with its key. Every other key is left alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,10 +14,10 @@ from monai import transforms
 from monai.inferers import Inferer
 
 from inference.bundle.dialect.activation import read_activation
-from inference.bundle.dialect.components import Builder, BuildFailed, build_network
+from inference.bundle.dialect.components import Builder, BuildFailed, Component, build_network
 from inference.bundle.dialect.config_text import parse_config
 from inference.bundle.dialect.objections import CannotResolve, Objections
-from inference.bundle.dialect.preprocessing import Preprocessing, preprocessing_of
+from inference.bundle.dialect.preprocessing import Preprocessing, ReadByNode, preprocessing_of
 from inference.bundle.dialect.references import ConfigTree
 from inference.bundle.dialect.resolver import Resolver
 from inference.errors import BundleRefused
@@ -104,6 +104,22 @@ class Config:
             BundleRefused: there is none, it is no transform, is not allowed, or its arguments are not accepted.
         """
         return self._built(key, lambda value: preprocessing_of(Builder().build(value)))
+
+    def reading(self, read: Callable[[ReadByNode], transforms.Transform], key: str = "preprocessing") -> Preprocessing:
+        """Build the preprocessing as ``preprocessing`` does, with something else in place of its readers.
+
+        Args:
+            read: gives what stands where the bundle has a reader.
+            key: id of the preprocessing.
+
+        Raises:
+            BundleRefused: as ``preprocessing``.
+        """
+
+        def built(_component: Component, made: Any) -> Any:
+            return read(made) if isinstance(made, ReadByNode) else made
+
+        return self._built(key, lambda value: preprocessing_of(Builder(built).build(value)))
 
     def inferer(self) -> Inferer | None:
         """Build the inferer; None where the file has none.

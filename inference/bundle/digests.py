@@ -10,7 +10,12 @@ SEAL = "heatproof.sha256"
 """Name of the list, in the format of ``sha256sum``: ``sha256sum -c heatproof.sha256`` checks it too."""
 
 SEAL_VERSION = 2
-"""Version of what an unstated key of ``heatproof.toml`` means; a list without a version line has version 1 (0.1.0)."""
+"""Version of what an unstated key of the manifest means; a list without a version line has version 1 (0.1.0)."""
+
+MANIFEST = "bundle.toml"
+"""Name of the manifest."""
+MANIFEST_NAMES = (MANIFEST, "heatproof.toml")
+"""Today's name, and the one that the manifest shared with the node's settings file before: both are read."""
 
 _LINE = re.compile(r"^([0-9a-f]{64})  (\S.*)$")
 _VERSION = re.compile(r"^# heatproof seal (\d{1,4})$")
@@ -54,6 +59,20 @@ class SealedFolder:
                 f"{self.folder.name}: {name} was altered after it was sealed.", cure=_reseal(self.folder)
             )
         return content
+
+
+def manifest_of(folder: Path) -> str:
+    """Return the name that the manifest of a bundle's folder has; empty where there is none.
+
+    Raises:
+        BundleRefused: there are two.
+    """
+    present = [name for name in MANIFEST_NAMES if (folder / name).is_file()]
+    if len(present) > 1:
+        raise BundleRefused(
+            f"{folder.name} has two manifests, {' and '.join(present)}.", cure=f"Keep {MANIFEST}, and remove the other."
+        )
+    return present[0] if present else ""
 
 
 def list_files(folder: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""``heatproof.toml``: what a bundle says of itself, parsed once and trusted after."""
+"""``bundle.toml``, the manifest: what a bundle says of itself, parsed once and trusted after."""
 
 import tomllib
 from pathlib import PurePosixPath
@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from inference.bundle.digests import SEAL_VERSION
+from inference.bundle.digests import MANIFEST, SEAL_VERSION
+from inference.bundle.manifest_problems import problems_of
 from inference.errors import BundleRefused
 
 FIRST_MEANING = {"values": "display", "padding": "as stored", "statistics": "series", "layout": "rows"}
@@ -34,21 +35,25 @@ Size = Annotated[int, Field(ge=1, le=4096)]
 class Part(BaseModel):
     """A table of the file: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class CodeEntry(Part):
     """A coded concept (PS3.3 8.8)."""
 
     value: Text
+    """Code Value, such as "393563007"."""
     scheme: Text
+    """Coding Scheme Designator, such as "SCT"."""
     meaning: Text
+    """Code Meaning."""
 
 
 class ClassEntry(Part):
     """One output of the network, in its order."""
 
     name: Text
+    """As it is shown."""
     finding: bool
     """Whether it is something to be found and explained."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -60,6 +65,7 @@ class InputEntry(Part):
     """What the bundle accepts, and the form in which its networks take it."""
 
     modality: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Modality (0008,0060), one of these."""
     body_part: tuple[str, ...] = ()
     """Body Part Examined, upper case; "" accepts images without the attribute; empty: no check."""
     plane: tuple[Plane, ...] = ()
@@ -67,8 +73,11 @@ class InputEntry(Part):
     channels: Annotated[int, Field(ge=1, le=16)] = 1
     """Of the networks' input, as the preprocessing gives them."""
     spatial_size: tuple[Size, Size] | tuple[Size, Size, Size]
+    """Of the network's input, in the axes of ``layout``."""
     minimum_frames: Annotated[int, Field(ge=1)] = 1
+    """Fewest planes of a stack."""
     maximum_frames: Annotated[int, Field(ge=1)] | None = None
+    """Most planes of a stack."""
     description_contains: tuple[Text, ...] = ()
     """Words one of which must stand in Series Description or Protocol Name; empty: no check."""
     stack_contains: tuple[Text, ...] = ()
@@ -101,22 +110,42 @@ class NetworkEntry(Part):
     """Weights, the definition in ``configs/inference.json`` they belong to, and the layer of class activation maps."""
 
     file: InnerPath
+    """safetensors, a checkpoint of ``torch.save``, or a TorchScript program."""
     network: Text = "network_def"
+    """Its id in the configuration; not used of a TorchScript program."""
     layer: Text | None = None
     """Dotted module name; found by itself where left out."""
+
+
+class LocaliserEntry(NetworkEntry):
+    """An independent network that marks where findings lie: (N, channels, *spatial_size) of the primary's input."""
+
+    activation: Literal["softmax", "sigmoid"] = "sigmoid"
+    """softmax: its channels exclude each other, and the background is one; sigmoid: each channel by itself."""
+    channels: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
+    """Which of its channels are findings, from 0; empty: its only one."""
+
+    @model_validator(mode="after")
+    def _findings_named(self) -> Self:
+        if self.activation == "softmax" and not self.channels:
+            raise ValueError("a localiser with softmax needs channels: those that are findings, without the background")
+        return self
 
 
 class ReplicateEntry(Part):
     """Weights of the primary's architecture, trained from another seed."""
 
     file: InnerPath
+    """Weights of the primary's architecture, trained from another seed."""
 
 
 class NullEntry(Part):
     """Preprocessed inputs of other subjects that have the finding."""
 
     file: InnerPath
+    """safetensors with ``images``, (subjects, channels, *spatial_size)."""
     description: Text
+    """Whose images these are."""
 
 
 class ConfigurationEntry(Part):
@@ -133,16 +162,20 @@ class Manifest(Part):
     """The whole file."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]
+    """By which rules and commands name the bundle: small letters, digits and _."""
     version: Text
     title: Text
+    """What it does, in a line, for people."""
     kind: Literal["slices", "projection", "volume"]
     """slices: a 2D network on every plane of a series; projection: on single images; volume: a 3D network."""
     activation: Literal["softmax", "sigmoid"]
+    """softmax: the classes exclude each other; sigmoid: each by itself."""
     method: Text = "gradcam"
     """Saliency method used unless settings say otherwise."""
     intended_use: Text
     not_for: Text
     licence: Text
+    """Of the weights: an SPDX identifier, or where it is written."""
     training_data: Text
     input: InputEntry
     classes: Annotated[tuple[ClassEntry, ...], Field(min_length=1)]
@@ -150,7 +183,7 @@ class Manifest(Part):
     primary: NetworkEntry
     replicates: tuple[ReplicateEntry, ...] = ()
     alternates: tuple[NetworkEntry, ...] = ()
-    localiser: NetworkEntry | None = None
+    localiser: LocaliserEntry | None = None
     null: NullEntry | None = None
 
     @model_validator(mode="after")
@@ -190,12 +223,13 @@ class Manifest(Part):
         return tuple(entry.file for entry in entries if entry is not None)
 
 
-def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION) -> Manifest:
-    """Parse and check ``heatproof.toml``.
+def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION, name: str = MANIFEST) -> Manifest:
+    """Parse and check a manifest.
 
     Args:
         content: of the file.
         seal_version: by which the bundle was sealed; what an older file does not say has the meaning it had then.
+        name: of the file, in messages.
 
     Raises:
         BundleRefused: it is not TOML, or keys are missing, unknown or wrong: all are named.
@@ -206,16 +240,11 @@ def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION) -> Manifest
             tree["input"] = {**FIRST_MEANING, **_first_channels(tree["input"]), **tree["input"]}
         return Manifest.model_validate(tree)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BundleRefused(f"heatproof.toml is not valid TOML: {error}.") from error
+        raise BundleRefused(f"{name} is not valid TOML: {error}.") from error
     except ValidationError as error:
-        problems = (f"  - {_key(problem['loc'])}: {problem['msg']}" for problem in error.errors())
-        raise BundleRefused("heatproof.toml cannot be used:\n" + "\n".join(problems)) from error
+        raise BundleRefused("\n  - ".join((f"{name} cannot be used:", *problems_of(error, Manifest)))) from error
 
 
 def _first_channels(entry: dict[str, Any]) -> dict[str, str]:
     """Return what a bundle of seal 1 meant by several channels: the grey image, repeated."""
     return {"colour": GREY_AS_RGB} if entry.get("channels") == 3 else {}
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "(file)"

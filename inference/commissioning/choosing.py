@@ -38,6 +38,8 @@ def choose(entries: Mapping[str, MethodEntry], raws: Raws, bench: Bench, manifes
         )  # fmt: skip
     leader = max(candidates, key=lambda name: (tally[name], _lower_hit(entries[name]), name == manifest_method))
     chosen, why = leader, f"{leader} passes most deciding criteria ({tally[leader]} of {len(DECIDING)})"
+    if not tally[leader]:
+        why = f"no method passes any of the {len(DECIDING)} deciding criteria; {leader} misses least by its hit rate"
     if leader != manifest_method and manifest_method in tally:
         better = _clearly_better(raws, bench, leader, manifest_method)
         if better:

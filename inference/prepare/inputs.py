@@ -28,7 +28,7 @@ def prepare(bundle: Bundle, image: Image, watch: Watch | None = None) -> ModelIn
     Args:
         bundle: whose networks are to see it.
         image: the stack.
-        watch: told each transform and what came out of it.
+        watch: told what was read, then each transform and what came out of it.
 
     Raises:
         OutOfScope: a volume whose planes are duplicated, unevenly spaced, or missing inside.

@@ -28,8 +28,8 @@ KEEPS_ACCOUNT = ("monai.transforms.spatial.", "monai.transforms.croppad.")
 KEEPS_PLACE = ("monai.transforms.intensity.",)
 """Where the transforms stand that change values alone."""
 
-Watch = Callable[[Transform, Data], None]
-"""Told each transform and what came out of it."""
+Watch = Callable[[Transform | None, Data], None]
+"""Told each transform and what came out of it; before the first, None and what was read."""
 
 
 class StepFailed(ValueError):
@@ -68,6 +68,8 @@ class Walk:
             key: Place(_spatial_axes(array, dimensions), np.eye(dimensions + 1))
             for key, array in arrays_of(data).items()
         }
+        if self._watch is not None:
+            self._watch(None, data)
         data = self._through(self._preprocessing.transform, data, None, None)
         return self._result(data, keys, dimensions)
 

@@ -1,14 +1,16 @@
 """What a bundle's folder holds beside its networks: manifest, metadata, licence and model card, written and sealed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from inference.bundle.digests import MANIFEST
 from inference.bundle.manifest import Manifest
-from inference.bundle.seal import seal
+from inference.porting.manifest_text import manifest_text
+from inference.porting.seal import seal
 from inference.training.model_card import rows
 
 METADATA, LICENCE = "configs/metadata.json", "LICENSE"
@@ -38,7 +40,7 @@ def pack(folder: Path, manifest: Manifest, card: Card) -> str:
     """
     metadata = json.loads((card.like / METADATA).read_text(encoding="utf-8")) | _metadata(manifest, card)
     texts = {
-        "heatproof.toml": manifest_text(manifest),
+        MANIFEST: manifest_text(manifest),
         METADATA: json.dumps(metadata, indent=2) + "\n",
         LICENCE: (card.like / LICENCE).read_text(encoding="utf-8"),
         "README.md": _model_card(manifest, card),
@@ -46,33 +48,6 @@ def pack(folder: Path, manifest: Manifest, card: Card) -> str:
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return seal(folder)
-
-
-def manifest_text(manifest: Manifest) -> str:
-    """Return a manifest as ``heatproof.toml``: what was set in it, and nothing that was left to its default."""
-    tree = manifest.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-    parts = [_lines((key, value) for key, value in tree.items() if not _is_table(value))]
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            parts.append(f"[{key}]\n{_lines(value.items())}")
-        elif _is_table(value):
-            parts += [f"[[{key}]]\n{_lines(table.items())}" for table in value]
-    return "\n".join(parts)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
-
-
-def _lines(items: Iterable[tuple[str, Any]]) -> str:
-    return "".join(f"{key} = {_value(value)}\n" for key, value in items)
-
-
-def _value(value: Any) -> str:
-    """Return a TOML value; strings, numbers and lists are written as in JSON."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _metadata(manifest: Manifest, card: Card) -> dict[str, Any]:

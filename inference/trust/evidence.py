@@ -189,7 +189,7 @@ class Examiner:
         if localiser is None:
             return None
         with torch.inference_mode():
-            return np.asarray(localiser.module(inputs).sigmoid()[0].amax(dim=0).cpu().numpy(), np.float32)
+            return np.asarray(self.bundle.marked(localiser.module(inputs))[0].cpu().numpy(), np.float32)
 
 
 def _likeliest_other(probabilities: Numbers, class_index: int) -> int | None:

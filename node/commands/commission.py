@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from inference.bundle.bundle import Bundle, load_bundle, load_named
+from inference.bundle.bundle import Bundle
+from inference.bundle.discovery import load_anywhere
 from inference.cases.annotated_dicom import read_annotated_dicom
 from inference.cases.cases import AnnotatedSeries, Excluded
 from inference.cases.labels_folder import LABELS, read_labels_folder
@@ -38,7 +39,7 @@ COLUMNS = ("localisation_hit_rate", "localisation_average_precision", "weight_ra
 
 def named_bundle(name: str) -> Bundle:
     """Load a bundle by its name, or from its folder."""
-    return load_bundle(Path(name)) if Path(name).is_dir() else load_named(name)
+    return load_anywhere(name)
 
 
 def source_of(data: Path) -> Source:

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from inference.analyse import analyse
 from inference.analysis import Analysis
-from inference.bundle.bundle import Bundle, load_bundle, load_named
+from inference.bundle.bundle import Bundle
+from inference.bundle.discovery import load_anywhere
 from inference.errors import NotAnalysed, UnreadableInstance, UnsupportedImage
 from inference.options import AnalysisOptions
 from inference.reading.account import Disposition
@@ -57,7 +58,7 @@ def explain_files(
         UnknownName: no such bundle or method.
         BundleRefused: the bundle is not sealed, or altered.
     """
-    bundle = load_bundle(Path(bundle_name)) if Path(bundle_name).is_dir() else load_named(bundle_name)
+    bundle = load_anywhere(bundle_name)
     options = AnalysisOptions(
         method=method,
         planes_explained=planes_explained,

@@ -6,7 +6,8 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from inference.bundle.bundle import Bundle, load_named
+from inference.bundle.bundle import Bundle
+from inference.bundle.discovery import load_named
 from inference.devices import fingerprint
 from inference.errors import Misconfigured, SettingsInvalid, UnknownName
 from inference.options import AnalysisOptions

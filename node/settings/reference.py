@@ -8,9 +8,14 @@ from pydantic import BaseModel
 from node.settings.problems import section_in
 
 
-def table_of(model: type[BaseModel]) -> str:
-    """Return a Markdown table of every setting: key, type, default and meaning."""
-    lines = ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
+def table_of(model: type[BaseModel], title: str = "Setting") -> str:
+    """Return a Markdown table of every key of a model: key, type, default and meaning.
+
+    Args:
+        model: of a file of settings, or of a bundle's manifest.
+        title: of the column of keys.
+    """
+    lines = [f"| {title} | Type | Default | Meaning |", "|---|---|---|---|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows(model, "")]
     return "\n".join(lines) + "\n"
 
@@ -36,6 +41,10 @@ def _type(schema: Mapping[str, Any]) -> str:
     """Describe the type of a JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_type(alternative) for alternative in schema["anyOf"] if alternative.get("type") != "null")
+    if "const" in schema:
+        return f'"{schema["const"]}"'
+    if "prefixItems" in schema:
+        return f"list of {len(schema['prefixItems'])} {_type(schema['prefixItems'][0])}"
     if "enum" in schema:
         return ", ".join(f'"{value}"' for value in schema["enum"])
     if schema["type"] == "array":

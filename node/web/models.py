@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import FileResponse, HTMLResponse
 
-from inference.bundle.bundle import Bundle, Discovered, discover, load_bundle
+from inference.bundle.bundle import Bundle, load_bundle
+from inference.bundle.discovery import Discovered, discover
 from inference.bundle.identity import BundleIdentity
 from inference.bundle.manifest import InputEntry, Manifest
 from inference.errors import PassportRefused, UnknownName

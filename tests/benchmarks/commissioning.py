@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from inference.bundle.bundle import load_named
+from inference.bundle.discovery import load_named
 from inference.commissioning.commission import commission
 from inference.commissioning.measuring.bench import PRIMARY, TUNING
 from inference.commissioning.measuring.settings import CommissionSettings

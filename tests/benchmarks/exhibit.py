@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 
 from inference.analyse import assemble
 from inference.analysis import Analysis
-from inference.bundle.bundle import load_named
+from inference.bundle.discovery import load_named
 from inference.classify import classify
 from inference.explain import explain_findings
 from inference.options import AnalysisOptions

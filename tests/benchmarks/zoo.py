@@ -1,31 +1,49 @@
-"""Measure how much of MONAI's model zoo the node reads as it is: every bundle's inference configuration.
+"""Measure how much of MONAI's model zoo the node takes with nothing added but the manifest that `bundle init` wrote.
 
 ``python -m tests.benchmarks.zoo --zoo DIR [--json] [--bundle NAME ...]``
 
-DIR is a checkout of Project-MONAI/model-zoo, or its git directory. Of each bundle a row says whether the part of its
-configuration that inference needs resolves, whether its preprocessing and its network are built from it (with random
-weights: the zoo's are not fetched), what the preprocessing takes, which activation the postprocessing names; and where
-something does not, the sentences why. Nothing of a bundle is run.
+DIR is a checkout of Project-MONAI/model-zoo, or its git directory. Of each bundle its own configuration, metadata and
+licence are copied, with random weights of its own network in the place of its checkpoint (the zoo's are not fetched).
+Then follows what a user does: `bundle init`, `bundle seal`, loading. A row says that it loads, and
+as what, or the sentence why not. A bundle that gives a mask is put, as `bundle init` says, as the localiser of a small
+random classifier of the same input, and sealed and loaded as that. Nothing of a bundle is run.
+
+What no file of a bundle says is answered here: `ANSWERS`.
 """
 
 import argparse
 import json
 import logging
 import re
+import resource
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import torch
+
+from inference.bundle.bundle import CONFIGS, load_bundle
 from inference.bundle.configs import Config
-from inference.errors import BundleRefused
+from inference.errors import HeatproofError
+from inference.porting.manifest_text import text_of
+from inference.porting.metadata import read_metadata
+from inference.porting.proposal import GivesAMask, propose
+from inference.porting.questions import Question
+from inference.porting.seal import seal
 
 CLASSIFIERS = (
     "breast_density_classification", "classification_template", "endoscopic_inbody_classification",
     "pathology_tumor_detection",
 )  # fmt: skip
 """Those of the zoo that give a class for an image and need nothing but the image."""
-_CONFIG = re.compile(r"models/([^/]+)/configs/inference\.(?:json|yaml|yml)$")
+ANSWERS = {"modality": "OT"}
+"""To questions that a bundle's files leave open."""
+COPIED = re.compile(r"(configs/.*|LICENSE|large_files\.ya?ml)$")
 
 
 @dataclass(frozen=True)
@@ -33,18 +51,16 @@ class Row:
     """What becomes of one bundle."""
 
     bundle: str
-    file: str
-    resolves: bool
-    """All that inference needs, the inferer included."""
-    preprocessing: str
-    """array or dictionary, with the number of its steps; empty where it is not built."""
+    loads: bool
+    role: str
+    """classifier or localiser, with shape of the input and number of outputs; empty where it does not load."""
     network: str
     """Class and number of weights; empty where it is not built."""
-    activation: str
+    seconds: float
     notes: tuple[str, ...]
-    """Arguments that the node gives in place of the bundle's."""
+    """What is used in another way than the bundle has it."""
     why_not: tuple[str, ...]
-    """Sentences, without the name of the file."""
+    """Sentences."""
 
 
 class Zoo:
@@ -65,67 +81,150 @@ class Zoo:
         """Return one file."""
         return (self._folder / name).read_bytes() if self._is_checkout else self._git("show", f"HEAD:{name}")
 
+    def bundles(self) -> list[str]:
+        """Return the bundles that have metadata."""
+        matches = (re.match(r"models/([^/]+)/configs/metadata\.json$", name) for name in self.names())
+        return [match[1] for match in matches if match]
+
+    def copy(self, bundle: str, folder: Path) -> None:
+        """Copy what a bundle says of itself: not its weights, its scripts or its documents."""
+        for name in self.names():
+            inner = name.removeprefix(f"models/{bundle}/")
+            if inner != name and COPIED.match(inner):
+                (folder / inner).parent.mkdir(parents=True, exist_ok=True)
+                (folder / inner).write_bytes(self.read(name))
+
     def _git(self, *arguments: str) -> bytes:
         command = ["git", f"--git-dir={self._folder}", *arguments]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def rows(zoo: Zoo, only: Iterable[str] = ()) -> Iterator[Row]:
-    """Look at every bundle, or at those named."""
-    for name in zoo.names():
-        match = _CONFIG.match(name)
-        if match and (not only or match[1] in only):
-            folder = name.rpartition("configs/")[0]
-            yield look_at(
-                match[1], name.removeprefix(folder), zoo.read(name), zoo.read(f"{folder}configs/metadata.json")
-            )
+    """Try every bundle, or those named."""
+    for bundle in zoo.bundles():
+        if not only or bundle in only:
+            with TemporaryDirectory() as scratch:
+                folder = Path(scratch) / bundle
+                folder.mkdir()
+                zoo.copy(bundle, folder)
+                yield tried(folder)
 
 
-def look_at(bundle: str, file: str, content: bytes, metadata: bytes) -> Row:
-    """Read one configuration."""
+def tried(folder: Path) -> Row:
+    """Do with a bundle's folder what a user does."""
+    began, network = time.perf_counter(), ""
+    notes: list[str] = []
+    role, why_not = "", tuple[str, ...]()
     try:
-        config = Config(content, file, metadata)
-    except BundleRefused as error:
-        return Row(bundle, file, False, "", "", "", (), (str(error),))
-    why_not: dict[str, None] = {}
-
-    def tried(act: Callable[[], object]) -> object:
-        try:
-            return act() or True
-        except BundleRefused as error:
-            for line in str(error).splitlines():
-                sentence = line.removeprefix("  - ").removeprefix(f"{file}, ")
-                if not sentence.endswith(" reasons:"):
-                    why_not[sentence] = None
-            return None
-
-    resolves = tried(config.check) is not None
-    preprocessing = tried(lambda: f"{config.preprocessing().kind}, {len(config.preprocessing().steps)}")
-    network = tried(lambda: described(config))
-    return Row(
-        bundle, file, resolves, str(preprocessing or ""), str(network or ""), config.activation, config.notes,
-        tuple(why_not),
-    )  # fmt: skip
+        network = with_random_weights(folder)
+        role = made_ready(folder, notes)
+    except HeatproofError as error:
+        why_not = tuple(line.removeprefix("  - ") for line in str(error).splitlines() if not line.endswith("reasons:"))
+    seconds = time.perf_counter() - began
+    return Row(folder.name, bool(role), role, network, seconds, tuple(notes), why_not)
 
 
-def described(config: Config) -> str:
-    """Build the network and return its class and number of weights."""
+def with_random_weights(folder: Path) -> str:
+    """Write random weights of the bundle's own network as its checkpoint; return its class and number of weights."""
+    config = configuration(folder)
+    config.check()
     network = config.network("network_def")
+    (folder / "models").mkdir()
+    torch.save(network.state_dict(), folder / "models" / "model.pt")
     return f"{type(network).__name__}, {sum(weights.numel() for weights in network.parameters()):,}"
+
+
+def configuration(folder: Path) -> Config:
+    """Read a bundle's inference configuration; the first where MONAI's name for it is not among its files."""
+    name = next((name for name in CONFIGS if (folder / name).is_file()), CONFIGS[0])
+    content = (folder / name).read_bytes() if (folder / name).is_file() else b"{}"
+    return Config(content, name, (folder / "configs" / "metadata.json").read_bytes())
+
+
+def made_ready(folder: Path, notes: list[str]) -> str:
+    """Initialise, seal and load; return as what it loads."""
+    try:
+        proposal = propose(folder, {}, lambda question: answer(question))
+    except GivesAMask as mask:
+        write_host(folder, mask)
+    else:
+        (folder / "bundle.toml").write_text(proposal.text)
+        notes += proposal.notes
+    seal(folder, notes.append)
+    bundle = load_bundle(folder)
+    taken = " x ".join(map(str, (bundle.manifest.input.channel_count, *bundle.manifest.input.spatial_size)))
+    localiser = bundle.manifest.localiser
+    if localiser is None:
+        return f"classifier of {taken}, {len(bundle.manifest.classes)} {bundle.manifest.activation}"
+    return f"localiser of {taken}, {localiser.activation}, findings {list(localiser.channels)}"
+
+
+def write_host(folder: Path, mask: GivesAMask) -> None:
+    """Write what makes the bundle the localiser of a small random classifier of the same input."""
+    shown, config = mask.shown, configuration(folder)
+    size, dimensions = list(shown.spatial_size), shown.dimensions
+    (key,) = config.preprocessing().keys[:1] or ("",)
+    cut = {"_target_": "ResizeWithPadOrCropd" if key else "ResizeWithPadOrCrop", "spatial_size": size}
+    host = {
+        "classifier_def": {
+            "_target_": "DenseNet", "spatial_dims": dimensions, "in_channels": shown.channels, "out_channels": 2,
+            "init_features": 4, "growth_rate": 2, "block_config": [1, 1],
+        },
+        "cut": {"_target_": "Compose", "transforms": ["@preprocessing", cut | ({"keys": key} if key else {})]},
+    }  # fmt: skip
+    (folder / "configs" / "host.json").write_text(json.dumps(host))
+    classifier = Config(json.dumps(host).encode(), "host.json").network("classifier_def")
+    torch.save(classifier.state_dict(), folder / "models" / "classifier.pt")
+    quiet(folder / "models" / "model.pt", shown.output[0], mask.findings)
+    inference = next(name for name in CONFIGS if (folder / name).is_file())
+    tree = {
+        "name": "host", "version": "1", "title": folder.name, "kind": "volume" if dimensions == 3 else "projection",
+        "activation": "softmax", "intended_use": "benchmark", "not_for": "use", "licence": "none",
+        "training_data": "none",
+        "input": {
+            "modality": [read_metadata(metadata(folder)).modality or ANSWERS["modality"]],
+            "channels": shown.channels, "spatial_size": size,
+        },
+        "classes": [{"name": "none", "finding": False}, {"name": "finding", "finding": True}],
+        "configuration": {"files": [inference, "configs/host.json"], "preprocessing": "cut"},
+        "primary": {"file": "models/classifier.pt", "network": "classifier_def"},
+        "localiser": {
+            "file": "models/model.pt", "activation": mask.activation, "channels": list(mask.findings),
+        },
+    }  # fmt: skip
+    (folder / "bundle.toml").write_text(text_of(tree, {}))
+
+
+def quiet(path: Path, channels: int, findings: Iterable[int]) -> None:
+    """Lower the last bias of a random mask for the findings: one that marks everything would be no localiser."""
+    weights = torch.load(path, weights_only=True)
+    last = [name for name, tensor in weights.items() if name.endswith("bias") and tensor.shape == (channels,)][-1:]
+    for name in last:
+        weights[name][list(findings)] = -9.0
+    torch.save(weights, path)
+
+
+def metadata(folder: Path) -> dict[str, Any]:
+    """Return what configs/metadata.json holds."""
+    return dict(json.loads((folder / "configs" / "metadata.json").read_text()))
+
+
+def answer(question: Question) -> str:
+    """Answer what no file says; leave the rest to its default."""
+    return "" if question.default else ANSWERS.get(question.key, "")
 
 
 def summary(seen: list[Row]) -> dict[str, str]:
     """Return the shares that are printed below the table."""
-    classifiers = [row for row in seen if row.bundle in CLASSIFIERS]
 
-    def share(rows: list[Row], test: Callable[[Row], bool]) -> str:
-        return f"{sum(map(test, rows))} of {len(rows)}"
+    def share(rows: list[Row], role: str) -> str:
+        return f"{sum(row.role.startswith(role) for row in rows)} of {len(rows)}"
 
     return {
-        "configuration resolves": share(seen, lambda row: row.resolves),
-        "configuration resolves and the network is built": share(seen, lambda row: row.resolves and bool(row.network)),
-        "of the classifiers of an image, configuration resolves": share(classifiers, lambda row: row.resolves),
-        "of them, the network is built": share(classifiers, lambda row: row.resolves and bool(row.network)),
+        "loads with nothing but the manifest": f"{sum(row.loads for row in seen)} of {len(seen)}",
+        "as a classifier": share(seen, "classifier"),
+        "as the localiser of another": share(seen, "localiser"),
+        "of the classifiers of an image": share([row for row in seen if row.bundle in CLASSIFIERS], "classifier"),
     }
 
 
@@ -137,17 +236,22 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    seen = list(rows(Zoo(arguments.zoo), arguments.bundle))
+    torch.manual_seed(1)
+    seen = []
+    if not arguments.json:
+        print("| bundle | loads | as | network, weights | why not |\n|---|---|---|---|---|")
+    for row in rows(Zoo(arguments.zoo), arguments.bundle):
+        seen.append(row)
+        if not arguments.json:
+            cells = (row.bundle, "yes" if row.loads else "no", row.role, row.network, " ".join(row.why_not))
+            print(f"| {' | '.join(cell.replace('|', '/') or '-' for cell in cells)} |", flush=True)
     if arguments.json:
         print(json.dumps({"summary": summary(seen), "bundles": [asdict(row) for row in seen]}, indent=2))
         return
-    print("| bundle | resolves | preprocessing | network, weights | activation | why not |\n|---|---|---|---|---|---|")
-    for row in seen:
-        why_not = "; ".join(sentence.split(". ")[0] for sentence in row.why_not)
-        cells = (row.bundle, "yes" if row.resolves else "no", row.preprocessing, row.network, row.activation, why_not)
-        print(f"| {' | '.join(cell.replace('|', '/') or '-' for cell in cells)} |")
     for name, share in summary(seen).items():
         print(f"{name}: {share}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << (20 if sys.platform == "linux" else 30))
+    print(f"{sum(row.seconds for row in seen):.0f} s, {peak:.1f} GiB at most")
 
 
 if __name__ == "__main__":

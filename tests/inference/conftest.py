@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 from inference.bundle import bundle as reading_bundles
 from inference.bundle.bundle import Bundle, load_bundle
-from inference.bundle.seal import seal
+from inference.porting.seal import seal
 from inference.reading import series as reading_series
 from tests.inference.conditions import NOISE, THREADS, disturbed, disturbed_array
 

@@ -13,9 +13,9 @@ from inference import archive
 from inference.analyse import analyse
 from inference.analysis import Analysis
 from inference.bundle.bundle import load_bundle
-from inference.bundle.seal import seal
 from inference.errors import OutOfScope, UnknownName
 from inference.options import AnalysisOptions
+from inference.porting.seal import seal
 from inference.reading.study import read_series
 from inference.trust.kinds import KINDS
 from inference.trust.verdict import Verdict

@@ -8,7 +8,8 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from inference.analyse import analyse
-from inference.bundle.bundle import Bundle, load_named
+from inference.bundle.bundle import Bundle
+from inference.bundle.discovery import load_named
 from inference.options import AnalysisOptions
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.phantom.phantom import make_phantom

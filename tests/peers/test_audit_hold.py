@@ -17,9 +17,9 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from inference.bundle.bundle import SHIPPED
-from inference.bundle.seal import seal
 from inference.errors import Refused
 from inference.phantom.phantom import make_phantom
+from inference.porting.seal import seal
 from node.cli import app
 from reports.objects.phantom_study import write_study
 from tests.node.running import RULES, RunningNode

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from inference.bundle.bundle import load_named
+from inference.bundle.discovery import load_named
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.study import read_study

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.analyse import analyse
-from inference.bundle.bundle import load_named
+from inference.bundle.discovery import load_named
 from inference.errors import NotAnalysed
 from inference.options import AnalysisOptions
 from inference.passport.passport import load_passport

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -72,6 +72,17 @@ def given_by_node(target: Target) -> dict[str, Any]:
         elif overridden(target, name) and parameter.default is parameter.empty and parameter.kind not in (2, 4):
             given[name] = "cpu"
     return given
+
+
+def fetched_by_default(target: Target) -> tuple[str, ...]:
+    """Return the parameters by which a network fetches weights where its configuration says nothing of them."""
+    if target.kind != "network":
+        return ()
+    parameters = parameters_of(target.call)
+    return tuple(
+        name for name in DOWNLOADS
+        if name in parameters and name != "progress" and parameters[name].default not in (False, None, Parameter.empty)
+    )  # fmt: skip
 
 
 def check_arguments(component: Component) -> None:

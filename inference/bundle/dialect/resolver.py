@@ -1,11 +1,18 @@
 """Turns the part of a configuration that inference needs into values and plans, as MONAI's resolver would."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inference.bundle.dialect.allowed import Target, find
-from inference.bundle.dialect.components import Component, check_arguments, given_by_node, overridden, why_overridden
+from inference.bundle.dialect.components import (
+    Component,
+    check_arguments,
+    fetched_by_default,
+    given_by_node,
+    overridden,
+    why_overridden,
+)
 from inference.bundle.dialect.expression import LONGEST, parse, shown
 from inference.bundle.dialect.interpreter import Call, Interpreter
 from inference.bundle.dialect.objections import CannotResolve, Objections
@@ -138,7 +145,12 @@ class Resolver:
 
         def call(name: str) -> Call:
             target = find(name if "." in name else f"{name}()")
-            return lambda arguments, keywords: self._planned(target, tuple(arguments), keywords, path)
+
+            def plan(arguments: Sequence[Any], keywords: dict[str, Any]) -> Component:
+                self._note_defaults(path, target, given=keywords)
+                return self._planned(target, tuple(arguments), keywords, path)
+
+            return plan
 
         try:
             return Interpreter(references, call, self._budget).made(expression.tree)
@@ -170,6 +182,7 @@ class Resolver:
             self._note(path, target, key, node[key])
         arguments = {str(key): self._value(item, f"{path}::{key}", f"{home}::{key}") for key, item in given.items()}
         arguments = {key: item for key, item in arguments.items() if item is not _DISABLED}
+        self._note_defaults(path, target, given=node)
         planned = self._planned(target, (), {**arguments, **_as_trained(target, node)}, path)
         return Component(planned.target, path, (), planned.arguments, is_callable=mode == "callable")
 
@@ -208,6 +221,12 @@ class Resolver:
         reason = why_overridden(key)
         if item not in (False, None):
             self.notes[f"key {path}: {key} = {str(item)[:60]!r} of {name} is not used ({reason})."] = None
+
+    def _note_defaults(self, path: str, target: Target, given: Mapping[Any, Any]) -> None:
+        name = target.name.rpartition(".")[2]
+        for key in fetched_by_default(target):
+            if key not in given:
+                self.notes[f"key {path}: the default {key} of {name} is not used ({why_overridden(key)})."] = None
 
 
 def _as_trained(target: Target, node: Mapping[Any, Any]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import torch
 from monai.networks.nets import UNet
 from safetensors.torch import load_file, save_file
 
-from inference.bundle.bundle import discover, load_bundle, load_named
+from inference.bundle.bundle import load_bundle
 from inference.bundle.configs import Config
 from inference.bundle.digests import SEAL, digest_files
-from inference.bundle.seal import seal
+from inference.bundle.discovery import discover, load_named
 from inference.errors import BundleRefused, UnknownName
+from inference.porting.seal import seal
 
 
 def edit(folder: Path, change) -> None:

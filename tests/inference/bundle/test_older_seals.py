@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from inference.bundle.bundle import discover, load_bundle
+from inference.bundle.bundle import load_bundle
 from inference.bundle.digests import SEAL_VERSION, digest_files
+from inference.bundle.discovery import discover
 from inference.bundle.manifest import FIRST_MEANING
-from inference.bundle.seal import seal
 from inference.errors import BundleRefused
+from inference.porting.seal import seal
 from inference.prepare import prepare
 from inference.reading.study import read_series
 from tests.inference.conftest import copy_bundle

@@ -14,9 +14,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from inference.bundle.seal import seal
 from inference.bundle.weights import named_as, read_weights
 from inference.errors import BundleRefused
+from inference.porting.seal import seal
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.tensor([1.0, -1.0])}
 HELD_IN_ADAM = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1}]}

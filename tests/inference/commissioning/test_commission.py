@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from inference.bundle.bundle import Bundle, load_bundle
-from inference.bundle.seal import seal
 from inference.cases.cases import AnnotatedSeries, Excluded, class_of, gather
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.commission import Commissioned, commission
@@ -23,6 +22,7 @@ from inference.errors import DeviceExhausted, PassportRefused, Refused, UnknownN
 from inference.passport.passport import digest_of_passport, load_passport, save_passport, sealed
 from inference.passport.rules import RULES
 from inference.passport.verdict import NoVerdict
+from inference.porting.seal import seal
 from tests.inference.conftest import copy_bundle
 
 from .annotated import SMALL, patients, read_rows, write_labels, write_rows

@@ -16,12 +16,12 @@ from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
 from inference.bundle.bundle import Bundle, load_bundle
-from inference.bundle.seal import seal
 from inference.cases.annotated_dicom import read_annotated_dicom
 from inference.cases.cases import gather
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.commission import commission
 from inference.errors import Unsuitable
+from inference.porting.seal import seal
 from tests.inference.conftest import _uid, copy_bundle, write_plane
 
 from .annotated import SMALL, Patient, patients, read_rows, write_labels, write_rows

@@ -164,5 +164,5 @@ def test_transforms_that_take_too_long_are_named(monkeypatch):
 def test_whoever_watches_is_told_every_transform_with_its_result():
     seen = []
     steps = Preprocessing(Compose([Resize((20, 24)), Compose([SpatialPad((30, 30)), Lambda(lambda x: x + 1)])]))
-    Walk(steps, lambda step, data: seen.append((type(step).__name__, tuple(data.shape)))).run({"": picture(2)})
-    assert seen == [("Resize", (1, 20, 24)), ("SpatialPad", (1, 30, 30)), ("Lambda", (1, 30, 30))]
+    Walk(steps, lambda step, data: seen.append((step and type(step).__name__, tuple(data.shape)))).run({"": picture(2)})
+    assert seen == [(None, (1, 48, 40)), ("Resize", (1, 20, 24)), ("SpatialPad", (1, 30, 30)), ("Lambda", (1, 30, 30))]

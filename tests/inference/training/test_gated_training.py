@@ -11,10 +11,10 @@ from inference.attention_gate import GatedClassifier
 from inference.bundle.bundle import load_bundle
 from inference.bundle.configs import Config
 from inference.bundle.manifest import parse_manifest
-from inference.bundle.seal import seal
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.commission import commission
 from inference.errors import BundleRefused
+from inference.porting.seal import seal
 from inference.training import train_glioma
 from inference.training.bundle_folder import manifest_text
 from inference.training.exhibits.train_gated import SETS, manifest_of, read_command, train_gated
@@ -70,7 +70,7 @@ def test_attention_and_class_mixtures_of_a_trained_bundle_are_commissioned_like_
     weights = [network.module.state_dict()["head.weight"] for network in (bundle.primary(), *bundle.replicates())]
     assert not torch.equal(weights[0], weights[1])
 
-    manifest = out / "heatproof.toml"  # whatever one epoch has taught it: everything is called
+    manifest = out / "bundle.toml"  # whatever one epoch has taught it: everything is called
     manifest.write_text(manifest.read_text().replace("threshold = 0.5", "threshold = 0.000001"))
     seal(out)
     bundle = load_bundle(out)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, insert, select
 
-from inference.bundle.bundle import load_named
+from inference.bundle.discovery import load_named
 from inference.errors import Misconfigured, Refused, UnknownName
 from inference.trust.verdict import Trust, Verdict
 from node.audit.arming import Arming

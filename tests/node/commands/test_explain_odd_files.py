@@ -12,8 +12,8 @@ from pydicom.uid import RawDataStorage
 from rich.console import Console
 from scipy.ndimage import gaussian_filter
 
-from inference.bundle.seal import seal
 from inference.errors import UnsupportedImage
+from inference.porting.seal import seal
 from node.commands.explain import explain_files, print_result
 from tests.inference.conftest import write_bundle, write_plane
 

@@ -1,0 +1,74 @@
+"""Reads a TorchScript archive (``model.ts``) in a process of its own with limits, and builds a network from it.
+
+The archive is a program and the loader that torch has for it says to load trusted data only. The process gets no
+environment, may write no file, and has limits of address space and time; what it gives back are tensors and a
+description in JSON. No method of the archive is called there; what is run here is in ``network.py``.
+"""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+
+from inference.bundle.script.network import ScriptedModule, built
+from inference.errors import DAMAGE, BundleRefused
+
+PROGRAM = Path(__file__).with_name("program.py")
+ADDRESS_SPACE_BYTES = 16 << 30
+"""Beside eight times the archive; torch alone maps several GiB where it is built for CUDA."""
+SECONDS = 120
+_LENGTH = 8
+_CURE = "Save it anew with torch.jit.script or torch.jit.trace and torch.jit.save; or save the state_dict alone."
+
+
+def is_script(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, by the names in it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (*DAMAGE, zipfile.BadZipFile):
+        return False
+
+
+def read_script(content: bytes, where: str) -> ScriptedModule:
+    """Read an archive as a network, in evaluation mode.
+
+    Args:
+        content: the file.
+        where: how messages name it.
+
+    Raises:
+        BundleRefused: it cannot be read within the limits, or is no module.
+    """
+    limits = (ADDRESS_SPACE_BYTES + 8 * len(content), SECONDS)
+    try:
+        process = subprocess.run(  # noqa: S603 - this interpreter, and a program of our own
+            [sys.executable, "-P", "-s", str(PROGRAM), *map(str, limits)],
+            input=content,
+            capture_output=True,
+            timeout=SECONDS,
+            env={"PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BundleRefused(f"{where} takes more than {SECONDS} s to read.", cure=_CURE) from error
+    if process.returncode:
+        said = process.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        reason = said[0][:200] if said and process.returncode > 0 else f"signal {-process.returncode}"
+        raise BundleRefused(f"{where} cannot be read as TorchScript ({reason}).", cure=_CURE)
+    try:
+        tensors = safetensors.torch.load(process.stdout)
+        return built(_metadata(process.stdout), tensors, where).eval()
+    except (*DAMAGE, SafetensorError) as error:
+        raise BundleRefused(f"{where} cannot be read as TorchScript ({type(error).__name__}).", cure=_CURE) from error
+
+
+def _metadata(content: bytes) -> dict[str, Any]:
+    length = int.from_bytes(content[:_LENGTH], "little")
+    header = json.loads(content[_LENGTH : _LENGTH + length])
+    return dict(json.loads(header["__metadata__"]["program"]))

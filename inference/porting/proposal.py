@@ -1,0 +1,237 @@
+"""The manifest of a bundle that has none: from its metadata, its configuration and one pass through its network."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from inference.bundle.digests import MANIFEST, manifest_of
+from inference.bundle.manifest import Manifest, parse_manifest
+from inference.bundle.script.archive import is_script, read_script
+from inference.errors import BundleRefused
+from inference.porting.files import Brought, brought
+from inference.porting.manifest_text import text_of
+from inference.porting.metadata import NORMAL, Described
+from inference.porting.probe import Probed, input_of, probe
+from inference.porting.questions import Answers, Ask, Question
+from inference.porting.trial import Tried, tried
+
+MODALITIES = ("CT", "MR", "PT", "CR", "DX", "MG", "US", "ES", "SM", "OP", "XC", "OT")
+IN_COLOUR = ("ES", "SM", "OP", "XC")
+"""Modalities whose images have red, green and blue."""
+SCRIPT = "models/model.ts"
+"""Where the zoo has a network as TorchScript."""
+OF_SERIES = ("CT", "MR", "PT")
+"""Modalities whose studies are series of planes."""
+_NOT_SAID = "not said by configs/metadata.json"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What ``heatproof bundle init`` writes."""
+
+    text: str
+    manifest: Manifest
+    notes: tuple[str, ...]
+    """What is used in another way than the bundle has it, and what contradicts itself."""
+
+
+def propose(folder: Path, given: Mapping[str, str], ask: Ask = lambda _: "") -> Proposal:
+    """Propose the manifest of a bundle.
+
+    Args:
+        folder: of a MONAI bundle, as it was downloaded.
+        given: answers given beforehand, by the keys of their questions.
+        ask: asks a person what neither the files nor ``given`` say.
+
+    Raises:
+        BundleRefused: it has a manifest; its configuration cannot be used; it has no weights; it gives no class for an
+            image; or a question is left open.
+        UnknownName: an answer is for no question.
+    """
+    if present := manifest_of(folder):
+        raise BundleRefused(f"{folder.name} has a manifest: {present}.", cure="Edit it, or remove it first.")
+    answers = Answers(given, ask)
+    files = brought(folder, tuple(filter(None, given.get("configuration", "").split(","))))
+    network, where = _network(files, answers)
+    through = tried(files.config, "preprocessing", *input_of(network, where))
+    shown = probe(network, through.spatial_size or files.described.spatial_size, where)
+    if not shown.classes:
+        raise _refused(folder.name, shown, files)
+    tree, comments = _tree(files, shown, through, answers)
+    answers.raise_open(folder.name)
+    text = _HEAD.format(name=MANIFEST) + text_of(tree, comments)
+    contradictions = _contradictions(files.described, shown, through)
+    return Proposal(text, parse_manifest(text.encode()), (*files.config.notes, *contradictions))
+
+
+_HEAD = """# {name}: what this bundle is for, and how its networks take an image.
+# Proposed by `heatproof bundle init`; every key: deploy/guide/manifest.md. Read the comments, then
+# `heatproof bundle check` and `heatproof bundle seal`.
+
+"""
+
+
+def _network(files: Brought, answers: Answers) -> tuple[nn.Module, str]:
+    """Build the network whose weights are there; of TorchScript its own, whatever the configuration has."""
+    file = _weights(files, answers) if files.weights else ""
+    if file and is_script(files.folder / file):
+        files.config.check(())
+        where = f"{files.folder.name}: {file}"
+        return read_script((files.folder / file).read_bytes(), where).requires_grad_(False), where
+    try:
+        files.config.check()
+    except BundleRefused as error:
+        if SCRIPT not in files.names or file == SCRIPT:
+            raise
+        raise BundleRefused(
+            str(error), cure=f"{SCRIPT} holds the network with its program: --set weights={SCRIPT} takes that."
+        ) from error
+    where = f"{files.folder.name}: network_def"
+    return files.config.network("network_def").eval().requires_grad_(False), where
+
+
+class GivesAMask(BundleRefused):
+    """A bundle whose network marks pixels: no classifier, but the localiser of one."""
+
+    def __init__(self, name: str, shown: Probed, activation: str, findings: tuple[int, ...]) -> None:
+        super().__init__(
+            f"{name} gives a mask of its input ({shown.output[0]} channels), not a class: it can be the localiser of a "
+            "classifier that takes the same input.",
+            cure="Put its weights and network into that bundle, and into its manifest: "
+            f'[localiser] file = "models/localiser.pt", network = "localiser_def", activation = "{activation}", '
+            f"channels = {list(findings)}.",
+        )
+        self.shown = shown
+        self.activation = activation
+        self.findings = findings
+
+
+def _refused(name: str, shown: Probed, files: Brought) -> BundleRefused:
+    if not shown.is_mask:
+        return BundleRefused(
+            f"{name} gives an output of shape (1, {', '.join(map(str, shown.output))}), which is neither one number a "
+            "class nor a mask of the input: it cannot be explained here."
+        )
+    names = files.described.class_names
+    findings = tuple(place for place, label in enumerate(names[: shown.output[0]]) if not NORMAL.search(label))
+    is_exclusive = files.config.activation == "softmax" or (shown.output[0] > 1 and len(findings) < len(names))
+    return GivesAMask(name, shown, "softmax" if is_exclusive else "sigmoid", findings or (shown.output[0] - 1,))
+
+
+def _tree(files: Brought, shown: Probed, through: Tried, answers: Answers) -> tuple[dict[str, Any], dict[str, str]]:
+    said, comments = files.described, dict[str, str]()
+    modality = answers.answer(Question("modality", "Modality (0008,0060) of the images", MODALITIES, said.modality))
+    kind = "volume" if shown.dimensions == 3 else answers.answer(
+        Question(
+            "kind", "slices: every plane of a series; projection: single images", ("slices", "projection"),
+            "slices" if modality in OF_SERIES else "projection",
+        )
+    )  # fmt: skip
+    classes, activation = _classes(files, shown, answers, comments)
+    tree: dict[str, Any] = {
+        "name": re.sub(r"[^a-z0-9_]+", "_", files.folder.resolve().name.lower()).strip("_")[:64] or "bundle",
+        "version": said.version or "0",
+        "title": said.title or files.folder.name,
+        "kind": kind,
+        "activation": activation,
+        "method": "gradcam" if shown.layer else "integrated_gradients",
+        "intended_use": said.intended_use or "Research. Not for diagnostic use.",
+        "not_for": "Diagnosis; images of another kind than those it was trained on.",
+        "licence": files.licence or "see LICENSE",
+        "training_data": said.data_source or _NOT_SAID,
+        "input": _input(said, shown, through, modality, answers, comments),
+        "classes": classes,
+        "primary": {"file": _weights(files, answers)} | ({"layer": shown.layer} if shown.layer else {}),
+    }
+    if configuration := answers.answer(Question("configuration", "Files of the configuration", default="-")).strip("-"):
+        tree["configuration"] = {"files": configuration.split(",")}
+    if not shown.layer:
+        comments["method"] = "The network has no feature map to take class activation maps from."
+    for key in answers.assumed.keys() & {"activation", "kind"}:
+        comments[key] = f"Assumed: {_NOT_SAID}, nor by the configuration."
+    return tree, comments
+
+
+def _input(
+    said: Described, shown: Probed, through: Tried, modality: str, answers: Answers, comments: dict[str, str]
+) -> dict[str, Any]:
+    size = through.spatial_size or shown.spatial_size
+    if not through.spatial_size and not said.spatial_size:
+        numbers = "x".join(map(str, size))
+        text = "Size that the network takes; the preprocessing leaves the size of the image as it is"
+        answered = answers.answer(Question("size", f"{text} (as {numbers})", default=numbers)).split("x")
+        size = tuple(int(side) for side in answered if side.isdigit())
+    comments["input"] = "body_part, plane, description_contains: say which series of this modality are meant."
+    entry: dict[str, Any] = {"modality": [modality], "channels": shown.channels, "spatial_size": list(size)}
+    if "modality" in answers.assumed and said.modality:
+        comments["input.modality"] = "As the texts of configs/metadata.json say."
+    if not through.spatial_size:
+        comments["input.spatial_size"] = "The preprocessing gives no size: images of another size are not taken."
+    if shown.channels == 3 and shown.dimensions == 2:
+        likely = "colour" if modality in IN_COLOUR or (modality == "OT" and said.in_colour) else "grey"
+        colour = answers.answer(
+            Question("colour", "Images in colour, or grey ones in three channels", ("colour", "grey"), likely)
+        )
+        if colour == "colour":
+            entry["colour"] = True
+        else:
+            comments["input.channels"] = "The grey image is repeated."
+    elif shown.channels > 1:
+        names = ", ".join(said.channel_names) or "not named"
+        comments["input.channels"] = f"Channels of the network: {names}."
+    return entry
+
+
+def _classes(
+    files: Brought, shown: Probed, answers: Answers, comments: dict[str, str]
+) -> tuple[list[dict[str, Any]], str]:
+    names = files.described.class_names
+    if len(names) != shown.classes:
+        comments["classes"] = f"The network gives {shown.classes}; configs/metadata.json names {len(names)}."
+        names = tuple(f"class {place}" for place in range(shown.classes))
+    activation = files.config.activation if files.config.activation in ("softmax", "sigmoid") else ""
+    if shown.classes == 1:
+        activation = "sigmoid"
+    activation = activation or answers.answer(
+        Question(
+            "activation", "softmax: one class an image; sigmoid: each by itself", ("softmax", "sigmoid"), "softmax"
+        )
+    )
+    likely = [name for name in names if not NORMAL.search(name)] or list(names)
+    answered = answers.answer(Question("findings", f"Findings among: {', '.join(names)}", default=", ".join(likely)))
+    findings = {name.strip() for name in answered.split(",")}
+    if strangers := findings - set(names):
+        raise BundleRefused(f"findings: {', '.join(sorted(strangers))} are no classes; there are: {', '.join(names)}.")
+    if "findings" in answers.assumed:
+        comments["classes"] = " ".join(
+            filter(None, (comments.get("classes", ""), "Which are findings is assumed from their names."))
+        )
+    return [{"name": name, "finding": name in findings} for name in names], activation
+
+
+def _weights(files: Brought, answers: Answers) -> str:
+    if not files.weights:
+        raise BundleRefused(files.without_weights)
+    choices = tuple(dict.fromkeys((*files.weights, *(name for name in (SCRIPT,) if name in files.names))))
+    return answers.answer(Question("weights", "Weights of the network", choices, files.usual_weights))
+
+
+def _contradictions(said: Described, shown: Probed, through: Tried) -> tuple[str, ...]:
+    """Say where metadata.json is at odds with what the network and the preprocessing show: those are followed."""
+    pairs = (
+        ("num_channels of the input is", said.channels, "network_def takes", shown.channels),
+        ("spatial_shape is", said.spatial_size or None, "the preprocessing gives", through.spatial_size or None),
+        ("channel_def of the output names", len(said.class_names) or None, "network_def gives", shown.classes),
+    )
+    notes = [
+        f"configs/metadata.json: {what} {claimed}; {who} {true}."
+        for what, claimed, who, true in pairs
+        if claimed is not None and true is not None and claimed != true
+    ]
+    if through.channels not in (1, shown.channels):
+        notes.append(f"The preprocessing gives {through.channels} channels; network_def takes {shown.channels}.")
+    return tuple(notes)

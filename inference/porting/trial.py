@@ -1,0 +1,96 @@
+"""A bundle's preprocessing tried on a synthetic array as MONAI's readers would give it: what size comes out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Transform
+
+from inference.bundle.configs import Config
+from inference.bundle.dialect.preprocessing import Preprocessing, ReadByNode
+from inference.errors import DAMAGE, BundleRefused
+
+SOURCES = {2: ((97, 83), (131, 117)), 3: ((61, 53, 41), (77, 67, 47))}
+"""Sizes of two images, by dimensions; what both give the size of is given a size by the preprocessing."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came out."""
+
+    channels: int
+    spatial_size: tuple[int, ...]
+    """Empty where it depends on the size of the image."""
+
+
+class _Given(Transform):
+    """Stands where a bundle has a reader, and gives an array that lies ready."""
+
+    def __init__(self, reader: ReadByNode, image: MetaTensor) -> None:
+        self._reader = reader
+        self._image = image
+
+    def __call__(self, data: Any) -> Any:
+        """Return the image; of a dictionary, with the image at each of the reader's keys."""
+        image = self._image[None] if self._reader.ensure_channel_first and self._image.ndim < 3 else self._image
+        if not self._reader.keys:
+            return image.clone()
+        return {**data, **{key: image.clone() for key in self._reader.keys}}
+
+
+def tried(config: Config, key: str, dimensions: int, channels: int) -> Tried:
+    """Run the preprocessing on two synthetic images of different sizes.
+
+    Args:
+        config: of the bundle.
+        key: id of the preprocessing.
+        dimensions: of the network's input.
+        channels: of the network's input; three in two dimensions are given as a picture in colour.
+
+    Raises:
+        BundleRefused: it takes neither a grey image nor one in colour; says why it does not take the likelier.
+    """
+    in_colour = dimensions == 2 and channels == 3
+    refused: BundleRefused | None = None
+    for colour in (in_colour, not in_colour) if dimensions == 2 else (False,):
+        try:
+            shapes = [_shape(config, key, size, channels=3 if colour else 0) for size in SOURCES[dimensions]]
+        except BundleRefused as error:
+            refused = refused or error
+        else:
+            same = shapes[0] == shapes[1]
+            return Tried(shapes[0][0], shapes[0][1:] if same else ())
+    raise refused or BundleRefused("The preprocessing could not be tried.")
+
+
+def _shape(config: Config, key: str, size: tuple[int, ...], channels: int) -> tuple[int, ...]:
+    values = np.random.default_rng(3).integers(0, 255, (*size, channels) if channels else size).astype(np.float32)
+    image = MetaTensor(torch.from_numpy(values), affine=torch.eye(4, dtype=torch.float64))
+    image.meta["original_channel_dim"] = -1 if channels else float("nan")
+    transform = config.reading(lambda reader: _Given(reader, image), key)
+    try:
+        result = transform(_start(config.preprocessing(key), image))
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:300]
+        raise BundleRefused(
+            f"The preprocessing fails on an image of {' x '.join(map(str, values.shape))} "
+            f"({type(error).__name__}: {reason})."
+        ) from error
+    if isinstance(result, dict):
+        result = result[next(iter(transform.keys), next(iter(result)))]
+    shape = tuple(getattr(result, "shape", ()))
+    if len(shape) != len(size) + 1:
+        raise BundleRefused(
+            f"The preprocessing gives an array of shape {shape} for an image of {len(size)} dimensions."
+        )
+    return shape
+
+
+def _start(preprocessing: Preprocessing, image: MetaTensor) -> Any:
+    """Return what the transforms begin with: channels first where no reader comes before them."""
+    if preprocessing.readers:
+        return {} if preprocessing.kind == "dictionary" else image
+    first = image.movedim(-1, 0) if image.meta["original_channel_dim"] == -1 else image[None]
+    return dict.fromkeys(preprocessing.keys, first) if preprocessing.kind == "dictionary" else first

@@ -1,0 +1,166 @@
+"""A TorchScript program as a network: the same logits and gradients, layers by their names, and nothing else is run."""
+
+import copy
+import io
+import json
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.networks import nets
+from torch import nn
+
+from inference.bundle.bundle import load_bundle
+from inference.bundle.script.archive import is_script, read_script
+from inference.bundle.script.network import ScriptedModule
+from inference.errors import BundleRefused
+from inference.porting.seal import seal
+from inference.saliency import explain
+from inference.saliency.controls.random_weights import randomised
+
+NETWORKS = {
+    "DenseNet": lambda: nets.DenseNet(2, 1, 2, init_features=4, growth_rate=2, block_config=(1, 1)),
+    "ResNet": lambda: nets.ResNet("basic", [1, 1, 1, 1], [2, 2, 4, 4], 2, 1, 3, num_classes=2),
+    "SENet": lambda: nets.SENet(2, 1, "se_resnet_bottleneck", [1, 1, 1, 1], 1, 16, num_classes=2, inplanes=64),
+    "EfficientNet": lambda: nets.EfficientNetBN("efficientnet-b0", False, spatial_dims=2, in_channels=1, num_classes=2),
+    "ViT": lambda: nets.ViT(1, (32, 32), (16, 16), 12, 12, 1, 2, classification=True, num_classes=2, spatial_dims=2),
+    "UNet": lambda: nets.UNet(2, 1, 2, (4, 8), (2,)),
+}
+
+
+def script(module: nn.Module, example: torch.Tensor | None = None) -> bytes:
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = torch.jit.script(module.eval()) if example is None else torch.jit.trace(module.eval(), example)
+        torch.jit.save(made, stream)
+    return stream.getvalue()
+
+
+def network(name: str = "DenseNet") -> nn.Module:
+    torch.manual_seed(2)
+    return NETWORKS[name]().eval()
+
+
+def first(output: Any) -> torch.Tensor:
+    return output[0] if isinstance(output, (tuple, list)) else output
+
+
+@pytest.mark.parametrize("name", ["DenseNet", "ResNet", "SENet", "UNet"])
+def test_a_scripted_network_gives_the_same_logits_and_gradients(name: str) -> None:
+    original, read = network(name), read_script(script(network(name)), "model.ts")
+    image = torch.rand(2, 1, 32, 32)
+    points = [image.clone().requires_grad_() for _ in range(2)]
+    outputs = [first(module(point)) for module, point in zip((original, read), points, strict=True)]
+    assert torch.allclose(*outputs, atol=1e-6)
+    gradients = [torch.autograd.grad(output.sum(), point)[0] for output, point in zip(outputs, points, strict=True)]
+    assert torch.allclose(*gradients, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["EfficientNet", "ViT"])
+def test_a_traced_network_gives_the_same_logits(name: str) -> None:
+    image = torch.rand(1, 1, 32, 32)
+    read = read_script(script(network(name), image), "model.ts")
+    assert torch.allclose(first(read(image)), first(network(name)(image)), atol=1e-6)
+
+
+def test_layers_keep_their_names_so_that_class_activation_maps_are_the_same() -> None:
+    original, read = network(), read_script(script(network()), "model.ts")
+    assert [name for name, _ in read.named_parameters()] == [name for name, _ in original.named_parameters()]
+    image = torch.rand(1, 1, 32, 32)
+    maps = [explain(module, image, 1, "gradcam", layer="features.denseblock2") for module in (original, read)]
+    assert maps[0].abs().max() > 0
+    assert torch.allclose(*maps, atol=1e-6)
+
+
+def test_its_weights_can_be_drawn_anew_and_the_original_stays() -> None:
+    read = read_script(script(network()), "model.ts")
+    image = torch.rand(1, 1, 32, 32)
+    before = read(image)
+    twin = randomised(read, seed=1)
+    assert not torch.allclose(twin(image), before)
+    assert torch.equal(read(image), before)
+    assert isinstance(copy.deepcopy(read), ScriptedModule)
+
+
+class Maps(nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image + torch.from_file("/etc/passwd", False, 8)
+
+
+class Endless(nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        while True:
+            image = image + 1
+        return image
+
+
+class Grows(nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.repeat([1 << 20, 1 << 20, 1, 1])
+
+
+class Changes(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.count += 1
+        return image * self.count
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (Maps(), "aten::from_file is not on the list"),
+        (Endless(), "more than 2000000 steps"),
+        (Grows(), "would make a tensor of"),
+        (Changes(), "changes the attribute 'count'"),
+    ],
+    ids=["file", "endless", "huge", "state"],
+)
+def test_what_a_network_does_not_need_is_not_run(module: nn.Module, reason: str, monkeypatch: Any) -> None:
+    if "2000000" in reason:
+        monkeypatch.setattr("inference.bundle.script.network.MOST_STEPS", 2_000)
+        reason = "more than 2000 steps"
+    read = read_script(script(module), "model.ts")
+    with pytest.raises(BundleRefused, match=f"model.ts: .*{reason}"):
+        read(torch.zeros(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "no model", "damaged"])
+def test_what_is_no_archive_is_refused(kind: str) -> None:
+    content = script(network())
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        (data,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    damaged = content.replace(b"forward", b"forwore")
+    given = {"cut": content[:-200], "empty": b"", "no model": b"PK\x03\x04" + b"x" * 99, "damaged": damaged}[kind]
+    assert data
+    with pytest.raises(BundleRefused, match="cannot be read as TorchScript"):
+        read_script(given, "model.ts")(torch.zeros(1, 1, 4, 4))
+
+
+def test_a_bundle_of_a_torchscript_program_is_sealed_without_a_network_in_its_configuration(
+    bundle_folder: Path,
+) -> None:
+    tree = json.loads((bundle_folder / "configs" / "inference.json").read_text())
+    arguments = {key: value for key, value in tree["network_def"].items() if key != "_target_"}
+    torch.manual_seed(1)
+    module = nets.ResNet(**arguments).eval()
+    (bundle_folder / "models" / "model.ts").write_bytes(script(module))
+    assert is_script(bundle_folder / "models" / "model.ts")
+    tree["network_def"] = {"_target_": "scripts.mine.Network"}
+    (bundle_folder / "configs" / "inference.json").write_text(json.dumps(tree))
+    toml = bundle_folder / "heatproof.toml"
+    text = toml.read_text().replace("models/model.safetensors", "models/model.ts")
+    toml.write_text(text.replace('[[replicates]]\nfile = "models/replicate.safetensors"\n', ""))
+    seal(bundle_folder)
+    bundle = load_bundle(bundle_folder)
+    image = torch.rand(1, 1, 32, 32)
+    assert torch.allclose(bundle.primary().module(image), module(image), atol=1e-6)
+    assert bundle.notes == ("models/model.ts is TorchScript: its own program is run, and network_def is not used.",)
