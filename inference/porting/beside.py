@@ -136,7 +136,9 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
             if image.colour or is_volume or entry.channel_count != 3:
                 raise
         if image.colour or is_volume or entry.channel_count != 3:
-            raise NotComparable(f"MONAI's own input has {own.shape[1]} channels; the network takes {entry.channel_count}.")
+            raise NotComparable(
+                f"MONAI's own input has {own.shape[1]} channels; the network takes {entry.channel_count}."
+            )
         pictures = [_as_rgb(image.values[position], Path(folder) / f"{position}.npy") for position in positions]
         own = torch.stack([_own(bundle, picture, NumpyReader(channel_dim=-1)) for picture in pictures])
         return own, "NumpyReader (the grey image as RGB)", positions

@@ -27,7 +27,11 @@ def test_a_manifest_is_written_from_what_the_files_say(tmp_path: Path) -> None:
     assert (manifest.name, manifest.version, manifest.title) == ("head_tumour", "0.3.1", "Tumour of the head")
     assert (manifest.kind, manifest.activation, manifest.method) == ("slices", "softmax", "gradcam")
     assert (manifest.licence, manifest.training_data, manifest.intended_use) == ("Apache-2.0", "made up", "An example.")
-    assert (manifest.input.modality, manifest.input.channel_count, manifest.input.spatial_size) == (("MR",), 1, (48, 40))
+    assert (manifest.input.modality, manifest.input.channel_count, manifest.input.spatial_size) == (
+        ("MR",),
+        1,
+        (48, 40),
+    )
     assert [(entry.name, entry.finding) for entry in manifest.classes] == [("normal", False), ("tumour", True)]
     assert manifest.primary.file == "models/model.pt"
     assert manifest.primary.layer == "class_layers.relu"
