@@ -23,6 +23,7 @@ from inference.bundle.bundle import Bundle, first_output
 from inference.bundle.dialect.preprocessing import ReadByNode
 from inference.bundle.script.network import ScriptedModule
 from inference.errors import DAMAGE
+from inference.porting.trial import reason_of
 from inference.prepare import ModelInput
 from inference.reading.image import Image
 
@@ -157,14 +158,13 @@ def _own(bundle: Bundle, source: Path, reader: ImageReader) -> torch.Tensor:
         return LoadImaged(keys=asked.keys, **options) if asked.keys else LoadImage(**options)
 
     key = bundle.manifest.configuration.preprocessing
-    own = bundle.configuration.reading(read, key)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the reader, about elements that the file does not have
+            warnings.simplefilter("ignore")  # of the readers, about decoders and elements that are not there
+            own = bundle.configuration.reading(read, key)
             result = own(_start(bundle, source, reader))
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:300]
-        raise NotComparable(f"MONAI's own pipeline fails ({type(error).__name__}: {reason}).") from error
+        raise NotComparable(f"MONAI's own pipeline fails ({reason_of(error)}).") from error
     if isinstance(result, dict):
         result = result[next(iter(own.keys), "image")]
     return torch.as_tensor(np.asarray(result), dtype=torch.float32)

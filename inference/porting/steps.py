@@ -18,7 +18,7 @@ MOST_WORDS = 160
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class TransformStep:
     """The image after one transform."""
 
     name: str
@@ -44,7 +44,7 @@ class _Recorded(Compose):
     def __init__(self, transforms: tuple[Transform, ...], keys: tuple[str, ...]) -> None:
         super().__init__(transforms)
         self._keys = keys
-        self.steps: list[Step] = []
+        self.steps: list[TransformStep] = []
 
     def __call__(self, data: Any, *_given: Any, **_options: Any) -> Any:
         """Run the transforms one after the other; of several images the last is kept."""
@@ -56,7 +56,7 @@ class _Recorded(Compose):
         return data
 
 
-def steps_of(bundle: Bundle, image: Image) -> tuple[Step, ...]:
+def steps_of(bundle: Bundle, image: Image) -> tuple[TransformStep, ...]:
     """Prepare a stack and return the image before the first and after every transform; of single planes the last's.
 
     Raises:
@@ -73,14 +73,14 @@ def steps_of(bundle: Bundle, image: Image) -> tuple[Step, ...]:
     return tuple(recorded.steps)
 
 
-def _step(name: str, arguments: str, data: Any, keys: tuple[str, ...]) -> Step:
+def _step(name: str, arguments: str, data: Any, keys: tuple[str, ...]) -> TransformStep:
     image = data
     if isinstance(data, Mapping):
         arrays = [key for key, item in data.items() if hasattr(item, "shape")]
         image = data[next((key for key in (*keys, *arrays) if key in arrays), arrays[0])]
     values = np.asarray(image, dtype=np.float32)
     spacing = tuple(float(mm) for mm in image.pixdim) if hasattr(image, "pixdim") else ()
-    return Step(name, arguments, values.copy(), spacing[: values.ndim - 1])
+    return TransformStep(name, arguments, values.copy(), spacing[: values.ndim - 1])
 
 
 def _arguments(transform: Transform) -> str:

@@ -1,5 +1,6 @@
 """A bundle's preprocessing tried on a synthetic array as MONAI's readers would give it: what size comes out."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +74,8 @@ def _shape(config: Config, key: str, size: tuple[int, ...], channels: int) -> tu
     try:
         result = transform(_start(config.preprocessing(key), image))
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:300]
-        raise BundleRefused(
-            f"The preprocessing fails on an image of {' x '.join(map(str, values.shape))} "
-            f"({type(error).__name__}: {reason})."
-        ) from error
+        size_in_words = " x ".join(map(str, values.shape))
+        raise BundleRefused(f"The preprocessing fails on an image of {size_in_words} ({reason_of(error)}).") from error
     if isinstance(result, dict):
         result = result[next(iter(transform.keys), next(iter(result)))]
     shape = tuple(getattr(result, "shape", ()))
@@ -86,6 +84,14 @@ def _shape(config: Config, key: str, size: tuple[int, ...], channels: int) -> tu
             f"The preprocessing gives an array of shape {shape} for an image of {len(size)} dimensions."
         )
     return shape
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what a transform raised, in words: MONAI's Compose names the transform alone."""
+    inner = error.__cause__ or error
+    transform = re.search(r"applying transform <[\w.]*\.(\w+) object", str(error))
+    where = f"{transform[1]}: " if transform else ""
+    return f"{where}{type(inner).__name__}: {' '.join(str(inner).split())[:300]}"
 
 
 def _start(preprocessing: Preprocessing, image: MetaTensor) -> Any:

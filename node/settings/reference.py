@@ -33,7 +33,7 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
             f"`{prefix}{name}`",
             _type(schema["properties"][name]),
             default,
-            (field.description or "").replace("``", "`"),
+            " ".join((field.description or "").replace("``", "`").split()),
         )
 
 
