@@ -7,6 +7,7 @@ description in JSON. No method of the archive is called there; what is run here 
 
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -69,8 +70,9 @@ def read_script(content: bytes, where: str) -> ScriptedModule:
     except subprocess.TimeoutExpired as error:
         raise BundleRefused(f"{where} takes more than {SECONDS} s to read.", cure=_CURE) from error
     if process.returncode:
-        said = process.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        reason = said[0][:200] if said and process.returncode > 0 else f"signal {-process.returncode}"
+        lines = process.stderr.decode(errors="replace").strip().splitlines()
+        said = [line for line in lines if re.match(r"\w*Error\b", line)] or lines[-1:]
+        reason = said[-1][:200].rstrip(": ") if said and process.returncode > 0 else f"signal {-process.returncode}"
         raise BundleRefused(f"{where} cannot be read as TorchScript ({reason}).", cure=_CURE)
     return network_of(process.stdout, where)
 
