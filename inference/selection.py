@@ -114,7 +114,7 @@ def _wants_hounsfield(bundle: Bundle) -> bool:
 
 def remarks(image: Image, bundle: Bundle) -> tuple[str, ...]:
     """Return what a reader of the result must know of how the image was read; empty: nothing."""
-    if bundle.manifest.input.values != "display" or image.colour:
+    if bundle.manifest.input.values == "modality" or image.colour:
         return ()
     share = clipped_share(image)
     if share <= MOST_CLIPPED:

@@ -166,10 +166,10 @@ class Bundle:
         tensors = read_weights(self._files.read(file), f"{self.folder.name}: {file}")
         images = tensors.get("images")
         entry = self.manifest.input
-        if images is None or tuple(images.shape[1:]) != (entry.channels, *entry.spatial_size) or not len(images):
+        if images is None or tuple(images.shape[1:]) != (entry.channel_count, *entry.spatial_size) or not len(images):
             raise BundleRefused(
                 f"{self.folder.name}: {file} must hold 'images' of shape (subjects, "
-                f"{', '.join(str(n) for n in (entry.channels, *entry.spatial_size))})."
+                f"{', '.join(str(n) for n in (entry.channel_count, *entry.spatial_size))})."
             )
         return images.float()
 

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -15,6 +15,8 @@ FIRST_MEANING = {"values": "display", "padding": "as stored", "statistics": "ser
 FIRST_MEANING_IN_WORDS = (
     "sealed by heatproof 0.1.0: keeps display values, rows and columns, statistics over the series, padding as stored"
 )
+
+GREY_AS_RGB: Literal["grey as RGB"] = "grey as RGB"
 
 
 def _inside(path: str) -> str:
@@ -69,7 +71,7 @@ class InputEntry(Part):
     plane: tuple[Plane, ...] = ()
     """"" accepts images without an orientation; empty: no check."""
     channels: Annotated[int, Field(ge=1, le=16)] = 1
-    """The grey image is repeated."""
+    """Of the networks' input, as the preprocessing gives them."""
     spatial_size: tuple[Size, Size] | tuple[Size, Size, Size]
     """Of the network's input, in the axes of ``layout``."""
     minimum_frames: Annotated[int, Field(ge=1)] = 1
@@ -81,8 +83,9 @@ class InputEntry(Part):
     stack_contains: tuple[Text, ...] = ()
     """Words one of which must stand in what tells a stack from the others of its series ("b-value 1000"), where there
     are several; empty: every stack."""
-    values: Literal["modality", "display"] = "modality"
-    """modality: as the Modality LUT gives them (HU for CT); display: 0 black to 1 white by window or VOI LUT."""
+    values: Literal["modality", "display", "picture"] = "modality"
+    """modality: as the Modality LUT gives them (HU for CT); display: 0 black to 1 white by window or VOI LUT; picture:
+    the same as whole numbers from 0 to 255, as a network saw them that was trained on PNG or JPEG files."""
     padding: Literal["lowest", "as stored"] = "lowest"
     """lowest: padding pixels get the lowest other value of the stack (black in display values)."""
     statistics: Literal["plane", "series"] = "plane"
@@ -90,11 +93,17 @@ class InputEntry(Part):
     layout: Literal["monai", "rows"] = "monai"
     """monai: axes x, y (and z) with the affine of MONAI's PydicomReader; rows: (planes,) rows, columns, laid out as on
     a light box with the spacing alone."""
-    colour: bool = False
-    """true: takes RGB in three channels; false: takes grey images."""
+    colour: bool | Literal["grey as RGB"] = False
+    """true: takes images in colour, as red, green and blue; false: takes grey images; "grey as RGB": takes grey images,
+    and its networks see them three times, as a picture file converted to RGB has them."""
     partly_read: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Largest share of planes that may be missing inside a stack; None: any for slices and projection, 0 for a
     volume."""
+
+    @property
+    def channel_count(self) -> int:
+        """Return the number of channels of the networks' input."""
+        return self.channels
 
 
 class NetworkEntry(Part):
@@ -189,8 +198,10 @@ class Manifest(Part):
             raise ValueError("at least one class must have finding = true")
         if self.activation == "softmax" and len(names) < 2:
             raise ValueError("softmax needs at least two classes")
-        if self.input.colour and (self.input.channels != 3 or self.input.statistics != "plane" or dimensions == 3):
-            raise ValueError("input.colour needs channels = 3, statistics = 'plane' and two dimensions")
+        if self.input.colour and (self.input.channel_count != 3 or self.input.statistics != "plane"):
+            raise ValueError("input.colour needs channels = 3 and statistics = 'plane'")
+        if self.input.colour is True and dimensions == 3:
+            raise ValueError("input.colour = true needs two dimensions")
         return self
 
     @property
@@ -226,9 +237,14 @@ def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION, name: str =
     try:
         tree = tomllib.loads(content.decode("utf-8"))
         if seal_version == 1 and isinstance(tree.get("input"), dict):
-            tree["input"] = {**FIRST_MEANING, **tree["input"]}
+            tree["input"] = {**FIRST_MEANING, **_first_channels(tree["input"]), **tree["input"]}
         return Manifest.model_validate(tree)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BundleRefused(f"{name} is not valid TOML: {error}.") from error
     except ValidationError as error:
         raise BundleRefused("\n  - ".join((f"{name} cannot be used:", *problems_of(error, Manifest)))) from error
+
+
+def _first_channels(entry: dict[str, Any]) -> dict[str, str]:
+    """Return what a bundle of seal 1 meant by several channels: the grey image, repeated."""
+    return {"colour": GREY_AS_RGB} if entry.get("channels") == 3 else {}

@@ -23,8 +23,8 @@ def objections(manifest: Manifest, image: Image, wanted: Sequence[str] = ()) -> 
         reasons.append(f"body part {image.body_part or 'absent'}, not {_listed(accepted.body_part)}")
     if accepted.plane and image.plane not in accepted.plane:
         reasons.append(f"plane {image.plane or 'unknown'}, not {_listed(accepted.plane)}")
-    if image.colour != accepted.colour:
-        reasons.append("grey image, not in colour" if accepted.colour else "image in colour, not grey")
+    if image.colour != (accepted.colour is True):
+        reasons.append("grey image, not in colour" if accepted.colour is True else "image in colour, not grey")
     if image.localiser:
         reasons.append("a localiser (Image Type (0008,0008)), planes to plan other series with")
     if count < accepted.minimum_frames:

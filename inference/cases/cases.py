@@ -169,7 +169,7 @@ def gather(
         raise Unsuitable("No case can be used for commissioning.", cure=_first(excluded))
     spatial = bundle.manifest.input.spatial_size
     count = len(pile.entries)
-    shape = (count, bundle.manifest.input.channels, *spatial)
+    shape = (count, bundle.manifest.input.channel_count, *spatial)
     order = sorted(pile.entries, key=lambda case: (case.split, case.group, case.id))
     return _opened(
         tuple(order),

@@ -131,13 +131,15 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
             sources = [Path(folder)]
         try:
             own = torch.stack([_own(bundle, source, PydicomReader()) for source in sources])
-            if own.shape[1] == entry.channels:
+            if own.shape[1] == entry.channel_count:
                 return own, "PydicomReader", positions
         except NotComparable:
-            if image.colour or is_volume or entry.channels != 3:
+            if image.colour or is_volume or entry.channel_count != 3:
                 raise
-        if image.colour or is_volume or entry.channels != 3:
-            raise NotComparable(f"MONAI's own input has {own.shape[1]} channels; the network takes {entry.channels}.")
+        if image.colour or is_volume or entry.channel_count != 3:
+            raise NotComparable(
+                f"MONAI's own input has {own.shape[1]} channels; the network takes {entry.channel_count}."
+            )
         pictures = [_as_rgb(image.values[position], Path(folder) / f"{position}.npy") for position in positions]
         own = torch.stack([_own(bundle, picture, NumpyReader(channel_dim=-1)) for picture in pictures])
         return own, "NumpyReader (the grey image as RGB)", positions

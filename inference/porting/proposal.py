@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from inference.bundle.digests import MANIFEST, manifest_of
-from inference.bundle.manifest import Manifest, parse_manifest
+from inference.bundle.manifest import GREY_AS_RGB, Manifest, parse_manifest
 from inference.bundle.script.archive import is_script, read_script
 from inference.errors import BundleRefused
 from inference.porting.files import Brought, brought
@@ -179,7 +179,7 @@ def _input(
         if colour == "colour":
             entry["colour"] = True
         else:
-            comments["input.channels"] = "The grey image is repeated."
+            entry["colour"] = GREY_AS_RGB
     elif shown.channels > 1:
         names = ", ".join(said.channel_names) or "not named"
         comments["input.channels"] = f"Channels of the network: {names}."

@@ -1,15 +1,14 @@
 """What each transform of a bundle's preprocessing makes of an image: the values after every step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from monai.transforms import Compose, Transform
+from monai.transforms import Transform
 from numpy.typing import NDArray
 
 from inference.bundle.bundle import Bundle
-from inference.bundle.dialect.preprocessing import ReadByNode
 from inference.prepare import prepare
 from inference.reading.image import Image
 
@@ -38,24 +37,6 @@ class TransformStep:
         return f"{shape}{spacing}; values {low:.4g} to {high:.4g}, mean {mean:.4g}"
 
 
-class _Recorded(Compose):
-    """A composition that keeps what each of its transforms gives."""
-
-    def __init__(self, transforms: tuple[Transform, ...], keys: tuple[str, ...]) -> None:
-        super().__init__(transforms)
-        self._keys = keys
-        self.steps: list[TransformStep] = []
-
-    def __call__(self, data: Any, *_given: Any, **_options: Any) -> Any:
-        """Run the transforms one after the other; of several images the last is kept."""
-        self.steps = [_step("as read", "", data, self._keys)]
-        for transform in self.transforms:
-            data = Compose([transform])(data)
-            if not isinstance(transform, ReadByNode):
-                self.steps.append(_step(type(transform).__name__, _arguments(transform), data, self._keys))
-        return data
-
-
 def steps_of(bundle: Bundle, image: Image) -> tuple[TransformStep, ...]:
     """Prepare a stack and return the image before the first and after every transform; of single planes the last's.
 
@@ -63,14 +44,17 @@ def steps_of(bundle: Bundle, image: Image) -> tuple[TransformStep, ...]:
         BundleRefused: the preprocessing fails.
         OutOfScope: the bundle does not take the stack.
     """
-    recorded = _Recorded(bundle.preprocessing.steps, bundle.preprocessing.keys)
-    before = bundle.preprocessing
-    bundle.preprocessing = replace(before, transform=recorded)
-    try:
-        prepare(bundle, image)
-    finally:
-        bundle.preprocessing = before
-    return tuple(recorded.steps)
+    steps: list[TransformStep] = []
+    keys = bundle.preprocessing.keys
+
+    def keep(transform: Transform | None, data: Any) -> None:
+        if transform is None:
+            steps[:] = [_step("as read", "", data, keys)]
+        else:
+            steps.append(_step(type(transform).__name__, _arguments(transform), data, keys))
+
+    prepare(bundle, image, watch=keep)
+    return tuple(steps)
 
 
 def _step(name: str, arguments: str, data: Any, keys: tuple[str, ...]) -> TransformStep:

@@ -74,7 +74,7 @@ def synthetic_image(
         description=" ".join(entry.description_contains[:1]) or "SYNTHETIC",
         frames=frames,
         values=_values(entry, shape),
-        bits=8 if entry.colour else 16,
+        bits=8 if entry.colour is True else 16,
         spacing=spacing_of(frames),
         digest="0" * 64,
     )
@@ -98,7 +98,7 @@ def _frame(
         instance_number=index + 1,
         position_mm=place,
         orientation=orientation,
-        pixel_spacing_mm=None if entry.colour else spacing_mm[1:],
+        pixel_spacing_mm=None if entry.colour is True else spacing_mm[1:],
     )
 
 
@@ -130,7 +130,7 @@ def _values(entry: InputEntry, shape: tuple[int, int, int]) -> NDArray[np.float3
     near = sum(((axis - at) / 0.12) ** 2 for axis, at in zip(axes, _BLOB, strict=True))
     noise = np.random.default_rng(7).normal(0.0, 0.02, shape).astype(np.float32)
     shade = body * (0.35 + 0.2 * axes[1] + 0.1 * axes[2] + 0.05 * axes[0] + 0.3 * np.exp(-near)) + noise
-    if entry.colour:
+    if entry.colour is True:
         tints = (shade, shade * (0.4 + 0.6 * axes[2]), shade * (0.9 - 0.6 * axes[1]))
         return np.rint(np.clip(np.stack(tints, axis=-1), 0, 1) * 255).astype(np.float32)
     if entry.modality[0] == "CT":

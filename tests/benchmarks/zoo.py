@@ -152,7 +152,7 @@ def made_ready(folder: Path, notes: list[str]) -> str:
         notes += proposal.notes
     seal(folder, notes.append)
     bundle = load_bundle(folder)
-    taken = " x ".join(map(str, (bundle.manifest.input.channels, *bundle.manifest.input.spatial_size)))
+    taken = " x ".join(map(str, (bundle.manifest.input.channel_count, *bundle.manifest.input.spatial_size)))
     localiser = bundle.manifest.localiser
     if localiser is None:
         return f"classifier of {taken}, {len(bundle.manifest.classes)} {bundle.manifest.activation}"

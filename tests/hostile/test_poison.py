@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
 from node.demo.pacs import FilingScp
@@ -61,19 +61,25 @@ class Ward:
 
     @property
     def answered(self) -> bool:
-        """Whether every study ended, and what it ended with has arrived."""
+        """Whether every study ended, and the PACS has something of each."""
         ended = self.rows()
-        return len(ended) == 3 and all(row.finished_at for row in ended.values()) and len(self.pacs.received()) >= 4
+        finished = len(ended) == 3 and all(row.finished_at for row in ended.values())
+        return finished and all(self.objects(name) for name in self.uids)
 
     def rows(self) -> dict[str, Any]:
         with self.engine.connect() as connection:
             found = {row.study_instance_uid: row for row in connection.execute(select(jobs))}
         return {name: found[uid] for name, uid in self.uids.items() if uid in found}
 
+    def objects(self, name: str) -> list[Dataset]:
+        """Return what the PACS has of a study."""
+        received = (dcmread(path) for path in self.pacs.received().values())
+        return [dataset for dataset in received if dataset.StudyInstanceUID == self.uids[name]]
+
     def report(self, name: str) -> dict[str, Any]:
         """Return the only object that the PACS has of a study."""
-        (path,) = (path for path in self.pacs.received().values() if dcmread(path).StudyInstanceUID == self.uids[name])
-        return dict(json.loads(dcmread(path).to_json()))
+        (dataset,) = self.objects(name)
+        return dict(json.loads(dataset.to_json()))
 
 
 @pytest.fixture(scope="module")

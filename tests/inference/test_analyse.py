@@ -46,7 +46,7 @@ def test_a_volume_bundle_of_three_channels_runs_the_same_way(make_bundle, write_
         "_target_": "monai.networks.nets.DenseNet", "spatial_dims": 3, "in_channels": 3, "out_channels": 2,
         "init_features": 8, "growth_rate": 4, "block_config": [2, 2],
     }  # fmt: skip
-    bundle = make_bundle(kind="volume", channels=3, size=(16, 24, 24), network=dense)
+    bundle = make_bundle(kind="volume", channels=3, size=(16, 24, 24), network=dense, reading={"colour": "grey as RGB"})
     image = read_series(write_series(head))
     result = analyse(
         image, bundle, AnalysisOptions(device="cpu", method="integrated_gradients", parameters={"steps": 4})

@@ -1,9 +1,10 @@
 """The names a bundle's configuration may call, taken from MONAI's and torch's own lists by rule.
 
 Transforms: every array and dictionary transform of ``monai.transforms`` that draws nothing at random, touches no file,
-calls nothing by name, does not wait and prints nothing; ``LoadImage`` and its kin stand for the node's own reading.
-Networks: every module of ``monai.networks.nets`` whose weights can be kept from being fetched. Inferers: those of
-``monai.inferers`` and of ``monai.apps``' pathology. Layers: the modules of ``torch.nn``.
+calls nothing by name, does not wait, prints nothing, and leaves it known where each pixel came from; ``LoadImage`` and
+its kin stand for the node's own reading. Networks: every module of ``monai.networks.nets`` whose weights can be kept
+from being fetched. Inferers: those of ``monai.inferers`` and of ``monai.apps``' pathology. Layers: the modules of
+``torch.nn``.
 """
 
 import inspect
@@ -31,6 +32,9 @@ TELLING_PARAMETERS = {
     "data_value": "prints what it is given",
 }
 """Parameters of a transform's constructor that tell what else it does."""
+
+MOVING = ("spatial.", "croppad.")
+"""Modules of the transforms that move pixels; those that MONAI can invert keep the affine."""
 
 _DOWNLOADING = "path_or_repo_id"
 """A network with this parameter fetches weights whatever it is given."""
@@ -150,6 +154,8 @@ def refusal_of_transform(member: type) -> str:
     for parameter, reason in TELLING_PARAMETERS.items():
         if parameter in parameters:
             return reason
+    if module.startswith(MOVING) and not issubclass(member, transforms.InvertibleTransform):
+        return "moves pixels, or makes what is no image, without an account of where they came from"
     if module.startswith("io.") and not issubclass(member, (transforms.LoadImage, transforms.LoadImaged)):
         return "touches files"
     return ""

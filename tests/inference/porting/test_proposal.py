@@ -27,7 +27,8 @@ def test_a_manifest_is_written_from_what_the_files_say(tmp_path: Path) -> None:
     assert (manifest.name, manifest.version, manifest.title) == ("head_tumour", "0.3.1", "Tumour of the head")
     assert (manifest.kind, manifest.activation, manifest.method) == ("slices", "softmax", "gradcam")
     assert (manifest.licence, manifest.training_data, manifest.intended_use) == ("Apache-2.0", "made up", "An example.")
-    assert (manifest.input.modality, manifest.input.channels, manifest.input.spatial_size) == (("MR",), 1, (48, 40))
+    entry = manifest.input
+    assert (entry.modality, entry.channel_count, entry.spatial_size) == (("MR",), 1, (48, 40))
     assert [(entry.name, entry.finding) for entry in manifest.classes] == [("normal", False), ("tumour", True)]
     assert manifest.primary.file == "models/model.pt"
     assert manifest.primary.layer == "class_layers.relu"
@@ -100,7 +101,7 @@ def test_a_picture_in_colour_is_told_from_a_grey_image_in_three_channels(tmp_pat
     manifest = propose(pictures, {}).manifest
     assert (manifest.input.modality, manifest.kind, manifest.input.colour) == (("ES",), "projection", True)
     grey = write_zoo_like(tmp_path / "b", network=network, transforms=IN_COLOUR, image={**RGB, "modality": "Mammogram"})
-    assert propose(grey, {}).manifest.input.colour is not True
+    assert propose(grey, {}).manifest.input.colour == "grey as RGB"
 
 
 def test_a_mask_is_told_to_be_a_localiser_with_the_table_to_write(tmp_path: Path) -> None:

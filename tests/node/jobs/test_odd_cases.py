@@ -1,22 +1,21 @@
 """What scanners and archives send, through a live node and by ``heatproof explain``: each ends as expected."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 
 from node.commands.explain import explain_files
 from node.demo.pacs import FilingScp
 from tests.development_data import needs_data, needs_odd_cases
+from tests.node.jobs.answers import reports_of, said, texts
 from tests.node.running import RULES, RunningNode
 from tests.odd_cases import SAME, write_odd_cases
 from tests.patience import wait_until
 
 pytestmark = [pytest.mark.data, pytest.mark.slow, needs_data, needs_odd_cases]
 
-REPORT = "1.2.840.10008.5.1.4.1.1.88.34"
 NOT_ANALYSED = {"slope_zero": "flat", "flat": "flat", "only_noise": "noise", "knee_by_region": "body part KNEE"}
 """Cases that no network is asked about, and what the reason says."""
 SET_APART = {
@@ -58,23 +57,6 @@ def answered(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     for report in found:
         told[studies[str(report.StudyInstanceUID)]].append("\n".join(texts(report)))
     return told
-
-
-def reports_of(pacs: FilingScp) -> list[Path]:
-    return [path for path in pacs.received().values() if dcmread(path, stop_before_pixels=True).SOPClassUID == REPORT]
-
-
-def texts(item: Dataset) -> Iterator[str]:
-    """Yield every text of a report, depth first."""
-    if item.get("ValueType") == "TEXT":
-        yield str(item.TextValue)
-    for inner in item.get("ContentSequence", ()):
-        yield from texts(inner)
-
-
-def said(report: str) -> list[str]:
-    """Return what a report says of findings and probabilities."""
-    return [line for line in report.splitlines() if line.startswith(("Found:", "Nothing found", "Probabilit"))]
 
 
 def test_every_case_of_the_collection_is_held_to_its_expectation(cases: Path) -> None:

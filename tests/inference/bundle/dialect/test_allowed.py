@@ -20,6 +20,10 @@ REFUSED = {
     "waits": {"SimulateDelay"},
     "prints what it is given": {"DataStats"},
     "writes files": {"SaveClassification", "SaveImage", "WriteFileMapping"},
+    "moves pixels, or makes what is no image, without an account of where they came from": {
+        "AffineGrid", "BoundingRect", "ConvertBoxToPoints", "ConvertPointsToBoxes", "GridDistortion", "GridPatch",
+        "GridSplit", "Resample",
+    },
     "is a part that transforms are made of, not a transform of images": {
         "BatchInverseTransform", "Decollate", "InvertibleTransform", "LazyTransform", "MapTransform", "Mark",
         "PadListDataCollate", "RandMark", "RandRangePop", "RandRangePush", "RangePop", "RangePush",

@@ -285,10 +285,24 @@ def write_tilted(write_series):
     return write
 
 
-def test_channels_are_copies_of_the_grey_image(make_bundle, write_series, head):
-    tensor = prepare(make_bundle(channels=3), read_series(write_series(head))).tensor
+def test_grey_as_rgb_is_the_grey_image_three_times(make_bundle, write_series, head):
+    tensor = prepare(make_bundle(channels=3, reading={"colour": "grey as RGB"}), read_series(write_series(head))).tensor
     assert tensor.shape == (6, 3, 32, 32)
     assert torch.equal(tensor[:, 0], tensor[:, 2])
+
+
+def test_a_grey_image_is_not_repeated_by_itself(make_bundle, write_series, head):
+    with pytest.raises(BundleRefused, match=r'1 channels, the networks take 3\. .*"grey as RGB"'):
+        prepare(make_bundle(channels=3), read_series(write_series(head)))
+
+
+def test_picture_values_are_those_of_an_8_bit_file(make_bundle, write_series, head):
+    image = read_series(write_series(head, WindowCenter=2000, WindowWidth=4001))
+    identity = [{"_target_": "monai.transforms.Identity"}]
+    bundle = make_bundle(size=(40, 48), preprocessing=identity, reading={"values": "picture"})
+    values = prepare(bundle, image).tensor[2, 0].numpy()
+    assert np.array_equal(values, np.rint(image.shown(2).T * 255))
+    assert values.max() == 255
 
 
 def test_preprocessing_that_gives_another_size_is_refused(make_bundle, write_series, head):
