@@ -114,7 +114,10 @@ def test_missing_weights_are_said_with_the_place_where_monai_keeps_them(tmp_path
     folder = write_zoo_like(tmp_path / "a")
     (folder / "models" / "model.pt").unlink()
     (folder / "large_files.yml").write_text("large_files:\n- path: models/model.pt\n  url: https://host/model_v1.pt\n")
-    with pytest.raises(BundleRefused, match=r"models/ holds no weights\. The zoo.s list of large files says where they are: .*host/model_v1\.pt"):
+    with pytest.raises(
+        BundleRefused,
+        match=r"models/ holds no weights\. The zoo.s list of large files says where they are: .*host/model_v1\.pt",
+    ):
         propose(folder, {})
 
 
