@@ -123,6 +123,7 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
     entry, is_volume = bundle.manifest.input, bundle.manifest.kind == "volume"
     count = len(paths)
     positions = [0] if is_volume else sorted({0, count // 2, count - 1})[:MOST_PLANES]
+    in_colour = -1 if image.colour else None  # MONAI's reader cannot tell by itself
     with TemporaryDirectory() as folder:
         sources: Sequence[Path] = [paths[position] for position in positions]
         if is_volume:
@@ -130,7 +131,7 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
                 shutil.copyfile(path, Path(folder) / f"{number:06d}.dcm")
             sources = [Path(folder)]
         try:
-            own = torch.stack([_own(bundle, source, PydicomReader()) for source in sources])
+            own = torch.stack([_own(bundle, source, PydicomReader(channel_dim=in_colour)) for source in sources])
             if own.shape[1] == entry.channel_count:
                 return own, "PydicomReader", positions
         except NotComparable:
