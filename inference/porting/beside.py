@@ -23,6 +23,7 @@ from inference.bundle.bundle import Bundle, first_output
 from inference.bundle.dialect.preprocessing import ReadByNode
 from inference.bundle.script.network import ScriptedModule
 from inference.errors import DAMAGE
+from inference.porting.trial import reason_of
 from inference.prepare import ModelInput
 from inference.reading.image import Image
 
@@ -122,6 +123,7 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
     entry, is_volume = bundle.manifest.input, bundle.manifest.kind == "volume"
     count = len(paths)
     positions = [0] if is_volume else sorted({0, count // 2, count - 1})[:MOST_PLANES]
+    in_colour = -1 if image.colour else None  # MONAI's reader cannot tell by itself
     with TemporaryDirectory() as folder:
         sources: Sequence[Path] = [paths[position] for position in positions]
         if is_volume:
@@ -129,7 +131,7 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
                 shutil.copyfile(path, Path(folder) / f"{number:06d}.dcm")
             sources = [Path(folder)]
         try:
-            own = torch.stack([_own(bundle, source, PydicomReader()) for source in sources])
+            own = torch.stack([_own(bundle, source, PydicomReader(channel_dim=in_colour)) for source in sources])
             if own.shape[1] == entry.channel_count:
                 return own, "PydicomReader", positions
         except NotComparable:
@@ -159,14 +161,13 @@ def _own(bundle: Bundle, source: Path, reader: ImageReader) -> torch.Tensor:
         return LoadImaged(keys=asked.keys, **options) if asked.keys else LoadImage(**options)
 
     key = bundle.manifest.configuration.preprocessing
-    own = bundle.configuration.reading(read, key)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the reader, about elements that the file does not have
+            warnings.simplefilter("ignore")  # of the readers, about decoders and elements that are not there
+            own = bundle.configuration.reading(read, key)
             result = own(_start(bundle, source, reader))
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:300]
-        raise NotComparable(f"MONAI's own pipeline fails ({type(error).__name__}: {reason}).") from error
+        raise NotComparable(f"MONAI's own pipeline fails ({reason_of(error)}).") from error
     if isinstance(result, dict):
         result = result[next(iter(own.keys), "image")]
     return torch.as_tensor(np.asarray(result), dtype=torch.float32)

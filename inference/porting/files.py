@@ -51,14 +51,15 @@ class Brought:
     @property
     def without_weights(self) -> str:
         """Say that there are none, and where MONAI keeps them."""
+        places = ", ".join(self.offered.values())[:600]
+        cure = f"The zoo's list of large files says where they are: {places}." if places else ""
+        return f"{self.folder.name}: models/ holds no weights. {cure or f'Put them there as {WEIGHTS[0]} or .pt.'}"
+
+    @property
+    def offered(self) -> dict[str, str]:
+        """Files that the zoo keeps elsewhere: their addresses by their paths in the bundle."""
         listed = [name for name in self.names if name in ("large_files.yml", "large_files.yaml")]
-        places = _large_files(self.folder / listed[0]) if listed else []
-        cure = (
-            f"{listed[0]} says where they are: {', '.join(places)[:600]}."
-            if places
-            else f"Put them there as {' or '.join(WEIGHTS)}."
-        )
-        return f"{self.folder.name}: models/ holds no weights. {cure}"
+        return _large_files(self.folder / listed[0]) if listed else {}
 
 
 def brought(folder: Path, configuration: Sequence[str] = ()) -> Brought:
@@ -93,12 +94,12 @@ def _read(folder: Path, name: str) -> bytes:
         raise BundleRefused(f"{folder.name}: {name} cannot be read ({type(error).__name__}).") from error
 
 
-def _large_files(path: Path) -> list[str]:
-    """Return the addresses that the zoo's list of large files gives for weights."""
+def _large_files(path: Path) -> dict[str, str]:
+    """Return paths and addresses of the zoo's list of large files."""
     try:
         tree = parse_config(path.read_bytes(), path.name)
     except (BundleRefused, yaml.YAMLError):
-        return []
+        return {}
     entries = tree.get("large_files")
-    urls = [entry.get("url") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return [url for url in urls if isinstance(url, str)]
+    held = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return {str(entry["path"]): str(entry["url"]) for entry in held if "path" in entry and "url" in entry}

@@ -61,6 +61,13 @@ class Described:
     """Type and format of the first output, as they are written."""
 
     @property
+    def gives(self) -> str:
+        """What the output is, by its type and format: "mask", "image", or empty where it is neither or not said."""
+        if re.search(r"segmentation", self.output):
+            return "mask"
+        return "image" if re.search(r"feature image|image magnitude", self.output) else ""
+
+    @property
     def in_colour(self) -> bool:
         """Whether the input's channels are called red, green and blue."""
         return [name.strip().lower()[:1] for name in self.channel_names[:3]] == ["r", "g", "b"]
@@ -115,6 +122,7 @@ def _text(value: Any) -> str:
 
 
 def _integer(value: Any) -> int | None:
+    value = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value) else value
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1 << 16 else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from inference.bundle.digests import MANIFEST, manifest_of
-from inference.bundle.manifest import Manifest, parse_manifest
+from inference.bundle.manifest import GREY_AS_RGB, Manifest, parse_manifest
 from inference.bundle.script.archive import is_script, read_script
 from inference.errors import BundleRefused
 from inference.porting.files import Brought, brought
@@ -85,13 +85,23 @@ def _network(files: Brought, answers: Answers) -> tuple[nn.Module, str]:
     try:
         files.config.check()
     except BundleRefused as error:
-        if SCRIPT not in files.names or file == SCRIPT:
-            raise
-        raise BundleRefused(
-            str(error), cure=f"{SCRIPT} holds the network with its program: --set weights={SCRIPT} takes that."
-        ) from error
+        raise BundleRefused(str(error), cure=_what_else(files)) from error
     where = f"{files.folder.name}: network_def"
     return files.config.network("network_def").eval().requires_grad_(False), where
+
+
+def _what_else(files: Brought) -> str:
+    """Say of a bundle whose configuration cannot be used what it is, and whether there is another way."""
+    words = {
+        "mask": "By configs/metadata.json it gives a mask: no classifier, but it can be the localiser of one.",
+        "image": "By configs/metadata.json it gives an image: there is no class to explain.",
+    }
+    other = ""
+    if SCRIPT in files.names:
+        other = f"{SCRIPT} holds the network with its program: --set weights={SCRIPT} takes that."
+    elif SCRIPT in files.offered:
+        other = f"The zoo has the network with its program as {SCRIPT}, which needs no network_def."
+    return " ".join(filter(None, (words.get(files.described.gives, ""), other)))
 
 
 class GivesAMask(BundleRefused):
@@ -117,9 +127,10 @@ def _refused(name: str, shown: Probed, files: Brought) -> BundleRefused:
             "class nor a mask of the input: it cannot be explained here."
         )
     names = files.described.class_names
-    findings = tuple(place for place, label in enumerate(names[: shown.output[0]]) if not NORMAL.search(label))
-    is_exclusive = files.config.activation == "softmax" or (shown.output[0] > 1 and len(findings) < len(names))
-    return GivesAMask(name, shown, "softmax" if is_exclusive else "sigmoid", findings or (shown.output[0] - 1,))
+    count = shown.output[0]
+    findings = tuple(place for place, label in enumerate(names[:count]) if not NORMAL.search(label))
+    is_exclusive = files.config.activation != "sigmoid" and count > 1 and len(findings) in (0, count - 1)
+    return GivesAMask(name, shown, "softmax" if is_exclusive else "sigmoid", findings or tuple(range(count > 1, count)))
 
 
 def _tree(files: Brought, shown: Probed, through: Tried, answers: Answers) -> tuple[dict[str, Any], dict[str, str]]:
@@ -179,7 +190,7 @@ def _input(
         if colour == "colour":
             entry["colour"] = True
         else:
-            comments["input.channels"] = "The grey image is repeated."
+            entry["colour"] = GREY_AS_RGB
     elif shown.channels > 1:
         names = ", ".join(said.channel_names) or "not named"
         comments["input.channels"] = f"Channels of the network: {names}."

@@ -17,7 +17,7 @@ MOST_WORDS = 160
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class TransformStep:
     """The image after one transform."""
 
     name: str
@@ -37,14 +37,14 @@ class Step:
         return f"{shape}{spacing}; values {low:.4g} to {high:.4g}, mean {mean:.4g}"
 
 
-def steps_of(bundle: Bundle, image: Image) -> tuple[Step, ...]:
+def steps_of(bundle: Bundle, image: Image) -> tuple[TransformStep, ...]:
     """Prepare a stack and return the image before the first and after every transform; of single planes the last's.
 
     Raises:
         BundleRefused: the preprocessing fails.
         OutOfScope: the bundle does not take the stack.
     """
-    steps: list[Step] = []
+    steps: list[TransformStep] = []
     keys = bundle.preprocessing.keys
 
     def keep(transform: Transform | None, data: Any) -> None:
@@ -57,14 +57,14 @@ def steps_of(bundle: Bundle, image: Image) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _step(name: str, arguments: str, data: Any, keys: tuple[str, ...]) -> Step:
+def _step(name: str, arguments: str, data: Any, keys: tuple[str, ...]) -> TransformStep:
     image = data
     if isinstance(data, Mapping):
         arrays = [key for key, item in data.items() if hasattr(item, "shape")]
         image = data[next((key for key in (*keys, *arrays) if key in arrays), arrays[0])]
     values = np.asarray(image, dtype=np.float32)
     spacing = tuple(float(mm) for mm in image.pixdim) if hasattr(image, "pixdim") else ()
-    return Step(name, arguments, values.copy(), spacing[: values.ndim - 1])
+    return TransformStep(name, arguments, values.copy(), spacing[: values.ndim - 1])
 
 
 def _arguments(transform: Transform) -> str:

@@ -25,8 +25,8 @@ Folder = Annotated[Path, typer.Argument(help="The bundle's folder.", exists=True
 _REFERENCE = """# The manifest of a bundle: `bundle.toml`
 
 Printed by `heatproof bundle reference`, from the model that reads the file. A key that is not here is an error. Keys
-before a dot are tables (`[input]`), those with `[]` lists of tables (`[[classes]]`). How to come to a manifest:
-[bring a model](bring-a-model.md).
+before a dot are tables (`[input]`), those with `[]` lists of tables (`[[classes]]`); what is required in a table is so
+where the table is there. How to come to a manifest: [bring a model](bring-a-model.md).
 
 """
 
@@ -69,7 +69,7 @@ def check(
 ) -> None:
     """Look at everything of a bundle at once, and compare input and logits with MONAI's own pipeline."""
     from inference.porting import check as checking
-    from reports.objects.image_study import write_image
+    from node.commands.image_study import write_image
 
     study = [] if dicom is None else _files(dicom)
     with TemporaryDirectory() as scratch:

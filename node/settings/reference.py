@@ -1,7 +1,7 @@
 """The reference of the settings, generated from their model."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -33,7 +33,7 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
             f"`{prefix}{name}`",
             _type(schema["properties"][name]),
             default,
-            (field.description or "").replace("``", "`"),
+            " ".join((field.description or "").replace("``", "`").split()),
         )
 
 
@@ -41,6 +41,8 @@ def _type(schema: Mapping[str, Any]) -> str:
     """Describe the type of a JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_type(alternative) for alternative in schema["anyOf"] if alternative.get("type") != "null")
+    if "$ref" in schema:
+        return "table"
     if "const" in schema:
         return f'"{schema["const"]}"'
     if "prefixItems" in schema:
@@ -48,7 +50,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f'"{value}"' for value in schema["enum"])
     if schema["type"] == "array":
-        return f"list of {_type(schema['items'])}"
+        return f"list of {_type(schema['items'])}{'s' if '$ref' in schema['items'] else ''}"
     words = {"string": "path" if schema.get("format") == "path" else "text", "number": "number"}
     limits = [
         f"{sign} {schema[key]:g}" if schema[key] < 1e6 else f"{sign} {schema[key]}"

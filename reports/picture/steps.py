@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw
 
-from inference.porting.steps import Step
+from inference.porting.steps import TransformStep
 from reports.picture.colours import BACKGROUND, QUIET, TEXT
 from reports.picture.typeface import BODY, SMALL, line_height, paragraph, write
 
@@ -17,7 +17,7 @@ MOST_CHANNELS = 4
 """Channels of a step that are shown beside each other; three in two dimensions as one picture in colour."""
 
 
-def write_steps(steps: Sequence[Step], path: Path) -> None:
+def write_steps(steps: Sequence[TransformStep], path: Path) -> None:
     """Write one sheet as PNG: a row a step, its channels (of a volume the middle plane of each axis) and its words.
 
     Each picture is scaled by itself, lowest value black and highest white; the words say which values these are. The
@@ -32,7 +32,7 @@ def write_steps(steps: Sequence[Step], path: Path) -> None:
     sheet.save(path)
 
 
-def _row(number: int, step: Step) -> Picture.Image:
+def _row(number: int, step: TransformStep) -> Picture.Image:
     pictures = [_picture(plane) for plane in _planes(step.values)]
     left = GAP + len(pictures) * (SIDE + GAP)
     row = Picture.new("RGB", (left + WORDS, SIDE + GAP), BACKGROUND)

@@ -20,21 +20,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 
-from inference.bundle.bundle import CONFIGS, load_bundle
+from inference.bundle.bundle import CONFIGS, Bundle, load_bundle
 from inference.bundle.configs import Config
-from inference.errors import HeatproofError
+from inference.errors import BundleRefused, HeatproofError
+from inference.porting.beside import beside_monai
 from inference.porting.manifest_text import text_of
 from inference.porting.metadata import read_metadata
 from inference.porting.proposal import GivesAMask, propose
 from inference.porting.questions import Question
-from inference.porting.seal import seal
+from inference.porting.seal import seal, tried_input
+from inference.prepare import prepare
+from inference.selection import select_stacks
+from node.commands.image_study import write_image
 
 CLASSIFIERS = (
     "breast_density_classification", "classification_template", "endoscopic_inbody_classification",
@@ -56,6 +63,9 @@ class Row:
     """classifier or localiser, with shape of the input and number of outputs; empty where it does not load."""
     network: str
     """Class and number of weights; empty where it is not built."""
+    beside: str
+    """Of a classifier: the largest differences of input and logits from MONAI's own on a synthetic study, and by how
+    many times more the logits differ for the same study transposed, windowed, or with its channels in reverse."""
     seconds: float
     notes: tuple[str, ...]
     """What is used in another way than the bundle has it."""
@@ -114,14 +124,16 @@ def tried(folder: Path) -> Row:
     """Do with a bundle's folder what a user does."""
     began, network = time.perf_counter(), ""
     notes: list[str] = []
-    role, why_not = "", tuple[str, ...]()
-    try:
+    role, beside, why_not = "", "", tuple[str, ...]()
+    with suppress(BundleRefused):  # what is wrong is said again, and in full, by what a user does
         network = with_random_weights(folder)
+    try:
         role = made_ready(folder, notes)
+        beside = compared(load_bundle(folder)) if role.startswith("classifier") else ""
     except HeatproofError as error:
         why_not = tuple(line.removeprefix("  - ") for line in str(error).splitlines() if not line.endswith("reasons:"))
     seconds = time.perf_counter() - began
-    return Row(folder.name, bool(role), role, network, seconds, tuple(notes), why_not)
+    return Row(folder.name, bool(role), role, network, beside, seconds, tuple(notes), why_not)
 
 
 def with_random_weights(folder: Path) -> str:
@@ -129,9 +141,16 @@ def with_random_weights(folder: Path) -> str:
     config = configuration(folder)
     config.check()
     network = config.network("network_def")
+    network.apply(drawn_anew)
     (folder / "models").mkdir()
     torch.save(network.state_dict(), folder / "models" / "model.pt")
     return f"{type(network).__name__}, {sum(weights.numel() for weights in network.parameters()):,}"
+
+
+def drawn_anew(module: nn.Module) -> None:
+    """Draw weights that keep the variance through any depth: by torch's own a deep network gives the same for all."""
+    if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
 def configuration(folder: Path) -> Config:
@@ -159,6 +178,28 @@ def made_ready(folder: Path, notes: list[str]) -> str:
     return f"localiser of {taken}, {localiser.activation}, findings {list(localiser.channels)}"
 
 
+def compared(bundle: Bundle) -> str:
+    """Hold input and logits of a synthetic study beside MONAI's own, and beside those of a study wrongly read."""
+    synthetic, _ = tried_input(bundle)
+    with TemporaryDirectory() as scratch:
+        selection = select_stacks(write_image(synthetic, Path(scratch)), bundle)
+        (image,) = selection.reading.images
+        given = prepare(bundle, image)
+        found = beside_monai(bundle, image, given)
+    low, high = np.percentile(image.values, (30, 70))
+    windowed = prepare(bundle, replace(image, values=image.values.clip(low, high)))
+    wrong = {"transposed": given.tensor.transpose(-1, -2), "windowed": windowed.tensor}
+    if given.tensor.shape[1] == 3 and image.colour:
+        wrong["channels reversed"] = given.tensor.flip(1)
+    module = bundle.primary().module
+    with torch.inference_mode():
+        right = module(given.tensor)
+        apart = {name: float((module(tensor) - right).abs().max()) for name, tensor in wrong.items()}
+    least = max(found.logit_difference, 1e-9)
+    times = ", ".join(f"{name} {difference / least:.0f} times" for name, difference in apart.items())
+    return f"{found.reader}: input {found.input_difference:.1g}, logits {found.logit_difference:.1g}; {times}"
+
+
 def write_host(folder: Path, mask: GivesAMask) -> None:
     """Write what makes the bundle the localiser of a small random classifier of the same input."""
     shown, config = mask.shown, configuration(folder)
@@ -177,13 +218,14 @@ def write_host(folder: Path, mask: GivesAMask) -> None:
     torch.save(classifier.state_dict(), folder / "models" / "classifier.pt")
     quiet(folder / "models" / "model.pt", shown.output[0], mask.findings)
     inference = next(name for name in CONFIGS if (folder / name).is_file())
+    said = read_metadata(metadata(folder))
     tree = {
         "name": "host", "version": "1", "title": folder.name, "kind": "volume" if dimensions == 3 else "projection",
         "activation": "softmax", "intended_use": "benchmark", "not_for": "use", "licence": "none",
         "training_data": "none",
         "input": {
-            "modality": [read_metadata(metadata(folder)).modality or ANSWERS["modality"]],
-            "channels": shown.channels, "spatial_size": size,
+            "modality": [said.modality or ANSWERS["modality"]],
+            "channels": shown.channels, "spatial_size": size, **({"colour": True} if said.in_colour else {}),
         },
         "classes": [{"name": "none", "finding": False}, {"name": "finding", "finding": True}],
         "configuration": {"files": [inference, "configs/host.json"], "preprocessing": "cut"},
@@ -239,11 +281,12 @@ def main() -> None:
     torch.manual_seed(1)
     seen = []
     if not arguments.json:
-        print("| bundle | loads | as | network, weights | why not |\n|---|---|---|---|---|")
+        print("| bundle | loads | as | network, weights | beside MONAI | why not |\n|---|---|---|---|---|---|")
     for row in rows(Zoo(arguments.zoo), arguments.bundle):
         seen.append(row)
         if not arguments.json:
-            cells = (row.bundle, "yes" if row.loads else "no", row.role, row.network, " ".join(row.why_not))
+            loads, why_not = "yes" if row.loads else "no", " ".join(row.why_not)
+            cells = (row.bundle, loads, row.role, row.network, row.beside, why_not)
             print(f"| {' | '.join(cell.replace('|', '/') or '-' for cell in cells)} |", flush=True)
     if arguments.json:
         print(json.dumps({"summary": summary(seen), "bundles": [asdict(row) for row in seen]}, indent=2))

@@ -8,6 +8,7 @@ from being fetched. Inferers: those of ``monai.inferers`` and of ``monai.apps``'
 """
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from monai.apps.pathology import inferers as pathology_inferers
 from monai.networks import nets
 
 from inference import attention_gate
+from inference.bundle.dialect.expression import OF_FILES
 from inference.bundle.dialect.objections import CannotResolve
 
 Kind = Literal["network", "transform", "reading", "inferer", "layer"]
@@ -82,8 +84,13 @@ def find(name: Any) -> Target:
             "Name what MONAI has for it: a network of monai.networks.nets of the same architecture takes the same "
             "weights, once they are saved under its layers' names; a transform of monai.transforms.",
         )
+    if isinstance(name, str) and re.search(r"(^|\.)(open|load|loads|read_\w+|fromfile)(\(\))?$", name):
+        raise CannotResolve(f"{shortened(name)} reads a file", OF_FILES)
+    home = _home(name)
+    if ".detection." in f"{home}.":
+        home += ", and detects objects: boxes, no class of the image and no mask"
     raise CannotResolve(
-        f"{shortened(name)} is not on the list of names that a bundle may use{_home(name)}",
+        f"{shortened(name)} is not on the list of names that a bundle may use{home}",
         "Allowed are networks of monai.networks.nets, inference.attention_gate.GatedClassifier, deterministic "
         "transforms of monai.transforms, inferers of monai.inferers and layers of torch.nn, by MONAI's short names or "
         "by their full names.",

@@ -1,6 +1,7 @@
 """What a configuration asks to build: planned first, as values, and built only when nothing was objected to."""
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -148,7 +149,8 @@ class Builder:
         except LimitExceeded as error:
             raise BuildFailed(component, error.problem) from error
         except ImportError as error:
-            raise BuildFailed(component, f"needs a package that is missing or does not import: {error}") from error
+            reason = re.split(r"\s*(?:For details about|Original traceback)", str(error))[0]
+            raise BuildFailed(component, f"needs a package that is missing or does not import: {reason}") from error
         except BUILDING_ERRORS as error:
             raise BuildFailed(component, f"does not accept these arguments: {error}") from error
 

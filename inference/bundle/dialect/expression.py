@@ -16,6 +16,7 @@ DEEPEST = 30
 MARK = "__reference_"
 """What a reference becomes, so that Python's parser takes it: ``@a::b`` becomes a name of its own."""
 CURE = "Write the value itself."
+OF_FILES = "No file is read by a configuration: weights come from the manifest, other values are written out here."
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from inference.bundle.dialect import functions, operations
-from inference.bundle.dialect.expression import CURE, MARK, dotted, moved_to_device, number_of
+from inference.bundle.dialect.expression import CURE, MARK, OF_FILES, dotted, moved_to_device, number_of
 from inference.bundle.dialect.objections import CannotResolve
 from inference.bundle.dialect.operations import Budget, bounded
 
@@ -198,7 +198,8 @@ class Interpreter:
         name = dotted(node.func)
         if not name or name in self._names:
             method = f"the method {node.func.attr!r} of a value" if isinstance(node.func, ast.Attribute) else "a value"
-            raise CannotResolve(f"calls {method}", CURE)
+            loads = isinstance(node.func, ast.Attribute) and "load" in node.func.attr
+            raise CannotResolve(f"calls {method}", OF_FILES if loads else CURE)
         if name in functions.BUILTINS:
             return lambda arguments, keywords: self._builtin(name, arguments, keywords)
         if name in functions.TORCH:

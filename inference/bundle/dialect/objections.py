@@ -1,6 +1,6 @@
 """What a configuration asks for and does not get: collected, and said all at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.errors import BundleRefused
 
@@ -56,9 +56,15 @@ class Objections:
         """Refuse the bundle where there is an objection.
 
         Raises:
-            BundleRefused: its message lists every objection with key, reason and cure.
+            BundleRefused: its message lists every objection with key and reason, and every cure once.
         """
-        sentences = [objection.sentence for objection in self._all]
+        sentences = []
+        cures: set[str] = set()
+        for objection in self._all:
+            sentences.append(
+                objection.sentence if objection.cure not in cures else replace(objection, cure="").sentence
+            )
+            cures.add(objection.cure)
         if len(sentences) == 1:
             raise BundleRefused(f"{self.file}, {sentences[0]}")
         if sentences:

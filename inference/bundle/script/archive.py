@@ -5,12 +5,14 @@ environment, may write no file, and has limits of address space and time; what i
 description in JSON. No method of the archive is called there; what is run here is in ``network.py``.
 """
 
+import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -29,7 +31,15 @@ _CURE = "Save it anew with torch.jit.script or torch.jit.trace and torch.jit.sav
 def is_script(path: Path) -> bool:
     """Whether a file is a TorchScript archive, by the names in it."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file:
+            return _is_archive(file)
+    except OSError:
+        return False
+
+
+def _is_archive(file: IO[bytes]) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
     except (*DAMAGE, zipfile.BadZipFile):
         return False
@@ -45,6 +55,8 @@ def read_script(content: bytes, where: str) -> ScriptedModule:
     Raises:
         BundleRefused: it cannot be read within the limits, or is no module.
     """
+    if not _is_archive(io.BytesIO(content)):
+        raise BundleRefused(f"{where} cannot be read as TorchScript (it is damaged, or something else).", cure=_CURE)
     limits = (ADDRESS_SPACE_BYTES + 8 * len(content), SECONDS)
     try:
         process = subprocess.run(  # noqa: S603 - this interpreter, and a program of our own
@@ -58,12 +70,22 @@ def read_script(content: bytes, where: str) -> ScriptedModule:
     except subprocess.TimeoutExpired as error:
         raise BundleRefused(f"{where} takes more than {SECONDS} s to read.", cure=_CURE) from error
     if process.returncode:
-        said = process.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        reason = said[0][:200] if said and process.returncode > 0 else f"signal {-process.returncode}"
+        lines = process.stderr.decode(errors="replace").strip().splitlines()
+        said = [line for line in lines if re.match(r"\w*Error\b", line)] or lines[-1:]
+        reason = said[-1][:200].rstrip(": ") if said and process.returncode > 0 else f"signal {-process.returncode}"
         raise BundleRefused(f"{where} cannot be read as TorchScript ({reason}).", cure=_CURE)
+    return network_of(process.stdout, where)
+
+
+def network_of(description: bytes, where: str) -> ScriptedModule:
+    """Build the network that the process described.
+
+    Raises:
+        BundleRefused: the description is not whole.
+    """
     try:
-        tensors = safetensors.torch.load(process.stdout)
-        return built(_metadata(process.stdout), tensors, where).eval()
+        tensors = safetensors.torch.load(description)
+        return built(_metadata(description), tensors, where).eval()
     except (*DAMAGE, SafetensorError) as error:
         raise BundleRefused(f"{where} cannot be read as TorchScript ({type(error).__name__}).", cure=_CURE) from error
 

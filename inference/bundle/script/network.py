@@ -76,14 +76,14 @@ class ScriptedModule(nn.Module):
         graph = program.types[self._type].get(method)
         if graph is None:
             raise BundleRefused(f"{program.where}: the program has no method {method!r}.")
-        return Run(program).graph(graph, (self, *inputs))
+        return GraphRun(program).graph(graph, (self, *inputs))
 
     def attribute(self, name: str) -> Any:
         """Return a parameter, a buffer, a submodule or a plain value."""
         return self._plain[name] if name in self._plain else getattr(self, name)
 
 
-class Run:
+class GraphRun:
     """One call: the values of a graph by their names."""
 
     def __init__(self, program: Program) -> None:
@@ -164,7 +164,7 @@ class Run:
 
     def _function(self, node: Mapping[str, Any], _inputs: list[Any]) -> Any:
         arguments = [self._values[name] for name in node["inputs"][1:]]
-        return Run(self._program).graph(self._program.functions[node["name"]], arguments)
+        return GraphRun(self._program).graph(self._program.functions[node["name"]], arguments)
 
     def _raise(self, _node: Mapping[str, Any], inputs: list[Any]) -> Any:
         raise ValueError(f"{self._program.where}: the program refuses its input: {str(inputs[0])[:200]}")
@@ -187,20 +187,20 @@ def _is_of(value: Any, name: str) -> bool:
     return isinstance(value, kind) and not (kind in (int, float) and isinstance(value, bool))
 
 
-def _refuse_set(run: Run, node: Mapping[str, Any], _inputs: list[Any]) -> Any:
+def _refuse_set(run: GraphRun, node: Mapping[str, Any], _inputs: list[Any]) -> Any:
     raise run._refused(f"a pass changes the attribute {node['name']!r} of a module")
 
 
-Handler = Callable[[Run, Mapping[str, Any], list[Any]], Any]
+Handler = Callable[[GraphRun, Mapping[str, Any], list[Any]], Any]
 _HANDLERS: Mapping[str, Handler] = {
-    "prim::If": Run._if,
-    "prim::Loop": Run._loop,
-    "prim::GetAttr": Run._attribute,
+    "prim::If": GraphRun._if,
+    "prim::Loop": GraphRun._loop,
+    "prim::GetAttr": GraphRun._attribute,
     "prim::SetAttr": _refuse_set,
-    "prim::CallMethod": Run._call,
-    "prim::CallFunction": Run._function,
-    "prim::RaiseException": Run._raise,
-    "prim::isinstance": Run._is_instance,
+    "prim::CallMethod": GraphRun._call,
+    "prim::CallFunction": GraphRun._function,
+    "prim::RaiseException": GraphRun._raise,
+    "prim::isinstance": GraphRun._is_instance,
     "prim::ListConstruct": lambda _run, _node, inputs: list(inputs),
     "prim::TupleConstruct": lambda _run, _node, inputs: tuple(inputs),
     "prim::DictConstruct": lambda _run, _node, inputs: dict(zip(inputs[::2], inputs[1::2], strict=True)),

@@ -5,7 +5,6 @@ the metadata a JSON description of modules, functions and their graphs. Nothing 
 other module of the product.
 """
 
-import io
 import json
 import resource
 import sys
@@ -132,14 +131,19 @@ def main() -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (limit, limit))
-    warnings.simplefilter("ignore")
+    sys.stdout.buffer.write(described(sys.stdin.buffer.read()))
+
+
+def described(content: bytes) -> bytes:
+    """Return the description of an archive, as safetensors."""
     unit = NATIVE.CompilationUnit()
-    content = io.BytesIO(sys.stdin.buffer.read())
-    module = NATIVE.import_ir_module_from_buffer(unit, content.getvalue(), torch.device("cpu"), {}, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = NATIVE.import_ir_module_from_buffer(unit, content, torch.device("cpu"), {}, False)
     description = Description(unit)
     description.add_module("", module)
     program = {"modules": description.modules, "types": description.types, "functions": description.functions}
-    sys.stdout.buffer.write(safetensors.torch.save(description.tensors, {"program": json.dumps(program)}))
+    return safetensors.torch.save(description.tensors, {"program": json.dumps(program)})
 
 
 if __name__ == "__main__":

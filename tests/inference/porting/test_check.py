@@ -18,7 +18,7 @@ from inference.porting.synthetic import synthetic_images
 from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.reading.study import read_series
-from reports.objects.image_study import write_image
+from node.commands.image_study import write_image
 from tests.inference.porting.zoo_like import CLASSIFIER, READING, write_zoo_like
 
 VOLUME = {
@@ -139,7 +139,7 @@ def test_a_wrong_argument_of_a_transform_is_found_before_the_first_patient(tmp_p
     path.write_text(
         path.read_text().replace('"ScaleIntensityd", "keys": "image"', '"ScaleIntensityd", "keys": "imgae"')
     )
-    assert "imgae" in wrong(run(folder, tmp_path))["preprocessing"]
+    assert "ScaleIntensityd" in wrong(run(folder, tmp_path))["preprocessing"]
 
 
 def test_weights_that_do_not_fit_are_said_beside_what_is_good(tmp_path: Path) -> None:

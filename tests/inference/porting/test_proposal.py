@@ -27,11 +27,8 @@ def test_a_manifest_is_written_from_what_the_files_say(tmp_path: Path) -> None:
     assert (manifest.name, manifest.version, manifest.title) == ("head_tumour", "0.3.1", "Tumour of the head")
     assert (manifest.kind, manifest.activation, manifest.method) == ("slices", "softmax", "gradcam")
     assert (manifest.licence, manifest.training_data, manifest.intended_use) == ("Apache-2.0", "made up", "An example.")
-    assert (manifest.input.modality, manifest.input.channel_count, manifest.input.spatial_size) == (
-        ("MR",),
-        1,
-        (48, 40),
-    )
+    entry = manifest.input
+    assert (entry.modality, entry.channel_count, entry.spatial_size) == (("MR",), 1, (48, 40))
     assert [(entry.name, entry.finding) for entry in manifest.classes] == [("normal", False), ("tumour", True)]
     assert manifest.primary.file == "models/model.pt"
     assert manifest.primary.layer == "class_layers.relu"
@@ -104,7 +101,7 @@ def test_a_picture_in_colour_is_told_from_a_grey_image_in_three_channels(tmp_pat
     manifest = propose(pictures, {}).manifest
     assert (manifest.input.modality, manifest.kind, manifest.input.colour) == (("ES",), "projection", True)
     grey = write_zoo_like(tmp_path / "b", network=network, transforms=IN_COLOUR, image={**RGB, "modality": "Mammogram"})
-    assert propose(grey, {}).manifest.input.colour is not True
+    assert propose(grey, {}).manifest.input.colour == "grey as RGB"
 
 
 def test_a_mask_is_told_to_be_a_localiser_with_the_table_to_write(tmp_path: Path) -> None:
@@ -117,7 +114,10 @@ def test_missing_weights_are_said_with_the_place_where_monai_keeps_them(tmp_path
     folder = write_zoo_like(tmp_path / "a")
     (folder / "models" / "model.pt").unlink()
     (folder / "large_files.yml").write_text("large_files:\n- path: models/model.pt\n  url: https://host/model_v1.pt\n")
-    with pytest.raises(BundleRefused, match=r"models/ holds no weights\. large_files\.yml says .*host/model_v1\.pt"):
+    with pytest.raises(
+        BundleRefused,
+        match=r"models/ holds no weights\. The zoo.s list of large files says where they are: .*host/model_v1\.pt",
+    ):
         propose(folder, {})
 
 

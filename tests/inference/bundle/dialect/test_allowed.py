@@ -75,7 +75,7 @@ def test_a_short_name_means_what_it_means_to_monai() -> None:
         ("Transchex", "not on the list"),
         ("RetinaNet", "belongs to monai.apps.detection.networks.retinanet_network"),
         ("scripts.net.Net", "code of the bundle's own"),
-        ("torch.load", "not on the list"),
+        ("torch.load", "reads a file"),
         ("torch.nn.Module", "not on the list"),
         ("monai.networks.nets.resnet.os", "not on the list"),
         ("RandFlipd", "draws at random"),
