@@ -192,8 +192,12 @@ def _input(
         else:
             entry["colour"] = GREY_AS_RGB
     elif shown.channels > 1:
-        names = ", ".join(said.channel_names) or "not named"
-        comments["input.channels"] = f"Channels of the network: {names}."
+        names = said.channel_names or tuple(f"channel {number}" for number in range(1, shown.channels + 1))
+        entry["channels"] = [{"name": name, "description_contains": [name]} for name in names[: shown.channels]]
+        comments["input.channels"] = (
+            "A table for each channel: words by which its series is known. If the channels are neighbouring planes: "
+            f"channels = {shown.channels}, neighbours = {shown.channels // 2}."
+        )
     return entry
 
 

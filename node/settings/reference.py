@@ -35,6 +35,9 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
             default,
             " ".join((field.description or "").replace("``", "`").split()),
         )
+        tables = filter(None, (section_in(choice) for part in get_args(field.annotation) for choice in get_args(part)))
+        for table in dict.fromkeys(tables):
+            yield from _rows(table, f"{prefix}{name}[].")
 
 
 def _type(schema: Mapping[str, Any]) -> str:
