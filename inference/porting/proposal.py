@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from inference.bundle.digests import MANIFEST, manifest_of
-from inference.bundle.manifest import GREY_AS_RGB, Manifest, parse_manifest
+from inference.bundle.manifest import Manifest, parse_manifest
+from inference.bundle.manifest_input import GREY_AS_RGB
 from inference.bundle.script.archive import is_script, read_script
 from inference.errors import BundleRefused
 from inference.porting.files import Brought, brought
