@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from inference import archive
 from inference.analyse import analyse
 from inference.bundle.manifest import parse_manifest
 from inference.errors import BundleRefused, OutOfScope
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
+from inference.reading.image import Image
 from inference.reading.study import read_series
 from inference.selection import account_for, select_stacks
 from inference.upright import patient_affine
@@ -206,3 +209,12 @@ def manifest(entry, activation="softmax"):
         "primary": {"file": "models/model.pt"},
     }  # fmt: skip
     return "\n".join(toml(tree)).encode()
+
+
+def test_an_input_of_several_series_is_kept_between_the_steps_of_a_job(bundle, tmp_path):
+    images = select_stacks(studies.mr_sequences(tmp_path / "study").files, bundle).reading.images
+    archive.save(images, tmp_path / "job", "images")
+    (again,) = archive.load(tuple[Image, ...], tmp_path / "job", "images")
+    assert torch.equal(prepare(bundle, again).tensor, prepare(bundle, images[0]).tensor)
+    assert again.digest == images[0].digest
+    assert again.digest not in {stack.digest for stack in again.further}
