@@ -13,7 +13,7 @@ from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 from inference.reading.image import Image
 from inference.saliency.engine.layers import choose_layer
-from inference.saliency.engine.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap, peak_of
 from inference.saliency.registry import explain_many, method_named, settle
 
 
@@ -63,11 +63,9 @@ def _explained(
     )[method]
     seconds = time.perf_counter() - began
     values = raw[0].cpu().numpy().astype(np.float32)
-    highest = tuple(int(i) for i in np.unravel_index(int(values.argmax()), values.shape))
-    frame = model_input.frame_of(finding.position, highest)
+    frame = model_input.frame_of(finding.position, peak_of(values))
     on_frame = model_input.to_frame(values, frame)
-    peak = np.where(model_input.seen(frame), on_frame, -np.inf).argmax()
-    row, column = divmod(int(peak), on_frame.shape[1])
+    row, column = peak_of(np.where(model_input.seen(frame), on_frame, -np.inf))
     return SaliencyMap(
         finding=finding,
         method=method,

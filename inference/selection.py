@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inference.bundle.bundle import Bundle
 from inference.bundle.scope import too_many_missing
+from inference.channel_series import channel_remarks, joined_series
 from inference.criteria.otsu import otsu_thresholds
 from inference.errors import UnsupportedImage
 from inference.reading.account import Accounted, Disposition, StudyReading
@@ -64,11 +65,15 @@ def select_stacks(
         for part in parts_of(image, bundle):
             reason = refusal(part, bundle)
             if reason:
-                files = tuple(dict.fromkeys(frame.path for frame in part.frames))
-                declined.append(Declined(part.series_instance_uid, part.stack, files, reason))
+                declined.append(_declined(part, reason))
                 reading = _set_apart(reading, part, reason)
             else:
                 images.append(part)
+    if bundle.manifest.input.series:
+        images, without = joined_series(images, bundle)
+        for image, reason in without:
+            reading = _set_apart(reading, image, reason)
+        declined += [_declined(image, reason) for image, reason in without[:1] if not images]
     return StudySelection(replace(reading, images=tuple(images)), tuple(declined))
 
 
@@ -81,6 +86,11 @@ def account_for(
     except UnsupportedImage as error:
         unread = Accounted("", "", Disposition.SET_APART, str(error), unreadable=True)
         return StudySelection(StudyReading((), (unread,) * len(paths)), ())
+
+
+def _declined(image: Image, reason: str) -> Declined:
+    files = tuple(dict.fromkeys(frame.path for frame in image.frames))
+    return Declined(image.series_instance_uid, image.stack, files, reason)
 
 
 def parts_of(image: Image, bundle: Bundle) -> tuple[Image, ...]:
@@ -99,7 +109,9 @@ def refusal(image: Image, bundle: Bundle) -> str:
     reason = bundle.objection(image)
     if reason:
         return reason
-    if bundle.manifest.kind == "volume" and (reason := not_one_volume(image)):
+    entry = bundle.manifest.input
+    is_whole = bundle.manifest.kind == "volume" or entry.neighbours or entry.series
+    if is_whole and (reason := not_one_volume(image)):
         return f"{reason}."
     if reason := too_many_missing(bundle.manifest, image):
         return reason
@@ -114,12 +126,14 @@ def _wants_hounsfield(bundle: Bundle) -> bool:
 
 def remarks(image: Image, bundle: Bundle) -> tuple[str, ...]:
     """Return what a reader of the result must know of how the image was read; empty: nothing."""
+    channels = channel_remarks(image, bundle)
     if bundle.manifest.input.values == "modality" or image.colour:
-        return ()
+        return channels
     share = clipped_share(image)
     if share <= MOST_CLIPPED:
-        return ()
+        return channels
     return (
+        *channels,
         f"This model sees the image by its window, which shows {share:.0%} of the anatomy wholly black or white "
         f"(more than {MOST_CLIPPED:.0%}): findings there cannot be seen.",
     )

@@ -28,7 +28,7 @@ ORDER = (
     "inference.training", "inference.commissioning", "inference.companions", "inference.cases", "inference.porting",
     # one case
     "inference.analyse", "inference.analysis", "inference.explain", "inference.classify", "inference.trust",
-    "inference.selection", "inference.prepare", "inference.upright",
+    "inference.selection", "inference.channel_series", "inference.prepare", "inference.upright",
     # what they stand on
     "inference.passport", "inference.bundle", "inference.criteria", "inference.saliency", "inference.attention_gate",
     "inference.reading", "inference.statistics", "inference.phantom", "inference.findings", "inference.archive",

@@ -11,12 +11,13 @@ from torch import nn
 from inference.bundle.configs import Config
 from inference.bundle.digests import MANIFEST, SealedFolder, manifest_of, read_seal
 from inference.bundle.identity import BundleIdentity
-from inference.bundle.manifest import Manifest, NetworkEntry, parse_manifest
+from inference.bundle.manifest import LocaliserEntry, Manifest, NetworkEntry, PrimaryEntry, parse_manifest
 from inference.bundle.scope import objections
 from inference.bundle.script.archive import is_script, read_script
 from inference.bundle.weights import named_as, read_weights
 from inference.errors import BundleRefused, OutOfScope
 from inference.reading.image import Image
+from inference.saliency.engine.members import Members
 
 T = TypeVar("T")
 
@@ -113,7 +114,10 @@ class Bundle:
 
     def primary(self, device: torch.device = CPU) -> Network:
         """Return the network whose findings are shown."""
-        return self._network(self.manifest.primary, device)
+        entry = self.manifest.primary
+        if not entry.members:
+            return self._network(entry, device)
+        return self.keep(("members", str(device)), lambda: self._joined(entry, device))
 
     def replicates(self, device: torch.device = CPU) -> tuple[Network, ...]:
         """Return the networks of the same architecture, trained from other seeds."""
@@ -176,10 +180,20 @@ class Bundle:
     def _network(self, entry: NetworkEntry, device: torch.device) -> Network:
         return self.keep((entry.file, str(device)), lambda: self._load(entry, device))
 
+    def _joined(self, entry: PrimaryEntry, device: torch.device) -> Network:
+        of_members = (NetworkEntry(file=f, network=entry.network, layer=entry.layer) for f in entry.members)
+        modules = [self._network(member, device).module for member in (entry, *of_members)]
+        joined = Members(
+            modules, excluding=self.manifest.activation == "softmax", geometric=entry.maps == "geometric mean"
+        )
+        return Network(joined.eval(), entry.layer, entry.file)
+
     def _load(self, entry: NetworkEntry, device: torch.device) -> Network:
         with torch.inference_mode(False):
             module = self._built(entry).eval().requires_grad_(False).to(device)
         module.register_forward_hook(self._first_output(entry))
+        if self.manifest.activation == "ordinal" and not isinstance(entry, LocaliserEntry):
+            module.register_forward_hook(lambda _module, _inputs, logits: with_lowest_grade(logits))
         if entry.layer is not None and entry.layer not in dict(module.named_modules()):
             raise BundleRefused(f"{self.folder.name}: {entry.network} has no layer {entry.layer!r}.")
         return Network(module, entry.layer, entry.file)
@@ -219,6 +233,14 @@ def first_output(output: Any) -> Any:
     if isinstance(used, torch.Tensor) and used.ndim > 2 and used.shape[2:].numel() == 1:
         return used.flatten(1)
     return used
+
+
+def with_lowest_grade(logits: torch.Tensor) -> torch.Tensor:
+    """Return logits of every grade of an ordinal network, (N, grades - 1) -> (N, grades), each to be read by sigmoid.
+
+    Of the lowest grade it is the logit that the grade is no higher; of each other, that the grade is at least it.
+    """
+    return torch.cat([-logits[:, :1], logits], dim=1)
 
 
 def load_bundle(folder: Path) -> Bundle:

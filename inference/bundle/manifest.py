@@ -1,41 +1,22 @@
 """``bundle.toml``, the manifest: what a bundle says of itself, parsed once and trusted after."""
 
 import tomllib
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from inference.bundle.digests import MANIFEST, SEAL_VERSION
+from inference.bundle.manifest_input import GREY_AS_RGB, InnerPath, InputEntry, Part, Text
 from inference.bundle.manifest_problems import problems_of
 from inference.errors import BundleRefused
 
 FIRST_MEANING = {"values": "display", "padding": "as stored", "statistics": "series", "layout": "rows"}
 """Keys of ``[input]`` that a bundle sealed by heatproof 0.1.0 (seal 1) could not state, with what they meant."""
+REGRESSION = ("regression", "linear", "identity", "none", "relu")
+"""What a manifest might call the activation of a network that gives a number."""
 FIRST_MEANING_IN_WORDS = (
     "sealed by heatproof 0.1.0: keeps display values, rows and columns, statistics over the series, padding as stored"
 )
-
-GREY_AS_RGB: Literal["grey as RGB"] = "grey as RGB"
-
-
-def _inside(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path:
-        raise ValueError("must be a path inside the bundle")
-    return path
-
-
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-InnerPath = Annotated[str, AfterValidator(_inside)]
-Plane = Literal["axial", "coronal", "sagittal", "oblique", ""]
-Size = Annotated[int, Field(ge=1, le=4096)]
-
-
-class Part(BaseModel):
-    """A table of the file: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class CodeEntry(Part):
@@ -61,51 +42,6 @@ class ClassEntry(Part):
     code: CodeEntry | None = None
 
 
-class InputEntry(Part):
-    """What the bundle accepts, and the form in which its networks take it."""
-
-    modality: Annotated[tuple[Text, ...], Field(min_length=1)]
-    """Modality (0008,0060), one of these."""
-    body_part: tuple[str, ...] = ()
-    """Body Part Examined, upper case; "" accepts images without the attribute; empty: no check."""
-    plane: tuple[Plane, ...] = ()
-    """"" accepts images without an orientation; empty: no check."""
-    channels: Annotated[int, Field(ge=1, le=16)] = 1
-    """Of the networks' input, as the preprocessing gives them."""
-    spatial_size: tuple[Size, Size] | tuple[Size, Size, Size]
-    """Of the network's input, in the axes of ``layout``."""
-    minimum_frames: Annotated[int, Field(ge=1)] = 1
-    """Fewest planes of a stack."""
-    maximum_frames: Annotated[int, Field(ge=1)] | None = None
-    """Most planes of a stack."""
-    description_contains: tuple[Text, ...] = ()
-    """Words one of which must stand in Series Description or Protocol Name; empty: no check."""
-    stack_contains: tuple[Text, ...] = ()
-    """Words one of which must stand in what tells a stack from the others of its series ("b-value 1000"), where there
-    are several; empty: every stack."""
-    values: Literal["modality", "display", "picture"] = "modality"
-    """modality: as the Modality LUT gives them (HU for CT); display: 0 black to 1 white by window or VOI LUT; picture:
-    the same as whole numbers from 0 to 255, as a network saw them that was trained on PNG or JPEG files."""
-    padding: Literal["lowest", "as stored"] = "lowest"
-    """lowest: padding pixels get the lowest other value of the stack (black in display values)."""
-    statistics: Literal["plane", "series"] = "plane"
-    """Kinds slices and projection: whether the preprocessing sees one plane, or all planes of the stack as channels."""
-    layout: Literal["monai", "rows"] = "monai"
-    """monai: axes x, y (and z) with the affine of MONAI's PydicomReader; rows: (planes,) rows, columns, laid out as on
-    a light box with the spacing alone."""
-    colour: bool | Literal["grey as RGB"] = False
-    """true: takes images in colour, as red, green and blue; false: takes grey images; "grey as RGB": takes grey images,
-    and its networks see them three times, as a picture file converted to RGB has them."""
-    partly_read: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Largest share of planes that may be missing inside a stack; None: any for slices and projection, 0 for a
-    volume."""
-
-    @property
-    def channel_count(self) -> int:
-        """Return the number of channels of the networks' input."""
-        return self.channels
-
-
 class NetworkEntry(Part):
     """Weights, the definition in ``configs/inference.json`` they belong to, and the layer of class activation maps."""
 
@@ -115,6 +51,16 @@ class NetworkEntry(Part):
     """Its id in the configuration; not used of a TorchScript program."""
     layer: Text | None = None
     """Dotted module name; found by itself where left out."""
+
+
+class PrimaryEntry(NetworkEntry):
+    """The network whose findings are shown; of several folds, all of them."""
+
+    members: tuple[InnerPath, ...] = ()
+    """Weights of further networks of the same architecture, such as the other folds of a cross-validation: the
+    probability is the mean of all, and so is the map."""
+    maps: Literal["mean", "geometric mean"] = "mean"
+    """How the members' maps are joined; geometric mean: shows what every member shows, positive values alone."""
 
 
 class LocaliserEntry(NetworkEntry):
@@ -168,8 +114,9 @@ class Manifest(Part):
     """What it does, in a line, for people."""
     kind: Literal["slices", "projection", "volume"]
     """slices: a 2D network on every plane of a series; projection: on single images; volume: a 3D network."""
-    activation: Literal["softmax", "sigmoid"]
-    """softmax: the classes exclude each other; sigmoid: each by itself."""
+    activation: Literal["softmax", "sigmoid", "ordinal"]
+    """softmax: the classes exclude each other; sigmoid: each by itself; ordinal: grades in rising order, of which the
+    network gives one output less, each by sigmoid the probability that the grade is at least the second, third ..."""
     method: Text = "gradcam"
     """Saliency method used unless settings say otherwise."""
     intended_use: Text
@@ -180,11 +127,21 @@ class Manifest(Part):
     input: InputEntry
     classes: Annotated[tuple[ClassEntry, ...], Field(min_length=1)]
     configuration: ConfigurationEntry = ConfigurationEntry()
-    primary: NetworkEntry
+    primary: PrimaryEntry
     replicates: tuple[ReplicateEntry, ...] = ()
     alternates: tuple[NetworkEntry, ...] = ()
     localiser: LocaliserEntry | None = None
     null: NullEntry | None = None
+
+    @field_validator("activation", mode="before")
+    @classmethod
+    def _no_regression(cls, value: object) -> object:
+        if isinstance(value, str) and value.lower() in REGRESSION:
+            raise ValueError(
+                "a regression gives a number, not the probability of a finding: it has no class to explain. "
+                "Bundles here are classifiers: softmax, sigmoid or ordinal"
+            )
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -198,17 +155,17 @@ class Manifest(Part):
             raise ValueError("at least one class must have finding = true")
         if self.activation == "softmax" and len(names) < 2:
             raise ValueError("softmax needs at least two classes")
-        if self.input.colour and (self.input.channel_count != 3 or self.input.statistics != "plane"):
-            raise ValueError("input.colour needs channels = 3 and statistics = 'plane'")
-        if self.input.colour is True and dimensions == 3:
-            raise ValueError("input.colour = true needs two dimensions")
+        if self.activation == "ordinal" and (len(names) < 2 or self.classes[0].finding):
+            raise ValueError("ordinal needs at least two classes, the lowest first, which is no finding")
+        self.input.check_kind(self.kind)
         return self
 
     @property
     def missing_allowed(self) -> float:
         """Largest share of planes missing inside a stack with which it is analysed."""
         share = self.input.partly_read
-        return share if share is not None else 0.0 if self.kind == "volume" else 1.0
+        whole = self.kind == "volume" or self.input.neighbours > 0
+        return share if share is not None else 0.0 if whole else 1.0
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -220,7 +177,7 @@ class Manifest(Part):
     def files(self) -> tuple[str, ...]:
         """Every file the manifest names."""
         entries = (self.primary, *self.replicates, *self.alternates, self.localiser, self.null)
-        return tuple(entry.file for entry in entries if entry is not None)
+        return (*(entry.file for entry in entries if entry is not None), *self.primary.members)
 
 
 def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION, name: str = MANIFEST) -> Manifest:

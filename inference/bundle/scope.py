@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from inference.bundle.manifest import Manifest
+from inference.bundle.manifest_input import ChannelEntry
 from inference.reading.image import Image
 
 
@@ -34,12 +35,25 @@ def objections(manifest: Manifest, image: Image, wanted: Sequence[str] = ()) -> 
     words = accepted.description_contains
     if words and not _says(image.description, words):
         reasons.append(f"neither series description nor protocol name says {_listed(words)}")
+    if accepted.series and not any(is_channel(channel, image) for channel in accepted.series):
+        names = ", ".join(channel.name for channel in accepted.series)
+        reasons.append(f"by its description none of the series it takes ({names})")
     reasons += [
         f"stack {image.stack}, not {_listed(words)}"
         for words in (accepted.stack_contains, tuple(wanted))
         if words and image.stack and not _says(image.stack, words)
     ]
     return tuple(reasons)
+
+
+def is_channel(channel: ChannelEntry, image: Image) -> bool:
+    """Whether a stack is of the series that is a channel of a bundle's input, by the words of its description."""
+    words, lacking, stack = channel.description_contains, channel.description_lacks, channel.stack_contains
+    return (
+        (not words or _says(image.description, words))
+        and not _says(image.description, lacking)
+        and (not stack or _says(image.stack, stack))
+    )
 
 
 def too_many_missing(manifest: Manifest, image: Image) -> str:

@@ -5,12 +5,14 @@ spacing along each axis, air around a body, values over the range that the modal
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle.manifest import InputEntry, Manifest
+from inference.bundle.manifest import Manifest
+from inference.bundle.manifest_input import InputEntry
 from inference.reading.geometry import normal
 from inference.reading.image import Image
 from inference.reading.instance import Frame
@@ -59,21 +61,31 @@ def synthetic_image(
         shape: (planes, rows, columns).
         spacing_mm: between planes, rows and columns.
     """
+    first, *others = (_channel(entry, shape, spacing_mm, number) for number in range(max(1, len(entry.series))))
+    return replace(first, further=tuple(others))
+
+
+def _channel(
+    entry: InputEntry, shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], number: int
+) -> Image:
+    """Make the stack of one series; of several channels each has another description and other values."""
     modality = entry.modality[0]
+    words = (entry.series[number].description_contains if entry.series else ())[:1] or entry.description_contains[:1]
     plane = next((name for name in entry.plane if name), "axial" if modality in OF_PATIENT_SPACE else "")
     orientation = ORIENTATIONS.get(plane)
     frames = tuple(_frame(index, orientation, spacing_mm, entry) for index in range(shape[0]))
     return Image(
         patient_key="SYNTHETIC",
         study_instance_uid=f"{_UIDS}.1",
-        series_instance_uid=f"{_UIDS}.2",
+        series_instance_uid=f"{_UIDS}.2.{number}" if number else f"{_UIDS}.2",
         frame_of_reference_uid=f"{_UIDS}.3" if orientation else None,
         modality=modality,
         body_part=next(iter(entry.body_part), ""),
         plane=plane,
-        description=" ".join(entry.description_contains[:1]) or "SYNTHETIC",
+        description=" ".join(words) or "SYNTHETIC",
+        stack=" ".join(entry.series[number].stack_contains[:1]) if entry.series else "",
         frames=frames,
-        values=_values(entry, shape),
+        values=np.roll(_values(entry, shape), 3 * number, axis=1),
         bits=8 if entry.colour is True else 16,
         spacing=spacing_of(frames),
         digest="0" * 64,

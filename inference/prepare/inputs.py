@@ -6,13 +6,15 @@ import numpy as np
 import torch
 
 from inference.bundle.bundle import Bundle
+from inference.bundle.manifest_input import InputEntry
 from inference.bundle.scope import too_many_missing
 from inference.errors import BundleRefused, OutOfScope
-from inference.prepare.laid import Laid, coloured, input_values, laid_plane, laid_volume, several
+from inference.prepare.channels import planes_of, volumes_of, with_neighbours
+from inference.prepare.laid import Laid, coloured, input_values, laid_plane, several
 from inference.prepare.model_input import ModelInput
 from inference.prepare.walk import StepFailed, Walk, Watch
 from inference.reading.image import Image
-from inference.upright import Matrix, upright
+from inference.upright import Matrix
 
 
 def prepare(bundle: Bundle, image: Image, watch: Watch | None = None) -> ModelInput:
@@ -36,22 +38,30 @@ def prepare(bundle: Bundle, image: Image, watch: Watch | None = None) -> ModelIn
     """
     entry, prepared = bundle.manifest.input, _Prepared(bundle, watch)
     count, rows, columns = image.values.shape[:3]
+    if bundle.manifest.missing_allowed < 1 and (reason := too_many_missing(bundle.manifest, image)):
+        raise OutOfScope(reason)
     if bundle.manifest.kind == "volume":
-        if reason := too_many_missing(bundle.manifest, image):
-            raise OutOfScope(reason)
-        volume = upright(image, input_values(entry, image))
-        tensor, matrix = prepared.of([coloured(laid_volume(volume, image, entry), entry)])
-        return ModelInput(tensor[None].contiguous(), matrix[None], (count, rows, columns), True, volume.places)
+        volumes, places = volumes_of(image, entry)
+        tensor, matrix = prepared.of([coloured(laid, entry) for laid in volumes])
+        return ModelInput(tensor[None].contiguous(), matrix[None], (count, rows, columns), True, places)
+    if entry.statistics == "series":
+        tensor, matrix = prepared.of([several(_planes(image, entry))], channels=count)
+        tensors, matrices = tensor[:, None].repeat(1, entry.channel_count, 1, 1), np.repeat(matrix[None], count, axis=0)
+    else:
+        laid = planes_of(image, entry) if entry.series else [[plane] for plane in _planes(image, entry)]
+        done = [prepared.of(channels) for channels in laid]
+        tensors, matrices = torch.stack([tensor for tensor, _ in done]), np.stack([matrix for _, matrix in done])
+    return ModelInput(tensors.contiguous(), matrices, (count, rows, columns), is_volume=False)
+
+
+def _planes(image: Image, entry: InputEntry) -> list[Laid]:
+    """Lay every plane of one series out with its channels."""
     values = input_values(entry, image)
     channels_first = np.moveaxis(values, -1, 1) if entry.colour is True else values[:, None]
     laid = [laid_plane(plane, image, index, entry) for index, plane in enumerate(channels_first)]
     if entry.statistics == "series":
-        tensor, matrix = prepared.of([several(laid)], channels=len(laid))
-        tensors, matrices = tensor[:, None], np.repeat(matrix[None], len(laid), axis=0)
-    else:
-        done = [prepared.of([coloured(plane, entry)]) for plane in laid]
-        tensors, matrices = torch.stack([tensor for tensor, _ in done]), np.stack([matrix for _, matrix in done])
-    return ModelInput(tensors.contiguous(), matrices, (count, rows, columns), is_volume=False)
+        return laid
+    return with_neighbours(laid, entry.neighbours) if entry.neighbours else [coloured(plane, entry) for plane in laid]
 
 
 class _Prepared:
@@ -83,6 +93,9 @@ class _Prepared:
 
     def _by_key(self, channels_of: Sequence[Laid]) -> dict[str, Laid]:
         """Return what lies under each key: the image under ``image``, or each series under its own."""
+        by_series = {channel.key: laid for channel, laid in zip(self._entry.series, channels_of, strict=False)}
+        if all(by_series) and len(by_series) == len(channels_of) > 1:
+            return {str(key): laid for key, laid in by_series.items()}
         whole = several(channels_of) if len(channels_of) > 1 else channels_of[0]
         main = "image" if "image" in self._keys else next(iter(self._keys), "")
         lacking = [key for key in self._keys if key != main]

@@ -8,7 +8,7 @@ from monai.data.utils import to_affine_nd
 from numpy.typing import NDArray
 
 from inference.archive import Floats
-from inference.bundle.manifest import GREY_AS_RGB, InputEntry
+from inference.bundle.manifest_input import GREY_AS_RGB, InputEntry
 from inference.reading.geometry import turn, unturn
 from inference.reading.image import Image
 from inference.upright import Matrix, Upright, patient_affine

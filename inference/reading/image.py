@@ -52,7 +52,9 @@ class Image:
     missing: tuple[str, ...] = ()
     """Sentences: planes absent inside the stack, or received and not readable; empty: the stack is whole."""
     digest: str
-    """SHA-256 over the sorted (SOP Instance UID, SHA-256 of the file) pairs."""
+    """SHA-256 over the sorted (SOP Instance UID, SHA-256 of the file) pairs; of further channels too."""
+    further: tuple["Image", ...] = ()
+    """Stacks of other series that a bundle takes as its second, third ... channel beside this one."""
 
     @property
     def colour(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from inference.saliency.cam.class_mixture import ClassMixture
 from inference.saliency.cam.gradcam import GradCam, GradCamPlusPlus, GuidedGradCam
 from inference.saliency.cam.scorecam import ScoreCam
 from inference.saliency.controls.controls import CONTROLS
+from inference.saliency.engine.members import Members
 from inference.saliency.engine.passes import BUDGET_BYTES, Clock, Passes, Progress
 from inference.saliency.engine.protocol import Method, MethodInfo, Parameter, Task, Value
 from inference.saliency.gradient.blur_integrated_gradients import BlurIntegratedGradients
@@ -173,13 +175,21 @@ def explain_many(
 
     Returns:
         The maps of each method, in the order asked for; bit-identical to those of ``explain`` where the batches are
-        the same.
+        the same. Of a network of several members (``engine/members.py``) every member is explained by itself, and the
+        maps are joined as it says.
 
     Raises:
         UnknownName, Unsuitable, DeviceExhausted: as ``explain``; nothing is computed if a name is wrong.
     """
     named = wanted if isinstance(wanted, Mapping) else {name: {} for name in wanted}
     settled = {name: settle(name, given) for name, given in named.items()}
+    if isinstance(model, Members):
+        of_member = partial(
+            explain_many, inputs=inputs, targets=targets, wanted=settled, seed=seed, layer=layer,
+            references=references, prior=prior, keep_channels=keep_channels, budget_bytes=budget_bytes,
+            progress=progress, autocast=autocast, clock=clock,
+        )  # fmt: skip
+        return model.joined([of_member(member) for member in model.members])
     with torch.inference_mode(mode=False), torch.enable_grad(), _evaluating(model):
         device = next((parameter.device for parameter in model.parameters()), inputs.device)
         passes = Passes(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label
 
 from inference.criteria.agreement import hottest_overlap, spearman
+from inference.saliency.engine.maps import peak_of
 from inference.trust.evidence import Evidence, Maps, Numbers
 from inference.trust.kinds import NAMES
 
@@ -93,12 +94,6 @@ def covered_probabilities(maps: Maps, inputs: torch.Tensor, class_indices: Seque
     return np.stack([predicted[index, class_indices], predicted[len(maps) + index, class_indices]], axis=1)
 
 
-def peak_of(values: Maps) -> tuple[int, ...]:
-    """Return the index of the highest value; of several, the one next to their mean."""
-    highest = np.argwhere(values == values.max())
-    return tuple(int(i) for i in highest[np.square(highest - highest.mean(axis=0)).sum(axis=1).argmin()])
-
-
 def _shape(values: Maps, peak: tuple[int, ...]) -> dict[str, float]:
     shown = np.clip(values.astype(np.float64), 0, None)
     total, highest = float(shown.sum()), float(shown.max())
@@ -135,7 +130,7 @@ def _under(image: Maps, peak: tuple[int, ...]) -> dict[str, float]:
     here = float(image[disc].mean())
     return {
         "peak_brightness": float((image[tissue] < here).mean()),
-        "peak_contrast": (here - float(image[ring].mean())) / spread,
+        "peak_contrast": (here - float(image[ring].mean())) / spread if ring.any() else NONE,
         "peak_texture": float(image[disc].std()) / spread,
         "peak_asymmetry": (here - float(image[..., ::-1][disc].mean())) / spread,
     }

@@ -1,7 +1,7 @@
 """The reference of the settings, generated from their model."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -35,12 +35,23 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
             default,
             " ".join((field.description or "").replace("``", "`").split()),
         )
+        if (inner := _table_among(field.annotation)) is not None:
+            yield from _rows(inner, f"{prefix}{name}[].")
+
+
+def _table_among(annotation: Any) -> type[BaseModel] | None:
+    """Return the table that a field of several types may hold a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_table_among, get_args(annotation))), None)
 
 
 def _type(schema: Mapping[str, Any]) -> str:
     """Describe the type of a JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_type(alternative) for alternative in schema["anyOf"] if alternative.get("type") != "null")
+    if "$ref" in schema:
+        return "tables"
     if "const" in schema:
         return f'"{schema["const"]}"'
     if "prefixItems" in schema:

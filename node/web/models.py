@@ -14,7 +14,8 @@ from fastapi.responses import FileResponse, HTMLResponse
 from inference.bundle.bundle import Bundle, load_bundle
 from inference.bundle.discovery import Discovered, discover
 from inference.bundle.identity import BundleIdentity
-from inference.bundle.manifest import InputEntry, Manifest
+from inference.bundle.manifest import Manifest
+from inference.bundle.manifest_input import InputEntry
 from inference.errors import PassportRefused, UnknownName
 from inference.passport.passport import Passport, load_passport
 from inference.passport.rules import RULES

@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.ndimage import binary_erosion, zoom
 
 from inference.passport.gallery import GalleryPicture
+from inference.saliency.engine.maps import peak_of
 from reports.picture.colours import plasma
 
 SIDE_PIXELS = 264
@@ -37,7 +38,7 @@ def painted(picture: GalleryPicture) -> Pixels:
     """
     image, values, mask = picture.image, picture.map, picture.mask
     if image.ndim == 3:
-        plane = int(np.unravel_index(int(values.argmax()), values.shape)[0])
+        plane = peak_of(values)[0]
         image, values, mask = image[plane], values[plane], mask[plane]
     scale = SIDE_PIXELS / max(image.shape)
     grey = _scaled(zoom(image.astype(np.float32), scale, order=1))
@@ -48,7 +49,7 @@ def painted(picture: GalleryPicture) -> Pixels:
     alpha = (OPACITY * np.minimum(heat * 1.6, 1.0))[..., None]
     over = plain * (1 - alpha) + plasma(heat) * alpha
     if values.max() > values.min():
-        row, column = (round((float(at) + 0.5) * scale) for at in np.unravel_index(int(values.argmax()), values.shape))
+        row, column = (round((at + 0.5) * scale) for at in peak_of(values))
         over[_ring(over.shape[:2], row, column)] = PEAK
     for drawn in (plain, over):
         drawn[outline] = OUTLINE

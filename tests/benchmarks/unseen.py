@@ -35,11 +35,11 @@ from inference.options import AnalysisOptions
 from inference.passport.envelope import Envelope
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
 from inference.prepare import prepare
+from inference.saliency.engine.maps import peak_of
 from inference.statistics.bootstrap import Interval, share_by_group
 from inference.statistics.seeds import seed_of
 from inference.trust.assess import assess_maps
 from inference.trust.likeness import look
-from inference.trust.signals import peak_of
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import SEED, Warrant
 from tests.benchmarks.unseen_images import image_groups

@@ -19,12 +19,13 @@ from inference.commissioning.measuring.store import Raw
 from inference.passport.verdict import NetworkPasses
 from inference.reading.outlines import Mask
 from inference.saliency import explain_many
+from inference.saliency.engine.maps import peak_of
 from inference.statistics.seeds import seed_of
 from inference.trust.budgets import PARTS
 from inference.trust.cost import counted
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.kinds import NAMES
-from inference.trust.signals import covered_probabilities, peak_of, signal_table
+from inference.trust.signals import covered_probabilities, signal_table
 
 Words = NDArray[np.str_]
 Whole = NDArray[np.int64]

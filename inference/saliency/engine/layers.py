@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from inference.errors import UnknownName
+from inference.saliency.engine.members import Members
 
 
 def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[int, ...]]:
@@ -48,11 +49,13 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
 
 
 def choose_layer(model: nn.Module, inputs: torch.Tensor, layer: str | None) -> str:
-    """Return the layer asked for, or the last one with a feature map, which takes a pass to find.
+    """Return the layer asked for, or the last one with a feature map, which takes a pass to find; of a member, if any.
 
     Raises:
         UnknownName: there is no such layer; the message lists the layers with a feature map.
     """
+    if isinstance(model, Members):
+        return choose_layer(model.members[0], inputs, layer)
     if layer and layer in dict(model.named_modules()):
         return layer  # whether it gives a feature map is seen when it does
     candidates = feature_layers(model, inputs)
@@ -81,9 +84,15 @@ def activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> torch.
 def logits_and_activations(model: nn.Module, inputs: torch.Tensor, *, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the logits, (N, classes), and a layer's output, (N, K, *grid), of one pass without a gradient.
 
+    Of several members the outputs of all, one after the other: (N, K x members, *grid).
+
     Raises:
         UnknownName: the output of the layer is not a feature map.
     """
+    if isinstance(model, Members):
+        with torch.no_grad():
+            logits = model(inputs)
+        return logits, torch.cat([activations(member, inputs, layer=layer) for member in model.members], dim=1)
     with torch.no_grad(), _kept(model, layer, differentiated=False) as kept:
         logits = model(inputs)
     return logits, _checked(kept, model, inputs, layer)

@@ -1,7 +1,10 @@
-"""A saliency map and where it came from."""
+"""A saliency map, where it came from, and where it is highest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inference.archive import Floats
 from inference.findings import Finding
@@ -24,5 +27,11 @@ class SaliencyMap:
     on_frame: Floats
     """(rows, columns) of that plane's own pixel grid; 0 where the network saw nothing; signed."""
     peak: tuple[int, int]
-    """(row, column), 0-based, of the highest value of ``on_frame``."""
+    """(row, column), 0-based, of the highest value of ``on_frame``; on a plateau, of its centre."""
     seconds: float
+
+
+def peak_of(values: NDArray[np.floating]) -> tuple[int, ...]:
+    """Return the index of the highest value; of several, as on a plateau, the one next to their mean."""
+    highest = np.argwhere(values == values.max())
+    return tuple(int(i) for i in highest[np.square(highest - highest.mean(axis=0)).sum(axis=1).argmin()])

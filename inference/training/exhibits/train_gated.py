@@ -19,7 +19,7 @@ import torch
 
 from inference.bundle.bundle import SHIPPED
 from inference.bundle.configs import Config
-from inference.bundle.manifest import Manifest, NetworkEntry, ReplicateEntry, parse_manifest
+from inference.bundle.manifest import Manifest, PrimaryEntry, ReplicateEntry, parse_manifest
 from inference.training import train_brain_tumour, train_glioma
 from inference.training.brain_data import CLASSES, read_tumours
 from inference.training.bundle_folder import Card, pack
@@ -28,7 +28,7 @@ from inference.training.slices import Slices, join
 from inference.training.training import LAYERS, Plan, arguments, gated, store, train_bundle
 
 PARTS = ("model", "replicate_1")
-PRIMARY = NetworkEntry(file="models/model.safetensors", layer=LAYERS["GatedClassifier"])
+PRIMARY = PrimaryEntry(file="models/model.safetensors", layer=LAYERS["GatedClassifier"])
 REPLICATES = (ReplicateEntry(file="models/replicate_1.safetensors"),)
 
 

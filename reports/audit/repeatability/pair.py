@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from inference.analysis import Analysis
 from inference.criteria.agreement import otsu_overlap_pairs, spearman
 from inference.reading.geometry import Vector
+from inference.saliency.engine.maps import peak_of
 from reports.audit.observation import Observation, hot_area, peak_mm
 from reports.audit.repeatability.replay import Recorded
 
@@ -126,8 +127,8 @@ def replicate_pairs(analysis: Analysis, seen: Sequence[Observation]) -> tuple[Pa
     pairs = []
     for explanation, row in zip(analysis.explanations, seen, strict=False):
         for number, values in enumerate(explanation.trust.replicates, start=1):
-            peak = tuple(int(i) for i in np.unravel_index(int(values.argmax()), values.shape))
-            place = peak_mm(analysis.image.frames[explanation.map.frame], (peak[0], peak[1]))
+            row_of_peak, column_of_peak = peak_of(values)
+            place = peak_mm(analysis.image.frames[explanation.map.frame], (row_of_peak, column_of_peak))
             first = measured(row.figures, row.peak_mm)
             pairs.append(
                 pair_of(

@@ -104,6 +104,32 @@ def test_a_picture_in_colour_is_told_from_a_grey_image_in_three_channels(tmp_pat
     assert propose(grey, {}).manifest.input.colour == "grey as RGB"
 
 
+def test_the_series_that_are_channels_are_proposed_by_their_names(tmp_path: Path) -> None:
+    names = {"0": "T1c", "1": "T1", "2": "T2", "3": "FLAIR"}
+    folder = write_zoo_like(
+        tmp_path / "a",
+        network={**CLASSIFIER, "in_channels": 4},
+        transforms=(READING[0], {"_target_": "Resized", "keys": "image", "spatial_size": [48, 40]}),
+        image={"num_channels": 4, "channel_def": names},
+    )
+    series = propose(folder, {}).manifest.input.series
+    assert [channel.name for channel in series] == ["T1c", "T1", "T2", "FLAIR"]
+    assert "T1 post" in series[0].description_contains
+    assert "T1 post" not in series[1].description_contains
+    assert {"post", "contrast"} <= set(series[1].description_lacks)
+    assert series[3].description_contains == ("FLAIR",)
+
+
+def test_neighbouring_planes_are_proposed_where_no_channel_has_a_name(tmp_path: Path) -> None:
+    folder = write_zoo_like(
+        tmp_path / "a",
+        network={**CLASSIFIER, "in_channels": 5},
+        transforms=(READING[0], {"_target_": "Resized", "keys": "image", "spatial_size": [48, 40]}),
+        image={"num_channels": 5},
+    )
+    assert propose(folder, {}).manifest.input.neighbours == 2
+
+
 def test_a_mask_is_told_to_be_a_localiser_with_the_table_to_write(tmp_path: Path) -> None:
     folder = write_zoo_like(tmp_path / "a", network=UNET, names=("background", "spleen", "liver"))
     with pytest.raises(BundleRefused, match=r"gives a mask of its input \(3 channels\).*softmax.*channels = \[1, 2\]"):

@@ -20,7 +20,7 @@ from inference.passport.verdict import MOST_BOGUS, NetworkPasses, NoVerdict
 from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.reading.study import read_study
-from inference.saliency.engine.maps import SaliencyMap
+from inference.saliency.engine.maps import SaliencyMap, peak_of
 from inference.training.flair_data import drawn_phantom
 from inference.trust.assess import assess
 from inference.trust.budgets import PARTS, Budget, signals_of
@@ -28,7 +28,7 @@ from inference.trust.cost import counted
 from inference.trust.evidence import Examiner
 from inference.trust.kinds import NAMES
 from inference.trust.likeness import likeness
-from inference.trust.signals import covered_probabilities, peak_of, signal_table
+from inference.trust.signals import covered_probabilities, signal_table
 from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from reports.objects.phantom_study import write_study
