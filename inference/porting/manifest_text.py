@@ -44,7 +44,9 @@ def _comment(key: str, comments: Mapping[str, str]) -> str:
 
 
 def _value(value: Any) -> str:
-    """Return a TOML value; strings, numbers and lists are written as in JSON."""
+    """Return a TOML value; strings and numbers are written as in JSON."""
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):

@@ -13,7 +13,7 @@ COMMON = """
 imports: [$import glob, $import os]
 bundle_root: .
 output_dir: $@bundle_root + '/eval'
-dataset_dir: /workspace/data
+dataset_dir: data
 datalist: $list(sorted(glob.glob(@dataset_dir + '/*')))
 device: "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')"
 network: $@network_def.to(@device)
