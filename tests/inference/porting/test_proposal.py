@@ -1,9 +1,13 @@
 """The manifest of a bundle of MONAI's zoo is proposed from its files; what they do not say is asked, all at once."""
 
+import json
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
+from inference.bundle.configs import Config
 from inference.bundle.manifest import parse_manifest
 from inference.errors import BundleRefused, UnknownName
 from inference.porting.proposal import propose
@@ -159,3 +163,20 @@ def test_every_reason_why_a_configuration_cannot_be_used_is_given(tmp_path: Path
     folder = write_zoo_like(tmp_path / "a", transforms=transforms)
     with pytest.raises(BundleRefused, match=r"2 reasons:(.|\n)*scripts\.mine\.Load(.|\n)*draws at random"):
         propose(folder, {})
+
+
+@pytest.mark.slow
+def test_a_torchscript_program_is_taken_in_the_place_of_a_network_that_is_code(tmp_path: Path) -> None:
+    folder = write_zoo_like(tmp_path / "a")
+    scripted = Config((folder / "configs" / "inference.json").read_bytes(), "a.json").network("network_def").eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(scripted), folder / "models" / "model.ts")
+    path = folder / "configs" / "inference.json"
+    tree = json.loads(path.read_text()) | {"network_def": {"_target_": "scripts.mine.Network"}}
+    path.write_text(json.dumps(tree))
+    with pytest.raises(BundleRefused, match=r"scripts\.mine\.Network.*--set weights=models/model\.ts takes that"):
+        propose(folder, {})
+    manifest = propose(folder, {"weights": "models/model.ts"}).manifest
+    assert (manifest.primary.file, manifest.primary.layer) == ("models/model.ts", "class_layers.relu")
+    assert len(manifest.classes) == 2
