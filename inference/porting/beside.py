@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import NumpyReader, PydicomReader
+from monai.data import MetaTensor, NumpyReader, PydicomReader
 from monai.data.image_reader import ImageReader
 from monai.transforms import LoadImage, LoadImaged, Transform
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Compared:
 
     reader: str
     """MONAI's reader, by name; of what, where it does not read the DICOM files."""
+    network: str
+    """network, or what stands for MONAI's own."""
     input_difference: float
     input_scale: float
     """Largest absolute value of MONAI's input; 1 where it is smaller."""
@@ -55,7 +57,7 @@ class Compared:
         """Return the differences in words."""
         text = (
             f"input tensor differs by at most {self.input_difference:.2g} (values up to {self.input_scale:.3g}), "
-            f"logits by at most {self.logit_difference:.2g} from MONAI's own {self.reader}, Compose and network"
+            f"logits by at most {self.logit_difference:.2g} from MONAI's own {self.reader}, Compose and {self.network}"
         )
         return f"{text}. {self.hint}" if self.hint else f"{text}."
 
@@ -83,17 +85,20 @@ def beside_monai(bundle: Bundle, image: Image, given: ModelInput) -> Compared:
     mine = given.tensor[positions]
     if own.shape != mine.shape:
         raise NotComparable(f"MONAI's own input has the shape {tuple(own.shape[1:])}, here {tuple(mine.shape[1:])}.")
-    network = bundle.primary().module
-    if not isinstance(network, ScriptedModule):
-        network = bundle.configuration.network(bundle.manifest.primary.network).eval()
-        network.load_state_dict(bundle.primary().module.state_dict())
+    ours, name = bundle.primary().module, "network"
+    if isinstance(ours, ScriptedModule) or bundle.manifest.primary.members or bundle.manifest.activation == "ordinal":
+        theirs, name = ours, "the bundle's network on both sides"
+    else:
+        theirs = bundle.configuration.network(bundle.manifest.primary.network).eval()
+        theirs.load_state_dict(ours.state_dict())
     with torch.inference_mode():
-        theirs, ours = first_output(network(own)), bundle.primary().module(mine)
+        difference = float((first_output(theirs(own)) - ours(mine)).abs().max())
     return Compared(
         reader=reader,
+        network=name,
         input_difference=float((own - mine).abs().max()),
         input_scale=max(1.0, float(own.abs().max())),
-        logit_difference=float((theirs - ours).abs().max()),
+        logit_difference=difference,
         hint=_hint(mine, own),
     )
 
@@ -117,33 +122,49 @@ def _hint(mine: torch.Tensor, own: torch.Tensor) -> str:
 
 def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[int]]:
     """Return MONAI's input, (samples, C, *spatial), the reader's name, and which samples of ours these are."""
-    paths = [frame.path for frame in image.frames]
-    if len(set(paths)) < len(paths) or any(frame.frame_number > 1 for frame in image.frames):
+    stacks, entry = (image, *image.further), bundle.manifest.input
+    if any(frame.frame_number > 1 for stack in stacks for frame in stack.frames):
         raise NotComparable("MONAI's PydicomReader reads single-frame files alone.")
-    entry, is_volume = bundle.manifest.input, bundle.manifest.kind == "volume"
-    count = len(paths)
+    count, is_volume = len(image.frames), bundle.manifest.kind == "volume"
     positions = [0] if is_volume else sorted({0, count // 2, count - 1})[:MOST_PLANES]
-    in_colour = -1 if image.colour else None  # MONAI's reader cannot tell by itself
     with TemporaryDirectory() as folder:
-        sources: Sequence[Path] = [paths[position] for position in positions]
         if is_volume:
-            for number, path in enumerate(paths):
-                shutil.copyfile(path, Path(folder) / f"{number:06d}.dcm")
-            sources = [Path(folder)]
+            given = [[_one_folder(stack, Path(folder) / str(number)) for number, stack in enumerate(stacks)]]
+        else:
+            given = [_files(stacks, position, entry.neighbours) for position in positions]
+        is_plain = image.colour or is_volume or len(given[0]) > 1
         try:
-            own = torch.stack([_own(bundle, source, PydicomReader(channel_dim=in_colour)) for source in sources])
+            reader = PydicomReader(channel_dim=-1 if image.colour else None)  # it cannot tell colour by itself
+            own = torch.stack([_own(bundle, sources, reader) for sources in given])
             if own.shape[1] == entry.channel_count:
                 return own, "PydicomReader", positions
         except NotComparable:
-            if image.colour or is_volume or entry.channel_count != 3:
+            if is_plain or entry.channel_count != 3:
                 raise
-        if image.colour or is_volume or entry.channel_count != 3:
+        if is_plain or entry.channel_count != 3:
             raise NotComparable(
                 f"MONAI's own input has {own.shape[1]} channels; the network takes {entry.channel_count}."
             )
         pictures = [_as_rgb(image.values[position], Path(folder) / f"{position}.npy") for position in positions]
-        own = torch.stack([_own(bundle, picture, NumpyReader(channel_dim=-1)) for picture in pictures])
+        own = torch.stack([_own(bundle, [picture], NumpyReader(channel_dim=-1)) for picture in pictures])
         return own, "NumpyReader (the grey image as RGB)", positions
+
+
+def _one_folder(stack: Image, folder: Path) -> Path:
+    """Copy the files of a stack into a folder that holds nothing else."""
+    folder.mkdir()
+    for number, frame in enumerate(stack.frames):
+        shutil.copyfile(frame.path, folder / f"{number:06d}.dcm")
+    return folder
+
+
+def _files(stacks: Sequence[Image], position: int, neighbours: int) -> list[Path]:
+    """Return the files that are the channels of one plane: of each series, or with the neighbouring planes."""
+    last = len(stacks[0].frames) - 1
+    if any(len(stack.frames) != last + 1 for stack in stacks):
+        raise NotComparable("The series that are channels have different numbers of planes.")
+    near = range(position - neighbours, position + neighbours + 1)
+    return [stack.frames[min(max(place, 0), last)].path for stack in stacks for place in near]
 
 
 def _as_rgb(plane: NDArray[np.float32], path: Path) -> Path:
@@ -152,31 +173,61 @@ def _as_rgb(plane: NDArray[np.float32], path: Path) -> Path:
     return path
 
 
-def _own(bundle: Bundle, source: Path, reader: ImageReader) -> torch.Tensor:
-    """Return what MONAI's own pipeline makes of a file or of a folder with a series, (C, *spatial)."""
+def _own(bundle: Bundle, sources: Sequence[Path], reader: ImageReader) -> torch.Tensor:
+    """Return what MONAI's own pipeline makes of files, or of folders with a series each, (C, *spatial).
+
+    Several are channels under one key, or lie each under its own key of the dictionary.
+    """
 
     def read(asked: ReadByNode) -> Transform:
         options = {"reader": reader, "ensure_channel_first": asked.ensure_channel_first, "image_only": True}
         options["dtype"] = asked.dtype or np.float32
+        if bundle.manifest.input.neighbours:
+            return _Stacked(LoadImage(**options), asked.keys)
         return LoadImaged(keys=asked.keys, **options) if asked.keys else LoadImage(**options)
 
-    key = bundle.manifest.configuration.preprocessing
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the readers, about decoders and elements that are not there
-            own = bundle.configuration.reading(read, key)
-            result = own(_start(bundle, source, reader))
+            own = bundle.configuration.reading(read, bundle.manifest.configuration.preprocessing)
+            result = own(_start(bundle, sources, reader))
     except DAMAGE as error:
         raise NotComparable(f"MONAI's own pipeline fails ({reason_of(error)}).") from error
     if isinstance(result, dict):
-        result = result[next(iter(own.keys), "image")]
+        result = result["image" if "image" in result else next(iter(own.keys))]
     return torch.as_tensor(np.asarray(result), dtype=torch.float32)
 
 
-def _start(bundle: Bundle, source: Path, reader: ImageReader) -> Any:
+class _Stacked(Transform):
+    """Reads planes each by itself, as channels of the middle one: MONAI's reader takes several of one place alone."""
+
+    def __init__(self, load: LoadImage, keys: tuple[str, ...]) -> None:
+        self._load = load
+        self._keys = keys
+
+    def __call__(self, data: Any) -> Any:
+        """Return the image; of a dictionary, with the image at each key."""
+        if self._keys:
+            return {**data, **{key: self._read(data[key]) for key in self._keys}}
+        return self._read(data)
+
+    def _read(self, sources: Sequence[Path]) -> MetaTensor:
+        planes = [self._load(source) for source in sources]
+        middle = planes[len(planes) // 2]
+        values = torch.cat([plane if plane.ndim == 3 else plane[None] for plane in planes])
+        return MetaTensor(
+            torch.as_tensor(values), affine=middle.affine, meta={**middle.meta, "original_channel_dim": 0}
+        )
+
+
+def _start(bundle: Bundle, sources: Sequence[Path], reader: ImageReader) -> Any:
+    """Return what MONAI's transforms begin with: files, or the image where no reader is among them."""
     preprocessing = bundle.configuration.preprocessing(bundle.manifest.configuration.preprocessing)
-    if preprocessing.readers:
-        keys = preprocessing.readers[0].keys
-        return dict.fromkeys(keys, source) if keys else source
-    image = LoadImage(reader=reader, ensure_channel_first=True, image_only=True)(source)
-    return dict.fromkeys(preprocessing.keys, image) if preprocessing.kind == "dictionary" else image
+    keys = [channel.key for channel in bundle.manifest.input.series if channel.key]
+    together: Any = list(sources) if len(sources) > 1 else sources[0]
+    given = dict(zip(keys, sources, strict=True)) if keys else dict.fromkeys(preprocessing.keys, together)
+    if not preprocessing.readers:
+        load: Any = LoadImage(reader=reader, ensure_channel_first=True, image_only=True)
+        load = _Stacked(load, ()) if bundle.manifest.input.neighbours else load
+        together, given = load(together), {key: load(source) for key, source in given.items()}
+    return given if preprocessing.kind == "dictionary" else together

@@ -45,6 +45,8 @@ def _comment(key: str, comments: Mapping[str, str]) -> str:
 
 def _value(value: Any) -> str:
     """Return a TOML value; strings and numbers are written as in JSON."""
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return "[\n" + "".join(f"    {_value(item)},\n" for item in value) + "]"
     if isinstance(value, list):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, dict):

@@ -93,6 +93,9 @@ def input_of(network: nn.Module, where: str) -> tuple[int, int]:
         for kind, dimensions in _CONVOLUTIONS.items():
             if isinstance(module, kind):
                 return dimensions, int(str(module.in_channels))
+    for weights in network.parameters():  # of a TorchScript program, whose modules have no class here
+        if weights.ndim in (4, 5):
+            return weights.ndim - 2, weights.shape[1]
     raise BundleRefused(f"{where} has no convolution: it is no network of 2D or 3D images that is known here.")
 
 

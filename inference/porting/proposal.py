@@ -18,6 +18,7 @@ from inference.porting.manifest_text import text_of
 from inference.porting.metadata import NORMAL, Described
 from inference.porting.probe import Probed, input_of, probe
 from inference.porting.questions import Answers, Ask, Question
+from inference.porting.series import channel_of
 from inference.porting.trial import Tried, tried
 
 MODALITIES = ("CT", "MR", "PT", "CR", "DX", "MG", "US", "ES", "SM", "OP", "XC", "OT")
@@ -155,7 +156,7 @@ def _tree(files: Brought, shown: Probed, through: Tried, answers: Answers) -> tu
         "not_for": "Diagnosis; images of another kind than those it was trained on.",
         "licence": files.licence or "see LICENSE",
         "training_data": said.data_source or _NOT_SAID,
-        "input": _input(said, shown, through, modality, answers, comments),
+        "input": _input(files, shown, through, modality, answers, comments),
         "classes": classes,
         "primary": {"file": _weights(files, answers)} | ({"layer": shown.layer} if shown.layer else {}),
     }
@@ -169,8 +170,9 @@ def _tree(files: Brought, shown: Probed, through: Tried, answers: Answers) -> tu
 
 
 def _input(
-    said: Described, shown: Probed, through: Tried, modality: str, answers: Answers, comments: dict[str, str]
+    files: Brought, shown: Probed, through: Tried, modality: str, answers: Answers, comments: dict[str, str]
 ) -> dict[str, Any]:
+    said = files.described
     size = through.spatial_size or shown.spatial_size
     if not through.spatial_size and not said.spatial_size:
         numbers = "x".join(map(str, size))
@@ -183,23 +185,36 @@ def _input(
         comments["input.modality"] = "As the texts of configs/metadata.json say."
     if not through.spatial_size:
         comments["input.spatial_size"] = "The preprocessing gives no size: images of another size are not taken."
-    if shown.channels == 3 and shown.dimensions == 2:
+    likely_series = len(set(said.channel_names)) == shown.channels > 1 and not said.in_colour
+    if shown.channels == 3 and shown.dimensions == 2 and not likely_series:
         likely = "colour" if modality in IN_COLOUR or (modality == "OT" and said.in_colour) else "grey"
-        colour = answers.answer(
-            Question("colour", "Images in colour, or grey ones in three channels", ("colour", "grey"), likely)
-        )
-        if colour == "colour":
-            entry["colour"] = True
-        else:
-            entry["colour"] = GREY_AS_RGB
+        text = "The network's 3 channels: colour, a grey image three times, or a plane with its neighbours"
+        answer = answers.answer(Question("colour", text, ("colour", "grey", "neighbours"), likely))
+        sources: dict[str, dict[str, Any]] = {
+            "colour": {"colour": True}, "grey": {"colour": GREY_AS_RGB}, "neighbours": {"neighbours": 1},
+        }  # fmt: skip
+        entry |= sources[answer]
     elif shown.channels > 1:
-        names = said.channel_names or tuple(f"channel {number}" for number in range(1, shown.channels + 1))
-        entry["channels"] = [{"name": name, "description_contains": [name]} for name in names[: shown.channels]]
-        comments["input.channels"] = (
-            "A table for each channel: words by which its series is known. If the channels are neighbouring planes: "
-            f"channels = {shown.channels}, neighbours = {shown.channels // 2}."
-        )
+        entry |= _several(files, shown, answers, comments)
     return entry
+
+
+def _several(files: Brought, shown: Probed, answers: Answers, comments: dict[str, str]) -> dict[str, Any]:
+    """Return where several channels that are no colour come from."""
+    said, keys = files.described, files.config.preprocessing().keys
+    has_middle = shown.dimensions == 2 and shown.channels % 2 == 1
+    choices = ("series", "neighbours") if has_middle else ("series",)
+    is_named = len(set(said.channel_names)) == shown.channels
+    text = f"The network's {shown.channels} channels: several series, or neighbouring planes"
+    likely = "series" if is_named or not has_middle else "neighbours"
+    if answers.answer(Question("channels", text, choices, likely)) == "neighbours":
+        return {"neighbours": shown.channels // 2}
+    names = said.channel_names if is_named else tuple(f"channel {place}" for place in range(shown.channels))
+    keyed = keys if len(keys) == shown.channels else ("",) * shown.channels
+    comments["input.channels"] = (
+        "A series for each channel, the one that findings are shown on first: correct the words of their descriptions."
+    )
+    return {"channels": [channel_of(name, key) for name, key in zip(names, keyed, strict=True)]}
 
 
 def _classes(

@@ -22,7 +22,7 @@ class Question:
 Ask = Callable[[Question], str]
 """Asks a person; returns an empty text where nobody can be asked."""
 
-KEYS = ("modality", "kind", "activation", "findings", "weights", "size", "colour", "configuration")
+KEYS = ("modality", "kind", "activation", "findings", "weights", "size", "colour", "channels", "configuration")
 """Of every question there is."""
 
 

@@ -1,4 +1,4 @@
-"""A stack that lies in memory, written as single-frame DICOM instances of one series (DICOM PS3.3 A.3 to A.32)."""
+"""A stack that lies in memory, written as single-frame DICOM instances (DICOM PS3.3 A.3 to A.32)."""
 
 from pathlib import Path
 
@@ -11,16 +11,21 @@ from reports.objects.phantom_study import IMPLEMENTATION_UID
 
 
 def write_image(image: Image, folder: Path) -> list[Path]:
-    """Write a stack whose modality values are whole numbers, and return its files in the order of its planes.
+    """Write a stack, and the further series that belong to it, whose modality values are whole numbers.
 
     Explicit VR Little Endian; grey values as they are in 16 bits, signed, with Rescale Slope 1 and Intercept 0 for
-    CT; colour as RGB in 8 bits.
+    CT; colour as RGB in 8 bits. Returns the files, series by series in the order of their planes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for index in range(len(image.frames)):
-        paths.append(folder / f"IM{index + 1:04d}.dcm")
-        _instance(image, index).save_as(paths[-1], enforce_file_format=True)
+    for series, stack in enumerate((image, *image.further), start=1):
+        for index in range(len(stack.frames)):
+            instance = _instance(stack, index)
+            instance.SeriesNumber = series
+            instance.SOPInstanceUID = f"{instance.SOPInstanceUID}.{series}"
+            instance.file_meta.MediaStorageSOPInstanceUID = instance.SOPInstanceUID
+            paths.append(folder / f"S{series}-IM{index + 1:04d}.dcm")
+            instance.save_as(paths[-1], enforce_file_format=True)
     return paths
 
 
@@ -38,7 +43,7 @@ def _instance(image: Image, index: int) -> Dataset:
     instance.PatientID, instance.PatientName = image.patient_key, "SYNTHETIC"
     instance.PatientBirthDate, instance.PatientSex, instance.AccessionNumber = "", "", ""
     instance.StudyDate, instance.StudyTime, instance.StudyID = "20260101", "120000", "1"
-    instance.Modality, instance.SeriesNumber, instance.InstanceNumber = image.modality, 1, index + 1
+    instance.Modality, instance.InstanceNumber = image.modality, index + 1
     instance.SeriesDescription, instance.ProtocolName = image.description[:64], image.description[:64]
     instance.ImageType = ["ORIGINAL", "PRIMARY"]
     if image.body_part:

@@ -35,9 +35,15 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
             default,
             " ".join((field.description or "").replace("``", "`").split()),
         )
-        tables = filter(None, (section_in(choice) for part in get_args(field.annotation) for choice in get_args(part)))
-        for table in dict.fromkeys(tables):
-            yield from _rows(table, f"{prefix}{name}[].")
+        if (inner := _table_among(field.annotation)) is not None:
+            yield from _rows(inner, f"{prefix}{name}[].")
+
+
+def _table_among(annotation: Any) -> type[BaseModel] | None:
+    """Return the table that a field of several types may hold a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_table_among, get_args(annotation))), None)
 
 
 def _type(schema: Mapping[str, Any]) -> str:
@@ -45,7 +51,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_type(alternative) for alternative in schema["anyOf"] if alternative.get("type") != "null")
     if "$ref" in schema:
-        return "table"
+        return "tables"
     if "const" in schema:
         return f'"{schema["const"]}"'
     if "prefixItems" in schema:
@@ -53,7 +59,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f'"{value}"' for value in schema["enum"])
     if schema["type"] == "array":
-        return f"list of {_type(schema['items'])}{'s' if '$ref' in schema['items'] else ''}"
+        return f"list of {_type(schema['items'])}"
     words = {"string": "path" if schema.get("format") == "path" else "text", "number": "number"}
     limits = [
         f"{sign} {schema[key]:g}" if schema[key] < 1e6 else f"{sign} {schema[key]}"

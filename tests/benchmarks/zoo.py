@@ -35,10 +35,11 @@ from inference.bundle.configs import Config
 from inference.errors import BundleRefused, HeatproofError
 from inference.porting.beside import beside_monai
 from inference.porting.manifest_text import text_of
-from inference.porting.metadata import read_metadata
+from inference.porting.metadata import Described, read_metadata
 from inference.porting.proposal import GivesAMask, propose
 from inference.porting.questions import Question
 from inference.porting.seal import seal, tried_input
+from inference.porting.series import channel_of
 from inference.prepare import prepare
 from inference.selection import select_stacks
 from node.commands.image_study import write_image
@@ -225,7 +226,7 @@ def write_host(folder: Path, mask: GivesAMask) -> None:
         "training_data": "none",
         "input": {
             "modality": [said.modality or ANSWERS["modality"]],
-            "channels": shown.channels, "spatial_size": size, **({"colour": True} if said.in_colour else {}),
+            "channels": shown.channels, "spatial_size": size, **sources_of(said, shown.channels),
         },
         "classes": [{"name": "none", "finding": False}, {"name": "finding", "finding": True}],
         "configuration": {"files": [inference, "configs/host.json"], "preprocessing": "cut"},
@@ -235,6 +236,16 @@ def write_host(folder: Path, mask: GivesAMask) -> None:
         },
     }  # fmt: skip
     (folder / "bundle.toml").write_text(text_of(tree, {}))
+
+
+def sources_of(said: Described, channels: int) -> dict[str, Any]:
+    """Return where several channels come from, as `[input]` has it."""
+    if said.in_colour:
+        return {"colour": True}
+    if channels == 1:
+        return {}
+    names = said.channel_names if len(set(said.channel_names)) == channels else map(str, range(channels))
+    return {"channels": [channel_of(name) for name in names]}
 
 
 def quiet(path: Path, channels: int, findings: Iterable[int]) -> None:

@@ -21,6 +21,12 @@ ELEMENTS_OF_A_CALL = 64
 """How many times the elements of its arguments all tensors of one call may have together."""
 
 
+_WORDS: Mapping[type[ast.AST], str] = {
+    ast.JoinedStr: "a text with values in braces (f'...')", ast.NamedExpr: "an assignment (:=)",
+    ast.Starred: "a starred value (*)", ast.Await: "await", ast.Yield: "yield", ast.YieldFrom: "yield",
+}  # fmt: skip
+"""What people call the parts of Python that are not computed."""
+
 Call = Callable[[list[Any], dict[str, Any]], Any]
 """Takes positional and named arguments."""
 
@@ -57,7 +63,7 @@ class Interpreter:
         self._budget.spend()
         handler = _HANDLERS.get(type(node))
         if handler is None:
-            raise CannotResolve(f"{type(node).__name__} is not computed here", CURE)
+            raise CannotResolve(f"{_WORDS.get(type(node), type(node).__name__)} is not computed here", CURE)
         return handler(self, node)
 
     def made(self, node: ast.AST) -> Any:

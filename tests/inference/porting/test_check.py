@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,28 @@ def test_a_bundle_of_the_zoo_is_checked_sealed_and_equal_to_monais_own(tmp_path:
 def test_a_volume_in_hounsfield_units_is_equal_to_monais_own(tmp_path: Path) -> None:
     folder = manifested(
         write_zoo_like(tmp_path / "chest", network=VOLUME, transforms=CT, image={"modality": "CT", "spatial_shape": []})
+    )
+    checked = run(folder, tmp_path)
+    assert not wrong(checked)
+    assert checked["synthetic study, beside MONAI"][0].state == "good"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"num_channels": 4, "channel_def": {"0": "T1c", "1": "T1", "2": "T2", "3": "FLAIR"}},
+        {"num_channels": 5, "channel_def": {}},
+        {"num_channels": 3, "modality": "endoscopy", "channel_def": {"0": "R", "1": "G", "2": "B"}},
+        {"num_channels": 3, "modality": "mammogram", "channel_def": {"0": "image"}},
+    ],
+    ids=["series", "neighbours", "colour", "grey as RGB"],
+)
+def test_channels_of_every_kind_are_equal_to_monais_own(tmp_path: Path, image: dict[str, Any]) -> None:
+    first = {**READING[1], "channel_dim": -1} if image["num_channels"] == 3 else READING[1]
+    resized = {"_target_": "Resized", "keys": "image", "spatial_size": [48, 40]}
+    network = {**CLASSIFIER, "in_channels": image["num_channels"]}
+    folder = manifested(
+        write_zoo_like(tmp_path / "head", network=network, transforms=(READING[0], first, resized), image=image)
     )
     checked = run(folder, tmp_path)
     assert not wrong(checked)

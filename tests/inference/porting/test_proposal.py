@@ -1,9 +1,13 @@
 """The manifest of a bundle of MONAI's zoo is proposed from its files; what they do not say is asked, all at once."""
 
+import json
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
+from inference.bundle.configs import Config
 from inference.bundle.manifest import parse_manifest
 from inference.errors import BundleRefused, UnknownName
 from inference.porting.proposal import propose
@@ -104,6 +108,32 @@ def test_a_picture_in_colour_is_told_from_a_grey_image_in_three_channels(tmp_pat
     assert propose(grey, {}).manifest.input.colour == "grey as RGB"
 
 
+def test_the_series_that_are_channels_are_proposed_by_their_names(tmp_path: Path) -> None:
+    names = {"0": "T1c", "1": "T1", "2": "T2", "3": "FLAIR"}
+    folder = write_zoo_like(
+        tmp_path / "a",
+        network={**CLASSIFIER, "in_channels": 4},
+        transforms=(READING[0], {"_target_": "Resized", "keys": "image", "spatial_size": [48, 40]}),
+        image={"num_channels": 4, "channel_def": names},
+    )
+    series = propose(folder, {}).manifest.input.series
+    assert [channel.name for channel in series] == ["T1c", "T1", "T2", "FLAIR"]
+    assert "T1 post" in series[0].description_contains
+    assert "T1 post" not in series[1].description_contains
+    assert {"post", "contrast"} <= set(series[1].description_lacks)
+    assert series[3].description_contains == ("FLAIR",)
+
+
+def test_neighbouring_planes_are_proposed_where_no_channel_has_a_name(tmp_path: Path) -> None:
+    folder = write_zoo_like(
+        tmp_path / "a",
+        network={**CLASSIFIER, "in_channels": 5},
+        transforms=(READING[0], {"_target_": "Resized", "keys": "image", "spatial_size": [48, 40]}),
+        image={"num_channels": 5},
+    )
+    assert propose(folder, {}).manifest.input.neighbours == 2
+
+
 def test_a_mask_is_told_to_be_a_localiser_with_the_table_to_write(tmp_path: Path) -> None:
     folder = write_zoo_like(tmp_path / "a", network=UNET, names=("background", "spleen", "liver"))
     with pytest.raises(BundleRefused, match=r"gives a mask of its input \(3 channels\).*softmax.*channels = \[1, 2\]"):
@@ -133,3 +163,20 @@ def test_every_reason_why_a_configuration_cannot_be_used_is_given(tmp_path: Path
     folder = write_zoo_like(tmp_path / "a", transforms=transforms)
     with pytest.raises(BundleRefused, match=r"2 reasons:(.|\n)*scripts\.mine\.Load(.|\n)*draws at random"):
         propose(folder, {})
+
+
+@pytest.mark.slow
+def test_a_torchscript_program_is_taken_in_the_place_of_a_network_that_is_code(tmp_path: Path) -> None:
+    folder = write_zoo_like(tmp_path / "a")
+    scripted = Config((folder / "configs" / "inference.json").read_bytes(), "a.json").network("network_def").eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(scripted), folder / "models" / "model.ts")
+    path = folder / "configs" / "inference.json"
+    tree = json.loads(path.read_text()) | {"network_def": {"_target_": "scripts.mine.Network"}}
+    path.write_text(json.dumps(tree))
+    with pytest.raises(BundleRefused, match=r"scripts\.mine\.Network.*--set weights=models/model\.ts takes that"):
+        propose(folder, {})
+    manifest = propose(folder, {"weights": "models/model.ts"}).manifest
+    assert (manifest.primary.file, manifest.primary.layer) == ("models/model.ts", "class_layers.relu")
+    assert len(manifest.classes) == 2

@@ -187,7 +187,7 @@ NODES = [
 
 @pytest.mark.parametrize("kind", [node for node in NODES if node not in _HANDLERS], ids=lambda kind: kind.__name__)
 def test_a_kind_of_node_that_is_not_on_the_list_is_never_computed(kind: type[ast.expr]) -> None:
-    with pytest.raises(CannotResolve, match=f"{kind.__name__} is not computed here"):
+    with pytest.raises(CannotResolve, match="is not computed here"):
         Interpreter({}, no_call, Budget()).value(kind())
 
 
