@@ -161,7 +161,7 @@ def write(dataset: Dataset, path: Path, syntax: str) -> Path:
     fresh.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     fresh.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     fresh.file_meta.TransferSyntaxUID = syntax
-    if syntax in COMPRESSED and "PixelData" in fresh and fresh.HighBit != 15:
+    if syntax in COMPRESSED and "PixelData" in fresh:
         fresh.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         stored_bits, high = fresh.BitsStored, fresh.HighBit
         fresh.BitsStored, fresh.HighBit = fresh.BitsAllocated, fresh.BitsAllocated - 1

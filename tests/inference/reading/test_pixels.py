@@ -57,17 +57,19 @@ def test_eight_bits_allocated_are_read_alike(write_series, bits, signed):
     assert np.array_equal(read_series(paths).values, lowest_bits(stored, bits, bool(signed)))
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
 @pytest.mark.parametrize("signed", [0, 1])
-def test_bits_beyond_bits_stored_are_masked_after_every_decoder(write_series, syntax, signed):
+@pytest.mark.parametrize("high", [11, 15])
+def test_bits_beyond_bits_stored_are_masked_after_every_decoder(write_series, syntax, signed, high):
     """All sixteen bits are coded, as an archive does with overlay bits in them."""
     stored = np.random.default_rng(4).integers(0, 1 << 16, (1, 64, 48)).astype(np.uint16)
+    stored = stored >> (high - 11) << (high - 11)
     (path,) = write_series(stored.view(np.int16) if signed else stored, PixelRepresentation=signed)
     dataset = dcmread(path)
     dataset.compress(syntax)
-    dataset.BitsStored, dataset.HighBit = 12, 11
+    dataset.BitsStored, dataset.HighBit = 12, high
     dataset.save_as(path)
-    assert np.array_equal(read_series([path]).values, lowest_bits(stored, 12, bool(signed)))
+    assert np.array_equal(read_series([path]).values, lowest_bits(stored, 12, bool(signed), shift=high - 11))
 
 
 @NEEDS_DCMTK
