@@ -60,9 +60,15 @@ def references(image: Image) -> list[InstanceReference]:
 
 
 def image_library(image: Image) -> ContainerContentItem:
-    """List the series: modality, frame of reference and grid once, then each instance with its place."""
-    group = _container(codes.DCM.ImageLibraryGroup, [*_shared(image), *_entries(image)])
-    return _container(codes.DCM.ImageLibrary, [group])
+    """List the series: modality, frame of reference and grid once, then each instance with its place.
+
+    A series that was analysed as a further channel of the same input is a group of its own.
+    """
+    groups = [
+        _container(codes.DCM.ImageLibraryGroup, [*_shared(stack), *_entries(stack)])
+        for stack in (image, *image.further)
+    ]
+    return _container(codes.DCM.ImageLibrary, groups)
 
 
 def modality_code(modality: str) -> CodedConcept | None:

@@ -47,7 +47,7 @@ def write(request: WriteRequest) -> Iterator[StructuredReport]:
     yield document(
         content,
         source=request.source,
-        evidence=[*references(image), *captures],
+        evidence=[*(item for stack in (image, *image.further) for item in references(stack)), *captures],
         uids=uids,
         bundle=request.analysis.bundle,
         created=request.created,

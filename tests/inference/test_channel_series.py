@@ -1,10 +1,12 @@
 """Several series as channels of one input: found by words, laid over each other in the patient, or not analysed."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import torch
+from pydicom import dcmread
 
 from inference import archive
 from inference.analyse import analyse
@@ -16,6 +18,7 @@ from inference.reading.image import Image
 from inference.reading.study import read_series
 from inference.selection import account_for, select_stacks
 from inference.upright import patient_affine
+from reports.objects.results import write_results
 from tests.inference.bundle.types import studies
 from tests.inference.bundle.types.making import MANIFEST, marking, toml, write
 from tests.inference.bundle.types.model_types import FOUR, TYPES
@@ -84,6 +87,15 @@ def test_the_series_of_a_study_are_one_input_and_the_others_are_accounted_for(bu
     assert "none of the series it takes (FLAIR, T1 post contrast, T1, T2)" in reasons[0]
     result = analyse(image, bundle, AnalysisOptions(device="cpu"))
     assert any("T1 post contrast: T1 post contrast HEAD; T1: T1 HEAD" in remark for remark in result.remarks)
+    written = write_results(result, tmp_path / "results", created=datetime(2026, 11, 28, tzinfo=UTC))
+    report = dcmread(next(item.path for item in written if item.role == "report"))
+    named = {
+        instance.ReferencedSOPInstanceUID
+        for item in report.CurrentRequestedProcedureEvidenceSequence
+        for in_series in item.ReferencedSeriesSequence
+        for instance in in_series.ReferencedSOPSequence
+    }
+    assert {frame.sop_instance_uid for stack in (image, *image.further) for frame in stack.frames} <= named
 
 
 def test_a_missing_series_is_named_and_nothing_is_analysed(bundle, tmp_path):

@@ -10,7 +10,7 @@ from being fetched. Inferers: those of ``monai.inferers`` and of ``monai.apps``'
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -34,6 +34,12 @@ TELLING_PARAMETERS = {
     "data_value": "prints what it is given",
 }
 """Parameters of a transform's constructor that tell what else it does."""
+
+LARGEST_ARGUMENTS: Mapping[str, float] = {
+    "radius": 20, "sigma": 60, "sigma1": 60, "sigma2": 60, "window_length": 201, "filter_size": 31, "kernel_size": 31,
+    "num_bins": 65_536, "repeats": 64, "length": 10_000,
+}  # fmt: skip
+"""Of transforms: arguments that decide how much time and memory one pixel takes, and the largest values of use."""
 
 MOVING = ("spatial.", "croppad.")
 """Modules of the transforms that move pixels; those that MONAI can invert keep the affine."""
@@ -166,6 +172,19 @@ def refusal_of_transform(member: type) -> str:
     if module.startswith("io.") and not issubclass(member, (transforms.LoadImage, transforms.LoadImaged)):
         return "touches files"
     return ""
+
+
+def too_large(target: Target, name: str, value: Any) -> bool:
+    """Whether an argument of a transform, a number or a sequence of numbers, is larger than any that is of use."""
+    largest = LARGEST_ARGUMENTS.get(name)
+    if target.kind != "transform" or largest is None:
+        return False
+    numbers = value if isinstance(value, (list, tuple)) else [value]
+    return any(
+        too_large(target, name, number) if isinstance(number, (list, tuple)) else number > largest
+        for number in numbers
+        if isinstance(number, (int, float, list, tuple))
+    )
 
 
 def _kind_of(member: Any, kind: Kind, name: str) -> Kind | None:

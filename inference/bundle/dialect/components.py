@@ -13,7 +13,7 @@ import torch
 from monai.utils import optional_import
 from torch.overrides import TorchFunctionMode
 
-from inference.bundle.dialect.allowed import Target, parameters_of
+from inference.bundle.dialect.allowed import LARGEST_ARGUMENTS, Target, parameters_of, too_large
 from inference.bundle.dialect.objections import CannotResolve, LimitExceeded
 
 MOST_ELEMENTS = 1 << 30
@@ -98,6 +98,17 @@ def check_arguments(component: Component) -> None:
     for name, cure in REFUSED_ARGUMENTS.items():
         if component.arguments.get(name):
             raise CannotResolve(f"{name} is not allowed", cure)
+    for name, value in _by_name(component).items():
+        if too_large(component.target, name, value):
+            raise CannotResolve(f"{name} is larger than {LARGEST_ARGUMENTS[name]:g}", "Use a smaller one.")
+
+
+def _by_name(component: Component) -> Mapping[str, Any]:
+    """Return the arguments by name, positional ones included, as far as they fit."""
+    try:
+        return signature(component.target.call).bind_partial(*component.positional, **component.arguments).arguments
+    except (TypeError, ValueError):
+        return component.arguments
 
 
 def _check_torchvision(component: Component, parameter: str) -> None:

@@ -12,6 +12,7 @@ from monai.transforms import Compose, Lambda, LoadImage, LoadImaged, Resize, Spa
 
 from inference.bundle.configs import Config
 from inference.bundle.dialect.preprocessing import Preprocessing
+from inference.errors import BundleRefused
 from inference.prepare.laid import Laid
 from inference.prepare.walk import StepFailed, Walk, as_read
 
@@ -166,3 +167,20 @@ def test_whoever_watches_is_told_every_transform_with_its_result():
     steps = Preprocessing(Compose([Resize((20, 24)), Compose([SpatialPad((30, 30)), Lambda(lambda x: x + 1)])]))
     Walk(steps, lambda step, data: seen.append((step and type(step).__name__, tuple(data.shape)))).run({"": picture(2)})
     assert seen == [(None, (1, 48, 40)), ("Resize", (1, 20, 24)), ("SpatialPad", (1, 30, 30)), ("Lambda", (1, 30, 30))]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{_target_: MedianSmooth, radius: 1000}",
+        "{_target_: GaussianSmooth, sigma: [1, 1000000.0]}",
+        "{_target_: GaussianSharpen, sigma2: [[1, 2], [3, 90000]]}",
+        "{_target_: SavitzkyGolaySmooth, window_length: 1000001, order: 1}",
+        "{_target_: HistogramNormalize, num_bins: 1000000000}",
+        "{_target_: RepeatChannel, repeats: 100000000}",
+        "$monai.transforms.MedianSmooth(1000)",
+    ],
+)
+def test_an_argument_that_would_take_time_or_memory_without_end_is_refused(step):
+    with pytest.raises(BundleRefused, match="is larger than"):
+        preprocessing(f"[{step}]")
