@@ -271,4 +271,6 @@ def _accepted(entry: InputEntry) -> Iterator[str]:
             yield " or ".join(name or "unnamed" for name in names)
     if entry.description_contains:
         yield f"named {' or '.join(entry.description_contains)}"
+    if entry.series:
+        yield f"together {', '.join(channel.name for channel in entry.series)}"
     yield f"at least {entry.minimum_frames} image{'s' if entry.minimum_frames > 1 else ''}"

@@ -40,6 +40,15 @@ preprocessing:
 - {_target_: ScaleIntensityRange, a_min: 0, a_max: 1000, b_min: 0, b_max: 1}
 - {_target_: ResizeWithPadOrCrop, spatial_size: [48, 48]}
 """
+MR_IN_MM = """
+preprocessing:
+  _target_: Compose
+  transforms:
+  - {_target_: LoadImaged, keys: image, reader: PydicomReader, ensure_channel_first: true}
+  - {_target_: Spacingd, keys: image, pixdim: [0.9, 0.9], mode: bilinear}
+  - {_target_: ScaleIntensityRangePercentilesd, keys: image, lower: 1, upper: 99, b_min: 0, b_max: 1}
+  - {_target_: ResizeWithPadOrCropd, keys: image, spatial_size: [40, 36]}
+"""
 CT_3D = """
 preprocessing:
   _target_: Compose
@@ -172,7 +181,7 @@ TYPES = {
     ),
     "four_view_mammography": ModelType(
         DENSE % (2, 3, 4), MAMMOGRAM, {"modality": ["MG"], "spatial_size": [43, 41], **GREY_PICTURES}, studies.mammograms,
-        kind="projection", activation="sigmoid", classes=4,
+        kind="projection", activation="sigmoid", classes=4, manifest={"views": "highest"},
     ),
     "endoscopy": ModelType(
         DENSE % (2, 3, 2), ENDOSCOPY, {"modality": ["ES"], "spatial_size": [40, 40], "channels": 3, "colour": True},
@@ -190,6 +199,9 @@ TYPES = {
     "seresnet50": mr_2d("{_target_: SEResNet50, spatial_dims: 2, in_channels: 1, num_classes: 2}", slow=True),
     "vision_transformer": mr_2d(
         "{_target_: ViT, in_channels: 1, img_size: [48, 48], patch_size: [8, 8], hidden_size: 24, mlp_dim: 48, num_layers: 2, num_heads: 2, spatial_dims: 2, classification: true, num_classes: 2, post_activation: null}"
+    ),
+    "mr_slices_in_mm": ModelType(
+        DENSE % (2, 1, 2), MR_IN_MM, {"modality": ["MR"], "spatial_size": [40, 36]}, studies.mr
     ),
     "one_sigmoid_logit": mr_2d(DENSE % (2, 1, 1), activation="sigmoid", classes=1),
     "ordinal_grades": mr_2d(DENSE % (2, 1, 3), activation="ordinal", classes=4),

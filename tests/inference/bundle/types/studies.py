@@ -16,6 +16,7 @@ from tests.inference.conftest import write_plane
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 OBLIQUE = (0.96, 0.28, 0.0, -0.28, 0.96, 0.0)
+MIRRORED = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 SPOT = (3, 26, 17)
 """Plane, row and column of the bright place."""
@@ -92,8 +93,8 @@ def ct_volume(folder: Path, orientation: Sequence[float] = AXIAL) -> Study:
     return Study(files, [files[0].parent])
 
 
-def mr(folder: Path) -> Study:
-    files = series(folder, anatomy((8, 44, 36), 2), "mr")
+def mr(folder: Path, orientation: Sequence[float] = AXIAL) -> Study:
+    files = series(folder, anatomy((8, 44, 36), 2), "mr", orientation=orientation)
     return Study(files, list(files))
 
 
