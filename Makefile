@@ -5,7 +5,7 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 CONFIG  ?= heatproof.toml
 STUDY   ?=
-.PHONY: help install demo serve test check docs peers clean
+.PHONY: help install demo serve test check combinations docs peers clean
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -31,6 +31,9 @@ check: $(STAMP)  ## lint, types and the quick tests
 
 docs: $(STAMP)   ## write the API documentation into build/docs; a warning is an error
 	$(BIN)/python deploy/make_docs.py build/docs
+
+combinations: $(STAMP)   ## 5,000 seeded combinations of odd things in one series (half an hour)
+	HEATPROOF_ODD_COMBINATIONS=5000 $(BIN)/pytest -p no:cacheprovider --hypothesis-show-statistics tests/inference/reading/test_combinations.py
 
 peers:           ## install Orthanc, DCMTK, PostgreSQL and Chromium where that is possible
 	@deploy/install-peers.sh

@@ -1,6 +1,9 @@
 """Analysis of one stack by one bundle in one call: the steps that a job takes one by one."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from inference.analysis import Analysis, Explanation
 from inference.bundle.bundle import Bundle
@@ -78,3 +81,19 @@ def assemble(
         settings_digest=options.digest,
         remarks=remarks(image, bundle),
     )
+
+
+def with_study_answer(bundle: Bundle, analyses: Sequence[Analysis]) -> tuple[Analysis, ...]:
+    """Add to every analysis of a study what is said of all its images, by the rule of the bundle (``views``)."""
+    rule = bundle.manifest.views
+    if rule == "each" or sum(len(analysis.classification.probabilities) for analysis in analyses) < 2:
+        return tuple(analyses)
+    probabilities = np.concatenate([analysis.classification.probabilities for analysis in analyses])
+    joined = probabilities.max(axis=0) if rule == "highest" else probabilities.mean(axis=0)
+    answers = [
+        f"{entry.name} {probability:.2f} ({'found' if probability >= entry.threshold else 'not found'})"
+        for entry, probability in zip(bundle.manifest.classes, joined, strict=True)
+        if entry.finding
+    ]
+    remark = f"The study, by the {rule} probability of its {len(probabilities)} images: {', '.join(answers)}."
+    return tuple(replace(analysis, remarks=(*analysis.remarks, remark)) for analysis in analyses)

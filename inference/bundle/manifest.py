@@ -117,6 +117,10 @@ class Manifest(Part):
     activation: Literal["softmax", "sigmoid", "ordinal"]
     """softmax: the classes exclude each other; sigmoid: each by itself; ordinal: grades in rising order, of which the
     network gives one output less, each by sigmoid the probability that the grade is at least the second, third ..."""
+    views: Literal["each", "highest", "mean"] = "each"
+    """Kind projection, what is said of a study of several images, such as the views of a mammography: each image by
+    itself alone; or beside it, of each finding, the highest or the mean probability of all images, held against its
+    threshold."""
     method: Text = "gradcam"
     """Saliency method used unless settings say otherwise."""
     intended_use: Text
@@ -157,6 +161,8 @@ class Manifest(Part):
             raise ValueError("softmax needs at least two classes")
         if self.activation == "ordinal" and (len(names) < 2 or self.classes[0].finding):
             raise ValueError("ordinal needs at least two classes, the lowest first, which is no finding")
+        if self.views != "each" and self.kind != "projection":
+            raise ValueError("views needs kind = 'projection'")
         self.input.check_kind(self.kind)
         return self
 

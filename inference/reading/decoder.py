@@ -103,9 +103,10 @@ def _decode(request: dict[str, Any], encapsulated: bytes) -> NDArray[np.generic]
     Where as many fragments as frames lie there, offset tables say nothing further and are not looked at; the Extended
     Offset Table (PS3.3 C.7.6.3.1.8) is for nothing else. Where there are more, the Basic Offset Table tells which
     belong together. One that is wrong, or by which a frame cannot be decoded, is left out: the marker that ends a
-    codestream then tells it.
+    codestream then tells it. Bits beyond Bits Stored stay as they are: which bits hold the image, High Bit says.
     """
     syntax = UID(request.pop("transfer_syntax_uid"))
+    request["correct_unused_bits"] = False
     request.pop("extended_offsets", None)
     decoder: Decoder = get_decoder(syntax)
     if not syntax.is_encapsulated:

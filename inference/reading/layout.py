@@ -74,7 +74,7 @@ def layout_of(file: File) -> Layout:
             "8 bits stored in 8 allocated, up to 16 in 16 and, where grey, up to 32 in 32."
         )
     high = _integer(header, "HighBit", stored - 1)
-    if not stored - 1 <= high < allocated:
+    if not stored - 1 <= high < allocated or (photometric in COLOUR and high != stored - 1):
         raise UnsupportedImage(
             f"{title_of('HighBit')} is {high}, which does not fit {stored} bits stored in {allocated} allocated."
         )

@@ -72,29 +72,44 @@ def _low_bits(values: Stored, layout: Layout) -> bool:
 
 
 def _native(file: File, layout: Layout, indices: Sequence[int]) -> Iterator[tuple[int, Stored]]:
-    """Yield native grey frames as they stand in the file."""
+    """Yield native grey frames as they stand in the file, with every bit allocated."""
     implicit, little = file.dataset.original_encoding
+    size = layout.rows * layout.columns * layout.allocated // 8
+    kind = np.dtype(f"{'<' if little else '>'}u{layout.allocated // 8}")
     head = pixel_element(file, 12)
     if file.pixels_at is None or (layout.allocated == 8 and not little and head[4:6] == b"OW"):
-        yield from _by_pydicom(file, layout, indices)
+        content = _in_memory(file)
+        if len(content) < size * layout.frames:
+            raise UnsupportedImage(MISMATCH)
+        for index in indices:
+            plane = content[index * size : (index + 1) * size]
+            yield index, np.frombuffer(plane, kind).reshape(layout.rows, layout.columns)
         return
     short = implicit or head[4:6] not in LONG_LENGTHS
     (length,) = struct.unpack("<L" if little else ">L", head[4:8] if short else head[8:12])
-    size = layout.rows * layout.columns * layout.allocated // 8
     if length == _UNDEFINED or length < size * layout.frames:
         raise UnsupportedImage(MISMATCH)
-    kind = np.dtype(f"{'<' if little else '>'}u{layout.allocated // 8}")
-    with file.path.open("rb") as content:
+    with file.path.open("rb") as opened:
         for index in indices:
-            content.seek(file.pixels_at + (8 if short else 12) + index * size)
-            plane = content.read(size)
+            opened.seek(file.pixels_at + (8 if short else 12) + index * size)
+            plane = opened.read(size)
             if len(plane) < size:
                 raise damaged()
             yield index, np.frombuffer(plane, kind).reshape(layout.rows, layout.columns)
 
 
+def _in_memory(file: File) -> bytes:
+    """Return native pixels that lie deflated in the file, or as bytes in big endian words (PS3.5 annex A.5, 8.1.1)."""
+    try:
+        if file.deflated:
+            return bytes(file.dataset.PixelData)
+        return np.frombuffer(file.whole().PixelData, ">u2").astype("<u2").tobytes()
+    except (*DAMAGE, UnreadableInstance) as error:
+        raise damaged(error) from error
+
+
 def _by_pydicom(file: File, layout: Layout, indices: Sequence[int]) -> Iterator[tuple[int, Stored]]:
-    """Yield native frames by pydicom: deflated, swapped in pairs, or of several samples."""
+    """Yield native frames of several samples by pydicom."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from inference.analyse import analyse
+from inference.analyse import analyse, with_study_answer
 from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle
 from inference.bundle.discovery import load_anywhere
@@ -70,13 +70,16 @@ def explain_files(
     created = datetime.now(UTC)
     selection = select_stacks(files, bundle)
     account = account_sentences(selection.reading)
+    analyses, unsuitable = _analysed(selection.reading.images, bundle, options, warrant, progress)
     series = [
-        _one_stack(image, bundle, options, warrant, out / f"series-{number}", created, account, progress)
-        for number, image in enumerate(selection.reading.images, start=1)
+        _one_stack(analysis, out / f"series-{number}", created, account, progress)
+        for number, analysis in enumerate(analyses, start=1)
     ]
     series += [
         _not_analysed(paths, out / f"series-{number}", reason, created, account)
-        for number, (reason, paths) in enumerate(_declined(selection, bundle, files), start=len(series) + 1)
+        for number, (reason, paths) in enumerate(
+            [*unsuitable, *_declined(selection, bundle, files)], start=len(series) + 1
+        )
     ]
     result = {
         "heatproof": "NOT FOR DIAGNOSTIC USE",
@@ -105,21 +108,27 @@ def _files(path: Path) -> tuple[Path, ...]:
     return files
 
 
-def _one_stack(
-    image: Image,
+def _analysed(
+    images: Sequence[Image],
     bundle: Bundle,
     options: AnalysisOptions,
     warrant: Warrant | None,
-    out: Path,
-    created: datetime,
-    account: Sequence[str],
     progress: Callable[[str], None],
+) -> tuple[tuple[Analysis, ...], list[tuple[str, tuple[Path, ...]]]]:
+    """Analyse the stacks of a study; return also what could not be, with the reason and its files."""
+    analyses: list[Analysis] = []
+    unsuitable: list[tuple[str, tuple[Path, ...]]] = []
+    for image in images:
+        try:
+            analyses.append(analyse(image, bundle, options, progress=progress, warrant=warrant))
+        except NotAnalysed as error:
+            unsuitable.append((str(error), tuple(dict.fromkeys(frame.path for frame in image.frames))))
+    return with_study_answer(bundle, analyses), unsuitable
+
+
+def _one_stack(
+    analysis: Analysis, out: Path, created: datetime, account: Sequence[str], progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    try:
-        analysis = analyse(image, bundle, options, progress=progress, warrant=warrant)
-    except NotAnalysed as error:
-        paths = tuple(dict.fromkeys(frame.path for frame in image.frames))
-        return _not_analysed(paths, out, str(error), created, account)
     progress("writing DICOM objects")
     written = write_results(analysis, out, created=created, account=account)
     summary = summarise((analysis,), (written,))

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
 
-from inference.analyse import assemble
+from inference.analyse import assemble, with_study_answer
 from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle
 from inference.classify import classify
@@ -257,12 +257,13 @@ class Steps:
 
     def _analyses(self, job: Job) -> tuple[Analysis, ...]:
         bundle, options, files = self._bundles[job.bundle], self.options(job), self._files(job)
-        return tuple(
+        analyses = tuple(
             assemble(image, bundle, classification, maps, trusts, statement, options=options)
             for image, classification, maps, trusts, statement in zip(
                 files.images, files.classifications, files.maps, files.trusts, files.statements, strict=True
             )
         )
+        return with_study_answer(bundle, analyses)
 
     def _tell(self, job: Job, seen: Sequence[Observation], connection: Connection) -> None:
         """Write every map into the ledger, in the transaction that keeps it."""

@@ -11,12 +11,13 @@ from reports.picture.colours import BACKGROUND, QUIET, TEXT, WARNING, Colour, as
 from reports.picture.layout import PANEL_SIDE
 from reports.picture.localiser import Seen, seen
 from reports.picture.panel import dot_sample
-from reports.picture.typeface import SMALL, line_height, width, wrapped, write
+from reports.picture.typeface import SMALL, line_height, width, write
 from reports.wording import number
 
 _BAR_HEIGHT = 16
 _PAD = 10
 _LINES = 3
+PARTLY_READ = "The stack was partly read: planes are missing. The report says how many and why."
 HEIGHT = 2 * _PAD + _LINES * line_height(SMALL)
 
 
@@ -24,8 +25,8 @@ def plane_caption(explained: ExplainedPlane) -> Picture.Image:
     """Say which plane is shown, and what the localiser sees on it."""
     picture, draw = _blank()
     _line(draw, 0, f"Source: {explained.plane.title}")
-    if partly := explained.analysis.partly_read:
-        _line(draw, 1, wrapped(partly, SMALL, PANEL_SIDE)[0], WARNING)
+    if explained.analysis.partly_read:
+        _line(draw, 1, PARTLY_READ, WARNING)
     else:
         _line(draw, 1, "In its own window and orientation, resized to this panel.", QUIET)
     _localiser(picture, draw, explained.trust)

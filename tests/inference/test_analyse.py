@@ -1,7 +1,7 @@
 """The whole of one series by one bundle."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from pydicom.data import get_testdata_file
 
 from inference import archive
-from inference.analyse import analyse
+from inference.analyse import analyse, with_study_answer
 from inference.analysis import Analysis
 from inference.bundle.bundle import load_bundle
 from inference.errors import OutOfScope, UnknownName
@@ -136,3 +136,21 @@ def test_settings_that_do_not_shape_a_result_leave_the_digest_alone():
     assert AnalysisOptions().digest == AnalysisOptions(device="cpu", budget_mebibytes=64).digest
     assert AnalysisOptions().digest != AnalysisOptions(planes_explained=4).digest
     assert AnalysisOptions().digest != AnalysisOptions(parameters={"relu": False}).digest
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("highest", "lesion 0.80 (found)"), ("mean", "lesion 0.45 (not found)")]
+)
+def test_a_study_of_several_images_is_answered_by_the_bundles_rule(make_bundle, write_series, head, rule, expected):
+    bundle = make_bundle(kind="projection", threshold=0.5)
+    analysis = analyse(read_series(write_series(head[:2])), bundle, AnalysisOptions(device="cpu"))
+    rows = np.array([[[0.9, 0.1]], [[0.2, 0.8]]], np.float32)
+    images = [replace(analysis, classification=replace(analysis.classification, probabilities=row)) for row in rows]
+    assert with_study_answer(bundle, images) == tuple(images)
+    manifest = bundle.folder / "heatproof.toml"
+    manifest.write_text(manifest.read_text().replace('kind = "projection"', f'kind = "projection"\nviews = "{rule}"'))
+    seal(bundle.folder)
+    ruled = load_bundle(bundle.folder)
+    for told in with_study_answer(ruled, images):
+        assert told.remarks == (f"The study, by the {rule} probability of its 2 images: {expected}.",)
+    assert with_study_answer(ruled, images[:1]) == (images[0],)

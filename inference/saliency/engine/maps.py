@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from inference.archive import Floats
 from inference.findings import Finding
 
+TIED = 1e-5
+"""Values as close as this to the highest, as a share of the range, differ from it by rounding alone."""
+
 
 @dataclass(frozen=True)
 class SaliencyMap:
@@ -32,6 +35,12 @@ class SaliencyMap:
 
 
 def peak_of(values: NDArray[np.floating]) -> tuple[int, ...]:
-    """Return the index of the highest value; of several, as on a plateau, the one next to their mean."""
-    highest = np.argwhere(values == values.max())
-    return tuple(int(i) for i in highest[np.square(highest - highest.mean(axis=0)).sum(axis=1).argmin()])
+    """Return the index of the highest value; of several, as on a plateau, the one next to their mean.
+
+    Args:
+        values: (*shape); -inf where no peak is to be.
+    """
+    highest = float(values.max())
+    lowest = float(values.min(where=np.isfinite(values), initial=highest))
+    tied = np.argwhere(values >= highest - TIED * (highest - lowest))
+    return tuple(int(i) for i in tied[np.square(tied - tied.mean(axis=0)).sum(axis=1).argmin()])

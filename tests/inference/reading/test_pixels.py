@@ -10,6 +10,7 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_fragments
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -56,17 +57,19 @@ def test_eight_bits_allocated_are_read_alike(write_series, bits, signed):
     assert np.array_equal(read_series(paths).values, lowest_bits(stored, bits, bool(signed)))
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
 @pytest.mark.parametrize("signed", [0, 1])
-def test_bits_beyond_bits_stored_are_masked_after_every_decoder(write_series, syntax, signed):
+@pytest.mark.parametrize("high", [11, 15])
+def test_bits_beyond_bits_stored_are_masked_after_every_decoder(write_series, syntax, signed, high):
     """All sixteen bits are coded, as an archive does with overlay bits in them."""
     stored = np.random.default_rng(4).integers(0, 1 << 16, (1, 64, 48)).astype(np.uint16)
+    stored = stored >> (high - 11) << (high - 11)
     (path,) = write_series(stored.view(np.int16) if signed else stored, PixelRepresentation=signed)
     dataset = dcmread(path)
     dataset.compress(syntax)
-    dataset.BitsStored, dataset.HighBit = 12, 11
+    dataset.BitsStored, dataset.HighBit = 12, high
     dataset.save_as(path)
-    assert np.array_equal(read_series([path]).values, lowest_bits(stored, 12, bool(signed)))
+    assert np.array_equal(read_series([path]).values, lowest_bits(stored, 12, bool(signed), shift=high - 11))
 
 
 @NEEDS_DCMTK
@@ -85,6 +88,23 @@ def test_high_bit_says_where_the_bits_lie(write_series, signed):
     raw = np.random.default_rng(5).integers(0, 1 << 12, (1, 40, 30)).astype(np.uint16) << 4
     paths = write_series(raw.view(np.int16) if signed else raw, BitsStored=12, HighBit=15, PixelRepresentation=signed)
     assert np.array_equal(read_series(paths).values, lowest_bits(raw, 12, bool(signed), shift=4))
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("allocated", [8, 16])
+def test_high_bit_is_honoured_in_every_native_transfer_syntax(write_series, syntax, allocated):
+    kept, high = allocated - 3, allocated - 1
+    raw = np.random.default_rng(5).integers(0, 1 << kept, (2, 40, 30)).astype(f"u{allocated // 8}") << 3
+    paths = write_series(raw, BitsAllocated=allocated, BitsStored=kept, HighBit=high)
+    for path, plane in zip(paths, raw, strict=True):
+        dataset = dcmread(path)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        swapped = plane.astype(">u2") if allocated == 16 else plane.reshape(-1, 2)[:, ::-1]
+        dataset.PixelData = (swapped if syntax == ExplicitVRBigEndian else plane).tobytes()
+        dataset["PixelData"].VR = "OW"
+        dcmwrite(path, dataset, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian,
+                 enforce_file_format=True)  # fmt: skip
+    assert np.array_equal(read_series(paths).values, lowest_bits(raw, kept, signed=False, shift=3))
 
 
 def test_a_high_bit_that_the_pixels_contradict_is_refused(write_series, head):

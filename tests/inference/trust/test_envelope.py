@@ -13,7 +13,7 @@ from inference.commissioning.verdict.fit_envelope import conformal_quantile, fit
 from inference.errors import Refused, UnsupportedImage
 from inference.passport.envelope import Envelope
 from inference.trust.image_statistics import image_statistics, statistic_names
-from inference.trust.likeness import in_words
+from inference.trust.likeness import ALONG, in_words
 
 pytestmark = pytest.mark.numerics
 NAMES = statistic_names(2)
@@ -170,7 +170,7 @@ def test_the_strangest_figure_is_named(envelope: Envelope) -> None:
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_every_figure_has_plain_words(dimensions: int) -> None:
-    words = [in_words(name, is_volume=dimensions == 3) for name in statistic_names(dimensions)]
+    words = [in_words(name, None if dimensions == 3 else ALONG["monai"]) for name in statistic_names(dimensions)]
     assert len(set(words)) == len(words)
     assert not [word for word in words if "_" in word or word in statistic_names(dimensions)]
 

@@ -14,9 +14,11 @@ from pydicom.dataset import Dataset
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
 from reports.explained import ExplainedPlane
+from reports.picture.caption import PARTLY_READ
 from reports.picture.colours import LOCALISER, VERDICT, plasma
 from reports.picture.layout import MAP_OFFSET, PANEL_SIDE, WIDTH, panel_box
 from reports.picture.overlay import OverlayPicture, Placement, draw_overlay, preview_png
+from reports.picture.typeface import SMALL, width
 
 Series = Callable[..., list[Path]]
 Analyse = Callable[..., Analysis]
@@ -267,3 +269,7 @@ def test_a_real_slice_under_its_own_lesion_lights_up_the_lesion(
     overlay = draw(analyse(series(1, shape=plane.shape, change=real), on_frame=mask))
     row, column = hottest_source_pixel(overlay, plane.shape)
     assert mask[row, column] > 0
+
+
+def test_the_caption_of_a_partly_read_stack_fits_its_panel() -> None:
+    assert width(PARTLY_READ, SMALL) <= PANEL_SIDE
