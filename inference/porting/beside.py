@@ -4,6 +4,7 @@ MONAI's side is its own reader, Compose and network, built from the configuratio
 ``inference.bundle.dialect`` has vetted and resolved it; neither ``ConfigParser`` nor ``eval`` runs.
 """
 
+import logging
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -186,6 +187,7 @@ def _own(bundle: Bundle, sources: Sequence[Path], reader: ImageReader) -> torch.
             return _Stacked(LoadImage(**options), asked.keys)
         return LoadImaged(keys=asked.keys, **options) if asked.keys else LoadImage(**options)
 
+    logging.getLogger("monai.data").setLevel(logging.ERROR)  # of readers that are not asked for
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the readers, about decoders and elements that are not there

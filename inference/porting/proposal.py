@@ -164,8 +164,10 @@ def _tree(files: Brought, shown: Probed, through: Tried, answers: Answers) -> tu
         tree["configuration"] = {"files": configuration.split(",")}
     if not shown.layer:
         comments["method"] = "The network has no feature map to take class activation maps from."
-    for key in answers.assumed.keys() & {"activation", "kind"}:
-        comments[key] = f"Assumed: {_NOT_SAID}, nor by the configuration."
+    if "activation" in answers.assumed:
+        comments["activation"] = f"Assumed: {_NOT_SAID}, nor by the configuration."
+    if "kind" in answers.assumed:
+        comments["kind"] = "Assumed from the modality."
     return tree, comments
 
 

@@ -7,7 +7,7 @@ import torch
 
 from inference.bundle.bundle import Bundle, Network
 from inference.bundle.digests import SEAL, digest_files
-from inference.errors import BundleRefused, NotAnalysed
+from inference.errors import BundleRefused, HeatproofError, NotAnalysed
 from inference.porting.synthetic import synthetic_images
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
@@ -58,15 +58,18 @@ def tried_input(bundle: Bundle) -> tuple[Image, ModelInput]:
     Raises:
         BundleRefused: it fails, or does not give what the manifest announces.
     """
-    first: BundleRefused | None = None
+    first: HeatproofError | None = None
     for image in synthetic_images(bundle.manifest):
         try:
             return image, prepare(bundle, image)
-        except NotAnalysed as error:
-            raise BundleRefused(f"{bundle.folder.name} does not take what its manifest asks for: {error}") from error
-        except BundleRefused as error:
+        except (BundleRefused, NotAnalysed) as error:
             first = first or error
-    raise first or BundleRefused(f"{bundle.folder.name}: nothing could be tried.")
+    if isinstance(first, BundleRefused):
+        raise first
+    raise BundleRefused(
+        f"{bundle.folder.name} does not take what its manifest asks for. {first}",
+        cure="Correct the preprocessing, or input.spatial_size in the manifest.",
+    )
 
 
 def check_output(network: Network, bundle: Bundle, given: ModelInput) -> torch.Tensor:

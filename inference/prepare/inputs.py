@@ -33,8 +33,9 @@ def prepare(bundle: Bundle, image: Image, watch: Watch | None = None) -> ModelIn
         watch: told what was read, then each transform and what came out of it.
 
     Raises:
-        OutOfScope: a volume whose planes are duplicated, unevenly spaced, or missing inside.
-        BundleRefused: the preprocessing fails, or does not give the size that the manifest announces.
+        OutOfScope: a volume whose planes are duplicated, unevenly spaced, or missing inside; an image that has not the
+            networks' size after the preprocessing.
+        BundleRefused: the preprocessing fails, or does not give the channels that the networks take.
     """
     entry, prepared = bundle.manifest.input, _Prepared(bundle, watch)
     count, rows, columns = image.values.shape[:3]
@@ -109,10 +110,8 @@ class _Prepared:
     def _check(self, tensor: torch.Tensor, channels: int) -> None:
         given, expected = tuple(tensor.shape), (channels, *self._entry.spatial_size)
         if given[1:] != expected[1:]:
-            raise BundleRefused(
-                f"{self._name}: the preprocessing gives {given} where the manifest declares {expected}.",
-                cure="Correct the preprocessing or input.spatial_size.",
-            )
+            made, taken = (" x ".join(map(str, shape[1:])) for shape in (given, expected))
+            raise OutOfScope(f"After the preprocessing of {self._name} the image is {made}; its networks take {taken}.")
         if given != expected:
             raise BundleRefused(
                 f"{self._name}: the preprocessing gives {given[0]} channels, the networks take {expected[0]}.",

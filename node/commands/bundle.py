@@ -78,7 +78,7 @@ def check(
     if as_json:
         sys.stdout.write(json.dumps([entry.as_dict() for entry in checked], indent=2) + "\n")
     else:
-        _print_checked(checked, wrong)
+        _print_checked(checked, wrong, folder)
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -137,11 +137,11 @@ def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
 
 
-def _print_checked(checked: Sequence["Checked"], wrong: int) -> None:
+def _print_checked(checked: Sequence["Checked"], wrong: int, folder: Path) -> None:
     console = Console()
     for entry in checked:
         console.print(f"{entry.state:5}  {entry.part}: {entry.sentence}", soft_wrap=True, markup=False, highlight=False)
-    closing = f"{wrong} of these are wrong." if wrong else "Nothing is wrong. Seal it: heatproof bundle seal FOLDER"
+    closing = f"{wrong} of these are wrong." if wrong else f"Nothing is wrong. Seal it: heatproof bundle seal {folder}"
     console.print(closing, soft_wrap=True)
 
 

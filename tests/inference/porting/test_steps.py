@@ -21,7 +21,7 @@ def test_every_transform_is_shown_with_what_it_makes(tmp_path: Path) -> None:
     image, given = tried_input(bundle)
     steps = steps_of(bundle, image)
     assert [step.name for step in steps] == ["as read", "EnsureChannelFirstd", "Resized", "ScaleIntensityd"]
-    assert np.array_equal(steps[-1].values, given.tensor[-1].numpy())
+    assert np.array_equal(steps[-1].values, given.tensor[len(given.tensor) // 2].numpy())
     assert steps[2].values.shape == (1, 48, 40)
     assert "spatial_size = " in steps[2].arguments
     assert steps[-1].sentence.startswith("1 x 48 x 40")

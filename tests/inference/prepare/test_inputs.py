@@ -307,5 +307,5 @@ def test_picture_values_are_those_of_an_8_bit_file(make_bundle, write_series, he
 
 def test_preprocessing_that_gives_another_size_is_refused(make_bundle, write_series, head):
     bundle = make_bundle(preprocessing=[{"_target_": "monai.transforms.Identity"}])
-    with pytest.raises(BundleRefused, match="spatial_size"):
+    with pytest.raises(OutOfScope, match="its networks take 32 x 32"):
         prepare(bundle, read_series(write_series(head)))
