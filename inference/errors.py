@@ -28,6 +28,7 @@ outcome the ledger records.
 """
 
 import struct
+import zlib
 from typing import ClassVar
 
 from pydicom.errors import InvalidDicomError
@@ -43,6 +44,7 @@ DAMAGE = (
     ValueError,
     Warning,
     struct.error,
+    zlib.error,
     InvalidDicomError,
 )
 """What Python and the libraries raise on data that is not what it claims to be; warnings, where they are errors.

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydicom.uid import RLELossless
 
 from inference.errors import DAMAGE, UnsupportedImage
 from inference.reading.decoding import DecodingProcess
 from inference.reading.instance import File
-from inference.reading.layout import LONG_LENGTHS, MISMATCH, Layout, Stored, damaged, pixel_element
+from inference.reading.layout import LONG_LENGTHS, MISMATCH, Layout, Stored, contradicted, damaged, pixel_element
 
 MOST_BYTES_AT_ONCE = 1 << 26
 """Decoded bytes asked for at one time, where frames can be told apart."""
 MOST_RETRIES = 8
 """Damaged frames of one file that are told from the others; beyond, the rest of the file is given up."""
+_CODESTREAM_STARTS = (b"\xff\xd8", b"\xff\x4f")
+"""JPEG and JPEG-LS; JPEG 2000."""
 _ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _DECODED_BY = (
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PhotometricInterpretation",
@@ -40,6 +43,23 @@ class _Encapsulated:
         """Return a value of these frames alone, of one fragment each, without an offset table."""
         return b"".join((_ITEM, bytes(4), *(self._read(self.items[1 + index]) for index in indices)))
 
+    def frames_held(self, announced: int, one_fragment_each: bool) -> int:
+        """Return how many frames lie here: fragments, or where those are more than frames, codestreams that begin.
+
+        Args:
+            announced: frames by the header.
+            one_fragment_each: as RLE has them (PS3.5 A.4.2).
+        """
+        fragments = len(self.items) - 1
+        if one_fragment_each or fragments <= announced:
+            return fragments
+        with self.file.path.open("rb") as content:
+            starts = 0
+            for place, _length in self.items[1:]:
+                content.seek(place + len(_ITEM) + 4)
+                starts += content.read(2) in _CODESTREAM_STARTS
+        return max(starts, announced)
+
     def _read(self, item: tuple[int, int]) -> bytes:
         with self.file.path.open("rb") as content:
             content.seek(item[0])
@@ -55,6 +75,9 @@ def decompressed(
     all at once, with the offset table of the file.
     """
     encapsulated, header = _items(file), _header(file)
+    held = encapsulated.frames_held(layout.frames, file.dataset.file_meta.TransferSyntaxUID == RLELossless)
+    if held != layout.frames:
+        raise contradicted(layout.frames, held)
     if len(encapsulated.items) - 1 != layout.frames or layout.frames == 1:
         planes = _decode(encapsulated.whole(), {**header, **_offset_tables(file)}, layout, layout.frames, process)
         yield from ((index, planes[index]) for index in indices)

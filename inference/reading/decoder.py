@@ -49,6 +49,9 @@ _MOST_DIFFERING = 1000
 _CODESTREAM_STARTS = (b"\xff\xd8", b"\xff\x4f", b"\0\0")
 """JPEG and JPEG-LS, JPEG 2000, and JPEG 2000 in a file format's box."""
 
+_FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+"""Markers of JPEG's and JPEG-LS's frame headers (ITU-T T.81 table B.1, T.87)."""
+
 
 class _Raised(logging.Handler):
     """Keeps what decoders raised: pydicom logs it, and raises RuntimeError in its place."""
@@ -88,13 +91,21 @@ def main() -> None:
                 answer = {"type": planes.dtype.str, "shape": planes.shape}
             else:
                 answer = _compare(dcmread(BytesIO(contents[0])), dcmread(BytesIO(b"".join(contents[1:]))))
-        except Exception as error:  # noqa: BLE001 - the boundary of this process: decoders raise what they like
+        except BaseException as error:  # noqa: BLE001 - the boundary of this process: what panics in Rust is no Exception
             short = any(issubclass(kind, MemoryError) for kind in (type(error), *raised.kinds))
-            answer = {"error": type(error).__name__, "out_of_memory": short}
+            answer = {"error": type(error).__name__, "out_of_memory": short, "size": getattr(error, "size", None)}
         _answer(answering, answer)
         if planes is not None:
             answering.write(planes.data.cast("B"))
         answering.flush()
+
+
+class _OtherSize(Exception):
+    """A codestream is of other rows and columns than the header says."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__(size)
+        self.size = size
 
 
 def _decode(request: dict[str, Any], encapsulated: bytes) -> NDArray[np.generic]:
@@ -112,11 +123,13 @@ def _decode(request: dict[str, Any], encapsulated: bytes) -> NDArray[np.generic]
     if not syntax.is_encapsulated:
         return np.ascontiguousarray(decoder.as_array(encapsulated, **request)[0])
     first = _ITEM.size + _ITEM.unpack_from(encapsulated)[1]
+    places = parse_fragments(encapsulated[first:])[1]
+    contents = [(place, first + place + _ITEM.size) for place in places]
+    if syntax != RLELossless:
+        _check_sizes(request, encapsulated, [content for _, content in contents])
     if first == _ITEM.size:
         return np.ascontiguousarray(decoder.as_array(encapsulated, **request)[0])
     table = np.frombuffer(encapsulated[_ITEM.size : first], "<u1" if first % 4 else "<u4").tolist()
-    places = parse_fragments(encapsulated[first:])[1]
-    contents = ((place, first + place + _ITEM.size) for place in places)
     starts = [
         place
         for place, content in contents
@@ -126,6 +139,49 @@ def _decode(request: dict[str, Any], encapsulated: bytes) -> NDArray[np.generic]
         with suppress(Exception):
             return np.ascontiguousarray(decoder.as_array(encapsulated, **request)[0])
     return np.ascontiguousarray(decoder.as_array(_EMPTY_ITEM + encapsulated[first:], **request)[0])
+
+
+def _check_sizes(request: dict[str, Any], encapsulated: bytes, contents: list[int]) -> None:
+    """Compare the rows and columns that codestreams state with those of the header.
+
+    Raises:
+        _OtherSize: they differ: read by the header, the image would be scrambled.
+    """
+    for content in contents:
+        size = _size_of(encapsulated, content)
+        if size is not None and size != (request["rows"], request["columns"]):
+            raise _OtherSize(size)
+
+
+def _size_of(encapsulated: bytes, at: int) -> tuple[int, int] | None:
+    """Return rows and columns that a codestream states.
+
+    JPEG and JPEG-LS by their frame header (ITU-T T.81 B.2.2, T.87 C.2.2), JPEG 2000 by SIZ (T.800 A.5.1).
+
+    Args:
+        encapsulated: the items.
+        at: where the content of a fragment begins.
+
+    Returns:
+        None where no codestream begins there, or none that says it.
+    """
+    with suppress(struct.error, IndexError):
+        if encapsulated[at : at + 4] == b"\xff\x4f\xff\x51":
+            right, bottom, left, top = struct.unpack_from(">4L", encapsulated, at + 8)
+            return bottom - top, right - left
+        if encapsulated[at : at + 2] != b"\xff\xd8":
+            return None
+        at += 2
+        while encapsulated[at] == 0xFF:
+            marker = encapsulated[at + 1]
+            if marker == 0xFF:
+                at += 1
+            elif marker in _FRAME_HEADERS:
+                rows, columns = struct.unpack_from(">2H", encapsulated, at + 5)
+                return (rows, columns) if rows and columns else None
+            else:
+                at += 2 + struct.unpack_from(">H", encapsulated, at + 2)[0]
+    return None
 
 
 def _is_right(table: list[int], frames: int, starts: list[int]) -> bool:

@@ -169,6 +169,12 @@ class DecodingProcess:
                 f"Decoding the compressed pixels needs more memory than {self.limits.mebibytes} MiB.",
                 cure=_MEMORY_CURE,
             )
+        if answer.get("size"):
+            rows, columns = answer["size"]
+            return UnsupportedImage(
+                f"The compressed image has {rows} rows and {columns} columns, Rows (0028,0010) and Columns (0028,0011) "
+                "say otherwise."
+            )
         return UnsupportedImage(f"No decoder can read the compressed pixels ({answer['error']}).", cure=_DAMAGE_CURE)
 
     def _ended(self) -> UnsupportedImage:

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 
 from inference.errors import UnsupportedImage
-from inference.reading.elements.header import integer_of, text_of, title_of
+from inference.reading.elements.header import integer_of, text_of, title_of, value_of
 from inference.reading.instance import File
 
 Stored = NDArray[Any]
@@ -83,8 +83,27 @@ def layout_of(file: File) -> Layout:
         raise UnsupportedImage(
             f"{title_of('Rows')} is {rows} and {title_of('Columns')} is {columns}; both must be positive."
         )
+    _check_frames(file)
     signed = _integer(header, "PixelRepresentation", 0) == 1
     return Layout(rows, columns, file.frame_count(), samples, photometric, allocated, stored, high, signed)
+
+
+def _check_frames(file: File) -> None:
+    """Refuse a number of frames that the functional groups contradict: one item a frame (PS3.3 C.7.6.16.1)."""
+    items = value_of(file.dataset, "PerFrameFunctionalGroupsSequence")
+    if items and len(items) != file.frame_count():
+        raise UnsupportedImage(
+            f"{title_of('NumberOfFrames')} says {file.frame_count()}, but "
+            f"{title_of('PerFrameFunctionalGroupsSequence')} has {len(items)} items."
+        )
+
+
+def contradicted(frames: int, held: int) -> UnsupportedImage:
+    """Return the refusal of a number of frames that the pixels contradict."""
+    return UnsupportedImage(
+        f"{title_of('NumberOfFrames')} says {frames}, but {title_of('PixelData')} holds {held} frames: which images "
+        "these are is not certain."
+    )
 
 
 def _check_pixels(file: File) -> None:

@@ -102,8 +102,9 @@ def read_table(item: Dataset) -> tuple[tuple[int, ...], int, int]:
         count = count or 1 << 16
         data = item.LUTData
         if isinstance(data, bytes):
+            byte_wide = {count, count + count % 2} if count > 1 else {count}  # padded to an even length
             wide = "<u2" if item.original_encoding[1] is not False else ">u2"
-            data = np.frombuffer(data[: 2 * count], dtype=np.uint8 if len(data) == count else wide).tolist()
+            data = np.frombuffer(data[: 2 * count], dtype=np.uint8 if len(data) in byte_wide else wide).tolist()
         table = tuple(int(value) for value in data[:count])
     except DAMAGE as error:
         raise UnsupportedImage(

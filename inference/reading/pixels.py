@@ -12,7 +12,16 @@ from inference.reading.compressed import decompressed
 from inference.reading.decoding import DecodingProcess
 from inference.reading.elements.header import title_of
 from inference.reading.instance import File
-from inference.reading.layout import COLOUR, LONG_LENGTHS, MISMATCH, Layout, Stored, damaged, pixel_element
+from inference.reading.layout import (
+    COLOUR,
+    LONG_LENGTHS,
+    MISMATCH,
+    Layout,
+    Stored,
+    contradicted,
+    damaged,
+    pixel_element,
+)
 
 _UNDEFINED = 0xFFFFFFFF
 
@@ -34,8 +43,7 @@ def planes_of(
     Raises:
         UnsupportedImage: no frame can be: the pixels are cut short, damaged, or compressed in an unknown way.
     """
-    syntax = file.dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is not None and syntax.is_encapsulated:
+    if _is_encapsulated(file):
         frames = decompressed(file, layout, indices, process, failed)
     elif layout.photometric in COLOUR:
         frames = _by_pydicom(file, layout, indices)
@@ -53,6 +61,19 @@ def planes_of(
             )
         else:
             yield index, significant(values, layout), values if layout.stored < 8 * values.itemsize else None
+
+
+def _is_encapsulated(file: File) -> bool:
+    """Whether the pixels are compressed.
+
+    Raises:
+        UnsupportedImage: the transfer syntax is private or unknown.
+    """
+    syntax = file.dataset.file_meta.get("TransferSyntaxUID")
+    try:
+        return syntax is not None and bool(syntax.is_encapsulated)
+    except ValueError as error:
+        raise UnsupportedImage(f"{title_of('TransferSyntaxUID')} is none that is known here.") from error
 
 
 def significant(values: Stored, layout: Layout) -> Stored:
@@ -79,16 +100,16 @@ def _native(file: File, layout: Layout, indices: Sequence[int]) -> Iterator[tupl
     head = pixel_element(file, 12)
     if file.pixels_at is None or (layout.allocated == 8 and not little and head[4:6] == b"OW"):
         content = _in_memory(file)
-        if len(content) < size * layout.frames:
-            raise UnsupportedImage(MISMATCH)
+        _check_length(len(content), size, layout)
         for index in indices:
             plane = content[index * size : (index + 1) * size]
             yield index, np.frombuffer(plane, kind).reshape(layout.rows, layout.columns)
         return
     short = implicit or head[4:6] not in LONG_LENGTHS
     (length,) = struct.unpack("<L" if little else ">L", head[4:8] if short else head[8:12])
-    if length == _UNDEFINED or length < size * layout.frames:
+    if length == _UNDEFINED:
         raise UnsupportedImage(MISMATCH)
+    _check_length(length, size, layout)
     with file.path.open("rb") as opened:
         for index in indices:
             opened.seek(file.pixels_at + (8 if short else 12) + index * size)
@@ -96,6 +117,14 @@ def _native(file: File, layout: Layout, indices: Sequence[int]) -> Iterator[tupl
             if len(plane) < size:
                 raise damaged()
             yield index, np.frombuffer(plane, kind).reshape(layout.rows, layout.columns)
+
+
+def _check_length(length: int, size: int, layout: Layout) -> None:
+    """Refuse native pixels that are too short for the frames announced, or hold further ones."""
+    if length < size * layout.frames:
+        raise UnsupportedImage(MISMATCH)
+    if length >= size * (layout.frames + 1):
+        raise contradicted(layout.frames, length // size)
 
 
 def _in_memory(file: File) -> bytes:
@@ -113,10 +142,13 @@ def _by_pydicom(file: File, layout: Layout, indices: Sequence[int]) -> Iterator[
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
-            stored = np.asarray(pixel_array(file.dataset if file.deflated else file.whole()))
+            whole = file.dataset if file.deflated else file.whole()
+            stored = np.asarray(pixel_array(whole))
     except (*DAMAGE, UnreadableInstance) as error:
         raise damaged(error) from error
     if stored.size != np.prod(layout.shape):
         raise UnsupportedImage(MISMATCH)
+    samples = 2 if layout.photometric == "YBR_FULL_422" else 3
+    _check_length(len(whole.PixelData), layout.rows * layout.columns * samples * layout.allocated // 8, layout)
     frames = stored.reshape(layout.shape)
     yield from ((index, frames[index]) for index in indices)

@@ -13,6 +13,10 @@ from inference.reading.instance import File, read_file
 from inference.reading.series import read_stack, survey_series
 from inference.reading.stacks import UndecodedStack
 
+_SAME_UID = (
+    "Another file of the study has the same SOP Instance UID (0008,0018) and other pixels; the first by name is read."
+)
+
 
 def _every(_image: Image) -> str:
     return ""
@@ -107,14 +111,31 @@ def _by_series(paths: Iterable[Path]) -> tuple[dict[str, list[File]], list[Accou
     """Read the headers of files: by series, in the order of their UIDs, and what is no DICOM."""
     grouped: dict[str, dict[str, File]] = {}
     unreadable: list[Accounted] = []
+    by_instance: dict[str, File] = {}
     for path in sorted(paths):
         try:
             file = read_file(path)
         except UnreadableInstance as error:
             unreadable.append(Accounted("", "", Disposition.SET_APART, str(error), unreadable=True))
         else:
-            grouped.setdefault(file.series_instance_uid, {})[file.sop_instance_uid] = file
+            known = by_instance.setdefault(file.sop_instance_uid, file)
+            if known.sha256 != file.sha256 and not _same_image(known, file):
+                uids = (file.sop_instance_uid, file.series_instance_uid)
+                unreadable.append(Accounted(*uids, Disposition.SET_APART, _SAME_UID, unreadable=True))
+            elif known is file:
+                grouped.setdefault(file.series_instance_uid, {})[file.sop_instance_uid] = file
     return {uid: [files[key] for key in sorted(files)] for uid, files in grouped.items()}, unreadable
+
+
+def _same_image(first: File, second: File) -> bool:
+    """Whether two files of one SOP Instance UID hold the same pixels, in whatever transfer syntax."""
+    if first.series_instance_uid != second.series_instance_uid:
+        return False
+    try:
+        with DecodingProcess() as process:
+            return process.compare(first.path.read_bytes(), second.path.read_bytes()).same_pixels
+    except UnsupportedImage:
+        return False
 
 
 def _lost(apart: Sequence[Accounted], stack: UndecodedStack) -> list[Accounted]:

@@ -28,16 +28,16 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
     tag = _tag(keyword)
     if tag not in dataset:
         return None
-    element = dataset.get_item(tag)
-    if isinstance(element, DataElement):  # already converted
-        value = element.value
-    else:
-        try:
+    try:
+        element = dataset.get_item(tag)
+        if isinstance(element, DataElement):  # already converted
+            value = element.value
+        else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom's warnings may quote values of the file
                 value = dataset[tag].value
-        except DAMAGE:
-            return None
+    except DAMAGE:
+        return None
     return None if value is None or value == "" else value
 
 
