@@ -14,7 +14,7 @@ from inference.reading.series import read_stack, survey_series
 from inference.reading.stacks import UndecodedStack
 
 _SAME_UID = (
-    "Another file of the study has the same SOP Instance UID (0008,0018) and other pixels; the first by name is read."
+    "Another file of the study has the same SOP Instance UID (0008,0018) and other content; the first by name is read."
 )
 
 
@@ -120,20 +120,21 @@ def _by_series(paths: Iterable[Path]) -> tuple[dict[str, list[File]], list[Accou
         else:
             known = by_instance.setdefault(file.sop_instance_uid, file)
             if known.sha256 != file.sha256 and not _same_image(known, file):
-                uids = (file.sop_instance_uid, file.series_instance_uid)
-                unreadable.append(Accounted(*uids, Disposition.SET_APART, _SAME_UID, unreadable=True))
+                series = file.series_instance_uid  # the UID of the instance is another's
+                unreadable.append(Accounted("", series, Disposition.SET_APART, _SAME_UID, unreadable=True))
             elif known is file:
                 grouped.setdefault(file.series_instance_uid, {})[file.sop_instance_uid] = file
     return {uid: [files[key] for key in sorted(files)] for uid, files in grouped.items()}, unreadable
 
 
 def _same_image(first: File, second: File) -> bool:
-    """Whether two files of one SOP Instance UID hold the same pixels, in whatever transfer syntax."""
+    """Whether two files of one SOP Instance UID differ by their transfer syntax alone."""
     if first.series_instance_uid != second.series_instance_uid:
         return False
     try:
         with DecodingProcess() as process:
-            return process.compare(first.path.read_bytes(), second.path.read_bytes()).same_pixels
+            compared = process.compare(first.path.read_bytes(), second.path.read_bytes())
+            return compared.same_pixels and not compared.differing
     except UnsupportedImage:
         return False
 
