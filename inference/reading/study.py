@@ -59,14 +59,15 @@ def read_study(
         UnsupportedImage: nothing is readable; the sentence gives the reasons.
     """
     series, unreadable = _by_series(paths)
-    reading = _Reading(instances=unreadable)
+    reading = _Reading(instances=list(unreadable))
     warnings = check_patient([file.dataset for files in series.values() for file in files])
     with DecodingProcess(limits) as process:
         for uid in sorted(series):
             stacks, apart = survey_series(series.pop(uid))
             reading.instances += apart
+            of_series = [*apart, *(entry for entry in unreadable if entry.series_instance_uid == uid)]
             for stack in stacks:
-                image, failed = read_stack(stack, _lost(apart, stack), process)
+                image, failed = read_stack(stack, _lost(of_series, stack), process)
                 reading.take(image, failed, wanted(image) if image is not None else "")
                 del image
     if all(instance.disposition is Disposition.SET_APART for instance in reading.instances):
