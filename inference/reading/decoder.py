@@ -49,6 +49,8 @@ _MOST_DIFFERING = 1000
 _CODESTREAM_STARTS = (b"\xff\xd8", b"\xff\x4f", b"\0\0")
 """JPEG and JPEG-LS, JPEG 2000, and JPEG 2000 in a file format's box."""
 
+_LARGEST_SIDE = 0xFFFF
+"""Of Rows and Columns; a codestream that states more is damaged."""
 _FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG's and JPEG-LS's frame headers (ITU-T T.81 table B.1, T.87)."""
 
@@ -168,7 +170,8 @@ def _size_of(encapsulated: bytes, at: int) -> tuple[int, int] | None:
     with suppress(struct.error, IndexError):
         if encapsulated[at : at + 4] == b"\xff\x4f\xff\x51":
             right, bottom, left, top = struct.unpack_from(">4L", encapsulated, at + 8)
-            return bottom - top, right - left
+            size = (bottom - top, right - left)
+            return size if max(size) <= _LARGEST_SIDE else None
         if encapsulated[at : at + 2] != b"\xff\xd8":
             return None
         at += 2

@@ -13,7 +13,7 @@ from inference.reading.decoding import DecodingProcess
 from inference.reading.elements.anatomy import body_part_of, laterality_of
 from inference.reading.elements.header import hint_of, text_of
 from inference.reading.elements.kinds import objection_to
-from inference.reading.elements.macros import of_frame, source_of
+from inference.reading.elements.macros import of_frame, source_of, without_rescale
 from inference.reading.elements.window import Window
 from inference.reading.geometry import plane_of
 from inference.reading.image import Image
@@ -25,6 +25,10 @@ from inference.reading.pixels import planes_of
 from inference.reading.spacing import Spacing, spacing_of
 from inference.reading.stacks import UndecodedStack, stacks_of
 from inference.reading.traits import UndecodedPlane
+
+_UNSCALED = (
+    "Pixel Value Transformation Sequence (0028,9145) is absent for this frame, though others of its object have one."
+)
 
 
 @dataclass(eq=False)
@@ -110,7 +114,10 @@ def _decode(planes: Sequence[UndecodedPlane], process: DecodingProcess) -> tuple
         lost: dict[int, str] = {}
         try:
             palette = palette_of(plane.file.dataset) if layout.photometric == PALETTE else None
-            for index, stored, allocated in planes_of(plane.file, plane.layout, sorted(places), process, lost):
+            lost = dict.fromkeys(without_rescale(plane.file.dataset) & places.keys(), _UNSCALED)
+            for index, stored, allocated in planes_of(
+                plane.file, plane.layout, sorted(places.keys() - lost.keys()), process, lost
+            ):
                 try:
                     _put(decoded, places[index], planes[places[index]], stored, allocated, palette)
                 except UnsupportedImage as error:

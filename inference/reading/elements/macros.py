@@ -75,6 +75,17 @@ def of_frame(dataset: Dataset, index: int, keywords: Iterable[str]) -> Dataset:
     return header
 
 
+def without_rescale(dataset: Dataset) -> frozenset[int]:
+    """Return the frames of an enhanced object that have no Pixel Value Transformation where others have one."""
+    items = value_of(dataset, "PerFrameFunctionalGroupsSequence") or ()
+    macro = "PixelValueTransformationSequence"
+    lacking = frozenset(index for index, item in enumerate(items) if not value_of(item, macro))
+    shared = value_of(dataset, "SharedFunctionalGroupsSequence") or ()
+    if len(lacking) == len(items) or any(value_of(item, macro) for item in shared[:1]):
+        return frozenset()
+    return lacking
+
+
 def _groups(dataset: Dataset, index: int) -> tuple[Dataset, ...]:
     """Return the functional groups of one frame: its own before the shared ones."""
     per_frame = value_of(dataset, "PerFrameFunctionalGroupsSequence") or ()

@@ -16,7 +16,7 @@ from pydicom.uid import (
 
 from inference.errors import UnsupportedImage
 from inference.reading.study import read_series, read_study
-from tests.inference.reading.files import change, enhanced
+from tests.inference.reading.files import change, enhanced, item
 
 NEEDS_DCMTK = pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="needs DCMTK")
 
@@ -141,3 +141,16 @@ def test_a_decoder_that_panics_is_the_images_fault_in_words(write_series, head):
     (reason,) = [entry.reason for entry in reading.instances if entry.reason]
     assert reading.read == 2
     assert "check the installation" not in reason
+
+
+def test_a_frame_without_the_rescale_that_others_have_is_set_apart(write_series, head):
+    def rescaled(index, groups):
+        if index == 2:
+            del groups.PixelValueTransformationSequence
+        else:
+            groups.PixelValueTransformationSequence[0].RescaleSlope = 2
+
+    image = read_series([enhanced(write_series(head[:4]), rescaled)])
+    assert [frame.frame_number for frame in image.frames] == [1, 2, 4]
+    assert "Pixel Value Transformation Sequence (0028,9145) is absent" in image.missing[0]
+    assert np.array_equal(image.values, head[[0, 1, 3]].astype(np.float32) * 2)
