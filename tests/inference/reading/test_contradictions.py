@@ -16,7 +16,7 @@ from pydicom.uid import (
 
 from inference.errors import UnsupportedImage
 from inference.reading.study import read_series, read_study
-from tests.inference.reading.files import change, enhanced, item
+from tests.inference.reading.files import change, enhanced
 
 NEEDS_DCMTK = pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="needs DCMTK")
 
