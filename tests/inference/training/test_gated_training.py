@@ -56,9 +56,9 @@ def test_words_with_quotes_and_lines_survive_the_manifest() -> None:
 def test_attention_and_class_mixtures_of_a_trained_bundle_are_commissioned_like_any_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_glioma, "PHANTOM_SEEDS", range(100_001, 100_002))
+    monkeypatch.setattr(train_glioma, "PHANTOM_SEEDS", range(100_001, 100_003))
     monkeypatch.setattr(train_glioma, "NULL_SEEDS", [900_001, 900_002])
-    data = write_flair(tmp_path / "data", {"train": 1, "calibration": 3, "commissioning": 3})
+    data = write_flair(tmp_path / "data", {"train": 3, "calibration": 3, "commissioning": 3})
     out = tmp_path / "glioma_flair_gated"
     words = ["--data", str(data), "--set", "glioma_flair", "--out", str(out), "--quick"]
     digest = train_gated(read_command(words))
