@@ -171,7 +171,7 @@ def _size_of(encapsulated: bytes, at: int) -> tuple[int, int] | None:
         if encapsulated[at : at + 4] == b"\xff\x4f\xff\x51":
             right, bottom, left, top = struct.unpack_from(">4L", encapsulated, at + 8)
             size = (bottom - top, right - left)
-            return size if 0 < min(size) and max(size) <= _LARGEST_SIDE else None
+            return size if min(size) > 0 and max(size) <= _LARGEST_SIDE else None
         if encapsulated[at : at + 2] != b"\xff\xd8":
             return None
         at += 2
