@@ -1,7 +1,6 @@
 """Odd things together: every combination reads as the bytes say, or is set apart by name, and the counts add up.
 
-HEATPROOF_ODD_COMBINATIONS says how many are tried; every draw is seeded. `make combinations` tries 5,000; what it
-printed last is committed in ``combinations.txt`` of the benchmarks.
+HEATPROOF_ODD_COMBINATIONS says how many are tried; every draw is seeded. `make combinations` tries 5,000.
 """
 
 import copy
