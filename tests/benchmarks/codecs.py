@@ -4,8 +4,9 @@
 
 Each coding carries three studies: the single images as they are; their order shuffled, Instance Number removed, beside
 a second series that is fine; and one enhanced object. Of each study one line: the reports that came back, whether they
-say the findings and probabilities of the uncompressed series, and how many instances were read and set apart. Two codings are not among them: no free encoder of HTJ2K is at
-hand, and a node accepts nothing deflated, because 1 MB of it can become gigabytes.
+say the findings and probabilities of the uncompressed series, and how many instances were read and set apart. Two
+codings are not among them: no free encoder of HTJ2K is at hand, and a node accepts nothing deflated, because 1 MB of it
+can become gigabytes.
 """
 
 import argparse
