@@ -15,8 +15,9 @@ from pydicom.uid import (
 )
 
 from inference.errors import UnsupportedImage
+from inference.reading.modality import read_table
 from inference.reading.study import read_series, read_study
-from tests.inference.reading.files import change, enhanced
+from tests.inference.reading.files import change, enhanced, item
 
 NEEDS_DCMTK = pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="needs DCMTK")
 
@@ -154,3 +155,8 @@ def test_a_frame_without_the_rescale_that_others_have_is_set_apart(write_series,
     assert [frame.frame_number for frame in image.frames] == [1, 2, 4]
     assert "Pixel Value Transformation Sequence (0028,9145) is absent" in image.missing[0]
     assert np.array_equal(image.values, head[[0, 1, 3]].astype(np.float32) * 2)
+
+
+def test_a_table_of_an_odd_number_of_bytes_is_read_without_its_padding():
+    table = item(LUTDescriptor=[255, 3, 8], LUTData=bytes(range(255)) + b"\0")
+    assert read_table(table) == (tuple(range(255)), 3, 8)
