@@ -58,7 +58,7 @@ def read_study(
     Raises:
         UnsupportedImage: nothing is readable; the sentence gives the reasons.
     """
-    series, unreadable = _by_series(paths)
+    series, unreadable = _by_series(paths, limits)
     reading = _Reading(instances=list(unreadable))
     warnings = check_patient([file.dataset for files in series.values() for file in files])
     with DecodingProcess(limits) as process:
@@ -108,7 +108,7 @@ def read_series(paths: Sequence[Path], limits: DecodingLimits = STANDARD) -> Ima
     raise UnsupportedImage(" ".join(dict.fromkeys(instance.reason for instance in apart)))
 
 
-def _by_series(paths: Iterable[Path]) -> tuple[dict[str, list[File]], list[Accounted]]:
+def _by_series(paths: Iterable[Path], limits: DecodingLimits) -> tuple[dict[str, list[File]], list[Accounted]]:
     """Read the headers of files: by series, in the order of their UIDs, and what is no DICOM."""
     grouped: dict[str, dict[str, File]] = {}
     unreadable: list[Accounted] = []
@@ -120,7 +120,7 @@ def _by_series(paths: Iterable[Path]) -> tuple[dict[str, list[File]], list[Accou
             unreadable.append(Accounted("", "", Disposition.SET_APART, str(error), unreadable=True))
         else:
             known = by_instance.setdefault(file.sop_instance_uid, file)
-            if known.sha256 != file.sha256 and not _same_image(known, file):
+            if known.sha256 != file.sha256 and not _same_image(known, file, limits):
                 series = file.series_instance_uid  # the UID of the instance is another's
                 unreadable.append(Accounted("", series, Disposition.SET_APART, _SAME_UID, unreadable=True))
             elif known is file:
@@ -128,12 +128,12 @@ def _by_series(paths: Iterable[Path]) -> tuple[dict[str, list[File]], list[Accou
     return {uid: [files[key] for key in sorted(files)] for uid, files in grouped.items()}, unreadable
 
 
-def _same_image(first: File, second: File) -> bool:
+def _same_image(first: File, second: File, limits: DecodingLimits) -> bool:
     """Whether two files of one SOP Instance UID differ by their transfer syntax alone."""
     if first.series_instance_uid != second.series_instance_uid:
         return False
     try:
-        with DecodingProcess() as process:
+        with DecodingProcess(limits) as process:
             compared = process.compare(first.path.read_bytes(), second.path.read_bytes())
             return compared.same_pixels and not compared.differing
     except UnsupportedImage:
