@@ -275,7 +275,8 @@ def test_connections_without_end_push_each_other_out_and_nobody_else(
     first.associate()
 
 
-def test_one_address_fills_its_own_quota_only(port: int, many: ExitStack) -> None:
+def test_one_address_fills_its_own_quota_only(port: int, many: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "IDLE_ENOUGH_SECONDS", patient(60))  # none gives way while the others are opened
     before = footprint()
     held = [many.enter_context(RawPeer(port)).associate() for _ in range(20)]
     with RawPeer(port) as peer:
@@ -301,7 +302,6 @@ def test_the_oldest_idle_association_of_the_address_gives_way(
 
 def test_four_hundred_malformed_sessions_leave_nothing_behind(port: int) -> None:
     broken = list(MALFORMED.values())
-    echo_seconds(port)
     before = footprint()
 
     def sessions() -> None:
