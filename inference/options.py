@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+Budget = Literal["fast", "standard", "full"]
+"""How much evidence is gathered for a map (``inference/trust/budgets.py``)."""
 Parameters = Mapping[str, str | int | float | bool]
 
 
@@ -23,12 +25,14 @@ class AnalysisOptions:
     """auto: CUDA where there is a device, else CPU."""
     budget_mebibytes: int = 2048
     """Bound of memory for activations of one batch."""
-
+    trust_budget: Budget = "full"
+    """How much evidence is gathered for a map where there is no passport; with one, its warrant says."""
     warrant: str = ""
     """Digest of the passport that verdicts rest on, with alpha and delta; empty: none."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what shapes a result: method, parameters, planes explained, passport; not device and memory."""
-        shaping = [self.method, dict(self.parameters), self.planes_explained, *([self.warrant] if self.warrant else [])]
+        """SHA-256 of what shapes a result: method, parameters, planes, passport or budget; not device and memory."""
+        further = [self.warrant] if self.warrant else [self.trust_budget] if self.trust_budget != "full" else []
+        shaping = [self.method, dict(self.parameters), self.planes_explained, *further]
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()

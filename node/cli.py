@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
-from inference.trust.budgets import Budget
+from inference.options import Budget
 from node.commands import administration, audit, bundle, deliveries, priors, rules
 
 app = typer.Typer(

@@ -51,15 +51,15 @@ def assess(
     """Gather the evidence of one map, and judge it by the passport.
 
     Without a passport of this very bundle and method the signals are the same, but nothing weighs them: there is no
-    score, and the verdict is UNCOMMISSIONED. The evidence is that of the passport's budget, else of ``full``. A map of
-    a stack unlike those of commissioning is OUT OF ENVELOPE: ``of_stack``, looked at here where it is left out.
+    score, and the verdict is UNCOMMISSIONED. The budget is the passport's, else that of the options. A map of a stack
+    unlike those of commissioning is OUT OF ENVELOPE: ``of_stack``, looked at here where it is left out.
 
     Raises:
         DeviceExhausted: out of memory with a batch of one.
     """
     finding, device = saliency_map.finding, choose_device(options.device)
     inputs = model_input.tensor[finding.position : finding.position + 1]
-    parts = PARTS["full" if warrant is None else warrant.budget]
+    parts = PARTS[options.trust_budget if warrant is None else warrant.budget]
     examiner = Examiner(bundle, saliency_map.method, saliency_map.parameters, device, parts)
     evidence = examiner.evidence(inputs, finding.class_index, seed=saliency_map.seed)
     measured = _measure(examiner, evidence, saliency_map, inputs)

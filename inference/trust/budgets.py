@@ -6,11 +6,10 @@ envelope, and the localiser, without which nothing is TRUSTED. Each budget has i
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
+from inference.options import Budget
 from inference.trust.kinds import KINDS
 
-Budget = Literal["fast", "standard", "full"]
 PARTS: Mapping[Budget, frozenset[str]] = {
     "fast": frozenset({"replicates"}),
     "standard": frozenset({"replicates", "alternates"}),

@@ -8,9 +8,10 @@ CAUTION until ``heatproof commission --verdict`` has fitted them again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inference.options import Budget
 from inference.passport.verdict import DefinitionVersions, FittedVerdict
 from inference.trust import kinds
-from inference.trust.budgets import PARTS, Budget, signals_of
+from inference.trust.budgets import PARTS, signals_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from inference.errors import PassportRefused
+from inference.options import Budget
 from inference.passport.calibrator import Calibrator
 from inference.passport.entries import Missed
 from inference.passport.envelope import Envelope
@@ -15,7 +16,6 @@ from inference.passport.verdict import FittedVerdict
 from inference.statistics.bootstrap import Interval
 from inference.statistics.risk_control import GRID, Certificate, certify, smallest_alpha
 from inference.statistics.withholding import MORE_LIKELY_WRONG
-from inference.trust.budgets import Budget
 from inference.trust.kinds import NAMES
 from inference.trust.versions import changed_definitions
 

@@ -50,6 +50,7 @@ def installations(
                 planes_explained=1,
                 device=inference.device,
                 budget_mebibytes=inference.budget_mebibytes,
+                trust_budget=inference.trust_budget,
                 warrant=warrants[name].identity if name in warrants else "",
             ),
             warrants.get(name),

@@ -246,6 +246,7 @@ class Steps:
             planes_explained=job.planes_explained,
             device=inference.device,
             budget_mebibytes=inference.budget_mebibytes,
+            trust_budget=inference.trust_budget,
             warrant=self._warrants[job.bundle].identity if job.bundle in self._warrants else "",
         )
 

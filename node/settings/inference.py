@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from inference.trust.budgets import Budget
+from inference.options import Budget
 from node.settings.section import LocalPath, Section
 
 
@@ -26,4 +26,5 @@ class InferenceSettings(Section):
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """1 - confidence of the bound ``alpha``."""
     trust_budget: Budget = "full"
-    """Evidence gathered for one verdict: fast (localiser and replicates), standard (and alternates), full (all)."""
+    """Evidence gathered for one map, with or without a passport: fast (localiser and replicates), standard (and
+    alternates), full (all)."""

@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 
+from inference.options import Budget
 from node.demo.host import is_delivered
 from node.demo.pacs import send
 from node.demo.ports import reserve_port
@@ -46,6 +47,7 @@ class RunningNode:
         rules: str = RULES,
         planes_explained: int = 1,
         quiet_seconds: float = 3.0,
+        trust_budget: Budget = "fast",
     ) -> None:
         self.folder = folder
         self.dicom_port = reserve_port()
@@ -53,6 +55,7 @@ class RunningNode:
         self.settings = folder / "heatproof.toml"
         self._rules = rules.replace("PLANES", str(planes_explained))
         self._quiet_seconds = patient(quiet_seconds)
+        self._trust_budget = trust_budget
         folder.mkdir(parents=True, exist_ok=True)
         if destination_port is not None:
             self.write_settings(destination_port=destination_port)
@@ -81,6 +84,7 @@ token_file = "{self.folder / "token"}"
 
 [inference]
 device = "cpu"
+trust_budget = "{self._trust_budget}"
 
 [[destinations]]
 name = "pacs"

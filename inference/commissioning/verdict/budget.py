@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inference.commissioning.verdict.fit_calibrator import Fit, fit_calibrator
 from inference.commissioning.verdict.rows import BOGUS, OWN, PartData
+from inference.options import Budget
 from inference.passport.calibrator import Calibrator
 from inference.passport.verdict import (
     JUDGED_ALPHA,
@@ -30,7 +31,7 @@ from inference.statistics.failure_detection import auroc_gain, judge_by_class, j
 from inference.statistics.resplits import Resplits, resplit
 from inference.statistics.risk_control import Certificate, Unit, certify, smallest_alpha
 from inference.statistics.withholding import withhold
-from inference.trust.budgets import PARTS, Budget, signals_of
+from inference.trust.budgets import PARTS, signals_of
 from inference.trust.evidence import Numbers
 from inference.trust.kinds import NAMES, TIERS
 from inference.trust.nulls import Nulls, against_nulls

@@ -14,6 +14,7 @@ import numpy as np
 from inference.commissioning.verdict.budget import USES, BudgetPart, checked, fit_budget, judge_part
 from inference.commissioning.verdict.rows import ANOTHER, BOGUS, PartData, Rows
 from inference.commissioning.verdict.stacks import Stacks, fit_on_stacks, share_out
+from inference.options import Budget
 from inference.passport.verdict import (
     BlindSpot,
     BudgetVerdict,
@@ -25,7 +26,7 @@ from inference.passport.verdict import (
 )
 from inference.reading.outlines import Mask
 from inference.statistics.bootstrap import Interval, mean_by_group
-from inference.trust.budgets import PARTS, Budget
+from inference.trust.budgets import PARTS
 from inference.trust.evidence import Numbers
 from inference.trust.kinds import NAMES, TIERS
 from inference.trust.nulls import Nulls, agreement_nulls

@@ -14,7 +14,7 @@ from inference.analysis import Analysis
 from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
 from inference.errors import PassportRefused
 from inference.findings import Finding
-from inference.options import AnalysisOptions
+from inference.options import AnalysisOptions, Budget
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, sealed
 from inference.passport.verdict import MOST_BOGUS, NetworkPasses, NoVerdict
 from inference.prepare import prepare
@@ -23,7 +23,7 @@ from inference.reading.study import read_study
 from inference.saliency.engine.maps import SaliencyMap, peak_of
 from inference.training.flair_data import drawn_phantom
 from inference.trust.assess import assess
-from inference.trust.budgets import PARTS, Budget, signals_of
+from inference.trust.budgets import PARTS, signals_of
 from inference.trust.cost import counted
 from inference.trust.evidence import Examiner
 from inference.trust.kinds import NAMES
@@ -76,6 +76,14 @@ def test_without_a_passport_nothing_is_judged(bundle: Bundle, clear: Image) -> N
     assert one.trust.score is None
     assert all(signal.part is None for signal in one.trust.signals)
     assert any("12 subjects whose images the bundle ships" in reason for reason in one.trust.reasons)
+
+
+def test_the_budget_holds_without_a_passport_and_shapes_the_result(bundle: Bundle, clear: Image) -> None:
+    fast = replace(CPU, trust_budget="fast")
+    (one,) = analyse(clear, bundle, fast).explanations
+    assert {signal.name for signal in one.trust.signals} == set(signals_of(PARTS["fast"]))
+    assert fast.digest != CPU.digest
+    assert replace(fast, warrant="w").digest == replace(CPU, warrant="w").digest, "a passport says it itself"
 
 
 def test_with_and_without_a_passport_the_same_signals_have_the_same_names_and_values(
