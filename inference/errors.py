@@ -31,7 +31,7 @@ import struct
 import zlib
 from typing import ClassVar
 
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 DAMAGE = (
     ArithmeticError,
@@ -45,6 +45,7 @@ DAMAGE = (
     Warning,
     struct.error,
     zlib.error,
+    BytesLengthException,
     InvalidDicomError,
 )
 """What Python and the libraries raise on data that is not what it claims to be; warnings, where they are errors.

@@ -20,6 +20,11 @@ from inference.upright import not_one_volume
 MOST_CLIPPED = 0.05
 """Share of the anatomy that a window may show wholly black or white before a result by display values says so."""
 
+DUPLICATED = (
+    "Several planes of this stack lie at the same position and no attribute tells them apart (phases, repetitions or "
+    "copies): the findings of one cannot be told from those of the other."
+)
+
 MOST_SAMPLED = 1 << 22
 """Values that this share is measured on: of a larger stack every n-th."""
 
@@ -126,7 +131,8 @@ def _wants_hounsfield(bundle: Bundle) -> bool:
 
 def remarks(image: Image, bundle: Bundle) -> tuple[str, ...]:
     """Return what a reader of the result must know of how the image was read; empty: nothing."""
-    channels = channel_remarks(image, bundle)
+    same_place = (DUPLICATED,) if image.spacing.regularity is Regularity.DUPLICATED else ()
+    channels = (*same_place, *channel_remarks(image, bundle))
     if bundle.manifest.input.values == "modality" or image.colour:
         return channels
     share = clipped_share(image)

@@ -161,7 +161,8 @@ def _image(stack: UndecodedStack, kept: Sequence[int], decoded: _StackValues, lo
     words = dict.fromkeys(text_of(header, name) for name in ("SeriesDescription", "ProtocolName"))
     sides = {laterality_of(plane.file.dataset, plane.index) for plane in planes}
     lost_here = sum(entry.frames for entry in lost)
-    spacing = spacing_of(frames, hint_of(source_of(header, index, "SpacingBetweenSlices"), "SpacingBetweenSlices"))
+    declared = hint_of(source_of(header, index, "SpacingBetweenSlices"), "SpacingBetweenSlices")
+    spacing = spacing_of(frames, declared, stack.numbers)
     return Image(
         patient_key=text_of(header, "PatientID"),
         study_instance_uid=text_of(header, "StudyInstanceUID"),

@@ -1,6 +1,7 @@
 """How the planes of a stack lie to each other: constant, gapped, changing, irregular, duplicated or tilted."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -83,12 +84,16 @@ UNKNOWN = Spacing()
 """Of a single plane, or of planes whose place is unknown."""
 
 
-def spacing_of(frames: Sequence[Any], declared_mm: float | None = None) -> Spacing:
+def spacing_of(
+    frames: Sequence[Any], declared_mm: float | None = None, taken: AbstractSet[int] = frozenset()
+) -> Spacing:
     """Measure how planes lie to each other.
 
     Args:
         frames: planes of one orientation, sorted along their normal.
-        declared_mm: Spacing Between Slices (0018,0088), which settles what a single step is where few are left.
+        declared_mm: Spacing Between Slices (0018,0088), which settles what a single step is where few are left, or
+            where Instance Numbers (0020,0013) step as the planes do. Alone it says nothing: many write it wrongly.
+        taken: Instance Numbers of other planes of the series.
     """
     places = _places(frames)
     if places is None or len(places) < 2:
@@ -104,8 +109,10 @@ def spacing_of(frames: Sequence[Any], declared_mm: float | None = None) -> Spaci
     if not (np.abs(steps - whole * step) > STEP_TOLERANCE * step).any() and whole.min() >= 1:
         absent = int((whole - 1).sum())
         if _otherwise_constant(whole, absent, 1 if declared else FEWEST_SINGLE_STEPS):
+            fraction = _fraction(frames, whole, step, declared_mm, taken)
+            whole, step = whole * fraction, step / fraction
             gaps = tuple(int(index) for index in np.flatnonzero(whole > 1))
-            return Spacing(Regularity.CONSTANT, step, tilt, missing=absent, gaps=gaps)
+            return Spacing(Regularity.CONSTANT, step, tilt, missing=int((whole - 1).sum()), gaps=gaps)
     runs = _runs(steps)
     if runs:
         return Spacing(Regularity.CHANGING, float(np.median(steps)), tilt, runs=runs)
@@ -137,6 +144,26 @@ def _base(steps: NDArray[np.float64], declared_mm: float | None) -> tuple[float,
     if declared_mm and abs(abs(declared_mm) - smallest) <= STEP_TOLERANCE * smallest:
         return abs(declared_mm), True
     return float(np.median(steps[steps <= smallest * (1 + 2 * STEP_TOLERANCE)])), False
+
+
+def _fraction(
+    frames: Sequence[Any], whole: NDArray[np.int_], step: float, declared_mm: float | None, taken: AbstractSet[int]
+) -> int:
+    """Return how many declared steps one measured step is where planes are absent from between all others; else 1.
+
+    Instance Numbers have to step by as many as well, none of those between belonging to another plane.
+    """
+    count = round(step / abs(declared_mm)) if declared_mm else 1
+    if not declared_mm or count < 2 or abs(step - count * abs(declared_mm)) > STEP_TOLERANCE * abs(declared_mm):
+        return 1
+    numbers = [frame.instance_number for frame in frames]
+    if None in numbers:
+        return 1
+    numbered = np.diff(np.array(numbers))
+    if not any(np.array_equal(numbered, sign * whole * count) for sign in (1, -1)):
+        return 1
+    between = set(range(min(numbers), max(numbers))) - set(numbers)
+    return 1 if between & taken else count
 
 
 def _otherwise_constant(whole: NDArray[np.int_], absent: int, fewest: int) -> bool:

@@ -1,15 +1,18 @@
 """What can tell one stack of a series from another, and how each of its values is called."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydicom import Dataset
+from pydicom.datadict import dictionary_description
 from pydicom.uid import UID
 
 from inference.errors import UnsupportedImage
 from inference.reading.elements.header import hint_of, numbers_of, text_of, texts_of, value_of
 from inference.reading.elements.macros import is_enhanced, source_of
+from inference.reading.elements.moments import moment_of, time_of
 from inference.reading.geometry import plane_of
 from inference.reading.instance import File, Frame
 from inference.reading.layout import Layout
@@ -74,6 +77,8 @@ class Trait:
     """Names one of its values; None: name, value and unit do."""
     numbered: bool = False
     """Whether its values are no words: they are called by their number."""
+    clock: bool = False
+    """Whether it may grow from plane to plane: planes of one place are phases in its order."""
 
     def words(self, value: Value) -> str:
         """Name one of its values."""
@@ -102,6 +107,18 @@ def _words(keyword: str) -> Callable[[UndecodedPlane], Value]:
 
 def _text(keyword: str) -> Callable[[UndecodedPlane], Value]:
     return lambda plane: text_of(plane.file.dataset, keyword) or None
+
+
+def _moment(keyword: str) -> Callable[[UndecodedPlane], Value]:
+    return lambda plane: _known(moment_of(source_of(plane.file.dataset, plane.index, keyword), keyword))
+
+
+def _time(date: str, time: str) -> Callable[[UndecodedPlane], Value]:
+    return lambda plane: _known(time_of(plane.file.dataset, date, time))
+
+
+def _known(number: float | None) -> Value:
+    return None if number is None else (number,)
 
 
 def _direction(plane: UndecodedPlane) -> Value:
@@ -156,21 +173,66 @@ AT_ONE_PLACE = (
     Trait("gradient direction", _direction, absolute=1e-3),
     Trait("temporal position", _number("TemporalPositionIndex", "TemporalPositionIdentifier")),
     Trait("cardiac phase", _number("NominalPercentageOfCardiacPhase"), "%"),
-    Trait("trigger time", _number("NominalCardiacTriggerDelayTime", "TriggerTime"), "ms", absolute=0.05),
-    Trait("temporal offset", _number("TemporalPositionTimeOffset"), "s", absolute=1e-3),
+    Trait("respiratory phase", _number("NominalPercentageOfRespiratoryPhase"), "%"),
     Trait("flip angle", _number("FlipAngle"), "degrees", absolute=0.05),
     Trait("repetition time", _number("RepetitionTime"), "ms", relative=0.01),
     Trait("kernel", _words("ConvolutionKernel")),
     Trait("tube voltage", _number("KVP"), "kV"),
     Trait("stack", _words("StackID")),
     Trait("slice thickness", _number("SliceThickness"), "mm", absolute=0.01),
-    Trait("frame reference time", _number("FrameReferenceTime"), "ms"),
-    Trait("acquisition", _number("FrameAcquisitionNumber", "AcquisitionNumber")),
-    Trait("acquired at", _text("AcquisitionDateTime")),
-    Trait("acquired at", _text("AcquisitionTime")),
     Trait("in-plane position", _beside, "mm", absolute=0.05),
 )
 """What tells planes at one and the same place apart, the likeliest first."""
 
-IN_TURN = ("trigger time", "temporal offset", "frame reference time", "acquired at")
-"""Traits in whose order the planes of one place are the phases one to last, where every plane has its own value."""
+CLOCKS = (
+    Trait(
+        "trigger time",
+        _number("NominalCardiacTriggerDelayTime", "ActualCardiacTriggerDelayTime", "TriggerTime"),
+        "ms",
+        absolute=0.05,
+        clock=True,
+    ),
+    Trait(
+        "respiratory trigger time",
+        _number("NominalRespiratoryTriggerDelayTime", "ActualRespiratoryTriggerDelayTime"),
+        "ms",
+        absolute=0.05,
+        clock=True,
+    ),
+    Trait("temporal offset", _number("TemporalPositionTimeOffset"), "s", absolute=1e-3, clock=True),
+    Trait("frame reference time", _number("FrameReferenceTime"), "ms", clock=True),
+    Trait("acquisition", _number("FrameAcquisitionNumber", "AcquisitionNumber"), clock=True),
+    Trait("acquisition time", _moment("FrameAcquisitionDateTime"), numbered=True, clock=True),
+    Trait("reference time", _moment("FrameReferenceDateTime"), numbered=True, clock=True),
+    Trait("acquisition time", _moment("AcquisitionDateTime"), numbered=True, clock=True),
+    Trait("acquisition time", _time("AcquisitionDate", "AcquisitionTime"), numbered=True, clock=True),
+    Trait("content time", _time("ContentDate", "ContentTime"), numbered=True, clock=True),
+)
+"""What tells phases at one and the same place apart, though it may differ from place to place as well."""
+
+
+def dimensions_of(planes: Sequence[UndecodedPlane]) -> tuple[Trait, ...]:
+    """Return a trait for each dimension of an enhanced object (Dimension Index Values, PS3.3 C.7.6.17)."""
+    counts = {len(plane.texts("DimensionIndexValues")) for plane in planes}
+    if len(counts) != 1:
+        return ()
+    pointers = value_of(planes[0].file.dataset, "DimensionIndexSequence") or ()
+    return tuple(Trait(_dimension_name(pointers, number), _dimension(number)) for number in range(counts.pop()))
+
+
+def _dimension_name(pointers: Sequence[Dataset], number: int) -> str:
+    """Return what a dimension counts, as "temporal position index", or its number where that is not public."""
+    pointer = value_of(pointers[number], "DimensionIndexPointer") if number < len(pointers) else None
+    try:
+        name = dictionary_description(pointer).lower()
+    except (KeyError, TypeError, ValueError):
+        return f"dimension {number + 1}:"
+    return name if name.endswith("index") else f"{name} index"
+
+
+def _dimension(number: int) -> Callable[[UndecodedPlane], Value]:
+    def read(plane: UndecodedPlane) -> Value:
+        index = plane.texts("DimensionIndexValues")[number]
+        return (float(index),) if index.isdecimal() else None
+
+    return read

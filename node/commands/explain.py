@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from inference.analyse import analyse, with_study_answer
 from inference.analysis import Analysis
@@ -25,6 +27,9 @@ from node.jobs.summary import account_of, summarise
 from reports.explained import read_header
 from reports.objects.results import ResultObject, write_not_analysed, write_results
 from reports.wording import account_sentences
+
+_WIDEST = 1000
+"""Columns that a table is laid out in to learn how wide it is."""
 
 
 def explain_files(
@@ -205,18 +210,42 @@ def _print_stack(stack: dict[str, Any], console: Console) -> None:
             console.print(f"{stack['bundle']['name']}: {words}", highlight=False, markup=False)
     if not stack["explanations"]:
         return
-    table = Table("class", "plane", "probability", "method", "peak (row, column)", "verdict", "picture")
-    for item in stack["explanations"]:
-        table.add_row(
-            item["label"],
-            f"{item['frame'] + 1} of {item['planes']}",
-            f"{item['probability']:.3f}",
-            item["method"],
-            str(tuple(item["peak"])),
-            item["verdict"],
-            item["picture"],
-        )
-    console.print(table)
+    rows = [_fields(item) for item in stack["explanations"]]
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*map(Text, row.values()))
+    wide = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    if wide <= console.width:
+        console.print(table)
+    else:
+        for row in rows:
+            _print_fields(row, console)
     for item in stack["explanations"][:1]:
         for signal in item["signals"]:
             console.print(f"  {signal['meaning']}: {signal['value']:.2f}", highlight=False)
+
+
+def _fields(item: dict[str, Any]) -> dict[str, str]:
+    """Return one map as a row of the table."""
+    return {
+        "class": item["label"],
+        "plane": f"{item['frame'] + 1} of {item['planes']}",
+        "probability": f"{item['probability']:.3f}",
+        "method": item["method"],
+        "peak (row, column)": str(tuple(item["peak"])),
+        "verdict": item["verdict"],
+        "picture": item["picture"],
+    }
+
+
+def _print_fields(row: dict[str, str], console: Console) -> None:
+    """Print one map as a list of fields, for a terminal too narrow for the table: wrapped at words, a path never."""
+    *words, (last, path) = row.items()
+    longest = max(map(len, row))
+    fields = Table.grid(padding=(0, 2, 0, 0))
+    fields.add_column(min_width=longest, no_wrap=True)
+    fields.add_column()
+    for name, value in words:
+        fields.add_row(name, Text(value))
+    console.print(fields)
+    console.print(Text(f"{last:<{longest}}  {path}\n"), soft_wrap=True)

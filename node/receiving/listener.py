@@ -18,6 +18,7 @@ from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitme
 
 from inference.errors import HeatproofError, UnreadableInstance
 from node.associations.acceptor import Acceptor
+from node.associations.comments import error_comment
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
@@ -209,5 +210,5 @@ def _answer(status: int, comment: str = "") -> Dataset:
     answer = Dataset()
     answer.Status = status
     if comment and status >= 0xA700:
-        answer.ErrorComment = comment[:64]
+        answer.ErrorComment = error_comment(comment)
     return answer

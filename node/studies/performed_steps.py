@@ -14,6 +14,7 @@ from pynetdicom import evt
 from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from node.associations.comments import error_comment
 from node.store import instances, now, performed_steps
 
 IN_PROGRESS, COMPLETED, DISCONTINUED = "IN PROGRESS", "COMPLETED", "DISCONTINUED"
@@ -175,5 +176,5 @@ def _status(code: int) -> Dataset:
 
 def _refuse(code: int, comment: str) -> tuple[Dataset, None]:
     status = _status(code)
-    status.ErrorComment = comment[:64]
+    status.ErrorComment = error_comment(comment)
     return status, None

@@ -136,6 +136,35 @@ def test_a_stack_of_slices_with_a_missing_plane_is_analysed_and_says_so(make_bun
     assert whole.partly_read == ""
 
 
+def test_a_stack_that_lacks_every_other_plane_is_partly_read_for_slices_and_no_volume(make_bundle, write_series, head):
+    def halved(dataset, index):
+        dataset.ImagePositionPatient, dataset.InstanceNumber = [0, 0, 6.0 * index], 1 + 2 * index
+
+    paths = rewritten(write_series(head, SpacingBetweenSlices=3), halved)
+    (image,) = select_stacks(paths, make_bundle()).reading.images
+    assert image.missing == (
+        "5 planes are absent inside the stack: whole steps of 3 mm between neighbouring planes are empty.",
+    )
+    (declined,) = select_stacks(paths, make_bundle("volume", **VOLUME)).declined
+    assert "5 of 11 planes are missing inside the stack" in declined.reason
+
+
+def test_planes_at_one_position_that_nothing_tells_apart_are_said_beside_a_finding_of_slices(
+    make_bundle, write_series, head
+):
+    def again(dataset, index):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.79{index}"
+
+    plain, bundle, options = write_series(head), make_bundle(), AnalysisOptions(device="cpu", planes_explained=1)
+    (image,) = select_stacks(plain, bundle).reading.images
+    assert analyse(image, bundle, options).remarks == ()
+    doubled = [path.rename(path.with_name(f"first-{path.name}")) for path in plain]
+    doubled += rewritten(write_series(head), again)
+    (image,) = select_stacks(doubled, bundle).reading.images
+    (remark,) = analyse(image, bundle, options).remarks
+    assert remark.startswith("Several planes of this stack lie at the same position and no attribute tells them apart")
+
+
 def test_more_missing_planes_than_a_bundle_accepts_are_not_analysed(make_bundle, write_series, head):
     paths = write_series(head)
     selection = select_stacks([*paths[:3], *paths[4:]], make_bundle(reading={"partly_read": 0.1}))

@@ -7,13 +7,17 @@ from functools import cache
 from typing import Any
 
 from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_description, tag_for_keyword
+from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
 from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import VR
 
 from inference.errors import DAMAGE, UnsupportedImage
 
 _LONGEST_QUOTE = 32
 _LIKE_A_NUMBER = re.compile(r"[0-9+\-.,eE\\\[\]' ]*|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_READ_ALIKE = (frozenset({"CS", "DS", "IS", "LO", "SH", "UC"}), frozenset({"SS", "US"}), frozenset({"SL", "UL"}))
+"""Value representations that read the same numbers from the same bytes, but for their sign."""
+_LIKE_A_VR = re.compile(r"[A-Z]{2}")
 NOT_SHOWN = "(text, not shown)"
 """In place of a value that is no number at all: text in the wrong element may name a patient."""
 
@@ -68,10 +72,16 @@ def numbers_of(dataset: Dataset, keyword: str, count: int | None = None) -> tupl
         count: how many values it must have; None: any number.
 
     Raises:
-        UnsupportedImage: not numbers, not finite, or another count; the sentence names the element and its value.
+        UnsupportedImage: not numbers, not finite, or another count; the sentence names the element and its value, or
+            says that its value representation is damaged.
     """
+    if keyword not in dataset:
+        return None
+    damaged = damaged_vr(dataset, keyword)
+    if damaged:
+        raise UnsupportedImage(f"{title_of(keyword)} cannot be read: {damaged}.")
     value = value_of(dataset, keyword)
-    if value is None and (keyword not in dataset or not written(dataset, keyword)):
+    if value is None and not written(dataset, keyword):
         return None
     try:
         several = (value,) if isinstance(value, str | bytes) or not hasattr(value, "__len__") else tuple(value)
@@ -84,6 +94,23 @@ def numbers_of(dataset: Dataset, keyword: str, count: int | None = None) -> tupl
         wanted = "one value" if count == 1 else f"{count} values"
         raise UnsupportedImage(f"{named(dataset, keyword)}, which is not {wanted}.")
     return converted
+
+
+def damaged_vr(dataset: Dataset, keyword: str) -> str:
+    """Say that an element of numbers is written in a value representation that reads its bytes as something else.
+
+    Empty where it is that of the standard (PS3.6) or reads the same, is not written or unknown (UN), and where the
+    element is absent or empty.
+    """
+    tag = _tag(keyword)
+    element = dataset.get_item(tag)
+    expected = dictionary_VR(tag)
+    vr = str(getattr(element, "VR", None) or VR.UN)
+    same = vr in (VR.UN, expected, *expected.split(" or ")) or any({vr, expected} <= alike for alike in _READ_ALIKE)
+    if same or getattr(element, "value", None) in (None, b"", ""):
+        return ""
+    quoted = f" '{vr}'" if _LIKE_A_VR.fullmatch(vr) else ""
+    return f"its value representation{quoted} is damaged, it has to be {expected} (PS3.6)"
 
 
 def number_of(dataset: Dataset, keyword: str) -> float | None:

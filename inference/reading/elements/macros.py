@@ -9,25 +9,34 @@ from collections.abc import Iterable
 
 from pydicom import Dataset
 
-from inference.reading.elements.header import value_of
+from inference.reading.elements.header import damaged_vr, value_of
 
-_BY_MACRO = {
+_BY_MACRO: dict[str, tuple[str, ...]] = {
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
     "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
-    "FrameContentSequence": ("StackID", "TemporalPositionIndex", "FrameAcquisitionNumber"),
+    "FrameContentSequence": (
+        "StackID", "TemporalPositionIndex", "FrameAcquisitionNumber", "DimensionIndexValues",
+        "FrameAcquisitionDateTime", "FrameReferenceDateTime",
+    ),
     "FrameAnatomySequence": ("FrameLaterality", "AnatomicRegionSequence"),
     "MREchoSequence": ("EffectiveEchoTime",),
     "MRDiffusionSequence": ("DiffusionBValue", "DiffusionGradientDirectionSequence"),
     "MRModifierSequence": ("InversionTimes",),
     "MRTimingAndRelatedParametersSequence": ("FlipAngle", "RepetitionTime"),
-    "CardiacSynchronizationSequence": ("NominalCardiacTriggerDelayTime", "NominalPercentageOfCardiacPhase"),
+    "CardiacSynchronizationSequence": (
+        "NominalCardiacTriggerDelayTime", "ActualCardiacTriggerDelayTime", "NominalPercentageOfCardiacPhase",
+    ),
+    "RespiratorySynchronizationSequence": (
+        "NominalRespiratoryTriggerDelayTime", "ActualRespiratoryTriggerDelayTime",
+        "NominalPercentageOfRespiratoryPhase",
+    ),
     "TemporalPositionSequence": ("TemporalPositionTimeOffset",),
     "CTReconstructionSequence": ("ConvolutionKernel",),
     "CTXRayDetailsSequence": ("KVP",),
-}
+}  # fmt: skip
 """The attributes that each macro defines, of those that are read."""
 _MACRO = {keyword: macro for macro, keywords in _BY_MACRO.items() for keyword in keywords}
 _FRAME_TYPES = (
@@ -66,12 +75,18 @@ def source_of(dataset: Dataset, index: int, keyword: str) -> Dataset:
 
 
 def of_frame(dataset: Dataset, index: int, keywords: Iterable[str]) -> Dataset:
-    """Return these attributes as they hold for frame ``index`` (0-based), in a data set of their own."""
+    """Return these attributes as they hold for frame ``index`` (0-based), in a data set of their own.
+
+    An element of a damaged value representation is taken as it is: it is not absent.
+    """
     header = Dataset()
     for keyword in keywords:
         source = source_of(dataset, index, keyword)
         if value_of(source, keyword) is not None:
             header[keyword] = source[keyword]
+        elif keyword in source and damaged_vr(source, keyword):
+            element = source.get_item(keyword)
+            header[element.tag] = element
     return header
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from inference.reading.spacing import Regularity
+from inference.reading.spacing import Regularity, Spacing
 from inference.reading.study import read_series, read_study
-from tests.inference.reading.files import change, put
+from tests.inference.reading.files import change, copied, put
 
 
 @pytest.fixture
@@ -56,6 +56,55 @@ def test_a_gap_of_whole_steps_is_named_with_its_place(planes):
 
 def test_spacing_between_slices_settles_what_a_step_is(planes):
     assert read_series(planes([0, 5, 15], SpacingBetweenSlices=5)).spacing.missing == 1
+
+
+@pytest.mark.parametrize("fraction", [2, 3])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_every_other_plane_is_missing_where_spacing_and_instance_numbers_agree(planes, fraction, backwards):
+    paths = planes([0, 5, 10, 20, 25], SpacingBetweenSlices=5 / fraction)
+    for path, place in zip(paths, (0, 1, 2, 4, 5), strict=True):
+        change(path, InstanceNumber=1 + fraction * (5 - place if backwards else place))
+    image = read_series(paths)
+    assert image.spacing.regularity is Regularity.CONSTANT
+    assert image.spacing.step_mm == pytest.approx(5 / fraction)
+    assert image.spacing.missing == 5 * fraction + 1 - 5
+    assert image.missing[0].startswith(f"{5 * fraction - 4} planes are absent inside the stack")
+
+
+@pytest.mark.parametrize(
+    ("declared", "numbers"),
+    [
+        (2.5, [1, 2, 3, 4, 5]),
+        (2.5, [1, 4, 7, 10, 13]),
+        (2.5, [1, 3, 5, 7, 8]),
+        (2.5, [1, 3, 5, 7, 7]),
+        (2.5, [None] * 5),
+        (5, [1, 3, 5, 7, 9]),
+        (0, [1, 3, 5, 7, 9]),
+        (0.7, [1, 8, 15, 22, 29]),
+        (3.3, [1, 3, 5, 7, 9]),
+        (None, [1, 3, 5, 7, 9]),
+    ],
+)
+def test_spacing_between_slices_alone_makes_no_plane_missing(planes, declared, numbers):
+    attributes = {} if declared is None else {"SpacingBetweenSlices": declared}
+    paths = planes([0, 5, 10, 15, 20], **attributes)
+    for path, number in zip(paths, numbers, strict=True):
+        change(path, InstanceNumber=number)
+    image = read_series(paths)
+    assert image.spacing == Spacing(Regularity.CONSTANT, 5.0)
+    assert not image.missing
+
+
+def test_instance_numbers_of_another_echo_are_no_missing_planes(planes):
+    """Two echoes numbered in turn, and a Spacing Between Slices that is half the step."""
+    paths = planes([0, 5, 10, 15, 20], SpacingBetweenSlices=2.5, EchoTime=20)
+    others = copied(paths, "other", EchoTime=90)
+    for place, (first, second) in enumerate(zip(paths, others, strict=True)):
+        change(first, InstanceNumber=1 + 2 * place)
+        change(second, InstanceNumber=2 + 2 * place)
+    images = read_study([*paths, *others]).images
+    assert [image.missing for image in images] == [(), ()]
 
 
 def test_a_change_of_spacing_is_told_by_its_parts_and_is_no_missing_plane(planes):

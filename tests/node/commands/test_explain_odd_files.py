@@ -118,6 +118,19 @@ def test_every_reason_is_named(result: dict[str, Any]) -> None:
     json.dumps(result, allow_nan=False)
 
 
+@pytest.mark.parametrize("width", [60, 80, 400])
+def test_a_narrow_terminal_cuts_no_word_of_what_was_found(result: dict[str, Any], width: int) -> None:
+    console = Console(file=StringIO(), width=width)
+    print_result(result, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    words = {word for line in said.splitlines() for word in line.strip("│┃ ").split()}
+    headings = ["class", "plane", "probability", "method", "peak", "(row,", "column)", "verdict", "picture"]
+    item = result["series"][0]["explanations"][0]
+    assert words.issuperset([*headings, *item["label"].split(), item["method"], *item["verdict"].split()])
+    assert item["picture"] in said
+    assert ("┃" in said) == (width == 400)
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_file_alone_is_refused_in_a_sentence(name: str, bundle: Path, tmp_path: Path) -> None:
     ODD[name](tmp_path / name)
