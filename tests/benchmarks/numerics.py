@@ -12,7 +12,8 @@ than there are; so one machine stands for the older ones. ``pytest -m numerics``
 
 ``--corners`` (the default): the weakest and the strongest of all, each variable alone at its weakest, 2 threads of both
 ends, and the noise. ``--all``: the whole grid, and the noise. ``--state FILE``: skip what FILE says has passed, and add
-to it. What follows ``--`` goes to pytest. Exits with 1 where a test failed.
+to it. What follows ``--`` goes to pytest, in place of the number of workers. Exits with 1 where a test failed. A run of
+the corners is committed in ``numerics.txt``.
 """
 
 import argparse
