@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from inference.errors import ConflictingInstance, UnreadableInstance
 from node.cli import app
 from node.delivery.reach import NOTE
+from node.receiving import conflicts
 from node.receiving.inbox import Outcome
 from node.receiving.quarantine import Quarantine
 from node.receiving.refused import MOST_LISTED, count_refused, examine_refused, latest_refused
@@ -47,7 +48,8 @@ def test_the_last_refused_instances_are_listed_by_sender_and_reason_with_the_cur
     assert latest_refused(intake.home / "no such folder") == ()
 
 
-def test_what_a_corrected_patient_id_replaced_was_not_refused(intake: Intake) -> None:
+def test_what_a_corrected_patient_id_replaced_was_not_refused(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conflicts, "COMPARING_SECONDS", patient(60))
     image = mr_image()
     intake.inbox.keep(arrival(image))
     corrected = deepcopy(image)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from node.cli import app
 from node.metrics import Metrics
+from node.receiving import conflicts
 from node.receiving.inbox import Outcome
 from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
@@ -33,8 +34,9 @@ def corrected(image: Dataset) -> Dataset:
 
 
 @pytest.fixture
-def half(intake: Intake) -> list[Dataset]:
+def half(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
     """Five images of a study, two of them corrected, and a study that was never corrected."""
+    monkeypatch.setattr(conflicts, "COMPARING_SECONDS", patient(60))
     images = [mr_image(STUDY, seed=number) for number in range(5)]
     for image in (*images, mr_image()):
         intake.inbox.keep(arrival(image))
