@@ -3,10 +3,12 @@
 Every failed step names a cure. The check stops at the first failure that later steps depend on.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
@@ -40,6 +42,24 @@ SERVICES = {
 """Services of a PACS beside C-STORE; the first two are required where ``proof`` names them."""
 
 
+STEP_SECONDS = 10.0
+"""Longest that one answer of a peer is waited for."""
+WHOLE_SECONDS = 20.0
+"""Longest that all of them are."""
+
+
+class Deadline:
+    """How long may still be waited for a peer."""
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + WHOLE_SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """Return the longest that the next answer may take: a step's, or what is left of the whole."""
+        return min(STEP_SECONDS, max(1.0, self._end - time.monotonic()))
+
+
 def find_peer(text: str, settings: Settings | None) -> Destination:
     """Find the destination or peer of this name, or parse HOST:PORT/AE.
 
@@ -68,16 +88,17 @@ def find_peer(text: str, settings: Settings | None) -> Destination:
 
 
 def examine(peer: Destination, *, calling_ae_title: str) -> Iterator[Step]:
-    """Check what works with a peer; stop after the first failed step that later steps depend on.
+    """Check what works with a peer; stop after the first failed step that later steps depend on, or without an answer.
 
     Args:
         peer: the peer to check; nothing is stored there.
         calling_ae_title: the AE title of this node.
     """
+    deadline = Deadline()
     if peer.host:
-        yield from _examine_dimse(peer, calling_ae_title)
+        yield from _examine_dimse(peer, calling_ae_title, deadline)
     if peer.url:
-        yield from _examine_web(peer)
+        yield from _examine_web(peer, deadline)
     if not (peer.host or peer.url):
         cure = f"To ask it, write HOST:PORT/{peer.ae_title}, or enter it under [[destinations]]."
         yield Step("address", NOTE, f"{peer.name} calls us; the settings do not say where it listens.", cure)
@@ -124,7 +145,7 @@ def _examine_model(settings: Settings, bundle: Bundle) -> Iterator[Step]:
         yield Step(name, WORKS, model.promise)
 
 
-def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
+def _examine_dimse(peer: Destination, calling_ae_title: str, deadline: Deadline) -> Iterator[Step]:
     reached = list(reach(peer.host, peer.port))
     yield from reached
     if reached[-1].outcome == FAILS:
@@ -135,55 +156,75 @@ def _examine_dimse(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
         if shaken.outcome == FAILS:
             return
     seen: list[Any] = []
+    offered = [(uid, syntax) for uid in (Verification, *dict.fromkeys(ROLES.values())) for syntax in peer.syntaxes]
+    asked, seconds = time.monotonic(), deadline.seconds
     try:
-        offered = [(uid, syntax) for uid in (Verification, *dict.fromkeys(ROLES.values())) for syntax in peer.syntaxes]
-        with _Opened(peer, offered, calling_ae_title, seen=seen) as association:
+        with _Opened(peer, offered, calling_ae_title, seconds, seen=seen) as association:
             yield Step("association", WORKS, f"{peer.ae_title} accepts an association from {calling_ae_title}.")
-            yield _echo(association, peer)
+            yield _echo(association, peer, deadline.seconds)
+            answered = association.is_established
     except DeliveryFailed:
-        yield Step("association", FAILS, *told(peer, calling_ae_title, seen))
+        waited = time.monotonic() - asked >= seconds
+        yield Step("association", FAILS, *told(peer, calling_ae_title, seen, seconds if waited else None))
         return
-    yield from _negotiate(peer, calling_ae_title)
+    if answered:
+        yield from _negotiate(peer, calling_ae_title, deadline.seconds)
 
 
-def _examine_web(peer: Destination) -> Iterator[Step]:
+def _examine_web(peer: Destination, deadline: Deadline) -> Iterator[Step]:
     parts = urlsplit(peer.url)
     reached = list(reach(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)))
     yield from reached
     if reached[-1].outcome == FAILS:
         return
+    seconds = deadline.seconds
     try:
-        dicomweb.exchange(peer, "GET", "/studies", params={"limit": "1"})
+        dicomweb.exchange(peer, "GET", "/studies", params={"limit": "1"}, timeout=seconds)
     except HeatproofError as error:
         cure = error.cure or "401 and 403: check token_file. 404: check the path in url."
-        yield Step("QIDO-RS", FAILS, str(error.args[0]), cure)
+        silent = isinstance(error.__cause__, httpx.TimeoutException)
+        said = (
+            f"{peer.url} gives no answer to a search for studies within {seconds:.3g} s." if silent else error.args[0]
+        )
+        yield Step("QIDO-RS", FAILS, str(said), cure)
         return
     yield Step("QIDO-RS", WORKS, f"{peer.url} answers a search for studies.")
 
 
-def _echo(association: Association, peer: Destination) -> Step:
+def _echo(association: Association, peer: Destination, seconds: float) -> Step:
+    """Send a C-ECHO; a peer that does not answer is left."""
+    association.dimse_timeout = association.network_timeout = seconds
+    asked = time.monotonic()
     try:
         status = association.send_c_echo()
     except ValueError:
         return Step("C-ECHO", FAILS, f"{peer.ae_title} does not offer Verification.", "Have it enabled there.")
     if not status:
-        return Step("C-ECHO", FAILS, f"{peer.ae_title} does not answer C-ECHO.", "Look into its log at this time.")
+        silent = time.monotonic() - asked >= seconds
+        association.abort()
+        how = f"gives no answer to C-ECHO within {seconds:.3g} s" if silent else "ends the association at C-ECHO"
+        said = f"{peer.ae_title} {how}."
+        return Step("C-ECHO", FAILS, said, "Look into its log at this time.")
     if status.Status != 0x0000:
         cure = "Look into its log at this time."
         return Step("C-ECHO", FAILS, f"{peer.ae_title} answers C-ECHO with status 0x{status.Status:04X}.", cure)
     return Step("C-ECHO", WORKS, f"{peer.ae_title} answers C-ECHO.")
 
 
-def _negotiate(peer: Destination, calling_ae_title: str) -> Iterator[Step]:
+def _negotiate(peer: Destination, calling_ae_title: str, seconds: float) -> Iterator[Step]:
     offered = [(uid, syntax) for uid in dict.fromkeys(ROLES.values()) for syntax in peer.syntaxes]
     offered += [(uid, syntax) for uid, _ in SERVICES.values() for syntax in peer.syntaxes]
+    asked = time.monotonic()
     try:
-        with _Opened(peer, offered, calling_ae_title) as association:
+        with _Opened(peer, offered, calling_ae_title, seconds) as association:
             accepted = {
                 (str(context.abstract_syntax), context.transfer_syntax[0]) for context in association.accepted_contexts
             }
     except DeliveryFailed as error:
-        yield Step("negotiation", FAILS, str(error.args[0]), error.cure)
+        said = str(error.args[0])
+        if time.monotonic() - asked >= seconds:
+            said = f"{peer.ae_title} gives no answer within {seconds:.3g} s where an association for all is asked for."
+        yield Step("negotiation", FAILS, said, error.cure)
         return
     for role, sop_class in ROLES.items():
         if peer.protocol == "dimse":
@@ -216,10 +257,16 @@ class _Opened:
     """Open an association for the time of a block; ``seen`` collects the PDUs received."""
 
     def __init__(
-        self, peer: Destination, contexts: Sequence[tuple[str, UID]], calling: str, *, seen: list[Any] | None = None
+        self,
+        peer: Destination,
+        contexts: Sequence[tuple[str, UID]],
+        calling: str,
+        seconds: float,
+        *,
+        seen: list[Any] | None = None,
     ) -> None:
         handlers = [] if seen is None else [(evt.EVT_PDU_RECV, lambda event: seen.append(event.pdu))]
-        self._association = associate(peer, contexts, calling_ae_title=calling, handlers=handlers)
+        self._association = associate(peer, contexts, calling_ae_title=calling, handlers=handlers, seconds=seconds)
 
     def __enter__(self) -> Association:
         return self._association

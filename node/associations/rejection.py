@@ -30,13 +30,16 @@ _CURES = {
 _LOG = "Look into its log at this time."
 
 
-def told(peer: Destination, calling_ae_title: str, pdus: Sequence[Any]) -> tuple[str, str]:
+def told(
+    peer: Destination, calling_ae_title: str, pdus: Sequence[Any], silent_seconds: float | None = None
+) -> tuple[str, str]:
     """Return a sentence on what happened, and the cure.
 
     Args:
         peer: the peer that did not accept.
         calling_ae_title: ours.
         pdus: what came from the peer, if anything.
+        silent_seconds: how long it was waited for an answer that did not come; None: the peer closed the connection.
     """
     for pdu in pdus:
         if isinstance(pdu, A_ASSOCIATE_AC):
@@ -56,8 +59,9 @@ def told(peer: Destination, calling_ae_title: str, pdus: Sequence[Any]) -> tuple
         return "The port speaks TLS, not plain DICOM.", "Set tls = true for it, or use its plain DICOM port."
     if not peer.tls and _speaks_http(peer):
         return "The port is that of a web server, not of DICOM.", "Use its DICOM port (often 104, 4242 or 11112)."
+    answer = "closes it" if silent_seconds is None else f"gives no answer within {silent_seconds:.3g} s"
     return (
-        "The peer accepts the TCP connection, and then does not answer or closes it.",
+        f"The peer accepts the TCP connection, and then {answer} where an association is asked for.",
         f"{_LOG} It may not be DICOM on this port, want TLS, or know only certain addresses; this node sees no more.",
     )
 

@@ -32,6 +32,7 @@ def associate(
     calling_ae_title: str,
     handlers: Sequence[tuple[Any, Any]] = (),
     negotiation: Sequence[Any] = (),
+    seconds: float | None = None,
 ) -> BoundedAssociation:
     """Open an association with a destination, within the same bounds as those that peers open with us.
 
@@ -41,12 +42,13 @@ def associate(
         calling_ae_title: ours.
         handlers: of events that the peer may raise on it.
         negotiation: extended negotiation items, such as role selection.
+        seconds: timeout of the connection and of each answer; None: those of this module.
 
     Raises:
         DeliveryFailed: there is no association; it says why, and what to do.
     """
     try:
-        association = _prepared(destination, calling_ae_title)
+        association = _prepared(destination, calling_ae_title, seconds)
     except OSError as error:
         raise DeliveryFailed(
             f"{destination.place} has no address: {error.strerror}.", cure="Check the host."
@@ -70,10 +72,10 @@ def associate(
     return association
 
 
-def _prepared(destination: Destination, calling_ae_title: str) -> BoundedAssociation:
+def _prepared(destination: Destination, calling_ae_title: str, seconds: float | None) -> BoundedAssociation:
     entity = AE(ae_title=calling_ae_title)
-    entity.connection_timeout = entity.acse_timeout = entity.network_timeout = CONNECTION_SECONDS
-    entity.dimse_timeout = ANSWER_SECONDS
+    entity.connection_timeout = entity.acse_timeout = entity.network_timeout = seconds or CONNECTION_SECONDS
+    entity.dimse_timeout = seconds or ANSWER_SECONDS
     remote = AddressInformation.from_addr_port(destination.host, destination.port)
     local = AddressInformation("" if remote.is_ipv4 else "::0", 0)
     association = BoundedAssociation(entity, MODE_REQUESTOR, bounds=Bounds())

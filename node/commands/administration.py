@@ -101,13 +101,14 @@ def doctor(
     config_file: Config = _CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Check a peer, or this node's models: what works, what fails, and the cure. Nothing is stored at a peer."""
+    """Check a peer, or this node's models and the instances it refused: what works, what fails, and the cure.
+
+    Nothing is stored at a peer.
+    """
     from node.delivery.reach import FAILS
-    from node.doctor import examine_models
-    from node.settings.settings import load
 
     steps = []
-    for step in examine_models(load(config_file)) if peer is None else _peer_steps(peer, calling, config_file):
+    for step in _own_steps(config_file) if peer is None else _peer_steps(peer, calling, config_file):
         steps.append(step)
         if not as_json:
             sign, style = _SIGNS[step.outcome]
@@ -120,16 +121,32 @@ def doctor(
     raise typer.Exit(1 if any(step.outcome == FAILS for step in steps) else 0)
 
 
+def _own_steps(config_file: Path) -> "Iterator[Step]":
+    from node.doctor import examine_models
+    from node.settings.settings import load
+
+    settings = load(config_file)
+    yield from examine_models(settings)
+    yield from _refused(settings)
+    yield from _corrections(settings)
+
+
 def _peer_steps(peer: str, calling: str | None, config_file: Path) -> "Iterator[Step]":
+    from node.delivery.reach import FAILS
     from node.doctor import examine, find_peer
     from node.settings.settings import load
 
     settings = load(config_file) if config_file.exists() else None
     destination = find_peer(peer, settings)
     title = calling or (settings.node.ae_title if settings else "HEATPROOF")
-    yield from examine(destination, calling_ae_title=title)
-    yield from _priors(settings, destination)
+    steps = []
+    for step in examine(destination, calling_ae_title=title):
+        steps.append(step)
+        yield step
+    if steps[-1].outcome != FAILS:  # else it was left: it does not answer
+        yield from _priors(settings, destination)
     yield from _way_back(settings, destination)
+    yield from _refused(settings, destination)
 
 
 def _priors(settings: "Settings | None", peer: "Destination") -> "Iterator[Step]":
@@ -181,6 +198,33 @@ def _way_back(settings: "Settings | None", peer: "Destination") -> "list[Step]":
         engine = _opened(None, settings) if settings else None
         return list(way_back(Refusals(engine).latest(500), peer, settings)) if settings and engine else []
     except (SQLAlchemyError, UnknownName):  # it has not started yet, or its database is down: not what was asked
+        return []
+
+
+def _refused(settings: "Settings | None", peer: "Destination | None" = None) -> "list[Step]":
+    """List the last refused instances, where the store can be read."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from node.receiving.refused import count_refused, examine_refused, latest_refused
+
+    if settings is None:
+        return []
+    try:
+        count = count_refused(_opened(None, settings))
+    except (SQLAlchemyError, UnknownName):  # as in _way_back
+        return []
+    return list(examine_refused(count, latest_refused(settings.node.home / "quarantine"), peer))
+
+
+def _corrections(settings: "Settings") -> "list[Step]":
+    """List the half-corrected studies, where the store can be read."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from node.studies.corrections import examine_corrections
+
+    try:
+        return list(examine_corrections(_opened(None, settings)))
+    except (SQLAlchemyError, UnknownName):  # as in _way_back
         return []
 
 

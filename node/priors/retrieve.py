@@ -55,8 +55,9 @@ def _move(
     identifier.StudyInstanceUID, identifier.SeriesInstanceUID = prior.study_instance_uid, series
     if not association.is_established:
         raise DeliveryFailed(f"{destination.name} ended the association during the C-MOVE.")
-    responses = association.send_c_move(identifier, to, MOVE)
     seconds = until_seconds - time.monotonic()
+    association.dimse_timeout = min(association.dimse_timeout or seconds, max(seconds, 1.0))
+    responses = association.send_c_move(identifier, to, MOVE)
     for status, _ in answers(responses, destination, most=MOST_INSTANCES, seconds=seconds):
         code = status.get("Status")
         if code == _UNKNOWN_DESTINATION:

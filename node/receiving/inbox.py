@@ -21,10 +21,12 @@ from sqlalchemy.exc import DBAPIError
 from inference.errors import (
     ConflictingInstance,
     HeatproofError,
+    MismatchedInstance,
     NotAsked,
     Refused,
     StorageFull,
     Unavailable,
+    UnreadableInstance,
     UnsupportedClass,
 )
 from node.associations.storage_classes import is_unread_class
@@ -44,6 +46,14 @@ from reports.audit.ledger import Event, Ledger
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ROOM_CURE = "Free some, or lower node.minimum_free_bytes; stores are accepted again by themselves."
+
+
+_LOOK = "Report it with what the log says at this time."
+_CURES: dict[type[Exception], str] = {
+    UnreadableInstance: "Send it again; refused again, it is damaged at its sender or beyond [limits] of the settings.",
+    MismatchedInstance: "Have its sender corrected: command set and data set have to name the same instance.",
+}
+"""What to do where the error itself does not say it."""
 
 
 class Outcome(StrEnum):
@@ -136,8 +146,10 @@ class Inbox:
 
     def set_aside(self, arrival: Arrival, error: Exception) -> str:
         """Put a refused arrival into the quarantine, and write it down; give the id it lies under."""
-        sentence = str(error) if isinstance(error, HeatproofError) else f"Unexpected {type(error).__name__}."
-        name = self._quarantine.keep(arrival, sentence)
+        problem, cure = f"Unexpected {type(error).__name__}.", ""
+        if isinstance(error, HeatproofError):
+            problem, cure = str(error.args[0]), error.cure
+        name = self._quarantine.keep(arrival, problem, cure or _CURES.get(type(error), _LOOK))
         event = Event.QUARANTINED if isinstance(error, ConflictingInstance) else Event.REFUSED
         details = {"error": type(error).__name__, "quarantine": name, "calling_ae_title": arrival.calling_ae_title}
         try:

@@ -33,8 +33,13 @@ class Quarantine:
         self._records_since_trim = self._bytes_since_trim = 0
         self._log = structlog.get_logger("quarantine")
 
-    def keep(self, arrival: Arrival, reason: str) -> str:
+    def keep(self, arrival: Arrival, problem: str, cure: str = "") -> str:
         """Set one arrival aside; where there is no room, only its reason.
+
+        Args:
+            arrival: as it came.
+            problem: why it was refused, a sentence.
+            cure: what to do about it, a sentence; empty: nothing is known.
 
         Returns:
             the id that ledger and log name it by.
@@ -43,7 +48,7 @@ class Quarantine:
         try:
             if self._has_room(len(arrival.encoded)):
                 self._write(f"{name}.bin", arrival.encoded)
-            self._write(f"{name}.json", _describe(arrival, reason))
+            self._write(f"{name}.json", _describe(arrival, problem, cure))
             self._trim_now_and_then(len(arrival.encoded))
         except OSError as error:
             self._log.warning("quarantine_not_written", id=name, errno=error.errno)
@@ -81,9 +86,11 @@ class Quarantine:
                 yield path, path.stat()
 
 
-def _describe(arrival: Arrival, reason: str) -> bytes:
+def _describe(arrival: Arrival, problem: str, cure: str) -> bytes:
     record = {
-        "reason": reason,
+        "reason": f"{problem} {cure}".strip(),
+        "problem": problem,
+        "cure": cure,
         "affected_sop_class_uid": arrival.sop_class_uid,
         "affected_sop_instance_uid": arrival.sop_instance_uid,
         "transfer_syntax_uid": arrival.transfer_syntax_uid,

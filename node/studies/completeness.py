@@ -111,7 +111,8 @@ class Completeness:
         quiet = seconds - self._watched[study.study_instance_uid].since_seconds
         performed = self._steps.of(study.study_instance_uid) if self._takes_steps else None
         whole = performed and performed.ended and performed.listed and not performed.absent
-        if performed and whole and not self._studies.uncorrected(study.study_instance_uid)[0]:
+        correction = self._studies.correction(study.study_instance_uid)
+        if performed and whole and not (correction and correction.former):
             broken_off = "the modality discontinued the procedure step (MPPS)" if performed.discontinued else None
             self._studies.close(study, at, proof=_performed(performed), missing=broken_off)
             return
@@ -139,12 +140,14 @@ class Completeness:
     ) -> tuple[list[str], list[str]]:
         """Return the proof that the study is complete, and what is missing."""
         proofs, missing = self._counting.compare(self._studies, study, seconds)
-        former, of_all = self._studies.uncorrected(study.study_instance_uid)
-        if former:
+        correction = self._studies.correction(study.study_instance_uid)
+        of_all = correction.corrected + correction.former if correction else 0
+        if correction and correction.former:
             missing.append(
-                f"the corrected Patient ID (0010,0020) in {former} of {of_all} instances: the study is half corrected"
+                f"the corrected Patient ID (0010,0020) in {correction.former} of {of_all} instances: "
+                "the study is half corrected"
             )
-        elif of_all:
+        elif correction:
             proofs.append(f"all {of_all} instances carry the corrected Patient ID")
         if performed is not None and not performed.ended:
             missing.append("a performed procedure step is still in progress (MPPS)")

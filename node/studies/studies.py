@@ -8,13 +8,14 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from sqlalchemy import Connection, Engine, case, func, null, select, update
+from sqlalchemy import Connection, Engine, func, null, select, update
 
 from inference.errors import NotAnalysed
 from node.associations.storage_classes import is_unread_class
 from node.rules.series_header import SeriesHeader
 from node.store import StudyState, insert_into, instances, studies
 from node.studies.annotation_classes import is_annotation_class
+from node.studies.corrections import Correction, corrections_of
 from node.studies.instance import Instance
 
 MOST_SERIES = 2000
@@ -76,21 +77,9 @@ class Studies:
         """Open a study again whose Patient ID is corrected, in the transaction that replaces one of its instances."""
         connection.execute(self._correcting, [{**_opened_by(instance), "corrected_patient": instance.patient}])
 
-    def uncorrected(self, study_instance_uid: str) -> tuple[int, int]:
-        """Count the instances of a study that do not carry its corrected Patient ID yet, and all of them.
-
-        Returns:
-            (0, 0) where no Patient ID was corrected.
-        """
-        former = func.sum(case((instances.c.patient == studies.c.corrected_patient, 0), else_=1))
-        query = (
-            select(former, func.count())
-            .join(studies, studies.c.study_instance_uid == instances.c.study_instance_uid)
-            .where(instances.c.study_instance_uid == study_instance_uid, studies.c.corrected_patient.is_not(None))
-        )
-        with self._engine.connect() as connection:
-            left, of_all = connection.execute(query).one()
-        return int(left or 0), int(of_all)
+    def correction(self, study_instance_uid: str) -> Correction | None:
+        """Return how far the Patient ID of a study is corrected; None where it never was."""
+        return corrections_of(self._engine, [study_instance_uid]).get(study_instance_uid)
 
     def received_as_priors(self, connection: Connection, arrived: Sequence[Instance]) -> None:
         """Open the studies of new instances as priors of others; what is known of a study already stays as it is.

@@ -8,7 +8,6 @@ from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 
 from inference.errors import HeatproofError
-from node.associations.refusals import Refusals
 from node.metrics import Metrics
 from node.routing.rulebook import Rulebook
 from node.settings.settings import Settings
@@ -68,7 +67,7 @@ def create_app(
         login_routes(pages, guard),
         overview_routes(Concerns(engine, book, readiness.obstacles), pages, guard),
         study_routes(records, readiness.obstacles, pages, guard),
-        refusal_routes(Refusals(engine), pages, guard),
+        refusal_routes(engine, settings.node.home / "quarantine", pages, guard),
         rule_routes(RulesDesk(book, records, ledger), records, pages, guard),
         dry_run_routes(DryRunDesk(book, records), pages, guard),
         ledger_routes(LedgerDesk(engine, ledger), book, pages, guard),

@@ -1,12 +1,15 @@
-"""Refusals: who was refused what, and what to do about it; the page of the association doctor, and JSON."""
+"""Refusals: associations and instances, of whom, why, and what to do about it; the doctor's page, and JSON."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy import Engine
 
 from node.associations.refusals import Refusal, Refusals
+from node.receiving.refused import RefusedInstances, count_refused, latest_refused
 from node.web.access.caller import Principal
 from node.web.guard import Guard
 from node.web.pages import Pages
@@ -29,6 +32,19 @@ class RefusalInWords(Refusal):
     """What DICOM calls it, with the numbers of PS3.8 table 9-21."""
 
 
+Entry = TypeVar("Entry", RefusalInWords, RefusedInstances)
+
+
+@dataclass(frozen=True)
+class RefusedInstancesCounted:
+    """The last refused instances, and how many there were in all."""
+
+    count: int
+    """By the ledger."""
+    latest: list[RefusedInstances]
+    """By sender and reason, the newest first."""
+
+
 def in_words(refusal: Refusal) -> RefusalInWords:
     """Add the words to one refusal."""
     title, address = refusal.calling_ae_title, refusal.peer_address
@@ -36,19 +52,23 @@ def in_words(refusal: Refusal) -> RefusalInWords:
     return RefusalInWords(**vars(refusal), peer=peer, outcome=_outcome(refusal))
 
 
-def refusal_routes(refusals: Refusals, pages: Pages, guard: Guard) -> APIRouter:
-    """Make ``/doctor`` and ``/api/refusals``; ``?peer=`` keeps those of one peer."""
+def refusal_routes(engine: Engine, quarantine: Path, pages: Pages, guard: Guard) -> APIRouter:
+    """Make ``/doctor``, ``/api/refusals`` and ``/api/refused-instances``; ``?peer=`` keeps those of one peer."""
+    refusals = Refusals(engine)
     routes = APIRouter()
 
     @routes.get("/doctor")
     def show(caller: Annotated[Principal, Depends(guard.page)], peer: PeerFilter = "") -> Response:
         latest = [in_words(refusal) for refusal in refusals.latest(MOST_REFUSALS)]
+        refused = latest_refused(quarantine)
         return pages.show(
             "doctor.html",
             caller=caller,
             here="/doctor",
             refusals=_of_peer(latest, peer)[:REFUSALS_SHOWN],
-            peers=sorted({refusal.peer for refusal in latest}),
+            refused=_of_peer(refused, peer)[:REFUSALS_SHOWN],
+            count=count_refused(engine),
+            peers=sorted({entry.peer for entry in latest} | {entry.peer for entry in refused}),
             peer=peer,
         )
 
@@ -58,10 +78,16 @@ def refusal_routes(refusals: Refusals, pages: Pages, guard: Guard) -> APIRouter:
     ) -> list[RefusalInWords]:
         return _of_peer(map(in_words, refusals.latest(MOST_REFUSALS)), peer)[:limit]
 
+    @routes.get("/api/refused-instances", dependencies=[Depends(guard.read)])
+    def newest_refused_instances(
+        limit: Annotated[int, Query(ge=1, le=MOST_REFUSALS)] = 50, peer: PeerFilter = ""
+    ) -> RefusedInstancesCounted:
+        return RefusedInstancesCounted(count_refused(engine), _of_peer(latest_refused(quarantine), peer)[:limit])
+
     return routes
 
 
-def _of_peer(refusals: Iterable[RefusalInWords], peer: str) -> list[RefusalInWords]:
+def _of_peer(refusals: Iterable[Entry], peer: str) -> list[Entry]:
     """Keep those of one peer, by its AE title, its address, or both as ``peer`` has them; all where it is empty."""
     return [
         refusal for refusal in refusals if peer in ("", refusal.peer, refusal.calling_ae_title, refusal.peer_address)

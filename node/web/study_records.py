@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 from cachetools import LRUCache, cachedmethod
 from pydicom.uid import UID
@@ -15,10 +15,9 @@ from sqlalchemy import ColumnElement, Engine, Row, func, select, true
 from inference.errors import UnknownName
 from node.priors.records import PriorRecords
 from node.store import DeliveryState, JobState, StudyState, deliveries, instances, jobs, results, studies
+from node.studies.corrections import Correction, corrections_of
 from node.web.priors import PriorSearch, prior_search_of
 from reports.audit.ledger import Entry, Ledger
-
-T = TypeVar("T")
 
 FILTERS: dict[str, ColumnElement[bool]] = {
     "": true(),
@@ -121,6 +120,8 @@ class Study:
     """What was missing when it was routed all the same."""
     contents: tuple[Contents, ...]
     jobs: tuple[StudyJob, ...]
+    correction: Correction | None = None
+    """How many instances carry the corrected Patient ID; None where it was never corrected."""
     answers: tuple[dict[str, Any], ...] = ()
     """Of one study: what every clause of every rule said to every series (:class:`node.rules.decide.RuleAnswer`)."""
     priors: PriorSearch | None = None
@@ -219,13 +220,14 @@ class StudyRecords:
 
     def _assemble(self, rows: Sequence[Row[Any]]) -> tuple[Study, ...]:
         uids = [row.study_instance_uid for row in rows]
-        contents, jobs_of = self._contents(uids), self._jobs(uids)
+        contents, jobs_of, corrections = self._contents(uids), self._jobs(uids), corrections_of(self.engine, uids)
         return tuple(
             Study(
                 **{name: row._mapping[name] for name in _STUDY_COLUMNS},
                 key=self.key(row.study_instance_uid),
                 contents=contents[row.study_instance_uid],
                 jobs=jobs_of[row.study_instance_uid],
+                correction=corrections.get(row.study_instance_uid),
             )
             for row in rows
         )
@@ -286,8 +288,8 @@ class StudyRecords:
             return connection.execute(query).all()
 
 
-def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
-    groups: defaultdict[str, tuple[T, ...]] = defaultdict(tuple)
+def _grouped(pairs: Iterable[tuple[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    groups: defaultdict[str, tuple[Any, ...]] = defaultdict(tuple)
     for key, value in pairs:
         groups[key] += (value,)
     return groups

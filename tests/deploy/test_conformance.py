@@ -1,14 +1,20 @@
 """The conformance statement says what the code does."""
 
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from pydicom.uid import ImplicitVRLittleEndian
 
 from inference import errors
 from inference.trust.kinds import KINDS
 from inference.trust.verdict import Verdict
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.receiving.elements import elements_of
 from node.receiving.listener import TRANSFER_SYNTAXES
+from node.settings.limits import STANDARD
 from reports.objects import codes
 from reports.objects.equipment import IMPLEMENTATION_VERSION_NAME
 from reports.picture.localiser import Seen
@@ -34,6 +40,18 @@ def test_every_status_an_error_can_be_answered_with_is_explained() -> None:
     section = STATEMENT.split("C-STORE responses")[1].split("### 2.3")[0]
     stated = {int(code, 16) for code in re.findall(r"\| (0x[0-9A-F]{4}) \|", section)}
     assert stated == {0x0000} | {kind.dimse_status for kind in leaves(errors.HeatproofError)}
+
+
+def test_the_longest_text_is_stated_with_the_sentence_of_its_refusal() -> None:
+    guide = (Path(__file__).parents[2] / "deploy" / "guide" / "what_was_read.md").read_text()
+    limit = STANDARD.text_bytes
+    history = struct.pack("<HHL", 0x0010, 0x21B0, 2 * limit) + b"x" * (2 * limit)
+    with pytest.raises(errors.UnreadableInstance) as refusal:
+        elements_of(history, ImplicitVRLittleEndian, STANDARD, wanted=frozenset())
+    for page in (STATEMENT, guide):
+        section = " ".join(page.split())
+        assert f"`limits.text_bytes` ({limit} bytes as shipped)" in section
+        assert f'0xC000, "{refusal.value}"' in section
 
 
 def test_the_negotiated_length_and_our_name_are_stated() -> None:

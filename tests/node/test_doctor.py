@@ -5,8 +5,9 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Ver
 from typer.testing import CliRunner, Result
 
 from inference.errors import UnknownName
-from node.associations import rejection, requestor
+from node import doctor
+from node.associations import rejection
 from node.associations.refusals import Refusal, Refusals
 from node.associations.request import Offer
 from node.cli import app
@@ -42,15 +44,9 @@ from tests.peers.orthanc import PROGRAM, OrthancServer
 STORESCP = shutil.which("storescp")
 
 
-class Impatient(AE):
-    """Waits for a silent peer no longer than a test should."""
-
-    acse_timeout = property(lambda _self: patient(0.5), lambda _self, _value: None)
-
-
 @pytest.fixture(autouse=True)
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requestor, "AE", Impatient)
+    monkeypatch.setattr(doctor, "STEP_SECONDS", patient(0.5))
     monkeypatch.setattr(rejection, "PROBE_SECONDS", patient(0.3))
     monkeypatch.setattr(reach, "CONNECT_SECONDS", patient(1.0))
 
@@ -71,6 +67,13 @@ def stand_in_pacs(*classes: str, context: ssl.SSLContext | None = None, **option
         yield server.socket.getsockname()[1]
     finally:
         server.shutdown()
+
+
+def hang_up(server: socket.socket) -> None:
+    """Accept connections and close them, until the server is closed."""
+    with suppress(OSError):
+        while True:
+            server.accept()[0].close()
 
 
 def ask(port: int, title: str = "PACS", **options: object) -> dict[str, Step]:
@@ -138,11 +141,54 @@ def test_a_peer_at_its_limit_is_told_from_one_that_refuses() -> None:
 def test_a_silent_peer_one_that_hangs_up_and_a_web_server_are_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         said = ask(silent.getsockname()[1])["association"].said
-    assert "does not answer or closes it" in said
+    assert said == (
+        f"The peer accepts the TCP connection, and then gives no answer within {doctor.STEP_SECONDS:.3g} s where an "
+        "association is asked for."
+    )
+    with socket.create_server(("127.0.0.1", 0)) as closing:
+        threading.Thread(target=hang_up, args=(closing,), daemon=True).start()
+        said = ask(closing.getsockname()[1])["association"].said
+    assert said == "The peer accepts the TCP connection, and then closes it where an association is asked for."
     site = Site(tmp_path)
     with WebServer(site.application) as web:
         step = ask(int(web.url.rpartition(":")[2]))["association"]
     assert "web server" in step.said
+
+
+def test_a_peer_that_never_answers_a_request_is_left_at_the_step_that_it_does_not_answer() -> None:
+    answered = threading.Event()
+
+    def never(_event: evt.Event) -> int:
+        answered.wait()
+        return 0x0000
+
+    entity = AE(ae_title="PACS")
+    entity.supported_contexts = AllStoragePresentationContexts[:100]
+    entity.add_supported_context(Verification)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_ECHO, never)])
+    assert server is not None
+    try:
+        steps = ask(server.socket.getsockname()[1])
+    finally:
+        answered.set()
+        server.shutdown()
+    assert list(steps) == ["connection", "association", "C-ECHO"]
+    assert steps["C-ECHO"].said == f"PACS gives no answer to C-ECHO within {doctor.STEP_SECONDS:.3g} s."
+
+
+def test_a_web_server_that_never_answers_is_left_as_well() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/dicom-web"
+        peer = Destination(name="web", protocol="stow", url=url)
+        *_, step = examine(peer, calling_ae_title="HEATPROOF")
+    assert step.said == f"{url} gives no answer to a search for studies within {doctor.STEP_SECONDS:.3g} s."
+
+
+def test_all_answers_of_a_peer_together_have_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.Deadline().seconds == doctor.STEP_SECONDS
+    monkeypatch.setattr(doctor, "STEP_SECONDS", 10.0)
+    monkeypatch.setattr(doctor, "WHOLE_SECONDS", 0.0)
+    assert doctor.Deadline().seconds == 1.0
 
 
 def test_no_verification_is_a_fault_of_echo_and_not_of_the_association() -> None:
