@@ -86,7 +86,7 @@ def _preprocessing(files: Brought, answers: Answers) -> str:
     if len(ids) < 2 and not answers.is_given("preprocessing"):
         return ids[0] if ids else USUAL
     text = f"Id of the transforms that are used for inference, among: {', '.join(ids)}"
-    return answers.answer(Question("preprocessing", text))
+    return answers.answer(Question("preprocessing", text)) or ids[0]  # an open question is said with the others
 
 
 def _network(files: Brought, key: str, answers: Answers) -> tuple[nn.Module, str]:
