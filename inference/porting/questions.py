@@ -23,7 +23,8 @@ Ask = Callable[[Question], str]
 """Asks a person; returns an empty text where nobody can be asked."""
 
 KEYS = (
-    "modality", "kind", "activation", "findings", "weights", "size", "colour", "channels", "preprocessing", "configuration",
+    "modality", "kind", "activation", "findings", "weights", "size", "colour", "channels", "preprocessing",
+    "configuration",
 )  # fmt: skip
 """Of every question there is."""
 

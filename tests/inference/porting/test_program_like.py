@@ -1,4 +1,4 @@
-"""A bundle whose configuration is a program, over definitions in a file of their own, as MONAI's tutorials write them."""
+"""A bundle whose configuration is a program, over definitions in a file of their own, as MONAI's tutorials have it."""
 
 import json
 import warnings
@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ckpt_export
+from monai.data import load_net_with_metadata
 
 from inference.bundle.bundle import load_bundle
+from inference.bundle.script.archive import network_of
+from inference.bundle.script.program import described
 from inference.errors import BundleRefused
 from inference.porting.files import brought
 from inference.porting.proposal import propose
@@ -117,7 +120,9 @@ evaluate:
 """
 METADATA = {
     "version": "0.0.1", "name": "Kinds", "network_data_format": {
-        "inputs": {"image": {"modality": "MR", "num_channels": 1, "spatial_shape": [48, 48], "channel_def": {"0": "image"}}},
+        "inputs": {
+            "image": {"modality": "MR", "num_channels": 1, "spatial_shape": [48, 48], "channel_def": {"0": "image"}},
+        },
         "outputs": {"pred": {"num_channels": 3, "channel_def": {"0": "normal", "1": "cyst", "2": "tumour"}}},
     },
 }  # fmt: skip
@@ -187,9 +192,37 @@ def test_it_is_proposed_sealed_and_gives_what_monais_own_parser_gives(
     assert float((turned - expected).abs().max()) > 1e-2
 
 
+@pytest.mark.parametrize("traced", [False, True])
+def test_what_monais_export_writes_of_it_gives_the_logits_and_gradients_of_torch(tmp_path: Path, traced: bool) -> None:
+    """A program with the metadata and the configuration inside, as ``monai.bundle ckpt_export`` writes ``model.ts``."""
+    folder = write(tmp_path / "kinds", PROGRAMS["list"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ckpt_export(
+            net_id="network_def",
+            filepath=str(folder / "models" / "model.ts"),
+            ckpt_file=str(folder / "models" / "model.pt"),
+            meta_file=str(folder / "configs" / "metadata.json"),
+            config_file=[str(folder / "configs" / name) for name in PROGRAMS["list"]],
+            key_in_ckpt="model",
+            use_trace=traced,
+        )
+        own, _, extra = load_net_with_metadata(folder / "models" / "model.ts", more_extra_files=("common.json",))
+    assert extra
+    mine = network_of(described((folder / "models" / "model.ts").read_bytes()), "model.ts")
+    points = [torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(2)).requires_grad_() for _ in range(2)]
+    outputs = [module(point) for module, point in zip((own.eval(), mine), points, strict=True)]
+    assert torch.allclose(*outputs, atol=1e-4)
+    gradients = [
+        torch.autograd.grad(output[:, 1].sum(), point)[0] for output, point in zip(outputs, points, strict=True)
+    ]
+    assert gradients[0].abs().max() > 0
+    assert torch.allclose(*gradients, atol=1e-5)
+
+
 def test_of_several_lists_of_transforms_that_read_an_image_it_is_asked_which_is_meant(tmp_path: Path) -> None:
     folder = write(tmp_path / "kinds", {"common.yaml": f"{AS_LIST}\nother_steps:{STEPS}"})
-    with pytest.raises(BundleRefused, match="--set preprocessing=...: .*, among: steps, other_steps"):
+    with pytest.raises(BundleRefused, match=r"--set preprocessing=\.\.\.: .*, among: steps, other_steps"):
         propose(folder, {})
     manifest = propose(folder, {"preprocessing": "other_steps"}).manifest
     assert manifest.configuration.preprocessing == "other_steps"
