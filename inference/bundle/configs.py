@@ -62,6 +62,12 @@ class Config:
         return read_activation(self._tree)
 
     @property
+    def data_type(self) -> str:
+        """What the metadata call the kind of the training's files, such as nibabel; empty where they do not."""
+        key = "_meta_::data_type"
+        return str(self._tree.raw(key)) if key in self._tree else ""
+
+    @property
     def has_network(self) -> bool:
         """Whether it describes a network where MONAI's convention has one."""
         return "network_def" in self._tree or "network" in self._tree
