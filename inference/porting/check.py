@@ -13,7 +13,7 @@ from inference.bundle.manifest import parse_manifest
 from inference.errors import BundleRefused, HeatproofError
 from inference.porting.beside import NotComparable, beside_monai
 from inference.porting.files import brought
-from inference.porting.nifti import beside_nifti, reads_nifti, sentence_on_rows
+from inference.porting.nifti import beside_nifti, cause_of, reads_nifti
 from inference.porting.seal import check_mask, check_output, tried_input
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
@@ -186,7 +186,7 @@ def _as_nifti(bundle: Bundle, image: Image, given: ModelInput, part: str) -> Che
         compared = beside_nifti(bundle, image, given)
     except NotComparable as error:
         return Checked(part, "note", str(error))
-    sentence = f"{_capital(compared.sentence)} {sentence_on_rows(bundle, compared)}".rstrip()
+    sentence = f"{_capital(compared.sentence)} {cause_of(bundle, compared)}".rstrip()
     return Checked(part, "good" if compared.is_same else "note", sentence)
 
 

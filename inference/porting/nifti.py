@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import torch
 from monai.data import NibabelReader
-from monai.transforms import Orientation, Orientationd
+from monai.transforms import Orientation, Orientationd, Spacing, Spacingd
 from numpy.typing import NDArray
 
 from inference.bundle.bundle import Bundle
@@ -70,14 +70,22 @@ def beside_nifti(bundle: Bundle, image: Image, given: ModelInput) -> Compared:
     return compared(bundle, own, given.tensor[positions], READER)
 
 
-def sentence_on_rows(bundle: Bundle, beside: Compared) -> str:
-    """Say what a difference may come from, where the preprocessing does not orient the image."""
-    if beside.is_same or any(isinstance(step, (Orientation, Orientationd)) for step in bundle.preprocessing.steps):
+def cause_of(bundle: Bundle, beside: Compared) -> str:
+    """Say what a difference may come from; empty where there is none, or it is not known."""
+    steps = bundle.preprocessing.steps
+    if beside.is_same:
         return ""
-    return (
-        "The preprocessing has no Orientation: what a network saw of NIfTI files depends on the converter, and "
-        "dcm2niix turns the rows round. Compare with a file of the training data."
-    )
+    if not any(isinstance(step, (Orientation, Orientationd)) for step in steps):
+        return (
+            "The preprocessing has no Orientation: what a network saw of NIfTI files depends on the converter, and "
+            "dcm2niix turns the rows round. Compare with a file of the training data."
+        )
+    if any(isinstance(step, (Spacing, Spacingd)) for step in steps):
+        return (
+            "A NIfTI keeps its affine in single precision: of an oblique series MONAI's Spacing then begins its grid "
+            "elsewhere, by less than a voxel."
+        )
+    return ""
 
 
 def _frames(bundle: Bundle, stack: Image, position: int) -> range:
