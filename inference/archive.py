@@ -26,8 +26,7 @@ def save(value: object, folder: Path, name: str) -> None:
 
     The JSON is renamed into place last, so its presence means that the value is whole.
     """
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    tree = _flatten(value, arrays)
+    tree, arrays = taken_apart(value)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.npz.part").open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -50,8 +49,22 @@ def load(kind: type[T], folder: Path, name: str) -> T:
     """
     tree = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-        filled = _fill(tree, {key: arrays[key] for key in arrays.files})
-    return TypeAdapter(kind).validate_python(filled)
+        return put_together(kind, tree, {key: arrays[key] for key in arrays.files})
+
+
+def taken_apart(value: object) -> tuple[object, dict[str, np.ndarray[Any, Any]]]:
+    """Return a frozen dataclass tree as what JSON holds, and its arrays by the names that stand there for them."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    return _flatten(value, arrays), arrays
+
+
+def put_together(kind: type[T], tree: object, arrays: dict[str, np.ndarray[Any, Any]]) -> T:
+    """Return what ``taken_apart`` took apart, checked against ``kind``.
+
+    Raises:
+        pydantic.ValidationError: it is not of this kind.
+    """
+    return TypeAdapter(kind).validate_python(_fill(tree, arrays))
 
 
 def _flatten(value: object, arrays: dict[str, np.ndarray[Any, Any]]) -> object:

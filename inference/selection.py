@@ -93,6 +93,15 @@ def account_for(
         return StudySelection(StudyReading((), (unread,) * len(paths)), ())
 
 
+def without(selection: StudySelection, image: Image, reason: str) -> StudySelection:
+    """Return a selection in which a stack is declined that was to be analysed; once, however often it is said."""
+    declined = _declined(image, reason)
+    if (image.series_instance_uid, image.stack) in {(e.series_instance_uid, e.stack) for e in selection.declined}:
+        return selection
+    reading = _set_apart(selection.reading, image, reason)
+    return StudySelection(reading, (*selection.declined, declined))
+
+
 def _declined(image: Image, reason: str) -> Declined:
     files = tuple(dict.fromkeys(frame.path for frame in image.frames))
     return Declined(image.series_instance_uid, image.stack, files, reason)

@@ -32,7 +32,7 @@ ORDER = (
     # what they stand on
     "inference.passport", "inference.bundle", "inference.criteria", "inference.saliency", "inference.attention_gate",
     "inference.reading", "inference.statistics", "inference.phantom", "inference.findings", "inference.archive",
-    "inference.options", "inference.devices", "inference.errors",
+    "inference.options", "inference.devices", "inference.limited", "inference.errors",
 )  # fmt: skip
 """All rooms of the product from top to bottom: each may import only what stands further down."""
 MOST_FILES_IN_A_FOLDER = 20

@@ -17,6 +17,7 @@ from inference.bundle.dialect.activation import read_activation
 from inference.bundle.dialect.components import Builder, BuildFailed, Component, build_network
 from inference.bundle.dialect.config_text import parse_config
 from inference.bundle.dialect.objections import CannotResolve, Objections
+from inference.bundle.dialect.pipeline import preprocessing_ids
 from inference.bundle.dialect.preprocessing import Preprocessing, ReadByNode, preprocessing_of
 from inference.bundle.dialect.references import ConfigTree
 from inference.bundle.dialect.resolver import Resolver
@@ -59,6 +60,22 @@ class Config:
     def activation(self) -> str:
         """softmax, sigmoid or another activation that the postprocessing names; empty where it names none."""
         return read_activation(self._tree)
+
+    @property
+    def data_type(self) -> str:
+        """What the metadata call the kind of the training's files, such as nibabel; empty where they do not."""
+        key = "_meta_::data_type"
+        return str(self._tree.raw(key)) if key in self._tree else ""
+
+    @property
+    def has_network(self) -> bool:
+        """Whether it describes a network where MONAI's convention has one."""
+        return "network_def" in self._tree or "network" in self._tree
+
+    @property
+    def preprocessing_ids(self) -> tuple[str, ...]:
+        """Ids at which its preprocessing may stand; one alone where it is plain, none where it has none."""
+        return preprocessing_ids(self._tree)
 
     def check(self, networks: Iterable[str] = ("network_def",), preprocessing: str = "preprocessing") -> None:
         """Resolve all that inference needs, without building it.

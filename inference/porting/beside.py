@@ -78,14 +78,33 @@ def beside_monai(bundle: Bundle, image: Image, given: ModelInput) -> Compared:
     Raises:
         NotComparable: the manifest asks for another input than MONAI's, or MONAI does not read these files.
     """
+    check_comparable(bundle)
+    own, reader, positions = _own_inputs(bundle, image)
+    return compared(bundle, own, given.tensor[positions], reader)
+
+
+def check_comparable(bundle: Bundle) -> None:
+    """Look whether MONAI's own readers could give what a bundle takes.
+
+    Raises:
+        NotComparable: the manifest asks for another input than theirs.
+    """
     entry = bundle.manifest.input
     for key, plain in (("values", "modality"), ("layout", "monai"), ("statistics", "plane")):
         if getattr(entry, key) != plain:
             raise NotComparable(f"The manifest says {key} = {getattr(entry, key)!r}: MONAI's own reader gives another.")
-    own, reader, positions = _own_inputs(bundle, image)
-    mine = given.tensor[positions]
+
+
+def compared(bundle: Bundle, own: torch.Tensor, mine: torch.Tensor, reader: str) -> Compared:
+    """Compare MONAI's input with ours, both (samples, C, *spatial), and what the network makes of them.
+
+    Raises:
+        NotComparable: they have different shapes.
+    """
     if own.shape != mine.shape:
-        raise NotComparable(f"MONAI's own input has the shape {tuple(own.shape[1:])}, here {tuple(mine.shape[1:])}.")
+        raise NotComparable(
+            f"MONAI's own {reader} gives an input of shape {tuple(own.shape[1:])}, here it is {tuple(mine.shape[1:])}."
+        )
     ours, name = bundle.primary().module, "network"
     if isinstance(ours, ScriptedModule) or bundle.manifest.primary.members or bundle.manifest.activation == "ordinal":
         theirs, name = ours, "the bundle's network on both sides"
@@ -126,8 +145,7 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
     stacks, entry = (image, *image.further), bundle.manifest.input
     if any(frame.frame_number > 1 for stack in stacks for frame in stack.frames):
         raise NotComparable("MONAI's PydicomReader reads single-frame files alone.")
-    count, is_volume = len(image.frames), bundle.manifest.kind == "volume"
-    positions = [0] if is_volume else sorted({0, count // 2, count - 1})[:MOST_PLANES]
+    is_volume, positions = bundle.manifest.kind == "volume", positions_compared(bundle, image)
     with TemporaryDirectory() as folder:
         if is_volume:
             given = [[_one_folder(stack, Path(folder) / str(number)) for number, stack in enumerate(stacks)]]
@@ -136,7 +154,7 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
         is_plain = image.colour or is_volume or len(given[0]) > 1
         try:
             reader = PydicomReader(channel_dim=-1 if image.colour else None)  # it cannot tell colour by itself
-            own = torch.stack([_own(bundle, sources, reader) for sources in given])
+            own = torch.stack([own_input(bundle, sources, reader) for sources in given])
             if own.shape[1] == entry.channel_count:
                 return own, "PydicomReader", positions
         except NotComparable:
@@ -147,8 +165,14 @@ def _own_inputs(bundle: Bundle, image: Image) -> tuple[torch.Tensor, str, list[i
                 f"MONAI's own input has {own.shape[1]} channels; the network takes {entry.channel_count}."
             )
         pictures = [_as_rgb(image.values[position], Path(folder) / f"{position}.npy") for position in positions]
-        own = torch.stack([_own(bundle, [picture], NumpyReader(channel_dim=-1)) for picture in pictures])
+        own = torch.stack([own_input(bundle, [picture], NumpyReader(channel_dim=-1)) for picture in pictures])
         return own, "NumpyReader (the grey image as RGB)", positions
+
+
+def positions_compared(bundle: Bundle, image: Image) -> list[int]:
+    """Return which samples of the input are compared: of a volume its one, else the first, middle and last plane."""
+    count = len(image.frames)
+    return [0] if bundle.manifest.kind == "volume" else sorted({0, count // 2, count - 1})[:MOST_PLANES]
 
 
 def _one_folder(stack: Image, folder: Path) -> Path:
@@ -174,7 +198,7 @@ def _as_rgb(plane: NDArray[np.float32], path: Path) -> Path:
     return path
 
 
-def _own(bundle: Bundle, sources: Sequence[Path], reader: ImageReader) -> torch.Tensor:
+def own_input(bundle: Bundle, sources: Sequence[Path], reader: ImageReader) -> torch.Tensor:
     """Return what MONAI's own pipeline makes of files, or of folders with a series each, (C, *spatial).
 
     Several are channels under one key, or lie each under its own key of the dictionary.

@@ -13,6 +13,7 @@ from inference.bundle.manifest import parse_manifest
 from inference.errors import BundleRefused, HeatproofError
 from inference.porting.beside import NotComparable, beside_monai
 from inference.porting.files import brought
+from inference.porting.nifti import beside_nifti, cause_of, reads_nifti
 from inference.porting.seal import check_mask, check_output, tried_input
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
@@ -30,7 +31,7 @@ class Checked:
     """One thing that was looked at."""
 
     part: str
-    """manifest, configuration, weights, preprocessing, network, layer, localiser, beside MONAI, study."""
+    """manifest, configuration, weights, preprocessing, network, layer, localiser, study, beside MONAI (on NIfTI)."""
     state: State
     sentence: str
 
@@ -59,7 +60,7 @@ def check(folder: Path, write: Write, study: Sequence[Path] = ()) -> Iterator[Ch
         yield Checked(
             "preprocessing", "good", f"Synthetic {_size(synthetic)} {synthetic.modality}: {_described(given)}."
         )
-        yield from _networks(bundle, given)
+        yield from _networks(bundle, synthetic, given)
         yield from _study(bundle, write(synthetic), "synthetic study")
     if study:
         yield from _study(bundle, study, "study")
@@ -121,7 +122,7 @@ def _weights(bundle: Bundle) -> Iterator[Checked]:
     yield Checked("weights", "good", f"{entry.file} fits {entry.network}: {parameters:,} weights.")
 
 
-def _networks(bundle: Bundle, given: ModelInput) -> Iterator[Checked]:
+def _networks(bundle: Bundle, image: Image, given: ModelInput) -> Iterator[Checked]:
     try:
         output = check_output(bundle.primary(), bundle, given)
         shown = ", ".join(f"{value:.4g}" for value in output[0, :8].tolist())
@@ -139,8 +140,9 @@ def _networks(bundle: Bundle, given: ModelInput) -> Iterator[Checked]:
     localiser = bundle.localiser()
     if localiser is not None:
         try:
-            check_mask(localiser, bundle, given)
-            yield Checked("localiser", "good", f"{localiser.file} gives a mask of the input.")
+            share = check_mask(localiser, bundle, image)
+            sentence = f"{localiser.file} gives a mask of the input, and marks {share:.0%} of the air around a body."
+            yield Checked("localiser", "good", sentence)
         except HeatproofError as error:
             yield Checked("localiser", "wrong", str(error))
 
@@ -171,10 +173,21 @@ def _stack(bundle: Bundle, image: Image, name: str) -> Iterator[Checked]:
     yield Checked(name, "good", f"{_size(image)} {image.modality}: {_described(given)}; logits {shown}.")
     try:
         compared = beside_monai(bundle, image, given)
+        yield Checked(f"{name}, beside MONAI", "good" if compared.is_same else "wrong", _capital(compared.sentence))
     except NotComparable as error:
         yield Checked(f"{name}, beside MONAI", "note", str(error))
-        return
-    yield Checked(f"{name}, beside MONAI", "good" if compared.is_same else "wrong", _capital(compared.sentence))
+    if reads_nifti(bundle):
+        yield _as_nifti(bundle, image, given, f"{name}, beside MONAI on NIfTI")
+
+
+def _as_nifti(bundle: Bundle, image: Image, given: ModelInput, part: str) -> Checked:
+    """Compare with what MONAI reads of NIfTI files; a difference may be the converter's, and is a note."""
+    try:
+        compared = beside_nifti(bundle, image, given)
+    except NotComparable as error:
+        return Checked(part, "note", str(error))
+    sentence = f"{_capital(compared.sentence)} {cause_of(bundle, compared)}".rstrip()
+    return Checked(part, "good" if compared.is_same else "note", sentence)
 
 
 def _described(given: ModelInput) -> str:

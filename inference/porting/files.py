@@ -16,6 +16,8 @@ from inference.porting.metadata import Described, licence_of, read_metadata
 METADATA = "configs/metadata.json"
 WEIGHTS = ("model.safetensors", "model.pt", "model.pth", "model.ckpt", "model.ts")
 """Names of the weights of one network below ``models/``, in the order in which they are taken."""
+COMMON = ("configs/common.json", "configs/common.yaml", "configs/common.yml")
+"""Definitions that several configurations share, as MONAI's tutorials have them in a file of their own."""
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".ts")
 
 
@@ -26,6 +28,8 @@ class Brought:
     folder: Path
     names: tuple[str, ...]
     """Every file by its path inside."""
+    configuration: tuple[str, ...]
+    """Files of the configuration, read over each other."""
     config: Config
     described: Described
 
@@ -67,24 +71,33 @@ def brought(folder: Path, configuration: Sequence[str] = ()) -> Brought:
 
     Args:
         folder: as ``monai.bundle download`` leaves it.
-        configuration: files of the configuration, read over each other; empty: as MONAI names it.
+        configuration: files of the configuration, read over each other; empty: as MONAI names it, over the shared
+            definitions where it has no network of its own.
 
     Raises:
         BundleRefused: it has no inference configuration, or the configuration cannot be used; every reason is given.
     """
     names = list_files(folder)
+    metadata = (folder / METADATA).read_bytes() if METADATA in names else None
+
+    def read(files: Sequence[str]) -> Config:
+        first, *further = ((_read(folder, name), name) for name in files)
+        return Config(*first, metadata, further)
+
     files = tuple(configuration) or tuple(name for name in CONFIGS if name in names)[:1]
-    if not files:
+    shared = tuple(name for name in COMMON if name in names)[:1]
+    if not (files or shared):
         there = ", ".join(name for name in names if name.startswith("configs/")) or "nothing"
         raise BundleRefused(
             f"{folder.name}: {' or '.join(CONFIGS)} must be there and is not; configs/ has {there}.",
-            cure="Give the configuration that is used for inference by --set configuration=configs/NAME.",
+            cure="Give the configuration that is used for inference by --set configuration=configs/NAME; of several "
+            "files, such as common.yaml and inference.yaml, all with commas between them.",
         )
-    metadata = (folder / METADATA).read_bytes() if METADATA in names else None
-    first, *further = ((_read(folder, name), name) for name in files)
-    config = Config(*first, metadata, further)
+    config = read(files or shared)
+    if not configuration and files and shared and not config.has_network:
+        files, config = (*shared, *files), read((*shared, *files))
     described = Described() if metadata is None else read_metadata(parse_config(metadata, METADATA))
-    return Brought(folder, names, config, described)
+    return Brought(folder, names, files or shared, config, described)
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from inference.bundle.bundle import CONFIGS
+from inference.bundle.dialect.pipeline import USUAL
 from inference.bundle.digests import MANIFEST, manifest_of
 from inference.bundle.manifest import Manifest, parse_manifest
 from inference.bundle.manifest_input import GREY_AS_RGB
@@ -58,8 +60,9 @@ def propose(folder: Path, given: Mapping[str, str], ask: Ask = lambda _: "") -> 
         raise BundleRefused(f"{folder.name} has a manifest: {present}.", cure="Edit it, or remove it first.")
     answers = Answers(given, ask)
     files = brought(folder, tuple(filter(None, given.get("configuration", "").split(","))))
-    network, where = _network(files, answers)
-    through = tried(files.config, "preprocessing", *input_of(network, where))
+    key = _preprocessing(files, answers)
+    network, where = _network(files, key, answers)
+    through = tried(files.config, key, *input_of(network, where))
     shown = probe(network, through.spatial_size or files.described.spatial_size, where)
     if not shown.classes:
         raise _refused(folder.name, shown, files)
@@ -77,15 +80,24 @@ _HEAD = """# {name}: what this bundle is for, and how its networks take an image
 """
 
 
-def _network(files: Brought, answers: Answers) -> tuple[nn.Module, str]:
+def _preprocessing(files: Brought, answers: Answers) -> str:
+    """Return the id of the preprocessing; where none is found, that of MONAI's convention, which is then missed."""
+    ids = files.config.preprocessing_ids
+    if len(ids) < 2 and not answers.is_given("preprocessing"):
+        return ids[0] if ids else USUAL
+    text = f"Id of the transforms that are used for inference, among: {', '.join(ids)}"
+    return answers.answer(Question("preprocessing", text)) or ids[0]  # an open question is said with the others
+
+
+def _network(files: Brought, key: str, answers: Answers) -> tuple[nn.Module, str]:
     """Build the network whose weights are there; of TorchScript its own, whatever the configuration has."""
     file = _weights(files, answers) if files.weights else ""
     if file and is_script(files.folder / file):
-        files.config.check(())
+        files.config.check((), key)
         where = f"{files.folder.name}: {file}"
         return read_script((files.folder / file).read_bytes(), where).requires_grad_(False), where
     try:
-        files.config.check()
+        files.config.check(preprocessing=key)
     except BundleRefused as error:
         raise BundleRefused(str(error), cure=_what_else(files)) from error
     where = f"{files.folder.name}: network_def"
@@ -160,8 +172,10 @@ def _tree(files: Brought, shown: Probed, through: Tried, answers: Answers) -> tu
         "classes": classes,
         "primary": {"file": _weights(files, answers)} | ({"layer": shown.layer} if shown.layer else {}),
     }
-    if configuration := answers.answer(Question("configuration", "Files of the configuration", default="-")).strip("-"):
-        tree["configuration"] = {"files": configuration.split(",")}
+    key = _preprocessing(files, answers)
+    usual = files.configuration == tuple(name for name in CONFIGS if name in files.names)[:1]
+    if not usual or key != USUAL:
+        tree["configuration"] = {"files": list(files.configuration), "preprocessing": key}
     if not shown.layer:
         comments["method"] = "The network has no feature map to take class activation maps from."
     if "activation" in answers.assumed:
@@ -203,7 +217,7 @@ def _input(
 
 def _several(files: Brought, shown: Probed, answers: Answers, comments: dict[str, str]) -> dict[str, Any]:
     """Return where several channels that are no colour come from."""
-    said, keys = files.described, files.config.preprocessing().keys
+    said, keys = files.described, files.config.preprocessing(_preprocessing(files, answers)).keys
     has_middle = shown.dimensions == 2 and shown.channels % 2 == 1
     choices = ("series", "neighbours") if has_middle else ("series",)
     is_named = len(set(said.channel_names)) == shown.channels

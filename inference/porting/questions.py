@@ -22,7 +22,10 @@ class Question:
 Ask = Callable[[Question], str]
 """Asks a person; returns an empty text where nobody can be asked."""
 
-KEYS = ("modality", "kind", "activation", "findings", "weights", "size", "colour", "channels", "configuration")
+KEYS = (
+    "modality", "kind", "activation", "findings", "weights", "size", "colour", "channels", "preprocessing",
+    "configuration",
+)  # fmt: skip
 """Of every question there is."""
 
 
@@ -44,6 +47,10 @@ class Answers:
         self._known: dict[str, str] = {}
         self.assumed: dict[str, str] = {}
         """Keys that got their default unasked, with it."""
+
+    def is_given(self, key: str) -> bool:
+        """Whether a question was answered beforehand."""
+        return bool(self._given.get(key))
 
     def answer(self, question: Question) -> str:
         """Return the answer to a question, asked once; of one that is left open, its first choice.

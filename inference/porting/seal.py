@@ -8,15 +8,14 @@ import torch
 from inference.bundle.bundle import Bundle, Network
 from inference.bundle.digests import SEAL, digest_files
 from inference.errors import BundleRefused, HeatproofError, NotAnalysed
+from inference.porting.blanks import blanks, marked_air
 from inference.porting.synthetic import synthetic_images
 from inference.prepare import ModelInput, prepare
 from inference.reading.image import Image
 from inference.saliency import method_named
 
-SURE = 0.5
-"""Probability from which a pixel counts as marked."""
-MOST_MARKED = 0.9
-"""Largest share of an image without a finding that a localiser may mark: what marks more marks the background."""
+MOST_OF_AIR = 0.5
+"""Largest share of the air around a body that a localiser may mark: what marks more marks the background."""
 
 
 def seal(folder: Path, tell: Callable[[str], None] = lambda _: None) -> str:
@@ -39,12 +38,12 @@ def seal(folder: Path, tell: Callable[[str], None] = lambda _: None) -> str:
     listed = digest_files(folder)
     bundle = Bundle(folder, listed)
     method_named(bundle.manifest.method)
-    _, given = tried_input(bundle)
+    image, given = tried_input(bundle)
     for network in (bundle.primary(), *bundle.replicates(), *bundle.alternates()):
         check_output(network, bundle, given)
     localiser = bundle.localiser()
     if localiser is not None:
-        check_mask(localiser, bundle, given)
+        check_mask(localiser, bundle, image)
     bundle.null_inputs()
     for note in bundle.notes:
         tell(note)
@@ -89,11 +88,38 @@ def check_output(network: Network, bundle: Bundle, given: ModelInput) -> torch.T
     return output
 
 
-def check_mask(network: Network, bundle: Bundle, given: ModelInput) -> None:
-    """Check what the localiser gives for the first plane of a synthetic stack, which has no finding.
+def check_mask(network: Network, bundle: Bundle, image: Image) -> float:
+    """Check what the localiser gives for the first plane of images without a finding.
+
+    Args:
+        network: the localiser.
+        bundle: whose localiser it is.
+        image: a synthetic stack that the preprocessing takes.
+
+    Returns:
+        The largest share of the air that it marks.
 
     Raises:
-        BundleRefused: it is no mask of the input, or marks nearly all of it.
+        BundleRefused: it gives no mask of the input, or marks the background.
+    """
+    shares = []
+    for blank in blanks(image, bundle.manifest.input):
+        given = prepare(bundle, blank.image)
+        output = _mask(network, bundle, given)
+        shares.append(marked_air(given, bundle.marked(output)[0].float().numpy(), blank.air))
+        if shares[-1] > MOST_OF_AIR:
+            raise BundleRefused(
+                f"{bundle.folder.name}: {network.file} marks {shares[-1]:.0%} of the air in {blank.name} as a finding.",
+                cure="Correct localiser.channels (is one of them the background?) or localiser.activation.",
+            )
+    return max(shares)
+
+
+def _mask(network: Network, bundle: Bundle, given: ModelInput) -> torch.Tensor:
+    """Return what the localiser gives for the first plane.
+
+    Raises:
+        BundleRefused: it is no mask of the input, or has not the channels that the manifest names.
     """
     entry = bundle.manifest.localiser
     output = _output(network, bundle, given)
@@ -109,12 +135,7 @@ def check_mask(network: Network, bundle: Bundle, given: ModelInput) -> None:
             f"{where} gives {shape[1]} channels, and localiser.channels names {list(channels) or 'none'}.",
             cure="Name those that are findings, from 0; never the background.",
         )
-    share = float((bundle.marked(output) > SURE).float().mean())
-    if share > MOST_MARKED:
-        raise BundleRefused(
-            f"{where} marks {share:.0%} of a synthetic image without a finding as one.",
-            cure="Correct localiser.channels (is one of them the background?) or localiser.activation.",
-        )
+    return output
 
 
 def _output(network: Network, bundle: Bundle, given: ModelInput) -> torch.Tensor:

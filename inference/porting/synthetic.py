@@ -30,6 +30,7 @@ ORIENTATIONS = {
 OF_PATIENT_SPACE = ("CT", "MR", "PT", "NM")
 """Modalities whose images say where in the patient they lie."""
 _UIDS = "2.25.7723"
+_CLEAR_OF_BODY = 1.2
 _BODY, _BLOB = (0.47, 0.53, 0.45), (0.35, 0.62, 0.4)
 
 
@@ -134,11 +135,8 @@ SOP_CLASSES = {
 
 def _values(entry: InputEntry, shape: tuple[int, int, int]) -> NDArray[np.float32]:
     """Return whole modality values: HU for CT, else 12 bits; of colour 8 bits of red, green and blue."""
-    axes = list(np.meshgrid(*(np.linspace(0.0, 1.0, count, dtype=np.float32) for count in shape), indexing="ij"))
-    if shape[0] == 1:
-        axes[0] = np.full(shape, 0.5, dtype=np.float32)
-    apart = sum(((axis - at) / size) ** 2 for axis, at, size in zip(axes, _BODY, (0.75, 0.4, 0.42), strict=True))
-    body = np.asarray(apart < 1.0, dtype=np.float32)
+    axes = _axes(shape)
+    body = np.asarray(_from_body(axes) < 1.0, dtype=np.float32)
     near = sum(((axis - at) / 0.12) ** 2 for axis, at in zip(axes, _BLOB, strict=True))
     noise = np.random.default_rng(7).normal(0.0, 0.02, shape).astype(np.float32)
     shade = body * (0.35 + 0.2 * axes[1] + 0.1 * axes[2] + 0.05 * axes[0] + 0.3 * np.exp(-near)) + noise
@@ -148,3 +146,22 @@ def _values(entry: InputEntry, shape: tuple[int, int, int]) -> NDArray[np.float3
     if entry.modality[0] == "CT":
         return np.rint(-1000.0 + 1000.0 * body + 400.0 * (shade - 0.4) * body + 300.0 * noise).astype(np.float32)
     return np.rint(np.clip(shade, 0, 1) * 4095).astype(np.float32)
+
+
+def air_around(shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Return where a synthetic stack has air, at some distance from the body."""
+    return np.asarray(_from_body(_axes(shape)) > _CLEAR_OF_BODY, dtype=np.bool_)
+
+
+def _axes(shape: tuple[int, int, int]) -> list[NDArray[np.float32]]:
+    """Return the place of every voxel along each axis, 0 to 1."""
+    axes = list(np.meshgrid(*(np.linspace(0.0, 1.0, count, dtype=np.float32) for count in shape), indexing="ij"))
+    if shape[0] == 1:
+        axes[0] = np.full(shape, 0.5, dtype=np.float32)
+    return axes
+
+
+def _from_body(axes: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the squared distance from the middle of the body; 1 at its surface."""
+    parts = [((axis - at) / size) ** 2 for axis, at, size in zip(axes, _BODY, (0.75, 0.4, 0.42), strict=True)]
+    return np.asarray(sum(parts), dtype=np.float32)

@@ -12,7 +12,7 @@ from inference.errors import BundleRefused, OutOfScope
 from inference.prepare.channels import planes_of, volumes_of, with_neighbours
 from inference.prepare.laid import Laid, coloured, input_values, laid_plane, several
 from inference.prepare.model_input import ModelInput
-from inference.prepare.walk import StepFailed, Walk, Watch
+from inference.prepare.walk import StepFailed, TookTooLong, Walk, Watch
 from inference.reading.image import Image
 from inference.upright import Matrix
 
@@ -34,7 +34,7 @@ def prepare(bundle: Bundle, image: Image, watch: Watch | None = None) -> ModelIn
 
     Raises:
         OutOfScope: a volume whose planes are duplicated, unevenly spaced, or missing inside; an image that has not the
-            networks' size after the preprocessing.
+            networks' size after the preprocessing; a preprocessing that takes too long.
         BundleRefused: the preprocessing fails, or does not give the channels that the networks take.
     """
     entry, prepared = bundle.manifest.input, _Prepared(bundle, watch)
@@ -84,6 +84,8 @@ class _Prepared:
         shapes = " and ".join(dict.fromkeys(str(laid.values.shape) for laid in given.values()))
         try:
             tensor, matrix = self._walk.run(given)
+        except TookTooLong as error:
+            raise OutOfScope(f"The preprocessing of {self._name} {error}, on an input of shape {shapes}.") from error
         except StepFailed as error:
             raise BundleRefused(
                 f"{self._name}: the preprocessing {error}, on an input of shape {shapes}.",

@@ -36,6 +36,10 @@ class StepFailed(ValueError):
     """A transform that cannot be carried out, exceeds a bound, or cannot be followed: says which and why."""
 
 
+class TookTooLong(StepFailed):
+    """The transforms have taken longer than they may."""
+
+
 class Walk:
     """Runs the transforms of one bundle on any number of inputs; what was learnt of a transform is kept."""
 
@@ -109,7 +113,7 @@ class Walk:
             cause = error if isinstance(error, CannotFollow) else error.__cause__ or error
             raise StepFailed(f"fails at {name} ({type(cause).__name__}: {str(cause)[:200]})") from error
         if time.monotonic() > self._deadline:
-            raise StepFailed(f"takes longer than {MOST_SECONDS:g} s, up to and with {name}")
+            raise TookTooLong(f"takes longer than {MOST_SECONDS:g} s, up to and with {name}")
         for array in arrays_of(made).values():
             _check_size(array.shape, name)
         if self._watch is not None:

@@ -1,35 +1,24 @@
 """Decodes compressed pixels in a sandboxed child process, so that a malformed image cannot harm the caller.
 
-Decoders are C libraries with a history of buffer overflows and decompression bombs. The process has limits of address
-space and time, may not write files and gets none of the environment; it reads pixels from one pipe and writes planes
-to another. If it crashes, that one image is refused with ``UnsupportedImage``. It is started at the first compressed
-image and reused until it is closed or fails.
+Decoders are C libraries with a history of buffer overflows and decompression bombs. If the process crashes, that one
+image is refused with ``UnsupportedImage``.
 """
 
-import json
 import math
-import os
-import select
 import signal
-import struct
-import subprocess
-import sys
 import time
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import UnsupportedImage
+from inference.limited import LimitedProcess
 
 PROGRAM = Path(__file__).with_name("decoder.py")
-_LENGTH = struct.Struct("<Q")
-_CHUNK_BYTES = 1 << 20
-_ENDING_SECONDS = 1.0
 _SHORT_OF_MEMORY = (signal.SIGABRT, signal.SIGKILL)
 """What ends a C++ decoder that gets no memory, and what the system ends processes with where there is none."""
 _MEMORY_CURE = "Raise limits.decoding_mebibytes, or have the image sent uncompressed."
@@ -62,21 +51,13 @@ class ContentComparison:
     """Tags of the outermost level, in order, whose values differ beyond what another transfer syntax changes."""
 
 
-class DecodingProcess:
+class DecodingProcess(LimitedProcess):
     """Decodes one image after another; close it, or use it as a context manager."""
 
     def __init__(self, limits: DecodingLimits = STANDARD) -> None:
+        super().__init__()
         self.limits = limits
         self._seconds_left = limits.seconds
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def decode(self, transfer_syntax_uid: str, encapsulated: bytes, header: dict[str, Any]) -> NDArray[np.generic]:
         """Decode the frames of one image of one sample a pixel.
@@ -116,7 +97,8 @@ class DecodingProcess:
         """Send a request; return the answer, and the planes where it has any."""
         started = time.monotonic()
         try:
-            return self._ask(asked, *contents, deadline=started + self._seconds_left)
+            deadline = started + self._seconds_left
+            return self.ask(asked, *contents, deadline=deadline, most_values=self.limits.values)
         except TimeoutError as error:
             self.close()
             raise self._too_long() from error
@@ -127,35 +109,6 @@ class DecodingProcess:
             raise UnsupportedImage(f"The compressed pixels cannot be decoded: {error}.") from error
         finally:
             self._seconds_left -= time.monotonic() - started
-
-    def close(self) -> None:
-        """End the process; another image starts a new one."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        for pipe in _pipes(process):
-            with suppress(OSError):
-                pipe.close()
-        process.wait()
-
-    def _ask(
-        self, asked: dict[str, Any], *contents: bytes, deadline: float
-    ) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
-        process = self._process = self._process or self._start()
-        into, out_of = _pipes(process)
-        header = json.dumps({**asked, "lengths": [len(content) for content in contents]}).encode()
-        _write(into, _LENGTH.pack(len(header)) + header, deadline)
-        for content in contents:
-            _write(into, content, deadline)
-        (length,) = _LENGTH.unpack(_read(out_of, _LENGTH.size, deadline))
-        answer = json.loads(_read(out_of, min(length, _CHUNK_BYTES), deadline))
-        if "type" not in answer:
-            return answer, None
-        kind, shape = np.dtype(answer["type"]), tuple(answer["shape"])
-        if math.prod(shape) > self.limits.values:
-            raise ValueError(f"they hold {math.prod(shape)} values, where {self.limits.values} are the limit")
-        return answer, np.frombuffer(_read(out_of, math.prod(shape) * kind.itemsize, deadline), kind).reshape(shape)
 
     def _too_long(self) -> UnsupportedImage:
         return UnsupportedImage(
@@ -179,13 +132,8 @@ class DecodingProcess:
 
     def _ended(self) -> UnsupportedImage:
         """Say how the process ended; the next image starts a new one."""
-        process = self._process
-        with suppress(subprocess.TimeoutExpired):
-            if process is not None:
-                process.wait(_ENDING_SECONDS)
-        code = process.returncode if process is not None else None
+        code = self.ended()
         number = -code if code and code < 0 else 0
-        self.close()
         if number == signal.SIGXCPU:
             return self._too_long()
         if not number:
@@ -199,47 +147,14 @@ class DecodingProcess:
             )
         return UnsupportedImage(f"The decoding process failed on the compressed pixels ({name}).", cure=_DAMAGE_CURE)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        limits = (self.limits.mebibytes << 20, math.ceil(self.limits.seconds) + 5)
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, and a program of our own
-            [sys.executable, "-P", "-s", str(PROGRAM), *map(str, limits)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
-        )
-        for pipe in _pipes(process):
-            os.set_blocking(pipe.fileno(), False)
-        return process
+    def program(self) -> Path:
+        """Return the program of the process."""
+        return PROGRAM
 
+    def limits_given(self) -> Sequence[int]:
+        """Return address space in bytes, and processor time in seconds."""
+        return self.limits.mebibytes << 20, math.ceil(self.limits.seconds) + 5
 
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    """Return standard input and standard output of a process."""
-    return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
-
-
-def _wait(pipe: IO[bytes], event: int, deadline: float) -> None:
-    poll = select.poll()
-    poll.register(pipe, event)
-    if not poll.poll(max(deadline - time.monotonic(), 0.0) * 1000):
-        raise TimeoutError
-
-
-def _write(pipe: IO[bytes], content: bytes, deadline: float) -> None:
-    rest = memoryview(content)
-    while rest:
-        _wait(pipe, select.POLLOUT, deadline)
-        rest = rest[os.write(pipe.fileno(), rest[:_CHUNK_BYTES]) :]
-
-
-def _read(pipe: IO[bytes], size: int, deadline: float) -> bytearray:
-    content = bytearray(size)
-    rest = memoryview(content)
-    while rest:
-        _wait(pipe, select.POLLIN, deadline)
-        count = os.readv(pipe.fileno(), [rest[:_CHUNK_BYTES]])
-        if not count:
-            raise EOFError
-        rest = rest[count:]
-    return content
+    def environment(self) -> Mapping[str, str]:
+        """Return the number of threads of the numerics that its modules import."""
+        return {"OPENBLAS_NUM_THREADS": "1"}

@@ -13,11 +13,10 @@ from sqlalchemy import Connection, Engine, select, update
 from inference.analyse import assemble, with_study_answer
 from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle
-from inference.classify import classify
 from inference.errors import OutOfScope, Unavailable
 from inference.explain import explain_findings
 from inference.options import AnalysisOptions
-from inference.prepare import prepare
+from inference.prepare.bounded import prepare_bounded
 from inference.reading.account import Disposition
 from inference.selection import Declined, account_for
 from inference.trust.assess import assess_maps
@@ -29,6 +28,7 @@ from node.delivery.outbox import Outbox
 from node.jobs.contents import content_of
 from node.jobs.history import History
 from node.jobs.job_row import Job, job_of
+from node.jobs.stacks import classify_stacks
 from node.jobs.step_files import StepFiles
 from node.jobs.succession import predecessors, succeed
 from node.jobs.summary import account_of, summarise
@@ -122,18 +122,19 @@ class Steps:
         self._files(job).keep("images", selection.reading.images)
 
     def classify(self, job: Job) -> None:
-        """Images to findings."""
-        bundle, options = self._bundles[job.bundle], self.options(job)
-        classifications = tuple(
-            classify(bundle, prepare(bundle, image), options=options) for image in self._files(job).images
-        )
-        self._files(job).keep("classifications", classifications)
+        """Images to findings; a stack that cannot be prepared is declined, and the others go on.
+
+        Raises:
+            NotAnalysed: none is left; the message says why.
+            BundleRefused: none is left, and the bundle itself is at fault.
+        """
+        classify_stacks(self._bundles[job.bundle], self._files(job), self.options(job))
 
     def explain(self, job: Job) -> None:
         """Findings to saliency maps."""
         bundle, options, files = self._bundles[job.bundle], self.options(job), self._files(job)
         maps = tuple(
-            explain_findings(bundle, image, prepare(bundle, image), classification.findings, options=options)
+            explain_findings(bundle, image, prepare_bounded(bundle, image), classification.findings, options=options)
             for image, classification in zip(files.images, files.classifications, strict=True)
         )
         self._files(job).keep("maps", maps)
@@ -145,7 +146,7 @@ class Steps:
         statements: tuple[Statement, ...] = ()
         files = self._files(job)
         for image, classification, maps in zip(files.images, files.classifications, files.maps, strict=True):
-            inputs = prepare(bundle, image)
+            inputs = prepare_bounded(bundle, image)
             of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
             trusts += (assess_maps(bundle, inputs, maps, options=options, warrant=warrant, of_stack=of_stack),)
             statements += (state(classification, of_stack, warrant, bundle.identity.digest),)

@@ -1,6 +1,6 @@
 """Measure how much of MONAI's model zoo the node takes with nothing added but the manifest that `bundle init` wrote.
 
-``python -m tests.benchmarks.zoo --zoo DIR [--json] [--bundle NAME ...]``
+``python -m tests.benchmarks.zoo [--zoo DIR] [--mednist NOTEBOOK ...] [--json] [--bundle NAME ...]``
 
 DIR is a checkout of Project-MONAI/model-zoo, or its git directory. Of each bundle its own configuration, metadata and
 licence are copied, with random weights of its own network in the place of its checkpoint (the zoo's are not fetched).
@@ -8,6 +8,10 @@ Then follows what a user does: `bundle init`, `bundle seal`, loading. A row says
 as what, or the sentence why not. A bundle that gives a mask is put, as `bundle init` says, as the localiser of a small
 random classifier of the same input, whose weights and configuration are added, and sealed and loaded as that; its last
 bias is lowered, since a random mask may mark everything. Nothing of a bundle is run.
+
+NOTEBOOK is 02_mednist_classification.ipynb or 03_mednist_classification_v2.ipynb of Project-MONAI/tutorials: the cells
+that write a file of the configuration are its bundle, as they are, once with weights and once with the program that the
+tutorial saves. No other cell is used, and none is run.
 
 What no file of a bundle says is answered here: `ANSWERS`.
 """
@@ -23,6 +27,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,8 +38,10 @@ from torch import nn
 
 from inference.bundle.bundle import CONFIGS, Bundle, load_bundle
 from inference.bundle.configs import Config
+from inference.bundle.dialect.pipeline import USUAL
 from inference.errors import BundleRefused, HeatproofError
 from inference.porting.beside import LOGIT_TOLERANCE, beside_monai
+from inference.porting.files import COMMON, brought
 from inference.porting.manifest_text import text_of
 from inference.porting.metadata import Described, read_metadata
 from inference.porting.proposal import GivesAMask, propose
@@ -52,6 +59,8 @@ CLASSIFIERS = (
 """Those of the zoo that give a class for an image and need nothing but the image."""
 ANSWERS = {"modality": "OT"}
 """To questions that a bundle's files leave open."""
+WRITTEN = re.compile(r"%%writefile ([\w-]+)/configs/([\w.-]+)\n(.*)", re.DOTALL)
+"""A notebook's cell that writes a file of a configuration."""
 COPIED = re.compile(r"(configs/.*|LICENSE|large_files\.ya?ml)$")
 
 
@@ -123,13 +132,34 @@ def rows(zoo: Zoo, only: Iterable[str] = ()) -> Iterator[Row]:
                 yield tried(folder)
 
 
-def tried(folder: Path) -> Row:
+def rows_of_notebook(path: Path) -> Iterator[Row]:
+    """Try the bundle that a tutorial writes, with its weights and with its network as TorchScript."""
+    for name in ("model.pt", "model.ts"):
+        with TemporaryDirectory() as scratch:
+            folder = written(path, Path(scratch))
+            row = tried(folder, name)
+            yield replace(row, bundle=f"{row.bundle} ({name})")
+
+
+def written(notebook: Path, folder: Path) -> Path:
+    """Write the files of a configuration that a notebook's cells write, and return the bundle's folder."""
+    cells = json.loads(notebook.read_text())["cells"]
+    sources = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    matches = (WRITTEN.fullmatch(source) for source in sources)
+    files = {f"{match[1]}/configs/{match[2]}": match[3] for match in matches if match}
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return folder / next(iter(files)).partition("/")[0]
+
+
+def tried(folder: Path, weights: str = "model.pt") -> Row:
     """Do with a bundle's folder what a user does."""
     began, network = time.perf_counter(), ""
     notes: list[str] = []
     role, beside, why_not = "", "", tuple[str, ...]()
     with suppress(BundleRefused):  # what is wrong is said again, and in full, by what a user does
-        network = with_random_weights(folder)
+        network = with_random_weights(folder, weights)
     try:
         role = made_ready(folder, notes)
         beside = compared(load_bundle(folder)) if role.startswith("classifier") else ""
@@ -139,17 +169,20 @@ def tried(folder: Path) -> Row:
     return Row(folder.name, bool(role), role, network, beside, seconds, tuple(notes), why_not)
 
 
-def with_random_weights(folder: Path) -> str:
+def with_random_weights(folder: Path, name: str) -> str:
     """Write random weights of the bundle's own network as its checkpoint; return its class and number of weights."""
     config = configuration(folder)
-    config.check()
+    config.check(preprocessing=next(iter(config.preprocessing_ids), USUAL))
     network = config.network("network_def")
     torch.manual_seed(1)
     network.apply(drawn_anew)
     for linear in [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]:
         linear.weight.data *= 10  # so that the logits tell one image from another
     (folder / "models").mkdir()
-    torch.save(network.state_dict(), folder / "models" / "model.pt")
+    if name.endswith(".ts"):
+        torch.jit.save(torch.jit.script(network.eval()), folder / "models" / name)
+    else:
+        torch.save(network.state_dict(), folder / "models" / name)
     return f"{type(network).__name__}, {sum(weights.numel() for weights in network.parameters()):,}"
 
 
@@ -160,10 +193,9 @@ def drawn_anew(module: nn.Module) -> None:
 
 
 def configuration(folder: Path) -> Config:
-    """Read a bundle's inference configuration; the first where MONAI's name for it is not among its files."""
-    name = next((name for name in CONFIGS if (folder / name).is_file()), CONFIGS[0])
-    content = (folder / name).read_bytes() if (folder / name).is_file() else b"{}"
-    return Config(content, name, (folder / "configs" / "metadata.json").read_bytes())
+    """Read a bundle's inference configuration; an empty one where MONAI's names for it are not among its files."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    return brought(folder).config if {*CONFIGS, *COMMON} & {*names} else Config(b"{}", CONFIGS[0])
 
 
 def made_ready(folder: Path, notes: list[str]) -> str:
@@ -289,7 +321,8 @@ def summary(seen: list[Row]) -> dict[str, str]:
 def main() -> None:
     """Print the table, or everything as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--zoo", type=Path, required=True, help="checkout or git directory of the model zoo")
+    parser.add_argument("--zoo", type=Path, help="checkout or git directory of the model zoo")
+    parser.add_argument("--mednist", type=Path, action="append", default=[], help="notebook of MedNIST's tutorial")
     parser.add_argument("--bundle", action="append", default=[], help="only this one; may be given several times")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -297,7 +330,8 @@ def main() -> None:
     seen = []
     if not arguments.json:
         print("| bundle | loads | as | network, weights | beside MONAI | why not |\n|---|---|---|---|---|---|")
-    for row in rows(Zoo(arguments.zoo), arguments.bundle):
+    of_zoo = rows(Zoo(arguments.zoo), arguments.bundle) if arguments.zoo else ()
+    for row in chain(of_zoo, *map(rows_of_notebook, arguments.mednist)):
         seen.append(row)
         if not arguments.json:
             loads = {"classifier": "yes", "localiser": "beside a classifier"}.get(row.role.partition(" ")[0], "no")

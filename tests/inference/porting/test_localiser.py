@@ -11,9 +11,11 @@ from safetensors.torch import save_file
 from inference.bundle.bundle import Bundle
 from inference.bundle.digests import digest_files
 from inference.errors import BundleRefused
+from inference.porting.check import check
 from inference.porting.proposal import propose
 from inference.porting.seal import seal, tried_input
 from inference.prepare import prepare
+from node.commands.image_study import write_image
 from tests.inference.porting.zoo_like import READING, write_zoo_like
 
 SCALED = {"_target_": "ScaleIntensityd", "keys": "image"}
@@ -21,7 +23,7 @@ WEIGHT, BIAS = [-60.0, 60.0, 0.0], [51.0, -51.0, -90.0]
 """Of a convolution of one pixel: channel 0 the background, channel 1 what is bright, channel 2 nothing."""
 
 
-def with_localiser(folder: Path, keys: str) -> Path:
+def with_localiser(folder: Path, keys: str, bias: list[float] = BIAS) -> Path:
     """Write a bundle whose localiser marks the brightest pixels in its channel 1, with these keys of its table."""
     write_zoo_like(folder, transforms=(*READING, SCALED), image={"spatial_shape": [128, 112]})
     toml = propose(folder, {}).text
@@ -31,7 +33,7 @@ def with_localiser(folder: Path, keys: str) -> Path:
     path = folder / "configs" / "inference.json"
     definition = {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 3, "kernel_size": 1}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"localiser_def": definition}))
-    weights = {"weight": torch.tensor(WEIGHT).reshape(3, 1, 1, 1), "bias": torch.tensor(BIAS)}
+    weights = {"weight": torch.tensor(WEIGHT).reshape(3, 1, 1, 1), "bias": torch.tensor(bias)}
     save_file(weights, folder / "models" / "localiser.safetensors")
     return folder
 
@@ -57,11 +59,25 @@ def test_a_localiser_marks_the_source_pixel_that_it_was_built_to_mark(tmp_path: 
     [
         ("", r"gives 3 channels, and localiser\.channels names none"),
         ("channels = [3]", r"gives 3 channels, and localiser\.channels names \[3\]"),
-        ("channels = [0]", r"marks \d+% of a synthetic image"),
-        ('activation = "softmax"\nchannels = [0, 1]', "marks 100% of a synthetic image"),
+        ("channels = [0]", r"marks \d+% of the air in a synthetic image"),
+        ('activation = "softmax"\nchannels = [0, 1]', "marks 100% of the air in a synthetic image"),
         ('activation = "softmax"', "a localiser with softmax needs channels"),
     ],
 )
 def test_a_localiser_that_could_mark_the_background_is_not_sealed(tmp_path: Path, keys: str, reason: str) -> None:
     with pytest.raises(BundleRefused, match=reason):
         seal(with_localiser(tmp_path / "head", keys))
+
+
+def test_a_channel_of_the_air_alone_is_known_as_the_background(tmp_path: Path) -> None:
+    """It marks less than half of the image."""
+    folder = with_localiser(tmp_path / "head", "channels = [0, 1]", [9.0, -51.0, -90.0])
+    with pytest.raises(BundleRefused, match=r"marks \d+% of the air in a synthetic image as a finding"):
+        seal(folder)
+
+
+def test_a_check_says_how_much_of_the_air_a_localiser_marks(tmp_path: Path) -> None:
+    folder = with_localiser(tmp_path / "head", "channels = [1]")
+    checked = list(check(folder, lambda image: write_image(image, tmp_path / "files")))
+    (seen,) = [entry for entry in checked if entry.part == "localiser"]
+    assert (seen.state, seen.sentence.endswith("marks 0% of the air around a body.")) == ("good", True)

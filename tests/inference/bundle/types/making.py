@@ -48,7 +48,7 @@ class Monai:
     def network(self, seed: int, inputs: torch.Tensor) -> nn.Module:
         """Return the network with random weights, its last layer scaled until it tells an input from its transpose."""
         torch.manual_seed(seed)
-        network = self._parser.get_parsed_content("network_def", instantiate=True)
+        network = self.untrained()
         with torch.no_grad():
             network.train()
             for _ in range(5):
@@ -61,6 +61,10 @@ class Monai:
             last.weight *= max(1.0, 20 * APART / float(min(differences)))
             last.bias.zero_()
         return network
+
+    def untrained(self) -> nn.Module:
+        """Return the network as MONAI builds it."""
+        return self._parser.get_parsed_content("network_def", instantiate=True)
 
 
 def changes(inputs: torch.Tensor) -> list[torch.Tensor]:
@@ -83,7 +87,7 @@ def logits_of(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 def write(folder: Path, kind: ModelType, networks: Sequence[nn.Module], configuration: str, layer: str = "") -> Bundle:
     """Write, seal and load the bundle of a type."""
     (folder / "configs").mkdir(parents=True)
-    (folder / "models").mkdir()
+    (folder / "models").mkdir(exist_ok=True)
     (folder / "configs" / "inference.yaml").write_text(configuration)
     (folder / "configs" / "metadata.json").write_text(json.dumps({"version": "0.0.1"}))
     files = [kind.weights, *(f"models/fold_{number}.pt" for number in range(1, len(networks)))]
@@ -159,3 +163,39 @@ network_def:
         network[4].bias.fill_(0.0 if kind.activation == "softmax" else -5.0)
         network[4].weight[-1], network[4].bias[-1] = 2.0, 1.0
     return head, network.eval()
+
+
+def answering(network: nn.Module, inputs: torch.Tensor) -> nn.Module:
+    """Set the weights of a convolutional classifier so that class 1 is the answer to what is brighter than half.
+
+    One channel is used. The first convolution is a 3 x 3 mean whose threshold is the bias of its normalisation; every
+    other lets its channel through, those larger than one pixel as a 3 x 3 mean, so that no step of two pixels overlooks
+    a place. Excitations are constant. The last layer is scaled to the inputs: a spot is found, images without are not.
+    """
+    mean = torch.tensor([[0.5, 1.0, 0.5]]).T @ torch.tensor([[0.5, 1.0, 0.5]])
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    linears = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    normalisations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for module in (*convolutions, *linears):
+            module.weight.zero_()
+            if module.bias is not None:
+                module.bias.zero_()
+        for module in convolutions:
+            middle = module.kernel_size[0] // 2
+            if module.bias is None and middle:
+                module.weight[0, 0, middle - 1 : middle + 2, middle - 1 : middle + 2] = mean
+            elif module.bias is None:
+                module.weight[0, 0] = 1.0
+        convolutions[0].weight *= 10.0
+        for module in normalisations:
+            module.reset_running_stats()
+            module.weight.fill_(1.0)
+            module.bias.zero_()
+        normalisations[0].bias[0] = -20.0
+        network.eval()
+        linears[-1].weight[1, 0] = 1.0
+        highest = float(network(inputs)[:, 1].max())
+        linears[-1].weight[1, 0] = 10.0 / highest
+        linears[-1].bias[1] = -5.0
+    return network

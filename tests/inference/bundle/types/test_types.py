@@ -1,5 +1,6 @@
 """Each type of model: what MONAI's own reader, Compose and network give, and a finding in its right place."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,7 +13,7 @@ from inference.prepare import prepare
 from inference.selection import select_stacks
 from reports.objects.results import write_results
 from tests.inference.bundle.types import studies
-from tests.inference.bundle.types.making import APART, Monai, changes, logits_of, marking, write
+from tests.inference.bundle.types.making import APART, Monai, answering, changes, logits_of, marking, write
 from tests.inference.bundle.types.model_types import TYPES
 
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if kind.slow else []) for name, kind in TYPES.items()]
@@ -85,6 +86,29 @@ def test_a_finding_comes_back_to_its_place_in_overlay_and_report(name, tmp_path)
     objects = write_results(analysis, tmp_path / "results", created=datetime(2026, 11, 28, tzinfo=UTC))
     assert {"capture", "report"} <= {written.role for written in objects}
     assert all(written.path.stat().st_size > 0 for written in objects)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "method", "layer"),
+    [
+        ("efficientnet", "integrated_gradients", ""),
+        ("efficientnet", "gradcam", "_bn0"),
+        ("seresnet50", "integrated_gradients", ""),
+        ("seresnet50", "gradcam", "layer0.relu1"),
+    ],
+)
+def test_the_architectures_own_answer_to_a_place_comes_back_to_it(name, method, layer, tmp_path):
+    """Their own layers, with weights that answer to what is bright."""
+    kind, monai = TYPES[name], Monai(TYPES[name])
+    study = kind.study(tmp_path / "study")
+    network = answering(monai.untrained(), monai.inputs(study.for_monai))
+    bundle = write(tmp_path / name, replace(kind, manifest={"method": method}), [network], kind.configuration, layer)
+    (image,) = select_stacks(study.files, bundle).reading.images
+    options = AnalysisOptions(method=method, device="cpu", planes_explained=1)
+    analysis = analyse(image, bundle, options)
+    assert {finding.position for finding in analysis.classification.findings} == {study.spot[0]}
+    check_place(analysis, study)
 
 
 @pytest.mark.parametrize("orientation", [studies.OBLIQUE, studies.CORONAL, studies.MIRRORED])
