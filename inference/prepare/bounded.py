@@ -1,4 +1,4 @@
-"""``prepare`` in a process with limits: a transform that does not end is interrupted, and takes nothing down.
+"""``prepare`` of a site's bundle in a process with limits: a transform that does not end is interrupted.
 
 Transforms are bounded in size and looked at after each (``walk.py``), but one that is slow by itself cannot be
 interrupted from within the process that runs it.
@@ -17,9 +17,10 @@ import torch
 
 from inference import errors
 from inference.archive import taken_apart
-from inference.bundle.bundle import Bundle
+from inference.bundle.bundle import SHIPPED, Bundle
 from inference.errors import BundleRefused, HeatproofError, OutOfScope, Unavailable
 from inference.limited import LimitedProcess
+from inference.prepare.inputs import prepare
 from inference.prepare.model_input import ModelInput
 from inference.prepare.walk import MOST_SECONDS
 from inference.reading.image import Image
@@ -119,11 +120,15 @@ _lock = threading.Lock()
 def prepare_bounded(bundle: Bundle, image: Image, seconds: float = MOST_SECONDS) -> ModelInput:
     """Prepare a sealed bundle's input in a process that is kept for the next stack.
 
+    The transforms of a bundle that is shipped are known to end: it is prepared here, without a process of its own.
+
     Raises:
         OutOfScope: as ``PreparingProcess.prepare``.
         BundleRefused: as there.
         Unavailable: as there.
     """
+    if bundle.folder.resolve().parent == SHIPPED.resolve():
+        return prepare(bundle, image)
     with _lock:
         process = _idle.pop() if _idle else PreparingProcess()
     try:
