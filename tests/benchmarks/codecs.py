@@ -6,7 +6,7 @@ Each coding carries three studies: the single images as they are; their order sh
 a second series that is fine; and one enhanced object. Of each study one line: the reports that came back, whether they
 say the findings and probabilities of the uncompressed series, and how many instances were read and set apart. Two
 codings are not among them: no free encoder of HTJ2K is at hand, and a node accepts nothing deflated, because 1 MB of it
-can become gigabytes.
+can become gigabytes. A run is committed in ``codecs.txt``.
 """
 
 import argparse

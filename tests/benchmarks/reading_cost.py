@@ -4,8 +4,7 @@
 
 Each series is written once and read in a process of its own, three times by each checkout in turn; medians are printed.
 Memory is the peak of that process less what it held before, and less the float32 values of the stacks, which every
-reading has to hold: what remains should not grow with the number of frames. A run with ``--small`` is committed in
-``reading_cost.txt``.
+reading has to hold: what remains should not grow with the number of frames. A run is committed in ``reading_cost.txt``.
 """
 
 import argparse
