@@ -103,7 +103,7 @@ def test_the_noise_has_the_spread_asked_for(name: str) -> None:
 )
 @both
 def test_smoothed_gradients_given_their_own_noise(name: str, method: str, kind: str) -> None:
-    """Two runs of captum with 600 samples tell how far apart chance alone puts two maps."""
+    """Two runs of captum with 600 samples tell how far apart chance alone puts two maps; wrong noise is farther off."""
     model, inputs, targets = asked(name)
     image, target = inputs[1:2], int(targets[1])
     torch.manual_seed(7)
@@ -115,8 +115,8 @@ def test_smoothed_gradients_given_their_own_noise(name: str, method: str, kind: 
         ).sum(dim=1)[0]
 
     first, second = captums(), captums()
-    found = explain(model, image, target, method, samples=600, noise=0.15)[0]
-    assert difference(found, first) < 1.2 * difference(second, first)
+    found, other = (explain(model, image, target, method, samples=600, noise=noise)[0] for noise in (0.15, 0.3))
+    assert difference(found, first) < 2 * difference(second, first) < difference(other, first)
     assert pearson(found, first) > 0.9
 
 
@@ -192,7 +192,7 @@ def test_expected_gradients_are_captums_gradient_shap_in_the_mean(name: str) -> 
 
     first, second = captums(), captums()
     found = explain(model, image, target, "expected_gradients", samples=1200, references=inputs[1:])
-    assert difference(found, first) < 1.2 * difference(second, first)
+    assert difference(found, first) < 2 * difference(second, first)
 
 
 @pytest.mark.numerics
