@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from pathlib import Path
 
 from inference.errors import BundleRefused
@@ -142,4 +143,4 @@ def _parse(text: str, folder: Path) -> tuple[int, dict[str, str]]:
 
 
 def _reseal(folder: Path) -> str:
-    return f"If the content of the bundle is correct, seal it again: heatproof bundle seal {folder.name}"
+    return f"If the content of the bundle is correct, seal it: heatproof bundle seal {shlex.quote(str(folder))}"

@@ -25,6 +25,9 @@ State = Literal["good", "note", "wrong"]
 Write = Callable[[Image], Sequence[Path]]
 """Writes a stack as DICOM files and returns them."""
 
+SMALLEST_SPAN = 0.05
+"""Of the values of an input, as a share of the largest: with less it is nearly constant."""
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -171,6 +174,11 @@ def _stack(bundle: Bundle, image: Image, name: str) -> Iterator[Checked]:
         return
     shown = ", ".join(f"{value:.4g}" for value in logits[0, :8].tolist())
     yield Checked(name, "good", f"{_size(image)} {image.modality}: {_described(given)}; logits {shown}.")
+    if _is_nearly_constant(given):
+        sentence = (
+            "The input is nearly constant. Are input.values and the transforms of intensity meant for each other?"
+        )
+        yield Checked(name, "wrong", sentence)
     try:
         compared = beside_monai(bundle, image, given)
         yield Checked(f"{name}, beside MONAI", "good" if compared.is_same else "wrong", _capital(compared.sentence))
@@ -196,6 +204,11 @@ def _described(given: ModelInput) -> str:
     return (
         f"input {shape}, values {float(tensor.min()):.4g} to {float(tensor.max()):.4g}, mean {float(tensor.mean()):.4g}"
     )
+
+
+def _is_nearly_constant(given: ModelInput) -> bool:
+    least, most = float(given.tensor.min()), float(given.tensor.max())
+    return most - least < SMALLEST_SPAN * max(abs(least), abs(most))
 
 
 def _size(image: Image) -> str:

@@ -1,7 +1,7 @@
 """The manifest of a bundle that has none: from its metadata, its configuration and one pass through its network."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,14 +250,26 @@ def _classes(
     )
     likely = [name for name in names if not NORMAL.search(name)] or list(names)
     answered = answers.answer(Question("findings", f"Findings among: {', '.join(names)}", default=", ".join(likely)))
-    findings = {name.strip() for name in answered.split(",")}
+    findings = set(_named(answered, names))
     if strangers := findings - set(names):
         raise BundleRefused(f"findings: {', '.join(sorted(strangers))} are no classes; there are: {', '.join(names)}.")
+    if activation == "softmax" and len(names) > 2:
+        several = "A class is called from its threshold on, 0.5 where none is written: of several none may reach it."
+        comments["classes"] = " ".join(filter(None, (comments.get("classes", ""), several)))
     if "findings" in answers.assumed:
         comments["classes"] = " ".join(
             filter(None, (comments.get("classes", ""), "Which are findings is assumed from their names."))
         )
     return [{"name": name, "finding": name in findings} for name in names], activation
+
+
+def _named(answered: str, names: Sequence[str]) -> Iterator[str]:
+    """Yield the names in an answer, separated by commas; a name may have commas of its own."""
+    parts = answered.split(",")
+    while parts:
+        count = next((n for n in range(len(parts), 1, -1) if ",".join(parts[:n]).strip() in names), 1)
+        yield ",".join(parts[:count]).strip()
+        del parts[:count]
 
 
 def _weights(files: Brought, answers: Answers) -> str:

@@ -38,7 +38,7 @@ class _Given(Transform):
 
     def __call__(self, data: Any) -> Any:
         """Return the image; of a dictionary, with the image at each of the reader's keys."""
-        image = self._image[None] if self._reader.ensure_channel_first and self._image.ndim < 3 else self._image
+        image = _channels_first(self._image) if self._reader.ensure_channel_first else self._image
         if not self._reader.keys:
             return image.clone()
         return {**data, **{key: image.clone() for key in self._reader.keys}}
@@ -111,6 +111,10 @@ def _start(preprocessing: Preprocessing, image: MetaTensor) -> Any:
     """Return what the transforms begin with: channels first where no reader comes before them."""
     if preprocessing.readers:
         return {} if preprocessing.kind == "dictionary" else image
-    place = image.meta["original_channel_dim"]
-    first = image if place == 0 else image.movedim(-1, 0) if place == -1 else image[None]
+    first = _channels_first(image)
     return dict.fromkeys(preprocessing.keys, first) if preprocessing.kind == "dictionary" else first
+
+
+def _channels_first(image: MetaTensor) -> MetaTensor:
+    place = image.meta["original_channel_dim"]
+    return image if place == 0 else image.movedim(-1, 0) if place == -1 else image[None]

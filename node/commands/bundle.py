@@ -141,7 +141,7 @@ def _print_checked(checked: Sequence["Checked"], wrong: int, folder: Path) -> No
     console = Console()
     for entry in checked:
         console.print(f"{entry.state:5}  {entry.part}: {entry.sentence}", soft_wrap=True, markup=False, highlight=False)
-    closing = f"{wrong} of these are wrong." if wrong else f"Nothing is wrong. Seal it: heatproof bundle seal {folder}"
+    closing = f"Wrong: {wrong} of these." if wrong else f"Nothing is wrong. Seal it: heatproof bundle seal {folder}"
     console.print(closing, soft_wrap=True)
 
 

@@ -17,10 +17,12 @@ from inference.analyse import analyse, with_study_answer
 from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle
 from inference.bundle.discovery import load_anywhere
-from inference.errors import NotAnalysed, UnreadableInstance, UnsupportedImage
+from inference.bundle.manifest import ClassEntry
+from inference.errors import NotAnalysed, Refused, UnreadableInstance, UnsupportedImage
 from inference.options import AnalysisOptions
 from inference.reading.account import Disposition
 from inference.reading.image import Image
+from inference.saliency import method_named
 from inference.selection import StudySelection, select_stacks
 from inference.trust.warrant import Warrant
 from node.jobs.summary import account_of, summarise
@@ -61,9 +63,13 @@ def explain_files(
     Raises:
         UnsupportedImage: nothing below ``path`` is a readable image.
         UnknownName: no such bundle or method.
+        Refused: ``out`` cannot be made.
         BundleRefused: the bundle is not sealed, or altered.
     """
     bundle = load_anywhere(bundle_name)
+    if method is not None:
+        method_named(method)
+    _make_folder(out)
     options = AnalysisOptions(
         method=method,
         planes_explained=planes_explained,
@@ -77,7 +83,7 @@ def explain_files(
     account = account_sentences(selection.reading)
     analyses, unsuitable = _analysed(selection.reading.images, bundle, options, warrant, progress)
     series = [
-        _one_stack(analysis, out / f"series-{number}", created, account, progress)
+        _one_stack(analysis, bundle.manifest.classes, out / f"series-{number}", created, account, progress)
         for number, analysis in enumerate(analyses, start=1)
     ]
     series += [
@@ -94,6 +100,15 @@ def explain_files(
     }
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def _make_folder(out: Path) -> None:
+    """Make the folder of the results before anything is computed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        cure = "Name a folder by --out that can be made."
+        raise Refused(f"The results cannot be written to {out} ({error.strerror}).", cure=cure) from error
 
 
 def _declined(selection: StudySelection, bundle: Bundle, files: Sequence[Path]) -> list[tuple[str, tuple[Path, ...]]]:
@@ -132,7 +147,12 @@ def _analysed(
 
 
 def _one_stack(
-    analysis: Analysis, out: Path, created: datetime, account: Sequence[str], progress: Callable[[str], None]
+    analysis: Analysis,
+    classes: Sequence[ClassEntry],
+    out: Path,
+    created: datetime,
+    account: Sequence[str],
+    progress: Callable[[str], None],
 ) -> dict[str, Any]:
     progress("writing DICOM objects")
     written = write_results(analysis, out, created=created, account=account)
@@ -149,7 +169,8 @@ def _one_stack(
             for written_object in written
             if written_object.sop_instance_uid == item["capture"]
         )
-    return {**summary, **_provenance(analysis), "objects": _objects(written)}
+    nearest = _nearest(analysis, classes)
+    return {**summary, "nearest": nearest, **_provenance(analysis), "objects": _objects(written)}
 
 
 def _not_analysed(
@@ -177,6 +198,19 @@ def _provenance(analysis: Analysis) -> dict[str, Any]:
         "source_digest": analysis.image.digest,
         "settings_digest": analysis.settings_digest,
         "weights_digest": analysis.bundle.weights_digest,
+    }
+
+
+def _nearest(analysis: Analysis, classes: Sequence[ClassEntry]) -> dict[str, Any]:
+    """Return the finding that came nearest to its threshold, and its plane, from 0; a volume has none."""
+    probabilities = analysis.classification.probabilities
+    thresholds = np.array([entry.threshold if entry.finding else np.inf for entry in classes])
+    plane, index = map(int, np.unravel_index(np.argmax(probabilities / thresholds), probabilities.shape))
+    return {
+        "label": classes[index].name,
+        "probability": float(probabilities[plane, index]),
+        "threshold": classes[index].threshold,
+        "plane": plane if len(probabilities) > 1 else None,
     }
 
 
@@ -209,6 +243,11 @@ def _print_stack(stack: dict[str, Any], console: Console) -> None:
         for words in filter(None, (*told, *known["remarks"])):
             console.print(f"{stack['bundle']['name']}: {words}", highlight=False, markup=False)
     if not stack["explanations"]:
+        nearest = stack["nearest"]
+        place = "" if nearest["plane"] is None else f" on plane {nearest['plane'] + 1}"
+        score = f"{nearest['probability']:.3f} of {nearest['threshold']:g}"
+        sentence = f"Nearest to its threshold: {nearest['label']}, {score}{place}."
+        console.print(sentence, highlight=False, markup=False)
         return
     rows = [_fields(item) for item in stack["explanations"]]
     table = Table(*rows[0])

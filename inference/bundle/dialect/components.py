@@ -171,8 +171,9 @@ class BuildFailed(CannotResolve):
 
     def __init__(self, component: Component, reason: str) -> None:
         needs_torchvision = "torchvision" in reason and "import" in reason
-        cure = f"Install the torchvision that was built for torch {torch.__version__}." if needs_torchvision else ""
-        super().__init__(f"{component.target.name} {' '.join(reason.split())[:600]}", cure)
+        build = f"Install the one built for torch {torch.__version__}: pip install 'heatproof[torchvision]'."
+        cure = build if needs_torchvision else ""
+        super().__init__(f"{component.target.name} {' '.join(reason.split())[:600].rstrip('.')}", cure)
         self.key = component.key
 
 

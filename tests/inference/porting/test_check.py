@@ -20,7 +20,7 @@ from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.reading.study import read_series
 from node.commands.image_study import write_image
-from tests.inference.porting.zoo_like import CLASSIFIER, READING, write_zoo_like
+from tests.inference.porting.zoo_like import CLASSIFIER, READING, RESIZED, write_zoo_like
 
 VOLUME = {
     "_target_": "DenseNet", "spatial_dims": 3, "in_channels": 1, "out_channels": "@classes", "init_features": 4,
@@ -134,6 +134,12 @@ def test_a_manifest_that_asks_for_another_input_is_not_compared(tmp_path: Path) 
     bundle, image = loaded(folder, tmp_path)
     with pytest.raises(NotComparable, match="values = 'display'"):
         beside_monai(bundle, image, prepare(bundle, image))
+
+
+def test_an_input_that_is_nearly_constant_is_called_wrong(tmp_path: Path) -> None:
+    pressed = {**SCALED, "a_min": -1e6, "a_max": 1e6}
+    folder = manifested(write_zoo_like(tmp_path / "head", transforms=(*RESIZED[:3], pressed)))
+    assert "nearly constant" in wrong(run(folder, tmp_path))["synthetic study"]
 
 
 def test_every_fault_is_said_at_once(tmp_path: Path) -> None:

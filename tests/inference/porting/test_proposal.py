@@ -180,3 +180,22 @@ def test_a_torchscript_program_is_taken_in_the_place_of_a_network_that_is_code(t
     manifest = propose(folder, {"weights": "models/model.ts"}).manifest
     assert (manifest.primary.file, manifest.primary.layer) == ("models/model.ts", "class_layers.relu")
     assert len(manifest.classes) == 2
+
+
+def test_a_reader_that_puts_channels_first_gives_a_volume_one_channel(tmp_path: Path) -> None:
+    transforms = (
+        {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True},
+        {"_target_": "ResizeWithPadOrCropd", "keys": "image", "spatial_size": [48, 40, 32]},
+    )
+    folder = write_zoo_like(tmp_path / "a", network=CLASSIFIER | {"spatial_dims": 3}, transforms=transforms)
+    proposal = propose(folder, {"kind": "volume"})
+    assert proposal.manifest.input.spatial_size == (48, 40, 32)
+    assert not any("channels" in note for note in proposal.notes)
+
+
+@pytest.mark.parametrize("given", [{}, {"findings": "mass, suspicious"}, {"findings": "cyst,mass, suspicious"}])
+def test_a_class_name_may_have_a_comma(tmp_path: Path, given: dict[str, str]) -> None:
+    names = ("normal", "mass, suspicious", "cyst")
+    manifest = propose(write_zoo_like(tmp_path / "a", names=names), given).manifest
+    found = {entry.name for entry in manifest.classes if entry.finding}
+    assert found == ({"mass, suspicious"} if given.get("findings", "").startswith("mass") else set(names[1:]))

@@ -12,7 +12,7 @@ from pydicom.uid import RawDataStorage
 from rich.console import Console
 from scipy.ndimage import gaussian_filter
 
-from inference.errors import UnsupportedImage
+from inference.errors import Refused, UnknownName, UnsupportedImage
 from inference.porting.seal import seal
 from node.commands.explain import explain_files, print_result
 from tests.inference.conftest import write_bundle, write_plane
@@ -136,3 +136,34 @@ def test_an_odd_file_alone_is_refused_in_a_sentence(name: str, bundle: Path, tmp
     ODD[name](tmp_path / name)
     with pytest.raises(UnsupportedImage, match="no readable image series"):
         explained(tmp_path / name, bundle, tmp_path / "out")
+
+
+def test_where_nothing_is_found_the_class_that_came_nearest_is_named(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "strict", threshold=0.999)
+    seal(bundle)
+    series = tmp_path / "series"
+    series.mkdir()
+    write_series(series, "good", blobs())
+    result = explained(series, bundle, tmp_path / "out")
+    (stack,) = result["series"]
+    assert not stack["explanations"]
+    nearest = stack["nearest"]
+    assert nearest["probability"] == max(
+        row[stack["classes"].index(nearest["label"])] for row in stack["probabilities"]
+    )
+    console = Console(file=StringIO(), width=200)
+    print_result(result, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"Nearest to its threshold: {nearest['label']}, {nearest['probability']:.3f} of 0.999 on plane" in said
+
+
+def test_results_that_cannot_be_written_and_unknown_methods_are_refused_before_anything_is_read(
+    bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match="cannot be written to"):
+        explained(tmp_path / "no study", bundle, tmp_path / "file")
+    with pytest.raises(UnknownName):
+        explain_files(
+            tmp_path, str(bundle), tmp_path, method="nosuch", planes_explained=1, device="cpu", progress=lambda _: None
+        )
