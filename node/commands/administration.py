@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -132,18 +133,15 @@ def _own_steps(config_file: Path) -> "Iterator[Step]":
 
 
 def _peer_steps(peer: str, calling: str | None, config_file: Path) -> "Iterator[Step]":
-    from node.delivery.reach import FAILS
-    from node.doctor import examine, find_peer
+    from node.doctor import STEP_SECONDS, examine, find_peer
     from node.settings.settings import load
 
     settings = load(config_file) if config_file.exists() else None
     destination = find_peer(peer, settings)
     title = calling or (settings.node.ae_title if settings else "HEATPROOF")
-    steps = []
-    for step in examine(destination, calling_ae_title=title):
-        steps.append(step)
-        yield step
-    if steps[-1].outcome != FAILS:  # else it was left: it does not answer
+    began = time.monotonic()
+    yield from examine(destination, calling_ae_title=title)
+    if time.monotonic() - began < STEP_SECONDS:  # else it was left: it does not answer
         yield from _priors(settings, destination)
     yield from _way_back(settings, destination)
     yield from _refused(settings, destination)

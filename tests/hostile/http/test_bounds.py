@@ -61,7 +61,7 @@ def test_a_silent_connection_and_one_that_drips_are_closed(address: str, monkeyp
     for dripped in (b"", b"G"):
         with connect(address) as connection:
             started = time.monotonic()
-            while time.monotonic() - started < patient(5):
+            while time.monotonic() - started < patient(10):
                 try:
                     connection.sendall(dripped)
                     if connection.recv(1) == b"":
@@ -70,7 +70,8 @@ def test_a_silent_connection_and_one_that_drips_are_closed(address: str, monkeyp
                     continue
                 except OSError:
                     break
-            assert time.monotonic() - started < patient(3)
+            else:
+                pytest.fail("it stayed open")
 
 
 def test_a_body_that_drips_gets_408(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_the_manifest_can_be_printed_without_being_written(tmp_path: Path) -> No
 
 def test_a_check_that_finds_a_fault_ends_with_status_one(tmp_path: Path) -> None:
     folder = write_zoo_like(tmp_path / "head")
-    assert "1 of these are wrong" in heatproof("bundle", "check", str(folder), status=1).stdout
+    assert "Wrong: 1 of these." in heatproof("bundle", "check", str(folder), status=1).stdout
 
 
 def test_the_preprocessing_is_drawn(tmp_path: Path) -> None:
