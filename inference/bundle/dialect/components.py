@@ -171,7 +171,7 @@ class BuildFailed(CannotResolve):
 
     def __init__(self, component: Component, reason: str) -> None:
         needs_torchvision = "torchvision" in reason and "import" in reason
-        build = f"Install the one built for torch {torch.__version__}: pip install 'heatproof[torchvision]'."
+        build = f"Install the torchvision built for torch {torch.__version__}: pip install 'heatproof[torchvision]'."
         cure = build if needs_torchvision else ""
         super().__init__(f"{component.target.name} {' '.join(reason.split())[:600].rstrip('.')}", cure)
         self.key = component.key

@@ -13,4 +13,4 @@ def test_a_network_of_torchvision_says_what_to_install() -> None:
     described = Config(json.dumps({"network_def": network}).encode(), "a.json")
     with pytest.raises(BundleRefused, match="torchvision") as refused:
         described.network("network_def")
-    assert "Install the torchvision that was built for torch" in str(refused.value)
+    assert "Install the torchvision built for torch" in str(refused.value)
