@@ -67,15 +67,10 @@ def explain_files(
         BundleRefused: the bundle is not sealed, or altered.
     """
     bundle = load_anywhere(bundle_name)
-    if method is not None:
-        method_named(method)
+    method_named(method or bundle.manifest.method)
     _make_folder(out)
-    options = AnalysisOptions(
-        method=method,
-        planes_explained=planes_explained,
-        device=device,
-        warrant="" if warrant is None else warrant.identity,
-    )
+    identity = "" if warrant is None else warrant.identity
+    options = AnalysisOptions(method=method, planes_explained=planes_explained, device=device, warrant=identity)
     files = _files(path)
     progress(f"reading {len(files)} files")
     created = datetime.now(UTC)
@@ -86,11 +81,10 @@ def explain_files(
         _one_stack(analysis, bundle.manifest.classes, out / f"series-{number}", created, account, progress)
         for number, analysis in enumerate(analyses, start=1)
     ]
+    declined = [*unsuitable, *_declined(selection, bundle, files)]
     series += [
         _not_analysed(paths, out / f"series-{number}", reason, created, account)
-        for number, (reason, paths) in enumerate(
-            [*unsuitable, *_declined(selection, bundle, files)], start=len(series) + 1
-        )
+        for number, (reason, paths) in enumerate(declined, start=len(series) + 1)
     ]
     result = {
         "heatproof": "NOT FOR DIAGNOSTIC USE",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from inference.bundle.bundle import load_bundle
+from inference.bundle.bundle import SHIPPED, load_bundle
 from inference.bundle.digests import SEAL, digest_files
 from inference.errors import OutOfScope
 from inference.prepare import bounded, prepare
-from inference.prepare.bounded import PreparingProcess
+from inference.prepare.bounded import PreparingProcess, prepare_bounded
 from inference.reading.study import read_series
 from tests.inference.conftest import write_bundle
 
@@ -95,3 +95,19 @@ def test_transforms_that_take_longer_than_they_may_are_interrupted_while_they_ru
     with pytest.raises(OutOfScope, match="of endless takes longer than 2 s on this stack and was stopped"):
         process.prepare(bundle, image, 2.0)
     assert not process.is_started
+
+
+def test_a_shipped_bundle_is_prepared_without_the_process_and_a_sites_within_it(
+    make_bundle, write_series, head, monkeypatch
+):
+    within: list[str] = []
+
+    def noted(self, bundle, image, seconds):
+        within.append(bundle.manifest.name)
+        return prepare(bundle, image)
+
+    monkeypatch.setattr(PreparingProcess, "prepare", noted)
+    image = read_series(write_series(head))
+    for bundle in (load_bundle(SHIPPED / "glioma_flair"), make_bundle()):
+        prepare_bounded(bundle, image)
+    assert within == ["tiny"]
