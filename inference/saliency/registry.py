@@ -193,13 +193,9 @@ def explain_many(
     with torch.inference_mode(mode=False), torch.enable_grad(), _evaluating(model):
         device = next((parameter.device for parameter in model.parameters()), inputs.device)
         passes = Passes(
-            model,
-            budget_bytes=budget_bytes,
-            progress=progress,
-            autocast=autocast,
+            model, budget_bytes=budget_bytes, progress=progress, autocast=autocast, clock=clock,
             remember=len(settled) > 1,
-            clock=clock,
-        )
+        )  # fmt: skip
         task = Task(
             model=model,
             inputs=_plain(inputs, device),

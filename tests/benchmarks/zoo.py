@@ -1,6 +1,6 @@
 """Measure how much of MONAI's model zoo the node takes with nothing added but the manifest that `bundle init` wrote.
 
-``python -m tests.benchmarks.zoo [--zoo DIR] [--mednist NOTEBOOK ...] [--json] [--bundle NAME ...]``
+``python -m tests.benchmarks.zoo [--zoo DIR] [--mednist NOTEBOOK]... [--json] [--bundle NAME]...``
 
 DIR is a checkout of Project-MONAI/model-zoo, or its git directory. Of each bundle its own configuration, metadata and
 licence are copied, with random weights of its own network in the place of its checkpoint (the zoo's are not fetched).
