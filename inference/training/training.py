@@ -20,7 +20,12 @@ from inference.training.slices import Slices
 
 SIZE = 128
 """Side of the input of every network, pixels."""
-LAYERS = {"DenseNet": "class_layers.relu", "ResNet": "layer4", "GatedClassifier": "stages.3"}
+LAYERS = {
+    "DenseNet": "class_layers.relu",
+    "ResNet": "layer4",
+    "GatedClassifier": "stages.3",
+    "PyramidClassifier": "features",
+}
 """Where the class activation map of an architecture is taken and guided: the features that are averaged."""
 LEAST_POINTING = 0.8
 """Share of training slices on which a guided network must point into the mask, or it is trained again."""
@@ -90,7 +95,22 @@ def resnet(classes: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def unet() -> dict[str, Any]:
+PYRAMID = "pyramid"
+
+
+def pyramid(classes: int, **changes: Any) -> dict[str, Any]:
+    """Define a small classifier on a feature pyramid; its last features, ``features``, have 32 x 32 cells."""
+    return {
+        "_target_": "inference.pyramid_classifier.PyramidClassifier",
+        "spatial_dims": 2,
+        "in_channels": 1,
+        "num_classes": classes,
+        "width": 96,
+        **changes,
+    }
+
+
+def unet(**changes: Any) -> dict[str, Any]:
     """Define a small U-Net that gives one logit for each pixel of the input."""
     return {
         "_target_": "monai.networks.nets.UNet",
@@ -100,6 +120,7 @@ def unet() -> dict[str, Any]:
         "channels": [12, 24, 48, 96],
         "strides": [2, 2, 2],
         "num_res_units": 1,
+        **changes,
     }
 
 

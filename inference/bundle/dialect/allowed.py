@@ -21,9 +21,10 @@ from monai import inferers, transforms
 from monai.apps.pathology import inferers as pathology_inferers
 from monai.networks import nets
 
-from inference import attention_gate
+from inference.attention_gate import GatedClassifier
 from inference.bundle.dialect.expression import OF_FILES
 from inference.bundle.dialect.objections import CannotResolve
+from inference.pyramid_classifier import PyramidClassifier
 
 Kind = Literal["network", "transform", "reading", "inferer", "layer"]
 
@@ -97,9 +98,9 @@ def find(name: Any) -> Target:
         home += ", and detects objects: boxes, no class of the image and no mask"
     raise CannotResolve(
         f"{shortened(name)} is not on the list of names that a bundle may use{home}",
-        "Allowed are networks of monai.networks.nets, inference.attention_gate.GatedClassifier, deterministic "
-        "transforms of monai.transforms, inferers of monai.inferers and layers of torch.nn, by MONAI's short names or "
-        "by their full names.",
+        "Allowed are networks of monai.networks.nets, inference.attention_gate.GatedClassifier, "
+        "inference.pyramid_classifier.PyramidClassifier, deterministic transforms of monai.transforms, inferers of "
+        "monai.inferers and layers of torch.nn, by MONAI's short names or by their full names.",
     )
 
 
@@ -137,8 +138,9 @@ def allowed() -> dict[str, Target]:
         if inspect.isclass(member) and issubclass(member, torch.nn.Module) and name != "Module":
             target = Target(f"torch.nn.{name}", "layer", member)
             table[f"torch.nn.{name}"] = table[f"{member.__module__}.{name}"] = target
-    gated = f"{attention_gate.__name__}.GatedClassifier"
-    table[gated] = Target(gated, "network", attention_gate.GatedClassifier)
+    for member in (GatedClassifier, PyramidClassifier):
+        name = f"{member.__module__}.{member.__name__}"
+        table[name] = Target(name, "network", member)
     return table
 
 
