@@ -17,7 +17,7 @@ from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.saliency.engine.maps import SaliencyMap
 from inference.selection import refusal, remarks
-from inference.trust.assess import assess_maps
+from inference.trust.assess import assess_maps, those_shown
 from inference.trust.likeness import likeness
 from inference.trust.statement import Statement, state
 from inference.trust.verdict import Trust
@@ -46,6 +46,7 @@ def analyse(
         DeviceExhausted: out of memory with a batch of one.
     """
     report = progress or (lambda _step: None)
+    warrant = warrant and warrant.showing(options.planes_explained)
     if reason := refusal(image, bundle):
         raise OutOfScope(reason)
     report("classify")
@@ -56,6 +57,7 @@ def analyse(
     report("trust")
     of_stack = likeness(bundle, model_input, options=options, warrant=warrant)
     trusts = assess_maps(bundle, model_input, maps, options=options, warrant=warrant, of_stack=of_stack)
+    maps, trusts = those_shown(maps, trusts, options.planes_explained)
     statement = state(classification, of_stack, warrant, bundle.identity.digest)
     return assemble(image, bundle, classification, maps, trusts, statement, options=options)
 
@@ -70,7 +72,7 @@ def assemble(
     *,
     options: AnalysisOptions,
 ) -> Analysis:
-    """Put the values of the single steps together; ``maps`` and ``trusts`` are in the order of the findings."""
+    """Put the values of the single steps together; ``maps`` and ``trusts`` are those shown, in one order."""
     return Analysis(
         image=image,
         bundle=bundle.identity,

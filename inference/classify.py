@@ -1,6 +1,6 @@
-"""What the model says: probabilities of every plane, and the findings that deserve an explanation."""
+"""What the model says: probabilities of every plane, and the findings whose maps are assessed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,10 +12,14 @@ from inference.devices import choose_device, run_batched
 from inference.findings import Classification, Code, Finding, PlaneRange
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
+from inference.trust.choice import first_pass, seen_by_localiser
 
 
 def classify(bundle: Bundle, model_input: ModelInput, *, options: AnalysisOptions) -> Classification:
-    """Run the primary network on every plane, and choose the planes that deserve an explanation.
+    """Run the primary network on every plane, and choose the planes whose maps are assessed.
+
+    By a passport those are the most promising of all that are called (``trust/choice.py``), of which those of the
+    highest score are shown. Without one there is no score to choose by: they are few and probable.
 
     Raises:
         DeviceExhausted: out of memory with a batch of one.
@@ -30,6 +34,7 @@ def classify(bundle: Bundle, model_input: ModelInput, *, options: AnalysisOption
     raw = run_batched(logits, model_input.tensor, budget_bytes=options.budget_mebibytes << 20)
     soft = bundle.manifest.activation == "softmax"
     probabilities = np.asarray((raw.softmax(dim=1) if soft else raw.sigmoid()).numpy(), dtype=np.float32)
+    choose = _promising(bundle, model_input, options) if options.warrant else _probable(options)
     ranges: list[PlaneRange] = []
     findings: list[Finding] = []
     for index, entry in enumerate(bundle.manifest.classes):
@@ -39,7 +44,7 @@ def classify(bundle: Bundle, model_input: ModelInput, *, options: AnalysisOption
             ranges += [_over_volume(run, model_input) for run in class_ranges] if whole else class_ranges
             findings += [
                 _finding(entry, index, float(probabilities[position, index]), position)
-                for position in choose_planes(probabilities[:, index], class_ranges, options.planes_explained)
+                for position in choose(probabilities[:, index], class_ranges)
             ]
     return Classification(
         labels=tuple(entry.name for entry in bundle.manifest.classes),
@@ -47,6 +52,25 @@ def classify(bundle: Bundle, model_input: ModelInput, *, options: AnalysisOption
         ranges=tuple(ranges),
         findings=tuple(sorted(findings, key=lambda finding: -finding.probability)),
     )
+
+
+Choose = Callable[[Floats, Sequence[PlaneRange]], tuple[int, ...]]
+"""Of the probabilities of one class, (planes,), and its ranges: the planes whose maps are assessed."""
+
+
+def _promising(bundle: Bundle, model_input: ModelInput, options: AnalysisOptions) -> Choose:
+    device = choose_device(options.device)
+
+    def choose(probabilities: Floats, ranges: Sequence[PlaneRange]) -> tuple[int, ...]:
+        planes = [plane for run in ranges for plane in range(run.first, run.last + 1)]
+        seen = seen_by_localiser(bundle, model_input.tensor[planes], device)
+        return tuple(planes[place] for place in first_pass(probabilities[planes], seen))
+
+    return choose
+
+
+def _probable(options: AnalysisOptions) -> Choose:
+    return lambda probabilities, ranges: choose_planes(probabilities, ranges, options.planes_explained)
 
 
 def choose_planes(probabilities: Floats, ranges: Sequence[PlaneRange], count: int) -> tuple[int, ...]:

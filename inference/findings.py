@@ -1,4 +1,4 @@
-"""What a model found: classes with their probabilities, plane by plane, and the few that deserve an explanation."""
+"""What a model found: classes with their probabilities, plane by plane, and the planes whose maps are assessed."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Finding:
-    """One class the model calls positive on one plane (or in one volume), chosen to be explained."""
+    """One class the model calls positive on one plane (or in one volume), whose map is assessed."""
 
     label: str
     class_index: int
@@ -50,4 +50,4 @@ class Classification:
     ranges: tuple[PlaneRange, ...]
     """Empty: nothing found."""
     findings: tuple[Finding, ...]
-    """The few that are explained, most probable first."""
+    """Those whose maps are assessed, most probable first; some of them are shown."""

@@ -64,7 +64,7 @@ def explain(
     bundle_name: Annotated[str, typer.Option("--bundle", "-b", help="Name of a bundle, or the folder of one.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for PNG, .npy, DICOM objects and result.json.")],
     method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method (default: bundle's).")] = None,
-    planes: Annotated[int, typer.Option("--planes", help="How many planes of a finding get a map.", min=1)] = 3,
+    planes: Annotated[int, typer.Option("--planes", help="Planes of a finding that are shown.", min=1)] = 3,
     device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     passport: Annotated[
         Path | None, typer.Option("--passport", help="The site's passport of this bundle: verdicts rest on it.")
@@ -81,7 +81,9 @@ def explain(
     from inference.trust.warrant import Warrant
     from node.commands.explain import explain_files, print_result
 
-    warrant = None if passport is None else Warrant.of(load_passport(passport), alpha=alpha, delta=delta, budget=budget)
+    warrant = None
+    if passport is not None:
+        warrant = Warrant.of(load_passport(passport), alpha=alpha, delta=delta, budget=budget, shown=planes)
     result = explain_files(
         path, bundle_name, out, method=method, planes_explained=planes, device=device, warrant=warrant,
         progress=_step(quiet=as_json),

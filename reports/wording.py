@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent local
 """The three kinds of evidence, always shown apart."""
 
 if TYPE_CHECKING:  # they bring torch, which plain words do not need
+    from inference.analysis import Analysis
     from inference.findings import Finding, PlaneRange
     from inference.passport.entries import Missed
     from inference.saliency.engine.maps import SaliencyMap
@@ -113,6 +115,23 @@ def missed(label: str, known: Missed) -> str:
         return f"No one had {plain(label)} at commissioning: how often the model misses it is unknown."
     had = f"Of {known.of} {known.unit} with {plain(label)} at commissioning the model missed {known.missed}"
     return f"{had} ({number(known.missed / known.of)}, 95 % interval {interval(known.ci)})."
+
+
+def planes_shown(analysis: Analysis) -> list[str]:
+    """Say of each class of which not every called plane is shown how many were called and assessed, and why these.
+
+    Args:
+        analysis: of one stack.
+    """
+    sentences = []
+    assessed = Counter(finding.label for finding in analysis.classification.findings)
+    for label, count in assessed.items():
+        called = sum(run.last - run.first + 1 for run in analysis.classification.ranges if run.label == label)
+        few = [explained for explained in analysis.explanations if explained.map.finding.label == label]
+        if called > len(few) and any(explained.trust.decided_by is not None for explained in few):
+            chosen = f"the {len(few)} whose maps are most to be trusted are shown"
+            sentences.append(f"{sentence(label)} is called on {called} planes; {count} were assessed, and {chosen}.")
+    return sentences
 
 
 def planes_found(planes: PlaneRange, count: int) -> str:

@@ -21,7 +21,7 @@ Probabilities = NDArray[np.float64]
 
 
 def called(probabilities: Probabilities, manifest: Manifest) -> NDArray[np.int64]:
-    """Return the class the model calls positive on each case; -1 where it calls none.
+    """Return the class the model finds most probable on each case, for its accuracy; -1 where it calls none.
 
     One finding: called at its threshold. Several under softmax: the most probable class, where it is a finding. Several
     under sigmoid: of those at or above their thresholds the most probable.
@@ -38,13 +38,14 @@ def called(probabilities: Probabilities, manifest: Manifest) -> NDArray[np.int64
 def explained_of(
     cases: Cases, positions: Sequence[int], probabilities: Probabilities, manifest: Manifest
 ) -> tuple[Explained, ...]:
-    """Return the cases the model calls positive, in their order."""
+    """Return what a node explains, in the order of the cases: every finding's class that reaches its threshold."""
     explained = []
-    for position, row, target in zip(positions, probabilities, called(probabilities, manifest), strict=True):
-        if target >= 0:
-            case = cases.entries[position]
-            right = bool(case.class_index == target)
-            explained.append(Explained(position, int(target), float(row[target]), right, right and case.masked))
+    for position, row in zip(positions, probabilities, strict=True):
+        case = cases.entries[position]
+        for target, entry in enumerate(manifest.classes):
+            if entry.finding and row[target] >= entry.threshold:
+                right = bool(case.class_index == target)
+                explained.append(Explained(position, target, float(row[target]), right, right and case.masked))
     return tuple(explained)
 
 

@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 
+from inference.commissioning.classifying import unit_of
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.store import Raw
 from inference.commissioning.verdict.fit import fit_verdict
-from inference.commissioning.verdict.rows import CHUNK, PART_NAMES, explained_part, part_of, passes_of, rows_figures
+from inference.commissioning.verdict.rows import (
+    CHUNK,
+    PART_NAMES,
+    explained_part,
+    healthy_patients,
+    part_of,
+    passes_of,
+    rows_figures,
+)
 from inference.commissioning.verdict.stacks import PLANES_AT_ONCE, Stacks, planes_figures, planes_of, stacks_of
 from inference.commissioning.work import BenchJob, Pool, Progress, each
 from inference.errors import Refused
@@ -28,15 +37,19 @@ def verdict_of(bench: Bench, job: BenchJob, pool: Pool, progress: Progress) -> F
     raws = _in_chunks(bench, job, pool, progress, ROWS, counts, stage)
     if not all(raws.values()):
         return NoVerdict("There is no explained case of a split to fit on, or none of the split judged.")
+    fitted, judged = (
+        part_of(raws[part], called=bench.called[part], healthy=healthy_patients(bench, part)) for part in PART_NAMES
+    )
     manifest = bench.explainer.bundle.manifest
     progress("verdict: fitting and judging", 0, 0)
     try:
         return fit_verdict(
-            part_of(raws["fitted"]),
-            part_of(raws["judged"]),
+            fitted,
+            judged,
             looked_at(bench, job, pool, progress),
             classes=[entry.name for entry in manifest.classes],
             witness=manifest.localiser is not None,
+            unit=unit_of(bench.cases.entries),
             passes={budget: passes_of(bench, parts) for budget, parts in PARTS.items()},
         )
     except Refused as error:

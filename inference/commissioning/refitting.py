@@ -20,7 +20,7 @@ from inference.commissioning.fitting import looked_at
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.settings import Device, key_of, resolve
 from inference.commissioning.measuring.store import Store
-from inference.commissioning.verdict.stacks import fit_on_stacks, share_out
+from inference.commissioning.verdict.stacks import fit_on_stacks, outside_of, share_out
 from inference.commissioning.work import BenchJob, Progress, set_up
 from inference.commissioning.writing import ClassifiedSplit
 from inference.devices import fingerprint
@@ -75,11 +75,11 @@ def refit_envelope(
     bench, splits = set_up(bundle, cases, settings, Store(out / "work", key, resume=True))
     job = BenchJob(bundle.folder, settings, out / "work", key, torch.get_num_threads(), cases)
     fitted, judged = looked_at(bench, job, None, progress)
-    envelope = fit_on_stacks(fitted)
+    envelope = fit_on_stacks(fitted)[0]
     verdict = replace(
         passport.verdict,
         envelope=envelope,
-        out_of_envelope=share_out(envelope, judged),
+        out_of_envelope=share_out(outside_of(envelope, judged), judged),
         versions=_versions(passport.verdict),
     )
     known = _with_missed(passport.classification, bench, splits[settings.judged], unit or unit_of(cases.entries))

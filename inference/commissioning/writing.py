@@ -39,6 +39,10 @@ class ClassifiedSplit:
     """What the model calls positive."""
     explained: tuple[Explained, ...]
     """Of these, the ones that are explained."""
+    assessed: tuple[Explained, ...]
+    """The planes that a node would assess, of whole series: what the verdict is fitted on."""
+    called: int
+    """Planes on which a class is called in these series."""
 
 
 def write(bench: Bench, splits: Mapping[str, ClassifiedSplit], raws: Raws, unfit: Mapping[str, str]) -> Passport:

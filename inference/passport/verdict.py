@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inference.passport.calibrator import Calibrator
+from inference.passport.entries import GroupsAre
 from inference.passport.envelope import Envelope, FormerEnvelope
 from inference.statistics.bootstrap import Difference, Interval
 from inference.statistics.failure_detection import Judgement
@@ -36,16 +37,22 @@ class FitRecord:
 class OutOfFoldScores:
     """What thresholds are certified from: each displayed map of the part fitted on, by folds without its patient."""
 
-    p: tuple[float, ...]
-    """(N,), what TRUSTED is decided by."""
+    p: tuple[float | None, ...]
+    """(N,), what TRUSTED is decided by; None: a hard rule stopped the map, or its series is out of the envelope."""
     miss: tuple[bool, ...]
     """(N,): the map's peak lies outside every true finding."""
     group: tuple[int, ...]
     """(N,), number of the patient."""
+    stack: tuple[int, ...] = ()
+    """(N,), number of the series; empty in passports that certified every map, shown or not."""
+    class_index: tuple[int, ...] = ()
+    """(N,), the class explained; empty as ``stack``."""
 
     def __post_init__(self) -> None:
         if not len(self.p) == len(self.miss) == len(self.group):
             raise ValueError("every score needs one miss and one patient")
+        if not len(self.stack) == len(self.class_index) or len(self.stack) not in (0, len(self.p)):
+            raise ValueError("every score needs one series and one class, or none does")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +64,42 @@ class ScoreJudgement:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderSpread:
+    """What became of one certificate when patients were met in other orders, drawn at random."""
+
+    orders: int
+    certified: int
+    """Orders in which some threshold was certified."""
+    lowest: float
+    """2.5 % quantile over orders of the share of patients with a TRUSTED map, 0 where nothing was certified."""
+    highest: float
+    """97.5 % quantile."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrustedShare:
-    """The certificate for one alpha and unit, and what became of it on the part judged."""
+    """The certificate for one alpha, and what became of it on the part judged: of the maps that are shown."""
 
     certificate: Certificate
     coverage: Interval | None
-    """Share of maps judged that are TRUSTED; None: no threshold is certified."""
+    """Share of maps shown that are TRUSTED; None: no threshold is certified."""
     miss: Interval | None
-    """Share of these that miss; None: no map is TRUSTED."""
+    """Mean over patients of the share of their TRUSTED maps that miss, what is certified; None: no map is TRUSTED."""
+    patients: Interval | None = None
+    """Share of patients on whom something is called that have a TRUSTED map; None: no threshold is certified."""
+    by_class: Mapping[str, Certificate] = field(default_factory=dict)
+    """The certificate of each class alone."""
+    orders: OrderSpread | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What is certified where groups that look alike are taken for one patient, since the data name none."""
+
+    alpha: float
+    clusters: int
+    """Patients there would be."""
+    spread: OrderSpread
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +121,33 @@ class CheckedInterval(Interval):
 class BogusShares:
     """Share of one kind of bogus map that is TRUSTED and wrong, by a calibrator that never saw the kind.
 
-    ``map``: the bogus map stands in for the displayed one. ``method``: for every map of the method. ``patient`` and
-    ``case``: the unit of the certificate.
+    ``map``: the bogus map stands in for the displayed one. ``method``: for every map of the method. Means over
+    patients. ``case``: of certificates that took slices as independent, in passports that have them.
     """
 
     map_patient: CheckedInterval
     method_patient: CheckedInterval
-    map_case: CheckedInterval
-    method_case: CheckedInterval
+    map_case: CheckedInterval | None = None
+    method_case: CheckedInterval | None = None
 
     @property
     def passed(self) -> bool:
         """Whether every share is at most ``MOST_BOGUS``."""
-        return all(s.passed for s in (self.map_patient, self.method_patient, self.map_case, self.method_case))
+        shares = (self.map_patient, self.method_patient, self.map_case, self.method_case)
+        return all(share.passed for share in shares if share is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class BogusGuard:
+    """Whether bogus maps are believed under the threshold of one alpha, each kind by a fit that never saw it."""
+
+    alpha: float
+    believed: tuple[str, ...]
+    """Kinds of which more than ``MOST_BOGUS`` are TRUSTED and wrong, in place of the map or method-wide."""
+    worst: str
+    """The kind believed most."""
+    share: Interval
+    """Mean over patients of the share of its maps that are TRUSTED and wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +179,12 @@ class BudgetVerdict:
     resplits: tuple[Resplits, ...]
     passes: NetworkPasses | None = None
     """None: not counted."""
+    guards: tuple[BogusGuard, ...] = ()
+    """By alpha, the smallest first; empty in passports that were guarded at 0.10 alone."""
+
+    def guard_at(self, alpha: float) -> BogusGuard | None:
+        """Return the guard at an alpha, or the next above, whose threshold is no higher; None: there is none."""
+        return next((guard for guard in self.guards if guard.alpha >= alpha - 1e-9), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +206,13 @@ class MapCounts:
     """What one part of the cases holds."""
 
     cases: int
+    """Maps that were assessed."""
     groups: int
     hits: int
+    called: int = 0
+    """Planes on which a class is called, assessed or dropped by the first pass; 0: not recorded."""
+    healthy: int = 0
+    """Patients without any finding, whatever is called on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +265,14 @@ class FittedVerdict(BudgetVerdict):
     """The budgets below ``full``; empty in passports older than budgets."""
     versions: DefinitionVersions | None = None
     """None: fitted before versions were recorded, when each was 1."""
+    unit: GroupsAre = "patients"
+    """What the groups of the data are."""
+    crossed: bool = False
+    """Whether fit, certificate and judgement rest on the same patients, each by a fit that did not see them."""
+    merged: tuple[Merged, ...] = ()
+    """Where the data name no patients: what is certified if groups that look alike are of one."""
+    least_alpha: float | None = None
+    """Where the data name no patients, the smallest alpha that is offered; None: any."""
 
     @property
     def by_budget(self) -> Mapping[str, BudgetVerdict]:

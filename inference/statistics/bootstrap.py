@@ -86,6 +86,24 @@ def share_by_group(flags: ArrayLike, groups: ArrayLike, *, seed: int) -> Interva
     return replace(share, low=float(exact.low), high=float(exact.high))
 
 
+def mean_of_groups(values: ArrayLike, groups: ArrayLike, *, seed: int) -> Interval:
+    """Return the mean over groups of each one's own mean, and its 95 % interval over groups.
+
+    Where every group's mean is 0, or every one 1, the interval is the exact binomial one (Clopper and Pearson 1934).
+
+    Args:
+        values: (N,), each in 0..1; NaN is left out.
+        groups: (N,), any labels.
+        seed: of the resampling.
+
+    Raises:
+        Refused: no row is defined.
+    """
+    kept, labels, count = defined_rows(values, groups)
+    means = np.bincount(labels, weights=kept, minlength=count) / np.bincount(labels, minlength=count)
+    return replace(share_by_group(means, np.arange(count), seed=seed), n=len(kept))
+
+
 def paired_difference(
     values: ArrayLike,
     control: ArrayLike,

@@ -124,6 +124,11 @@ def unet(**changes: Any) -> dict[str, Any]:
     }
 
 
+def witness() -> dict[str, Any]:
+    """Define the localiser of the shipped bundles: a U-Net of five levels, that is not weaker than what it judges."""
+    return unet(channels=[16, 32, 64, 128, 256], strides=[2, 2, 2, 2])
+
+
 def gated(classes: int) -> dict[str, Any]:
     """Define a small classifier with two attention gates, of 32 x 32 and 64 x 64 cells; ``stages.3`` has 16 x 16."""
     return {
@@ -167,8 +172,8 @@ def bundle_plan(
     """Return the plan by which the shipped bundles are trained: guided networks, and a U-Net as the localiser."""
     return Plan(
         preprocessing=preprocessing,
-        networks={"network_def": network, "alternate_def": alternate, "localiser_def": unet()},
-        epochs={"network_def": 30, "alternate_def": 30, "localiser_def": 16},
+        networks={"network_def": network, "alternate_def": alternate, "localiser_def": witness()},
+        epochs={"network_def": 30, "alternate_def": 30, "localiser_def": 24},
         guidance=0.2,
         cells=1.0,
         by_coverage=True,

@@ -1,6 +1,7 @@
 """How far a map can be trusted: its evidence, and by the site's passport a verdict on it."""
 
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from inference.devices import choose_device
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
 from inference.saliency.engine.maps import SaliencyMap
+from inference.statistics.shown import shown
 from inference.trust.budgets import PARTS, signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.judge import MapJudgement, judge
@@ -73,7 +75,24 @@ def assess(
         judgement = judge(warrant, examiner, evidence, measured, saliency_map, inputs, label, of_stack)
     seen = None if evidence.localiser is None else model_input.to_frame(evidence.localiser, saliency_map.frame)
     replicates = tuple(model_input.to_frame(values, saliency_map.frame) for values in evidence.replicates)
-    return Trust(judgement.verdict, judgement.reasons, judgement.score, judgement.signals, seen, replicates)
+    return Trust(
+        judgement.verdict, judgement.reasons, judgement.score, judgement.signals, seen, replicates, judgement.decided_by
+    )
+
+
+def those_shown(
+    maps: Sequence[SaliencyMap], trusts: Sequence[Trust], count: int
+) -> tuple[tuple[SaliencyMap, ...], tuple[Trust, ...]]:
+    """Return the maps that are shown of those assessed, and their trust: of each class the ``count`` of highest score.
+
+    Args:
+        maps: of one stack.
+        trusts: of each map.
+        count: maps shown of each class.
+    """
+    scores = [np.nan if trust.decided_by is None else trust.decided_by for trust in trusts]
+    marked = shown(scores, [assessed.finding.label for assessed in maps], count)
+    return tuple(compress(maps, marked)), tuple(compress(trusts, marked))
 
 
 def _measure(examiner: Examiner, evidence: Evidence, shown: SaliencyMap, inputs: torch.Tensor) -> Numbers:

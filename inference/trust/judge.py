@@ -10,7 +10,7 @@ from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.withholding import MORE_LIKELY_WRONG
 from inference.trust.budgets import signals_of
 from inference.trust.evidence import Evidence, Examiner, Numbers
-from inference.trust.kinds import KINDS, NAMES, Kind
+from inference.trust.kinds import DISSENTING, KINDS, NAMES, Kind
 from inference.trust.likeness import UNLIKE, Likeness
 from inference.trust.nulls import against_nulls, beside_nulls
 from inference.trust.verdict import Signal, Verdict
@@ -22,10 +22,7 @@ SPEAKS = 0.25
 MOST_REASONS = 3
 SAME = 0.02
 """Tolerance between the map shown and the map computed again, as a share of its maximum: rounding, not another map."""
-DISSENT = {
-    "replicate_spearman": "Other trainings draw maps",
-    "alternate_spearman": "Another architecture draws a map",
-}
+DISSENT = dict(zip(DISSENTING, ("Other trainings draw maps", "Another architecture draws a map"), strict=True))
 """A map whose agreement of this name is not above its null is WITHHELD."""
 ALTERED = "The map differs from the one computed again for this finding: it was altered or exchanged."
 NAMES_OF_BOGUS = {
@@ -49,6 +46,8 @@ class MapJudgement:
     reasons: tuple[str, ...]
     score: float | None
     signals: tuple[Signal, ...]
+    decided_by: float | None = None
+    """What TRUSTED is decided by: the lower of the score and P by the localiser alone; None: a hard rule stopped it."""
 
 
 def judge(
@@ -85,27 +84,31 @@ def judge(
     stopped = _stopped(warrant, examiner, evidence, shown, inputs, values, likeness)
     if stopped is not None:
         return MapJudgement(*stopped, None, signals)
-    verdict, reason, most = _verdict(warrant, score, values)
-    return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals)
+    localiser = warrant.witness_calibrator
+    by_localiser = None if localiser is None else float(localiser.probability(values[None], NAMES)[0])
+    verdict, reason, most = _verdict(warrant, score, by_localiser, label)
+    decided_by = score if by_localiser is None else min(score, by_localiser)
+    return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals, decided_by)
 
 
-def _verdict(warrant: Warrant, score: float, values: Numbers) -> tuple[Verdict, str, int]:
+def _verdict(warrant: Warrant, score: float, by_localiser: float | None, label: str) -> tuple[Verdict, str, int]:
     """Return the verdict, its reason, and how many signals that speak against the map are named after it."""
-    threshold, localiser = warrant.certificate.threshold, warrant.witness_calibrator
+    threshold = warrant.certified.threshold_of(label)
     if score < MORE_LIKELY_WRONG:
         reason = f"The map more likely points outside a finding than into one (P {score:.2f})."
         return Verdict.WITHHELD, reason, MOST_REASONS
     if warrant.changed:
         return Verdict.CAUTION, fit_anew(warrant.changed), 1
-    if localiser is None:
+    if by_localiser is None:
         return Verdict.CAUTION, "The bundle has no independent localiser: without one no map is TRUSTED.", 1
-    if threshold is None:
+    if warrant.certificate.threshold is None:
         return Verdict.CAUTION, uncertified(warrant), 1
+    if threshold is None:
+        return Verdict.CAUTION, uncertified_class(warrant, label), 1
     if warrant.believed:
         bogus = ", ".join(NAMES_OF_BOGUS.get(kind, kind) for kind in warrant.believed)
         reason = f"At this site the budget {warrant.budget} believed bogus maps too often ({bogus}): none is TRUSTED."
         return Verdict.CAUTION, reason, 1
-    by_localiser = float(localiser.probability(values[None], NAMES)[0])
     if min(score, by_localiser) >= threshold:
         return Verdict.TRUSTED, promise(warrant), 1
     reason = f"P {score:.2f} lies below {threshold:.2f}, from which on maps are TRUSTED here."
@@ -145,21 +148,42 @@ def _stopped(
 def promise(warrant: Warrant) -> str:
     """Say what TRUSTED promises, where a threshold was certified."""
     certificate = warrant.certificate
+    every = f" Every one of these {warrant.unit} has a finding: it holds where there is one."
     return (
-        f"Of maps trusted like this at most {certificate.alpha:.0%} miss, with {1 - certificate.delta:.0%} confidence, "
-        f"by {certificate.groups} patients of commissioning."
+        f"Of maps trusted and shown like this at most {certificate.alpha:.0%} miss, with {1 - certificate.delta:.0%} "
+        f"confidence, by {certificate.groups} {warrant.unit} of commissioning.{'' if warrant.saw_healthy else every}"
     )
 
 
 def uncertified(warrant: Warrant) -> str:
-    """Say why nothing is TRUSTED, where no threshold was."""
+    """Say why nothing is TRUSTED, where no threshold was certified."""
     certificate = warrant.certificate
+    if warrant.least_alpha is not None and certificate.alpha < warrant.least_alpha:
+        return (
+            f"No map is TRUSTED here at {certificate.alpha:.0%}: the data of commissioning name no patients, and if "
+            f"slices that look alike are of one patient, {_least(warrant.least_alpha)} can be certified."
+        )
     could = f"{warrant.possible_alpha:.2f}" if warrant.possible_alpha is not None else "none up to 0.50"
     return (
-        f"No map is TRUSTED here: {certificate.groups_total} patients cannot certify at most "
+        f"No map is TRUSTED here: {certificate.groups_total} {warrant.unit} cannot certify at most "
         f"{certificate.alpha:.0%} misses "
-        f"(smallest alpha they can: {could})."
+        f"(smallest alpha they could, chosen by the data and so a suggestion for further ones: {could})."
     )
+
+
+def uncertified_class(warrant: Warrant, label: str) -> str:
+    """Say why no map of one class is TRUSTED, where maps of all classes together were certified."""
+    certificate = warrant.by_class.get(label)
+    if certificate is None:
+        return f"No map of {label} is TRUSTED here: commissioning has no case of which it is called."
+    return (
+        f"No map of {label} is TRUSTED here: its {certificate.groups_total} {warrant.unit} alone do not certify "
+        f"at most {certificate.alpha:.0%} misses."
+    )
+
+
+def _least(alpha: float) -> str:
+    return "nothing" if alpha >= 1 else f"no less than {alpha:.0%}"
 
 
 def _against_map(measured: Numbers, parts: Mapping[str, float]) -> tuple[str, ...]:

@@ -181,3 +181,5 @@ KINDS: tuple[Kind, ...] = (
 )
 NAMES = tuple(kind.name for kind in KINDS)
 TIERS = tuple(kind.tier for kind in KINDS)
+DISSENTING = ("replicate_spearman", "alternate_spearman")
+"""Agreements of which a map is withheld that does not lie above the null."""

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from inference.criteria.agreement import referenced
 from inference.statistics.bootstrap import Interval, mean_by_group
+from inference.trust.certified import SEED
 from inference.trust.kinds import KINDS
 from inference.trust.verdict import Signal
-from inference.trust.warrant import SEED
 
 Numbers = NDArray[np.float64]
 Nulls = Mapping[str, Interval]

@@ -56,3 +56,5 @@ class Trust:
     """(rows, columns) of the plane shown: the localiser's probability of a finding; None: the bundle has none."""
     replicates: tuple[Floats, ...] = field(default=(), compare=False)
     """(rows, columns) of the plane shown, each: the maps of the bundle's replicates of the same finding."""
+    decided_by: float | None = None
+    """What TRUSTED is decided by and planes are chosen by: the lower of the score and P by the localiser alone."""

@@ -31,7 +31,7 @@ PROCEDURE: tuple[ProcedurePart, ...] = (
     ProcedurePart("pixels", "the pixel values", "how values, orientation and spacing are read from the DICOM file"),
     ProcedurePart("preparation", "the network's input", "how pixel values become the tensor the network is given"),
     ProcedurePart("peak", "the map's peak", "which place of a map has to lie in the finding for a hit"),
-    ProcedurePart("planes", "the choice of planes", "which planes are explained, judged and shown"),
+    ProcedurePart("planes", "the choice of planes", "which planes are assessed, shown and certified", 2),
     ProcedurePart(
         "evidence", "the evidence", "which maps and probabilities the signals are read from, and their nulls"
     ),

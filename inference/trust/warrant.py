@@ -1,27 +1,22 @@
 """What a site's passport allows to be said of one map: the formula, the threshold, and when to say nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
-
-import numpy as np
 
 from inference.errors import PassportRefused
 from inference.options import Budget
 from inference.passport.calibrator import Calibrator
-from inference.passport.entries import Missed
+from inference.passport.entries import GroupsAre, Missed
 from inference.passport.envelope import Envelope
 from inference.passport.passport import Passport
-from inference.passport.verdict import FittedVerdict
+from inference.passport.verdict import BudgetVerdict, FittedVerdict, OutOfFoldScores
 from inference.statistics.bootstrap import Interval
-from inference.statistics.risk_control import GRID, Certificate, certify, smallest_alpha
-from inference.statistics.withholding import MORE_LIKELY_WRONG
+from inference.statistics.risk_control import Certificate, smallest_alpha
+from inference.trust.certified import SEED, TRUSTABLE, Certified, certified, shown_scores
+from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.kinds import NAMES
 from inference.trust.versions import changed_definitions
-
-SEED = 20261122
-TRUSTABLE = tuple(step for step in GRID if step >= MORE_LIKELY_WRONG)
-"""Thresholds of TRUSTED: never where a map is more likely wrong than right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +47,61 @@ class Warrant:
 
     missed: Mapping[str, Missed] = field(default_factory=dict)
     """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
+    classes: tuple[str, ...] = ()
+    """Names of the bundle's classes, in their order."""
+    scores: OutOfFoldScores | None = None
+    """What is certified from; None: it is not certified anew for another number of planes."""
+    shown: int = USUALLY_SHOWN
+    """Planes of a series and class that are shown: what the certificate is about."""
+    by_class: Mapping[str, Certificate] = field(default_factory=dict)
+    """The certificate of each class; empty: classes are not asked by themselves."""
+    unit: GroupsAre = "patients"
+    """What the groups of commissioning's data are."""
+    saw_healthy: bool = True
+    """Whether there was a patient without any finding among those the verdict was fitted on, or it is not known."""
+    least_alpha: float | None = None
+    """Where the data name no patients, the smallest alpha that is offered; None: any."""
+    _made: dict[int, "Warrant"] = field(default_factory=dict, repr=False)
+
+    @property
+    def certified(self) -> Certified:
+        """The certificates in force."""
+        return Certified(self.certificate, self.by_class)
+
+    def showing(self, count: int) -> "Warrant":
+        """Return the warrant where ``count`` planes of a series and class are shown; certified once for each count."""
+        if count == self.shown or self.scores is None:
+            return self
+        if count not in self._made:
+            maps = shown_scores(self.scores, count)
+            alpha, delta, least, by_class = (
+                self.certificate.alpha, self.certificate.delta, self.least_alpha, bool(self.by_class),
+            )  # fmt: skip
+            made = certified(maps, self.classes, alpha=alpha, delta=delta, least_alpha=least, by_class=by_class)
+            self._made[count] = replace(
+                self, certificate=made.certificate, by_class=made.by_class, shown=count, _made=self._made
+            )
+        return self._made[count]
 
     @property
     def identity(self) -> str:
         """What a result that rests on it depends on."""
         levels = f"alpha {self.certificate.alpha:g} delta {self.certificate.delta:g}"
+        levels += f" shown {self.shown}" + (" by class" if self.by_class else "")
         changed = f" changed {', '.join(self.changed)}" if self.changed else ""
         return f"{self.passport_digest} {levels} budget {self.budget}{changed}"
 
     @classmethod
-    def of(cls, passport: Passport, *, alpha: float, delta: float, budget: Budget = "full") -> Self:
+    def of(
+        cls,
+        passport: Passport,
+        *,
+        alpha: float,
+        delta: float,
+        budget: Budget = "full",
+        shown: int = USUALLY_SHOWN,
+        by_class: bool = True,
+    ) -> Self:
         """Read a passport's verdict and certify its threshold.
 
         Signals that the passport does not know are not used. A signal that this program no longer measures counts as
@@ -72,6 +112,8 @@ class Warrant:
             alpha: largest share of TRUSTED maps that may miss, counted by patients.
             delta: 1 - confidence of that.
             budget: how much evidence to gather; a passport from before there were budgets knows ``full`` alone.
+            shown: planes of a series and class that are shown.
+            by_class: whether the maps of a class are TRUSTED only where they are certified by themselves, too.
 
         Raises:
             PassportRefused: it has no verdict, or none for this budget.
@@ -91,11 +133,12 @@ class Warrant:
                 cure="Fit the verdict again: heatproof commission --verdict PASSPORT --data DIR; "
                 "or choose the budget full.",
             )
-        scores = (np.array(formula.scores.p), np.array(formula.scores.miss), np.array(formula.scores.group))
-        certificate = certify(*scores, alpha=alpha, delta=delta, seed=SEED, grid=TRUSTABLE)
+        classes, least = passport.bundle.classes, verdict.least_alpha
+        maps = shown_scores(formula.scores, shown)
+        made = certified(maps, classes, alpha=alpha, delta=delta, least_alpha=least, by_class=by_class)
         possible = None
-        if certificate.threshold is None:
-            possible = smallest_alpha(*scores, delta=delta, seed=SEED, grid=TRUSTABLE)
+        if made.certificate.threshold is None:
+            possible = smallest_alpha(maps.score, maps.miss, maps.group, delta=delta, seed=SEED, grid=TRUSTABLE)
         localiser = formula.witness_calibrator
         return cls(
             bundle_digest=passport.bundle.digest,
@@ -105,15 +148,30 @@ class Warrant:
             calibrator=formula.calibrator.restricted_to(NAMES),
             witness_calibrator=None if localiser is None else localiser.restricted_to(NAMES),
             envelope=verdict.envelope if isinstance(verdict.envelope, Envelope) else None,
-            certificate=certificate,
+            certificate=made.certificate,
             possible_alpha=None if possible is None else possible.alpha,
             gate_failures=verdict.gate.failures,
             budget=budget,
-            believed=tuple(kind for kind, shares in formula.bogus_trusted_and_wrong.items() if not shares.passed),
+            believed=_believed(formula, alpha),
             changed=changed_definitions(verdict, budget),
             missed={
                 label: figures.missed
                 for label, figures in passport.classification.classes.items()
                 if figures.missed is not None
             },
+            classes=classes,
+            scores=formula.scores,
+            shown=shown,
+            by_class=made.by_class,
+            unit=verdict.unit,
+            saw_healthy=not verdict.counts.fitted.called or verdict.counts.fitted.healthy > 0,
+            least_alpha=least,
         )
+
+
+def _believed(formula: BudgetVerdict, alpha: float) -> tuple[str, ...]:
+    """Return the kinds of bogus map that are believed in too often under the threshold of this alpha."""
+    if not formula.guards:
+        return tuple(kind for kind, shares in formula.bogus_trusted_and_wrong.items() if not shares.passed)
+    guard = formula.guard_at(alpha) or formula.guards[-1]
+    return guard.believed

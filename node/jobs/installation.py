@@ -82,7 +82,13 @@ def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, 
         return {}
     paths = {name: chosen.passport_folder / name / "passport.json" for name in bundles}
     return {
-        name: Warrant.of(load_passport(path), alpha=chosen.alpha, delta=chosen.delta, budget=chosen.trust_budget)
+        name: Warrant.of(
+            load_passport(path),
+            alpha=chosen.alpha,
+            delta=chosen.delta,
+            budget=chosen.trust_budget,
+            by_class=chosen.certify_classes,
+        )
         for name, path in paths.items()
         if path.is_file()
     }

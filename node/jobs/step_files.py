@@ -43,8 +43,17 @@ class StepFiles:
         return archive.load(tuple[Classification, ...], self.folder, "classifications")
 
     @property
+    def assessed(self) -> tuple[tuple[SaliencyMap, ...], ...]:
+        """The maps of each stack's findings, in their order: those shown are among them.
+
+        A job that was explained by a release that assessed only what it showed has those.
+        """
+        name = "assessed" if (self.folder / "assessed.json").is_file() else "maps"
+        return archive.load(tuple[tuple[SaliencyMap, ...], ...], self.folder, name)
+
+    @property
     def maps(self) -> tuple[tuple[SaliencyMap, ...], ...]:
-        """Those of each stack, in the order of its findings."""
+        """Those of each stack that are shown."""
         return archive.load(tuple[tuple[SaliencyMap, ...], ...], self.folder, "maps")
 
     @property

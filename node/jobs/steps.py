@@ -18,8 +18,9 @@ from inference.explain import explain_findings
 from inference.options import AnalysisOptions
 from inference.prepare.bounded import prepare_bounded
 from inference.reading.account import Disposition
+from inference.saliency.engine.maps import SaliencyMap
 from inference.selection import Declined, account_for
-from inference.trust.assess import assess_maps
+from inference.trust.assess import assess_maps, those_shown
 from inference.trust.likeness import likeness
 from inference.trust.statement import Statement, state
 from inference.trust.verdict import Trust, Verdict
@@ -131,26 +132,30 @@ class Steps:
         classify_stacks(self._bundles[job.bundle], self._files(job), self.options(job))
 
     def explain(self, job: Job) -> None:
-        """Findings to saliency maps."""
+        """Findings to the saliency maps that are assessed."""
         bundle, options, files = self._bundles[job.bundle], self.options(job), self._files(job)
         maps = tuple(
             explain_findings(bundle, image, prepare_bounded(bundle, image), classification.findings, options=options)
             for image, classification in zip(files.images, files.classifications, strict=True)
         )
-        self._files(job).keep("maps", maps)
+        self._files(job).keep("assessed", maps)
 
     def trust(self, job: Job) -> None:
-        """Maps to how far they can be trusted, and stacks to what is said of them."""
-        bundle, options, warrant = self._bundles[job.bundle], self.options(job), self._warrants.get(job.bundle)
+        """Maps to how far they can be trusted and which of them are shown, and stacks to what is said of them."""
+        bundle, options, warrant = self._bundles[job.bundle], self.options(job), self._warrant(job)
+        maps: tuple[tuple[SaliencyMap, ...], ...] = ()
         trusts: tuple[tuple[Trust, ...], ...] = ()
         statements: tuple[Statement, ...] = ()
         files = self._files(job)
-        for image, classification, maps in zip(files.images, files.classifications, files.maps, strict=True):
+        for image, classification, assessed in zip(files.images, files.classifications, files.assessed, strict=True):
             inputs = prepare_bounded(bundle, image)
             of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
-            trusts += (assess_maps(bundle, inputs, maps, options=options, warrant=warrant, of_stack=of_stack),)
+            judged = assess_maps(bundle, inputs, assessed, options=options, warrant=warrant, of_stack=of_stack)
+            of_image, trust_of_image = those_shown(assessed, judged, options.planes_explained)
+            maps, trusts = (*maps, of_image), (*trusts, trust_of_image)
             statements += (state(classification, of_stack, warrant, bundle.identity.digest),)
         self._files(job).keep("statements", statements)
+        self._files(job).keep("maps", maps)
         if job.withheld:
             trusts = tuple(
                 tuple(withhold(trust_of_map, job.withheld) for trust_of_map in of_image) for of_image in trusts
@@ -248,8 +253,13 @@ class Steps:
             device=inference.device,
             budget_mebibytes=inference.budget_mebibytes,
             trust_budget=inference.trust_budget,
-            warrant=self._warrants[job.bundle].identity if job.bundle in self._warrants else "",
+            warrant=warrant.identity if (warrant := self._warrant(job)) else "",
         )
+
+    def _warrant(self, job: Job) -> Warrant | None:
+        """Return what the site's passport allows to be said of as many planes as the job's rule shows."""
+        warrant = self._warrants.get(job.bundle)
+        return warrant and warrant.showing(job.planes_explained)
 
     def _summarise(self, connection: Connection, job: Job, summary: dict[str, Any]) -> None:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(summary=summary))

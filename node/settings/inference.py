@@ -25,6 +25,8 @@ class InferenceSettings(Section):
     """Largest share of TRUSTED maps that may miss, counted by patients."""
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """1 - confidence of the bound ``alpha``."""
+    certify_classes: bool = True
+    """Whether maps of a class are TRUSTED only where the patients with that class certify ``alpha`` by themselves."""
     trust_budget: Budget = "full"
     """Evidence gathered for one map, with or without a passport: fast (localiser and replicates), standard (and
     alternates), full (all)."""

@@ -16,7 +16,7 @@ from reports.objects.request import WriteRequest
 from reports.objects.uids import ResultUids
 from reports.picture.localiser import seen
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
-from reports.wording import PROBABILITY, number, plain, planes_found, statement
+from reports.wording import PROBABILITY, number, plain, planes_found, planes_shown, statement
 
 _OUTCOMES = {
     Conclusion.FOUND: concepts.WITH_FINDINGS,
@@ -103,6 +103,7 @@ def _summary(request: WriteRequest) -> list[str]:
     said = [plain(words) for words in statement(request.analysis.statement)]
     if said and not classification.ranges:
         said[0] = " ".join(filter(None, (said[0], partly)))
+    sentences += map(plain, planes_shown(request.analysis))
     sentences += [*said, *request.analysis.remarks, *request.account]
     sentences += map(_verdict, request.planes)
     sentences.append("Probabilities are the network's output and are not calibrated.")

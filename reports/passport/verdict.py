@@ -183,8 +183,6 @@ def _bogus(verdict: FittedVerdict) -> Block:
             bogus_name(kind),
             bogus_share(shares.map_patient, idle=idle),
             bogus_share(shares.method_patient, idle=idle),
-            bogus_share(shares.map_case, idle=False),
-            bogus_share(shares.method_case, idle=False),
         )
         for kind, shares in verdict.bogus_trusted_and_wrong.items()
     )
@@ -197,7 +195,7 @@ def _bogus(verdict: FittedVerdict) -> Block:
         "patients.",
         *[empty] * idle,
     )
-    head = ("bogus maps", "in place of the map", "method-wide", "in place, optimistic", "method-wide, optimistic")
+    head = ("bogus maps", "in place of the map", "method-wide")
     return Block("Bogus maps that are TRUSTED and wrong", words, head, rows)
 
 

@@ -38,7 +38,8 @@ from inference.passport.verdict import FittedVerdict
 from inference.statistics.failure_detection import auroc_gain, judge_score
 from inference.trust.kinds import NAMES
 from inference.trust.verdict import Signal, Verdict
-from inference.trust.warrant import SEED, Warrant
+from inference.trust.certified import SEED
+from inference.trust.warrant import Warrant
 from tests.benchmarks.unseen import DELTA, SITES, VERDICTS, Judged, Site, judged, share, shown
 from tests.benchmarks.unseen_images import series_of
 from tests.development_data import FOLDER

@@ -41,7 +41,8 @@ from inference.statistics.seeds import seed_of
 from inference.trust.assess import assess_maps
 from inference.trust.likeness import look
 from inference.trust.verdict import Trust, Verdict
-from inference.trust.warrant import SEED, Warrant
+from inference.trust.certified import SEED
+from inference.trust.warrant import Warrant
 from tests.benchmarks.unseen_images import image_groups
 
 DELTA = 0.10

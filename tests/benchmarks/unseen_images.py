@@ -16,7 +16,7 @@ from inference.reading.elements.window import Window
 from inference.reading.image import Image
 from inference.reading.study import read_series
 from inference.statistics.seeds import seed_of
-from inference.trust.warrant import SEED
+from inference.trust.certified import SEED
 from tests.development_data import FOLDER
 
 Pixels = NDArray[Any]

@@ -1,7 +1,7 @@
 """What every measure works on: the explained cases of the judged split, their maps, and the networks."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,11 +21,13 @@ from inference.saliency.gradient.segments import segments
 from inference.statistics.seeds import seed_of
 
 PRIMARY, TUNING, REPLICATE, ALTERNATE = "primary", "tuning", "replicate", "alternate"
+FITTED, JUDGED = "fitted", "judged"
+"""The parts of the cases: what is fitted on, and what is judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One case the model calls positive."""
+    """One case and class that the model calls positive."""
 
     position: int
     """In ``Cases.entries``."""
@@ -49,8 +51,10 @@ class Bench:
     """Of the judged split: every figure is about these rows."""
     tuning: tuple[Explained, ...]
     """True positives of the split fitted on, outlined; empty where there is none."""
-    fitted: tuple[Explained, ...]
-    """Of the splits fitted on: what the verdict is fitted on."""
+    assessed: Mapping[str, tuple[Explained, ...]]
+    """By part, ``fitted`` and ``judged``: what the verdict is fitted on and judged by, as a node assesses it."""
+    called: Mapping[str, int]
+    """By part, the planes on which a class is called in the same series, assessed or not."""
     primary: Network
     replicates: tuple[Network, ...]
     alternates: tuple[Network, ...]

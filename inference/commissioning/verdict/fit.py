@@ -2,8 +2,9 @@
 
 Fitted: nulls by class, the envelope, and for each budget the calibrator of every set of tiers and out-of-fold scores
 from which a threshold is certified for any alpha (``budget.py``); budget ``full`` stands at the top. Judged on
-patients who had no part in that: how well each set of tiers tells maps that miss, what is TRUSTED and how much of it
-misses, and whether bogus maps are believed, each kind by a calibrator that never saw it.
+patients who had no part in that: how well each set of tiers tells maps that miss, what is TRUSTED of the maps that are
+shown and how much of it misses, and whether bogus maps are believed, each kind by a calibrator that never saw it. Of a
+small site every patient is fitted on and judged, by fits that did not see the patient.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,15 +12,20 @@ from dataclasses import fields
 
 import numpy as np
 
-from inference.commissioning.verdict.budget import USES, BudgetPart, checked, fit_budget, judge_part
-from inference.commissioning.verdict.rows import ANOTHER, BOGUS, PartData, Rows
-from inference.commissioning.verdict.stacks import Stacks, fit_on_stacks, share_out
+from inference.commissioning.verdict.budget import ALPHAS, USES, fit_budget, judge_part, scores_of
+from inference.commissioning.verdict.guard import DELTA, checked
+from inference.commissioning.verdict.part import BudgetPart
+from inference.commissioning.verdict.rows import ANOTHER, BOGUS, PartData, Rows, joined
+from inference.commissioning.verdict.sensitivity import least_alpha, looks, merged
+from inference.commissioning.verdict.stacks import Stacks, fit_on_stacks, joined_stacks, outside_of, share_out
 from inference.options import Budget
+from inference.passport.entries import GroupsAre
 from inference.passport.verdict import (
     BlindSpot,
     BudgetVerdict,
     FittedVerdict,
     MapCounts,
+    Merged,
     MethodGate,
     NetworkPasses,
     PartCounts,
@@ -27,11 +33,15 @@ from inference.passport.verdict import (
 from inference.reading.outlines import Mask
 from inference.statistics.bootstrap import Interval, mean_by_group
 from inference.trust.budgets import PARTS
+from inference.trust.certified import SEED, shown_rows, shown_scores
+from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.evidence import Numbers
 from inference.trust.kinds import NAMES, TIERS
 from inference.trust.nulls import Nulls, agreement_nulls
 from inference.trust.versions import versions_now
-from inference.trust.warrant import SEED
+
+SMALL_SITE = 60
+"""With fewer patients in the part fitted on a site is crossed: fitted, certified and judged on all of its patients."""
 
 
 def fit_verdict(
@@ -41,6 +51,7 @@ def fit_verdict(
     *,
     classes: Sequence[str],
     witness: bool,
+    unit: GroupsAre,
     passes: Mapping[Budget, NetworkPasses],
 ) -> FittedVerdict:
     """Fit on one part, judge on the other, and give what goes into the passport.
@@ -51,22 +62,32 @@ def fit_verdict(
         stacks: every plane of both parts.
         classes: names of the bundle's classes.
         witness: whether the bundle has a localiser; without one, C is not used and nothing is TRUSTED.
+        unit: what the groups of the data are.
         passes: of one case under each budget.
 
     Raises:
-        Refused: too few patients, or displayed maps that all hit or all miss.
+        Refused: too few patients, or maps that tell nothing.
     """
+    crossed = len(np.unique(fitted.rows.group)) < SMALL_SITE
+    if crossed:
+        fitted = judged = joined(fitted, judged)
+        stacks = (joined_stacks(*stacks),) * 2
     nulls = nulls_of(fitted.rows)
-    parts = {budget: tuple(BudgetPart(data, nulls, budget) for data in (fitted, judged)) for budget in PARTS}
+    envelope, left_out = fit_on_stacks(stacks[0])
+    outside = left_out if crossed else outside_of(envelope, stacks[1])
+    parts = {budget: _seen_by(budget, fitted, judged, nulls, (left_out, outside)) for budget in PARTS}
+    uses = (USES[-1], "C") if witness else (USES[2],)
+    found = _merged(parts["full"][0], uses, unit)
+    least = least_alpha(found) if found else None
+    offered = 1.0 if found and least is None else least
     budgets: dict[str, BudgetVerdict] = {
-        budget: fit_budget(*both, classes=classes, witness=witness, passes=passes[budget])
+        budget: fit_budget(*both, classes=classes, witness=witness, passes=passes[budget], least_alpha=offered)
         for budget, both in parts.items()
     }
     full, (before, after) = budgets.pop("full"), parts["full"]
-    envelope = fit_on_stacks(stacks[0])
     return FittedVerdict(
         **{field.name: getattr(full, field.name) for field in fields(BudgetVerdict)},
-        use=USES[-1] if witness else USES[2],
+        use=uses[0],
         witness=witness,
         signals=tuple(zip(NAMES, TIERS, strict=True)),
         nulls={classes[index]: by_signal for index, by_signal in nulls.items()},
@@ -74,11 +95,37 @@ def fit_verdict(
         gate=gate(fitted),
         counts=PartCounts(_counts(fitted), _counts(judged)),
         baselines={name: judge_part(scores, after, classes) for name, scores in _baselines(before, after).items()},
-        out_of_envelope=share_out(envelope, stacks[1]),
+        out_of_envelope=share_out(outside, stacks[1]),
         blind_spot=_blind_spot(judged, after) if witness else None,
         budgets=budgets,
         versions=versions_now(),
+        unit=unit,
+        crossed=crossed,
+        merged=found,
+        least_alpha=offered,
     )
+
+
+def _seen_by(
+    budget: Budget,
+    fitted: PartData,
+    judged: PartData,
+    nulls: Mapping[int, Nulls],
+    outside: tuple[Mapping[int, bool], Mapping[int, bool]],
+) -> tuple[BudgetPart, BudgetPart]:
+    """Return both parts as a budget sees them; one and the same of a crossed site."""
+    before = BudgetPart(fitted, nulls, budget, outside[0])
+    return (before, before) if judged is fitted else (before, BudgetPart(judged, nulls, budget, outside[1]))
+
+
+def _merged(part: BudgetPart, uses: Sequence[str], unit: GroupsAre) -> tuple[Merged, ...]:
+    """Certify with groups that look alike merged; empty where the data name patients."""
+    if unit == "patients":
+        return ()
+    scores = scores_of(part, part.own_decided_by([part.fit(use) for use in uses], seen=True))
+    rows = shown_rows(scores, USUALLY_SHOWN)
+    look, kinds = looks(part.data, rows)
+    return merged(shown_scores(scores, USUALLY_SHOWN), look, kinds, ALPHAS, DELTA)
 
 
 def nulls_of(rows: Rows) -> dict[int, Nulls]:
@@ -137,4 +184,4 @@ def _blind_spot(judged: PartData, part: BudgetPart) -> BlindSpot:
 
 def _counts(data: PartData) -> MapCounts:
     own = data.rows.own
-    return MapCounts(len(own.hit), len(np.unique(own.group)), int(own.hit.sum()))
+    return MapCounts(len(own.hit), len(np.unique(own.group)), int(own.hit.sum()), data.called, data.healthy)

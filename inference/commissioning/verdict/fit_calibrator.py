@@ -2,7 +2,8 @@
 
 Bogus maps stand among the negatives: a fit on honest maps alone believes whatever resembles them. A bogus map whose
 peak happens to lie in a finding is left out, since for the question asked it is no failure. The probabilities are
-then set right on honest maps alone, with log-odds of folds that did not see the patient.
+then set right on honest maps alone, with log-odds of folds that did not see the patient; where every honest map hits
+there is nothing to set right by, and they stay as fitted against the bogus ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,14 +87,15 @@ def fit_calibrator(
         bogus_share: weight of all bogus maps together, as a share of that of all honest ones.
 
     Raises:
-        Refused: arrays that do not fit together, no signal that varies, honest maps that all hit or all miss, or too
-            few patients with either for two folds.
+        Refused: arrays that do not fit together, no signal that varies, honest maps that all miss, or all hit without
+            a bogus one beside them, or too few patients with either for two folds.
     """
     rows, taken = _rows(values, hit, groups, bogus, bogus_share)
     if not (rows.values.shape[1] == len(names) == len(tiers)):
         raise Refused("Every signal needs a name and a tier.")
     columns = [column for column, tier in enumerate(tiers) if tier in use]
-    varying = [column for column in columns if _tells(rows.values[:, column], rows.honest)]
+    among = rows.honest if not rows.hit[rows.honest].all() else np.ones(len(rows.hit), np.bool_)
+    varying = [column for column in columns if _tells(rows.values[:, column], among)]
     if not varying:
         raise Refused(f"No signal of tiers {use} varies among these maps.")
     rows = replace(rows, values=rows.values[:, varying])
@@ -123,23 +125,23 @@ def _rows(
     honest = np.ones(len(right), np.bool_) if bogus is None else ~np.asarray(bogus, np.bool_)
     if table.ndim != 2 or not (len(table) == len(right) == len(index) == len(honest)):
         raise Refused("A calibrator is fitted on one row of signals, one hit and one patient for each map.")
-    own = right[honest]
-    if not len(own) or own.all() or not own.any():
-        raise Refused("A calibrator needs honest maps that hit and honest maps that miss.")
     taken = honest | ~right
+    if not right[honest].any() or right[taken].all():
+        raise Refused("A calibrator needs displayed maps that hit, and displayed or bogus maps that miss.")
     weight = share * honest.sum() / max(1, int((taken & ~honest).sum()))
     rows = _Rows(np.where(np.isinf(table), np.nan, table), right, index, honest, np.where(honest, 1.0, weight))
     return rows.take(taken), taken
 
 
-def _tells(column: Numbers, honest: Flags) -> bool:
-    """Whether a signal is there often enough, and varies, among honest maps."""
-    there = column[honest & ~np.isnan(column)]
+def _tells(column: Numbers, among: Flags) -> bool:
+    """Whether a signal is there often enough, and varies, among these maps."""
+    there = column[among & ~np.isnan(column)]
     return len(there) >= FEWEST_VALUES and float(np.ptp(there)) > 0
 
 
 def _folds(rows: _Rows, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    patients = [len(np.unique(rows.groups[rows.honest & (rows.hit == right)])) for right in (True, False)]
+    every = rows.honest if not rows.hit[rows.honest].all() else np.ones(len(rows.hit), np.bool_)
+    patients = [len(np.unique(rows.groups[every & (rows.hit == right)])) for right in (True, False)]
     count = min(FOLDS, *patients)
     if count < 2:
         raise Refused("A calibrator needs two patients with maps that hit and two with maps that miss.")
@@ -206,6 +208,8 @@ def _loss(rows: _Rows, log_odds: Numbers) -> float:
 
 
 def _platt(log_odds: Numbers, hit: Flags) -> Recalibration:
+    if hit.all():
+        return Recalibration((0.0,), (0.0,), 1.0)
     model = LogisticRegression(C=PLATT_STRENGTH, max_iter=2000).fit(log_odds[:, None], hit)
     slope, centre = max(float(model.coef_[0, 0]), 0.0), float(log_odds.mean())
     after = float(model.intercept_[0]) + slope * centre if slope > 0 else float(logit(hit.mean()))
@@ -230,6 +234,8 @@ def _recalibrate(
 ) -> tuple[str, Recalibration]:
     """Choose the recalibration with the smaller log loss on honest maps it has not seen."""
     makers = {"platt": _platt, "isotonic": _isotonic}
+    if rows.hit[rows.honest].all():
+        return "platt", _platt(log_odds[rows.honest], rows.hit[rows.honest])
     losses = dict.fromkeys(makers, 0.0)
     for seen, asked in folds:
         known, new = seen[rows.honest[seen]], asked[rows.honest[asked]]

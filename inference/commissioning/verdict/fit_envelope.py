@@ -41,6 +41,19 @@ def fit_envelope(
     epsilon: float = EPSILON,
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> Envelope:
+    """Fit the envelope on every plane of commissioning's stacks; see ``fit_with_distances``."""
+    return fit_with_distances(planes, stacks, groups, seed=seed, epsilon=epsilon, columns=columns)[0]
+
+
+def fit_with_distances(
+    planes: Mapping[str, ArrayLike],
+    stacks: ArrayLike,
+    groups: ArrayLike,
+    *,
+    seed: int,
+    epsilon: float = EPSILON,
+    columns: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Envelope, Numbers]:
     """Fit the envelope on every plane of commissioning's stacks, whether something is called on it or not.
 
     Args:
@@ -50,6 +63,9 @@ def fit_envelope(
         seed: of the intervals.
         epsilon: share of stacks like these that may be out.
         columns: names of a view's figures, where it has any.
+
+    Returns:
+        It, and the distance of each stack when its patient was left out, (stacks,) in the order of their numbers.
 
     Raises:
         Refused: no view, fewer than 5 patients, values that are not finite, or arrays that do not fit together.
@@ -77,7 +93,8 @@ def fit_envelope(
     shown = max(epsilon, 1 / (count + 1))
     threshold = conformal_quantile(farthest, patients, shown)
     out = share_by_group(farthest > threshold, patients, seed=seed)
-    return Envelope(tuple(views), threshold, shown, out, count, float(np.median(np.bincount(of_stack))))
+    made = Envelope(tuple(views), threshold, shown, out, count, float(np.median(np.bincount(of_stack))))
+    return made, farthest
 
 
 def conformal_quantile(distances: Numbers, patients: Rows, epsilon: float) -> float:

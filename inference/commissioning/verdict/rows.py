@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from inference.commissioning.measuring.bench import Bench, Explained
+from inference.commissioning.measuring.bench import FITTED, JUDGED, Bench, Explained
 from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.measuring.store import Raw
 from inference.passport.verdict import NetworkPasses
@@ -32,8 +32,10 @@ Whole = NDArray[np.int64]
 OWN, ANOTHER, BRIGHTNESS, RANDOMISED = "own", "another", "brightness", "randomised"
 CONTROLS = ("random", "centre", "edge", "blank", "average_mask", "untrained")
 BOGUS = (*CONTROLS, BRIGHTNESS, ANOTHER, RANDOMISED)
-PART_NAMES = ("fitted", "judged")
+PART_NAMES = (FITTED, JUDGED)
 """The parts of the cases."""
+LOOK_CELLS = 8
+"""Cells along each axis of the small picture by which groups that look alike are found."""
 CHUNK = 8
 """Cases of one piece of work."""
 METHOD_EVERY = 4
@@ -59,6 +61,10 @@ class Rows:
     """(N,), row of ``explained``."""
     class_index: Whole
     """(N,), the class explained."""
+    stack: Whole
+    """(N,), number of the series."""
+    blank: Mask
+    """(N,): the map is the same everywhere."""
 
     def where(self, chosen: Mask) -> "Rows":
         """Return the rows marked."""
@@ -80,12 +86,17 @@ class PartData:
     witness_hit: Mask
     """(C,): the localiser's peak lies in the finding."""
     plane: tuple[str, ...]
+    look: Numbers
+    """(C, cells), a small picture of each image."""
+    called: int = 0
+    """Planes on which a class is called, assessed or not."""
+    healthy: int = 0
+    """Patients without any finding."""
 
 
 def explained_part(bench: Bench, part: str) -> tuple[Explained, ...]:
-    """Return the explained cases of one part; those whose finding nobody outlined cannot be judged and are left out."""
-    chosen = bench.explained if part == "judged" else bench.fitted
-    return tuple(explained for explained in chosen if explained.masked or not explained.right)
+    """Return what is assessed of one part; cases whose finding nobody outlined cannot be judged and are left out."""
+    return tuple(explained for explained in bench.assessed[part] if explained.masked or not explained.right)
 
 
 def rows_figures(bench: Bench, part: str, chunk: int) -> Raw:
@@ -138,6 +149,9 @@ def _case(bench: Bench, examiner: Examiner, every: Sequence[Explained], row: int
         "group": case.group,
         "plane": case.plane,
         "class_index": explained.target,
+        "stack": case.stack,
+        "blank": [bool(values.max() == values.min()) for values in maps],
+        "look": small_picture(evidence.image).ravel().tolist(),
         "kinds": names,
         "hit": [bool(mask[peak_of(values)]) for values in maps],
         "map": _plain(honest),
@@ -210,17 +224,38 @@ def _plain(table: Numbers) -> list[list[float | None]]:
     return [[None if np.isnan(value) else float(value) for value in row] for row in table]
 
 
-def part_of(raws: Sequence[Mapping[str, Any]]) -> PartData:
+def small_picture(image: Maps) -> Numbers:
+    """Return means of an image, (*spatial), over a coarse grid."""
+    lead = (1,) * (3 - image.ndim)
+    values = torch.from_numpy(image.astype(np.float32)).reshape((1, 1, *lead, *image.shape))
+    depth, rows, columns = (*lead, *(LOOK_CELLS,) * image.ndim)
+    coarse = torch.nn.functional.adaptive_avg_pool3d(values, (depth, rows, columns))
+    return np.asarray(coarse[0, 0].numpy(), np.float64)
+
+
+def healthy_patients(bench: Bench, part: str) -> int:
+    """Count the patients of one part without any finding."""
+    splits = (bench.settings.judged,) if part == JUDGED else bench.settings.fitted_on
+    classes = bench.explainer.bundle.manifest.classes
+    cases = [bench.cases.entries[at] for split in splits for at in bench.cases.of(split)]
+    return len({case.group for case in cases} - {case.group for case in cases if classes[case.class_index].finding})
+
+
+def part_of(raws: Sequence[Mapping[str, Any]], *, called: int = 0, healthy: int = 0) -> PartData:
     """Put the chunks of one part together."""
     cases = [case for raw in raws for case in raw["cases"]]
-    rows: list[tuple[list[float | None], bool, str, str, str, int, int]] = []
+    rows: list[tuple[list[float | None], bool, str, str, bool, str, int, int, int]] = []
     for number, case in enumerate(cases):
-        about = (case["group"], number, case["class_index"])
-        for kind, hit, values in zip(case["kinds"], case["hit"], case["map"], strict=True):
-            rows.append((values, hit, kind, "map", *about))
-        for kind, hit, values in zip(case["kinds"][1:], case["hit"][1:], case["method"], strict=False):
-            rows.append((values, hit, kind, "method", *about))
-    values, hit, kind, mode, group, number_of, class_of = zip(*rows, strict=True) if rows else [()] * 7
+        about = (case["group"], number, case["class_index"], case["stack"])
+        flags = list(zip(case["kinds"], case["hit"], case["blank"], strict=True))
+        rows += [
+            (row, hit, kind, "map", blank, *about) for (kind, hit, blank), row in zip(flags, case["map"], strict=True)
+        ]
+        rows += [
+            (row, hit, kind, "method", blank, *about)
+            for (kind, hit, blank), row in zip(flags[1:], case["method"], strict=False)
+        ]
+    values, hit, kind, mode, blank, group, number_of, class_of, stack = zip(*rows, strict=True) if rows else [()] * 9
     return PartData(
         rows=Rows(
             values=np.array(values, dtype=np.float64).reshape(len(rows), len(NAMES)),
@@ -230,8 +265,29 @@ def part_of(raws: Sequence[Mapping[str, Any]]) -> PartData:
             group=np.array(group, np.str_),
             case=np.array(number_of, np.int64),
             class_index=np.array(class_of, np.int64),
+            stack=np.array(stack, np.int64),
+            blank=np.array(blank, np.bool_),
         ),
         probabilities=np.array([case["probabilities"] for case in cases]),
         witness_hit=np.array([case["witness_hit"] for case in cases], np.bool_),
         plane=tuple(case["plane"] for case in cases),
+        look=np.array([case["look"] for case in cases], np.float64),
+        called=called,
+        healthy=healthy,
+    )
+
+
+def joined(first: PartData, second: PartData) -> PartData:
+    """Put the parts of a small site together, of different patients and series."""
+    shift = len(first.plane)
+    moved = replace(second.rows, case=second.rows.case + shift)
+    names = Rows.__dataclass_fields__
+    return PartData(
+        rows=Rows(*(np.concatenate([getattr(first.rows, name), getattr(moved, name)]) for name in names)),
+        probabilities=np.concatenate([first.probabilities, second.probabilities]),
+        witness_hit=np.concatenate([first.witness_hit, second.witness_hit]),
+        plane=(*first.plane, *second.plane),
+        look=np.concatenate([first.look, second.look]),
+        called=first.called + second.called,
+        healthy=first.healthy + second.healthy,
     )

@@ -1,6 +1,6 @@
 """Every plane of a site's stacks as the envelope sees it, and the envelope fitted on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.store import Raw
-from inference.commissioning.verdict.fit_envelope import fit_envelope
+from inference.commissioning.verdict.fit_envelope import fit_with_distances
 from inference.errors import Refused
 from inference.passport.envelope import Envelope
 from inference.statistics.bootstrap import Interval, share_by_group
+from inference.trust.certified import SEED
 from inference.trust.evidence import Numbers
 from inference.trust.image_statistics import statistic_names
 from inference.trust.likeness import STATISTICS, look
-from inference.trust.warrant import SEED
 
 PLANES_AT_ONCE = 64
 """Of one piece of work."""
@@ -75,24 +75,38 @@ def stacks_of(raws: Sequence[Raw]) -> Stacks:
     )
 
 
-def fit_on_stacks(stacks: Stacks) -> Envelope:
-    """Fit the envelope on every plane of a part.
+def fit_on_stacks(stacks: Stacks) -> tuple[Envelope, dict[int, bool]]:
+    """Fit the envelope on every plane of a part, and tell which series lie outside when their patient is left out.
 
     Raises:
         Refused: fewer than 5 patients.
     """
     names = {STATISTICS: statistic_names(stacks.dimensions)}
-    return fit_envelope(stacks.views, stacks.stack, stacks.group, seed=SEED, columns=names)
+    envelope, farthest = fit_with_distances(stacks.views, stacks.stack, stacks.group, seed=SEED, columns=names)
+    outside = (farthest > envelope.threshold).tolist()
+    return envelope, dict(zip(np.unique(stacks.stack).tolist(), outside, strict=True))
 
 
-def share_out(envelope: Envelope, stacks: Stacks) -> Interval:
-    """Return the share of stacks that lie outside, with its interval over patients."""
+def outside_of(envelope: Envelope, stacks: Stacks) -> dict[int, bool]:
+    """Tell which series of a part that the envelope was not fitted on lie outside."""
+    return {
+        int(number): envelope.ratio({name: table[stacks.stack == number] for name, table in stacks.views.items()}) > 1
+        for number in np.unique(stacks.stack)
+    }
+
+
+def joined_stacks(first: Stacks, second: Stacks) -> Stacks:
+    """Put the series of both parts together."""
+    views = {name: np.concatenate([table, second.views[name]]) for name, table in first.views.items()}
+    stack, group = (np.concatenate([getattr(first, name), getattr(second, name)]) for name in ("stack", "group"))
+    return Stacks(views, stack, group, first.dimensions)
+
+
+def share_out(outside: Mapping[int, bool], stacks: Stacks) -> Interval:
+    """Return the share of series that lie outside, with its interval over patients."""
     numbers, firsts = np.unique(stacks.stack, return_index=True)
-    ratios = [
-        envelope.ratio({name: table[stacks.stack == number] for name, table in stacks.views.items()})
-        for number in numbers
-    ]
-    return share_by_group(np.array(ratios) > 1, stacks.group[firsts], seed=SEED)
+    flags = np.array([outside[number] for number in numbers.tolist()])
+    return share_by_group(flags, stacks.group[firsts], seed=SEED)
 
 
 def _table(rows: list[list[float]]) -> Numbers:
