@@ -122,14 +122,10 @@ def certified_step(site: Site, alpha: float, delta: float, unit: Unit, bets: Bet
 
     ``bets`` is the cached table of the patients' test, for use with many sites.
     """
-    if unit is Unit.CASE:
-        counted, most = site.trusted, int(site.trusted.max())
-    else:
-        counted, most = site.groups, site.losses.shape[1]
-    start = np.flatnonzero(counted >= _enough(alpha, delta, most))
-    if not len(start):
+    begin = first_tested(site, alpha, delta, unit)
+    if begin is None:
         return None
-    begin = int(start[0])
+    most = int(site.trusted.max()) if unit is Unit.CASE else site.losses.shape[1]
     test = bets or Bets.of(alpha, delta, most)
     passed = begin
     while passed < len(site.grid):
@@ -143,6 +139,35 @@ def certified_step(site: Site, alpha: float, delta: float, unit: Unit, bets: Bet
         if not rejected.all():
             break
     return passed - 1 if passed > begin else None
+
+
+def first_tested(site: Site, alpha: float, delta: float, unit: Unit) -> int | None:
+    """Return the highest threshold that enough patients reach to be tested, as its place in the grid; None: none."""
+    by_case = unit is Unit.CASE
+    counted, most = (site.trusted, int(site.trusted.max())) if by_case else (site.groups, site.losses.shape[1])
+    start = np.flatnonzero(counted >= _enough(alpha, delta, most))
+    return int(start[0]) if len(start) else None
+
+
+def certified_steps(site: Site, alpha: float, delta: float, bets: Bets, *, orders: int, seed: int) -> list[int | None]:
+    """Return the lowest threshold certified by patient under many drawn orders of patients; None: none is.
+
+    Args:
+        site: seen under its grid, whatever its order.
+        alpha: largest share of misses.
+        delta: 1 - confidence.
+        bets: the table of the test.
+        orders: how many are drawn.
+        seed: of the drawing.
+    """
+    begin = first_tested(site, alpha, delta, Unit.PATIENT)
+    if begin is None:
+        return [None] * orders
+    draw, tested = np.random.default_rng(seed), site.losses[begin:]
+    every = np.concatenate([tested[:, draw.permutation(tested.shape[1])] for _ in range(orders)])
+    rejected = bets.rejects(every).reshape(orders, len(tested))
+    passed = np.where(rejected.all(axis=1), len(tested), rejected.argmin(axis=1))
+    return [begin + int(count) - 1 if count else None for count in passed]
 
 
 def certify(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.passport.verdict import OutOfFoldScores
-from inference.statistics.risk_control import GRID, Certificate, certify
+from inference.statistics.risk_control import GRID, Certificate, Unit, certified_step, certify, see_site
 from inference.statistics.shown import shown
 from inference.statistics.withholding import MORE_LIKELY_WRONG
 
@@ -123,3 +123,17 @@ def certified(
 
     known = sorted(set(maps.class_index.tolist()) - {-1}) if by_class else []
     return Certified(one(maps), {classes[index]: one(maps.of_class(index)) for index in known})
+
+
+def thresholds_alone(maps: ShownScores, classes: Sequence[str], *, alpha: float, delta: float) -> NDArray[np.float64]:
+    """Return the threshold of each class as ``certified`` finds it, without bounds and intervals; infinite: none."""
+
+    def one(of: ShownScores) -> float:
+        if not len(of.score):
+            return NEVER
+        site = see_site(of.score, of.miss, of.group, seed=SEED, grid=TRUSTABLE)
+        step = certified_step(site, alpha, delta, Unit.PATIENT)
+        return NEVER if step is None else float(site.grid[step])
+
+    pooled = one(maps)
+    return np.array([max(pooled, one(maps.of_class(index))) for index in range(len(classes))])

@@ -12,7 +12,7 @@ from inference.passport.verdict import MOST_BOGUS, BogusGuard, BogusShares, Chec
 from inference.reading.outlines import Mask
 from inference.statistics.bootstrap import Interval, mean_of_groups
 from inference.statistics.shown import shown
-from inference.trust.certified import SEED, ShownScores, certified
+from inference.trust.certified import SEED, ShownScores, thresholds_alone
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.evidence import Numbers
 
@@ -100,7 +100,7 @@ def _by_halves(part: BudgetPart, uses: Sequence[str], kind: str) -> dict[str, Nu
 
 def shares_at(of_kind: BogusScores, classes: Sequence[str], alpha: float) -> BogusShares:
     """Return what becomes of one kind under the threshold of one alpha."""
-    thresholds = certified(of_kind.displayed, classes, alpha=alpha, delta=DELTA).thresholds(classes)
+    thresholds = thresholds_alone(of_kind.displayed, classes, alpha=alpha, delta=DELTA)
     keeps: Callable[[Interval], bool] = lambda share: share.value <= MOST_BOGUS  # noqa: E731
     return BogusShares(*(checked(of_kind.share(thresholds, mode), keeps) for mode in MODES))
 

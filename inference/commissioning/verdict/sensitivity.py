@@ -16,7 +16,7 @@ from sklearn.cluster import AgglomerativeClustering
 from inference.commissioning.verdict.rows import PartData
 from inference.passport.verdict import Merged, OrderSpread
 from inference.statistics.bounds import Bets
-from inference.statistics.risk_control import Unit, certified_step, see_site
+from inference.statistics.risk_control import certified_steps, see_site
 from inference.trust.certified import NEVER, SEED, TRUSTABLE, ShownScores
 
 ORDERS = 100
@@ -38,22 +38,25 @@ def order_spread(maps: ShownScores, alpha: float, delta: float, *, by_class: boo
     classes = np.unique(maps.class_index) if by_class else np.zeros(0, np.int64)
     parts = [(maps, np.ones(len(maps.score), np.bool_))]
     parts += [(maps.of_class(int(index)), maps.class_index == index) for index in classes]
-    bets = [Bets.of(alpha, delta, len(np.unique(part.group))) for part, _ in parts]
-    patients = np.unique(maps.group)
-    covered: list[float] = []
-    certified = 0
-    for order in range(ORDERS):
-        thresholds = np.full(len(maps.score), -np.inf)
-        for (part, rows), test in zip(parts, bets, strict=True):
-            site = see_site(part.score, part.miss, part.group, seed=SEED + order, grid=TRUSTABLE)
-            step = certified_step(site, alpha, delta, Unit.PATIENT, test)
-            own = NEVER if step is None else float(site.grid[step])
-            thresholds[rows] = np.maximum(thresholds[rows], own)
-        trusted = np.unique(maps.group[maps.score >= thresholds])
-        certified += bool(len(trusted))
-        covered.append(len(trusted) / len(patients))
+    thresholds = np.full((ORDERS, len(maps.score)), -np.inf)
+    for part, rows in parts:
+        own = np.array(_thresholds(part, alpha, delta))
+        thresholds[:, rows] = np.maximum(thresholds[:, rows], own[:, None])
+    trusted = maps.score >= thresholds
+    covered = np.stack([trusted[:, maps.group == patient].any(axis=1) for patient in np.unique(maps.group)]).mean(
+        axis=0
+    )
+    certified = int((covered > 0).sum())
     low, high = np.quantile(covered, [0.025, 0.975])
     return OrderSpread(ORDERS, certified, float(low), float(high))
+
+
+def _thresholds(maps: ShownScores, alpha: float, delta: float) -> list[float]:
+    """Return the threshold certified under each drawn order; infinite: none is."""
+    site = see_site(maps.score, maps.miss, maps.group, seed=SEED, grid=TRUSTABLE)
+    bets = Bets.of(alpha, delta, site.losses.shape[1])
+    steps = certified_steps(site, alpha, delta, bets, orders=ORDERS, seed=SEED)
+    return [NEVER if step is None else float(site.grid[step]) for step in steps]
 
 
 def merged(maps: ShownScores, look: Sequence[NDArray[np.float64]], kinds: Sequence[str], alphas: Sequence[float],

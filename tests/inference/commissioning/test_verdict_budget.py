@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from inference.commissioning.verdict import fit
-from inference.commissioning.verdict.budget import BudgetPart, fit_budget
+from inference.commissioning.verdict.budget import fit_budget
+from inference.commissioning.verdict.part import BudgetPart
 from inference.commissioning.verdict.rows import ANOTHER, OWN, PartData, Rows
 from inference.commissioning.verdict.stacks import Stacks
 from inference.passport.verdict import BudgetVerdict, NetworkPasses
@@ -32,8 +33,11 @@ def part(seed: int) -> PartData:
         group=np.tile([f"patient {number // 2}" for number in range(CASES)], 3),
         case=np.tile(np.arange(CASES), 3),
         class_index=np.ones(3 * CASES, np.int64),
+        stack=np.tile(np.arange(CASES) // 2, 3),
+        blank=np.zeros(3 * CASES, np.bool_),
     )
-    return PartData(rows, draw.dirichlet(np.ones(2), CASES), hit, ("axial",) * CASES)
+    look = draw.random((CASES, 4))
+    return PartData(rows, draw.dirichlet(np.ones(2), CASES), hit, ("axial",) * CASES, look, called=2 * CASES)
 
 
 def stacks(seed: int) -> Stacks:
@@ -59,7 +63,8 @@ def test_a_budgets_formula_rests_on_its_own_signals_alone(fast: BudgetVerdict) -
 def test_a_budget_is_judged_like_the_whole(fast: BudgetVerdict) -> None:
     assert fast.auroc["ABC"].pooled.auroc.value > 0.9
     assert set(fast.bogus_trusted_and_wrong) == {ANOTHER}
-    assert len(fast.trusted) == 6
+    assert [share.certificate.alpha for share in fast.trusted] == [0.05, 0.10, 0.20]
+    assert len(fast.guards) == 8
 
 
 def test_the_gain_over_the_highest_probability_has_a_paired_interval(fast: BudgetVerdict) -> None:
@@ -74,7 +79,9 @@ def test_a_verdict_fitted_anew_rests_on_the_definitions_of_today(monkeypatch: py
     monkeypatch.setattr(fit, "PARTS", {"full": PARTS["full"]})
     passes = {"full": NetworkPasses(forward=4, backward=2)}
     parts = (part(seed) for seed in (0, 1))
-    verdict = fit.fit_verdict(*parts, (stacks(0), stacks(1)), classes=["none", "lesion"], witness=False, passes=passes)
+    verdict = fit.fit_verdict(
+        *parts, (stacks(0), stacks(1)), classes=["none", "lesion"], witness=False, unit="patients", passes=passes
+    )
     assert verdict.versions is not None
     assert verdict.versions.signals["replicate_rank"] == 7
     assert changed_definitions(verdict, "full") == ()
