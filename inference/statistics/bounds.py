@@ -79,19 +79,20 @@ class Bets:
         return np.asarray(wealth / self.table[left, misses] * kept)
 
 
-def upper_bound(losses: ArrayLike, delta: float) -> float:
+def upper_bound(losses: ArrayLike, delta: float, below: float = 1.0) -> float:
     """Return an upper bound of the mean loss at confidence 1 - delta: the lowest line down to which every line rejects.
 
     Args:
         losses: (G,), each in 0..1, in an order drawn without regard to them.
         delta: above 0, below 1.
+        below: a line that is known to reject, from which on lines are tried.
 
     Returns:
-        1.0 where nothing can be said; steps of 0.002 below 0.2, of 0.01 below 0.5, of 0.05 above.
+        ``below`` where no lower line rejects; steps of 0.002 below 0.2, of 0.01 below 0.5, of 0.05 above.
     """
     row = np.asarray(losses, dtype=np.float64)[None]
-    bound = 1.0
-    for line in LINES:
+    bound = below
+    for line in LINES[below > LINES]:
         if not len(row[0]) or not Bets.of(float(line), delta, row.shape[1]).rejects(row)[0]:
             return bound
         bound = float(line)

@@ -208,7 +208,7 @@ def certify(
     kept, misses, losses = int(site.trusted[step]), int(site.misses[step]), present(site.losses[step])
     by_case = unit is Unit.CASE
     risk = misses / kept if by_case else float(losses.mean())
-    upper = binomial_upper_bound(misses, kept, delta) if by_case else upper_bound(losses, delta)
+    upper = binomial_upper_bound(misses, kept, delta) if by_case else upper_bound(losses, delta, alpha)
     return Certificate(
         alpha, delta, unit, threshold, total, len(losses), kept, misses, risk, min(upper, alpha), coverage
     )

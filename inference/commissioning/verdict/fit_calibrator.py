@@ -72,6 +72,7 @@ def fit_calibrator(
     seed: int,
     bogus: ArrayLike | None = None,
     bogus_share: float = 0.5,
+    form: str = "",
 ) -> Fit:
     """Fit P(the map's peak lies in a true finding) on signals of some tiers.
 
@@ -85,6 +86,7 @@ def fit_calibrator(
         seed: of the folds.
         bogus: (N,) bool: the map is a control put in the place of the displayed one; None: every map is honest.
         bogus_share: weight of all bogus maps together, as a share of that of all honest ones.
+        form: the only one that is tried, as ``Fit.chosen`` names it; empty: every one.
 
     Raises:
         Refused: arrays that do not fit together, no signal that varies, honest maps that all miss, or all hit without
@@ -105,6 +107,8 @@ def fit_calibrator(
     for bends in BENDS:
         for strength in STRENGTHS:
             name = f"{'bent' if bends else 'straight'}, C {strength:g}"
+            if form not in ("", name):
+                continue
             forms[name] = (bends, strength, _held_out(rows, folds, labels, bends, strength))
             losses[name] = _loss(rows, forms[name][2])
     chosen = min(losses, key=lambda name: losses[name])

@@ -74,7 +74,8 @@ def _of_kind(fitted: BudgetPart, judged: BudgetPart, uses: Sequence[str], kind: 
     displayed = ShownScores(own.score[kept], own.miss[kept], own.group[kept], own.class_index[kept])
     rows = {mode: judged.marked(kind, mode) for mode in MODES}
     if crossed:
-        score = _by_halves(judged, uses, kind)
+        forms = {use: fit.chosen for use, fit in zip(uses, unseen, strict=True)}
+        score = _by_halves(judged, forms, kind)
     else:
         score = {mode: judged.decided_by([fit.calibrator for fit in unseen], kind, mode) for mode in MODES}
     return BogusScores(
@@ -86,12 +87,12 @@ def _of_kind(fitted: BudgetPart, judged: BudgetPart, uses: Sequence[str], kind: 
     )
 
 
-def _by_halves(part: BudgetPart, uses: Sequence[str], kind: str) -> dict[str, Numbers]:
-    """Score each half of the patients by calibrators fitted on the other half."""
+def _by_halves(part: BudgetPart, forms: Mapping[str, str], kind: str) -> dict[str, Numbers]:
+    """Score each half of the patients by calibrators fitted on the other half, of the form that all patients chose."""
     patients = np.random.default_rng(SEED).permutation(np.unique(part.own.group))
     scores = {mode: np.full(int(part.marked(kind, mode).sum()), np.nan) for mode in MODES}
     for half in (patients[::2], patients[1::2]):
-        locks = [part.fit(use, without=kind, patients=half).calibrator for use in uses]
+        locks = [part.fit(use, without=kind, patients=half, form=form).calibrator for use, form in forms.items()]
         for mode in MODES:
             others = ~np.isin(part.rows.group[part.marked(kind, mode)], half)
             scores[mode][others] = part.decided_by(locks, kind, mode)[others]

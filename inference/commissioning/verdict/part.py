@@ -49,20 +49,21 @@ class BudgetPart:
         )
         """(own,): the series is out of the envelope."""
 
-    def fit(self, use: str, *, without: str = "", patients: NDArray[np.str_] | None = None) -> Fit:
+    def fit(self, use: str, *, without: str = "", patients: NDArray[np.str_] | None = None, form: str = "") -> Fit:
         """Fit a calibrator on displayed maps and bogus ones, in their place and method-wide.
 
         Args:
             use: the tiers.
             without: a kind of bogus map that is left out.
             patients: the only ones that are fitted on; None: all.
+            form: the only form of calibrator that is tried; empty: every one.
         """
         kept, tiers = self.rows.kind != without, [TIERS[NAMES.index(name)] for name in self.names]
         if patients is not None:
             kept = kept & np.isin(self.rows.group, patients)
         return fit_calibrator(
             self.values[kept], self.names, tiers, self.rows.hit[kept], self.rows.group[kept],
-            use=use, seed=SEED, bogus=self.rows.kind[kept] != OWN,
+            use=use, seed=SEED, bogus=self.rows.kind[kept] != OWN, form=form,
         )  # fmt: skip
 
     def probability(self, calibrator: Calibrator, kind: str = OWN, mode: str = "map") -> Numbers:

@@ -52,7 +52,7 @@ def test_groups_that_look_alike_count_as_one_patient_where_none_is_named() -> No
 
 
 def test_the_spread_over_drawn_orders_says_how_much_one_order_means() -> None:
-    miss = np.arange(60) % 17 == 0
+    miss = np.isin(np.arange(60), [0, 30, 59])
     spread = order_spread(maps(np.arange(60), miss), 0.1, 0.1)
     assert 0 < spread.certified < spread.orders
     assert (spread.lowest, spread.highest) == (0.0, 1.0)
@@ -75,6 +75,7 @@ def test_maps_stopped_by_a_hard_rule_and_series_out_of_envelope_are_not_trusted_
     assert np.isnan(kept.score).sum() >= 3
 
 
+@pytest.mark.slow
 def test_a_small_site_is_fitted_certified_and_judged_on_all_its_patients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "PARTS", {"full": PARTS["full"]})
     first, second = part(0), part(1)
@@ -100,7 +101,9 @@ def test_a_detector_that_never_misses_gets_a_verdict() -> None:
     hit[data.rows.kind == OWN] = True
     perfect: PartData = replace(data, rows=replace(data.rows, hit=hit))
     fitted = BudgetPart(perfect, {}, "full").fit("ABC")
-    assert fitted.out_of_fold[:CASES].min() > 0.5
+    assert np.median(fitted.out_of_fold[:CASES]) > 0.8
+    bogus = BudgetPart(perfect, {}, "full").probability(fitted.calibrator, "another")
+    assert np.median(bogus) < 0.3
     with pytest.raises(Exception, match="maps that miss"):
         fit_calibrator(np.ones((9, 1)), ["a"], ["A"], np.ones(9, bool), np.arange(9), use="A", seed=1)
 
