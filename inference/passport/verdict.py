@@ -180,7 +180,11 @@ class BudgetVerdict:
     passes: NetworkPasses | None = None
     """None: not counted."""
     guards: tuple[BogusGuard, ...] = ()
-    """By alpha, the smallest first; empty in passports that were guarded at 0.10 alone."""
+    """By alpha, the smallest first, on the part judged; empty in passports that were guarded at 0.10 alone."""
+    floor: float | None = 0.5
+    """No threshold lies below: from there on every kind of bogus map is kept out on the part fitted on; None: none."""
+    believed: tuple[str, ...] = ()
+    """Kinds that no threshold keeps out; not empty: nothing is TRUSTED."""
 
     def guard_at(self, alpha: float) -> BogusGuard | None:
         """Return the guard at an alpha, or the next above, whose threshold is no higher; None: there is none."""

@@ -21,6 +21,7 @@ SEED = 20261122
 TRUSTABLE = tuple(step for step in GRID if step >= MORE_LIKELY_WRONG)
 """Thresholds of TRUSTED: never where a map is more likely wrong than right."""
 NEVER = float("inf")
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +97,9 @@ def certified(
     *,
     alpha: float,
     delta: float,
+    floor: float | None = MORE_LIKELY_WRONG,
     least_alpha: float | None = None,
     by_class: bool = True,
-    seed: int = SEED,
 ) -> Certified:
     """Certify the maps that are shown, all together and each class by itself.
 
@@ -107,17 +108,18 @@ def certified(
         classes: names of the bundle's classes, in their order.
         alpha: largest share of TRUSTED maps that may miss, by patients.
         delta: 1 - confidence.
+        floor: no threshold lies below, so that bogus maps are kept out; None: no threshold does, nothing is certified.
         least_alpha: nothing is certified below; None: no such line.
         by_class: whether a class needs a certificate of its own.
-        seed: of the order in which patients are met.
 
     Raises:
         Refused: no map, or alpha or delta out of range.
     """
 
     def one(of: ShownScores) -> Certificate:
-        made = certify(of.score, of.miss, of.group, alpha=alpha, delta=delta, seed=seed, grid=TRUSTABLE)
-        if least_alpha is None or alpha >= least_alpha:
+        grid = grid_above(floor)
+        made = certify(of.score, of.miss, of.group, alpha=alpha, delta=delta, seed=SEED, grid=grid or TRUSTABLE)
+        if grid and (least_alpha is None or alpha >= least_alpha):
             return made
         return replace(made, threshold=None, groups=0, trusted=0, misses=0, risk=None, upper=None)
 
@@ -125,13 +127,29 @@ def certified(
     return Certified(one(maps), {classes[index]: one(maps.of_class(index)) for index in known})
 
 
-def thresholds_alone(maps: ShownScores, classes: Sequence[str], *, alpha: float, delta: float) -> NDArray[np.float64]:
+def grid_above(floor: float | None) -> tuple[float, ...]:
+    """Return the thresholds that are tested, from the top down to the floor; empty where there is no floor."""
+    return () if floor is None else tuple(step for step in TRUSTABLE if step >= floor - ROUNDING)
+
+
+def thresholds_alone(
+    maps: ShownScores,
+    classes: Sequence[str],
+    *,
+    alpha: float,
+    delta: float,
+    floor: float | None = MORE_LIKELY_WRONG,
+    least_alpha: float | None = None,
+) -> NDArray[np.float64]:
     """Return the threshold of each class as ``certified`` finds it, without bounds and intervals; infinite: none."""
+    grid = grid_above(floor)
+    if not grid or (least_alpha is not None and alpha < least_alpha):
+        return np.full(len(classes), NEVER)
 
     def one(of: ShownScores) -> float:
         if not len(of.score):
             return NEVER
-        site = see_site(of.score, of.miss, of.group, seed=SEED, grid=TRUSTABLE)
+        site = see_site(of.score, of.miss, of.group, seed=SEED, grid=grid)
         step = certified_step(site, alpha, delta, Unit.PATIENT)
         return NEVER if step is None else float(site.grid[step])
 

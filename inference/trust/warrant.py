@@ -61,6 +61,8 @@ class Warrant:
     """Whether there was a patient without any finding among those the verdict was fitted on, or it is not known."""
     least_alpha: float | None = None
     """Where the data name no patients, the smallest alpha that is offered; None: any."""
+    floor: float | None = None
+    """No threshold lies below, so that bogus maps are kept out; None: none keeps them out."""
     _made: dict[int, "Warrant"] = field(default_factory=dict, repr=False)
 
     @property
@@ -77,7 +79,9 @@ class Warrant:
             alpha, delta, least, by_class = (
                 self.certificate.alpha, self.certificate.delta, self.least_alpha, bool(self.by_class),
             )  # fmt: skip
-            made = certified(maps, self.classes, alpha=alpha, delta=delta, least_alpha=least, by_class=by_class)
+            made = certified(
+                maps, self.classes, alpha=alpha, delta=delta, floor=self.floor, least_alpha=least, by_class=by_class
+            )  # fmt: skip
             self._made[count] = replace(
                 self, certificate=made.certificate, by_class=made.by_class, shown=count, _made=self._made
             )
@@ -135,7 +139,9 @@ class Warrant:
             )
         classes, least = passport.bundle.classes, verdict.least_alpha
         maps = shown_scores(formula.scores, shown)
-        made = certified(maps, classes, alpha=alpha, delta=delta, least_alpha=least, by_class=by_class)
+        made = certified(
+            maps, classes, alpha=alpha, delta=delta, floor=formula.floor, least_alpha=least, by_class=by_class
+        )  # fmt: skip
         possible = None
         if made.certificate.threshold is None:
             possible = smallest_alpha(maps.score, maps.miss, maps.group, delta=delta, seed=SEED, grid=TRUSTABLE)
@@ -166,11 +172,14 @@ class Warrant:
             unit=verdict.unit,
             saw_healthy=not verdict.counts.fitted.called or verdict.counts.fitted.healthy > 0,
             least_alpha=least,
+            floor=formula.floor,
         )
 
 
 def _believed(formula: BudgetVerdict, alpha: float) -> tuple[str, ...]:
     """Return the kinds of bogus map that are believed in too often under the threshold of this alpha."""
+    if formula.believed:
+        return formula.believed
     if not formula.guards:
         return tuple(kind for kind, shares in formula.bogus_trusted_and_wrong.items() if not shares.passed)
     guard = formula.guard_at(alpha) or formula.guards[-1]

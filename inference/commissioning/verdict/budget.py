@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.commissioning.verdict.fit_calibrator import Fit
-from inference.commissioning.verdict.guard import DELTA, bogus_scores, guards, shares_at
+from inference.commissioning.verdict.guard import DELTA, bogus_scores, floor_of, guards, shares_at
 from inference.commissioning.verdict.part import BudgetPart
 from inference.commissioning.verdict.sensitivity import order_spread
 from inference.passport.verdict import (
@@ -29,7 +29,7 @@ from inference.statistics.failure_detection import auroc_gain, judge_by_class, j
 from inference.statistics.resplits import Resplits, resplit
 from inference.statistics.risk_control import Certificate, Unit, smallest_alpha
 from inference.statistics.withholding import withhold
-from inference.trust.certified import SEED, TRUSTABLE, ShownScores, certified, shown_scores
+from inference.trust.certified import SEED, TRUSTABLE, ShownScores, certified, grid_above, shown_scores
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.evidence import Numbers
 
@@ -66,14 +66,16 @@ def fit_budget(
     locks = [fits[lock] for lock in lock_uses]
     p = {use: _judged_by(fit, judged, crossed=crossed) for use, fit in fits.items()}
     own = scores_of(fitted, fitted.own_decided_by(locks, seen=True))
+    bogus = bogus_scores(fitted, judged, {lock: fits[lock].chosen for lock in lock_uses})
+    floor, believed = floor_of(bogus)
     scored = _Scored(
         shown_scores(own, USUALLY_SHOWN),
         shown_scores(scores_of(judged, judged.own_decided_by(locks, seen=crossed)), USUALLY_SHOWN),
         tuple(classes),
+        floor,
         least_alpha,
         crossed,
     )
-    bogus = bogus_scores(fitted, judged, lock_uses, crossed=crossed)
     return BudgetVerdict(
         calibrator=fits[use].calibrator,
         witness_calibrator=fits["C"].calibrator if witness else None,
@@ -84,10 +86,14 @@ def fit_budget(
         trusted=tuple(scored.trusted(alpha) for alpha in ALPHAS),
         smallest_alpha=SmallestAlphas(scored.smallest(), None),
         withheld=withhold(p[use], ~judged.own.hit, judged.own.group, delta=DELTA, seed=SEED),
-        bogus_trusted_and_wrong={kind: shares_at(of_kind, classes, JUDGED_ALPHA) for kind, of_kind in bogus.items()},
+        bogus_trusted_and_wrong={
+            kind: shares_at(of_kind, classes, JUDGED_ALPHA, floor, least_alpha) for kind, of_kind in bogus.items()
+        },
         resplits=(scored.resplit(),),
         passes=passes,
-        guards=guards(bogus, classes) if bogus else (),
+        guards=guards(bogus, classes, floor, least_alpha) if bogus else (),
+        floor=floor,
+        believed=believed,
     )
 
 
@@ -120,13 +126,16 @@ class _Scored:
     others: ShownScores
     """Of the part judged."""
     classes: tuple[str, ...]
+    floor: float | None
     least_alpha: float | None
     crossed: bool
 
     def trusted(self, alpha: float) -> TrustedShare:
         """Certify on the part fitted on, and give what becomes of the part judged."""
-        made = certified(self.own, self.classes, alpha=alpha, delta=DELTA, least_alpha=self.least_alpha)
-        orders = order_spread(self.own, alpha, DELTA)
+        made = certified(
+            self.own, self.classes, alpha=alpha, delta=DELTA, floor=self.floor, least_alpha=self.least_alpha
+        )  # fmt: skip
+        orders = order_spread(self.own, alpha, DELTA, floor=self.floor)
         if made.certificate.threshold is None:
             return TrustedShare(made.certificate, None, None, None, made.by_class, orders)
         maps = self.others
@@ -145,7 +154,8 @@ class _Scored:
     def smallest(self) -> Certificate | None:
         """Return the certificate of the smallest alpha that can be certified."""
         own = self.own
-        return smallest_alpha(own.score, own.miss, own.group, delta=DELTA, seed=SEED, grid=TRUSTABLE)
+        grid = grid_above(self.floor)
+        return smallest_alpha(own.score, own.miss, own.group, delta=DELTA, seed=SEED, grid=grid) if grid else None
 
     def resplit(self) -> Resplits:
         """Cut the patients of both parts, or of a crossed site, in half many times."""

@@ -1,4 +1,9 @@
-"""Bogus maps that are TRUSTED and wrong: each kind by a fit that never saw it, under the threshold of each alpha."""
+"""Bogus maps that are TRUSTED and wrong: each kind by a fit that never saw it, under the threshold of each alpha.
+
+Where displayed maps hardly miss, a certificate alone would go down to thresholds under which bogus maps pass. So no
+threshold lies below a floor, the lowest under which every kind is kept out on the part fitted on; on the part judged it
+is then looked at whether that holds.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +17,7 @@ from inference.passport.verdict import MOST_BOGUS, BogusGuard, BogusShares, Chec
 from inference.reading.outlines import Mask
 from inference.statistics.bootstrap import Interval, mean_of_groups
 from inference.statistics.shown import shown
-from inference.trust.certified import SEED, ShownScores, thresholds_alone
+from inference.trust.certified import SEED, TRUSTABLE, ShownScores, thresholds_alone
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.evidence import Numbers
 
@@ -20,75 +25,78 @@ GUARDED = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50)
 """Alphas under whose threshold bogus maps are looked at; between two, the larger counts: its threshold is no higher."""
 DELTA = 0.10
 MODES = ("map", "method")
+MOST_BELIEVED = 0.01
+"""Share of a kind that may be TRUSTED and wrong on the part fitted on: it sets the floor of every threshold."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredBogus:
+    """The bogus maps of one kind and mode, N in all."""
+
+    score: Numbers
+    """(N,), by calibrators that saw neither the kind nor the patient; NaN: a hard rule stops the map."""
+    wrong: Mask
+    """(N,): the peak lies in no finding."""
+    group: NDArray[np.str_]
+    """(N,)"""
+    class_index: NDArray[np.int64]
+    """(N,)"""
+
+    def share(self, thresholds: Numbers) -> Interval:
+        """Return the mean over patients of the share of maps TRUSTED and wrong, under (classes,) thresholds."""
+        trusted = self.score >= thresholds[self.class_index]
+        return mean_of_groups((trusted & self.wrong).astype(float), self.group, seed=SEED)
+
+    def wrong_share(self, threshold: float) -> float:
+        """Return that share under one threshold of all classes."""
+        labels = np.unique(self.group, return_inverse=True)[1]
+        wrong = np.bincount(labels, weights=(self.score >= threshold) & self.wrong)
+        return float((wrong / np.bincount(labels)).mean())
+
+
+ScoredMaps = Mapping[str, ScoredBogus]
+"""By mode."""
 
 
 @dataclass(frozen=True, eq=False)
 class BogusScores:
-    """One kind of bogus map, by calibrators that never saw it."""
+    """One kind of bogus map."""
 
     displayed: ShownScores
-    """The displayed maps that are shown, which the threshold is certified from."""
-    score: Mapping[str, Numbers]
-    """By mode, (N,)."""
-    wrong: Mapping[str, Mask]
-    """By mode, (N,): the peak lies in no finding."""
-    group: Mapping[str, NDArray[np.str_]]
-    """By mode, (N,)."""
-    class_index: Mapping[str, NDArray[np.int64]]
-    """By mode, (N,)."""
-
-    def share(self, thresholds: Numbers, mode: str) -> Interval:
-        """Return the mean over patients of the share of maps that are TRUSTED and wrong.
-
-        Args:
-            thresholds: (classes,).
-            mode: ``map`` or ``method``.
-        """
-        trusted = self.score[mode] >= thresholds[self.class_index[mode]]
-        return mean_of_groups((trusted & self.wrong[mode]).astype(float), self.group[mode], seed=SEED)
+    """The displayed maps that are shown, by calibrators without the kind: what the threshold is certified from."""
+    fitted: ScoredMaps
+    """Of the part fitted on."""
+    judged: ScoredMaps
+    """Of the part judged."""
 
 
-def bogus_scores(
-    fitted: BudgetPart, judged: BudgetPart, uses: Sequence[str], *, crossed: bool
-) -> dict[str, BogusScores]:
-    """Score every kind of bogus map of the part judged by calibrators that saw neither the kind nor the patient.
+def bogus_scores(fitted: BudgetPart, judged: BudgetPart, forms: Mapping[str, str]) -> dict[str, BogusScores]:
+    """Score every kind of bogus map by calibrators that saw neither the kind nor the patient.
 
     Args:
-        fitted: the part fitted on.
-        judged: the part judged; the same one where the site is crossed.
-        uses: sets of tiers, the lower of whose P counts.
-        crossed: whether the patients are the same: then each half is scored by a fit on the other.
+        fitted: the part fitted on; each half of its patients is scored by fits on the other half.
+        judged: the part judged, scored by fits on all patients of the other part; the same object of a crossed site.
+        forms: by set of tiers, the form of calibrator that the fit with every kind chose; the lower P counts.
     """
-    return {
-        kind: _of_kind(fitted, judged, uses, kind, crossed=crossed)
-        for kind in BOGUS
-        if (fitted.rows.kind == kind).any()
-    }
+    return {kind: _of_kind(fitted, judged, forms, kind) for kind in BOGUS if (fitted.rows.kind == kind).any()}
 
 
-def _of_kind(fitted: BudgetPart, judged: BudgetPart, uses: Sequence[str], kind: str, *, crossed: bool) -> BogusScores:
-    unseen = [fitted.fit(use, without=kind) for use in uses]
+def _of_kind(fitted: BudgetPart, judged: BudgetPart, forms: Mapping[str, str], kind: str) -> BogusScores:
+    unseen = [fitted.fit(use, without=kind, form=form) for use, form in forms.items()]
     own = fitted.maps(fitted.own_decided_by(unseen, seen=True))
     series = np.char.add(np.char.add(fitted.own.stack.astype(str), " "), fitted.own.class_index.astype(str))
     kept = shown(own.score, series, USUALLY_SHOWN)
+    before = _by_halves(fitted, forms, kind)
+    after = before
+    if judged is not fitted:
+        locks = [fit.calibrator for fit in unseen]
+        after = _scored(judged, kind, {mode: judged.decided_by(locks, kind, mode) for mode in MODES})
     displayed = ShownScores(own.score[kept], own.miss[kept], own.group[kept], own.class_index[kept])
-    rows = {mode: judged.marked(kind, mode) for mode in MODES}
-    if crossed:
-        forms = {use: fit.chosen for use, fit in zip(uses, unseen, strict=True)}
-        score = _by_halves(judged, forms, kind)
-    else:
-        score = {mode: judged.decided_by([fit.calibrator for fit in unseen], kind, mode) for mode in MODES}
-    return BogusScores(
-        displayed,
-        score,
-        {mode: ~judged.rows.hit[rows[mode]] for mode in MODES},
-        {mode: judged.rows.group[rows[mode]] for mode in MODES},
-        {mode: judged.rows.class_index[rows[mode]] for mode in MODES},
-    )
+    return BogusScores(displayed, before, after)
 
 
-def _by_halves(part: BudgetPart, forms: Mapping[str, str], kind: str) -> dict[str, Numbers]:
-    """Score each half of the patients by calibrators fitted on the other half, of the form that all patients chose."""
+def _by_halves(part: BudgetPart, forms: Mapping[str, str], kind: str) -> ScoredMaps:
+    """Score each half of the patients by calibrators fitted on the other half."""
     patients = np.random.default_rng(SEED).permutation(np.unique(part.own.group))
     scores = {mode: np.full(int(part.marked(kind, mode).sum()), np.nan) for mode in MODES}
     for half in (patients[::2], patients[1::2]):
@@ -96,21 +104,53 @@ def _by_halves(part: BudgetPart, forms: Mapping[str, str], kind: str) -> dict[st
         for mode in MODES:
             others = ~np.isin(part.rows.group[part.marked(kind, mode)], half)
             scores[mode][others] = part.decided_by(locks, kind, mode)[others]
-    return scores
+    return _scored(part, kind, scores)
 
 
-def shares_at(of_kind: BogusScores, classes: Sequence[str], alpha: float) -> BogusShares:
-    """Return what becomes of one kind under the threshold of one alpha."""
-    thresholds = thresholds_alone(of_kind.displayed, classes, alpha=alpha, delta=DELTA)
+def _scored(part: BudgetPart, kind: str, scores: Mapping[str, Numbers]) -> ScoredMaps:
+    rows = {mode: part.rows.where(part.marked(kind, mode)) for mode in MODES}
+    return {mode: ScoredBogus(scores[mode], ~own.hit, own.group, own.class_index) for mode, own in rows.items()}
+
+
+def floor_of(scores: Mapping[str, BogusScores]) -> tuple[float | None, tuple[str, ...]]:
+    """Return the lowest threshold from which on no kind of bogus map is TRUSTED and wrong too often.
+
+    It is found on the part fitted on. Certified thresholds are tested from the top, and this ends the sequence.
+
+    Returns:
+        it, and None and the kinds that no threshold keeps out where there is none.
+    """
+    limit: float | None = None
+    for threshold in TRUSTABLE:
+        believed = tuple(
+            kind
+            for kind, of_kind in scores.items()
+            if max(bogus.wrong_share(threshold) for bogus in of_kind.fitted.values()) > MOST_BELIEVED
+        )
+        if believed:
+            return limit, believed if limit is None else ()
+        limit = threshold
+    return limit, ()
+
+
+def shares_at(
+    of_kind: BogusScores, classes: Sequence[str], alpha: float, floor: float | None, least_alpha: float | None
+) -> BogusShares:
+    """Return what becomes of one kind, on the part judged, under the threshold of one alpha."""
+    thresholds = thresholds_alone(
+        of_kind.displayed, classes, alpha=alpha, delta=DELTA, floor=floor, least_alpha=least_alpha
+    )  # fmt: skip
     keeps: Callable[[Interval], bool] = lambda share: share.value <= MOST_BOGUS  # noqa: E731
-    return BogusShares(*(checked(of_kind.share(thresholds, mode), keeps) for mode in MODES))
+    return BogusShares(*(checked(of_kind.judged[mode].share(thresholds), keeps) for mode in MODES))
 
 
-def guards(scores: Mapping[str, BogusScores], classes: Sequence[str]) -> tuple[BogusGuard, ...]:
+def guards(
+    scores: Mapping[str, BogusScores], classes: Sequence[str], floor: float | None, least_alpha: float | None
+) -> tuple[BogusGuard, ...]:
     """Judge every kind under the threshold of every alpha."""
     made = []
     for alpha in GUARDED:
-        shares = {kind: shares_at(of_kind, classes, alpha) for kind, of_kind in scores.items()}
+        shares = {kind: shares_at(of_kind, classes, alpha, floor, least_alpha) for kind, of_kind in scores.items()}
         highest = {
             kind: max(of.map_patient, of.method_patient, key=lambda one: one.value) for kind, of in shares.items()
         }

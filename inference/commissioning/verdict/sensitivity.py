@@ -17,7 +17,8 @@ from inference.commissioning.verdict.rows import PartData
 from inference.passport.verdict import Merged, OrderSpread
 from inference.statistics.bounds import Bets
 from inference.statistics.risk_control import certified_steps, see_site
-from inference.trust.certified import NEVER, SEED, TRUSTABLE, ShownScores
+from inference.statistics.withholding import MORE_LIKELY_WRONG
+from inference.trust.certified import NEVER, SEED, ShownScores, grid_above
 
 ORDERS = 100
 SURVIVES = 0.9
@@ -26,13 +27,16 @@ MERGED_TO = (2, 3)
 """Groups are merged into a half and a third as many."""
 
 
-def order_spread(maps: ShownScores, alpha: float, delta: float, *, by_class: bool = True) -> OrderSpread:
+def order_spread(
+    maps: ShownScores, alpha: float, delta: float, *, floor: float | None = MORE_LIKELY_WRONG, by_class: bool = True
+) -> OrderSpread:
     """Certify with patients in many drawn orders, and say how many of them have a TRUSTED map.
 
     Args:
         maps: that are shown.
         alpha: largest share of misses.
         delta: 1 - confidence.
+        floor: no threshold lies below.
         by_class: whether a class needs a certificate of its own.
     """
     classes = np.unique(maps.class_index) if by_class else np.zeros(0, np.int64)
@@ -40,7 +44,7 @@ def order_spread(maps: ShownScores, alpha: float, delta: float, *, by_class: boo
     parts += [(maps.of_class(int(index)), maps.class_index == index) for index in classes]
     thresholds = np.full((ORDERS, len(maps.score)), -np.inf)
     for part, rows in parts:
-        own = np.array(_thresholds(part, alpha, delta))
+        own = np.array(_thresholds(part, alpha, delta, grid_above(floor)))
         thresholds[:, rows] = np.maximum(thresholds[:, rows], own[:, None])
     trusted = maps.score >= thresholds
     covered = np.stack([trusted[:, maps.group == patient].any(axis=1) for patient in np.unique(maps.group)]).mean(
@@ -51,9 +55,11 @@ def order_spread(maps: ShownScores, alpha: float, delta: float, *, by_class: boo
     return OrderSpread(ORDERS, certified, float(low), float(high))
 
 
-def _thresholds(maps: ShownScores, alpha: float, delta: float) -> list[float]:
+def _thresholds(maps: ShownScores, alpha: float, delta: float, grid: Sequence[float]) -> list[float]:
     """Return the threshold certified under each drawn order; infinite: none is."""
-    site = see_site(maps.score, maps.miss, maps.group, seed=SEED, grid=TRUSTABLE)
+    if not grid:
+        return [NEVER] * ORDERS
+    site = see_site(maps.score, maps.miss, maps.group, seed=SEED, grid=grid)
     bets = Bets.of(alpha, delta, site.losses.shape[1])
     steps = certified_steps(site, alpha, delta, bets, orders=ORDERS, seed=SEED)
     return [NEVER if step is None else float(site.grid[step]) for step in steps]
