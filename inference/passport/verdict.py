@@ -234,6 +234,8 @@ class BlindSpot:
     map_misses: Interval
     witness_misses: Interval
     both_miss: Interval
+    both_by_class: Mapping[str, Interval] = field(default_factory=dict)
+    """``both_miss`` of the maps of each class; empty in passports that have it pooled alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Measure ``brain_tumour_t1ce``; every figure of its model card comes from here.
 
 ``python -m inference.training.evaluate_brain_tumour --data DIR --bundle DIR [--unguided FILE]
-[--splits commissioning]``
+[--splits commissioning] [--localiser]``
 
 Prints the figures, writes ``figures.json`` and the tables of the model card into the bundle, which must be sealed again
 afterwards. Intervals: 95 %, percentile bootstrap over groups of near copies. ``--unguided``: weights of the primary's
@@ -26,7 +26,16 @@ from inference.bundle.weights import read_weights
 from inference.training import measuring
 from inference.training.brain_data import CLASSES, read_tumours
 from inference.training.brain_tumour_card import tables
-from inference.training.measuring import Judged, classifiers, judge, localiser_figures, peak_figures, share
+from inference.training.measuring import (
+    Judged,
+    classifiers,
+    judge,
+    localiser_figures,
+    localiser_of,
+    peak_figures,
+    share,
+    with_localiser,
+)
 from inference.training.model_card import publish
 from inference.training.shortcuts import PLANES, shortcut_guesses
 from inference.training.slices import Slices
@@ -130,8 +139,14 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, required=True, help="a sealed bundle")
     parser.add_argument("--unguided", type=Path, help="weights of the primary's architecture, trained without guidance")
     parser.add_argument("--splits", default="commissioning")
+    parser.add_argument("--localiser", action="store_true", help="measure the localiser alone; other figures stay")
     asked = parser.parse_args()
-    figures = measure(load_bundle(asked.bundle), asked.data, asked.splits.split(","), asked.unguided)
+    bundle, splits = load_bundle(asked.bundle), asked.splits.split(",")
+    if asked.localiser:
+        site = read_tumours(asked.data, splits, bundle.preprocessing)
+        figures = with_localiser(asked.bundle, localiser_of(bundle), site, UNIT)
+    else:
+        figures = measure(bundle, asked.data, splits, asked.unguided)
     publish(asked.bundle, figures, tables(figures))
 
 

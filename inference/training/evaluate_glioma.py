@@ -1,6 +1,7 @@
 """Measure a glioma bundle on patients of a site it has never seen; every figure of its model card comes from here.
 
-``python -m inference.training.evaluate_glioma --data DIR --bundle DIR [--splits calibration,commissioning]``
+``python -m inference.training.evaluate_glioma --data DIR --bundle DIR [--splits calibration,commissioning]
+[--localiser]``
 
 Prints the figures, writes ``figures.json`` and the table of the model card into the bundle, which must be sealed again
 afterwards. Intervals: 95 %, percentile bootstrap over patients.
@@ -28,9 +29,11 @@ from inference.training.measuring import (
     classifiers,
     judge,
     localiser_figures,
+    localiser_of,
     peak_figures,
     share,
     with_interval,
+    with_localiser,
 )
 from inference.training.model_card import publish, table
 from inference.training.slices import Slices
@@ -105,8 +108,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
     parser.add_argument("--bundle", type=Path, required=True, help="a sealed bundle")
     parser.add_argument("--splits", default="calibration,commissioning")
+    parser.add_argument("--localiser", action="store_true", help="measure the localiser alone; other figures stay")
     asked = parser.parse_args()
-    figures = measure(load_bundle(asked.bundle), asked.data, asked.splits.split(","))
+    bundle, splits = load_bundle(asked.bundle), asked.splits.split(",")
+    if asked.localiser:
+        site = read_patients(asked.data, splits, bundle.preprocessing)
+        figures = with_localiser(asked.bundle, localiser_of(bundle), site)
+    else:
+        figures = measure(bundle, asked.data, splits)
     publish(asked.bundle, figures, table(figures))
 
 

@@ -1,7 +1,9 @@
 """What the figures of every model card are made of: peaks, intervals by bootstrap, and runs of a classifier."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from inference.bundle.bundle import Bundle, Network
+from inference.errors import BundleRefused
 from inference.saliency import explain
 from inference.training.slices import Slices
 
@@ -115,6 +118,24 @@ def localiser_figures(network: nn.Module, data: Slices, unit: str = "patients") 
         "peak_in_lesion": with_interval(share(positive, hit), data.groups, unit),
         "dice": with_interval(share(positive, dice), data.groups, unit),
     }
+
+
+def localiser_of(bundle: Bundle) -> nn.Module:
+    """Return the localiser of a bundle.
+
+    Raises:
+        BundleRefused: it has none.
+    """
+    localiser = bundle.localiser()
+    if localiser is None:
+        raise BundleRefused(f"{bundle.manifest.name} has no localiser.")
+    return localiser.module
+
+
+def with_localiser(folder: Path, network: nn.Module, data: Slices, unit: str = "patients") -> dict[str, Any]:
+    """Return the figures a bundle has, with those of its localiser measured anew."""
+    known: dict[str, Any] = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    return {**known, "localiser": localiser_figures(network, data, unit)}
 
 
 def mean(values: Floats) -> float:

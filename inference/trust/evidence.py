@@ -101,7 +101,7 @@ class Examiner:
             contrast=contrast,
             moved=moved,
             gradient=gradient,
-            localiser=self._localised(here),
+            localiser=self.localised(here),
         )
 
     def networks(self) -> tuple[nn.Module, ...]:
@@ -184,7 +184,8 @@ class Examiner:
         module = self.bundle.keep(key, lambda: randomised(primary.module, seed=TWIN_SEED))
         return Network(module, primary.layer, "randomised twin")
 
-    def _localised(self, inputs: torch.Tensor) -> Maps | None:
+    def localised(self, inputs: torch.Tensor) -> Maps | None:
+        """Return the localiser's probability of a finding, (1, channels, *spatial) -> (*spatial); None without one."""
         localiser = self.bundle.localiser(self.device)
         if localiser is None:
             return None

@@ -1,6 +1,7 @@
-"""The stacks of one job, classified each by itself: one that fails is declined, and the others go on."""
+"""The stacks of one job, classified and judged each by itself: one that fails is declined, and the others go on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from inference.bundle.bundle import Bundle
 from inference.classify import classify
@@ -9,7 +10,13 @@ from inference.findings import Classification
 from inference.options import AnalysisOptions
 from inference.prepare.bounded import prepare_bounded
 from inference.reading.image import Image
+from inference.saliency.engine.maps import SaliencyMap
 from inference.selection import without
+from inference.trust.assess import assess_maps, those_shown
+from inference.trust.likeness import likeness
+from inference.trust.statement import Statement, state
+from inference.trust.verdict import Trust, Verdict
+from inference.trust.warrant import Warrant
 from node.jobs.step_files import StepFiles
 
 
@@ -39,6 +46,40 @@ def classify_stacks(bundle: Bundle, files: StepFiles, options: AnalysisOptions) 
         files.keep("account", selection)
         files.keep("images", tuple(images))
     files.keep("classifications", tuple(classifications))
+
+
+def judge_stacks(
+    bundle: Bundle, files: StepFiles, options: AnalysisOptions, warrant: Warrant | None, withheld: str
+) -> None:
+    """Say how far the assessed maps of a job can be trusted, which of them are shown, and what is said of each stack.
+
+    Args:
+        bundle: that classified and explained them.
+        files: of the job.
+        options: how it is analysed.
+        warrant: of the site's passport; None: there is none.
+        withheld: why every map of the job's route is withheld; empty: they are not.
+    """
+    maps: list[tuple[SaliencyMap, ...]] = []
+    trusts: list[tuple[Trust, ...]] = []
+    statements: list[Statement] = []
+    for image, classification, assessed in zip(files.images, files.classifications, files.assessed, strict=True):
+        inputs = prepare_bounded(bundle, image)
+        of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
+        judged = assess_maps(bundle, inputs, assessed, options=options, warrant=warrant, of_stack=of_stack)
+        shown, trust_of_shown = those_shown(assessed, judged, options.planes_explained)
+        maps.append(shown)
+        trusts.append(tuple(withhold(trust, withheld) for trust in trust_of_shown) if withheld else trust_of_shown)
+        statements.append(state(classification, of_stack, warrant, bundle.identity.digest))
+    files.keep("statements", tuple(statements))
+    files.keep("maps", tuple(maps))
+    files.keep("trusts", tuple(trusts))
+
+
+def withhold(trust: Trust, reason: str) -> Trust:
+    """Withhold a map because the control charts of its route are out of control, whatever its own trust."""
+    sentence = f"The audit withholds the maps of this route: {reason}"
+    return replace(trust, verdict=Verdict.WITHHELD, reasons=(sentence, *trust.reasons))
 
 
 def _joined(failures: Sequence[HeatproofError]) -> HeatproofError:

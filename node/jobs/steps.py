@@ -18,18 +18,13 @@ from inference.explain import explain_findings
 from inference.options import AnalysisOptions
 from inference.prepare.bounded import prepare_bounded
 from inference.reading.account import Disposition
-from inference.saliency.engine.maps import SaliencyMap
 from inference.selection import Declined, account_for
-from inference.trust.assess import assess_maps, those_shown
-from inference.trust.likeness import likeness
-from inference.trust.statement import Statement, state
-from inference.trust.verdict import Trust, Verdict
 from inference.trust.warrant import Warrant
 from node.delivery.outbox import Outbox
 from node.jobs.contents import content_of
 from node.jobs.history import History
 from node.jobs.job_row import Job, job_of
-from node.jobs.stacks import classify_stacks
+from node.jobs.stacks import classify_stacks, judge_stacks
 from node.jobs.step_files import StepFiles
 from node.jobs.succession import predecessors, succeed
 from node.jobs.summary import account_of, summarise
@@ -142,25 +137,7 @@ class Steps:
 
     def trust(self, job: Job) -> None:
         """Maps to how far they can be trusted and which of them are shown, and stacks to what is said of them."""
-        bundle, options, warrant = self._bundles[job.bundle], self.options(job), self._warrant(job)
-        maps: tuple[tuple[SaliencyMap, ...], ...] = ()
-        trusts: tuple[tuple[Trust, ...], ...] = ()
-        statements: tuple[Statement, ...] = ()
-        files = self._files(job)
-        for image, classification, assessed in zip(files.images, files.classifications, files.assessed, strict=True):
-            inputs = prepare_bounded(bundle, image)
-            of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
-            judged = assess_maps(bundle, inputs, assessed, options=options, warrant=warrant, of_stack=of_stack)
-            of_image, trust_of_image = those_shown(assessed, judged, options.planes_explained)
-            maps, trusts = (*maps, of_image), (*trusts, trust_of_image)
-            statements += (state(classification, of_stack, warrant, bundle.identity.digest),)
-        self._files(job).keep("statements", statements)
-        self._files(job).keep("maps", maps)
-        if job.withheld:
-            trusts = tuple(
-                tuple(withhold(trust_of_map, job.withheld) for trust_of_map in of_image) for of_image in trusts
-            )
-        self._files(job).keep("trusts", trusts)
+        judge_stacks(self._bundles[job.bundle], self._files(job), self.options(job), self._warrant(job), job.withheld)
 
     def report(self, job: Job) -> None:
         """Analyses to DICOM objects in the outbox, a row for each, and a queued delivery for each destination."""
@@ -294,9 +271,3 @@ class Steps:
                 details=details,
                 connection=connection,
             )
-
-
-def withhold(trust: Trust, reason: str) -> Trust:
-    """Withhold a map because the control charts of its route are out of control, whatever its own trust."""
-    sentence = f"The audit withholds the maps of this route: {reason}"
-    return replace(trust, verdict=Verdict.WITHHELD, reasons=(sentence, *trust.reasons))

@@ -20,7 +20,7 @@ from inference.errors import PassportRefused, UnknownName
 from inference.passport.passport import Passport, load_passport
 from inference.passport.rules import RULES
 from inference.statistics.risk_control import Certificate
-from inference.trust.judge import promise, uncertified
+from inference.trust.judge import promise, uncertified, uncertified_class
 from inference.trust.versions import fit_anew
 from inference.trust.warrant import Warrant
 from node.audit.audit import Audit
@@ -249,6 +249,9 @@ def _lacks(bundle: Bundle, warrant: Warrant | None, uses: Sequence[RouteUse]) ->
         more = f"At least {lacking} more patients are needed. " if lacking else ""
         cure = f"{more}`heatproof commission --plan --patients N` shows how many patients give which guarantee."
         yield Missing(uncertified(warrant), cure)
+    for label in () if warrant.certificate.threshold is None else warrant.by_class:
+        if warrant.certified.threshold_of(label) is None:
+            yield Missing(uncertified_class(warrant, label), "Add patients with it, or set inference.certify_classes.")
     if warrant.believed:
         sentence = f"The budget {warrant.budget} accepted bogus maps too often: no map is TRUSTED."
         yield Missing(sentence, "Use a larger inference.trust_budget.")

@@ -6,17 +6,16 @@ from inference.passport.envelope import Envelope
 from inference.passport.verdict import (
     JUDGED_ALPHA,
     MOST_BOGUS,
+    BlindSpot,
     FittedVerdict,
     MethodGate,
     NoVerdict,
     ScoreJudgement,
-    TrustedShare,
 )
 from inference.statistics.bootstrap import Difference
 from inference.statistics.resplits import Resplits
-from inference.trust.versions import changed_definitions, fit_anew
 from reports.passport.block import Block, Cell
-from reports.passport.budgets import budgets_block, by_patient, is_idle
+from reports.passport.budgets import budgets_block, is_idle
 from reports.passport.cells import (
     auroc_text,
     bogus_name,
@@ -30,6 +29,7 @@ from reports.passport.cells import (
     stacked,
     unit_name,
 )
+from reports.passport.certificate import class_blocks, limits, sensitivity_blocks, trusted_block
 from reports.wording import method_name, number
 
 SCORES = {
@@ -52,42 +52,16 @@ def verdict_blocks(verdict: FittedVerdict | NoVerdict | None) -> tuple[Block, ..
         none = "No verdict could be fitted, so no map of this bundle is ever TRUSTED:"
         return (Block("Why there is none", (f"{none} {verdict.reason}",)),)
     return (
-        Block("Limits", _limits(verdict)),
+        Block("Limits", limits(verdict)),
         _gate(verdict.gate),
         *_detection(verdict),
-        _trusted(verdict.trusted, witness=verdict.witness),
+        trusted_block(verdict.trusted, witness=verdict.witness),
+        *class_blocks(verdict.trusted),
+        *sensitivity_blocks(verdict),
         _bogus(verdict),
         budgets_block(verdict),
         _resplits(verdict.resplits),
         Block("Withheld, out of envelope, blind spot", _rest(verdict)),
-    )
-
-
-def _limits(verdict: FittedVerdict) -> tuple[str, ...]:
-    fitted, judged = verdict.counts.fitted, verdict.counts.judged
-    certificates = [share.certificate for share in by_patient(verdict)]
-    sure = [number(certificate.alpha) for certificate in certificates if certificate.threshold is not None]
-    unsure = [number(certificate.alpha) for certificate in certificates if certificate.threshold is None]
-    confidence, smallest = number(1 - certificates[0].delta), verdict.smallest_alpha.patient
-    least = (
-        ""
-        if smallest is None
-        else f"; the smallest that holds is {number(smallest.alpha)}, a guide for further patients"
-    )
-    can = f"alpha {', '.join(sure)}" if sure else "no alpha that was asked for"
-    cannot = f" They cannot certify alpha {', '.join(unsure)}: at that alpha nothing is TRUSTED." if unsure else ""
-    witness = "" if verdict.witness else " The bundle has no localiser: nothing is TRUSTED, whatever the score."
-    changed = changed_definitions(verdict, "full")
-    return (
-        *([f"Nothing is TRUSTED. {fit_anew(changed)}"] if changed else []),
-        "The unit is the patient, as the data name them: slices of one are alike. Where the data name none, groups of "
-        "copies stand in, and the promise is weaker. A certificate speaks of a patient drawn at random "
-        "from those with a TRUSTED map and of one such map of theirs. Alpha: the share of those maps that may miss.",
-        f"The {fitted.groups} patients fitted on certify {can}, each at confidence {confidence}{least}.{cannot}",
-        f"Fitted on {fitted.cases} maps of {fitted.groups} patients ({fitted.hits} hit), judged on "
-        f"{judged.cases} maps of {judged.groups} other patients ({judged.hits} hit). It holds for patients "
-        "like these, this site and this bundle; nothing is said of findings the classifier did not call. "
-        f"P: that the map's peak lies in a true finding; an explained false positive misses.{witness}",
     )
 
 
@@ -147,35 +121,6 @@ def _within_class(score: ScoreJudgement, label: str) -> Cell:
     return stacked(None if own is None else own.auroc)
 
 
-def _trusted(shares: Sequence[TrustedShare], *, witness: bool) -> Block:
-    head = (
-        "alpha", "unit", "threshold", "fitted on", "bound of the miss share", "judged: coverage", "judged: miss share",
-    )  # fmt: skip
-    words = (
-        "A map is TRUSTED from the threshold up. The threshold is certified on the part fitted on: at the stated "
-        "confidence at most alpha of TRUSTED maps miss. Coverage: share of maps that are TRUSTED. Optimistic: takes "
-        "slices of one patient as independent, which they are not; it decides nothing. None: no threshold holds."
-        + " The score is the lower of P by all tiers and P by the localiser alone."
-        * witness,
-    )
-    return Block("What is TRUSTED", words, head, tuple(_trusted_row(share) for share in shares))
-
-
-def _trusted_row(share: TrustedShare) -> tuple[Cell, ...]:
-    certificate = share.certificate
-    about = (Cell(number(certificate.alpha)), Cell(unit_name(certificate.unit)))
-    if certificate.threshold is None or certificate.upper is None:
-        return (*about, Cell("none", css="none"), *[Cell("-", css="none")] * 4)
-    return (
-        *about,
-        Cell(number(certificate.threshold)),
-        Cell(f"{certificate.misses} of {certificate.trusted} miss, {certificate.groups} patients"),
-        Cell(f"{certificate.upper:.3f}"),
-        Cell(fine(share.coverage)),
-        Cell(fine(share.miss)),
-    )
-
-
 def _bogus(verdict: FittedVerdict) -> Block:
     idle = is_idle(verdict)
     rows = tuple(
@@ -192,11 +137,20 @@ def _bogus(verdict: FittedVerdict) -> Block:
         f"threshold that never saw the kind; at most {number(MOST_BOGUS)} may. In place of the map: everything else is "
         "honest. Method-wide: replicates, alternates and all show the same bogus kind, so that everything agrees. In "
         "brackets: the interval leaves it open. Where none was seen the interval is the exact binomial one, over "
-        "patients.",
+        f"patients. {_floor(verdict)}",
         *[empty] * idle,
     )
     head = ("bogus maps", "in place of the map", "method-wide")
     return Block("Bogus maps that are TRUSTED and wrong", words, head, rows)
+
+
+def _floor(verdict: FittedVerdict) -> str:
+    """Say from where on bogus maps are kept out."""
+    if verdict.floor is None:
+        return "No threshold keeps every kind out: nothing is TRUSTED."
+    return (
+        f"No threshold lies below {number(verdict.floor)}, from which on every kind is kept out on the part fitted on."
+    )
 
 
 def _resplits(units: Sequence[Resplits]) -> Block:
@@ -243,9 +197,16 @@ def _rest(verdict: FittedVerdict) -> tuple[str, ...]:
     both = (
         f"Blind spot: map and localiser miss the same finding in {fine(blind.both_miss)} of the maps judged (the "
         f"map misses in {fine(blind.map_misses)}, the localiser in {fine(blind.witness_misses)}; an explained "
-        "false positive is a miss of both). There the localiser cannot warn."
+        f"false positive is a miss of both). There the localiser cannot warn.{_by_class(blind)}"
     )
     return below, out, both
+
+
+def _by_class(blind: BlindSpot) -> str:
+    if len(blind.both_by_class) < 2:
+        return ""
+    shares = (f"{name} {fine(share)}" for name, share in blind.both_by_class.items())
+    return f" Both miss, by class: {', '.join(shares)}."
 
 
 def _envelope(verdict: FittedVerdict) -> str:

@@ -39,9 +39,9 @@ from inference.saliency.engine.maps import peak_of
 from inference.statistics.bootstrap import Interval, share_by_group
 from inference.statistics.seeds import seed_of
 from inference.trust.assess import assess_maps
+from inference.trust.certified import SEED
 from inference.trust.likeness import look
 from inference.trust.verdict import Trust, Verdict
-from inference.trust.certified import SEED
 from inference.trust.warrant import Warrant
 from tests.benchmarks.unseen_images import image_groups
 
@@ -163,7 +163,7 @@ def studies(asked: argparse.Namespace) -> None:
         bundle, _, warrant = site.load()
         print(f"\n{site.bundle}, passport {site.passport}, by study\n")
         if warrant.envelope is None:
-            raise SystemExit("The passport is of an earlier release: python deploy/refit_envelopes.py")
+            raise SystemExit("The passport is of an earlier release: python deploy/shipped_passports.py")
         own = warrant.envelope.out
         print(f"Own site, patients left out of the fit (cross-conformal): {shown(asdict(own))}, n {own.n}\n")
         print("| images | unlike: studies with a finding | without a finding | without a call: no statement |")

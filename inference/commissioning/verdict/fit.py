@@ -96,7 +96,7 @@ def fit_verdict(
         counts=PartCounts(_counts(fitted), _counts(judged)),
         baselines={name: judge_part(scores, after, classes) for name, scores in _baselines(before, after).items()},
         out_of_envelope=share_out(outside, stacks[1]),
-        blind_spot=_blind_spot(judged, after) if witness else None,
+        blind_spot=_blind_spot(judged, after, classes) if witness else None,
         budgets=budgets,
         versions=versions_now(),
         unit=unit,
@@ -172,14 +172,19 @@ def _baselines(before: BudgetPart, after: BudgetPart) -> dict[str, Numbers]:
     return scores
 
 
-def _blind_spot(judged: PartData, part: BudgetPart) -> BlindSpot:
+def _blind_spot(judged: PartData, part: BudgetPart, classes: Sequence[str]) -> BlindSpot:
     """Say how often map and localiser miss the same finding."""
     missed, other = ~part.own.hit, ~judged.witness_hit
 
     def share(flags: Mask) -> Interval:
         return mean_by_group(flags.astype(float), part.own.group, seed=SEED)
 
-    return BlindSpot(map_misses=share(missed), witness_misses=share(other), both_miss=share(missed & other))
+    both, kinds = missed & other, part.own.class_index
+    by_class = {
+        classes[index]: mean_by_group(both[kinds == index].astype(float), part.own.group[kinds == index], seed=SEED)
+        for index in np.unique(kinds).tolist()
+    }
+    return BlindSpot(share(missed), share(other), share(both), by_class)
 
 
 def _counts(data: PartData) -> MapCounts:

@@ -16,7 +16,8 @@ from node.audit.audit import Audit
 from node.audit.auditor import Auditor
 from node.audit.constancy import Constancy
 from node.jobs.installation import Installation
-from node.jobs.steps import Steps, withhold
+from node.jobs.stacks import withhold
+from node.jobs.steps import Steps
 from node.settings.audit import AuditSettings, RouteState
 from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings

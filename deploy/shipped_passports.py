@@ -1,0 +1,99 @@
+"""Make the passports that come with the product, on the data they are about: run it where a definition has changed.
+
+``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--verdict]``
+
+DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits, methods and sizes are those of the
+passport that is replaced; ``test`` is none of them. The verdict rests on every case, whatever other figures rest on. A
+killed run goes on with the same ``--work``. ``--verdict``: the verdict alone, all other figures stay.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
+from inference.cases.cases import AnnotatedSeries, Excluded
+from inference.cases.labels_folder import read_labels_folder
+from inference.commissioning.belonging import settings_of
+from inference.commissioning.commission import add_verdict, commission
+from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, save_passport, sealed
+from inference.training.phantom_cases import write_phantoms
+from reports.passport.page import passport_page
+
+PHANTOMS = "phantoms"
+PHANTOM_PATIENTS = 100
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One passport that comes with the product."""
+
+    site: str
+    bundle: str
+    data: str
+    names_patients: bool
+    """Whether its groups are patients, by the description of the data."""
+
+
+EVERY = (
+    Shipped("site_c", "glioma_flair", "glioma_flair", True),
+    Shipped("brisc", "brain_tumour_t1ce", "brain_t1ce", False),
+    Shipped(PHANTOMS, "glioma_flair", PHANTOMS, True),
+    Shipped(PHANTOMS, "glioma_flair_unguided", PHANTOMS, True),
+)
+
+
+def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> None:
+    """Make one anew, and write it in place of the former."""
+    path = SHIPPED_PASSPORTS / shipped.site / shipped.bundle / "passport.json"
+    bundle, former = load_bundle(SHIPPED / shipped.bundle), load_passport(path)
+
+    def source(of: Bundle, splits: Sequence[str]) -> Iterator[AnnotatedSeries | Excluded]:
+        for entry in read_labels_folder(data / shipped.data, splits, is_volume=of.manifest.kind == "volume"):
+            if isinstance(entry, AnnotatedSeries) and shipped.names_patients:
+                yield replace(entry, is_patient=True)
+            else:
+                yield entry
+
+    began = time.monotonic()
+
+    def say(stage: str, done: int, total: int) -> None:
+        about = f"{time.monotonic() - began:.0f} s {shipped.site} {shipped.bundle}"
+        print(f"{about}: {stage} {done} of {total}", flush=True)  # noqa: T201
+
+    passport = former
+    if not verdict_alone:
+        settings = settings_of(former, "cpu")
+        passport = commission(bundle, source, settings, work / "all", resume=True, progress=say).passport
+    commissioned = add_verdict(
+        passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say
+    )  # fmt: skip
+    anew = sealed(replace(commissioned.passport, references=former.references))
+    save_passport(anew, path)
+    page = path.with_name("report.html")
+    if page.exists():
+        page.write_text(passport_page(anew, commissioned.pictures), encoding="utf-8")
+    say("written", 1, 1)
+
+
+def main() -> None:
+    """Make what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
+    parser.add_argument("--work", type=Path, required=True, help="folder for unfinished work")
+    parser.add_argument("--only", help="a site, or SITE/BUNDLE")
+    parser.add_argument("--verdict", action="store_true", help="the verdict alone")
+    asked = parser.parse_args()
+    for shipped in EVERY:
+        if asked.only not in (None, shipped.site, f"{shipped.site}/{shipped.bundle}"):
+            continue
+        data = asked.work if shipped.data == PHANTOMS else asked.data
+        if shipped.data == PHANTOMS and not (asked.work / PHANTOMS / "labels.csv").exists():
+            write_phantoms(asked.work / PHANTOMS, PHANTOM_PATIENTS)
+        make(shipped, data, asked.work / shipped.site / shipped.bundle, verdict_alone=asked.verdict)
+
+
+if __name__ == "__main__":
+    main()
