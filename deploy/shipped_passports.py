@@ -4,7 +4,8 @@
 
 DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits, methods and sizes are those of the
 passport that is replaced; ``test`` is none of them. The verdict rests on every case, whatever other figures rest on. A
-killed run goes on with the same ``--work``. ``--verdict``: the verdict alone, all other figures stay.
+killed run goes on with the same ``--work``. ``--verdict``: the verdict alone, all other figures stay; where a network
+beside the primary has changed since, as the localiser, which no other figure rests on, the passport says so.
 """
 
 import argparse
@@ -18,12 +19,14 @@ from inference.cases.cases import AnnotatedSeries, Excluded
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.belonging import settings_of
 from inference.commissioning.commission import add_verdict, commission
-from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, save_passport, sealed
+from inference.errors import PassportRefused
+from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport, save_passport, sealed
 from inference.training.phantom_cases import write_phantoms
 from reports.passport.page import passport_page
 
 PHANTOMS = "phantoms"
 PHANTOM_PATIENTS = 100
+CARRIED_OVER = "The figures beside the verdict rest on"
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,9 @@ def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> No
         about = f"{time.monotonic() - began:.0f} s {shipped.site} {shipped.bundle}"
         print(f"{about}: {stage} {done} of {total}", flush=True)  # noqa: T201
 
-    passport = former
-    if not verdict_alone:
+    if verdict_alone:
+        passport = _of_today(former, bundle)
+    else:
         settings = settings_of(former, "cpu")
         passport = commission(bundle, source, settings, work / "all", resume=True, progress=say).passport
     commissioned = add_verdict(
@@ -76,6 +80,26 @@ def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> No
     if page.exists():
         page.write_text(passport_page(anew, commissioned.pictures), encoding="utf-8")
     say("written", 1, 1)
+
+
+def _of_today(former: Passport, bundle: Bundle) -> Passport:
+    """Return a passport as one of the bundle as it is now, whose primary network has not changed.
+
+    Raises:
+        PassportRefused: it is of another primary network.
+    """
+    now, then = bundle.identity, former.bundle
+    if now.digest == then.digest:
+        return former
+    if now.weights_digest != then.weights_digest:
+        raise PassportRefused("The passport is of another primary network.", cure="Leave --verdict out.")
+    about = (
+        f"{CARRIED_OVER} version {then.version} of the bundle, of which {now.version} differs in its localiser alone, and "
+        "on the most probable class of each case; the verdict is on every class that reaches its threshold."
+    )
+    entry = replace(then, version=now.version, title=now.title, digest=now.digest)
+    limits = tuple(limit for limit in former.limits if not limit.startswith(CARRIED_OVER))
+    return sealed(replace(former, bundle=entry, limits=(*limits, about)))
 
 
 def main() -> None:

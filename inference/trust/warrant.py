@@ -63,7 +63,7 @@ class Warrant:
     """Where the data name no patients, the smallest alpha that is offered; None: any."""
     floor: float | None = None
     """No threshold lies below, so that bogus maps are kept out; None: none keeps them out."""
-    _made: dict[int, "Warrant"] = field(default_factory=dict, repr=False)
+    _made: dict[int, "Warrant"] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def certified(self) -> Certified:
@@ -82,9 +82,7 @@ class Warrant:
             made = certified(
                 maps, self.classes, alpha=alpha, delta=delta, floor=self.floor, least_alpha=least, by_class=by_class
             )  # fmt: skip
-            self._made[count] = replace(
-                self, certificate=made.certificate, by_class=made.by_class, shown=count, _made=self._made
-            )
+            self._made[count] = replace(self, certificate=made.certificate, by_class=made.by_class, shown=count)
         return self._made[count]
 
     @property

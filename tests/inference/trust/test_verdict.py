@@ -251,9 +251,7 @@ def test_where_a_budget_believed_bogus_maps_too_often_a_map_is_capped_at_caution
 ) -> None:
     passport = load_passport(PASSPORT)
     fast = passport.verdict.budgets["fast"]
-    shares = fast.bogus_trusted_and_wrong["another"]
-    believing = replace(shares, map_patient=replace(shares.map_patient, passed=False))
-    fast = replace(fast, bogus_trusted_and_wrong={**fast.bogus_trusted_and_wrong, "another": believing})
+    fast = replace(fast, guards=tuple(replace(guard, believed=("another",)) for guard in fast.guards))
     failed = sealed(replace(passport, verdict=replace(passport.verdict, budgets={"fast": fast})))
     assert Warrant.of(failed, alpha=0.10, delta=0.10, budget="full").believed == ()
     assert Warrant.of(failed, alpha=0.10, delta=0.10, budget="fast").believed == ("another",)
