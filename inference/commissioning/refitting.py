@@ -13,6 +13,7 @@ import torch
 
 from inference.bundle.bundle import Bundle
 from inference.cases.cases import Cases, gather
+from inference.commissioning.acquisitions import acquisitions_seen
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
 from inference.commissioning.classifying import missed, unit_of
 from inference.commissioning.commission import Commissioned, Source, made_again
@@ -86,7 +87,8 @@ def refit_envelope(
     limits = tuple(limit for limit in passport.limits if not limit.startswith(DRAWN_AGAIN))
     if drawn_again and cases.digest != passport.data.digest:
         limits += (f"{DRAWN_AGAIN}: the digest of these is {cases.digest}.",)
-    anew = sealed(replace(passport, verdict=verdict, classification=known, limits=limits))
+    seen = acquisitions_seen(cases.entries)
+    anew = sealed(replace(passport, verdict=verdict, classification=known, acquisition=seen, limits=limits))
     return Commissioned(anew, () if drawn_again else tuple(made_again(bench, entry) for entry in passport.gallery))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.errors import PassportRefused
 from inference.options import Budget
+from inference.passport.acquisitions import SeenTrait
 from inference.passport.calibrator import Calibrator
 from inference.passport.entries import Missed
 from inference.passport.envelope import Envelope
@@ -52,6 +53,8 @@ class Warrant:
 
     missed: Mapping[str, Missed] = field(default_factory=dict)
     """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
+    acquisition: Mapping[str, SeenTrait] = field(default_factory=dict)
+    """How commissioning's series were acquired by their headers; empty: not recorded, or they had none."""
 
     @property
     def identity(self) -> str:
@@ -116,4 +119,5 @@ class Warrant:
                 for label, figures in passport.classification.classes.items()
                 if figures.missed is not None
             },
+            acquisition=passport.acquisition,
         )

@@ -147,7 +147,7 @@ class Steps:
         files = self._files(job)
         for image, classification, maps in zip(files.images, files.classifications, files.maps, strict=True):
             inputs = prepare_bounded(bundle, image)
-            of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
+            of_stack = likeness(bundle, inputs, options=options, warrant=warrant, acquisition=image.acquisition)
             trusts += (assess_maps(bundle, inputs, maps, options=options, warrant=warrant, of_stack=of_stack),)
             statements += (state(classification, of_stack, warrant, bundle.identity.digest),)
         self._files(job).keep("statements", statements)
