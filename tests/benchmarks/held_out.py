@@ -39,8 +39,9 @@ from inference.statistics.failure_detection import auroc_gain, judge_score
 from inference.trust.kinds import NAMES
 from inference.trust.verdict import Signal, Verdict
 from inference.trust.warrant import SEED, Warrant
-from tests.benchmarks.unseen import DELTA, SITES, VERDICTS, Judged, Site, judged, share, shown
+from tests.benchmarks.unseen import DELTA, SITES, Site, judged
 from tests.benchmarks.unseen_images import series_of
+from tests.benchmarks.unseen_tables import VERDICTS, Judged, share, shown
 from tests.development_data import FOLDER
 
 Numbers = NDArray[np.float64]
