@@ -50,11 +50,10 @@ class Warrant:
     """Bogus kinds that this budget's formula believed in too often; not empty: nothing is TRUSTED."""
     changed: tuple[str, ...] = ()
     """Definitions the passport was fitted with in another version, in words; not empty: nothing is TRUSTED."""
-
-    missed: Mapping[str, Missed] = field(default_factory=dict)
-    """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
     acquisition: Mapping[str, SeenTrait] = field(default_factory=dict)
     """How commissioning's series were acquired by their headers; empty: not recorded, or they had none."""
+    missed: Mapping[str, Missed] = field(default_factory=dict)
+    """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
 
     @property
     def identity(self) -> str:
@@ -114,10 +113,10 @@ class Warrant:
             budget=budget,
             believed=tuple(kind for kind, shares in formula.bogus_trusted_and_wrong.items() if not shares.passed),
             changed=changed_definitions(verdict, budget),
+            acquisition=passport.acquisition,
             missed={
                 label: figures.missed
                 for label, figures in passport.classification.classes.items()
                 if figures.missed is not None
             },
-            acquisition=passport.acquisition,
         )
