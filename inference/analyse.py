@@ -55,7 +55,7 @@ def analyse(
     report("explain")
     maps = explain_findings(bundle, image, model_input, classification.findings, options=options)
     report("trust")
-    of_stack = likeness(bundle, model_input, options=options, warrant=warrant)
+    of_stack = likeness(bundle, model_input, options=options, warrant=warrant, acquisition=image.acquisition)
     trusts = assess_maps(bundle, model_input, maps, options=options, warrant=warrant, of_stack=of_stack)
     maps, trusts = those_shown(maps, trusts, options.planes_explained)
     statement = state(classification, of_stack, warrant, bundle.identity.digest)

@@ -15,10 +15,19 @@ def _inside(path: str) -> str:
     return path
 
 
+def _rising(edges: tuple[float, float]) -> tuple[float, float]:
+    if edges[0] > edges[1]:
+        raise ValueError(f"must be the lowest, then the highest, not [{edges[0]:g}, {edges[1]:g}]")
+    return edges
+
+
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 InnerPath = Annotated[str, AfterValidator(_inside)]
 Plane = Literal["axial", "coronal", "sagittal", "oblique", ""]
 Size = Annotated[int, Field(ge=1, le=4096)]
+Milliseconds = Annotated[float, Field(ge=0)]
+RangeOfTimes = Annotated[tuple[Milliseconds, Milliseconds], AfterValidator(_rising)]
+"""The lowest and the highest, both included."""
 
 
 class Part(BaseModel):
@@ -40,6 +49,21 @@ class ChannelEntry(Part):
     """Words none of which may stand there."""
     stack_contains: tuple[Text, ...] = ()
     """Words one of which must stand in what tells a stack from the others of its series; empty: no check."""
+
+
+class SequenceEntry(Part):
+    """The MR sequence that the bundle takes; what a header does not say is no objection."""
+
+    inversion_recovery: bool | None = None
+    """true: takes inversion recoveries alone (FLAIR, STIR, MPRAGE); false: none of them; left out: no check."""
+    contrast_agent: bool | None = None
+    """true: no series whose header says that there was none; false: none that names one; left out: no check."""
+    echo_time_ms: RangeOfTimes | None = None
+    """Lowest and highest Echo Time (0018,0081); left out: no check."""
+    repetition_time_ms: RangeOfTimes | None = None
+    """Lowest and highest Repetition Time (0018,0080); left out: no check."""
+    inversion_time_ms: RangeOfTimes | None = None
+    """Lowest and highest Inversion Time (0018,0082) of a series that has one; left out: no check."""
 
 
 class InputEntry(Part):
@@ -65,6 +89,8 @@ class InputEntry(Part):
     stack_contains: tuple[Text, ...] = ()
     """Words one of which must stand in what tells a stack from the others of its series ("b-value 1000"), where there
     are several; empty: every stack."""
+    sequence: SequenceEntry | None = None
+    """The MR sequence it takes, where the header says which it is; left out: no check."""
     values: Literal["modality", "display", "picture"] = "modality"
     """modality: as the Modality LUT gives them (HU for CT); display: 0 black to 1 white by window or VOI LUT; picture:
     the same as whole numbers from 0 to 255, as a network saw them that was trained on PNG or JPEG files."""
@@ -102,6 +128,8 @@ class InputEntry(Part):
             raise ValueError("channels must have different names, and different keys or none")
         if (self.colour is not False) + bool(self.series) + (self.neighbours > 0) > 1:
             raise ValueError("colour, [[input.channels]] and neighbours exclude each other")
+        if self.sequence is not None and self.series:
+            raise ValueError("sequence is of one series: with [[input.channels]] the description says which is which")
         if self.statistics == "series" and (self.colour is True or self.series or self.neighbours):
             raise ValueError("statistics = 'series' needs one grey image a plane")
         if self.colour is not False and self.channel_count != 3:

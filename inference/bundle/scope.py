@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from inference.bundle.manifest import Manifest
-from inference.bundle.manifest_input import ChannelEntry
+from inference.bundle.manifest_input import ChannelEntry, SequenceEntry
+from inference.reading.elements.acquisition import Acquisition
 from inference.reading.image import Image
 
 
@@ -43,7 +44,29 @@ def objections(manifest: Manifest, image: Image, wanted: Sequence[str] = ()) -> 
         for words in (accepted.stack_contains, tuple(wanted))
         if words and image.stack and not _says(image.stack, words)
     ]
+    if accepted.sequence is not None:
+        reasons += _of_sequence(accepted.sequence, image.acquisition)
     return tuple(reasons)
+
+
+def _of_sequence(accepted: SequenceEntry, acquisition: Acquisition) -> list[str]:
+    """Return what a header says of the MR sequence that the bundle does not take; nothing of what it does not say."""
+    inverted, agent = acquisition.inversion_recovery, acquisition.contrast_agent
+    reasons = []
+    if None not in (inverted, accepted.inversion_recovery) and inverted != accepted.inversion_recovery:
+        reasons.append("an inversion recovery" if inverted else "no inversion recovery (Scanning Sequence)")
+    if None not in (agent, accepted.contrast_agent) and agent != accepted.contrast_agent:
+        reasons.append("with a contrast agent" if agent else "without a contrast agent")
+    times = (
+        ("echo time", acquisition.echo_time_ms, accepted.echo_time_ms),
+        ("repetition time", acquisition.repetition_time_ms, accepted.repetition_time_ms),
+        ("inversion time", acquisition.inversion_time_ms, accepted.inversion_time_ms),
+    )
+    return reasons + [
+        f"{name} {time:g} ms, not {allowed[0]:g} to {allowed[1]:g} ms"
+        for name, time, allowed in times
+        if time is not None and allowed is not None and not allowed[0] <= time <= allowed[1]
+    ]
 
 
 def is_channel(channel: ChannelEntry, image: Image) -> bool:

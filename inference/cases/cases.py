@@ -18,6 +18,7 @@ from inference.bundle.manifest import Manifest
 from inference.cases.masks import mask_on_input
 from inference.errors import OutOfScope, Unsuitable
 from inference.prepare import ModelInput, prepare
+from inference.reading.elements.acquisition import UNSTATED, Acquisition
 from inference.reading.image import Image
 from inference.reading.outlines import Mask
 from inference.statistics.seeds import digest_of
@@ -83,6 +84,8 @@ class AnnotatedCase:
     stack: int = 0
     """Number of the series it came from: what a node would be given at once."""
     is_patient: bool = True
+    """As of the series."""
+    acquisition: Acquisition = UNSTATED
     """As of the series."""
 
 
@@ -264,6 +267,7 @@ class _Pile:
             row=len(self.entries),
             stack=self.stacks,
             is_patient=series.is_patient,
+            acquisition=series.image.acquisition,
         )
         self._inputs.write(model_input.tensor[position].numpy().tobytes())
         self._masks.write(mask.tobytes())

@@ -17,6 +17,7 @@ import torch
 
 from inference.bundle.bundle import Bundle
 from inference.cases.cases import AnnotatedSeries, Excluded, gather
+from inference.commissioning.acquisitions import acquisitions_seen
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
 from inference.commissioning.fitting import verdict_of
 from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
@@ -139,7 +140,8 @@ def add_verdict(
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     with pool_of(workers) as pool:
         verdict = verdict_of(bench, job, pool, progress)
-    refitted = sealed(replace(passport, verdict=verdict, limits=_limits(passport, verdict)))
+    seen, limits = acquisitions_seen(cases.entries), _limits(passport, verdict)
+    refitted = sealed(replace(passport, verdict=verdict, acquisition=seen, limits=limits))
     return Commissioned(refitted, tuple(made_again(bench, entry) for entry in passport.gallery))
 
 

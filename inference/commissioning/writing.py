@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inference.commissioning.acquisitions import acquisitions_seen
 from inference.commissioning.choosing import Raws, choose, gallery, limits_of
 from inference.commissioning.classifying import Probabilities, classification, counts_of
 from inference.commissioning.judging import DIGITS, CriterionReading, judged, rounded
@@ -75,6 +76,7 @@ def write(bench: Bench, splits: Mapping[str, ClassifiedSplit], raws: Raws, unfit
         chosen=chosen,
         sample=sample_of(bench, [name for name in entries if not entries[name].unsuitable]),
         gallery=gallery(raws, bench, chosen.method),
+        acquisition=acquisitions_seen(bench.cases.entries),
         limits=limits,
     )
 

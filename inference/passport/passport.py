@@ -17,6 +17,8 @@
     references       absent, or networks trained on outlines of the findings, each trained twice: set, kind (unet or
                      retinanet), epochs, split, slices, groups, trainings (seed, average_precision, hit), repeatability
                      (spearman, ssim, iou_above_otsu); one file of ``heatproof commission --references`` holds one
+    acquisition      absent, or how the series were acquired by their headers (``acquisitions.py``): trait -> patients
+                     who had it, with low and high, or values (word -> patients) and others; of 5 patients or more
     limits           sentences
     verdict          absent; or ``FittedVerdict`` (``verdict.py``): calibrators, thresholds, envelope, definition
                      versions; or ``reason``, why none could be fitted
@@ -32,13 +34,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
 from inference.errors import PassportRefused
+from inference.passport.acquisitions import SeenTrait
 from inference.passport.entries import (
     CHECKED,
     BundleEntry,
@@ -58,7 +61,7 @@ SHIPPED_PASSPORTS = Path(__file__).parents[1] / "passports"
 """Passports that come with the product, as SITE/BUNDLE/passport.json: examples, and the demo's."""
 SCHEMA: Literal["heatproof.passport"] = "heatproof.passport"
 VERSION: Literal[1] = 1
-OPTIONAL = ("references", "verdict")
+OPTIONAL = ("references", "acquisition", "verdict")
 """Keys that are left out where there is nothing to say."""
 LARGEST_BYTES = 64 * 1024 * 1024
 UNKNOWN_KEY = "unexpected_keyword_argument"
@@ -97,6 +100,7 @@ class Passport:
     sample: tuple[Sample, ...]
     gallery: tuple[GalleryEntry, ...]
     references: tuple[LocalisationReference, ...] = ()
+    acquisition: Mapping[str, SeenTrait] = field(default_factory=dict)
     limits: tuple[str, ...]
     verdict: VerdictEntry | None = None
     run: Run | None = None
@@ -208,7 +212,7 @@ def _tree(passport: Passport) -> dict[str, Any]:
     for figures in tree["classification"]["classes"].values():
         if figures["missed"] is None:
             del figures["missed"]
-    return {key: value for key, value in tree.items() if key not in OPTIONAL or value not in (None, [])}
+    return {key: value for key, value in tree.items() if key not in OPTIONAL or value not in (None, [], {})}
 
 
 def _digest(tree: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from inference.archive import Booleans, Floats
+from inference.reading.elements.acquisition import UNSTATED, Acquisition
 from inference.reading.elements.window import Window
 from inference.reading.instance import Frame
 from inference.reading.spacing import UNKNOWN, Spacing, spacing_of
@@ -30,6 +31,8 @@ class Image:
     """axial, coronal, sagittal, oblique, or empty where the orientation is absent."""
     description: str
     """Series Description and Protocol Name, joined."""
+    acquisition: Acquisition = UNSTATED
+    """How it was acquired, as the header of its first plane says."""
     stack: str = ""
     """What tells this stack from the others of its series, as "echo time 90 ms"; empty where it is the only one."""
     localiser: bool = False

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from inference.errors import UnsupportedImage
 from inference.reading.account import Accounted, Disposition, missing_of
 from inference.reading.decoding import DecodingProcess
+from inference.reading.elements.acquisition import acquisition_of
 from inference.reading.elements.anatomy import body_part_of, laterality_of
 from inference.reading.elements.header import hint_of, text_of
 from inference.reading.elements.kinds import objection_to
@@ -173,6 +174,7 @@ def _image(stack: UndecodedStack, kept: Sequence[int], decoded: _StackValues, lo
         laterality=sides.pop() if len(sides) == 1 else "",
         plane=plane_of(frames[0].orientation),
         description=" ".join(word for word in words if word),
+        acquisition=acquisition_of(header, index),
         stack=stack.name,
         localiser=stack.localiser,
         frames=frames,

@@ -1,4 +1,8 @@
-"""Whether a stack is like those its bundle was commissioned on: what is looked at, and what is said of the answer."""
+"""Whether a stack is like those its bundle was commissioned on: what is looked at, and what is said of the answer.
+
+Two things are held against commissioning: the pixels, by the envelope (``passport/envelope.py``), and what the header
+says of the acquisition (``passport/acquisitions.py``). Either puts a stack outside.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +14,10 @@ from inference.bundle.bundle import Bundle
 from inference.devices import choose_device, run_batched
 from inference.errors import UnknownName
 from inference.options import AnalysisOptions
+from inference.passport.acquisitions import contradictions
 from inference.passport.envelope import Envelope, Numbers
 from inference.prepare import ModelInput
+from inference.reading.elements.acquisition import UNSTATED, Acquisition
 from inference.saliency.engine.layers import choose_layer, logits_and_activations
 from inference.trust.image_statistics import image_statistics
 from inference.trust.warrant import Warrant
@@ -48,20 +54,34 @@ class Likeness:
     """How far one stack lies from those of commissioning."""
 
     distance: float
-    """Over what is allowed."""
+    """Of its pixels, over what is allowed."""
     reasons: tuple[str, ...]
-    """What differs most, in a sentence, where it lies outside; empty within."""
+    """What its header contradicts, then what differs most in its pixels, in sentences; empty within."""
+    is_contradicted: bool = False
+    """Whether its header contradicts those of commissioning."""
 
     @property
     def outside(self) -> bool:
-        """Whether it lies farther than the stacks of commissioning do."""
-        return self.distance > 1
+        """Whether its pixels lie farther than those of commissioning do, or its header contradicts theirs."""
+        return self.distance > 1 or self.is_contradicted
 
 
 def likeness(
-    bundle: Bundle, model_input: ModelInput, *, options: AnalysisOptions, warrant: Warrant | None
+    bundle: Bundle,
+    model_input: ModelInput,
+    *,
+    options: AnalysisOptions,
+    warrant: Warrant | None,
+    acquisition: Acquisition = UNSTATED,
 ) -> Likeness | None:
-    """Compare a stack with those of commissioning, by all of its planes.
+    """Compare a stack with those of commissioning, by all of its planes and by its header.
+
+    Args:
+        bundle: whose primary network sees it.
+        model_input: its planes.
+        options: device and memory.
+        warrant: of the site's passport.
+        acquisition: what its header says; of several channels, the first one's.
 
     Returns:
         None without a passport of this very bundle that knows whole stacks.
@@ -75,7 +95,9 @@ def likeness(
         bundle, model_input.tensor, choose_device(options.device), budget_bytes=options.budget_mebibytes << 20
     )
     distance = warrant.envelope.ratio(planes)
-    return Likeness(distance, _strange(bundle, warrant.envelope, planes) if distance > 1 else ())
+    by_header = contradictions(warrant.acquisition, acquisition)
+    by_pixels = _strange(bundle, warrant.envelope, planes) if distance > 1 else ()
+    return Likeness(distance, (*by_header, *by_pixels), is_contradicted=bool(by_header))
 
 
 def look(

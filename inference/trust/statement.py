@@ -40,11 +40,13 @@ class Statement:
     """By class that is a finding; empty where nothing is known."""
     distance: float | None
     """From the stacks of commissioning, over what is allowed there; None: not compared."""
+    is_contradicted: bool = False
+    """Whether the header contradicts those of commissioning."""
 
     @property
     def outside(self) -> bool:
         """Whether the stack is unlike those of commissioning, whatever was called on it."""
-        return self.distance is not None and self.distance > 1
+        return self.is_contradicted or (self.distance is not None and self.distance > 1)
 
 
 def state(
@@ -69,4 +71,5 @@ def state(
     unknown = [] if warrant.missed else [NOT_RECORDED]
     if likeness is None:
         return Statement(said, (NOT_COMPARED, *unknown), warrant.missed, None)
-    return Statement(said, (*likeness.reasons, *unknown), warrant.missed, likeness.distance)
+    reasons = (*likeness.reasons, *unknown)
+    return Statement(said, reasons, warrant.missed, likeness.distance, likeness.is_contradicted)

@@ -6,6 +6,7 @@ from typing import Self
 
 from inference.errors import PassportRefused
 from inference.options import Budget
+from inference.passport.acquisitions import SeenTrait
 from inference.passport.calibrator import Calibrator
 from inference.passport.entries import GroupsAre, Missed
 from inference.passport.envelope import Envelope
@@ -44,7 +45,8 @@ class Warrant:
     """Bogus kinds that this budget's formula believed in too often; not empty: nothing is TRUSTED."""
     changed: tuple[str, ...] = ()
     """Definitions the passport was fitted with in another version, in words; not empty: nothing is TRUSTED."""
-
+    acquisition: Mapping[str, SeenTrait] = field(default_factory=dict)
+    """How commissioning's series were acquired by their headers; empty: not recorded, or they had none."""
     missed: Mapping[str, Missed] = field(default_factory=dict)
     """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
     classes: tuple[str, ...] = ()
@@ -158,6 +160,7 @@ class Warrant:
             budget=budget,
             believed=_believed(formula, alpha),
             changed=changed_definitions(verdict, budget),
+            acquisition=passport.acquisition,
             missed={
                 label: figures.missed
                 for label, figures in passport.classification.classes.items()

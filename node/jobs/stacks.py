@@ -65,7 +65,7 @@ def judge_stacks(
     statements: list[Statement] = []
     for image, classification, assessed in zip(files.images, files.classifications, files.assessed, strict=True):
         inputs = prepare_bounded(bundle, image)
-        of_stack = likeness(bundle, inputs, options=options, warrant=warrant)
+        of_stack = likeness(bundle, inputs, options=options, warrant=warrant, acquisition=image.acquisition)
         judged = assess_maps(bundle, inputs, assessed, options=options, warrant=warrant, of_stack=of_stack)
         shown, trust_of_shown = those_shown(assessed, judged, options.planes_explained)
         maps.append(shown)

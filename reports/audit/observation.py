@@ -170,11 +170,11 @@ def image_figures(image: Image) -> dict[str, float]:
 
 def stack_figures(analysis: Analysis) -> dict[str, float]:
     """Return how far a series lies from those of commissioning, and of one without a finding whether it is outside."""
-    distance = analysis.statement.distance
-    if distance is None:
+    said = analysis.statement
+    if said.distance is None:
         return {}
-    figures = {"distance": min(distance, FARTHEST)}
-    return figures if analysis.classification.ranges else figures | {"negative_unlike": float(distance > 1)}
+    figures = {"distance": min(said.distance, FARTHEST)}
+    return figures if analysis.classification.ranges else figures | {"negative_unlike": float(said.outside)}
 
 
 def map_figures(explanation: Explanation) -> dict[str, float]:

@@ -15,7 +15,7 @@ from reports.passport.charts import Dot, dot_plot, line_chart
 from reports.passport.gallery import data_uri, painted
 from reports.passport.tables import TableRow, counts_of, criteria_rows, method_order, other_tables
 from reports.passport.verdict import verdict_blocks
-from reports.passport.words import ceilings, figure, misses, reference_dots, summaries_of
+from reports.passport.words import acquisition_rows, ceilings, figure, misses, reference_dots, summaries_of
 from reports.wording import method_name, number
 
 KINDS = ("best", "worst", "misleading")
@@ -119,6 +119,7 @@ def passport_page(passport: Passport, pictures: Sequence[GalleryPicture] = ()) -
         sections=[_view(passport, section) for section in SECTIONS],
         summaries=summaries_of(passport, methods),
         ceilings=ceilings(passport),
+        acquisition=acquisition_rows(passport),
         others=other_tables(passport),
         verdict=verdict_blocks(passport.verdict),
         gallery=_gallery(pictures),

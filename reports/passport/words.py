@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inference.passport.acquisitions import BEYOND, FEWEST_PATIENTS, TRAITS, SeenNumbers, seen_in_words
 from inference.passport.entries import Comparison, Criterion, LocalisationReference, Measurement, Missed
 from inference.passport.passport import Passport
 from inference.passport.rules import RULES, CriterionRule
@@ -36,6 +37,35 @@ class Ceiling:
     name: str
     trained_on: str
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionRow:
+    """What the headers of commissioning's series said of one trait."""
+
+    title: str
+    patients: int
+    values: str
+    unlike: str
+    """Which value puts a series outside."""
+
+
+def acquisition_rows(passport: Passport) -> tuple[AcquisitionRow, ...]:
+    """Return a row for each trait that the passport records of headers."""
+    rows = []
+    for trait in TRAITS:
+        seen = passport.acquisition.get(trait.name)
+        if seen is None:
+            continue
+        if not trait.is_judged or seen.patients < FEWEST_PATIENTS:
+            unlike = "not judged"
+        elif isinstance(seen, SeenNumbers):
+            low, high = trait.shown(seen.low / BEYOND), trait.shown(seen.high * BEYOND)
+            unlike = f"below {low} or above {high}"
+        else:
+            unlike = "never: patients differ" if seen.others else "with another"
+        rows.append(AcquisitionRow(trait.title, seen.patients, seen_in_words(trait, seen), unlike))
+    return tuple(rows)
 
 
 def figure(measured: Measurement) -> str:

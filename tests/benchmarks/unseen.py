@@ -3,7 +3,8 @@
 ``python -m tests.benchmarks.unseen --studies [--resume FILE]``: the share of **studies** that are unlike those of
 commissioning, with and without a finding; of those without a call the node says "no statement".
 ``python -m tests.benchmarks.unseen [--limit 60] [--bundle glioma_flair] [--images organ pydicom] [--json FILE]``: the
-share of each verdict on **maps**, and what TRUSTED maps miss.
+share of each verdict on **maps**, and what TRUSTED maps miss; then how many good maps (the peak lies in a finding of
+the class called) the envelope removes, and how many bad ones it lets through.
 
 Every image goes the node's own way: preprocessing, classification, map, verdict (``assess``). What the model calls
 positive is explained; a map of a class that the image does not have is a miss. Images of another kind are explained
@@ -36,17 +37,16 @@ from inference.passport.envelope import Envelope
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
 from inference.prepare import prepare
 from inference.saliency.engine.maps import peak_of
-from inference.statistics.bootstrap import Interval, share_by_group
 from inference.statistics.seeds import seed_of
 from inference.trust.assess import assess_maps
-from inference.trust.certified import SEED
 from inference.trust.likeness import look
-from inference.trust.verdict import Trust, Verdict
+from inference.trust.verdict import Verdict
 from inference.trust.warrant import Warrant
 from tests.benchmarks.unseen_images import image_groups
+from tests.benchmarks.unseen_tables import VERDICTS, Judged, by_envelope, figures, print_envelope, share, shown
 
 DELTA = 0.10
-VERDICTS = (Verdict.TRUSTED, Verdict.CAUTION, Verdict.WITHHELD, Verdict.OUT_OF_ENVELOPE)
+OWN, ALL_OTHERS = "own site", "every kind but the own site"
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,6 @@ SITES = (
     Site("glioma_flair", "site_c", "glioma_flair", "brain_t1ce", 0.10),
     Site("brain_tumour_t1ce", "brisc", "brain_t1ce", "glioma_flair", 0.10),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """One map and the verdict on it."""
-
-    group: str
-    called: bool
-    finding: Finding
-    probabilities: NDArray[np.floating]
-    right: bool
-    """The image has the class called."""
-    miss: bool
-    trust: Trust
 
 
 def judged(
@@ -118,11 +104,6 @@ def _forced(bundle: Bundle, probabilities: NDArray[np.floating], position: int) 
     index = max((at for at, one in enumerate(bundle.manifest.classes) if one.finding), key=lambda at: probabilities[at])
     entry = bundle.manifest.classes[index]
     return Finding(entry.name, index, None, float(probabilities[index]), entry.threshold, position)
-
-
-def share(values: Sequence[bool], groups: Sequence[str]) -> Interval:
-    """Return a share with its 95 % interval by group; where all are alike the exact one, counting groups."""
-    return share_by_group(np.array(values), np.array(groups), seed=SEED)
 
 
 def studied(bundle: Bundle, envelope: Envelope, series: AnnotatedSeries) -> list[dict[str, Any]]:
@@ -192,35 +173,35 @@ def _unlike(rows: Sequence[dict[str, Any]]) -> str:
     return f"{sum(row['outside'] for row in rows)} of {len(rows)}: {shown(asdict(found))}"
 
 
-def figures(rows: Sequence[Judged], alpha: float) -> dict[str, Any]:
-    """Return the share of each verdict and what TRUSTED maps miss."""
-    groups = [one.group for one in rows]
-    trusted = [one for one in rows if one.trust.verdict is Verdict.TRUSTED]
-    missed = share([one.miss for one in trusted], [one.group for one in trusted]) if trusted else None
-    return {
-        "maps": len(rows),
-        "groups": len(set(groups)),
-        "called": sum(one.called for one in rows),
-        "verdicts": {word: asdict(share([one.trust.verdict is word for one in rows], groups)) for word in VERDICTS},
-        "misses": sum(one.miss for one in rows),
-        "trusted_misses": sum(one.miss for one in trusted),
-        "trusted_miss": None if missed is None else asdict(missed),
-        "guarantee": _guarantee(missed, alpha),
-    }
-
-
-def _guarantee(missed: Interval | None, alpha: float) -> str:
-    """Say whether TRUSTED maps miss at most alpha: by the whole interval, or by the value alone."""
-    if missed is None:
-        return "nothing TRUSTED"
-    if missed.value <= alpha:
-        return "held" if missed.high <= alpha else "held by value"
-    return "more than alpha" if missed.low > alpha else "more by value"
-
-
-def shown(found: dict[str, Any] | None) -> str:
-    """Write an interval."""
-    return "-" if found is None else f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+def maps(site: Site, asked: argparse.Namespace) -> dict[str, Any]:
+    """Print the verdicts on maps of each kind of images, then what the envelope does to them; return the figures."""
+    bundle, _, warrant = site.load()
+    print(f"\n{site.bundle}, passport {site.passport}, alpha {site.alpha:g} at confidence {1 - DELTA:g}\n")
+    print("| images | maps, called, groups | " + " | ".join(VERDICTS) + " | TRUSTED that miss | guarantee |")
+    print("|---|---|" + "---|" * (len(VERDICTS) + 2))
+    every: dict[str, Any] = {}
+    strange: list[Judged] = []
+    for name, series, other_kind in image_groups(site.data, site.other_sequence, asked.split):
+        if not any(part in name for part in asked.images):
+            continue
+        most = None if asked.limit is None else math.ceil(asked.limit / len(series))
+        rows = [
+            row
+            for one in series[: asked.limit]
+            for row in judged(bundle, warrant, one, most=most, explain_all=other_kind)
+        ]
+        if not rows:
+            print(f"| {name} | 0: nothing called |" + " - |" * (len(VERDICTS) + 2), flush=True)
+            continue
+        strange += [] if name == OWN else rows
+        found = every[name] = figures(rows, site.alpha)
+        words = " | ".join(shown(found["verdicts"][word]) for word in VERDICTS)
+        count = found["verdicts"][Verdict.TRUSTED]["value"] * found["maps"]
+        miss = f"{found['trusted_misses']} of {count:.0f}: {shown(found['trusted_miss'])}"
+        sizes = f"{found['maps']}, {found['called']}, {found['groups']}"
+        print(f"| {name} | {sizes} | {words} | {miss} | {found['guarantee']} |", flush=True)
+    print_envelope({name: found["envelope"] for name, found in every.items()} | {ALL_OTHERS: by_envelope(strange)})
+    return every
 
 
 def main() -> None:
@@ -239,33 +220,8 @@ def main() -> None:
         return
     every: dict[str, Any] = {}
     for site in SITES:
-        if asked.bundle not in (None, site.bundle):
-            continue
-        bundle, _, warrant = site.load()
-        print(f"\n{site.bundle}, passport {site.passport}, alpha {site.alpha:g} at confidence {1 - DELTA:g}")
-        print("| images | maps, called, groups | " + " | ".join(VERDICTS) + " | TRUSTED that miss | guarantee |")
-        print("|---|---|" + "---|" * (len(VERDICTS) + 2))
-        for name, series, other_kind in image_groups(site.data, site.other_sequence, asked.split):
-            if not any(part in name for part in asked.images):
-                continue
-            most = None if asked.limit is None else math.ceil(asked.limit / len(series))
-            rows = [
-                row
-                for one in series[: asked.limit]
-                for row in judged(bundle, warrant, one, most=most, explain_all=other_kind)
-            ]
-            if not rows:
-                print(f"| {name} | 0: nothing called |" + " - |" * (len(VERDICTS) + 2), flush=True)
-                continue
-            found = every.setdefault(site.bundle, {})[name] = figures(rows, site.alpha)
-            words = " | ".join(shown(found["verdicts"][word]) for word in VERDICTS)
-            count = found["verdicts"][Verdict.TRUSTED]["value"] * found["maps"]
-            miss = f"{found['trusted_misses']} of {count:.0f}: {shown(found['trusted_miss'])}"
-            print(
-                f"| {name} | {found['maps']}, {found['called']}, {found['groups']} | {words} | {miss} | "
-                f"{found['guarantee']} |",
-                flush=True,
-            )
+        if asked.bundle in (None, site.bundle):
+            every[site.bundle] = maps(site, asked)
     if asked.json:
         asked.json.write_text(json.dumps(every, indent=1) + "\n", encoding="utf-8")
 

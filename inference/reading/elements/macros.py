@@ -24,7 +24,7 @@ _BY_MACRO: dict[str, tuple[str, ...]] = {
     "FrameAnatomySequence": ("FrameLaterality", "AnatomicRegionSequence"),
     "MREchoSequence": ("EffectiveEchoTime",),
     "MRDiffusionSequence": ("DiffusionBValue", "DiffusionGradientDirectionSequence"),
-    "MRModifierSequence": ("InversionTimes",),
+    "MRModifierSequence": ("InversionRecovery", "InversionTimes"),
     "MRTimingAndRelatedParametersSequence": ("FlipAngle", "RepetitionTime"),
     "CardiacSynchronizationSequence": (
         "NominalCardiacTriggerDelayTime", "ActualCardiacTriggerDelayTime", "NominalPercentageOfCardiacPhase",
@@ -36,6 +36,7 @@ _BY_MACRO: dict[str, tuple[str, ...]] = {
     "TemporalPositionSequence": ("TemporalPositionTimeOffset",),
     "CTReconstructionSequence": ("ConvolutionKernel",),
     "CTXRayDetailsSequence": ("KVP",),
+    "ContrastBolusUsageSequence": ("ContrastBolusAgentAdministered",),
 }  # fmt: skip
 """The attributes that each macro defines, of those that are read."""
 _MACRO = {keyword: macro for macro, keywords in _BY_MACRO.items() for keyword in keywords}

@@ -28,6 +28,16 @@ def problems(before: str, after: str) -> list[str]:
         ]),
         (r'kind = "\w+"', 'kind = "slides"', [r"kind: should be 'slices', 'projection' or 'volume', not 'slides'"]),
         (r"finding = true", "finding = false", [r"\(file\): at least one class must have finding = true"]),
+        (r"\nminimum_frames", "\nsequence = { echo_time_ms = [40, 0], flip_angle = 90 }\nminimum_frames", [
+            r"input\.sequence\.echo_time_ms: must be the lowest, then the highest, not \[40, 0\]",
+            r"input\.sequence\.flip_angle: there is no such key; there are: contrast_agent, .*",
+        ]),
+        (r"\nminimum_frames", "\nsequence = { inversion_time_ms = [-1, 2] }\nminimum_frames", [
+            r"input\.sequence\.inversion_time_ms\.0: should be greater than or equal to 0, not -1",
+        ]),
+        (r"channels = 1\n", "channels = [{ name = 'T1' }, { name = 'FLAIR' }]\nsequence = {}\n", [
+            r"input: sequence is of one series: with \[\[input\.channels\]\] the description says which is which",
+        ]),
         (r"\[primary\]", "[[primery]]", [
             r"primary: must be there and is not", r"primery: there is no such key; did you mean 'primary'\?",
         ]),

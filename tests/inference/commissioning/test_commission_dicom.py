@@ -19,9 +19,12 @@ from inference.bundle.bundle import Bundle, load_bundle
 from inference.cases.annotated_dicom import read_annotated_dicom
 from inference.cases.cases import gather
 from inference.cases.labels_folder import read_labels_folder
-from inference.commissioning.commission import commission
+from inference.commissioning.commission import add_verdict, commission
 from inference.errors import Unsuitable
+from inference.passport.acquisitions import SeenNumbers, SeenWords
+from inference.passport.passport import sealed
 from inference.porting.seal import seal
+from inference.reading.elements.acquisition import UNSTATED
 from tests.inference.conftest import _uid, copy_bundle, write_plane
 
 from .annotated import SMALL, Patient, patients, read_rows, write_labels, write_rows
@@ -62,6 +65,10 @@ def write_images(folder: Path, person: Patient) -> list[Path]:
             ImagePositionPatient=[0, 0, 5.0 * number],
             WindowCenter=128,
             WindowWidth=256,
+            RepetitionTime=9000,
+            EchoTime=102,
+            InversionTime=2500,
+            ContrastBolusAgent="NONE",
         )
         for number, image in enumerate(person.images, start=1)
     ]
@@ -114,6 +121,8 @@ def test_segmentations_give_the_cases_of_the_labels_folder_to_the_bit(tiny: Bund
     two = cases_of(tiny, read_annotated_dicom(site, SMALL.splits, tiny), tmp_path / "two")
     assert two.digest == one.digest
     assert two.excluded == one.excluded == ()
+    assert {case.acquisition for case in one.entries} == {UNSTATED}
+    assert {case.acquisition.echo_time_ms for case in two.entries} == {102}
     assert [case.id for case in two.entries] == [case.id for case in one.entries]
     positions = range(len(one.entries))
     assert np.array_equal(one.masks_of(positions), two.masks_of(positions))
@@ -121,7 +130,9 @@ def test_segmentations_give_the_cases_of_the_labels_folder_to_the_bit(tiny: Bund
 
 
 @pytest.mark.slow
-def test_a_site_with_segmentations_gets_the_passport_of_its_labels_folder(tiny: Bundle, tmp_path: Path) -> None:
+def test_a_site_with_segmentations_gets_its_labels_folders_passport_and_what_headers_say(
+    tiny: Bundle, tmp_path: Path
+) -> None:
     people = patients()
     labels = write_labels(tmp_path / "labels", people)
     write_rows(labels, [{**row, "patient": row["group"]} for row in read_rows(labels)])
@@ -131,7 +142,15 @@ def test_a_site_with_segmentations_gets_the_passport_of_its_labels_folder(tiny: 
         tiny, lambda _, splits: read_labels_folder(labels, splits, is_volume=False), settings, tmp_path / "one"
     ).passport
     two = commission(tiny, lambda b, splits: read_annotated_dicom(site, splits, b), settings, tmp_path / "two").passport
-    assert two.digest == one.digest
+    assert one.acquisition == {}
+    assert two.acquisition["echo_time_ms"] == SeenNumbers(patients=6, low=102, high=102)
+    assert two.acquisition["inversion_recovery"] == SeenWords(patients=6, values={"yes": 6})
+    assert sealed(replace(two, acquisition={})).digest == one.digest
+    without = sealed(replace(two, acquisition={}, gallery=()))
+    again = add_verdict(
+        without, tiny, lambda b, splits: read_annotated_dicom(site, splits, b), tmp_path / "again", limit=2
+    )
+    assert again.passport.acquisition == two.acquisition
 
 
 def test_contours_of_a_structure_set_and_regions_of_a_report_are_filled(tiny: Bundle, tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle
 from inference.errors import NotAnalysed
 from inference.options import AnalysisOptions
+from inference.passport.acquisitions import SeenNumbers
 from inference.passport.entries import Missed
 from inference.passport.envelope import Envelope
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
+from inference.reading.elements.acquisition import Acquisition
 from inference.reading.image import Image
 from inference.reading.study import read_study
 from inference.trust.likeness import ALONG, in_words, likeness
@@ -88,6 +90,26 @@ def test_a_finding_on_images_unlike_commissioning_stands_and_its_map_is_out_of_e
     assert outside.explanations[0].trust.reasons[1:] == outside.statement.reasons
 
 
+@pytest.mark.parametrize("found", [True, False], ids=["with a finding", "without"])
+def test_a_header_that_contradicts_commissioning_puts_a_series_outside_whatever_its_pixels_are(
+    found: bool, bundle: Bundle, warrant: Warrant, clear: Image, healthy: Image
+) -> None:
+    of_flair = replace(warrant, acquisition={"echo_time_ms": SeenNumbers(patients=40, low=80, high=140)})
+    image = clear if found else healthy
+    for time_ms, contradicted in ((None, False), (250.0, False), (12.0, True)):
+        timed = replace(image, acquisition=Acquisition(echo_time_ms=time_ms))
+        analysis = analysed(timed, bundle, of_flair)
+        said = analysis.statement
+        assert said.outside == contradicted
+        assert said.distance is not None
+        assert said.distance <= 1
+        assert (said.said is Conclusion.NO_STATEMENT) == (contradicted and not found)
+        verdicts = {explanation.trust.verdict for explanation in analysis.explanations}
+        assert verdicts == ({Verdict.OUT_OF_ENVELOPE if contradicted else Verdict.TRUSTED} if found else set())
+        sentence = "Echo Time (0018,0081): 12 ms here, 80 to 140 ms in commissioning (40 patients)."
+        assert said.reasons == ((sentence,) if contradicted else ())
+
+
 def test_an_image_that_shows_nothing_is_not_analysed(bundle: Bundle, warrant: Warrant, healthy: Image) -> None:
     blank = replace(healthy, values=np.zeros_like(healthy.values))
     with pytest.raises(NotAnalysed, match="the image is flat"):
@@ -145,7 +167,7 @@ def test_every_shipped_passport_knows_whole_series_and_what_its_model_misses(pat
 def test_a_statement_comes_back_from_disk_the_same(tmp_path: Path) -> None:
     known = {"glioma": Missed(missed=2, of=17, ci=(0.01, 0.36), unit="patients")}
     outside = Statement(Conclusion.NO_STATEMENT, ("why",), known, float("inf"))
-    said = (outside, Statement(Conclusion.FOUND, (), {}, None))
+    said = (outside, Statement(Conclusion.FOUND, (), {}, None), Statement(Conclusion.FOUND, ("why",), {}, 0.4, True))
     archive.save(said, tmp_path, "statements")
     back = archive.load(tuple[Statement, ...], tmp_path, "statements")
     assert [asdict(one) for one in back] == [asdict(one) for one in said]

@@ -40,14 +40,21 @@ def test_an_observation_has_every_figure_that_can_be_had_and_names_no_patient(an
     assert "MR" in first.protocol
 
 
-@pytest.mark.parametrize(("found", "distance"), [(False, 1.7), (False, 0.4), (True, 1.7), (False, None)])
+@pytest.mark.parametrize(
+    ("found", "distance", "contradicted"),
+    [(False, 1.7, False), (False, 0.4, False), (False, 0.4, True), (True, 1.7, False), (False, None, False)],
+)
 def test_a_series_without_a_finding_counts_as_like_or_unlike_commissioning(
-    series: Callable[..., list[Path]], analyse: Callable[..., Analysis], found: bool, distance: float | None
+    series: Callable[..., list[Path]],
+    analyse: Callable[..., Analysis],
+    found: bool,
+    distance: float | None,
+    contradicted: bool,
 ) -> None:
-    statement = Statement(Conclusion.FOUND if found else Conclusion.NOTHING_FOUND, (), {}, distance)
+    statement = Statement(Conclusion.FOUND if found else Conclusion.NOTHING_FOUND, (), {}, distance, contradicted)
     (seen,) = observe(analyse(series(1), found=found, statement=statement), route="flair", at=AT, key=key)
     assert seen.figures.get("distance") == distance
-    expected = None if found or distance is None else float(distance > 1)
+    expected = None if found or distance is None else float(contradicted or distance > 1)
     assert seen.figures.get("negative_unlike") == expected
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from inference.passport.acquisitions import SeenNumbers, SeenWords
 from inference.passport.entries import Comparison, Criterion, CriterionCurve, GalleryEntry, LocalisationReference
 from inference.passport.gallery import GalleryPicture
 from inference.passport.passport import Passport
@@ -132,6 +133,24 @@ def test_every_method_criterion_null_reason_and_limit_is_on_the_page(passport: P
     ):  # fmt: skip
         assert words in page, words
     assert "Maps of" not in page
+
+
+def test_how_series_were_acquired_stands_on_the_page_with_what_puts_another_outside(passport: Passport) -> None:
+    assert "by their headers" not in passport_page(passport)
+    seen = {
+        "contrast_agent": SeenWords(patients=9, values={"named": 9}),
+        "inversion_recovery": SeenWords(patients=9, values={"no": 8}, others=1),
+        "echo_time_ms": SeenNumbers(patients=9, low=8, high=15),
+        "kernel": SeenWords(patients=9, values={"B30F": 9}),
+    }
+    page = passport_page(replace(passport, acquisition=seen))
+    for words in (
+        'Contrast/Bolus Agent (0018,0010)</th><td>9</td><td class="left">named</td><td class="left">with another<',
+        '<td class="left">no or another</td><td class="left">never: patients differ<',
+        '<td class="left">8 to 15 ms</td><td class="left">below 4 ms or above 30 ms<',
+        '<td class="left">B30F</td><td class="left">not judged<',
+    ):
+        assert words in page, words
 
 
 def test_a_verdict_is_told_in_words_and_says_whether_it_is_clear() -> None:
