@@ -11,13 +11,14 @@ from inference.commissioning.classifying import explained_of
 from inference.commissioning.verdict import fit
 from inference.commissioning.verdict.budget import scores_of
 from inference.commissioning.verdict.fit_calibrator import fit_calibrator
+from inference.commissioning.verdict.guard import BogusScores, ScoredBogus, floor_of, shares_at
 from inference.commissioning.verdict.part import BudgetPart
 from inference.commissioning.verdict.rows import OWN, PartData
 from inference.commissioning.verdict.sensitivity import least_alpha, merged, order_spread
 from inference.passport.verdict import NetworkPasses
 from inference.statistics.bootstrap import mean_by_group, mean_of_groups
 from inference.trust.budgets import PARTS
-from inference.trust.certified import ShownScores, shown_scores
+from inference.trust.certified import ShownScores, certified, shown_scores
 from inference.trust.kinds import NAMES
 from tests.inference.commissioning.test_verdict_budget import CASES, part, stacks
 
@@ -103,7 +104,7 @@ def test_a_detector_that_never_misses_gets_a_verdict() -> None:
     fitted = BudgetPart(perfect, {}, "full").fit("ABC")
     assert np.median(fitted.out_of_fold[:CASES]) > 0.8
     bogus = BudgetPart(perfect, {}, "full").probability(fitted.calibrator, "another")
-    assert np.median(bogus) < 0.3
+    assert np.median(bogus) < 0.5
     with pytest.raises(Exception, match="maps that miss"):
         fit_calibrator(np.ones((9, 1)), ["a"], ["A"], np.ones(9, bool), np.arange(9), use="A", seed=1)
 
@@ -119,3 +120,31 @@ def test_every_class_that_reaches_its_threshold_is_explained_as_the_node_does() 
     probabilities = np.array([[0.45, 0.40, 0.15], [0.5, 0.5, 0.0], [0.1, 0.1, 0.8]])
     found = explained_of(cases, (0, 1, 2), probabilities, manifest)
     assert [(one.position, one.target, one.right) for one in found] == [(1, 0, True), (1, 1, False), (2, 2, False)]
+
+
+def bogus(scores: list[float], wrong: list[bool]) -> BogusScores:
+    mode = ScoredBogus(
+        np.array(scores), np.array(wrong), np.arange(len(scores)).astype(str), np.ones(len(scores), np.int64)
+    )
+    displayed = maps(np.arange(60), np.zeros(60, np.bool_))
+    return BogusScores(displayed, {"map": mode, "method": mode}, {"map": mode, "method": mode})
+
+
+def test_no_threshold_lies_where_bogus_maps_pass_whatever_the_alpha() -> None:
+    kinds = {"another": bogus([0.75] * 10 + [0.1] * 90, [True] * 100), "edge": bogus([0.2] * 100, [True] * 100)}
+    floor, believed = floor_of(kinds)
+    assert (floor, believed) == (0.76, ())
+    own = kinds["another"].displayed
+    for alpha in (0.05, 0.1, 0.2, 0.5):
+        assert certified(own, ("none", "glioma"), alpha=alpha, delta=0.1, floor=floor).certificate.threshold == 0.76
+        share = shares_at(kinds["another"], ("none", "glioma"), alpha, floor, None)
+        assert share.passed
+        assert not shares_at(kinds["another"], ("none", "glioma"), alpha, 0.5, None).passed
+
+
+def test_bogus_maps_that_no_threshold_keeps_out_leave_nothing_trusted() -> None:
+    kinds = {"another": bogus([0.999] * 100, [True] * 100)}
+    assert floor_of(kinds) == (None, ("another",))
+    made = certified(kinds["another"].displayed, ("none", "glioma"), alpha=0.5, delta=0.1, floor=None)
+    assert made.certificate.threshold is None
+    assert floor_of({"edge": bogus([0.9] * 100, [False] * 100)}) == (0.5, ())
