@@ -86,6 +86,8 @@ def judge(
     if stopped is not None:
         return MapJudgement(*stopped, None, signals)
     verdict, reason, most = _verdict(warrant, score, values)
+    if verdict is Verdict.TRUSTED and (doubt := warrant.doubt(label, shown.finding.probability)):
+        verdict, reason = Verdict.CAUTION, doubt
     return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals)
 
 

@@ -1,10 +1,11 @@
 """What is said of one stack as a whole, whether or not anything was called on it, and what the passport knows of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from inference.findings import Classification
+from inference.findings import Classification, Finding
+from inference.passport.class_calibration import ClassCalibration
 from inference.passport.entries import Missed
 from inference.trust.likeness import Likeness
 from inference.trust.warrant import Warrant
@@ -40,6 +41,13 @@ class Statement:
     """By class that is a finding; empty where nothing is known."""
     distance: float | None
     """From the stacks of commissioning, over what is allowed there; None: not compared."""
+    calibrations: Mapping[str, ClassCalibration] = field(default_factory=dict)
+    """By class: what sets its probability right; empty where nothing is known, or not of images like these."""
+
+    def class_probability(self, finding: Finding) -> float | None:
+        """Return the probability, calibrated at this site, that the class of a finding is right; None: there is none."""
+        known = self.calibrations.get(finding.label)
+        return None if known is None else known.probability(finding.probability)
 
     @property
     def outside(self) -> bool:
@@ -68,5 +76,6 @@ def state(
         return Statement(said, (ANOTHER_STATE,), {}, None)
     unknown = [] if warrant.missed else [NOT_RECORDED]
     if likeness is None:
-        return Statement(said, (NOT_COMPARED, *unknown), warrant.missed, None)
-    return Statement(said, (*likeness.reasons, *unknown), warrant.missed, likeness.distance)
+        return Statement(said, (NOT_COMPARED, *unknown), warrant.missed, None, warrant.calibrations)
+    known = {} if likeness.outside else warrant.calibrations
+    return Statement(said, (*likeness.reasons, *unknown), warrant.missed, likeness.distance, known)

@@ -1,7 +1,7 @@
 """What a site's passport allows to be said of one map: the formula, the threshold, and when to say nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from inference.errors import PassportRefused
 from inference.options import Budget
 from inference.passport.calibrator import Calibrator
+from inference.passport.class_calibration import ClassCalibration
 from inference.passport.entries import Missed
 from inference.passport.envelope import Envelope
 from inference.passport.passport import Passport
@@ -52,6 +53,21 @@ class Warrant:
 
     missed: Mapping[str, Missed] = field(default_factory=dict)
     """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
+    calibrations: Mapping[str, ClassCalibration] = field(default_factory=dict)
+    """By class: what sets its probability right, without how it was judged; empty: not recorded."""
+
+    def doubt(self, label: str, probability: float) -> str:
+        """Say that a class is more likely wrong than right, whatever the map; empty: it is not, or it is not known.
+
+        Args:
+            label: of the class.
+            probability: as the network gives it.
+        """
+        known = self.calibrations.get(label)
+        calibrated = None if known is None else known.probability(probability)
+        if calibrated is None or calibrated >= MORE_LIKELY_WRONG:
+            return ""
+        return f"The class is more likely wrong than right (P {calibrated:.2f}, calibrated here), wherever the map points."
 
     @property
     def identity(self) -> str:
@@ -115,5 +131,10 @@ class Warrant:
                 label: figures.missed
                 for label, figures in passport.classification.classes.items()
                 if figures.missed is not None
+            },
+            calibrations={
+                label: replace(figures.calibration, judged={})
+                for label, figures in passport.classification.classes.items()
+                if figures.calibration is not None
             },
         )

@@ -56,8 +56,8 @@ def derivation(explained: ExplainedPlane, request: WriteRequest) -> str:
     """Return Derivation Description: what was made and how, and the verdict, in at most 1024 characters."""
     finding = explained.map.finding
     return shortened(
-        f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)} "
-        f"(probability {number(finding.probability)}) on {explained.plane.title}, by {made_by(explained.map)}. "
+        f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)}: "
+        f"{probability(finding, explained.class_probability)}; on {explained.plane.title}, by {made_by(explained.map)}. "
         f"Verdict on the map: {explained.trust.verdict.value}."
         + "".join(f" {plain(text)}" for text in (request.analysis.partly_read, *request.analysis.remarks) if text)
         + (f" {REPLACES}" if request.predecessors else ""),
