@@ -148,9 +148,7 @@ def _left_out(rows: ClassRows) -> Numbers:
     return given
 
 
-def _judged(
-    rows: ClassRows, given: Numbers | None, threshold: float
-) -> Iterator[tuple[JudgedOn, JudgedProbability]]:
+def _judged(rows: ClassRows, given: Numbers | None, threshold: float) -> Iterator[tuple[JudgedOn, JudgedProbability]]:
     called = np.flatnonzero(rows.probability >= threshold)
     order = called[np.argsort(-rows.probability[called], kind="stable")]
     surest = order[np.unique(rows.groups[order], return_index=True)[1]]

@@ -17,6 +17,7 @@ from scipy.special import expit, logit
 
 from inference.passport.calibrator import Recalibration
 from inference.statistics.bootstrap import Interval
+from inference.statistics.withholding import MORE_LIKELY_WRONG
 
 Numbers = NDArray[np.float64]
 NEAREST = 1e-6
@@ -82,6 +83,19 @@ class ClassCalibration:
     def probability(self, raw: float) -> float | None:
         """Return the calibrated probability that the class is right; None: it is not calibrated."""
         return None if self.recalibration is None else float(set_right(self.recalibration, [raw])[0])
+
+
+def class_doubt(known: ClassCalibration | None, raw: float) -> str:
+    """Say that a class is more likely wrong than right, whatever its map; empty: it is not, or it is not known.
+
+    Args:
+        known: of the class; None: not recorded.
+        raw: the probability as the network gives it.
+    """
+    calibrated = None if known is None else known.probability(raw)
+    if calibrated is None or calibrated >= MORE_LIKELY_WRONG:
+        return ""
+    return f"The class is more likely wrong than right (P {calibrated:.2f}, calibrated here), wherever the map points."
 
 
 def log_odds(probabilities: ArrayLike) -> Numbers:

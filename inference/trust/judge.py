@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from inference.passport.class_calibration import class_doubt
 from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.withholding import MORE_LIKELY_WRONG
 from inference.trust.budgets import signals_of
@@ -86,7 +87,7 @@ def judge(
     if stopped is not None:
         return MapJudgement(*stopped, None, signals)
     verdict, reason, most = _verdict(warrant, score, values)
-    if verdict is Verdict.TRUSTED and (doubt := warrant.doubt(label, shown.finding.probability)):
+    if verdict is Verdict.TRUSTED and (doubt := class_doubt(warrant.calibrations.get(label), shown.finding.probability)):
         verdict, reason = Verdict.CAUTION, doubt
     return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals)
 

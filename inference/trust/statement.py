@@ -45,7 +45,7 @@ class Statement:
     """By class: what sets its probability right; empty where nothing is known, or not of images like these."""
 
     def class_probability(self, finding: Finding) -> float | None:
-        """Return the probability, calibrated at this site, that the class of a finding is right; None: there is none."""
+        """Return the probability, calibrated at this site, that a finding's class is right; None: there is none."""
         known = self.calibrations.get(finding.label)
         return None if known is None else known.probability(finding.probability)
 

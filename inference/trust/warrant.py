@@ -51,23 +51,10 @@ class Warrant:
     changed: tuple[str, ...] = ()
     """Definitions the passport was fitted with in another version, in words; not empty: nothing is TRUSTED."""
 
-    missed: Mapping[str, Missed] = field(default_factory=dict)
-    """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
     calibrations: Mapping[str, ClassCalibration] = field(default_factory=dict)
     """By class: what sets its probability right, without how it was judged; empty: not recorded."""
-
-    def doubt(self, label: str, probability: float) -> str:
-        """Say that a class is more likely wrong than right, whatever the map; empty: it is not, or it is not known.
-
-        Args:
-            label: of the class.
-            probability: as the network gives it.
-        """
-        known = self.calibrations.get(label)
-        calibrated = None if known is None else known.probability(probability)
-        if calibrated is None or calibrated >= MORE_LIKELY_WRONG:
-            return ""
-        return f"The class is more likely wrong than right (P {calibrated:.2f}, calibrated here), wherever the map points."
+    missed: Mapping[str, Missed] = field(default_factory=dict)
+    """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
 
     @property
     def identity(self) -> str:
@@ -127,14 +114,14 @@ class Warrant:
             budget=budget,
             believed=tuple(kind for kind, shares in formula.bogus_trusted_and_wrong.items() if not shares.passed),
             changed=changed_definitions(verdict, budget),
-            missed={
-                label: figures.missed
-                for label, figures in passport.classification.classes.items()
-                if figures.missed is not None
-            },
             calibrations={
                 label: replace(figures.calibration, judged={})
                 for label, figures in passport.classification.classes.items()
                 if figures.calibration is not None
+            },
+            missed={
+                label: figures.missed
+                for label, figures in passport.classification.classes.items()
+                if figures.missed is not None
             },
         )

@@ -33,7 +33,7 @@ from reports.product import PRODUCT, product_version
 from reports.wording import MIX_OF_CASES, calibration, interval, made_by, parameters, plain, shortened
 
 _NO_INTERVAL = (
-    "The calibrated probabilities, the signals and their parts in it are of a single map and have no interval. Parts are "
+    "The calibrated probabilities, the signals and their parts are of a single map and have no interval. Parts are "
     "compared with the average map of commissioning."
 )
 FARTHEST = 1e6

@@ -43,7 +43,7 @@ def outcome(passport: Passport) -> Outcome:
     if isinstance(verdict, NoVerdict):
         lines.append(f"There is no verdict, and no map is ever TRUSTED: {verdict.reason}")
     if not passport.chosen.beats_every_control:
-        failures.append("The gate is shut: the maps do not clearly beat every control in both criteria of localisation.")
+        failures.append("The gate is shut: both criteria of localisation must clearly beat every control.")
     return Outcome(tuple(lines), tuple(failures))
 
 
