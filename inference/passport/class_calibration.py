@@ -85,14 +85,15 @@ class ClassCalibration:
         return None if self.recalibration is None else float(set_right(self.recalibration, [raw])[0])
 
 
-def class_doubt(known: ClassCalibration | None, raw: float) -> str:
+def class_doubt(known: Mapping[str, ClassCalibration], label: str, raw: float) -> str:
     """Say that a class is more likely wrong than right, whatever its map; empty: it is not, or it is not known.
 
     Args:
-        known: of the class; None: not recorded.
-        raw: the probability as the network gives it.
+        known: by class.
+        label: of the class that was called.
+        raw: its probability as the network gives it.
     """
-    calibrated = None if known is None else known.probability(raw)
+    calibrated = known[label].probability(raw) if label in known else None
     if calibrated is None or calibrated >= MORE_LIKELY_WRONG:
         return ""
     return f"The class is more likely wrong than right (P {calibrated:.2f}, calibrated here), wherever the map points."

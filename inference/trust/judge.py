@@ -87,7 +87,7 @@ def judge(
     if stopped is not None:
         return MapJudgement(*stopped, None, signals)
     verdict, reason, most = _verdict(warrant, score, values)
-    if verdict is Verdict.TRUSTED and (doubt := class_doubt(warrant.calibrations.get(label), shown.finding.probability)):
+    if verdict is Verdict.TRUSTED and (doubt := class_doubt(warrant.calibrations, label, shown.finding.probability)):
         verdict, reason = Verdict.CAUTION, doubt
     return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals)
 
