@@ -31,6 +31,7 @@ ORDER = (
     "inference.selection", "inference.channel_series", "inference.prepare", "inference.upright",
     # what they stand on
     "inference.passport", "inference.bundle", "inference.criteria", "inference.saliency", "inference.attention_gate",
+    "inference.pyramid_classifier",
     "inference.reading", "inference.statistics", "inference.phantom", "inference.findings", "inference.archive",
     "inference.options", "inference.devices", "inference.limited", "inference.errors",
 )  # fmt: skip

@@ -24,7 +24,7 @@ from inference.bundle.configs import Config
 from inference.training.brain_data import CLASSES, read_tumours
 from inference.training.flair_data import read_patients
 from inference.training.guidance import Recipe, maps_and_logits, train_classifier, train_localiser
-from inference.training.measuring import Bools, mean, peak_hits, share, with_interval
+from inference.training.measuring import Bools, Floats, mean, peak_hits, share, with_interval
 from inference.training.slices import Slices
 from inference.training.training import LAYERS, PYRAMID, densenet, preprocessing, pyramid, resnet, say, unet
 
@@ -57,7 +57,8 @@ def fold_of(groups: np.ndarray[Any, np.dtype[np.str_]], seed: int = 20261128) ->
 
 def classifier_figures(model: nn.Module, data: Slices, unit: str) -> dict[str, Any]:
     """Say how often a classifier is right, and how often its map's peak lies in the lesion where it is."""
-    logits, hits = [], {width: [] for width in SMOOTHINGS}
+    logits: list[torch.Tensor] = []
+    hits: dict[float, list[Floats]] = {width: [] for width in SMOOTHINGS}
     for index in torch.split(torch.arange(len(data.labels)), 32):
         with torch.inference_mode():
             maps, answer = maps_and_logits(model, LAYERS[type(model).__name__], data.inputs[index])

@@ -13,7 +13,7 @@ from reports.wording import method_name
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommissioningOutcome:
     """The end of a commissioning."""
 
     lines: tuple[str, ...]
@@ -22,7 +22,7 @@ class Outcome:
     """Why there is nothing to deploy; empty: there is."""
 
 
-def outcome(passport: Passport) -> Outcome:
+def outcome(passport: Passport) -> CommissioningOutcome:
     """Say how many criteria the chosen method passes, which controls it beats, and whether the gate is open.
 
     It is a failure where the method passes no deciding criterion, or the gate is shut. The gate is the verdict's; where
@@ -30,7 +30,7 @@ def outcome(passport: Passport) -> Outcome:
     """
     method = passport.chosen.method
     if method is None:
-        return Outcome((), ("No method could be measured on this bundle.",))
+        return CommissioningOutcome((), ("No method could be measured on this bundle.",))
     entry, verdict = passport.methods[method], passport.verdict
     lines, failures = [_tally(method, entry), *_controls(entry)], []
     if not _passed(entry, DECIDING):
@@ -39,12 +39,12 @@ def outcome(passport: Passport) -> Outcome:
         lines.append(_gate(verdict.gate))
         if not verdict.gate.passed:
             failures.append("The gate is shut: the node shows no map.")
-        return Outcome(tuple(lines), tuple(failures))
+        return CommissioningOutcome(tuple(lines), tuple(failures))
     if isinstance(verdict, NoVerdict):
         lines.append(f"There is no verdict, and no map is ever TRUSTED: {verdict.reason}")
     if not passport.chosen.beats_every_control:
         failures.append("The gate is shut: both criteria of localisation must clearly beat every control.")
-    return Outcome(tuple(lines), tuple(failures))
+    return CommissioningOutcome(tuple(lines), tuple(failures))
 
 
 def _tally(method: str, entry: MethodEntry) -> str:
