@@ -146,7 +146,14 @@ def commission(
     patients: Patients = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a bundle's saliency maps on a site's own cases, and write its passport."""
+    """Evaluate a bundle's saliency maps on a site's own cases, and write its passport.
+
+    Exit status 0: there is something to deploy; with --check, the passport holds.
+
+    3: the passport is written, but its method passes no deciding criterion, or the gate is shut.
+
+    1: it failed; with --check, the passport does not hold. 78: a bundle or passport cannot be used.
+    """
     from node.commands.commission import (
         check_passport,
         commission_bundle,
@@ -155,6 +162,7 @@ def commission(
         show,
         show_check,
         show_plan,
+        status_of,
         use_threads,
     )
 
@@ -181,8 +189,9 @@ def commission(
         )  # fmt: skip
     if as_json:
         sys.stdout.write((out / "passport.json").read_text(encoding="utf-8"))
-        return
-    show(passport, out)
+    else:
+        show(passport, out)
+    raise typer.Exit(status_of(passport))
 
 
 @app.command()

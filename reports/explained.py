@@ -62,6 +62,11 @@ class ExplainedPlane:
     source: Dataset
     """Header of the plane's instance."""
 
+    @property
+    def class_probability(self) -> float | None:
+        """The probability, calibrated at this site, that the class of the finding is right; None: not calibrated."""
+        return self.analysis.statement.class_probability(self.map.finding)
+
     @classmethod
     def of(cls, analysis: Analysis, index: int) -> "ExplainedPlane":
         """Read the source instance of one explanation again.

@@ -16,12 +16,19 @@ TIERS = {"A": "map and model", "B": "image at the peak", "C": "independent local
 if TYPE_CHECKING:  # they bring torch, which plain words do not need
     from inference.analysis import Analysis
     from inference.findings import Finding, PlaneRange
+    from inference.passport.class_calibration import ClassCalibration
     from inference.passport.entries import Missed
     from inference.saliency.engine.maps import SaliencyMap
     from inference.trust.statement import Statement
 
 PROBABILITY = "P(peak lies in a true finding)"
 """Name of the calibrated score."""
+CLASS_PROBABILITY = "P(class is right)"
+"""Name of the calibrated probability of a class."""
+MIX_OF_CASES = (
+    "A class' calibrated probability holds for a mix of cases as at commissioning; where the finding is rarer, it is "
+    "too high."
+)
 _REPLACED = str.maketrans(
     {"\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00d7": "x", "\u2265": ">=", "\u2264": "<=", "\u00df": "ss"}
 )
@@ -78,9 +85,34 @@ def parameters(values: Mapping[str, str | int | float | bool]) -> str:
     return ", ".join(f"{plain(key)} {plain(str(values[key]))}" for key in sorted(values)) or "none"
 
 
-def probability(finding: Finding) -> str:
-    """Return the probability, what kind of number it is, and the threshold it was held against."""
-    return f"probability {number(finding.probability)} (uncalibrated), threshold {number(finding.threshold)}"
+def percent(share: float) -> str:
+    """Return ``97 %``; nothing is shown as certain: ``over 99 %``, ``under 1 %``."""
+    if share > 0.99:
+        return "over 99 %"
+    return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+
+
+def probability(finding: Finding, calibrated: float | None) -> str:
+    """Return the probability that the class is right, what kind of number it is, and the threshold of the raw one.
+
+    Args:
+        finding: whose class it is.
+        calibrated: at this site; None: it is not.
+    """
+    raw, threshold = number(finding.probability), f"threshold {number(finding.threshold)}"
+    if calibrated is None:
+        return f"probability {raw} (not calibrated), {threshold}"
+    return f"{percent(calibrated)}, calibrated here (raw {raw}, {threshold})"
+
+
+def calibration(label: str, known: ClassCalibration) -> str:
+    """Say what the calibrated probability of a class rests on, or why there is none."""
+    if known.recalibration is None:
+        return f"The probability of {plain(label)} is not calibrated here. {plain(known.reason)}"
+    return (
+        f"The probability of {plain(label)} is calibrated on {known.cases} cases of commissioning: {known.with_class} "
+        f"patients or groups with it, {known.without_class} with a case without it."
+    )
 
 
 HEADLINES = {

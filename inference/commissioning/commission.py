@@ -19,6 +19,7 @@ from inference.bundle.bundle import Bundle
 from inference.cases.cases import AnnotatedSeries, Excluded, gather
 from inference.commissioning.acquisitions import acquisitions_seen
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
+from inference.commissioning.calibrating import with_calibrations
 from inference.commissioning.fitting import verdict_of
 from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
 from inference.commissioning.measuring.explaining import Maps, fitting
@@ -92,7 +93,9 @@ def commission(
         raws = measure_all(bench, trial["reasons"][PRIMARY], trial["seconds"], job, pool, progress)
         verdict = verdict_of(bench, job, pool, progress)
     progress("judging", 0, 0)
-    passport = sealed(replace(write(bench, splits, raws, trial["reasons"][PRIMARY]), verdict=verdict))
+    measured = write(bench, splits, raws, trial["reasons"][PRIMARY])
+    known = with_calibrations(measured.classification, bench, splits)
+    passport = sealed(replace(measured, classification=known, verdict=verdict))
     if settings.save_maps:
         _save_maps(bench, out / "maps")
     seconds = time.perf_counter() - began
@@ -112,7 +115,7 @@ def add_verdict(
     workers: int = 1,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> Commissioned:
-    """Fit the verdict again on the cases of a passport, and give the passport with it, sealed again, and its pictures.
+    """Fit the verdict and the classes' calibrations again on the cases of a passport.
 
     Args:
         passport: of this bundle and these cases.
@@ -125,6 +128,9 @@ def add_verdict(
         workers: processes that share the work.
         progress: see ``Progress``.
 
+    Returns:
+        The passport with them, sealed again, and its pictures.
+
     Raises:
         PassportRefused: the passport is about another bundle or other data.
         DeviceExhausted: out of memory with a batch of one, or in a worker.
@@ -136,12 +142,13 @@ def add_verdict(
     cases = gather(bundle, source(bundle, settings.splits), work / "cases")
     check_data(passport, cases)
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(device)), "verdict")
-    bench, _ = set_up(bundle, cases, settings, Store(work, key, resume=resume))
+    bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     with pool_of(workers) as pool:
         verdict = verdict_of(bench, job, pool, progress)
     seen, limits = acquisitions_seen(cases.entries), _limits(passport, verdict)
-    refitted = sealed(replace(passport, verdict=verdict, acquisition=seen, limits=limits))
+    known = with_calibrations(passport.classification, bench, splits)
+    refitted = sealed(replace(passport, classification=known, verdict=verdict, acquisition=seen, limits=limits))
     return Commissioned(refitted, tuple(made_again(bench, entry) for entry in passport.gallery))
 
 

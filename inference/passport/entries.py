@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from inference.passport.class_calibration import ClassCalibration
+
 CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
 """Of a whole file and every dataclass in it: unknown keys, NaN and infinity are errors."""
 Edges = tuple[float, float]
@@ -171,6 +173,8 @@ class ClassFigures:
     threshold: float
     missed: Missed | None = None
     """None: of a passport made before it was recorded."""
+    calibration: ClassCalibration | None = None
+    """None: of a passport made before probabilities were calibrated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@
     data             digest (of every case used), splits (name -> counts), judged, fitted_on, excluded, blank
     fingerprint      device, python, libraries, threads
     settings         what was asked: methods, splits, limit, sizes of the subsets, samples, seed
-    classification   figures of the classifier on the judged split
+    classification   figures of the classifier on the judged split; by class, what the model missed, and the calibration
+                     of its probability (``class_calibration.py``)
     methods          NAME -> control, parameters, criteria (CRITERION -> Criterion), unsuitable
     chosen           method for deployment, the manifest's, tally of deciding criteria, the reason in words
     sample           some cases with the digest of each map and its localisation: what ``--check`` recomputes
@@ -210,8 +211,9 @@ def _tree(passport: Passport) -> dict[str, Any]:
     if isinstance(passport.verdict, FittedVerdict) and passport.verdict.versions is None:
         del tree["verdict"]["versions"]
     for figures in tree["classification"]["classes"].values():
-        if figures["missed"] is None:
-            del figures["missed"]
+        for later in ("missed", "calibration"):
+            if figures[later] is None:
+                del figures[later]
     return {key: value for key, value in tree.items() if key not in OPTIONAL or value not in (None, [], {})}
 
 

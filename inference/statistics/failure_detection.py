@@ -84,8 +84,8 @@ def judge_score(
     """
     values, wrong, index, count = _checked(score, miss, groups)
     both = bool(wrong.any() and not wrong.all())
-    rows = draw_groups(count, seed, resamples)[:, index]
-    order = _descending(values)
+    draws = draw_groups(count, seed, resamples)
+    rows, order = draws[:, index], _descending(values)
     resampled, best = _aurc(rows, wrong, order), _best_aurc(rows, wrong)
     once = np.ones((1, len(values)))
     value, floor = float(_aurc(once, wrong, order)[0]), float(_best_aurc(once, wrong)[0])
@@ -97,7 +97,7 @@ def judge_score(
         auroc=auroc(-values, wrong, index, seed=seed, resamples=resamples) if both else None,
         aurc=interval_of(value, resampled, len(values), count),
         excess_aurc=interval_of(value - floor, resampled - best, len(values), count),
-        calibration=judge_calibration(values, wrong, rows, count, seed) if probability else None,
+        calibration=judge_calibration(values, wrong, index, draws, seed) if probability else None,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from inference.passport.class_calibration import class_doubt
 from inference.saliency.engine.maps import SaliencyMap
 from inference.statistics.withholding import MORE_LIKELY_WRONG
 from inference.trust.budgets import signals_of
@@ -87,6 +88,8 @@ def judge(
     localiser = warrant.witness_calibrator
     by_localiser = None if localiser is None else float(localiser.probability(values[None], NAMES)[0])
     verdict, reason, most = _verdict(warrant, score, by_localiser, label)
+    if verdict is Verdict.TRUSTED and (doubt := class_doubt(warrant.calibrations, label, shown.finding.probability)):
+        verdict, reason = Verdict.CAUTION, doubt
     decided_by = score if by_localiser is None else min(score, by_localiser)
     return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals, decided_by)
 

@@ -1,10 +1,11 @@
 """What is said of one stack as a whole, whether or not anything was called on it, and what the passport knows of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from inference.findings import Classification
+from inference.findings import Classification, Finding
+from inference.passport.class_calibration import ClassCalibration
 from inference.passport.entries import Missed
 from inference.trust.likeness import Likeness
 from inference.trust.warrant import Warrant
@@ -42,6 +43,13 @@ class Statement:
     """From the stacks of commissioning, over what is allowed there; None: not compared."""
     is_contradicted: bool = False
     """Whether the header contradicts those of commissioning."""
+    calibrations: Mapping[str, ClassCalibration] = field(default_factory=dict)
+    """By class: what sets its probability right; empty where nothing is known, or not of images like these."""
+
+    def class_probability(self, finding: Finding) -> float | None:
+        """Return the probability, calibrated at this site, that a finding's class is right; None: there is none."""
+        known = self.calibrations.get(finding.label)
+        return None if known is None else known.probability(finding.probability)
 
     @property
     def outside(self) -> bool:
@@ -70,6 +78,7 @@ def state(
         return Statement(said, (ANOTHER_STATE,), {}, None)
     unknown = [] if warrant.missed else [NOT_RECORDED]
     if likeness is None:
-        return Statement(said, (NOT_COMPARED, *unknown), warrant.missed, None)
+        return Statement(said, (NOT_COMPARED, *unknown), warrant.missed, None, calibrations=warrant.calibrations)
+    known = {} if likeness.outside else warrant.calibrations
     reasons = (*likeness.reasons, *unknown)
-    return Statement(said, reasons, warrant.missed, likeness.distance, likeness.is_contradicted)
+    return Statement(said, reasons, warrant.missed, likeness.distance, likeness.is_contradicted, known)

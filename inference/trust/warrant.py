@@ -8,6 +8,7 @@ from inference.errors import PassportRefused
 from inference.options import Budget
 from inference.passport.acquisitions import SeenTrait
 from inference.passport.calibrator import Calibrator
+from inference.passport.class_calibration import ClassCalibration
 from inference.passport.entries import GroupsAre, Missed
 from inference.passport.envelope import Envelope
 from inference.passport.passport import Passport
@@ -47,6 +48,8 @@ class Warrant:
     """Definitions the passport was fitted with in another version, in words; not empty: nothing is TRUSTED."""
     acquisition: Mapping[str, SeenTrait] = field(default_factory=dict)
     """How commissioning's series were acquired by their headers; empty: not recorded, or they had none."""
+    calibrations: Mapping[str, ClassCalibration] = field(default_factory=dict)
+    """By class: what sets its probability right, without how it was judged; empty: not recorded."""
     missed: Mapping[str, Missed] = field(default_factory=dict)
     """By class: how many of commissioning's patients with the finding the model missed; empty: not recorded."""
     classes: tuple[str, ...] = ()
@@ -161,6 +164,11 @@ class Warrant:
             believed=_believed(formula, alpha),
             changed=changed_definitions(verdict, budget),
             acquisition=passport.acquisition,
+            calibrations={
+                label: replace(figures.calibration, judged={})
+                for label, figures in passport.classification.classes.items()
+                if figures.calibration is not None
+            },
             missed={
                 label: figures.missed
                 for label, figures in passport.classification.classes.items()

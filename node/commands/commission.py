@@ -26,6 +26,7 @@ from inference.errors import UnknownName
 from inference.passport.entries import LocalisationReference
 from inference.passport.passport import Passport, load_passport, load_reference, save_passport, sealed
 from node.progress_bars import progress_bars
+from reports.passport.outcome import outcome
 from reports.passport.page import passport_page
 from reports.passport.tables import verdict
 from reports.passport.words import figure
@@ -35,6 +36,8 @@ Device = Literal["auto", "cpu", "cuda"]
 COLUMNS = ("localisation_hit_rate", "localisation_average_precision", "weight_randomisation_cascade",
            "repeatability_spearman", "reproducibility_spearman", "fidelity_brocki")  # fmt: skip
 """Criteria shown at the terminal; the report has them all."""
+NOTHING_TO_DEPLOY = 3
+"""Exit status where a passport is written whose method passes no deciding criterion, or whose gate is shut."""
 
 
 def named_bundle(name: str) -> Bundle:
@@ -167,7 +170,8 @@ def show(passport: Passport, out: Path) -> None:
         f"{counts.true_positives} true positives.",
         highlight=False,
     )
-    console.print(passport.chosen.reason, markup=False, highlight=False)
+    for sentence in (*outcome(passport).lines, passport.chosen.reason):
+        console.print(sentence, markup=False, highlight=False)
     if passport.run is not None:
         console.print(
             f"{passport.run.maps} maps, {passport.run.seconds_per_map:.3f} s per image and method; "
@@ -175,6 +179,14 @@ def show(passport: Passport, out: Path) -> None:
             highlight=False,
         )
     console.print(f"Written to {out}: passport.json, report.html", markup=False, highlight=False)
+
+
+def status_of(passport: Passport) -> int:
+    """Return the exit status of a commissioning, and say on standard error why it is not 0."""
+    failures = outcome(passport).failures
+    for failure in failures:
+        Console(stderr=True).print(f"heatproof: {failure}", style="bold red", markup=False, highlight=False)
+    return NOTHING_TO_DEPLOY if failures else 0
 
 
 def use_threads(count: int) -> None:

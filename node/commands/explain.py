@@ -28,7 +28,7 @@ from inference.trust.warrant import Warrant
 from node.jobs.summary import account_of, summarise
 from reports.explained import read_header
 from reports.objects.results import ResultObject, write_not_analysed, write_results
-from reports.wording import account_sentences
+from reports.wording import account_sentences, percent
 
 _WIDEST = 1000
 """Columns that a table is laid out in to learn how wide it is."""
@@ -264,6 +264,7 @@ def _fields(item: dict[str, Any]) -> dict[str, str]:
         "class": item["label"],
         "plane": f"{item['frame'] + 1} of {item['planes']}",
         "probability": f"{item['probability']:.3f}",
+        "class is right": "not calibrated" if item["class_probability"] is None else percent(item["class_probability"]),
         "method": item["method"],
         "peak (row, column)": str(tuple(item["peak"])),
         "verdict": item["verdict"],

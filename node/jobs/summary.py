@@ -90,6 +90,7 @@ def _explanation(analysis: Analysis, explanation: Explanation, capture: ResultOb
     return {
         "label": shown.finding.label,
         "probability": shown.finding.probability,
+        "class_probability": analysis.statement.class_probability(shown.finding),
         "threshold": shown.finding.threshold,
         "frame": shown.frame,
         "planes": len(frames),

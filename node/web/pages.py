@@ -18,6 +18,7 @@ from node.web.guard import HEADERS, Guard, read_form
 from node.web.opinions import POINTED_WIDTH
 from node.web.study_records import uid_name
 from reports.picture.layout import MAP_OFFSET, WIDTH
+from reports.wording import percent
 
 FOLDER = Path(__file__).parent / "templates"
 PAGES = (
@@ -55,7 +56,8 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters |= {
-            "moment": moment, "number": number, "interval": interval, "commands": commands, "uid_name": uid_name
+            "moment": moment, "number": number, "percent": percent, "interval": interval, "commands": commands,
+            "uid_name": uid_name,
         }  # fmt: skip
         self._environment.globals |= {
             "ae_title": ae_title,

@@ -17,7 +17,7 @@ from reports.objects.source_image import point
 from reports.picture.negative import draw_negative
 from reports.picture.overlay import draw_overlay
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
-from reports.wording import made_by, number, plain, shortened, statement
+from reports.wording import made_by, plain, probability, shortened, statement
 
 NEGATIVE = "negative_capture"
 SERIES_NUMBERS = {"capture": 9001, NEGATIVE: 9006}
@@ -56,9 +56,9 @@ def derivation(explained: ExplainedPlane, request: WriteRequest) -> str:
     """Return Derivation Description: what was made and how, and the verdict, in at most 1024 characters."""
     finding = explained.map.finding
     return shortened(
-        f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)} "
-        f"(probability {number(finding.probability)}) on {explained.plane.title}, by {made_by(explained.map)}. "
-        f"Verdict on the map: {explained.trust.verdict.value}."
+        f"{NOT_FOR_DIAGNOSTIC_USE}. Saliency map for {plain(finding.label)}: "
+        f"{probability(finding, explained.class_probability)}; on {explained.plane.title}, "
+        f"by {made_by(explained.map)}. Verdict on the map: {explained.trust.verdict.value}."
         + "".join(f" {plain(text)}" for text in (request.analysis.partly_read, *request.analysis.remarks) if text)
         + (f" {REPLACES}" if request.predecessors else ""),
         1024,

@@ -55,6 +55,7 @@ def own(value: str, meaning: str) -> CodedConcept:
 
 
 THRESHOLD = own("threshold", "Decision threshold of the probability")
+CLASS_PROBABILITY = own("class_probability", "Calibrated probability that the class is right")
 VERDICT = own("verdict", "Verdict on the saliency map")
 TRUST_SCORE = own("trust_score", "Calibrated probability that the peak lies in a true finding")
 NULL_REFERENCED = own("null_referenced", "Null-referenced, a* = (value - null) / (1 - null)")

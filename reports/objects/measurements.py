@@ -30,10 +30,10 @@ from reports.objects.uids import ResultUids
 from reports.picture.localiser import seen
 from reports.picture.weights import weighed
 from reports.product import PRODUCT, product_version
-from reports.wording import interval, made_by, parameters, plain, shortened
+from reports.wording import MIX_OF_CASES, calibration, interval, made_by, parameters, plain, shortened
 
 _NO_INTERVAL = (
-    "The calibrated probability, the signals and their parts in it are of a single map and have no interval. Parts are "
+    "The calibrated probabilities, the signals and their parts are of a single map and have no interval. Parts are "
     "compared with the average map of commissioning."
 )
 FARTHEST = 1e6
@@ -100,6 +100,9 @@ def _comments(explained: ExplainedPlane) -> list[str]:
         texts.append(f"The map is highest at row {row}, column {column} of the source image, counted from 0.")
     if trust.score is not None:
         texts.append(_NO_INTERVAL)
+    label = explained.map.finding.label
+    if (known := analysis.statement.calibrations.get(label)) is not None:
+        texts.append(f"{calibration(label, known)} {MIX_OF_CASES}")
     unmeasured = [signal.meaning for signal in trust.signals if not math.isfinite(signal.value)]
     return texts + [f"Not measurable: {meaning}." for meaning in unmeasured]
 
@@ -110,6 +113,8 @@ def _measurements(explained: ExplainedPlane) -> list[Measurement]:
         _measurement(concepts.PROBABILITY, finding.probability),
         _measurement(concepts.THRESHOLD, finding.threshold),
     ]
+    if explained.class_probability is not None:
+        measured.append(_measurement(concepts.CLASS_PROBABILITY, explained.class_probability))
     if trust.score is not None:
         measured.append(_measurement(concepts.TRUST_SCORE, trust.score))
     for signal in trust.signals:

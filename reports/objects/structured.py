@@ -16,7 +16,7 @@ from reports.objects.request import WriteRequest
 from reports.objects.uids import ResultUids
 from reports.picture.localiser import seen
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
-from reports.wording import PROBABILITY, number, plain, planes_found, planes_shown, statement
+from reports.wording import CLASS_PROBABILITY, PROBABILITY, number, plain, planes_found, planes_shown, statement
 
 _OUTCOMES = {
     Conclusion.FOUND: concepts.WITH_FINDINGS,
@@ -106,7 +106,7 @@ def _summary(request: WriteRequest) -> list[str]:
     sentences += map(plain, planes_shown(request.analysis))
     sentences += [*said, *request.analysis.remarks, *request.account]
     sentences += map(_verdict, request.planes)
-    sentences.append("Probabilities are the network's output and are not calibrated.")
+    sentences.append("Probabilities by plane are the network's output and are not calibrated.")
     for column, label in enumerate(classification.labels):
         values = " ".join(number(float(value)) for value in classification.probabilities[:, column])
         sentences.append(f"Probability of {plain(label)} by plane, in order of geometry from 1: {values}")
@@ -117,4 +117,6 @@ def _verdict(explained: ExplainedPlane) -> str:
     trust = explained.trust
     score = "" if trust.score is None else f", {PROBABILITY} = {number(trust.score)}"
     head = f"Map of {plain(explained.map.finding.label)}, {explained.plane.title}: {trust.verdict.value}{score}."
-    return " ".join([head, *trust.reasons[:1], f"{seen(trust)}."])
+    known = explained.class_probability
+    right = [] if known is None else [f"{CLASS_PROBABILITY} = {number(known)}, calibrated here."]
+    return " ".join([head, *right, *trust.reasons[:1], f"{seen(trust)}."])

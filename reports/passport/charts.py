@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from inference.passport.class_calibration import JudgedProbability, Reliability
 from inference.passport.entries import CriterionCurve
 from reports.picture.svg import DASHED, circle, drawing, line, polyline, rectangle, text
 
@@ -101,6 +102,47 @@ def line_chart(curve: CriterionCurve, title: str, *, width: int = 290, height: i
         parts.append(line(left, row, left + 22, row, stroke=colour, stroke_width=2, stroke_dasharray=dash))
         parts.append(_words(left + 28, row + 4, name, "start", INK, size=10))
     return _drawn(width, height + 15 * len(curve.lines), title, parts)
+
+
+def reliability_chart(judged: JudgedProbability, title: str, *, side: int = 250) -> str:
+    """Draw a reliability diagram: the share that is right against the probability, with intervals; on the diagonal.
+
+    Args:
+        judged: probabilities as the network gives them (squares) and as they were set right (dots).
+        title: above the chart.
+        side: of the square of both axes, in CSS pixels.
+    """
+    left, top, right = 34, 22, 12
+    bottom, width = top + side, left + side + right
+
+    def x(value: float) -> float:
+        return left + side * value
+
+    def y(value: float) -> float:
+        return bottom - side * value
+
+    parts = [_words(left, 13, title, "start", INK, size=12, bold=True)]
+    for value in (0.0, 0.5, 1.0):
+        parts.append(line(left, y(value), left + side, y(value), stroke=RULE))
+        parts.append(line(x(value), top, x(value), bottom, stroke=RULE))
+        parts.append(_words(left - 4, y(value) + 4, f"{value:.1f}", "end", QUIET, size=10))
+        parts.append(_words(x(value), bottom + 14, f"{value:.1f}", "middle", QUIET, size=10))
+    parts.append(line(x(0), y(0), x(1), y(1), stroke=QUIET, stroke_dasharray=DASHED))
+    parts.append(_words(x(0.5), bottom + 28, "probability, mean of the bin", "middle", QUIET, size=10))
+    series: list[tuple[str, Reliability | None, str]] = [("as the network gives it", judged.raw, CONTROL)]
+    series.append(("calibrated here", judged.calibrated, METHOD))
+    drawn = [(name, reliability, colour) for name, reliability, colour in series if reliability is not None]
+    for at, (name, reliability, colour) in enumerate(drawn):
+        square = reliability is judged.raw
+        for entry in reliability.bins:
+            place, edges = x(entry.probability), entry.right.edges
+            if edges is not None:
+                parts.append(line(place, y(edges[0]), place, y(edges[1]), stroke=colour, stroke_width=1.4))
+            parts.append(_symbol(place, y(entry.right.value), colour, square=square))
+        row = bottom + 46 + 15 * at
+        parts.append(_symbol(left + 6, row - 4, colour, square=square))
+        parts.append(_words(left + 18, row, name, "start", INK, size=10))
+    return _drawn(width, bottom + 40 + 15 * len(drawn), title, parts)
 
 
 def _drawn(width: int, height: int, label: str, parts: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from inference.passport.gallery import GalleryPicture
 from inference.passport.passport import Passport
 from inference.passport.rules import RANDOM, RULES, CriterionRule, rule_named
 from reports.passport.charts import Dot, dot_plot, line_chart
+from reports.passport.classes import classes_view
 from reports.passport.gallery import data_uri, painted
 from reports.passport.tables import TableRow, counts_of, criteria_rows, method_order, other_tables
 from reports.passport.verdict import verdict_blocks
@@ -121,6 +122,7 @@ def passport_page(passport: Passport, pictures: Sequence[GalleryPicture] = ()) -
         ceilings=ceilings(passport),
         acquisition=acquisition_rows(passport),
         others=other_tables(passport),
+        classes=classes_view(passport),
         verdict=verdict_blocks(passport.verdict),
         gallery=_gallery(pictures),
     )

@@ -22,7 +22,7 @@ _SMALL_PRINT = "P is calibrated at this site; for a single map it has no interva
 def heading(explained: ExplainedPlane) -> Picture.Image:
     """Say what was found, by whom, and that it is not for diagnostic use."""
     finding, bundle = explained.map.finding, explained.analysis.bundle
-    title = f"{sentence(finding.label)}: {probability(finding)}"
+    title = f"{sentence(finding.label)}: {probability(finding, explained.class_probability)}"
     return title_bar(title, f"{sentence(explained.plane.title)}. {bundle.title}")
 
 

@@ -65,6 +65,6 @@ def _words(analysis: Analysis) -> Picture.Image:
         y = paragraph(draw, (BODY, y), text, BODY, room) + SMALL
     highest = analysis.classification.probabilities.max(axis=0)
     for label, value in zip(analysis.classification.labels, highest, strict=True):
-        text = f"Highest probability of {label}: {number(float(value))} (uncalibrated)"
+        text = f"Highest probability of {label}: {number(float(value))} (not calibrated)"
         y = paragraph(draw, (BODY, y), text, SMALL, room, QUIET)
     return picture

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 from inference.analysis import Analysis
+from inference.findings import Finding
+from inference.passport.calibrator import Recalibration
+from inference.passport.class_calibration import ClassCalibration
 from reports.explained import ExplainedPlane
 from reports.objects.equipment import series_description
 from reports.picture.typeface import SMALL, width, wrapped
-from reports.wording import number, plain, shortened
+from reports.wording import calibration, number, percent, plain, probability, shortened
 
 
 @settings(max_examples=60)
@@ -47,6 +50,30 @@ def test_wrapping_loses_nothing_and_fits(text: str, room: int) -> None:
 
 def test_numbers_that_are_none_are_dashes() -> None:
     assert [number(value) for value in (None, float("nan"), float("inf"), 0.126)] == ["-", "-", "-", "0.13"]
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(1.0, "over 99 %"), (0.991, "over 99 %"), (0.969, "97 %"), (0.5, "50 %"), (0.01, "1 %"), (0.0, "under 1 %")],
+)
+def test_no_share_is_shown_as_certain(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_a_probability_says_whether_it_is_calibrated() -> None:
+    finding = Finding("glioma", 0, None, 0.985, 0.5, 0)
+    assert probability(finding, None) == "probability 0.98 (not calibrated), threshold 0.50"
+    assert probability(finding, 0.969) == "97 %, calibrated here (raw 0.98, threshold 0.50)"
+
+
+def test_a_calibration_says_what_it_rests_on_or_why_there_is_none() -> None:
+    line = Recalibration((0.0,), (0.0,), 1.0)
+    made = ClassCalibration(recalibration=line, cases=467, with_class=17, without_class=16, cross_fitted=False)
+    assert "467 cases of commissioning: 17 patients or groups with it, 16 with" in calibration("glioma", made)
+    none = ClassCalibration(
+        recalibration=None, reason="Why.", cases=9, with_class=1, without_class=2, cross_fitted=False
+    )
+    assert calibration("glioma", none) == "The probability of glioma is not calibrated here. Why."
 
 
 def test_a_shortened_text_shows_that_it_is() -> None:

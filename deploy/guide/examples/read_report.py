@@ -2,8 +2,9 @@
 
     python read_report.py REPORT.dcm
 
-Prints, for each measurement group (TID 1501) that has a verdict, its title, the probability of the finding, the
-verdict, the calibrated probability that the map's peak lies in a true finding, and the capture that shows the map.
+Prints, for each measurement group (TID 1501) that has a verdict, its title, the probability of the finding as the
+network gives it, the calibrated probability that the class is right, the verdict, the calibrated probability that the
+map's peak lies in a true finding, and the capture that shows the map.
 """
 
 import sys
@@ -16,6 +17,7 @@ TRACKING_IDENTIFIER = ("112039", "DCM")
 PROBABILITY = ("122157", "DCM")
 VISUAL_EXPLANATION = ("130401", "DCM")
 VERDICT = ("verdict", "99HEATPROOF")
+CLASS_PROBABILITY = ("class_probability", "99HEATPROOF")
 TRUST_SCORE = ("trust_score", "99HEATPROOF")
 
 
@@ -54,6 +56,7 @@ def main(path: str) -> None:
             continue
         print(value_of(group, TRACKING_IDENTIFIER))
         print(f"  probability {value_of(group, PROBABILITY)}")
+        print(f"  P (class is right) {value_of(group, CLASS_PROBABILITY) or 'none: not calibrated'}")
         print(f"  verdict on the map {value_of(group, VERDICT)}")
         print(f"  P (peak in a true finding) {value_of(group, TRUST_SCORE) or 'none: no passport'}")
         print(f"  capture {value_of(group, VISUAL_EXPLANATION)}")

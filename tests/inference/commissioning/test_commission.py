@@ -81,6 +81,17 @@ def test_a_criterion_carries_interval_null_and_every_baseline(done: tuple[Commis
     assert criteria["weight_randomisation_cascade"].curve is not None
 
 
+def test_the_probability_of_a_finding_is_calibrated_and_a_small_site_is_cross_fitted(
+    done: tuple[Commissioned, Path],
+) -> None:
+    made = done[0].passport.classification.classes["lesion"].calibration
+    assert made is not None
+    assert made.recalibration is not None
+    assert made.cross_fitted, "three patients are too few to fit on"
+    assert (made.cases, made.with_class, made.without_class) == (18, 6, 6)
+    assert made.judged["every"].right.groups == 3
+
+
 def test_controls_that_ignore_the_model_fail_what_asks_for_the_model(done: tuple[Commissioned, Path]) -> None:
     methods = done[0].passport.methods
     for name in ("centre", "edge", "random", "average_mask"):

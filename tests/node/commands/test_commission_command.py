@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.phantom.phantom import make_phantom
+from node.commands.commission import NOTHING_TO_DEPLOY, show, status_of
 from tests.node.commands.command import heatproof
 
 SIZES = (
@@ -63,6 +65,9 @@ def test_commission_writes_passport_and_report_and_check_finds_what_changed(site
     assert passport["run"]["seconds_per_map"] > 0
     assert 0 < passport["run"]["share_in_network"] < 1
     assert passport["references"][0]["kind"] == "unet"
+    calibration = passport["classification"]["classes"]["glioma"]["calibration"]
+    assert calibration["recalibration"] is None
+    assert "There are 4 patients or groups with it and 4 with a case without it" in calibration["reason"]
     report = (tmp_path / "report.html").read_text()
     assert "Passport of saliency maps" in report
     assert "U-Net, seed 12" in report
@@ -76,6 +81,27 @@ def test_commission_writes_passport_and_report_and_check_finds_what_changed(site
     Picture.fromarray(255 - np.asarray(Picture.open(picture))).save(picture)
     assert "not those of the passport" in said(*where, status=78)
     assert "not about this bundle" in said("glioma_flair_unguided", *where[:2], status=78)
+
+
+@pytest.mark.parametrize(("bundle", "status"), [("glioma_flair", 0), ("glioma_flair_unguided", NOTHING_TO_DEPLOY)])
+def test_the_summary_tells_the_gate_and_the_exit_status_whether_there_is_something_to_deploy(
+    bundle: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passport = load_passport(SHIPPED_PASSPORTS / "phantoms" / bundle / "passport.json")
+    show(passport, tmp_path)
+    assert status_of(passport) == status
+    said = capsys.readouterr()
+    out, err = (" ".join(text.split()) for text in (said.out, said.err))
+    assert "of 11 deciding, " in out
+    assert ("The gate, hit rate less that of bogus maps: SHUT; not beaten: noise" in out) == bool(status)
+    assert ("open; beaten: noise" in out) != bool(status)
+    assert err == ("heatproof: The gate is shut: the node shows no map." if status else "")
+
+
+def test_the_help_tells_every_exit_status() -> None:
+    words = " ".join(heatproof("commission", "--help").stdout.split())
+    for part in ("Exit status 0: there is something to deploy", "3: the passport is written", "1: it failed", "78: "):
+        assert part in words, part
 
 
 def test_wrong_words_end_with_a_sentence_and_no_traceback(tmp_path: Path) -> None:

@@ -261,6 +261,26 @@ def test_a_page_renews_itself_until_told_not_to(browser: httpx.Client) -> None:
     assert 'http-equiv="refresh"' not in browser.get("/studies?refresh=off").text
 
 
+def test_a_calibrated_probability_of_the_class_stands_beside_the_raw_one(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.engine.begin() as connection:
+        summary = json.loads(json.dumps(connection.execute(jobs.select()).first().summary))  # type: ignore[union-attr]
+        first, second = summary["explanations"][0], {**summary["explanations"][0], "class_probability": None}
+        summary["explanations"] = [{**first, "class_probability": 0.969}, second]
+        connection.execute(update(jobs).where(jobs.c.study_instance_uid == FOUND).values(summary=summary))
+    bearer = {"Authorization": f"Bearer {site.token}"}
+    with WebServer(site.application) as server:
+        pages = [
+            _plain(httpx.get(f"{server.url}{path}", headers=bearer, timeout=patient(30)).text)
+            for path in (f"/studies/{site.ledger.pseudonym(FOUND)}", "/studies")
+        ]
+    calibrated = "97 %, calibrated at this site (probability that the class is right; raw 0.98, threshold 0.50)"
+    assert calibrated in pages[0]
+    assert "Probability 0.98 (threshold 0.50, not calibrated)" in pages[0]
+    assert "slice 12, 97 %" in pages[1]
+    assert "slice 12, 0.98" in pages[1]
+
+
 def test_a_job_whose_capture_is_gone_is_still_shown(tmp_path: Path) -> None:
     site = Site(tmp_path)
     with site.engine.begin() as connection:

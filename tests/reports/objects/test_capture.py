@@ -13,6 +13,7 @@ from inference.analysis import Analysis
 from inference.saliency import methods
 from reports.objects.codes import explanation_type
 from reports.objects.results import write_results
+from tests.reports import made_up
 
 Series = Callable[..., list[Path]]
 Analyse = Callable[..., Analysis]
@@ -70,6 +71,12 @@ def test_every_method_of_the_registry_has_its_kind_of_explanation() -> None:
 def test_its_derivation_is_coded_by_the_standard(series: Series, made: Made) -> None:
     (derivation,) = made(series(1), method="xrai").DerivationCodeSequence
     assert (derivation.CodeValue, derivation.CodingSchemeDesignator) == ("130404", "DCM")
+
+
+def test_it_says_the_probability_and_whether_it_is_calibrated(series: Series, made: Made) -> None:
+    raw, calibrated = (made(series(1), statement=said).DerivationDescription for said in (None, made_up.CALIBRATED))
+    assert "Saliency map for glioma: probability 0.97 (not calibrated), threshold 0.50; on single image" in raw
+    assert "Saliency map for glioma: 92 %, calibrated here (raw 0.97, threshold 0.50); on single image" in calibrated
 
 
 def test_it_points_at_the_plane_it_shows(series: Series, made: Made) -> None:

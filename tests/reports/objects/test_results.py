@@ -114,6 +114,7 @@ def test_every_verdict_with_all_its_signals_has_no_error(
     verdict: Verdict, series: Series, analyse: Analyse, errors: Errors, tmp_path: Path, created: datetime
 ) -> None:
     options = {"verdict": verdict, "score": made_up.SCORES.get(verdict), "reasons": made_up.REASONS[verdict]}
+    options["statement"] = None if verdict is Verdict.UNCOMMISSIONED else made_up.CALIBRATED
     analysis = analyse(series(1), signals=made_up.signals(), localiser=np.ones((48, 40), np.float32), **options)
     results = write_results(analysis, tmp_path / "out", created=created)
     assert [errors(result.path) for result in results] == [[], []]

@@ -106,6 +106,25 @@ def test_nothing_looks_calibrated_before_it_is(series: Series, report: Report) -
     assert "not calibrated" in texts(path)
 
 
+def test_the_calibrated_probability_of_the_class_stands_beside_the_raw_one(series: Series, report: Report) -> None:
+    path = report(series(1), statement=made_up.CALIBRATED, verdict=Verdict.CAUTION, score=0.61)
+    finding = srread(path).content.get_image_measurement_groups()[1]
+    measured = {measurement.name.value: measurement.value for measurement in finding.get_measurements()}
+    assert measured["122157"] == pytest.approx(0.97)
+    assert measured["class_probability"] == pytest.approx(0.9224, abs=1e-4)
+    assert measured["trust_score"] == pytest.approx(0.61)
+    said = texts(path)
+    assert "CAUTION, P(peak lies in a true finding) = 0.61. P(class is right) = 0.92, calibrated here." in said
+    assert "calibrated on 467 cases of commissioning: 17 patients or groups with it" in said
+    assert "where the finding is rarer, it is too high" in said
+
+
+def test_a_class_without_calibration_has_no_calibrated_probability(series: Series, report: Report) -> None:
+    path = report(series(1), verdict=Verdict.CAUTION, score=0.61)
+    assert not named(dcmread(path), "class_probability")
+    assert "P(class is right)" not in texts(path)
+
+
 def test_every_signal_has_its_null_and_its_a_star_with_interval(series: Series, report: Report) -> None:
     signal = Signal("agreement", "agreement with 2 replicates", "A", 0.8, 0.4, (0.3, 0.5), 17, 2 / 3, (0.6, 0.7143))
     written = dcmread(report(series(1), signals=(signal,)))
