@@ -91,10 +91,10 @@ def commission(
         explain_all(bench, trial["reasons"], job, pool, progress)
         explaining = time.perf_counter() - explaining
         raws = measure_all(bench, trial["reasons"][PRIMARY], trial["seconds"], job, pool, progress)
-        verdict = verdict_of(bench, job, pool, progress)
-    progress("judging", 0, 0)
-    measured = write(bench, splits, raws, trial["reasons"][PRIMARY])
-    known = with_calibrations(measured.classification, bench, splits)
+        progress("judging", 0, 0)
+        measured = write(bench, splits, raws, trial["reasons"][PRIMARY])
+        known = with_calibrations(measured.classification, bench, splits)
+        verdict = verdict_of(bench, known, job, pool, progress)
     passport = sealed(replace(measured, classification=known, verdict=verdict))
     if settings.save_maps:
         _save_maps(bench, out / "maps")
@@ -144,10 +144,10 @@ def add_verdict(
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(device)), "verdict")
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
-    with pool_of(workers) as pool:
-        verdict = verdict_of(bench, job, pool, progress)
-    seen, limits = acquisitions_seen(cases.entries), _limits(passport, verdict)
     known = with_calibrations(passport.classification, bench, splits)
+    with pool_of(workers) as pool:
+        verdict = verdict_of(bench, known, job, pool, progress)
+    seen, limits = acquisitions_seen(cases.entries), _limits(passport, verdict)
     refitted = sealed(replace(passport, classification=known, verdict=verdict, acquisition=seen, limits=limits))
     return Commissioned(refitted, tuple(made_again(bench, entry) for entry in passport.gallery))
 

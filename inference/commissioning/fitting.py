@@ -18,6 +18,8 @@ from inference.commissioning.verdict.rows import (
 from inference.commissioning.verdict.stacks import PLANES_AT_ONCE, Stacks, planes_figures, planes_of, stacks_of
 from inference.commissioning.work import BenchJob, Pool, Progress, each
 from inference.errors import Refused
+from inference.passport.class_calibration import class_doubt
+from inference.passport.entries import ClassificationEntry
 from inference.passport.verdict import FittedVerdict, NoVerdict
 from inference.trust.budgets import PARTS
 
@@ -26,28 +28,45 @@ ROWS, PLANES = "verdict", "verdict.planes"
 FIGURES = {ROWS: rows_figures, PLANES: planes_figures}
 
 
-def verdict_of(bench: Bench, job: BenchJob, pool: Pool, progress: Progress) -> FittedVerdict | NoVerdict:
+def verdict_of(
+    bench: Bench, known: ClassificationEntry, job: BenchJob, pool: Pool, progress: Progress
+) -> FittedVerdict | NoVerdict:
     """Fit the passport's verdict, or say why there is none.
+
+    Args:
+        bench: what it is fitted on and judged by.
+        known: of the classifier: a map whose class is more likely wrong than right is never TRUSTED.
+        job: the same bench for the pool's processes.
+        pool: where rows are computed; None: here.
+        progress: told after each piece.
 
     Raises:
         DeviceExhausted: out of memory with a batch of one, or a process of the pool was killed.
     """
+    manifest = bench.explainer.bundle.manifest
+    classes = [entry.name for entry in manifest.classes]
+    calibrations = {name: of.calibration for name, of in known.classes.items() if of.calibration is not None}
     stage = f"verdict: signals of displayed and bogus maps, {CHUNK} cases a step"
     counts = {part: -(-len(explained_part(bench, part)) // CHUNK) for part in PART_NAMES}
     raws = _in_chunks(bench, job, pool, progress, ROWS, counts, stage)
     if not all(raws.values()):
         return NoVerdict("There is no explained case of a split to fit on, or none of the split judged.")
     fitted, judged = (
-        part_of(raws[part], called=bench.called[part], healthy=healthy_patients(bench, part)) for part in PART_NAMES
+        part_of(
+            raws[part],
+            called=bench.called[part],
+            healthy=healthy_patients(bench, part),
+            doubted=lambda index, probability: bool(class_doubt(calibrations, classes[index], probability)),
+        )
+        for part in PART_NAMES
     )
-    manifest = bench.explainer.bundle.manifest
     progress("verdict: fitting and judging", 0, 0)
     try:
         return fit_verdict(
             fitted,
             judged,
             looked_at(bench, job, pool, progress),
-            classes=[entry.name for entry in manifest.classes],
+            classes=classes,
             witness=manifest.localiser is not None,
             unit=unit_of(bench.cases.entries),
             passes={budget: passes_of(bench, parts) for budget, parts in PARTS.items()},

@@ -88,9 +88,11 @@ def judge(
     localiser = warrant.witness_calibrator
     by_localiser = None if localiser is None else float(localiser.probability(values[None], NAMES)[0])
     verdict, reason, most = _verdict(warrant, score, by_localiser, label)
-    if verdict is Verdict.TRUSTED and (doubt := class_doubt(warrant.calibrations, label, shown.finding.probability)):
-        verdict, reason = Verdict.CAUTION, doubt
     decided_by = score if by_localiser is None else min(score, by_localiser)
+    if doubt := class_doubt(warrant.calibrations, label, shown.finding.probability):
+        if verdict is Verdict.TRUSTED:
+            verdict, reason = Verdict.CAUTION, doubt
+        return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals)
     return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals, decided_by)
 
 

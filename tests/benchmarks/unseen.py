@@ -66,7 +66,7 @@ class Site:
 
 
 SITES = (
-    Site("glioma_flair", "site_c", "glioma_flair", "brain_t1ce", 0.10),
+    Site("glioma_flair", "site_c", "glioma_flair", "brain_t1ce", 0.20),
     Site("brain_tumour_t1ce", "brisc", "brain_t1ce", "glioma_flair", 0.10),
 )
 

@@ -44,10 +44,11 @@ class BudgetPart:
         dissenting = [self.names.index(name) for name in DISSENTING if name in self.names]
         self.stopped: Mask = self.rows.blank | (self.values[:, dissenting] <= 0).any(axis=1)
         """(N,): a hard rule on the map itself stops it."""
-        self.outside: Mask = np.array(
-            [(outside or {}).get(stack, False) for stack in self.own.stack.tolist()], np.bool_
-        )
-        """(own,): the series is out of the envelope."""
+        out = [(outside or {}).get(stack, False) for stack in self.own.stack.tolist()]
+        self.barred: Mask = np.array(out, np.bool_)
+        """(own,): the series is out of the envelope, or the class more likely wrong than right."""
+        if data.doubted is not None:
+            self.barred |= data.doubted[self.own.case]
 
     def fit(self, use: str, *, without: str = "", patients: NDArray[np.str_] | None = None, form: str = "") -> Fit:
         """Fit a calibrator on displayed maps and bogus ones, in their place and method-wide.
@@ -80,7 +81,7 @@ class BudgetPart:
         return np.where(self.stopped[self.marked(kind, mode)], np.nan, lowest)
 
     def own_decided_by(self, fits: Sequence[Fit], *, seen: bool) -> Numbers:
-        """Return the same of the displayed maps; NaN for those of a series out of the envelope, too.
+        """Return the same of the displayed maps; NaN for those that are barred, too.
 
         Args:
             fits: the locks.
@@ -91,7 +92,7 @@ class BudgetPart:
             lowest = np.where(self.stopped[self.marked(OWN)], np.nan, lowest)
         else:
             lowest = self.decided_by([fit.calibrator for fit in fits])
-        return np.where(self.outside, np.nan, lowest)
+        return np.where(self.barred, np.nan, lowest)
 
     def maps(self, scores: Numbers) -> ShownScores:
         """Put scores of every displayed map with what is known of each; which are shown is not chosen yet."""

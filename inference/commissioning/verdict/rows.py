@@ -4,7 +4,7 @@ A bogus map stands in for the displayed one (mode ``map``: replicates and the re
 (mode ``method``: replicates, alternates, twin and all show the same kind, so that everything agrees).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,6 +92,8 @@ class PartData:
     """Planes on which a class is called, assessed or not."""
     healthy: int = 0
     """Patients without any finding."""
+    doubted: Mask | None = None
+    """(C,): the class is more likely wrong than right, calibrated; None: none is."""
 
 
 def explained_part(bench: Bench, part: str) -> tuple[Explained, ...]:
@@ -241,21 +243,35 @@ def healthy_patients(bench: Bench, part: str) -> int:
     return len({case.group for case in cases} - {case.group for case in cases if classes[case.class_index].finding})
 
 
-def part_of(raws: Sequence[Mapping[str, Any]], *, called: int = 0, healthy: int = 0) -> PartData:
-    """Put the chunks of one part together."""
+def part_of(
+    raws: Sequence[Mapping[str, Any]],
+    *,
+    called: int = 0,
+    healthy: int = 0,
+    doubted: Callable[[int, float], bool] = lambda _index, _probability: False,
+) -> PartData:
+    """Put the chunks of one part together.
+
+    Args:
+        raws: figures of the chunks.
+        called: planes on which a class is called.
+        healthy: patients without any finding.
+        doubted: tells of a class and its probability whether it is more likely wrong than right.
+    """
     cases = [case for raw in raws for case in raw["cases"]]
     rows: list[tuple[list[float | None], bool, str, str, bool, str, int, int, int]] = []
     for number, case in enumerate(cases):
-        about = (case["group"], number, case["class_index"], case["stack"])
+        of_case = (case["group"], number, case["class_index"], case["stack"])
         flags = list(zip(case["kinds"], case["hit"], case["blank"], strict=True))
         rows += [
-            (row, hit, kind, "map", blank, *about) for (kind, hit, blank), row in zip(flags, case["map"], strict=True)
+            (row, hit, kind, "map", blank, *of_case) for (kind, hit, blank), row in zip(flags, case["map"], strict=True)
         ]
         rows += [
-            (row, hit, kind, "method", blank, *about)
+            (row, hit, kind, "method", blank, *of_case)
             for (kind, hit, blank), row in zip(flags[1:], case["method"], strict=False)
         ]
     values, hit, kind, mode, blank, group, number_of, class_of, stack = zip(*rows, strict=True) if rows else [()] * 9
+    about = [(case["class_index"], case) for case in cases]
     return PartData(
         rows=Rows(
             values=np.array(values, dtype=np.float64).reshape(len(rows), len(NAMES)),
@@ -274,6 +290,7 @@ def part_of(raws: Sequence[Mapping[str, Any]], *, called: int = 0, healthy: int 
         look=np.array([case["look"] for case in cases], np.float64),
         called=called,
         healthy=healthy,
+        doubted=np.array([doubted(index, case["probabilities"][index]) for index, case in about], np.bool_),
     )
 
 
@@ -290,4 +307,9 @@ def joined(first: PartData, second: PartData) -> PartData:
         look=np.concatenate([first.look, second.look]),
         called=first.called + second.called,
         healthy=first.healthy + second.healthy,
+        doubted=np.concatenate([_doubted(first), _doubted(second)]),
     )
+
+
+def _doubted(part: PartData) -> Mask:
+    return np.zeros(len(part.plane), np.bool_) if part.doubted is None else part.doubted
