@@ -6,12 +6,12 @@ from inference.commissioning.classifying import unit_of
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.store import Raw
 from inference.commissioning.verdict.fit import fit_verdict
+from inference.commissioning.verdict.part_data import part_of
 from inference.commissioning.verdict.rows import (
     CHUNK,
     PART_NAMES,
     explained_part,
     healthy_patients,
-    part_of,
     passes_of,
     rows_figures,
 )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.commissioning.verdict.part import BudgetPart
-from inference.commissioning.verdict.rows import BOGUS
+from inference.commissioning.verdict.part_data import BOGUS
 from inference.passport.verdict import MOST_BOGUS, BogusGuard, BogusShares, CheckedInterval
 from inference.reading.outlines import Mask
 from inference.statistics.bootstrap import Interval, mean_of_groups

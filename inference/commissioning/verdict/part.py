@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.commissioning.verdict.fit_calibrator import Fit, fit_calibrator
-from inference.commissioning.verdict.rows import OWN, PartData
+from inference.commissioning.verdict.part_data import OWN, PartData
 from inference.options import Budget
 from inference.passport.calibrator import Calibrator
 from inference.reading.outlines import Mask

@@ -4,20 +4,19 @@ A bogus map stands in for the displayed one (mode ``map``: replicates and the re
 (mode ``method``: replicates, alternates, twin and all show the same kind, so that everything agrees).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from inference.commissioning.measuring.bench import FITTED, JUDGED, Bench, Explained
 from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.measuring.store import Raw
+from inference.commissioning.verdict.part_data import ANOTHER, BRIGHTNESS, CONTROLS, OWN, RANDOMISED
 from inference.passport.verdict import NetworkPasses
-from inference.reading.outlines import Mask
 from inference.saliency import explain_many
 from inference.saliency.engine.maps import peak_of
 from inference.statistics.seeds import seed_of
@@ -27,11 +26,6 @@ from inference.trust.evidence import Evidence, Examiner, Numbers
 from inference.trust.kinds import NAMES
 from inference.trust.signals import covered_probabilities, signal_table
 
-Words = NDArray[np.str_]
-Whole = NDArray[np.int64]
-OWN, ANOTHER, BRIGHTNESS, RANDOMISED = "own", "another", "brightness", "randomised"
-CONTROLS = ("random", "centre", "edge", "blank", "average_mask", "untrained")
-BOGUS = (*CONTROLS, BRIGHTNESS, ANOTHER, RANDOMISED)
 PART_NAMES = (FITTED, JUDGED)
 """The parts of the cases."""
 LOOK_CELLS = 8
@@ -41,59 +35,6 @@ CHUNK = 8
 METHOD_EVERY = 4
 """Of so many cases one is looked at with the whole method bogus."""
 BRIGHT_BLUR_SHARE = 1 / 64
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """One row a map: the N maps of one part, displayed ones and bogus ones."""
-
-    values: Numbers
-    """(N, signals), in the order of ``NAMES``; NaN: missing."""
-    hit: Mask
-    """(N,): the peak lies in a true finding."""
-    kind: Words
-    """(N,): ``own``, or a kind of ``BOGUS``."""
-    mode: Words
-    """(N,): ``map`` or ``method``."""
-    group: Words
-    """(N,), the patient."""
-    case: Whole
-    """(N,), row of ``explained``."""
-    class_index: Whole
-    """(N,), the class explained."""
-    stack: Whole
-    """(N,), number of the series."""
-    blank: Mask
-    """(N,): the map is the same everywhere."""
-
-    def where(self, chosen: Mask) -> "Rows":
-        """Return the rows marked."""
-        return Rows(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
-    @property
-    def own(self) -> "Rows":
-        """Return the displayed maps."""
-        return self.where(self.kind == OWN)
-
-
-@dataclass(frozen=True, eq=False)
-class PartData:
-    """Everything of one part: maps, and what is known of each of its C cases."""
-
-    rows: Rows
-    probabilities: Numbers
-    """(C, classes)"""
-    witness_hit: Mask
-    """(C,): the localiser's peak lies in the finding."""
-    plane: tuple[str, ...]
-    look: Numbers
-    """(C, cells), a small picture of each image."""
-    called: int = 0
-    """Planes on which a class is called, assessed or not."""
-    healthy: int = 0
-    """Patients without any finding."""
-    doubted: Mask | None = None
-    """(C,): the class is more likely wrong than right, calibrated; None: none is."""
 
 
 def explained_part(bench: Bench, part: str) -> tuple[Explained, ...]:
@@ -241,75 +182,3 @@ def healthy_patients(bench: Bench, part: str) -> int:
     classes = bench.explainer.bundle.manifest.classes
     cases = [bench.cases.entries[at] for split in splits for at in bench.cases.of(split)]
     return len({case.group for case in cases} - {case.group for case in cases if classes[case.class_index].finding})
-
-
-def part_of(
-    raws: Sequence[Mapping[str, Any]],
-    *,
-    called: int = 0,
-    healthy: int = 0,
-    doubted: Callable[[int, float], bool] = lambda _index, _probability: False,
-) -> PartData:
-    """Put the chunks of one part together.
-
-    Args:
-        raws: figures of the chunks.
-        called: planes on which a class is called.
-        healthy: patients without any finding.
-        doubted: tells of a class and its probability whether it is more likely wrong than right.
-    """
-    cases = [case for raw in raws for case in raw["cases"]]
-    rows: list[tuple[list[float | None], bool, str, str, bool, str, int, int, int]] = []
-    for number, case in enumerate(cases):
-        of_case = (case["group"], number, case["class_index"], case["stack"])
-        flags = list(zip(case["kinds"], case["hit"], case["blank"], strict=True))
-        rows += [
-            (row, hit, kind, "map", blank, *of_case) for (kind, hit, blank), row in zip(flags, case["map"], strict=True)
-        ]
-        rows += [
-            (row, hit, kind, "method", blank, *of_case)
-            for (kind, hit, blank), row in zip(flags[1:], case["method"], strict=False)
-        ]
-    values, hit, kind, mode, blank, group, number_of, class_of, stack = zip(*rows, strict=True) if rows else [()] * 9
-    about = [(case["class_index"], case) for case in cases]
-    return PartData(
-        rows=Rows(
-            values=np.array(values, dtype=np.float64).reshape(len(rows), len(NAMES)),
-            hit=np.array(hit, np.bool_),
-            kind=np.array(kind, np.str_),
-            mode=np.array(mode, np.str_),
-            group=np.array(group, np.str_),
-            case=np.array(number_of, np.int64),
-            class_index=np.array(class_of, np.int64),
-            stack=np.array(stack, np.int64),
-            blank=np.array(blank, np.bool_),
-        ),
-        probabilities=np.array([case["probabilities"] for case in cases]),
-        witness_hit=np.array([case["witness_hit"] for case in cases], np.bool_),
-        plane=tuple(case["plane"] for case in cases),
-        look=np.array([case["look"] for case in cases], np.float64),
-        called=called,
-        healthy=healthy,
-        doubted=np.array([doubted(index, case["probabilities"][index]) for index, case in about], np.bool_),
-    )
-
-
-def joined(first: PartData, second: PartData) -> PartData:
-    """Put the parts of a small site together, of different patients and series."""
-    shift = len(first.plane)
-    moved = replace(second.rows, case=second.rows.case + shift)
-    names = Rows.__dataclass_fields__
-    return PartData(
-        rows=Rows(*(np.concatenate([getattr(first.rows, name), getattr(moved, name)]) for name in names)),
-        probabilities=np.concatenate([first.probabilities, second.probabilities]),
-        witness_hit=np.concatenate([first.witness_hit, second.witness_hit]),
-        plane=(*first.plane, *second.plane),
-        look=np.concatenate([first.look, second.look]),
-        called=first.called + second.called,
-        healthy=first.healthy + second.healthy,
-        doubted=np.concatenate([_doubted(first), _doubted(second)]),
-    )
-
-
-def _doubted(part: PartData) -> Mask:
-    return np.zeros(len(part.plane), np.bool_) if part.doubted is None else part.doubted

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 
-from inference.commissioning.verdict.rows import PartData
+from inference.commissioning.verdict.part_data import PartData
 from inference.passport.verdict import Merged, OrderSpread
 from inference.statistics.bounds import Bets
 from inference.statistics.risk_control import certified_steps, see_site

@@ -8,7 +8,7 @@ import pytest
 from inference.commissioning.verdict import fit
 from inference.commissioning.verdict.budget import fit_budget
 from inference.commissioning.verdict.part import BudgetPart
-from inference.commissioning.verdict.rows import ANOTHER, OWN, PartData, Rows
+from inference.commissioning.verdict.part_data import ANOTHER, OWN, PartData, Rows
 from inference.commissioning.verdict.stacks import Stacks
 from inference.passport.verdict import BudgetVerdict, NetworkPasses
 from inference.trust import kinds

@@ -13,7 +13,7 @@ from inference.commissioning.verdict.budget import scores_of
 from inference.commissioning.verdict.fit_calibrator import fit_calibrator
 from inference.commissioning.verdict.guard import BogusScores, ScoredBogus, floor_of, shares_at
 from inference.commissioning.verdict.part import BudgetPart
-from inference.commissioning.verdict.rows import OWN, PartData
+from inference.commissioning.verdict.part_data import OWN, PartData
 from inference.commissioning.verdict.sensitivity import least_alpha, merged, order_spread
 from inference.passport.verdict import NetworkPasses
 from inference.statistics.bootstrap import mean_by_group, mean_of_groups

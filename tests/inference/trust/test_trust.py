@@ -10,7 +10,7 @@ from inference.analyse import analyse
 from inference.bundle.bundle import CPU, Bundle, Network, load_bundle
 from inference.bundle.digests import read_seal
 from inference.commissioning.verdict.fit import nulls_of
-from inference.commissioning.verdict.rows import ANOTHER, Rows
+from inference.commissioning.verdict.part_data import ANOTHER, Rows
 from inference.criteria.agreement import hottest_overlap, referenced, spearman
 from inference.options import AnalysisOptions
 from inference.porting.seal import seal
