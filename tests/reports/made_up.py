@@ -37,10 +37,20 @@ SCORES = {Verdict.TRUSTED: 0.93, Verdict.CAUTION: 0.71, Verdict.WITHHELD: 0.18}
 
 
 CALIBRATED = Statement(
-    Conclusion.FOUND, (), {}, 0.6,
-    {"glioma": ClassCalibration(recalibration=Recalibration((0.0,), (-1.0,), 1.0), cases=467, with_class=17,
-                                without_class=16, cross_fitted=False)},
-)  # fmt: skip
+    Conclusion.FOUND,
+    (),
+    {},
+    0.6,
+    calibrations={
+        "glioma": ClassCalibration(
+            recalibration=Recalibration((0.0,), (-1.0,), 1.0),
+            cases=467,
+            with_class=17,
+            without_class=16,
+            cross_fitted=False,
+        )
+    },
+)
 """Of a series like those of commissioning: a raw probability of 0.97 is 0.922 here."""
 
 
