@@ -18,12 +18,11 @@ from inference.commissioning.classifying import missed, unit_of
 from inference.commissioning.commission import Commissioned, Source, made_again
 from inference.commissioning.fitting import looked_at
 from inference.commissioning.measuring.bench import Bench
-from inference.commissioning.measuring.settings import Device, key_of, resolve
+from inference.commissioning.measuring.settings import Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Store
 from inference.commissioning.verdict.stacks import fit_on_stacks, share_out
 from inference.commissioning.work import BenchJob, Progress, set_up
 from inference.commissioning.writing import ClassifiedSplit
-from inference.devices import fingerprint
 from inference.errors import PassportRefused
 from inference.passport.entries import ClassificationEntry, GroupsAre
 from inference.passport.passport import Passport, sealed
@@ -71,7 +70,7 @@ def refit_envelope(
         _check_labels(passport, cases)
     else:
         check_data(passport, cases)
-    key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(device)), ENVELOPE)
+    key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint_of(settings)), ENVELOPE)
     bench, splits = set_up(bundle, cases, settings, Store(out / "work", key, resume=True))
     job = BenchJob(bundle.folder, settings, out / "work", key, torch.get_num_threads(), cases)
     fitted, judged = looked_at(bench, job, None, progress)

@@ -11,7 +11,8 @@ from inference.phantom.phantom import make_phantom
 from tests.node.commands.command import heatproof
 
 SIZES = (
-    "agreement", "cascade", "smprt", "emprt", "contrast", "perturbation", "information", "region", "tuning", "sample"
+    "agreement", "cascade", "smprt", "emprt", "contrast", "prediction_saliency", "perturbation", "information",
+    "region", "tuning", "sample",
 )  # fmt: skip
 
 
