@@ -87,7 +87,7 @@ class DeepLift:
     """Differences from a baseline, followed through every activation by their ratio (the rescale rule).
 
     A map sums to the logit of the image less that of the baseline. Activations that run more than once, as in residual
-    blocks, and overlapping windows of a maximum, which captum refuses or follows wrongly, have a module for each run.
+    blocks, and maxima, which captum refuses or follows wrongly, are made such that it follows them.
     """
 
     info = _info(

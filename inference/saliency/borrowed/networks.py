@@ -85,7 +85,8 @@ def rescaled(model: nn.Module, inputs: torch.Tensor, *, known: Collection[type])
     """Return a copy for the rescale rule: each run of an activation is a module, and windows of a maximum are apart.
 
     It shares the weights, and gives the logits of the network. captum follows a maximum by unpooling, which keeps one
-    of several windows that chose the same value: windows that overlap are laid side by side first.
+    of several windows that chose the same value, and loses contributions where a ReLU comes right before it (measured:
+    4 % to 100 % of the logit's difference): the windows are laid side by side first.
 
     Args:
         model: the network; it stays as it is.
@@ -191,7 +192,7 @@ class _Turns(nn.Module):
 
 
 class _SideBySide(nn.Module):
-    """The maximum of windows that overlap, over windows that are laid side by side: the same values."""
+    """The maximum of windows that may overlap, over windows that are laid side by side: the same values."""
 
     def __init__(self, pool: Any, dims: int) -> None:
         super().__init__()
@@ -215,7 +216,7 @@ class _SideBySide(nn.Module):
 def _alone(module: nn.Module) -> nn.Module:
     """Return a module that gives what this one gives, for one run of it, and changes no input in place."""
     dims = _MAXIMA.get(type(module))
-    if dims is not None and module.kernel_size != module.stride and not module.ceil_mode and module.dilation == 1:
+    if dims is not None and not module.ceil_mode and module.dilation == 1:
         return _SideBySide(module, dims)
     fresh = copy.deepcopy(module)
     if hasattr(fresh, "inplace"):
