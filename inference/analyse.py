@@ -15,6 +15,7 @@ from inference.findings import Classification
 from inference.options import AnalysisOptions
 from inference.prepare import prepare
 from inference.reading.image import Image
+from inference.saliency import libraries_of
 from inference.saliency.engine.maps import SaliencyMap
 from inference.selection import refusal, remarks
 from inference.trust.assess import assess_maps, those_shown
@@ -79,7 +80,7 @@ def assemble(
         classification=classification,
         explanations=tuple(Explanation(map=m, trust=t) for m, t in zip(maps, trusts, strict=True)),
         statement=statement,
-        fingerprint=fingerprint(options.device),
+        fingerprint=fingerprint(options.device, libraries_of([options.method or bundle.manifest.method])),
         settings_digest=options.digest,
         remarks=remarks(image, bundle),
     )

@@ -1,7 +1,7 @@
 """The device a network runs on, batches that fit its memory, and the fingerprint of what can change the figures."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -46,13 +46,18 @@ def choose_device(setting: str) -> torch.device:
     return torch.device("cuda")
 
 
-def fingerprint(setting: str) -> Fingerprint:
-    """Say what the numbers of a run on this device depend on."""
+def fingerprint(setting: str, libraries: Iterable[str] = ()) -> Fingerprint:
+    """Say what the numbers of a run on this device depend on.
+
+    Args:
+        setting: auto, cpu or cuda.
+        libraries: distributions that this run uses beside those that every run does.
+    """
     device = choose_device(setting)
     return Fingerprint(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         python=platform.python_version(),
-        libraries=tuple((name, version(name)) for name in _FINGERPRINTED),
+        libraries=tuple((name, version(name)) for name in sorted({*_FINGERPRINTED, *libraries})),
         threads=torch.get_num_threads(),
     )
 

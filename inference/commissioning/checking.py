@@ -10,12 +10,11 @@ from inference.cases.cases import gather
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
 from inference.commissioning.commission import Source
 from inference.commissioning.measuring.bench import Bench
-from inference.commissioning.measuring.settings import Device, key_of, resolve
+from inference.commissioning.measuring.settings import Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Store
 from inference.commissioning.work import Progress, set_up
 from inference.commissioning.writing import map_digest
 from inference.criteria.localisation import average_precision, hit
-from inference.devices import fingerprint
 from inference.passport.entries import Sample
 from inference.passport.passport import Passport
 
@@ -113,7 +112,7 @@ def _recomputed(bench: Bench, sample: Sample) -> list[Recomputed]:
 
 
 def _same_fingerprint(passport: Passport, device: Device) -> bool:
-    now = fingerprint(device)
+    now = fingerprint_of(settings_of(passport, device))
     then = passport.fingerprint
     return (now.device, now.python, dict(now.libraries), now.threads) == (
         then.device, then.python, then.libraries, then.threads,

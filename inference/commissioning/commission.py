@@ -23,11 +23,10 @@ from inference.commissioning.calibrating import with_calibrations
 from inference.commissioning.fitting import verdict_of
 from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
 from inference.commissioning.measuring.explaining import Maps, fitting
-from inference.commissioning.measuring.settings import CommissionSettings, Device, key_of, resolve
+from inference.commissioning.measuring.settings import CommissionSettings, Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Raw, Store
 from inference.commissioning.work import BenchJob, Progress, explain_all, measure_all, networks, pool_of, set_up
 from inference.commissioning.writing import write
-from inference.devices import fingerprint
 from inference.errors import Unsuitable
 from inference.passport.entries import GalleryEntry, Run
 from inference.passport.gallery import GalleryPicture
@@ -82,7 +81,7 @@ def commission(
     work = out / "work"
     series = source(bundle, settings.splits)
     cases = gather(bundle, series, work / "cases", progress=lambda count: progress("reading cases", count, 0))
-    key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(settings.device)))
+    key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint_of(settings)))
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     trial = bench.store.keep("fitting", lambda: _fitting(bench, progress))
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
@@ -90,9 +89,10 @@ def commission(
         explaining = time.perf_counter()
         explain_all(bench, trial["reasons"], job, pool, progress)
         explaining = time.perf_counter() - explaining
-        raws = measure_all(bench, trial["reasons"][PRIMARY], trial["seconds"], job, pool, progress)
+        unfit = {**bench.store.refusals(PRIMARY), **trial["reasons"][PRIMARY]}
+        raws = measure_all(bench, unfit, trial["seconds"], job, pool, progress)
         progress("judging", 0, 0)
-        measured = write(bench, splits, raws, trial["reasons"][PRIMARY])
+        measured = write(bench, splits, raws, unfit)
         known = with_calibrations(measured.classification, bench, splits)
         verdict = verdict_of(bench, known, job, pool, progress)
     passport = sealed(replace(measured, classification=known, verdict=verdict))
@@ -141,7 +141,7 @@ def add_verdict(
     work = out / "work"
     cases = gather(bundle, source(bundle, settings.splits), work / "cases")
     check_data(passport, cases)
-    key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint(device)), "verdict")
+    key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint_of(settings)), "verdict")
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     known = with_calibrations(passport.classification, bench, splits)

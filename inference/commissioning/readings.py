@@ -9,8 +9,10 @@ from inference.commissioning.measuring.agreement import repeatability_figures, r
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.localisation import localisation_figures, region_figures
 from inference.commissioning.measuring.removal import fidelity_figures, information_figures, road_figures
+from inference.commissioning.measuring.stability import infidelity_figures, prediction_saliency_figures
 from inference.commissioning.measuring.store import Raw
 from inference.commissioning.measuring.weights import cascade_figures, contrast_figures, emprt_figures, smprt_figures
+from inference.criteria.prediction_saliency import BOUND
 from inference.passport.entries import CriterionCurve, Scalar
 from inference.passport.rules import BLURRED
 
@@ -24,14 +26,16 @@ FAMILIES: Mapping[str, Measure] = {
     "cascade": cascade_figures,
     "smprt": smprt_figures,
     "emprt": emprt_figures,
+    "prediction_saliency": prediction_saliency_figures,
     "fidelity": fidelity_figures,
+    "infidelity": infidelity_figures,
     "road": road_figures,
     "information": information_figures,
     "regions": region_figures,
 }
 """Measures by name: each gives the raw figures of one method."""
 
-MAKE_MAPS = ("smprt", "cascade", "contrast", "emprt")
+MAKE_MAPS = ("smprt", "cascade", "contrast", "emprt", "prediction_saliency")
 """Families that compute new maps; the others measure maps that are there."""
 
 EXTRA: Mapping[str, tuple[str, ...]] = {"road": (BLURRED,)}
@@ -54,6 +58,10 @@ _FAMILY = {
     "aic": "information",
     "expert_roc": "localisation",
     "region_dice": "regions",
+    "prediction_saliency_sensitivity": "prediction_saliency",
+    "prediction_saliency_robustness": "prediction_saliency",
+    "sensitivity_max": "prediction_saliency",
+    "infidelity": "infidelity",
 }
 
 
@@ -182,6 +190,26 @@ def _regions(bench: Bench, raw: Raw) -> CriterionReading:
     return CriterionReading(raw["dice"], bench.groups(raw["rows"]), also=also, settings=settings)
 
 
+def _psc_sensitivity(bench: Bench, raw: Raw) -> CriterionReading:
+    also: dict[str, Also] = {"prediction_moved_by": raw["moved_by"]}
+    groups, settings = bench.groups(raw["rows"]), _bounded(bench)
+    return CriterionReading(raw["sensitivity"], groups, raw["sensitivity_null"], also, settings=settings)
+
+
+def _psc_robustness(bench: Bench, raw: Raw) -> CriterionReading:
+    also: dict[str, Also] = {"worst": raw["robustness_worst"], "prediction_kept_within": raw["kept_within"]}
+    groups, settings = bench.groups(raw["rows"]), _bounded(bench)
+    return CriterionReading(raw["robustness"], groups, raw["robustness_null"], also, settings=settings)
+
+
+def _sensitivity_max(bench: Bench, raw: Raw) -> CriterionReading:
+    return CriterionReading(raw["largest"], bench.groups(raw["rows"]), raw["largest_null"], settings=_bounded(bench))
+
+
+def _bounded(bench: Bench) -> dict[str, Scalar]:
+    return {"bound": BOUND, "samples": bench.settings.prediction_saliency_samples}
+
+
 def _curve(
     x_label: str, y_label: str, x: Sequence[float | str], lines: Mapping[str, Sequence[float]]
 ) -> CriterionCurve:
@@ -210,4 +238,8 @@ _READ: Mapping[str, Callable[[Bench, Raw], CriterionReading]] = {
     "aic": _information("aic", "recovered decision"),
     "expert_roc": _expert,
     "region_dice": _regions,
+    "prediction_saliency_sensitivity": _psc_sensitivity,
+    "prediction_saliency_robustness": _psc_robustness,
+    "sensitivity_max": _sensitivity_max,
+    "infidelity": _plain("unexplained"),
 }

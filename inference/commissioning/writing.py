@@ -12,9 +12,9 @@ from inference.commissioning.classifying import Probabilities, classification, c
 from inference.commissioning.judging import DIGITS, CriterionReading, judged, rounded
 from inference.commissioning.measuring.bench import Bench, Explained
 from inference.commissioning.measuring.explaining import Maps
+from inference.commissioning.measuring.settings import CommissionSettings, fingerprint_of
 from inference.commissioning.readings import EXTRA, reading
 from inference.criteria.localisation import average_precision, hit
-from inference.devices import fingerprint
 from inference.passport.entries import (
     BundleEntry,
     Counts,
@@ -69,7 +69,7 @@ def write(bench: Bench, splits: Mapping[str, ClassifiedSplit], raws: Raws, unfit
     return Passport(
         bundle=_bundle(bench),
         data=_data(bench, counts, fitted_on),
-        fingerprint=_fingerprint(settings.device),
+        fingerprint=_fingerprint(settings),
         settings=settings.shaping(),
         classification=classification(bench.cases, whole.positions, whole.probabilities, manifest),
         methods=entries,
@@ -154,6 +154,6 @@ def _data(bench: Bench, counts: Mapping[str, Counts], fitted_on: str) -> DataEnt
     )
 
 
-def _fingerprint(device: str) -> FingerprintEntry:
-    now = fingerprint(device)
+def _fingerprint(settings: CommissionSettings) -> FingerprintEntry:
+    now = fingerprint_of(settings)
     return FingerprintEntry(device=now.device, python=now.python, libraries=dict(now.libraries), threads=now.threads)

@@ -107,6 +107,27 @@ RULES: tuple[CriterionRule, ...] = (
         "region_dice", "Region Dice", "Do the hottest regions cover the expert's outline?", "controls", _BETTER,
         deciding=False, paper="Brocki 2022, XRAI regions, share fixed on other patients",
     ),
+    CriterionRule(
+        "prediction_saliency_sensitivity", "PSC, sensitivity",
+        "Of perturbations of one size, do those that move the prediction more move the map more?", "agreement",
+        "a* > 0: the correlation less that with another patient's prediction has its interval above 0",
+        deciding=False, paper="Zhang 2024, drawn perturbations, by rank",
+    ),
+    CriterionRule(
+        "prediction_saliency_robustness", "PSC, robustness",
+        "Does the map stay where a perturbation leaves the prediction as it is?", "agreement", _AGREES,
+        deciding=False, paper="Zhang 2024, drawn perturbations, by rank",
+    ),
+    CriterionRule(
+        "sensitivity_max", "Sensitivity, max", "How far does such a perturbation move the map at most?", "null",
+        "the distance of the maps, as a share of the map's length, is below that of different patients' maps",
+        higher_is_better=False, deciding=False, paper="Yeh 2019, by captum",
+    ),
+    CriterionRule(
+        "infidelity", "Infidelity", "Does the sum of the map over a box say how far the logit falls without it?",
+        "controls", _BETTER_THAN_RANDOM, higher_is_better=False, against=RANDOM, deciding=False,
+        paper="Yeh 2019, by captum, as a share",
+    ),
 )  # fmt: skip
 
 DECIDING = tuple(rule.name for rule in RULES if rule.deciding)

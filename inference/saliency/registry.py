@@ -1,6 +1,6 @@
 """The one table of saliency methods, and the one way to run them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from inference.errors import UnknownName
+from inference.saliency.borrowed.captum_methods import CAPTUM
 from inference.saliency.cam.attention import Attention
 from inference.saliency.cam.class_mixture import ClassMixture
 from inference.saliency.cam.gradcam import GradCam, GradCamPlusPlus, GuidedGradCam
@@ -32,32 +33,31 @@ from inference.saliency.gradient.xrai import Xrai
 from inference.saliency.perturbation.occlusion import Occlusion
 from inference.saliency.perturbation.rise import Rise
 
-_METHODS: Mapping[str, Method] = {
-    method.info.name: method
-    for method in (
-        Gradient(),
-        SmoothGrad(NoiseMoment.MEAN, "how much the logit rises when a pixel gets brighter, steadied by noise"),
-        SmoothGrad(NoiseMoment.SQUARE, "how strongly the logit reacts to a pixel, steadied by noise"),
-        SmoothGrad(NoiseMoment.VARIANCE, "how much the reaction to a pixel varies under noise"),
-        IntegratedGradients(),
-        SmoothIntegratedGradients(),
-        ExpectedGradients(),
-        GuidedIntegratedGradients(),
-        BlurIntegratedGradients(),
-        GUIDED_BACKPROP,
-        DECONVOLUTION,
-        GradCam(),
-        GradCamPlusPlus(),
-        GuidedGradCam(),
-        ScoreCam(),
-        ClassMixture(),
-        Attention(),
-        Xrai(),
-        Occlusion(),
-        Rise(),
-        *CONTROLS,
-    )
-}
+_TABLE: tuple[Method, ...] = (
+    Gradient(),
+    SmoothGrad(NoiseMoment.MEAN, "how much the logit rises when a pixel gets brighter, steadied by noise"),
+    SmoothGrad(NoiseMoment.SQUARE, "how strongly the logit reacts to a pixel, steadied by noise"),
+    SmoothGrad(NoiseMoment.VARIANCE, "how much the reaction to a pixel varies under noise"),
+    IntegratedGradients(),
+    SmoothIntegratedGradients(),
+    ExpectedGradients(),
+    GuidedIntegratedGradients(),
+    BlurIntegratedGradients(),
+    GUIDED_BACKPROP,
+    DECONVOLUTION,
+    GradCam(),
+    GradCamPlusPlus(),
+    GuidedGradCam(),
+    ScoreCam(),
+    ClassMixture(),
+    Attention(),
+    Xrai(),
+    Occlusion(),
+    Rise(),
+    *CAPTUM,
+    *CONTROLS,
+)
+_METHODS: Mapping[str, Method] = {method.info.name: method for method in _TABLE}
 
 
 def methods() -> tuple[MethodInfo, ...]:
@@ -74,6 +74,15 @@ def method_named(name: str) -> MethodInfo:
     if name not in _METHODS:
         raise _unknown("saliency method", name, tuple(_METHODS))
     return _METHODS[name].info
+
+
+def libraries_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the distributions that only these methods depend on, sorted: for the fingerprint of what uses them.
+
+    Raises:
+        UnknownName: there is no method of one of these names.
+    """
+    return tuple(sorted({library for name in names for library in method_named(name).libraries}))
 
 
 def settle(name: str, parameters: Mapping[str, Value]) -> dict[str, Value]:

@@ -12,7 +12,7 @@ from inference.devices import fingerprint
 from inference.errors import Misconfigured, SettingsInvalid, UnknownName
 from inference.options import AnalysisOptions
 from inference.passport.passport import load_passport
-from inference.saliency import method_named
+from inference.saliency import libraries_of, method_named
 from inference.trust.warrant import Warrant
 from node.settings.rule import Rule
 from node.settings.settings import Settings
@@ -29,10 +29,11 @@ class Installation:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over weights, settings, passport, libraries, device and threads."""
+        method = self.options.method or self.bundle.manifest.method
         parts = {
             "bundle": self.bundle.identity.digest,
             "options": self.options.digest,
-            **asdict(fingerprint(self.options.device)),
+            **asdict(fingerprint(self.options.device, libraries_of([method]))),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -60,10 +60,16 @@ SECTIONS = (
         dots=("repeatability_spearman",),
     ),
     PageSection(
+        "Whether the map follows the prediction and nothing else",
+        "The image is perturbed by a few hundredths of its span, by as much at every value. What never moves is robust "
+        "and shows nothing: robustness is read beside sensitivity.",
+        ("prediction_saliency_sensitivity", "prediction_saliency_robustness", "sensitivity_max"),
+    ),
+    PageSection(
         "Whether the prediction lives where the map says",
         "Pixels are removed or shown in the order of the map, and the prediction is watched; a random map sets the "
         "line.",
-        ("fidelity_brocki", "road", "insertion", "deletion", "sic", "aic"),
+        ("fidelity_brocki", "road", "insertion", "deletion", "infidelity", "sic", "aic"),
         curves=("fidelity_brocki", "deletion"),
     ),
 )
@@ -117,7 +123,7 @@ def passport_page(passport: Passport, pictures: Sequence[GalleryPicture] = ()) -
         rows=criteria_rows(passport, RULES),
         counts={rule.name: counts_of(passport, rule.name) for rule in RULES},
         hidden=[(name, entry.unsuitable) for name, entry in passport.methods.items() if entry.unsuitable],
-        sections=[_view(passport, section) for section in SECTIONS],
+        sections=[_view(passport, section) for section in SECTIONS if _was_measured(passport, section)],
         summaries=summaries_of(passport, methods),
         ceilings=ceilings(passport),
         acquisition=acquisition_rows(passport),
@@ -126,6 +132,11 @@ def passport_page(passport: Passport, pictures: Sequence[GalleryPicture] = ()) -
         verdict=verdict_blocks(passport.verdict),
         gallery=_gallery(pictures),
     )
+
+
+def _was_measured(passport: Passport, section: PageSection) -> bool:
+    """Whether the passport has one of its criteria at all; an older one may not."""
+    return any(name in entry.criteria for entry in passport.methods.values() for name in section.criteria)
 
 
 def _view(passport: Passport, section: PageSection) -> SectionView:

@@ -34,7 +34,8 @@ METHODS = (
 SIZE = {
     "repeatability": "agreement_cases", "reproducibility": "agreement_cases", "contrast": "contrast_cases",
     "cascade": "cascade_cases", "smprt": "smprt_cases", "emprt": "emprt_cases", "fidelity": "perturbation_cases",
-    "road": "perturbation_cases", "information": "information_cases", "regions": "region_cases",
+    "road": "perturbation_cases", "infidelity": "perturbation_cases",
+    "prediction_saliency": "prediction_saliency_cases", "information": "information_cases", "regions": "region_cases",
     TUNING: "tuning_cases",
 }  # fmt: skip
 """Which size bounds the cases of a family or set of maps; all others take every case."""

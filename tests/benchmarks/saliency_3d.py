@@ -2,18 +2,22 @@
 
 ``python -m tests.benchmarks.saliency_3d [--only NAME ...] [--budget-mebibytes N] [--short]``
 
+A method that is refused for the network is named with the reason.
+
 ``over budget`` is the resident memory at its highest during the call, above that before it, less the budget: what the
 maps, the masks of XRAI and the network's own workspace take beside the activations.
 """
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from monai.networks.nets import DenseNet121
 from torch import nn
 
 from inference.attention_gate import GatedClassifier
+from inference.errors import Unsuitable
 from inference.saliency import explain, method_named, methods
 from tests.benchmarks.measuring import Run, measured
 
@@ -28,29 +32,23 @@ def volume() -> torch.Tensor:
     return (blobs + 0.05 * torch.rand(SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0)))[None, None]
 
 
-def runs(names: list[str], network: nn.Module, budget_bytes: int, *, short: bool) -> Iterator[tuple[str, Run]]:
-    """Explain the volume by each method and see what it costs."""
+def runs(
+    names: list[str], network: nn.Module, budget_bytes: int, *, short: bool
+) -> Iterator[tuple[str, Run | Unsuitable]]:
+    """Explain the volume by each method and see what it costs, or why it is refused for this network."""
     gated = GatedClassifier(3, 1, 2).eval()
     inputs = volume()
     for name in names:
         model = gated if name == "attention" else network
         few = {key: value for key, value in SHORT.items() if short and key in method_named(name).details}
-        yield (
-            name,
-            measured(
-                model,
-                lambda name=name, model=model, few=few: explain(
-                    model,
-                    inputs,
-                    1,
-                    name,
-                    references=inputs.flip(2),
-                    prior=inputs[0, 0],
-                    budget_bytes=budget_bytes,
-                    **few,
-                ),
-            ),
-        )
+        asked = partial(
+            explain, model, inputs, 1, name, references=inputs.flip(2), prior=inputs[0, 0], budget_bytes=budget_bytes,
+            **few,
+        )  # fmt: skip
+        try:
+            yield name, measured(model, asked)
+        except Unsuitable as refusal:
+            yield name, refusal
 
 
 def main() -> None:
@@ -64,6 +62,9 @@ def main() -> None:
     network = DenseNet121(spatial_dims=3, in_channels=1, out_channels=2).eval()
     print(f"{'method':30}{'seconds':>10}{'passed':>8}{'peak MiB':>10}{'over budget':>13}")
     for name, run in runs(asked.only, network, asked.budget_mebibytes << 20, short=asked.short):
+        if isinstance(run, Unsuitable):
+            print(f"{name:30}{run}", flush=True)
+            continue
         over = run.peak_mib - asked.budget_mebibytes
         print(f"{name:30}{run.seconds:10.1f}{run.forward:8}{run.peak_mib:10.0f}{over:13.0f}", flush=True)
 

@@ -41,6 +41,16 @@ def test_a_series_is_classified_explained_and_assessed(make_bundle, write_series
         }
 
 
+def test_captum_is_in_the_fingerprint_of_an_analysis_by_its_methods_alone(make_bundle, write_series, head):
+    image, bundle = read_series(write_series(head)), make_bundle()
+    options = AnalysisOptions(planes_explained=1, device="cpu", trust_budget="fast")
+    by_captum, plain = (analyse(image, bundle, replace(options, method=name)) for name in ("deep_lift", "gradient"))
+    assert {name for name, _ in by_captum.fingerprint.libraries} == {
+        *(name for name, _ in plain.fingerprint.libraries), "captum",
+    }  # fmt: skip
+    assert by_captum.explanations[0].map.method == "deep_lift"
+
+
 def test_a_volume_bundle_of_three_channels_runs_the_same_way(make_bundle, write_series, head):
     dense = {
         "_target_": "monai.networks.nets.DenseNet", "spatial_dims": 3, "in_channels": 3, "out_channels": 2,

@@ -13,7 +13,7 @@ from inference.bundle.bundle import Bundle, Network
 from inference.cases.cases import Cases
 from inference.commissioning.measuring.store import Store
 from inference.devices import run_batched
-from inference.errors import Refused
+from inference.errors import Refused, Unsuitable
 from inference.saliency import explain_many
 from inference.saliency.engine.passes import Clock
 from inference.statistics.seeds import drawn, seed_of
@@ -85,14 +85,18 @@ class Explainer:
         ]
         return np.asarray(torch.cat(parts).double().numpy(), dtype=np.float64)
 
-    def predict(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
-        """Return the probabilities of inputs (N, channels, *spatial), (N, classes) on the CPU."""
+    def logits(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the logits of inputs (N, channels, *spatial), (N, classes) on the CPU."""
 
-        def logits(batch: torch.Tensor) -> torch.Tensor:
+        def passed(batch: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
                 return network.module(batch).float()
 
-        raw = run_batched(self.clock.timed(logits), inputs.to(self.device)).cpu()
+        return run_batched(self.clock.timed(passed), inputs.to(self.device)).cpu()
+
+    def predict(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the probabilities of inputs (N, channels, *spatial), (N, classes) on the CPU."""
+        raw = self.logits(network, inputs)
         return raw.softmax(dim=1) if self.bundle.manifest.activation == "softmax" else raw.sigmoid()
 
 
@@ -164,7 +168,7 @@ def fill_chunk(
     work: Sequence[tuple[int, int]],
     methods: Sequence[str],
 ) -> None:
-    """Make the maps of one chunk of a set.
+    """Make the maps of one chunk of a set; a method that refuses one of its cases has none in it, and why is noted.
 
     Args:
         explainer: makes them.
@@ -176,6 +180,25 @@ def fill_chunk(
         methods: that fit the network.
     """
     began = time.perf_counter()
-    made = [explainer.maps(network, position, target, methods) for position, target in work]
-    stacked = {method: np.stack([maps[method] for maps in made]) for method in methods}
+    refused: dict[str, str] = {}
+    made = [_maps_given(explainer, network, position, target, methods, refused) for position, target in work]
+    stacked = {method: np.stack([maps[method] for maps in made]) for method in methods if method not in refused}
+    if refused:
+        store.put_refusals(name, chunk, refused)
     store.put_chunk(name, chunk, stacked, time.perf_counter() - began)
+
+
+def _maps_given(
+    explainer: Explainer, network: Network, position: int, target: int, methods: Sequence[str], refused: dict[str, str]
+) -> dict[str, Maps]:
+    """Explain one case by every method at once; where one refuses it, by each alone, and note who refuses and why."""
+    try:
+        return explainer.maps(network, position, target, methods)
+    except Unsuitable:
+        given: dict[str, Maps] = {}
+        for name in methods:
+            try:
+                given |= explainer.maps(network, position, target, [name])
+            except Unsuitable as reason:
+                refused.setdefault(name, str(reason))
+        return given

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, cast
 
 from inference.bundle.bundle import Bundle
+from inference.devices import Fingerprint, fingerprint
 from inference.errors import UnknownName
 from inference.passport.passport import Setting
 from inference.saliency import methods as known_methods
-from inference.saliency.registry import method_named, settle
+from inference.saliency.registry import libraries_of, method_named, settle
 from inference.statistics.seeds import digest_of
 
 ALL = "all"
@@ -33,8 +34,11 @@ class CommissionSettings:
     """Noisy copies of each image (Hedström 2024: 50)."""
     emprt_cases: int = 24
     contrast_cases: int = 48
+    prediction_saliency_cases: int = 12
+    prediction_saliency_samples: int = 8
+    """Perturbed images that move the prediction, of each image; half as many keep it."""
     perturbation_cases: int = 32
-    """For fidelity, ROAD, insertion and deletion."""
+    """For fidelity, ROAD, insertion, deletion and infidelity."""
     information_cases: int = 32
     """For SIC and AIC."""
     region_cases: int = 24
@@ -94,6 +98,11 @@ def resolve(asked: CommissionSettings, bundle: Bundle) -> CommissionSettings:
     chosen = [name for name in named if not method_named(name).control]
     controls = [info.name for info in known_methods() if info.control]
     return replace(asked, methods=(*chosen, *controls))
+
+
+def fingerprint_of(settings: CommissionSettings) -> Fingerprint:
+    """Say what a passport's figures depend on: the device, the libraries of its methods, and captum's criteria."""
+    return fingerprint(settings.device, (*libraries_of(settings.methods), "captum"))
 
 
 def key_of(settings: CommissionSettings, *digests: str) -> str:

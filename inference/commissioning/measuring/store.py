@@ -56,13 +56,23 @@ class Store:
         part.replace(path)
 
     def maps(self, name: str, method: str) -> Maps | None:
-        """Return all maps of one method in one set, (cases, *spatial); None where there are none."""
+        """Return all maps of one method in one set, (cases, *spatial); None where there are none, or not of all."""
         parts = []
         for path in self._chunks(name):
             with np.load(path, allow_pickle=False) as arrays:
-                if method in arrays.files:
-                    parts.append(arrays[method])
+                if method not in arrays.files:
+                    return None
+                parts.append(arrays[method])
         return np.concatenate(parts) if parts else None
+
+    def put_refusals(self, name: str, chunk: int, reasons: Mapping[str, str]) -> None:
+        """Note why methods that were tried gave no map of some case of a chunk."""
+        self._replace(self._figures(f"refused.{name}.{chunk:05d}"), json.dumps(dict(reasons)))
+
+    def refusals(self, name: str) -> dict[str, str]:
+        """Return the methods that gave no map of some case of a set, with the first reason."""
+        noted = [json.loads(path.read_text()) for path in sorted(self.folder.glob(f"figures/refused.{name}.*.json"))]
+        return {method: reason for reasons in reversed(noted) for method, reason in reasons.items()}
 
     def seconds(self) -> float:
         """Time spent on all chunks, of earlier runs too."""

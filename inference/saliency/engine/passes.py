@@ -125,6 +125,15 @@ class Passes:
         """Return a layer's output without a gradient, (N, K, *grid)."""
         return self._run(lambda batch: activations(self._model, batch, layer=layer), inputs, differentiated=False)
 
+    def rows(self, function: Callable[..., torch.Tensor], *tensors: torch.Tensor) -> torch.Tensor:
+        """Return what a function that passes the network its own way, and back, gives for rows of these tensors.
+
+        Args:
+            function: takes a slice of every tensor, gives a tensor of as many rows; rows must not depend on each other.
+            tensors: all with the same length of the first axis.
+        """
+        return self._run(function, *tensors)
+
     def _remembered(
         self, kind: Hashable, function: Callable[..., torch.Tensor], points: torch.Tensor, targets: torch.Tensor
     ) -> torch.Tensor:

@@ -48,6 +48,8 @@ class MethodInfo:
     details: Mapping[str, Parameter]
     control: bool = False
     """Whether it knows nothing of the finding and stands beside the methods for comparison."""
+    libraries: tuple[str, ...] = ()
+    """Distributions that make its maps, beside those that every result depends on: part of the fingerprint."""
 
     @property
     def parameters(self) -> dict[str, Value]:

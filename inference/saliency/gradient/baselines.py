@@ -1,8 +1,9 @@
-"""Where the way to an image begins: black, white, mean or blurred; made from each sample, as preprocessing decides."""
+"""Where the way to an image begins: black, white, mean or blurred, made from each sample; or other subjects' images."""
 
 import torch
 from scipy.ndimage import gaussian_filter
 
+from inference.errors import Unsuitable
 from inference.saliency.engine.protocol import Parameter, Task
 
 BASELINES = ("black", "white", "black_and_white", "mean", "blur")
@@ -20,6 +21,20 @@ def baselines(task: Task) -> tuple[torch.Tensor, ...]:
     chosen = str(task.parameters["baseline"])
     names = ("black", "white") if chosen == "black_and_white" else (chosen,)
     return tuple(_baseline(task.inputs, name, task) for name in names)
+
+
+def references_of(task: Task, method: str) -> torch.Tensor:
+    """Return the images of other subjects, (M, C, *spatial).
+
+    Raises:
+        Unsuitable: none were given, or of another shape.
+    """
+    if task.references is None or task.references.shape[1:] != task.inputs.shape[1:]:
+        raise Unsuitable(
+            f"{method} needs images of other subjects, of the shape of the input.",
+            cure="Give them as references=, or ship them with the bundle ([null] inputs).",
+        )
+    return task.references
 
 
 def _baseline(inputs: torch.Tensor, name: str, task: Task) -> torch.Tensor:

@@ -10,9 +10,8 @@ regression, over the points of the way, on the slope of the logit. Measured besi
 import torch
 
 from inference.devices import largest_batch
-from inference.errors import Unsuitable
 from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
-from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines
+from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines, references_of
 from inference.saliency.gradient.smoothgrad import NOISE, noisy
 
 COMPLETE = Parameter(True, "correct the sum by the logit's known rise, so that the map adds up to it")
@@ -113,13 +112,8 @@ class ExpectedGradients:
         Raises:
             Unsuitable: no references were given, or of another shape.
         """
-        if task.references is None or task.references.shape[1:] != task.inputs.shape[1:]:
-            raise Unsuitable(
-                "Expected gradients need images of other subjects, of the shape of the input.",
-                cure="Give them as references=, or ship them with the bundle ([null] inputs).",
-            )
+        references = references_of(task, "The method of expected gradients")
         task.passes.announce(len(task.inputs) * task.whole("samples"))
-        references = task.references
         return torch.stack(
             [self._expected(task, references, *row) for row in zip(task.inputs, task.targets, strict=True)]
         )

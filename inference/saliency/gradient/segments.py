@@ -1,4 +1,7 @@
-"""Overlapping segments of an image at several scales, as XRAI wants them: Felzenszwalb's in 2D, supervoxels in 3D."""
+"""Segments of an image: one partition, or overlapping ones at several scales as XRAI wants them.
+
+For XRAI they are Felzenszwalb's in 2D and supervoxels in 3D.
+"""
 
 from collections.abc import Iterator
 
@@ -35,14 +38,33 @@ def segments(image: Image) -> csr_array:
     Args:
         image: (C, *spatial), 2 or 3 spatial axes.
     """
-    last = np.moveaxis(image, 0, -1)
-    span = float(last.max() - last.min())
-    scaled = (last - last.min()) / (span or 1.0) * 2.0 - 1.0
+    scaled = _scaled(image)
     levels = _felzenszwalb(scaled) if scaled.ndim == 3 else _supervoxels(scaled)
     members = [_dilated(level, label, box) for level in levels for label, box in _boxes(level)]
     ends = np.cumsum([0, *(len(pixels) for pixels in members)])
     inside = np.ones(int(ends[-1]), dtype=bool)
     return csr_array((inside, np.concatenate(members), ends), shape=(len(members), levels[0].size))
+
+
+def partition(image: Image, count: int) -> Labels:
+    """Cut an image into about so many pieces that do not overlap: SLIC's superpixels, or supervoxels.
+
+    Args:
+        image: (C, *spatial), 2 or 3 spatial axes.
+        count: of pieces asked for.
+
+    Returns:
+        (*spatial), labels from 0 without a gap.
+    """
+    level = _slic(_scaled(image), count)
+    return np.unique(level, return_inverse=True)[1].reshape(level.shape).astype(np.int64)
+
+
+def _scaled(image: Image) -> Image:
+    """Return the image with its channels last, its values brought to -1 to 1."""
+    last = np.moveaxis(image, 0, -1)
+    span = float(last.max() - last.min())
+    return np.asarray((last - last.min()) / (span or 1.0) * 2.0 - 1.0)
 
 
 def _boxes(level: Labels) -> Iterator[tuple[int, Box]]:
@@ -78,7 +100,9 @@ def _felzenszwalb(image: Image) -> list[Labels]:
 
 
 def _supervoxels(image: Image) -> list[Labels]:
-    return [
-        slic(image, n_segments=count, compactness=0.1, sigma=_SIGMA, channel_axis=-1, start_label=0).astype(np.int64)
-        for count in SUPERVOXELS
-    ]
+    return [_slic(image, count) for count in SUPERVOXELS]
+
+
+def _slic(image: Image, count: int) -> Labels:
+    made = slic(image, n_segments=count, compactness=0.1, sigma=_SIGMA, channel_axis=-1, start_label=0)
+    return np.asarray(made, dtype=np.int64)

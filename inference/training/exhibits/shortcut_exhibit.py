@@ -45,8 +45,8 @@ from inference.training.training import arguments, say
 
 QUICK_SIZES = {
     "agreement_cases": 6, "cascade_cases": 2, "smprt_cases": 2, "smprt_samples": 1, "emprt_cases": 2,
-    "contrast_cases": 4, "perturbation_cases": 3, "information_cases": 2, "region_cases": 2, "tuning_cases": 4,
-    "null_pairs": 20, "sample_cases": 1,
+    "contrast_cases": 4, "prediction_saliency_cases": 2, "perturbation_cases": 3, "information_cases": 2,
+    "region_cases": 2, "tuning_cases": 4, "null_pairs": 20, "sample_cases": 1,
 }  # fmt: skip
 
 NOTE = (

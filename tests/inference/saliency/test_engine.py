@@ -32,11 +32,12 @@ def explained(
 
 
 def network_for(method: str, dims: int = 2, channels: int = 1) -> nn.Module:
-    """Return a gated network where the method asks for one, a ResNet elsewhere."""
-    if method != "attention":
+    """Return a gated network where the method asks for one, a linear one for LRP, a ResNet elsewhere."""
+    if method not in ("attention", "lrp"):
         return resnet(dims, channels)
     torch.manual_seed(0)
-    return disturbed_network(GatedClassifier(dims, channels, 3, (4, 8, 8, 8))).eval()
+    gated = method == "attention"
+    return disturbed_network(GatedClassifier(dims, channels, 3, (4, 8, 8, 8)) if gated else Corner()).eval()
 
 
 class Linear(nn.Module):
@@ -48,6 +49,17 @@ class Linear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.einsum("nchw,kchw->nk", x, self.weight)
+
+
+class Corner(nn.Module):
+    """Three logits of the first 64 values, without a bias: of the layers that captum's LRP knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(64, 3, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x.flatten(1)[:, :64])
 
 
 def resnet(dims: int = 2, channels: int = 1) -> nn.Module:
@@ -160,7 +172,10 @@ def test_the_same_seed_gives_the_same_bits_and_batching_changes_nothing(method):
     assert alike(first[2:], alone, method)
 
 
-@pytest.mark.parametrize("method", ["smoothgrad", "rise", "expected_gradients", "random", "untrained"])
+@pytest.mark.parametrize(
+    "method",
+    ["smoothgrad", "rise", "expected_gradients", "gradient_shap", "kernel_shap", "lime", "random", "untrained"],
+)
 def test_another_seed_gives_another_map(method):
     network, inputs = resnet(), images(1, 1, 32, 32)
     assert not torch.equal(
@@ -205,7 +220,7 @@ def test_no_hook_gradient_or_mode_is_left_behind_even_after_an_error(method, fai
     try:
         explained(network, images(1, 1, 16, 16), 0, method)
     except (ZeroDivisionError, Unsuitable):
-        assert fails or method == "attention"
+        assert fails or method in ("attention", "deep_lift", "deep_lift_shap", "lrp")
     for module in network.modules():
         assert not module._forward_hooks
         assert not module._backward_hooks

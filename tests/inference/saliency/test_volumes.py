@@ -1,4 +1,4 @@
-"""Every method explains a volume of 64 x 64 x 64 by a MONAI 3D DenseNet, within its budget of memory."""
+"""Every method explains a volume of 64 x 64 x 64 by a MONAI 3D DenseNet, within its budget of memory, or is refused."""
 
 import numpy as np
 import pytest
@@ -15,10 +15,13 @@ BESIDE_MEBIBYTES = 400
 
 
 @pytest.mark.slow
-def test_every_method_explains_a_volume_within_its_budget():
+def test_every_method_but_lrp_explains_a_volume_within_its_budget():
     torch.manual_seed(0)
     network = DenseNet(3, 1, 2, init_features=16, growth_rate=8, block_config=(2, 4)).eval()
     for name, run in runs([method.name for method in methods()], network, BUDGET_MEBIBYTES << 20, short=True):
+        if name == "lrp":
+            assert "conv3d in features.conv0 (Conv3d)" in str(run)
+            continue
         assert run.map.shape == (64, 64, 64), name
         assert np.isfinite(run.map).all(), name
         assert run.peak_mib < BUDGET_MEBIBYTES + BESIDE_MEBIBYTES, name

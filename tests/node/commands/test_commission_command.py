@@ -13,7 +13,8 @@ from node.commands.commission import NOTHING_TO_DEPLOY, show, status_of
 from tests.node.commands.command import heatproof
 
 SIZES = (
-    "agreement", "cascade", "smprt", "emprt", "contrast", "perturbation", "information", "region", "tuning", "sample"
+    "agreement", "cascade", "smprt", "emprt", "contrast", "prediction_saliency", "perturbation", "information",
+    "region", "tuning", "sample",
 )  # fmt: skip
 
 

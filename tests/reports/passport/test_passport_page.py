@@ -203,7 +203,7 @@ def test_what_fails_is_said_with_what_stands_in_its_way(passport: Passport) -> N
     assert second.fails == ("Hit rate* (worse than edge; not told from centre)",)
     assert second.undecided[1] == "Repeatability* (0.90, null 0.50; a* 0.80 [0.60, 0.90])"
     assert hardest(failed) == ("edge", against["edge"])
-    assert second.unjudged[-1] == "Region Dice"
+    assert second.unjudged[-1] == "Infidelity"
     assert "-0.20 [-0.30, -0.10]</small><br><small>against edge" in passport_page(changed)
 
 
