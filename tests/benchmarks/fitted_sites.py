@@ -18,7 +18,8 @@ from scipy.special import expit
 from inference.commissioning.verdict.budget import USES, scores_of
 from inference.commissioning.verdict.fit import nulls_of
 from inference.commissioning.verdict.part import BudgetPart
-from inference.commissioning.verdict.rows import ANOTHER, METHOD_EVERY, OWN, PartData, Rows
+from inference.commissioning.verdict.part_data import ANOTHER, OWN, PartData, Rows
+from inference.commissioning.verdict.rows import METHOD_EVERY
 from inference.errors import Refused
 from inference.passport.calibrator import Calibrator
 from inference.statistics.seeds import seed_of
