@@ -3,7 +3,8 @@
 ``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--verdict]``
 
 DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits, methods and sizes are those of the
-passport that is replaced; ``test`` is none of them. The verdict rests on every case, whatever other figures rest on. A
+passport that is replaced; ``test`` is none of them. The verdict rests on every case, whatever other figures rest on; of
+phantoms, of which there are as many as wanted, on those of the other figures. A
 killed run goes on with the same ``--work``. ``--verdict``: the verdict alone, all other figures stay; where a network
 beside the primary has changed since, as the localiser, which no other figure rests on, the passport says so.
 """
@@ -69,16 +70,15 @@ def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> No
     if verdict_alone:
         passport = _of_today(former, bundle)
     else:
-        settings = settings_of(former, "cpu")
-        passport = commission(bundle, source, settings, work / "all", resume=True, progress=say).passport
-    commissioned = add_verdict(
-        passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say
-    )  # fmt: skip
-    anew = sealed(replace(commissioned.passport, references=former.references))
+        made = commission(bundle, source, settings_of(former, "cpu"), work / "all", resume=True, progress=say)
+        passport = made.passport
+    if verdict_alone or shipped.data != PHANTOMS:
+        made = add_verdict(passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say)
+    anew = sealed(replace(made.passport, references=former.references))
     save_passport(anew, path)
     page = path.with_name("report.html")
     if page.exists():
-        page.write_text(passport_page(anew, commissioned.pictures), encoding="utf-8")
+        page.write_text(passport_page(anew, made.pictures), encoding="utf-8")
     say("written", 1, 1)
 
 
