@@ -22,10 +22,13 @@ SPEAKS = 0.25
 """Smallest contribution against the map, in log-odds, for which a signal is named as a reason."""
 MOST_REASONS = 3
 SAME = 0.02
-"""Tolerance between the map shown and the map computed again, as a share of its maximum: rounding, not another map."""
+"""Tolerance between the map shown and the map computed again, as a share of its maximum, and between probabilities."""
 DISSENT = dict(zip(DISSENTING, ("Other trainings draw maps", "Another architecture draws a map"), strict=True))
 """A map whose agreement of this name is not above its null is WITHHELD."""
 ALTERED = "The map differs from the one computed again for this finding: it was altered or exchanged."
+ANOTHER_CLASS = (
+    "The probability of the finding differs from the one computed again for its class: the map is of another class."
+)
 NAMES_OF_BOGUS = {
     "random": "noise",
     "centre": "the middle of the image",
@@ -140,6 +143,8 @@ def _stopped(
     again = examiner.map(inputs, evidence.class_index, seed=shown.seed)
     if np.abs(again - shown.values).max() > SAME * np.abs(again).max():
         return Verdict.WITHHELD, (ALTERED,)
+    if abs(evidence.probabilities[evidence.class_index] - shown.finding.probability) > SAME:
+        return Verdict.WITHHELD, (ANOTHER_CLASS,)
     if likeness is not None and likeness.outside:
         return Verdict.OUT_OF_ENVELOPE, (UNLIKE, *likeness.reasons)
     if shown.values.max() == shown.values.min():

@@ -97,7 +97,7 @@ def test_a_report_is_read_with_its_verdict_and_the_capture_it_points_at(
     assert title.startswith(shown["label"])
     assert lines == [
         f"  probability {shown['probability']:.3f}",
-        "  P (class is right) none: not calibrated",
+        f"  P (class is right) {shown['class_probability']:.3f}",
         f"  verdict on the map {shown['verdict']}",
         f"  P (peak in a true finding) {shown['score']:.3f}",
         f"  capture {shown['capture']}",

@@ -24,7 +24,8 @@ from tests.node.running import RunningNode
 from tests.patience import wait_until
 
 ARCHIVE = Path(__file__).parents[1] / "homes" / "heatproof-0.1.0.tar.xz"
-RELEASED_BUNDLES = ("brain_tumour_t1ce", "glioma_flair", "glioma_flair_unguided")
+RELEASED_BUNDLES = ("glioma_flair_unguided",)
+"""Bundles that still hold the files of that release, but for what it did not state: the others have a newer localiser."""
 
 
 def unpack(folder: Path) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def test_a_map_is_trusted_only_where_the_class_is_more_likely_right_than_wrong(
 
 def test_a_passport_brings_its_calibrations_and_an_older_one_none(tmp_path: Path) -> None:
     older = load_passport(PASSPORT)
+    bare = replace(older.classification.classes["glioma"], calibration=None)
+    older = sealed(replace(older, classification=replace(older.classification, classes={"glioma": bare})))
     assert Warrant.of(older, alpha=0.1, delta=0.1).calibrations == {}
     known = older.classification
     figures = replace(known.classes["glioma"], calibration=calibration(1.0))

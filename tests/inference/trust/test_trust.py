@@ -169,6 +169,8 @@ def test_the_null_is_the_passports_definition_of_it_on_the_bundles_subjects(make
             group=np.array([str(subject) for subject in range(count)]),
             case=np.arange(count),
             class_index=np.ones(count, np.int64),
+            stack=np.arange(count),
+            blank=np.zeros(count, np.bool_),
         )
     )
     for name, null in of_commissioning[1].items():

@@ -108,7 +108,7 @@ def test_the_threshold_in_force_is_the_one_that_maps_are_judged_by(caller: httpx
 
 def test_a_passport_fitted_by_other_definitions_is_named_with_what_to_do(tmp_path: Path) -> None:
     passport = load_passport(SHIPPED_PASSPORTS / "phantoms" / "glioma_flair" / "passport.json")
-    versions = DefinitionVersions(signals={}, procedure={"peak": 99, "envelope": 2})
+    versions = DefinitionVersions(signals={}, procedure={"peak": 99, "envelope": 2, "planes": 2})
     folder = tmp_path / "passports" / "glioma_flair"
     folder.mkdir(parents=True)
     save_passport(

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from inference.passport.entries import Comparison, Criterion
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
-from inference.passport.rules import DECIDING
+from inference.passport.rules import DECIDING, RULES
 from inference.passport.verdict import NoVerdict
 from reports.passport.outcome import outcome
 from tests.reports.passport.test_passport_page import criterion, passport  # noqa: F401  a fixture
@@ -49,7 +49,7 @@ def test_the_criteria_passed_are_counted_and_the_controls_named(plain: Passport)
     failed = replace(TypeAdapter(Criterion).validate_python(criterion(passed=False)), against=against)
     made = outcome(with_criteria(plain, localisation_hit_rate=failed))
     assert made.lines == (
-        f"Criteria passed by gradcam: 2 of {len(DECIDING)} deciding, 2 of 16 in all.",
+        f"Criteria passed by gradcam: 2 of {len(DECIDING)} deciding, 2 of {len(RULES)} in all.",
         "Hit rate against the controls: not beaten: centre, blank; beaten: edge.",
     )
     assert made.failures == ()
