@@ -25,7 +25,7 @@ from tests.patience import wait_until
 
 ARCHIVE = Path(__file__).parents[1] / "homes" / "heatproof-0.1.0.tar.xz"
 RELEASED_BUNDLES = ("glioma_flair_unguided",)
-"""Bundles that still hold the files of that release, but for what it did not state: the others have a newer localiser."""
+"""Bundles that still hold the files of that release; the others have a newer localiser."""
 
 
 def unpack(folder: Path) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def test_a_header_that_contradicts_commissioning_puts_a_series_outside_whatever_
 ) -> None:
     of_flair = replace(warrant, acquisition={"echo_time_ms": SeenNumbers(patients=40, low=80, high=140)})
     image = clear if found else healthy
-    for time_ms, contradicted in ((None, False), (250.0, False), (12.0, True)):
+    for time_ms, contradicted in ((None, False), (250.0, False), (300.0, True)):
         timed = replace(image, acquisition=Acquisition(echo_time_ms=time_ms))
         analysis = analysed(timed, bundle, of_flair)
         said = analysis.statement
@@ -106,7 +106,7 @@ def test_a_header_that_contradicts_commissioning_puts_a_series_outside_whatever_
         assert (said.said is Conclusion.NO_STATEMENT) == (contradicted and not found)
         verdicts = {explanation.trust.verdict for explanation in analysis.explanations}
         assert verdicts == ({Verdict.OUT_OF_ENVELOPE if contradicted else Verdict.TRUSTED} if found else set())
-        sentence = "Echo Time (0018,0081): 12 ms here, 80 to 140 ms in commissioning (40 patients)."
+        sentence = "Echo Time (0018,0081): 300 ms here, 80 to 140 ms in commissioning (40 patients)."
         assert said.reasons == ((sentence,) if contradicted else ())
 
 
