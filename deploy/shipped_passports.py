@@ -94,9 +94,9 @@ def _of_today(former: Passport, bundle: Bundle) -> Passport:
     if now.weights_digest != then.weights_digest:
         raise PassportRefused("The passport is of another primary network.", cure="Leave --verdict out.")
     about = (
-        f"{CARRIED_OVER} version {then.version} of the bundle, of which {now.version} differs in its localiser and the "
-        "sequences it takes, and on the most probable class of each case; the verdict is on every class that reaches "
-        "its threshold."
+        f"{CARRIED_OVER} version {then.version} of the bundle, whose networks but the localiser are those of "
+        f"{now.version}, and on the most probable class of each case; the verdict is on every class that reaches its "
+        "threshold."
     )
     entry = replace(then, version=now.version, title=now.title, digest=now.digest)
     limits = tuple(limit for limit in former.limits if not limit.startswith(CARRIED_OVER))
