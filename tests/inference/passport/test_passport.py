@@ -21,7 +21,7 @@ from inference.passport.passport import (
     save_passport,
     sealed,
 )
-from inference.passport.verdict import FittedVerdict, NoVerdict
+from inference.passport.verdict import FittedVerdict, NoVerdict, OutOfFoldScores
 from inference.statistics.bootstrap import Interval
 from inference.trust.warrant import Warrant
 
@@ -77,7 +77,7 @@ def test_what_is_written_is_read_back_the_same(
         verdict,
         budgets={},
         envelope=replace(verdict.envelope, views=()),
-        scores=replace(verdict.scores, p=p, miss=miss, group=group),
+        scores=OutOfFoldScores(p, miss, group, stack=group, class_index=group),
         out_of_envelope=Interval(0.1, low, low, 3, 1 if low is None else 3),
     )
     changed = sealed(
@@ -138,7 +138,8 @@ def test_a_single_altered_figure_is_noticed_wherever_it_stands(tree: dict[str, A
 
 
 def test_every_missing_key_of_the_verdict_is_named(tree: dict[str, Any], tmp_path: Path) -> None:
-    optional = {"gains", "passes", "budgets", "versions"}
+    since = {"guards", "floor", "believed", "unit", "crossed", "merged", "least_alpha"}
+    optional = {"gains", "passes", "budgets", "versions", *since}
     for key in set(tree["verdict"]) - optional:
         without = {**tree, "verdict": {name: value for name, value in tree["verdict"].items() if name != key}}
         assert f"verdict.{key}: " in refused(tmp_path, without), key
