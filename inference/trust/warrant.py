@@ -15,7 +15,7 @@ from inference.passport.passport import Passport
 from inference.passport.verdict import BudgetVerdict, FittedVerdict, OutOfFoldScores
 from inference.statistics.bootstrap import Interval
 from inference.statistics.risk_control import Certificate, smallest_alpha
-from inference.trust.certified import SEED, TRUSTABLE, Certified, certified, shown_scores
+from inference.trust.certified import SEED, Certified, certified, grid_above, shown_scores
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.kinds import NAMES
 from inference.trust.versions import changed_definitions
@@ -126,28 +126,15 @@ class Warrant:
             PassportRefused: it has no verdict, or none for this budget.
             Refused: alpha or delta out of range.
         """
-        verdict = passport.verdict
-        if not isinstance(verdict, FittedVerdict):
-            reason = "" if verdict is None else verdict.reason
-            raise PassportRefused(
-                f"The passport of {passport.bundle.name} has no verdict. {reason}".strip(),
-                cure="Commission with two splits, or add one: heatproof commission --verdict PASSPORT --data DIR.",
-            )
-        formula = verdict.by_budget.get(budget)
-        if formula is None:
-            raise PassportRefused(
-                f"The passport of {passport.bundle.name} has no verdict for the budget {budget}.",
-                cure="Fit the verdict again: heatproof commission --verdict PASSPORT --data DIR; "
-                "or choose the budget full.",
-            )
+        verdict, formula = _formula(passport, budget)
         classes, least = passport.bundle.classes, verdict.least_alpha
         maps = shown_scores(formula.scores, shown)
         made = certified(
             maps, classes, alpha=alpha, delta=delta, floor=formula.floor, least_alpha=least, by_class=by_class
         )  # fmt: skip
-        possible = None
-        if made.certificate.threshold is None:
-            possible = smallest_alpha(maps.score, maps.miss, maps.group, delta=delta, seed=SEED, grid=TRUSTABLE)
+        possible, grid = None, grid_above(formula.floor)
+        if made.certificate.threshold is None and grid:
+            possible = smallest_alpha(maps.score, maps.miss, maps.group, delta=delta, seed=SEED, grid=grid)
         localiser = formula.witness_calibrator
         return cls(
             bundle_digest=passport.bundle.digest,
@@ -183,6 +170,29 @@ class Warrant:
             least_alpha=least,
             floor=formula.floor,
         )
+
+
+def _formula(passport: Passport, budget: Budget) -> tuple[FittedVerdict, BudgetVerdict]:
+    """Return a passport's verdict, and that of one budget.
+
+    Raises:
+        PassportRefused: it has no verdict, or none for this budget.
+    """
+    verdict = passport.verdict
+    if not isinstance(verdict, FittedVerdict):
+        reason = "" if verdict is None else verdict.reason
+        raise PassportRefused(
+            f"The passport of {passport.bundle.name} has no verdict. {reason}".strip(),
+            cure="Commission with two splits, or add one: heatproof commission --verdict PASSPORT --data DIR.",
+        )
+    formula = verdict.by_budget.get(budget)
+    if formula is None:
+        raise PassportRefused(
+            f"The passport of {passport.bundle.name} has no verdict for the budget {budget}.",
+            cure="Fit the verdict again: heatproof commission --verdict PASSPORT --data DIR; "
+            "or choose the budget full.",
+        )
+    return verdict, formula
 
 
 def _believed(formula: BudgetVerdict, alpha: float) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from inference.commissioning.verdict.budget import USES, scores_of
+from inference.commissioning.verdict.budget import USES
 from inference.commissioning.verdict.fit import nulls_of
-from inference.commissioning.verdict.part import BudgetPart
+from inference.commissioning.verdict.part import BudgetPart, scores_of
 from inference.commissioning.verdict.part_data import ANOTHER, OWN, PartData, Rows
 from inference.commissioning.verdict.rows import METHOD_EVERY
 from inference.errors import Refused

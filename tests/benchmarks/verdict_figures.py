@@ -9,10 +9,14 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.passport.verdict import BogusShares, FittedVerdict, OrderSpread, TrustedShare
-from inference.statistics.bootstrap import Interval
+from inference.statistics.bootstrap import Interval, mean_of_groups
 from inference.statistics.risk_control import Certificate
+from inference.trust.certified import SEED, shown_scores
+from inference.trust.choice import USUALLY_SHOWN
 
 PAGE = Path(__file__).parents[2] / "inference" / "trust" / "VERDICT.md"
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
@@ -98,10 +102,13 @@ def rows() -> dict[str, Row]:
     made["ECE, A+B+C; by chance alone"] = _ece
     for alpha in (0.05, 0.10, 0.20):
         made |= _trusted_rows(alpha)
+    made["maps shown of the part fitted on that miss, from a score of 0.90; 0.80; 0.70; 0.50, by class"] = _by_score
     made["smallest alpha certified, a suggestion"] = lambda v: (
         "none" if v.smallest_alpha.patient is None else f"{v.smallest_alpha.patient.alpha:.2f}"
     )
-    made["groups merged by look: alpha, groups, drawn orders that certify; share with a TRUSTED map"] = _merged
+    made[
+        "groups merged by look, no floor: alpha, groups, drawn orders that certify; share with a TRUSTED map"
+    ] = _merged
     made["smallest alpha offered"] = lambda v: "any" if v.least_alpha is None else f"{v.least_alpha:.2f}"
     made["floor of every threshold, for bogus maps"] = lambda v: "none" if v.floor is None else f"{v.floor:.2f}"
     made["bogus TRUSTED and wrong at 0.10, worst kind, in place of the map"] = lambda v: _worst(
@@ -152,6 +159,21 @@ def _ece(verdict: FittedVerdict) -> str:
 def _merged(verdict: FittedVerdict) -> str:
     found = (f"{entry.alpha:.2f}, {entry.clusters}: {_orders(entry.spread)}" for entry in verdict.merged)
     return "<br>".join(found) or "patients are named"
+
+
+def _by_score(verdict: FittedVerdict) -> str:
+    """Return the mean over patients of the share that misses, of each class, without an interval."""
+    maps, said = shown_scores(verdict.scores, USUALLY_SHOWN), []
+    classes = list(verdict.trusted[0].by_class)
+    for name, index in zip(classes, np.unique(maps.class_index).tolist(), strict=True):
+        own = maps.of_class(index)
+        shares = []
+        for threshold in (0.9, 0.8, 0.7, 0.5):
+            kept = own.score >= threshold
+            share = mean_of_groups(own.miss[kept], own.group[kept], seed=SEED).value if kept.any() else float("nan")
+            shares.append(f"{share:.2f}")
+        said.append(f"{name} {', '.join(shares)}")
+    return "; ".join(said) + ", no intervals"
 
 
 def _resplits(verdict: FittedVerdict) -> str:

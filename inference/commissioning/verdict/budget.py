@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from inference.commissioning.verdict.fit_calibrator import Fit
 from inference.commissioning.verdict.guard import DELTA, bogus_scores, floor_of, guards, shares_at
-from inference.commissioning.verdict.part import BudgetPart
+from inference.commissioning.verdict.part import BudgetPart, scores_of
 from inference.commissioning.verdict.sensitivity import order_spread
 from inference.passport.verdict import (
     JUDGED_ALPHA,
     BudgetVerdict,
     FitRecord,
     NetworkPasses,
-    OutOfFoldScores,
     ScoreJudgement,
     SmallestAlphas,
     TrustedShare,
@@ -94,17 +93,6 @@ def fit_budget(
         guards=guards(bogus, classes, floor, least_alpha) if bogus else (),
         floor=floor,
         believed=believed,
-    )
-
-
-def scores_of(part: BudgetPart, scores: Numbers) -> OutOfFoldScores:
-    """Return the scores of a part's displayed maps as a passport keeps them."""
-    return OutOfFoldScores(
-        p=tuple(None if np.isnan(score) else float(score) for score in scores),
-        miss=tuple((~part.own.hit).tolist()),
-        group=tuple(np.unique(part.own.group, return_inverse=True)[1].tolist()),
-        stack=tuple(np.unique(part.own.stack, return_inverse=True)[1].tolist()),
-        class_index=tuple(part.own.class_index.tolist()),
     )
 
 

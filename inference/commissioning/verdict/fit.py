@@ -12,9 +12,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from inference.commissioning.verdict.budget import ALPHAS, USES, fit_budget, judge_part, scores_of
+from inference.commissioning.verdict.budget import ALPHAS, USES, fit_budget, judge_part
 from inference.commissioning.verdict.guard import DELTA, checked
-from inference.commissioning.verdict.part import BudgetPart
+from inference.commissioning.verdict.part import BudgetPart, scores_of
 from inference.commissioning.verdict.part_data import ANOTHER, BOGUS, PartData, Rows, joined
 from inference.commissioning.verdict.sensitivity import least_alpha, looks, merged
 from inference.commissioning.verdict.stacks import Stacks, fit_on_stacks, joined_stacks, outside_of, share_out

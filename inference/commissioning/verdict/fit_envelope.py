@@ -40,19 +40,6 @@ def fit_envelope(
     seed: int,
     epsilon: float = EPSILON,
     columns: Mapping[str, Sequence[str]] | None = None,
-) -> Envelope:
-    """Fit the envelope on every plane of commissioning's stacks; see ``fit_with_distances``."""
-    return fit_with_distances(planes, stacks, groups, seed=seed, epsilon=epsilon, columns=columns)[0]
-
-
-def fit_with_distances(
-    planes: Mapping[str, ArrayLike],
-    stacks: ArrayLike,
-    groups: ArrayLike,
-    *,
-    seed: int,
-    epsilon: float = EPSILON,
-    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Envelope, Numbers]:
     """Fit the envelope on every plane of commissioning's stacks, whether something is called on it or not.
 

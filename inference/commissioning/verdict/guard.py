@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.commissioning.verdict.part import BudgetPart
+from inference.commissioning.verdict.part import BudgetPart, scores_of
 from inference.commissioning.verdict.part_data import BOGUS
 from inference.passport.verdict import MOST_BOGUS, BogusGuard, BogusShares, CheckedInterval
 from inference.reading.outlines import Mask
 from inference.statistics.bootstrap import Interval, mean_of_groups
-from inference.statistics.shown import shown
-from inference.trust.certified import SEED, TRUSTABLE, ShownScores, thresholds_alone
+from inference.trust.certified import SEED, TRUSTABLE, ShownScores, shown_scores, thresholds_alone
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.evidence import Numbers
 
@@ -83,15 +82,12 @@ def bogus_scores(fitted: BudgetPart, judged: BudgetPart, forms: Mapping[str, str
 
 def _of_kind(fitted: BudgetPart, judged: BudgetPart, forms: Mapping[str, str], kind: str) -> BogusScores:
     unseen = [fitted.fit(use, without=kind, form=form) for use, form in forms.items()]
-    own = fitted.maps(fitted.own_decided_by(unseen, seen=True))
-    series = np.char.add(np.char.add(fitted.own.stack.astype(str), " "), fitted.own.class_index.astype(str))
-    kept = shown(own.score, series, USUALLY_SHOWN)
+    displayed = shown_scores(scores_of(fitted, fitted.own_decided_by(unseen, seen=True)), USUALLY_SHOWN)
     before = _by_halves(fitted, forms, kind)
     after = before
     if judged is not fitted:
         locks = [fit.calibrator for fit in unseen]
         after = _scored(judged, kind, {mode: judged.decided_by(locks, kind, mode) for mode in MODES})
-    displayed = ShownScores(own.score[kept], own.miss[kept], own.group[kept], own.class_index[kept])
     return BogusScores(displayed, before, after)
 
 

@@ -9,9 +9,10 @@ from inference.commissioning.verdict.fit_calibrator import Fit, fit_calibrator
 from inference.commissioning.verdict.part_data import OWN, PartData
 from inference.options import Budget
 from inference.passport.calibrator import Calibrator
+from inference.passport.verdict import OutOfFoldScores
 from inference.reading.outlines import Mask
 from inference.trust.budgets import PARTS, signals_of
-from inference.trust.certified import SEED, ShownScores
+from inference.trust.certified import SEED
 from inference.trust.evidence import Numbers
 from inference.trust.kinds import DISSENTING, NAMES, TIERS
 from inference.trust.nulls import Nulls, against_nulls
@@ -94,11 +95,6 @@ class BudgetPart:
             lowest = self.decided_by([fit.calibrator for fit in fits])
         return np.where(self.barred, np.nan, lowest)
 
-    def maps(self, scores: Numbers) -> ShownScores:
-        """Put scores of every displayed map with what is known of each; which are shown is not chosen yet."""
-        group = np.unique(self.own.group, return_inverse=True)[1].astype(np.int64)
-        return ShownScores(scores, ~self.own.hit, group, self.own.class_index)
-
     def marked(self, kind: str, mode: str = "map") -> Mask:
         """Mark the rows of one kind and mode."""
         return np.asarray((self.rows.kind == kind) & (self.rows.mode == mode))
@@ -108,3 +104,14 @@ def referenced_values(values: Numbers, classes: NDArray[np.int64], nulls: Mappin
     """Set each agreement against the null of its class, (N, signals); without room above the null: missing."""
     rows = [against_nulls(row, nulls.get(int(index), {})) for row, index in zip(values, classes, strict=True)]
     return np.array(rows, np.float64).reshape(values.shape)
+
+
+def scores_of(part: BudgetPart, scores: Numbers) -> OutOfFoldScores:
+    """Return the scores of a part's displayed maps as a passport keeps them."""
+    return OutOfFoldScores(
+        p=tuple(None if np.isnan(score) else float(score) for score in scores),
+        miss=tuple((~part.own.hit).tolist()),
+        group=tuple(np.unique(part.own.group, return_inverse=True)[1].tolist()),
+        stack=tuple(np.unique(part.own.stack, return_inverse=True)[1].tolist()),
+        class_index=tuple(part.own.class_index.tolist()),
+    )

@@ -28,7 +28,7 @@ MERGED_TO = (2, 3)
 
 
 def order_spread(
-    maps: ShownScores, alpha: float, delta: float, *, floor: float | None = MORE_LIKELY_WRONG, by_class: bool = True
+    maps: ShownScores, alpha: float, delta: float, *, floor: float | None = MORE_LIKELY_WRONG
 ) -> OrderSpread:
     """Certify with patients in many drawn orders, and say how many of them have a TRUSTED map.
 
@@ -37,11 +37,9 @@ def order_spread(
         alpha: largest share of misses.
         delta: 1 - confidence.
         floor: no threshold lies below.
-        by_class: whether a class needs a certificate of its own.
     """
-    classes = np.unique(maps.class_index) if by_class else np.zeros(0, np.int64)
     parts = [(maps, np.ones(len(maps.score), np.bool_))]
-    parts += [(maps.of_class(int(index)), maps.class_index == index) for index in classes]
+    parts += [(maps.of_class(int(index)), maps.class_index == index) for index in np.unique(maps.class_index)]
     thresholds = np.full((ORDERS, len(maps.score)), -np.inf)
     for part, rows in parts:
         own = np.array(_thresholds(part, alpha, delta, grid_above(floor)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.store import Raw
-from inference.commissioning.verdict.fit_envelope import fit_with_distances
+from inference.commissioning.verdict.fit_envelope import fit_envelope
 from inference.errors import Refused
 from inference.passport.envelope import Envelope
 from inference.statistics.bootstrap import Interval, share_by_group
@@ -82,7 +82,7 @@ def fit_on_stacks(stacks: Stacks) -> tuple[Envelope, dict[int, bool]]:
         Refused: fewer than 5 patients.
     """
     names = {STATISTICS: statistic_names(stacks.dimensions)}
-    envelope, farthest = fit_with_distances(stacks.views, stacks.stack, stacks.group, seed=SEED, columns=names)
+    envelope, farthest = fit_envelope(stacks.views, stacks.stack, stacks.group, seed=SEED, columns=names)
     outside = (farthest > envelope.threshold).tolist()
     return envelope, dict(zip(np.unique(stacks.stack).tolist(), outside, strict=True))
 

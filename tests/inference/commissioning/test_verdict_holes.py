@@ -9,10 +9,9 @@ from inference.bundle.bundle import SHIPPED, load_bundle
 from inference.cases.cases import AnnotatedCase, Cases
 from inference.commissioning.classifying import explained_of
 from inference.commissioning.verdict import fit
-from inference.commissioning.verdict.budget import scores_of
 from inference.commissioning.verdict.fit_calibrator import fit_calibrator
 from inference.commissioning.verdict.guard import BogusScores, ScoredBogus, floor_of, shares_at
-from inference.commissioning.verdict.part import BudgetPart
+from inference.commissioning.verdict.part import BudgetPart, scores_of
 from inference.commissioning.verdict.part_data import OWN, PartData
 from inference.commissioning.verdict.sensitivity import least_alpha, merged, order_spread
 from inference.passport.verdict import NetworkPasses

@@ -51,7 +51,7 @@ def shares_out(envelope: Envelope, planes: dict[str, np.ndarray], slices: int) -
 @pytest.fixture(scope="module")
 def envelope() -> Envelope:
     views = {"features": features(80, 3, 0), "statistics": image_statistics(heads(240, 0))}
-    return fit_envelope(views, stacks(80, 3), stacks(80, 3), seed=0, columns={"statistics": NAMES})
+    return fit_envelope(views, stacks(80, 3), stacks(80, 3), seed=0, columns={"statistics": NAMES})[0]
 
 
 def test_about_epsilon_of_new_patients_is_out(envelope: Envelope) -> None:
@@ -64,7 +64,7 @@ def test_about_epsilon_of_new_patients_is_out(envelope: Envelope) -> None:
 def test_the_share_out_keeps_to_what_so_few_patients_can_show() -> None:
     shares = []
     for seed in range(12):
-        made = fit_envelope({"features": features(17, 20, seed)}, stacks(17, 20), stacks(17, 20), seed=0)
+        made = fit_envelope({"features": features(17, 20, seed)}, stacks(17, 20), stacks(17, 20), seed=0)[0]
         assert made.epsilon == pytest.approx(1 / 18)
         shares.append(shares_out(made, {"features": features(100, 20, 100 + seed)}, 20).mean())
     assert np.mean(shares) < 2 / 18
@@ -140,7 +140,7 @@ def test_a_figure_that_is_no_number_or_a_stack_without_a_plane_is_out(envelope: 
 
 def test_the_distance_is_mahalanobis() -> None:
     values = features(200, 1, 3, size=5)
-    view = fit_envelope({"v": values}, np.arange(200), np.arange(200), seed=0).views[0]
+    view = fit_envelope({"v": values}, np.arange(200), np.arange(200), seed=0)[0].views[0]
     shape = view.ellipsoid
     directions = np.array(shape.directions)
     covariance = directions.T @ np.diag(shape.variances) @ directions * np.outer(shape.sd, shape.sd)
