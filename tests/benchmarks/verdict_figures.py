@@ -106,9 +106,9 @@ def rows() -> dict[str, Row]:
     made["smallest alpha certified, a suggestion"] = lambda v: (
         "none" if v.smallest_alpha.patient is None else f"{v.smallest_alpha.patient.alpha:.2f}"
     )
-    made[
-        "groups merged by look, no floor: alpha, groups, drawn orders that certify; share with a TRUSTED map"
-    ] = _merged
+    made["groups merged by look, no floor: alpha, groups, drawn orders that certify; share with a TRUSTED map"] = (
+        _merged
+    )
     made["smallest alpha offered"] = lambda v: "any" if v.least_alpha is None else f"{v.least_alpha:.2f}"
     made["floor of every threshold, for bogus maps"] = lambda v: "none" if v.floor is None else f"{v.floor:.2f}"
     made["bogus TRUSTED and wrong at 0.10, worst kind, in place of the map"] = lambda v: _worst(
