@@ -129,7 +129,7 @@ def add_verdict(
         progress: see ``Progress``.
 
     Returns:
-        The passport with them, sealed again, and its pictures.
+        The passport with them, sealed again, and its pictures: of the cases that a limit leaves.
 
     Raises:
         PassportRefused: the passport is about another bundle or other data.
@@ -149,7 +149,9 @@ def add_verdict(
         verdict = verdict_of(bench, known, job, pool, progress)
     seen, limits = acquisitions_seen(cases.entries), _limits(passport, verdict)
     refitted = sealed(replace(passport, classification=known, verdict=verdict, acquisition=seen, limits=limits))
-    return Commissioned(refitted, tuple(made_again(bench, entry) for entry in passport.gallery))
+    explained = {bench.cases.entries[case.position].id for case in bench.explained}
+    there = (entry for entry in passport.gallery if entry.case in explained)
+    return Commissioned(refitted, tuple(made_again(bench, entry) for entry in there))
 
 
 def _limits(passport: Passport, verdict: FittedVerdict | NoVerdict) -> tuple[str, ...]:

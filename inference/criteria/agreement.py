@@ -54,15 +54,15 @@ def hottest_overlap(saliency: Maps, others: Maps, *, seed: int) -> Scores:
         (N,), each from 0 to 1; two random maps reach 0.053.
     """
     lot = np.random.default_rng(seed)
-    own = _hottest(saliency.reshape(-1), lot)
-    return np.array([_overlap(own, _hottest(other.reshape(-1), lot)) for other in others], dtype=np.float64)
+    own = hottest(saliency.reshape(-1), lot)
+    return np.array([_overlap(own, hottest(other.reshape(-1), lot)) for other in others], dtype=np.float64)
 
 
 def hottest_overlap_pairs(first: Maps, second: Maps, *, seed: int) -> Scores:
     """Overlap of the hottest tenths pair by pair, as ``hottest_overlap`` does: (N, *spatial) twice -> (N,)."""
     lot = np.random.default_rng(seed)
     pairs = zip(first, second, strict=True)
-    return np.array([_overlap(_hottest(a.reshape(-1), lot), _hottest(b.reshape(-1), lot)) for a, b in pairs])
+    return np.array([_overlap(hottest(a.reshape(-1), lot), hottest(b.reshape(-1), lot)) for a, b in pairs])
 
 
 def otsu_overlap_pairs(first: Maps, second: Maps) -> Scores:
@@ -91,8 +91,9 @@ def _ranks(maps: Maps) -> Scores:
     return np.asarray(ranked - ranked.mean(axis=1, keepdims=True), dtype=np.float64)
 
 
-def _hottest(values: Maps, lot: np.random.Generator) -> NDArray[np.bool_]:
-    count = max(1, round(HOTTEST_SHARE * values.size))
+def hottest(values: Maps, lot: np.random.Generator, share: float = HOTTEST_SHARE) -> NDArray[np.bool_]:
+    """Mark the hottest share of a map's pixels, (P,) -> (P,); which of tied pixels is drawn by lot."""
+    count = max(1, round(share * values.size))
     bound = np.partition(values, -count)[-count]
     chosen = values > bound
     tied = np.flatnonzero(values == bound)

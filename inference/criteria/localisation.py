@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
+from inference.criteria.agreement import hottest
 from inference.criteria.otsu import above, otsu_thresholds
 from inference.errors import Refused
 
@@ -142,6 +144,36 @@ def hit(maps: Maps, masks: Masks) -> Scores:
     hottest = flat == flat.max(axis=1, keepdims=True)
     share = (hottest & inside).sum(axis=1) / hottest.sum(axis=1)
     return np.where(inside.any(axis=1), share, np.nan)
+
+
+def touches(maps: Maps, masks: Masks, *, share: float, seed: int) -> Masks:
+    """Say whether the hottest share of a map's pixels touches the mask.
+
+    Args:
+        maps: (N, *spatial).
+        masks: (N, *spatial) bool.
+        share: of the pixels, 0 to 1.
+        seed: of the lot among ties.
+
+    Returns:
+        (N,) bool; never where the mask is empty.
+    """
+    lot = np.random.default_rng(seed)
+    rows = zip(maps, masks, strict=True)
+    return np.array([bool(mask.reshape(-1)[hottest(values.reshape(-1), lot, share)].any()) for values, mask in rows])
+
+
+def peak_distance(peaks: Sequence[tuple[int, ...]], masks: Masks) -> Scores:
+    """Distance from each peak to the nearest pixel of its mask, (N,), pixels: 0 inside, NaN where the mask is empty.
+
+    Args:
+        peaks: N places, (axes,) each.
+        masks: (N, *spatial) bool.
+    """
+    rows = zip(peaks, masks, strict=True)
+    return np.array(
+        [float(distance_transform_edt(~mask)[peak]) if mask.any() else float("nan") for peak, mask in rows], np.float64
+    )
 
 
 def energy_in_mask(maps: Maps, masks: Masks) -> Scores:

@@ -8,18 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inference.passport.calibrator import Calibrator
+from inference.passport.certificates import (
+    BogusGuard,
+    BogusShares,
+    CheckedInterval,
+    Merged,
+    RegionClaim,
+    SmallestAlphas,
+    TrustedShare,
+)
 from inference.passport.entries import GroupsAre
 from inference.passport.envelope import Envelope, FormerEnvelope
 from inference.statistics.bootstrap import Difference, Interval
 from inference.statistics.failure_detection import Judgement
 from inference.statistics.resplits import Resplits
-from inference.statistics.risk_control import Certificate
 from inference.statistics.withholding import Withholding
 
 JUDGED_ALPHA = 0.10
 """The alpha that bogus maps and re-splits are judged at."""
-MOST_BOGUS = 0.02
-"""Share of a kind of bogus maps that may be TRUSTED and wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,93 +70,6 @@ class ScoreJudgement:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderSpread:
-    """What became of one certificate when patients were met in other orders, drawn at random."""
-
-    orders: int
-    certified: int
-    """Orders in which some threshold was certified."""
-    lowest: float
-    """2.5 % quantile over orders of the share of patients with a TRUSTED map, 0 where nothing was certified."""
-    highest: float
-    """97.5 % quantile."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedShare:
-    """The certificate for one alpha, and what became of it on the part judged: of the maps that are shown."""
-
-    certificate: Certificate
-    coverage: Interval | None
-    """Share of maps shown that are TRUSTED; None: no threshold is certified."""
-    miss: Interval | None
-    """Mean over patients of the share of their TRUSTED maps that miss, what is certified; None: no map is TRUSTED."""
-    patients: Interval | None = None
-    """Share of patients on whom something is called that have a TRUSTED map; None: no threshold is certified."""
-    by_class: Mapping[str, Certificate] = field(default_factory=dict)
-    """The certificate of each class alone."""
-    orders: OrderSpread | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What is certified where groups that look alike are taken for one patient, since the data name none."""
-
-    alpha: float
-    clusters: int
-    """Patients there would be."""
-    spread: OrderSpread
-
-
-@dataclass(frozen=True, slots=True)
-class SmallestAlphas:
-    """The certificate of the smallest alpha that can be certified, by unit; None: none can."""
-
-    patient: Certificate | None
-    case: Certificate | None
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedInterval(Interval):
-    """A figure that has to keep to a limit."""
-
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BogusShares:
-    """Share of one kind of bogus map that is TRUSTED and wrong, by a calibrator that never saw the kind.
-
-    ``map``: the bogus map stands in for the displayed one. ``method``: for every map of the method. Means over
-    patients. ``case``: of certificates that took slices as independent, in passports that have them.
-    """
-
-    map_patient: CheckedInterval
-    method_patient: CheckedInterval
-    map_case: CheckedInterval | None = None
-    method_case: CheckedInterval | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether every share is at most ``MOST_BOGUS``."""
-        shares = (self.map_patient, self.method_patient, self.map_case, self.method_case)
-        return all(share.passed for share in shares if share is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class BogusGuard:
-    """Whether bogus maps are believed under the threshold of one alpha, each kind by a fit that never saw it."""
-
-    alpha: float
-    believed: tuple[str, ...]
-    """Kinds of which more than ``MOST_BOGUS`` are TRUSTED and wrong, in place of the map or method-wide."""
-    worst: str
-    """The kind believed most."""
-    share: Interval
-    """Mean over patients of the share of its maps that are TRUSTED and wrong."""
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkPasses:
     """Passes of networks that the verdict on one map takes."""
 
@@ -185,6 +104,8 @@ class BudgetVerdict:
     """No threshold lies below: from there on every kind of bogus map is kept out on the part fitted on; None: none."""
     believed: tuple[str, ...] = ()
     """Kinds that no threshold keeps out; not empty: nothing is TRUSTED."""
+    regions: tuple[RegionClaim, ...] = ()
+    """Claims of the region beside that of the peak; empty in passports that have none."""
 
     def guard_at(self, alpha: float) -> BogusGuard | None:
         """Return the guard at an alpha, or the next above, whose threshold is no higher; None: there is none."""
@@ -279,6 +200,9 @@ class FittedVerdict(BudgetVerdict):
     """Where the data name no patients: what is certified if groups that look alike are of one."""
     least_alpha: float | None = None
     """Where the data name no patients, the smallest alpha that is offered; None: any."""
+    near_misses: Mapping[str, Interval] = field(default_factory=dict)
+    """By pixels of the network's input: share of maps, of those whose peak lies outside a finding that is there, that
+    lie no farther from it; empty in passports without distances, or where no map misses."""
 
     @property
     def by_budget(self) -> Mapping[str, BudgetVerdict]:

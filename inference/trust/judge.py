@@ -29,6 +29,10 @@ ALTERED = "The map differs from the one computed again for this finding: it was 
 ANOTHER_CLASS = (
     "The probability of the finding differs from the one computed again for its class: the map is of another class."
 )
+REGION_SENTENCES = {
+    "touches": "The hottest 1 % of the map touches the finding",
+    "overlaps": "The marked region overlaps the finding better than other patients' maps do",
+}
 NAMES_OF_BOGUS = {
     "random": "noise",
     "centre": "the middle of the image",
@@ -92,11 +96,13 @@ def judge(
     by_localiser = None if localiser is None else float(localiser.probability(values[None], NAMES)[0])
     verdict, reason, most = _verdict(warrant, score, by_localiser, label)
     decided_by = score if by_localiser is None else min(score, by_localiser)
+    claimed = () if warrant.changed or by_localiser is None else region_claims(warrant, label, decided_by)
     if doubt := class_doubt(warrant.calibrations, label, shown.finding.probability):
         if verdict is Verdict.TRUSTED:
             verdict, reason = Verdict.CAUTION, doubt
         return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals)
-    return MapJudgement(verdict, (reason, *_against_map(measured, parts)[:most]), score, signals, decided_by)
+    reasons = (reason, *_against_map(measured, parts)[:most], *claimed)
+    return MapJudgement(verdict, reasons, score, signals, decided_by)
 
 
 def _verdict(warrant: Warrant, score: float, by_localiser: float | None, label: str) -> tuple[Verdict, str, int]:
@@ -163,6 +169,24 @@ def promise(warrant: Warrant) -> str:
         f"Of maps trusted and shown like this at most {certificate.alpha:.0%} miss, with {1 - certificate.delta:.0%} "
         f"confidence, by {certificate.groups} {warrant.unit} of commissioning.{'' if warrant.saw_healthy else every}"
     )
+
+
+def region_claims(warrant: Warrant, label: str, score: float) -> tuple[str, ...]:
+    """Say what is certified of the region that a map marks, in a sentence each; empty: nothing is.
+
+    Args:
+        warrant: of the passport.
+        label: the map's class.
+        score: what TRUSTED is decided by.
+    """
+    said = []
+    for claim in warrant.claims:
+        threshold = claim.certified.threshold_of(label)
+        if threshold is None or score < threshold or claim.believed:
+            continue
+        most = f"in at most {claim.certified.certificate.alpha:.0%} of maps like this it does not, as certified here"
+        said.append(f"{REGION_SENTENCES[claim.region.name]}: {most}.")
+    return tuple(said)
 
 
 def uncertified(warrant: Warrant) -> str:

@@ -35,6 +35,7 @@ PROCEDURE: tuple[ProcedurePart, ...] = (
     ProcedurePart(
         "evidence", "the evidence", "which maps and probabilities the signals are read from, and their nulls"
     ),
+    ProcedurePart("regions", "the region claims", "what is certified of the region a map marks, beside its peak"),
     ProcedurePart(
         "envelope",
         "the envelope",

@@ -8,6 +8,7 @@ from inference.errors import PassportRefused
 from inference.options import Budget
 from inference.passport.acquisitions import SeenTrait
 from inference.passport.calibrator import Calibrator
+from inference.passport.certificates import RegionClaim
 from inference.passport.class_calibration import ClassCalibration
 from inference.passport.entries import GroupsAre, Missed
 from inference.passport.envelope import Envelope
@@ -19,6 +20,16 @@ from inference.trust.certified import SEED, Certified, certified, grid_above, sh
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.kinds import NAMES
 from inference.trust.versions import changed_definitions
+
+
+@dataclass(frozen=True, eq=False)
+class CertifiedClaim:
+    """A claim of the region that a map marks, certified for the alpha and delta of this node."""
+
+    region: RegionClaim
+    certified: Certified
+    believed: tuple[str, ...]
+    """Bogus kinds that it believed in too often; not empty: it is not made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +79,8 @@ class Warrant:
     """Where the data name no patients, the smallest alpha that is offered; None: any."""
     floor: float | None = None
     """No threshold lies below, so that bogus maps are kept out; None: none keeps them out."""
+    claims: tuple[CertifiedClaim, ...] = ()
+    """Of the region that a map marks, beside that of its peak."""
     _made: dict[int, "Warrant"] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -87,8 +100,16 @@ class Warrant:
             made = certified(
                 maps, self.classes, alpha=alpha, delta=delta, floor=self.floor, least_alpha=least, by_class=by_class
             )  # fmt: skip
-            self._made[count] = replace(self, certificate=made.certificate, by_class=made.by_class, shown=count)
+            claims = tuple(self._claim(of.region, count) for of in self.claims)
+            self._made[count] = replace(
+                self, certificate=made.certificate, by_class=made.by_class, shown=count, claims=claims
+            )
         return self._made[count]
+
+    def _claim(self, region: RegionClaim, count: int) -> CertifiedClaim:
+        assert self.scores is not None  # noqa: S101
+        limits = (self.certificate.alpha, self.certificate.delta, self.least_alpha)
+        return _certified_claim(region, self.scores, self.classes, count, limits, by_class=bool(self.by_class))
 
     @property
     def identity(self) -> str:
@@ -169,6 +190,10 @@ class Warrant:
             saw_healthy=not verdict.counts.fitted.called or verdict.counts.fitted.healthy > 0,
             least_alpha=least,
             floor=formula.floor,
+            claims=tuple(
+                _certified_claim(region, formula.scores, classes, shown, (alpha, delta, least), by_class=by_class)
+                for region in formula.regions
+            ),
         )
 
 
@@ -193,6 +218,25 @@ def _formula(passport: Passport, budget: Budget) -> tuple[FittedVerdict, BudgetV
             "or choose the budget full.",
         )
     return verdict, formula
+
+
+def _certified_claim(
+    region: RegionClaim,
+    scores: OutOfFoldScores,
+    classes: tuple[str, ...],
+    count: int,
+    limits: tuple[float, float, float | None],
+    *,
+    by_class: bool,
+) -> CertifiedClaim:
+    """Certify a claim of the region for alpha, delta and the least alpha offered, where ``count`` planes are shown."""
+    alpha, delta, least = limits
+    maps = shown_scores(replace(scores, miss=region.miss), count)
+    made = certified(
+        maps, classes, alpha=alpha, delta=delta, floor=region.floor, least_alpha=least, by_class=by_class
+    )  # fmt: skip
+    guard = region.guard_at(alpha) or (region.guards[-1] if region.guards else None)
+    return CertifiedClaim(region, made, () if guard is None else guard.believed)
 
 
 def _believed(formula: BudgetVerdict, alpha: float) -> tuple[str, ...]:

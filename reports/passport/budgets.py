@@ -1,6 +1,7 @@
 """What each budget of evidence costs, and what it loses."""
 
-from inference.passport.verdict import JUDGED_ALPHA, BudgetVerdict, FittedVerdict, TrustedShare
+from inference.passport.certificates import TrustedShare
+from inference.passport.verdict import JUDGED_ALPHA, BudgetVerdict, FittedVerdict
 from inference.statistics.risk_control import Unit
 from inference.trust.budgets import LEFT_OUT
 from reports.passport.block import Block, Cell

@@ -1,6 +1,6 @@
 """Cells of the passport's section on the verdict: figures with their intervals, in words where there are none."""
 
-from inference.passport.verdict import MOST_BOGUS, CheckedInterval
+from inference.passport.certificates import MOST_BOGUS, CheckedInterval
 from inference.statistics.bootstrap import Interval
 from inference.statistics.bounds import binomial_upper_bound
 from inference.statistics.calibration import Calibration

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from inference.passport.verdict import FittedVerdict, OrderSpread, TrustedShare
+from inference.passport.certificates import OrderSpread, TrustedShare
+from inference.passport.verdict import FittedVerdict
 from inference.statistics.risk_control import Certificate
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.versions import changed_definitions, fit_anew

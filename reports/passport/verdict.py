@@ -2,16 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from inference.passport.certificates import MOST_BOGUS
 from inference.passport.envelope import Envelope
-from inference.passport.verdict import (
-    JUDGED_ALPHA,
-    MOST_BOGUS,
-    BlindSpot,
-    FittedVerdict,
-    MethodGate,
-    NoVerdict,
-    ScoreJudgement,
-)
+from inference.passport.verdict import JUDGED_ALPHA, BlindSpot, FittedVerdict, MethodGate, NoVerdict, ScoreJudgement
 from inference.statistics.bootstrap import Difference
 from inference.statistics.resplits import Resplits
 from reports.passport.block import Block, Cell
@@ -30,6 +23,7 @@ from reports.passport.cells import (
     unit_name,
 )
 from reports.passport.certificate import class_blocks, limits, sensitivity_blocks, trusted_block
+from reports.passport.regions import region_blocks
 from reports.wording import method_name, number
 
 SCORES = {
@@ -57,6 +51,7 @@ def verdict_blocks(verdict: FittedVerdict | NoVerdict | None) -> tuple[Block, ..
         *_detection(verdict),
         trusted_block(verdict.trusted, witness=verdict.witness),
         *class_blocks(verdict.trusted),
+        *region_blocks(verdict),
         *sensitivity_blocks(verdict),
         _bogus(verdict),
         budgets_block(verdict),

@@ -147,6 +147,9 @@ def rows_of(drawn: Drawn, draw: np.random.Generator) -> PartData:
         class_index=np.zeros(len(at), np.int64),
         stack=patient[at],
         blank=np.zeros(len(at), np.bool_),
+        touches=np.zeros(len(at), np.bool_),
+        ious=np.full((len(at), 13), np.nan),
+        apart=np.full(len(at), np.nan),
     )
     none = np.zeros((len(cases), 1))
     return PartData(rows, none + 1, drawn.hit[drawn.there], ("axial",) * len(cases), none)

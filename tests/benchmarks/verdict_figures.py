@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from inference.passport.certificates import BogusShares, OrderSpread, RegionClaim, TrustedShare
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
-from inference.passport.verdict import BogusShares, FittedVerdict, OrderSpread, TrustedShare
+from inference.passport.verdict import FittedVerdict
 from inference.statistics.bootstrap import Interval, mean_of_groups
 from inference.statistics.risk_control import Certificate
 from inference.trust.certified import SEED, shown_scores
@@ -120,6 +121,17 @@ def rows() -> dict[str, Row]:
     made["bogus TRUSTED and wrong, worst kind, by alpha"] = lambda v: "; ".join(
         f"{guard.alpha:.2f}: {figure(guard.share)}, {guard.worst}" for guard in v.guards[:4]
     )
+    made |= {f"region, {name}: holds of maps; of other patients' maps": _held(name) for name in ("touches", "overlaps")}
+    made["region, overlaps: mean intersection over union of maps; of other patients' maps"] = _overlap
+    for name in ("touches", "overlaps"):
+        for alpha in (0.10, 0.20):
+            made[f"region, {name}, alpha {alpha:.2f}: threshold; patients or groups with such a map; share without"] = (
+                _claimed(name, alpha)
+            )
+    made["region at 0.10: bogus maps without it that pass, worst kind, by claim"] = _region_bogus
+    made["peaks outside a finding that is there: within 2, 4, 8 pixels of it"] = lambda v: (
+        "; ".join(map(figure, v.near_misses.values())) or "not recorded"
+    )
     made["re-splits at 0.10: certified; exceeded; refuted"] = _resplits
     made["WITHHELD (P by all tiers below 0.5): misses of maps"] = lambda v: (
         f"{v.withheld.misses} of {v.withheld.withheld}"
@@ -174,6 +186,43 @@ def _by_score(verdict: FittedVerdict) -> str:
             shares.append(f"{share:.2f}")
         said.append(f"{name} {', '.join(shares)}")
     return "; ".join(said) + ", no intervals"
+
+
+def _region(verdict: FittedVerdict, name: str) -> RegionClaim | None:
+    return next((claim for claim in verdict.regions if claim.name == name), None)
+
+
+def _held(name: str) -> Row:
+    def row(verdict: FittedVerdict) -> str:
+        claim = _region(verdict, name)
+        return "not recorded" if claim is None else f"{figure(claim.held)}; {figure(claim.null)}"
+
+    return row
+
+
+def _overlap(verdict: FittedVerdict) -> str:
+    claim = _region(verdict, "overlaps")
+    return "not recorded" if claim is None else f"{figure(claim.iou)}; {figure(claim.null_iou)}"
+
+
+def _claimed(name: str, alpha: float) -> Row:
+    def row(verdict: FittedVerdict) -> str:
+        claim = _region(verdict, name)
+        if claim is None:
+            return "not recorded"
+        share = next(share for share in claim.trusted if abs(share.certificate.alpha - alpha) < 1e-9)
+        if share.certificate.threshold is None:
+            return "none"
+        classes = "; ".join(f"{label} {_certificate(own)}" for label, own in share.by_class.items())
+        return f"{share.certificate.threshold:.2f}; {figure(share.patients)}; {figure(share.miss)} ({classes})"
+
+    return row
+
+
+def _region_bogus(verdict: FittedVerdict) -> str:
+    guards = {claim.name: claim.guard_at(0.10) for claim in verdict.regions}
+    said = (f"{name} {figure(guard.share)}, {guard.worst}" for name, guard in guards.items() if guard is not None)
+    return "; ".join(said) or "not recorded"
 
 
 def _resplits(verdict: FittedVerdict) -> str:

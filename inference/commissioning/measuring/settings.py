@@ -105,7 +105,12 @@ def fingerprint_of(settings: CommissionSettings) -> Fingerprint:
     return fingerprint(settings.device, (*libraries_of(settings.methods), "captum"))
 
 
+STORED_FORM = 2
+"""Raised when what is kept of unfinished work changes its form: an older program's work is not gone on with."""
+
+
 def key_of(settings: CommissionSettings, *digests: str) -> str:
     """Return the key of a store: the same bundle, data, settings and libraries, and nothing else, may use it."""
     parameters = {name: settle(name, {}) for name in settings.methods}
-    return digest_of([*digests, repr(sorted(settings.shaping().items())), repr(parameters), str(settings.chunk_cases)])
+    shaping = repr(sorted(settings.shaping().items()))
+    return digest_of([f"form {STORED_FORM}", *digests, shaping, repr(parameters), str(settings.chunk_cases)])

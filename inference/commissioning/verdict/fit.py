@@ -16,16 +16,17 @@ from inference.commissioning.verdict.budget import ALPHAS, USES, fit_budget, jud
 from inference.commissioning.verdict.guard import DELTA, checked
 from inference.commissioning.verdict.part import BudgetPart, scores_of
 from inference.commissioning.verdict.part_data import ANOTHER, BOGUS, PartData, Rows, joined
+from inference.commissioning.verdict.regions import claims_of, near_misses
 from inference.commissioning.verdict.sensitivity import least_alpha, looks, merged
 from inference.commissioning.verdict.stacks import Stacks, fit_on_stacks, joined_stacks, outside_of, share_out
 from inference.options import Budget
+from inference.passport.certificates import Merged
 from inference.passport.entries import GroupsAre
 from inference.passport.verdict import (
     BlindSpot,
     BudgetVerdict,
     FittedVerdict,
     MapCounts,
-    Merged,
     MethodGate,
     NetworkPasses,
     PartCounts,
@@ -80,8 +81,11 @@ def fit_verdict(
     found = _merged(parts["full"][0], uses, unit)
     least = least_alpha(found) if found else None
     offered = 1.0 if found and least is None else least
+    claims = claims_of(fitted)
     budgets: dict[str, BudgetVerdict] = {
-        budget: fit_budget(*both, classes=classes, witness=witness, passes=passes[budget], least_alpha=offered)
+        budget: fit_budget(
+            *both, classes=classes, witness=witness, passes=passes[budget], least_alpha=offered, claims=claims
+        )
         for budget, both in parts.items()
     }
     full, (before, after) = budgets.pop("full"), parts["full"]
@@ -103,6 +107,7 @@ def fit_verdict(
         crossed=crossed,
         merged=found,
         least_alpha=offered,
+        near_misses=near_misses(judged.rows.own),
     )
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from inference.commissioning.verdict.part import BudgetPart, scores_of
 from inference.commissioning.verdict.part_data import BOGUS
-from inference.passport.verdict import MOST_BOGUS, BogusGuard, BogusShares, CheckedInterval
+from inference.passport.certificates import MOST_BOGUS, BogusGuard, BogusShares, CheckedInterval
 from inference.reading.outlines import Mask
 from inference.statistics.bootstrap import Interval, mean_of_groups
-from inference.trust.certified import SEED, TRUSTABLE, ShownScores, shown_scores, thresholds_alone
+from inference.trust.certified import SEED, TRUSTABLE, ShownScores, shown_rows, shown_scores, thresholds_alone
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.evidence import Numbers
 
@@ -67,6 +67,8 @@ class BogusScores:
     """Of the part fitted on."""
     judged: ScoredMaps
     """Of the part judged."""
+    places: NDArray[np.int64]
+    """Of the displayed maps that are shown, among those assessed."""
 
 
 def bogus_scores(fitted: BudgetPart, judged: BudgetPart, forms: Mapping[str, str]) -> dict[str, BogusScores]:
@@ -82,13 +84,13 @@ def bogus_scores(fitted: BudgetPart, judged: BudgetPart, forms: Mapping[str, str
 
 def _of_kind(fitted: BudgetPart, judged: BudgetPart, forms: Mapping[str, str], kind: str) -> BogusScores:
     unseen = [fitted.fit(use, without=kind, form=form) for use, form in forms.items()]
-    displayed = shown_scores(scores_of(fitted, fitted.own_decided_by(unseen, seen=True)), USUALLY_SHOWN)
+    scores = scores_of(fitted, fitted.own_decided_by(unseen, seen=True))
     before = _by_halves(fitted, forms, kind)
     after = before
     if judged is not fitted:
         locks = [fit.calibrator for fit in unseen]
         after = _scored(judged, kind, {mode: judged.decided_by(locks, kind, mode) for mode in MODES})
-    return BogusScores(displayed, before, after)
+    return BogusScores(shown_scores(scores, USUALLY_SHOWN), before, after, shown_rows(scores, USUALLY_SHOWN))
 
 
 def _by_halves(part: BudgetPart, forms: Mapping[str, str], kind: str) -> ScoredMaps:

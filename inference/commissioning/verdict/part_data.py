@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.criteria.localisation import THRESHOLDS
 from inference.reading.outlines import Mask
 from inference.trust.evidence import Numbers
 from inference.trust.kinds import NAMES
@@ -20,6 +21,8 @@ Whole = NDArray[np.int64]
 OWN, ANOTHER, BRIGHTNESS, RANDOMISED = "own", "another", "brightness", "randomised"
 CONTROLS = ("random", "centre", "edge", "blank", "average_mask", "untrained")
 BOGUS = (*CONTROLS, BRIGHTNESS, ANOTHER, RANDOMISED)
+FIGURES = ("kinds", "hit", "blank", "touches", "ious", "apart")
+"""What is kept of each map of a case."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,12 @@ class Rows:
     """(N,), number of the series."""
     blank: Mask
     """(N,): the map is the same everywhere."""
+    touches: Mask
+    """(N,): the hottest 1 % of the map touches a true finding."""
+    ious: Numbers
+    """(N, thresholds): overlap of the map above each of ``localisation.THRESHOLDS`` with the finding; NaN: none."""
+    apart: Numbers
+    """(N,), from the peak to the finding, pixels of the network's input: 0 in it; NaN: there is none."""
 
     def where(self, chosen: Mask) -> "Rows":
         """Return the rows marked."""
@@ -91,18 +100,14 @@ def part_of(
         doubted: tells of a class and its probability whether it is more likely wrong than right.
     """
     cases = [case for raw in raws for case in raw["cases"]]
-    rows: list[tuple[list[float | None], bool, str, str, bool, str, int, int, int]] = []
+    rows: list[tuple[Any, ...]] = []
     for number, case in enumerate(cases):
         of_case = (case["group"], number, case["class_index"], case["stack"])
-        flags = list(zip(case["kinds"], case["hit"], case["blank"], strict=True))
-        rows += [
-            (row, hit, kind, "map", blank, *of_case) for (kind, hit, blank), row in zip(flags, case["map"], strict=True)
-        ]
-        rows += [
-            (row, hit, kind, "method", blank, *of_case)
-            for (kind, hit, blank), row in zip(flags[1:], case["method"], strict=False)
-        ]
-    values, hit, kind, mode, blank, group, number_of, class_of, stack = zip(*rows, strict=True) if rows else [()] * 9
+        figures = list(zip(*(case[name] for name in FIGURES), strict=True))
+        rows += [(row, "map", *of_map, *of_case) for of_map, row in zip(figures, case["map"], strict=True)]
+        rows += [(row, "method", *of_map, *of_case) for of_map, row in zip(figures[1:], case["method"], strict=False)]
+    columns = zip(*rows, strict=True) if rows else [()] * 12
+    values, mode, kind, hit, blank, touches, ious, apart, group, number_of, class_of, stack = columns
     about = [(case["class_index"], case) for case in cases]
     return PartData(
         rows=Rows(
@@ -115,6 +120,9 @@ def part_of(
             class_index=np.array(class_of, np.int64),
             stack=np.array(stack, np.int64),
             blank=np.array(blank, np.bool_),
+            touches=np.array(touches, np.bool_),
+            ious=np.array(ious, np.float64).reshape(len(rows), len(THRESHOLDS)),
+            apart=np.array(apart, np.float64).reshape(len(rows)),
         ),
         probabilities=np.array([case["probabilities"] for case in cases]),
         witness_hit=np.array([case["witness_hit"] for case in cases], np.bool_),

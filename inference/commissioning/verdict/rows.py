@@ -16,7 +16,9 @@ from inference.commissioning.measuring.bench import FITTED, JUDGED, Bench, Expla
 from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.measuring.store import Raw
 from inference.commissioning.verdict.part_data import ANOTHER, BRIGHTNESS, CONTROLS, OWN, RANDOMISED
+from inference.criteria import localisation
 from inference.passport.verdict import NetworkPasses
+from inference.reading.outlines import Mask
 from inference.saliency import explain_many
 from inference.saliency.engine.maps import peak_of
 from inference.statistics.seeds import seed_of
@@ -35,6 +37,8 @@ CHUNK = 8
 METHOD_EVERY = 4
 """Of so many cases one is looked at with the whole method bogus."""
 BRIGHT_BLUR_SHARE = 1 / 64
+TOUCHING = 0.01
+"""Hottest share of a map that has to touch the finding."""
 
 
 def explained_part(bench: Bench, part: str) -> tuple[Explained, ...]:
@@ -96,11 +100,23 @@ def _case(bench: Bench, examiner: Examiner, every: Sequence[Explained], row: int
         "blank": [bool(values.max() == values.min()) for values in maps],
         "look": small_picture(evidence.image).ravel().tolist(),
         "kinds": names,
-        "hit": [bool(mask[peak_of(values)]) for values in maps],
+        **_pointing(maps, mask, seed),
         "map": _plain(honest),
         "method": _plain(feigned),
         "probabilities": evidence.probabilities.tolist(),
         "witness_hit": evidence.localiser is not None and bool(mask[peak_of(evidence.localiser)]),
+    }
+
+
+def _pointing(maps: Maps, mask: Mask, seed: int) -> dict[str, list[Any]]:
+    """Say of each map, (N, *spatial), how it lies to the finding, (*spatial)."""
+    peaks, masks = [peak_of(values) for values in maps], np.broadcast_to(mask, maps.shape)
+    ious = np.stack([localisation.iou_at(maps, masks, float(step)) for step in localisation.THRESHOLDS], axis=1)
+    return {
+        "hit": [bool(mask[peak]) for peak in peaks],
+        "touches": localisation.touches(maps, masks, share=TOUCHING, seed=seed).tolist(),
+        "ious": _plain(ious),
+        "apart": _plain(localisation.peak_distance(peaks, masks)[:, None]),
     }
 
 

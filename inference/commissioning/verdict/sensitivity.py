@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 
 from inference.commissioning.verdict.part_data import PartData
-from inference.passport.verdict import Merged, OrderSpread
+from inference.passport.certificates import Merged, OrderSpread
 from inference.statistics.bounds import Bets
 from inference.statistics.risk_control import certified_steps, see_site
 from inference.statistics.withholding import MORE_LIKELY_WRONG

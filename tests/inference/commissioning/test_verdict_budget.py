@@ -35,6 +35,9 @@ def part(seed: int) -> PartData:
         class_index=np.ones(3 * CASES, np.int64),
         stack=np.tile(np.arange(CASES) // 2, 3),
         blank=np.zeros(3 * CASES, np.bool_),
+        touches=np.zeros(3 * CASES, np.bool_),
+        ious=np.full((3 * CASES, 13), np.nan),
+        apart=np.full(3 * CASES, np.nan),
     )
     look = draw.random((CASES, 4))
     return PartData(rows, draw.dirichlet(np.ones(2), CASES), hit, ("axial",) * CASES, look, called=2 * CASES)

@@ -126,7 +126,7 @@ def bogus(scores: list[float], wrong: list[bool]) -> BogusScores:
         np.array(scores), np.array(wrong), np.arange(len(scores)).astype(str), np.ones(len(scores), np.int64)
     )
     displayed = maps(np.arange(60), np.zeros(60, np.bool_))
-    return BogusScores(displayed, {"map": mode, "method": mode}, {"map": mode, "method": mode})
+    return BogusScores(displayed, {"map": mode, "method": mode}, {"map": mode, "method": mode}, np.arange(60))
 
 
 def test_no_threshold_lies_where_bogus_maps_pass_whatever_the_alpha() -> None:

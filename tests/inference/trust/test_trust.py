@@ -171,6 +171,9 @@ def test_the_null_is_the_passports_definition_of_it_on_the_bundles_subjects(make
             class_index=np.ones(count, np.int64),
             stack=np.arange(count),
             blank=np.zeros(count, np.bool_),
+            touches=np.zeros(count, np.bool_),
+            ious=np.full((count, 13), np.nan),
+            apart=np.full(count, np.nan),
         )
     )
     for name, null in of_commissioning[1].items():

@@ -15,8 +15,9 @@ from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
 from inference.errors import PassportRefused
 from inference.findings import Finding
 from inference.options import AnalysisOptions, Budget
+from inference.passport.certificates import MOST_BOGUS
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, sealed
-from inference.passport.verdict import JUDGED_ALPHA, MOST_BOGUS, NetworkPasses, NoVerdict
+from inference.passport.verdict import JUDGED_ALPHA, NetworkPasses, NoVerdict
 from inference.prepare import prepare
 from inference.reading.image import Image
 from inference.reading.study import read_study
