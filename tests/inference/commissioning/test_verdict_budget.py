@@ -89,5 +89,5 @@ def test_a_verdict_fitted_anew_rests_on_the_definitions_of_today(monkeypatch: py
     assert verdict.versions.signals["replicate_rank"] == 7
     assert changed_definitions(verdict, "full") == ()
     assert changed_definitions(replace(verdict, versions=None), "full") == (
-        "the envelope", "rank of the peak in the replicates' maps",
+        "the choice of planes", "the envelope", "rank of the peak in the replicates' maps",
     )  # fmt: skip
