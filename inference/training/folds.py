@@ -1,16 +1,19 @@
 """Compare trainings and smoothings by folds over patients or groups of split ``train``, before any other split is read.
 
 ``python -m inference.training.folds --data DIR --set brain_tumour_t1ce --network pyramid --fold 0 --out FILE``
+``python -m inference.training.folds ... --members FILE,FILE,FILE``: judge stored weights together, training nothing
 
 Groups are dealt into folds by seed. A network is trained on all folds but one and judged on that one: how often it is
 right, and, where it is, how often the peak of its class activation map lies in the lesion, by the SD of a Gaussian that
-smooths the map before its peak is taken. ``--network unet`` judges localisers in the same way. Intervals: 95 %,
+smooths the map before its peak is taken. Members answer by their mean probability and show the mean of their maps, as
+a bundle's do. ``--network unet`` judges localisers in the same way. Intervals: 95 %,
 bootstrap over patients or groups. Results are added to FILE, a JSON list; what is in it already is not trained again.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,13 +58,15 @@ def fold_of(groups: np.ndarray[Any, np.dtype[np.str_]], seed: int = 20261128) ->
     return np.asarray(dealt[np.searchsorted(names, groups)], np.int64)
 
 
-def classifier_figures(model: nn.Module, data: Slices, unit: str) -> dict[str, Any]:
-    """Say how often a classifier is right, and how often its map's peak lies in the lesion where it is."""
+def classifier_figures(models: Sequence[nn.Module], data: Slices, unit: str) -> dict[str, Any]:
+    """Say how often classifiers are right together, and how often their map peaks in the lesion where they are."""
     logits: list[torch.Tensor] = []
     hits: dict[float, list[Floats]] = {width: [] for width in SMOOTHINGS}
     for index in torch.split(torch.arange(len(data.labels)), 32):
         with torch.inference_mode():
-            maps, answer = maps_and_logits(model, LAYERS[type(model).__name__], data.inputs[index])
+            each = [maps_and_logits(model, LAYERS[type(model).__name__], data.inputs[index]) for model in models]
+        maps = torch.stack([of_model for of_model, _ in each]).mean(dim=0)
+        answer = torch.stack([of_model.softmax(dim=1) for _, of_model in each]).mean(dim=0)
         logits.append(answer)
         own = maps[torch.arange(len(index)), answer.argmax(dim=1)]
         large = nn.functional.interpolate(own[:, None], size=data.inputs.shape[2:], mode="bilinear")[:, 0].numpy()
@@ -104,6 +109,11 @@ def judge_fold(asked: argparse.Namespace) -> dict[str, Any]:
     config = Config(text.encode(), "configs/inference.json")
     data = read(asked.data, ["train"], config.transform("preprocessing"))
     held = fold_of(data.groups) == asked.fold
+    if asked.members:
+        members = [config.network("network_def") for _ in asked.members]
+        for member, path in zip(members, asked.members, strict=True):
+            member.load_state_dict(torch.load(path, weights_only=True))
+        return classifier_figures([member.eval() for member in members], data.pick(held), unit)
     torch.manual_seed(asked.seed)
     model = config.network("network_def")
     recipe = Recipe(seed=asked.seed, guidance=0.2, cells=1.0, epochs=asked.epochs, by_coverage=True)
@@ -115,7 +125,7 @@ def judge_fold(asked: argparse.Namespace) -> dict[str, Any]:
         trained = train_classifier(model, layer, data.pick(~held), recipe, say(asked.network))
         finer = replace(recipe, seed=asked.seed + 100, epochs=max(asked.epochs // 6, 1), learning_rate=4e-4)
         trained = train_classifier(trained, layer, data.pick(~held), finer, say(f"{asked.network} refined"))
-        figures = classifier_figures(trained, data.pick(held), unit)
+        figures = classifier_figures([trained], data.pick(held), unit)
     if asked.weights is not None:
         torch.save(trained.state_dict(), asked.weights)
     return figures
@@ -133,10 +143,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="file for the figures")
     parser.add_argument("--weights", type=Path, help="file for the trained weights")
+    parser.add_argument(
+        "--members", type=lambda text: [Path(name) for name in text.split(",")], default=[], help="weights to judge"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     done = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else []
     key = {name: getattr(asked, name) for name in ("set", "network", "fold", "epochs", "seed")}
+    key["members"] = len(asked.members) or 1
     if any(key.items() <= entry.items() for entry in done):
         return
     began = time.monotonic()
