@@ -21,8 +21,8 @@
     acquisition      absent, or how the series were acquired by their headers (``acquisitions.py``): trait -> patients
                      who had it, with low and high, or values (word -> patients) and others; of 5 patients or more
     limits           sentences
-    verdict          absent; or ``FittedVerdict`` (``verdict.py``): calibrators, thresholds, envelope, definition
-                     versions; or ``reason``, why none could be fitted
+    verdict          absent; or ``FittedVerdict`` (``verdict.py``): calibrators, thresholds, claims of the region,
+                     envelope, definition versions; or ``reason``, why none could be fitted
     run              seconds, seconds_per_map, share_in_network (of the time spent on maps and figures): of this run,
                      not part of the digest
 
