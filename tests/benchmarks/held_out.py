@@ -1,6 +1,6 @@
 """What a frozen passport is worth on a split that had no part in it: ``test``, once; ``commissioning``, to try it out.
 
-``python -m tests.benchmarks.held_out --split commissioning [--bundle NAME] [--limit N] [--json FILE]``
+``python -m tests.benchmarks.held_out --split commissioning [--bundle NAME] [--limit N] [--keep DIR]``
 
 Every series goes the node's way: classified, the promising planes assessed, those of highest trust shown. Beside that,
 what a reader would have been shown otherwise: every called plane, the most probable planes, and the localiser's own
@@ -26,7 +26,7 @@ from inference.findings import Finding
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput, prepare
 from inference.saliency.engine.maps import SaliencyMap, peak_of
-from inference.statistics.bootstrap import mean_of_groups
+from inference.statistics.bootstrap import mean_by_group, mean_of_groups
 from inference.trust.assess import assess_maps, those_shown
 from inference.trust.certified import SEED
 from inference.trust.choice import USUALLY_SHOWN
@@ -115,10 +115,21 @@ def _place(finding: Finding) -> tuple[int, int]:
     return finding.position, finding.class_index
 
 
-def report(site: Site, split: str, limit: int | None) -> dict[str, Any]:
-    """Judge every series of a split by the frozen passport and say what it is worth."""
+def judged(site: Site, split: str, limit: int | None, keep: Path | None) -> list[Called]:
+    """Send every series of a split the node's way, or read what became of them in an earlier run."""
+    file = None if keep is None else keep / f"{site.bundle}_{split}.json"
+    if file is not None and file.exists():
+        return [Called(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
     bundle, _, warrant = site.load()
     rows = [row for series in series_of(site.data, split)[:limit] for row in judge_series(bundle, warrant, series)]
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps([asdict(row) for row in rows], default=bool) + "\n", encoding="utf-8")
+    return rows
+
+
+def report(site: Site, rows: list[Called]) -> dict[str, Any]:
+    """Say what a frozen passport is worth on the planes called of a split."""
     groups = np.array([row.group for row in rows])
     shown = np.array([row.shown for row in rows])
     trusted = np.array([row.verdict == Verdict.TRUSTED.value for row in rows])
@@ -195,10 +206,11 @@ def _beside_localiser(rows: list[Called], shown: Flags) -> dict[str, Any]:
     """Compare the map's peak with the localiser's on the planes shown: paired, and by class where one of them errs."""
     few = [row for row, is_shown in zip(rows, shown, strict=True) if is_shown]
     lead = np.array([float(row.witness_misses) - float(row.map_misses) for row in few])
+    groups = np.array([row.group for row in few])
+    names = np.unique(groups)
+    means = np.array([lead[groups == name].mean() for name in names])
     made: dict[str, Any] = {
-        "shown: hits of the map less hits of the localiser, paired": asdict(
-            mean_of_groups(lead, np.array([row.group for row in few]), seed=SEED)
-        )
+        "shown: hits of the map less hits of the localiser, paired": asdict(mean_by_group(means, names, seed=SEED))
     }
     for label in sorted({row.label for row in few}):
         own = [row for row in few if row.label == label]
@@ -243,15 +255,12 @@ def main() -> None:
     parser.add_argument("--split", required=True)
     parser.add_argument("--bundle", choices=[site.bundle for site in SITES])
     parser.add_argument("--limit", type=int, help="series, for a first try")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder in which every plane called is kept, to print again")
     asked = parser.parse_args()
-    every = {}
     for site in SITES:
         if asked.bundle in (None, site.bundle):
-            every[site.bundle] = report(site, asked.split, asked.limit)
-            printed(site.bundle, asked.split, every[site.bundle])
-    if asked.json:
-        asked.json.write_text(json.dumps(every, indent=1) + "\n", encoding="utf-8")
+            rows = judged(site, asked.split, asked.limit, asked.keep)
+            printed(site.bundle, asked.split, report(site, rows))
 
 
 if __name__ == "__main__":
