@@ -3,8 +3,7 @@
 ``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--verdict]``
 
 DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits, methods and sizes are those of the
-passport that is replaced; ``test`` is none of them. The verdict rests on every case, whatever other figures rest on; of
-phantoms, of which there are as many as wanted, on those of the other figures. A
+passport that is replaced; ``test`` is none of them. The verdict rests on every case, whatever other figures rest on. A
 killed run goes on with the same ``--work``. ``--verdict``: the verdict alone, all other figures stay; where a network
 beside the primary has changed since, as the localiser, which no other figure rests on, the passport says so.
 """
@@ -70,10 +69,9 @@ def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> No
     if verdict_alone:
         passport = _of_today(former, bundle)
     else:
-        made = commission(bundle, source, settings_of(former, "cpu"), work / "all", resume=True, progress=say)
-        passport = made.passport
-    if verdict_alone or shipped.data != PHANTOMS:
-        made = add_verdict(passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say)
+        whole = commission(bundle, source, settings_of(former, "cpu"), work / "all", resume=True, progress=say)
+        passport = whole.passport
+    made = add_verdict(passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say)
     anew = sealed(replace(made.passport, references=former.references))
     save_passport(anew, path)
     page = path.with_name("report.html")

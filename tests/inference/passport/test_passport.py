@@ -138,7 +138,7 @@ def test_a_single_altered_figure_is_noticed_wherever_it_stands(tree: dict[str, A
 
 
 def test_every_missing_key_of_the_verdict_is_named(tree: dict[str, Any], tmp_path: Path) -> None:
-    since = {"guards", "floor", "believed", "unit", "crossed", "merged", "least_alpha"}
+    since = {"guards", "floor", "believed", "unit", "crossed", "merged", "least_alpha", "regions", "near_misses"}
     optional = {"gains", "passes", "budgets", "versions", *since}
     for key in set(tree["verdict"]) - optional:
         without = {**tree, "verdict": {name: value for name, value in tree["verdict"].items() if name != key}}

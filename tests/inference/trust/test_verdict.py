@@ -106,7 +106,7 @@ def test_with_and_without_a_passport_the_same_signals_have_the_same_names_and_va
 
 
 @pytest.mark.parametrize(
-    ("seed", "score"), [(600_001, 0.9792), (600_002, 0.9316), (600_003, 0.9841)], ids=lambda value: str(value)
+    ("seed", "score"), [(600_001, 0.9792), (600_002, 0.9582), (600_003, 0.9960)], ids=lambda value: str(value)
 )
 def test_scores_by_the_shipped_passport_are_those_it_was_made_with(
     seed: int, score: float, bundle: Bundle, warrant: Warrant, tmp_path: Path
