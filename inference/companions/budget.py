@@ -43,7 +43,7 @@ FORWARD_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
-class Training:
+class SizedTraining:
     """One training, or several of the same kind."""
 
     kind: Kind
@@ -92,7 +92,7 @@ def fitting_batch(size: NetworkSize, wanted: int, memory_bytes: int) -> int:
 
 def trainings(
     bundle: Bundle, settings: CompanionSettings, *, masks: bool, device: torch.device, memory_bytes: int | None = None
-) -> tuple[Training, ...]:
+) -> tuple[SizedTraining, ...]:
     """Return every training that is asked for and possible, sized to the memory.
 
     Args:
@@ -108,7 +108,7 @@ def trainings(
     """
     memory = int(MEMORY_SHARE * free_bytes(device)) if memory_bytes is None else memory_bytes
     primary = bundle.primary().module
-    made: list[Training] = []
+    made: list[SizedTraining] = []
     if settings.replicates or (settings.guide and masks):
         network = trainable(bundle)
         name = type(network).__name__
@@ -126,7 +126,7 @@ def trainings(
     return tuple(made)
 
 
-def _localiser(bundle: Bundle, settings: CompanionSettings, memory: int) -> Training:
+def _localiser(bundle: Bundle, settings: CompanionSettings, memory: int) -> SizedTraining:
     definitions = localiser_definitions(settings.localiser, bundle.manifest)
     for place, (name, definition) in enumerate(definitions):
         try:
@@ -140,7 +140,7 @@ def _localiser(bundle: Bundle, settings: CompanionSettings, memory: int) -> Trai
 def _sized(
     kind: Kind, start: Start, name: str, definition: Definition | None, network: nn.Module, times: int,
     bundle: Bundle, settings: CompanionSettings, memory: int,
-) -> Training:  # fmt: skip
+) -> SizedTraining:  # fmt: skip
     size = size_of(network, bundle.manifest)
     schedule = SCHEDULES[kind, start]
     batch = fitting_batch(size, min(schedule.batch, BATCH[len(bundle.manifest.input.spatial_size)]), memory)
@@ -152,7 +152,7 @@ def _sized(
             cure=_CURES[kind],
         )
     schedule = replace(schedule, batch=batch, epochs=settings.epochs or schedule.epochs)
-    return Training(kind, start, name, definition, times, schedule, size.parameters, size.bytes_of(batch))
+    return SizedTraining(kind, start, name, definition, times, schedule, size.parameters, size.bytes_of(batch))
 
 
 _CURES: dict[Kind, str] = {
@@ -163,12 +163,12 @@ _CURES: dict[Kind, str] = {
 }
 
 
-def timed(made: Iterable[Training], bundle: Bundle, device: torch.device) -> tuple[Training, ...]:
+def timed(made: Iterable[SizedTraining], bundle: Bundle, device: torch.device) -> tuple[SizedTraining, ...]:
     """Time one step of each training on this machine: the second of two, since the first chooses kernels."""
     return tuple(replace(entry, seconds_per_image=_seconds_per_image(entry, bundle, device)) for entry in made)
 
 
-def _seconds_per_image(entry: Training, bundle: Bundle, device: torch.device) -> float:
+def _seconds_per_image(entry: SizedTraining, bundle: Bundle, device: torch.device) -> float:
     network = (trainable(bundle) if entry.definition is None else build(entry.definition)).to(device).train()
     manifest = bundle.manifest
     loss = localising() if entry.kind == "localiser" else classifying(manifest)
@@ -188,7 +188,7 @@ def _seconds_per_image(entry: Training, bundle: Bundle, device: torch.device) ->
     return seconds / count
 
 
-def within(made: Sequence[Training], hours: float, learning: int, stopping: int) -> tuple[Training, ...]:
+def within(made: Sequence[SizedTraining], hours: float, learning: int, stopping: int) -> tuple[SizedTraining, ...]:
     """Cut the epochs of all trainings by one factor, so that together they fit the hours.
 
     Raises:
@@ -197,7 +197,7 @@ def within(made: Sequence[Training], hours: float, learning: int, stopping: int)
     total = sum(entry.seconds(learning, stopping) for entry in made)
     factor = min(1.0, TIME_SHARE * hours * 3600 / total) if total else 1.0
 
-    def cut(entry: Training, share: float) -> Training:
+    def cut(entry: SizedTraining, share: float) -> SizedTraining:
         epochs = min(entry.schedule.epochs, max(FEWEST_EPOCHS, int(entry.schedule.epochs * share)))
         return replace(entry, schedule=replace(entry.schedule, epochs=epochs))
 

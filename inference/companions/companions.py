@@ -15,13 +15,12 @@ from torch import nn
 from inference.bundle.bundle import Bundle
 from inference.cases.cases import AnnotatedSeries, Excluded, gather
 from inference.companions.assembling import Companion, assemble, check_place
-from inference.companions.budget import Training, timed, trainings, within
-from inference.companions.data import Division, MaskCounts, check_enough, divide, epoch_order, mask_counts
-from inference.companions.files import read_json, write_json
+from inference.companions.budget import SizedTraining
+from inference.companions.data import Division, check_enough, divide, mask_counts
 from inference.companions.guiding import MARGIN, GuidanceTest, tested_guidance
 from inference.companions.independence import measure_independence
 from inference.companions.measuring import (
-    Figure,
+    MeanFigure,
     average_mask,
     dice,
     figure,
@@ -32,12 +31,13 @@ from inference.companions.measuring import (
     rights,
 )
 from inference.companions.networks import blank_input, guided_layer
-from inference.companions.pieces import Piece, Site, layer_to_guide, localiser_data, network_of, train_piece
+from inference.companions.pieces import Piece, TrainingSite, layer_to_guide, localiser_data, network_of, train_piece
 from inference.companions.report import CompanionFigures, CompanionReport
-from inference.companions.settings import AUTO, NONE, CompanionSettings
+from inference.companions.settings import NONE, CompanionSettings
+from inference.companions.settling import possible, settled, work_folder
 from inference.companions.training import CHECKPOINT_SECONDS, Progress, Trained
 from inference.devices import choose_device, fingerprint
-from inference.errors import Refused, Unsuitable
+from inference.errors import Unsuitable
 from inference.saliency.engine.layers import choose_layer
 from inference.saliency.engine.members import Members
 from inference.statistics.seeds import digest_of, seed_of
@@ -90,13 +90,13 @@ def make_companions(
     cases = gather(bundle, series, work / "cases", progress=lambda count: progress("reading cases", count, 0))
     check_enough(cases, bundle.manifest)
     counts = mask_counts(cases, bundle.manifest)
-    settings = _possible(settings, counts)
+    settings = possible(settings, counts)
     printed = fingerprint(settings.device)
     key = digest_of((bundle.identity.digest, cases.digest, settings.words(), repr(printed)))
-    folder = _folder(work, key, resume=resume)
-    site = Site(bundle, cases, folder, key, choose_device(settings.device), progress, checkpoint_seconds)
+    folder = work_folder(work, key, resume=resume)
+    site = TrainingSite(bundle, cases, folder, key, choose_device(settings.device), progress, checkpoint_seconds)
     division = divide(cases, tuple(range(len(cases.entries))), "companions", settings.seed)
-    plan = _settled(site, settings, division, masks=bool(counts.masked))
+    plan = settled(site, settings, division, masks=bool(counts.masked))
     if "localiser" in plan:
         localiser_data(site, division)
     made = _Made([], [], [])
@@ -124,64 +124,18 @@ def make_companions(
     return report
 
 
-def _possible(settings: CompanionSettings, counts: MaskCounts) -> CompanionSettings:
-    """Leave out what masks are needed for where there are none.
-
-    Raises:
-        Unsuitable: it was asked for by name.
-    """
-    if counts.masked:
-        return settings
-    if settings.guide or settings.localiser not in (AUTO, NONE):
-        what = "--guide" if settings.guide else f"--localiser {settings.localiser}"
-        raise Unsuitable(
-            f"There are no masks and no boxes in these cases: {what} needs them.",
-            cure="Outline findings (the column mask or a box in labels.csv; SEG, RTSTRUCT or SR beside DICOM files), "
-            "or train replicates and an alternate alone: --localiser none, without --guide.",
-        )
-    return replace(settings, localiser=NONE)
-
-
-def _folder(work: Path, key: str, *, resume: bool) -> Path:
-    folder = work / key[:16]
-    if folder.is_dir() and any(folder.iterdir()) and not resume:
-        raise Refused(
-            f"{work} holds the unfinished work of an earlier run.",
-            cure="Give --resume to go on with it, or name another folder with --out.",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _settled(site: Site, settings: CompanionSettings, division: Division, *, masks: bool) -> dict[str, Training]:
-    """Size every training to memory and hours, once: a resumed run keeps what was settled."""
-    made = trainings(site.bundle, settings, masks=masks, device=site.device)
-    path = site.folder / "settled.json"
-    noted = read_json(path)
-    if noted is None:
-        if settings.hours is not None:
-            site.progress("timing a step of each network", 0, 0)
-            learning = len(epoch_order(site.cases, site.bundle.manifest, division.learning, settings.seed, 0))
-            made = within(timed(made, site.bundle, site.device), settings.hours, learning, len(division.stopping))
-        noted = {entry.kind: [entry.schedule.epochs, entry.schedule.batch] for entry in made}
-        write_json(path, noted)
-    kept = [
-        replace(entry, schedule=replace(entry.schedule, epochs=noted[entry.kind][0], batch=noted[entry.kind][1]))
-        for entry in made
-    ]
-    return {entry.kind: entry for entry in kept}
-
-
-def _given(site: Site) -> nn.Module:
+def _given(site: TrainingSite) -> nn.Module:
     return site.bundle.primary(site.device).module
 
 
-def _accuracy(site: Site, division: Division, network: nn.Module) -> Figure | None:
+def _accuracy(site: TrainingSite, division: Division, network: nn.Module) -> MeanFigure | None:
     data = site.data(division)
     return figure(rights(network, data, division.stopping, site.device), groups_of(data, division.stopping))
 
 
-def _guide(site: Site, settings: CompanionSettings, plan: dict[str, Training], division: Division, made: _Made) -> None:
+def _guide(
+    site: TrainingSite, settings: CompanionSettings, plan: dict[str, SizedTraining], division: Division, made: _Made
+) -> None:
     """Test guidance, and take the guided primary if its classes do not suffer."""
     if "guided" not in plan:
         return
@@ -211,7 +165,7 @@ def _guide(site: Site, settings: CompanionSettings, plan: dict[str, Training], d
 
 
 def _train_others(
-    site: Site, settings: CompanionSettings, plan: dict[str, Training], division: Division, made: _Made
+    site: TrainingSite, settings: CompanionSettings, plan: dict[str, SizedTraining], division: Division, made: _Made
 ) -> None:
     """Train and measure replicates, alternate and localiser."""
     for training in (plan[kind] for kind in ("replicate", "alternate") if kind in plan):
@@ -229,7 +183,7 @@ def _train_others(
         made.left_out.append("No localiser was trained.")
 
 
-def _guided_piece(site: Site, piece: Piece) -> Piece:
+def _guided_piece(site: TrainingSite, piece: Piece) -> Piece:
     """Guide a companion as the primary was, where it can be."""
     if not site.guided:
         return piece
@@ -237,7 +191,7 @@ def _guided_piece(site: Site, piece: Piece) -> Piece:
     return replace(piece, layer=layer_to_guide(site, network_of(site, piece), layer, blank_input(site.bundle)))
 
 
-def _classifier(site: Site, training: Training, piece: Piece, label: str, made: _Made) -> None:
+def _classifier(site: TrainingSite, training: SizedTraining, piece: Piece, label: str, made: _Made) -> None:
     network, trained = train_piece(site, piece, label)
     manifest, data = site.bundle.manifest, site.data(piece.division)
     primary = network_of(site, replace(piece, kind="guided", definition=None)) if site.guided else _given(site)
@@ -251,7 +205,9 @@ def _classifier(site: Site, training: Training, piece: Piece, label: str, made: 
     made.figures.append(replace(_figures(piece, training, trained), accuracy=accuracy, independence=independence))
 
 
-def _localiser(site: Site, settings: CompanionSettings, training: Training, division: Division, made: _Made) -> None:
+def _localiser(
+    site: TrainingSite, settings: CompanionSettings, training: SizedTraining, division: Division, made: _Made
+) -> None:
     """Train the localiser, and keep it if it points better than the average mask."""
     seed = seed_of("companion", settings.seed, "localiser")
     piece = Piece(
@@ -281,7 +237,7 @@ def _localiser(site: Site, settings: CompanionSettings, training: Training, divi
     made.figures.append(figures)
 
 
-def _figures(piece: Piece, training: Training, trained: Trained) -> CompanionFigures:
+def _figures(piece: Piece, training: SizedTraining, trained: Trained) -> CompanionFigures:
     return CompanionFigures(
         name=piece.name,
         kind=piece.kind,

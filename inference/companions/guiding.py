@@ -13,7 +13,7 @@ from torch import nn
 
 from inference.companions.data import deal, divide
 from inference.companions.measuring import (
-    Figure,
+    MeanFigure,
     Scores,
     average_mask,
     class_maps,
@@ -24,7 +24,7 @@ from inference.companions.measuring import (
     paired,
     rights,
 )
-from inference.companions.pieces import Piece, Site, train_piece
+from inference.companions.pieces import Piece, TrainingSite, train_piece
 from inference.companions.training import TrainingSet
 
 FOLDS = 3
@@ -39,14 +39,14 @@ METHOD = "gradcam"
 class GuidanceTest:
     """The primary as it is beside the primary guided, on patients that the guided one did not see."""
 
-    accuracy_given: Figure
-    accuracy_guided: Figure
-    difference: Figure
+    accuracy_given: MeanFigure
+    accuracy_guided: MeanFigure
+    difference: MeanFigure
     """Guided less given."""
-    hit_given: Figure
+    hit_given: MeanFigure
     """Share of outlined cases where the peak of the class activation map lies in the mask."""
-    hit_guided: Figure
-    hit_average_mask: Figure
+    hit_guided: MeanFigure
+    hit_average_mask: MeanFigure
     """The same for the mean of all masks, which knows nothing of the image."""
     patients: int
     taken: bool
@@ -72,7 +72,7 @@ class _FoldScores:
     hit: tuple[Scores, Scores, Scores]
 
 
-def tested_guidance(site: Site, given: nn.Module, piece: Piece) -> GuidanceTest:
+def tested_guidance(site: TrainingSite, given: nn.Module, piece: Piece) -> GuidanceTest:
     """Guide the primary with each fold left out, and compare it with the primary as it is.
 
     Args:
@@ -107,7 +107,7 @@ def judged(scores: list[_FoldScores], data: TrainingSet) -> GuidanceTest:
     return GuidanceTest(
         accuracy_given=_figure(given, groups),
         accuracy_guided=_figure(guided, groups),
-        difference=Figure.of(difference),
+        difference=MeanFigure.of(difference),
         hit_given=_figure(hit[0], of_masked),
         hit_guided=_figure(hit[1], of_masked),
         hit_average_mask=_figure(hit[2], of_masked),
@@ -138,7 +138,11 @@ def decided(lowest: float | None, patients: int, gain: float) -> tuple[bool, str
 
 
 def _of_fold(
-    site: Site, data: TrainingSet, held: tuple[int, ...], networks: tuple[nn.Module, nn.Module], layer: str | None
+    site: TrainingSite,
+    data: TrainingSet,
+    held: tuple[int, ...],
+    networks: tuple[nn.Module, nn.Module],
+    layer: str | None,
 ) -> _FoldScores:
     right = [rights(network, data, held, site.device) for network in networks]
     masked = outlined(data, held)
@@ -148,6 +152,6 @@ def _of_fold(
     return _FoldScores(held, (right[0], right[1]), masked, (hit[0], hit[1], hit[2]))
 
 
-def _figure(values: Scores, groups: list[str]) -> Figure:
+def _figure(values: Scores, groups: list[str]) -> MeanFigure:
     made = figure(values, groups)
-    return Figure(float("nan"), None, None, 0, 0) if made is None else made
+    return MeanFigure(float("nan"), None, None, 0, 0) if made is None else made

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from inference.companions.measuring import Figure, class_maps, figure, groups_of, rights
+from inference.companions.measuring import MeanFigure, class_maps, figure, groups_of, rights
 from inference.companions.training import TrainingSet
 from inference.criteria.agreement import referenced, spearman_pairs
 from inference.criteria.pairs import null_pairs
@@ -28,7 +28,7 @@ COPY, STRANGER = 0.9, 0.1
 class Independence:
     """Of one companion, on the early-stopping patients."""
 
-    agreement: Figure | None
+    agreement: MeanFigure | None
     """Spearman's rank correlation of its maps with the primary's."""
     null: float | None
     """The same between different patients of one class."""

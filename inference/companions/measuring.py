@@ -28,7 +28,7 @@ Maps = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Figure:
+class MeanFigure:
     """A mean over cases with its 95 % interval over patients."""
 
     value: float
@@ -38,7 +38,7 @@ class Figure:
     patients: int
 
     @classmethod
-    def of(cls, interval: Interval) -> "Figure":
+    def of(cls, interval: Interval) -> "MeanFigure":
         """Take it from an interval."""
         return cls(interval.value, interval.low, interval.high, interval.n, interval.groups)
 
@@ -133,10 +133,10 @@ def dice(probability: Maps, data: TrainingSet, positions: Sequence[int]) -> Scor
     return np.asarray(2 * joint / np.maximum(above.sum(axis=cells) + masks.sum(axis=cells), 1), dtype=np.float64)
 
 
-def figure(values: Scores, groups: Sequence[str]) -> Figure | None:
+def figure(values: Scores, groups: Sequence[str]) -> MeanFigure | None:
     """Return a mean with its interval; None where no value is defined."""
     try:
-        return Figure.of(mean_by_group(values, groups, seed=SEED))
+        return MeanFigure.of(mean_by_group(values, groups, seed=SEED))
     except Refused:
         return None
 

@@ -59,7 +59,7 @@ class Piece:
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class TrainingSite:
     """What every piece of one set of companions is trained with."""
 
     bundle: Bundle
@@ -82,7 +82,7 @@ class Site:
         return self.folder / f"{piece.name}-{piece.identity(self.key)[:12]}"
 
 
-def network_of(site: Site, piece: Piece) -> nn.Module:
+def network_of(site: TrainingSite, piece: Piece) -> nn.Module:
     """Return the network of a piece as its training starts."""
     if piece.definition is not None:
         torch.manual_seed(piece.seed)
@@ -94,7 +94,7 @@ def network_of(site: Site, piece: Piece) -> nn.Module:
     return trainable(site.bundle)
 
 
-def loss_of(site: Site, piece: Piece) -> BatchLoss:
+def loss_of(site: TrainingSite, piece: Piece) -> BatchLoss:
     """Return what a piece minimises."""
     if piece.kind == "localiser":
         return localising()
@@ -102,7 +102,7 @@ def loss_of(site: Site, piece: Piece) -> BatchLoss:
     return guiding(manifest, piece.layer) if piece.layer else classifying(manifest)
 
 
-def data_of(site: Site, piece: Piece) -> TrainingSet:
+def data_of(site: TrainingSite, piece: Piece) -> TrainingSet:
     """Return the cases of a piece: a replicate learns from bootstrapped patients, a localiser from known masks.
 
     Raises:
@@ -116,7 +116,7 @@ def data_of(site: Site, piece: Piece) -> TrainingSet:
     return site.data(piece.division)
 
 
-def localiser_data(site: Site, division: Division) -> TrainingSet:
+def localiser_data(site: TrainingSite, division: Division) -> TrainingSet:
     """Return the cases whose mask is known.
 
     Raises:
@@ -132,7 +132,7 @@ def localiser_data(site: Site, division: Division) -> TrainingSet:
     return site.data(Division(learning, stopping))
 
 
-def train_piece(site: Site, piece: Piece, label: str) -> tuple[nn.Module, Trained]:
+def train_piece(site: TrainingSite, piece: Piece, label: str) -> tuple[nn.Module, Trained]:
     """Train a piece, go on with it, or read it where it has ended.
 
     Args:
@@ -154,7 +154,7 @@ def train_piece(site: Site, piece: Piece, label: str) -> tuple[nn.Module, Traine
     return network.to(site.device).eval(), ended
 
 
-def layer_to_guide(site: Site, network: nn.Module, layer: str | None, inputs: torch.Tensor) -> str | None:
+def layer_to_guide(site: TrainingSite, network: nn.Module, layer: str | None, inputs: torch.Tensor) -> str | None:
     """Return the layer of a companion that guidance would be on; None where it cannot be guided."""
     try:
         return guided_layer(network, inputs, layer, site.bundle.manifest.activation)

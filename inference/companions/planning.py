@@ -13,7 +13,7 @@ from inference.bundle.bundle import Bundle
 from inference.bundle.manifest import Manifest
 from inference.cases.cases import class_of
 from inference.cases.labels_folder import LABELS
-from inference.companions.budget import Training, free_bytes, timed, trainings, within
+from inference.companions.budget import SizedTraining, free_bytes, timed, trainings, within
 from inference.companions.data import FEWEST_PATIENTS, MOST_IN_AN_EPOCH, NEGATIVES_PER_POSITIVE, STOPPING_SHARE
 from inference.companions.settings import CompanionSettings
 from inference.devices import choose_device
@@ -160,7 +160,7 @@ def plan_companions(bundle: Bundle, sizes: SiteSizes, settings: CompanionSetting
     )
 
 
-def _planned(entry: Training, sizes: SiteSizes) -> PlannedTraining:
+def _planned(entry: SizedTraining, sizes: SiteSizes) -> PlannedTraining:
     return PlannedTraining(
         kind=entry.kind,
         architecture=entry.architecture,

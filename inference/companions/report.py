@@ -7,7 +7,7 @@ from typing import Any
 from inference.companions.data import MaskCounts
 from inference.companions.guiding import GuidanceTest
 from inference.companions.independence import Independence
-from inference.companions.measuring import Figure
+from inference.companions.measuring import MeanFigure
 from inference.companions.settings import CompanionSettings, Kind, Start
 
 HEADING = "## Companions"
@@ -30,12 +30,12 @@ class CompanionFigures:
     guided: bool
     epochs: int
     best_epoch: int
-    accuracy: Figure | None = None
+    accuracy: MeanFigure | None = None
     independence: Independence | None = None
-    hit: Figure | None = None
+    hit: MeanFigure | None = None
     """Of a localiser: share of outlined cases where its peak lies in the mask."""
-    hit_average_mask: Figure | None = None
-    dice: Figure | None = None
+    hit_average_mask: MeanFigure | None = None
+    dice: MeanFigure | None = None
 
     @property
     def line(self) -> str:
@@ -65,7 +65,7 @@ class CompanionReport:
     masks: MaskCounts
     learning_patients: int
     stopping_patients: int
-    primary_accuracy: Figure | None
+    primary_accuracy: MeanFigure | None
     """Of the primary as it was given."""
     guidance: GuidanceTest | None
     companions: tuple[CompanionFigures, ...]

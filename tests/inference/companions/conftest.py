@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inference.bundle.bundle import Bundle, load_bundle
-from inference.companions.pieces import Site
+from inference.companions.pieces import TrainingSite
 from inference.porting.seal import seal
 from tests.inference.companions.own_site import site_of, write_site
 from tests.inference.conftest import copy_bundle
@@ -27,6 +27,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(own: Bundle, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+def site(own: Bundle, data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingSite:
     """Its cases read, for what needs no training."""
     return site_of(own, data, tmp_path_factory.mktemp("site"))

@@ -13,7 +13,7 @@ from inference.bundle.bundle import Bundle
 from inference.cases.cases import AnnotatedSeries, Cases, Excluded, gather
 from inference.cases.labels_folder import read_labels_folder
 from inference.companions.companions import make_companions
-from inference.companions.pieces import Site
+from inference.companions.pieces import TrainingSite
 from inference.companions.report import CompanionReport
 from inference.companions.settings import CompanionSettings
 from tests.inference.commissioning.annotated import Patient, write_labels
@@ -67,9 +67,9 @@ def cases_of(bundle: Bundle, data: Path, folder: Path) -> Cases:
     return gather(bundle, source_of(data)(bundle, ("train",)), folder)
 
 
-def site_of(bundle: Bundle, data: Path, folder: Path) -> Site:
+def site_of(bundle: Bundle, data: Path, folder: Path) -> TrainingSite:
     cases = cases_of(bundle, data, folder / "cases")
-    return Site(bundle, cases, folder / "pieces", "key", torch.device("cpu"), lambda *_: None, 0.0)
+    return TrainingSite(bundle, cases, folder / "pieces", "key", torch.device("cpu"), lambda *_: None, 0.0)
 
 
 def made(bundle: Bundle, data: Path, out: Path, **changes: object) -> CompanionReport:

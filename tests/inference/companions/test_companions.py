@@ -33,7 +33,7 @@ from tests.inference.companions.own_site import (
 @pytest.fixture(scope="module")
 def all_of_it(own: Bundle, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[CompanionReport, Path]:
     out = tmp_path_factory.mktemp("new") / "Own with Companions"
-    report = made(own, data, out, replicates=2, alternate="resnet_small", localiser="unet", epochs=6)
+    report = made(own, data, out, replicates=2, alternate="resnet_small", localiser="unet", epochs=2)
     return report, out
 
 

@@ -16,18 +16,18 @@ from inference.companions.data import (
     mask_counts,
     resampled,
 )
-from inference.companions.pieces import Site
+from inference.companions.pieces import TrainingSite
 from inference.errors import Unsuitable
 from tests.inference.companions.own_site import as_boxes, cases_of, without_masks, write_site
 
 EVERY = tuple(range(36))
 
 
-def groups(site: Site, positions: tuple[int, ...]) -> set[str]:
+def groups(site: TrainingSite, positions: tuple[int, ...]) -> set[str]:
     return {site.cases.entries[at].group for at in positions}
 
 
-def test_no_mask_of_a_patient_is_in_both_the_training_and_the_early_stopping_half(site: Site) -> None:
+def test_no_mask_of_a_patient_is_in_both_the_training_and_the_early_stopping_half(site: TrainingSite) -> None:
     assert len(site.cases.entries) == 36
     for seed in range(8):
         division = divide(site.cases, EVERY, seed)
@@ -36,13 +36,13 @@ def test_no_mask_of_a_patient_is_in_both_the_training_and_the_early_stopping_hal
         assert any(site.cases.entries[at].masked for at in division.stopping)
 
 
-def test_folds_hold_every_patient_once(site: Site) -> None:
+def test_folds_hold_every_patient_once(site: TrainingSite) -> None:
     folds = deal(site.cases, EVERY, 3, "folds")
     assert sorted(at for fold in folds for at in fold) == list(EVERY)
     assert sum(len(groups(site, fold)) for fold in folds) == len(groups(site, EVERY))
 
 
-def test_a_replicate_learns_from_whole_patients_drawn_with_replacement(site: Site) -> None:
+def test_a_replicate_learns_from_whole_patients_drawn_with_replacement(site: TrainingSite) -> None:
     drawn = resampled(site.cases, EVERY, seed=3)
     times = Counter(drawn)
     assert len(groups(site, drawn)) < 12
@@ -52,7 +52,7 @@ def test_a_replicate_learns_from_whole_patients_drawn_with_replacement(site: Sit
     assert {site.cases.entries[at].class_index for at in drawn} == {0, 1}
 
 
-def test_an_epoch_has_every_finding_and_is_the_same_for_the_same_seed(own: Bundle, site: Site) -> None:
+def test_an_epoch_has_every_finding_and_is_the_same_for_the_same_seed(own: Bundle, site: TrainingSite) -> None:
     order = epoch_order(site.cases, own.manifest, EVERY, 1, 0)
     findings = {at for at in EVERY if site.cases.entries[at].class_index}
     assert findings <= set(order)
@@ -74,7 +74,7 @@ def test_a_finding_without_a_mask_is_not_taken_for_an_empty_mask(own: Bundle, tm
     assert all(cases.entries[at].class_index for at in EVERY if at not in known)
 
 
-def test_masks_boxes_and_none_are_told_apart(own: Bundle, site: Site, tmp_path: Path) -> None:
+def test_masks_boxes_and_none_are_told_apart(own: Bundle, site: TrainingSite, tmp_path: Path) -> None:
     assert not mask_counts(site.cases, own.manifest).boxes
     boxes = mask_counts(cases_of(own, write_site(tmp_path / "b", as_boxes), tmp_path / "bc"), own.manifest)
     assert boxes.boxes

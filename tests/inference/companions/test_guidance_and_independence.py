@@ -1,5 +1,6 @@
 """Guidance on any grid, when it is taken and when it is not, and how a copy is told from an independent network."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from inference.companions.guidance import cell_loss, guidance_loss, maps_and_log
 from inference.companions.guiding import FEWEST_TESTED, MARGIN, decided
 from inference.companions.independence import measure_independence
 from inference.companions.networks import fresh, guided_layer, head_of, trainable
-from inference.companions.pieces import Site
+from inference.companions.pieces import TrainingSite
 from inference.companions.training import TrainingSet
 from inference.errors import Unsuitable
 from inference.saliency import explain
@@ -81,7 +82,7 @@ def test_guidance_is_taken_only_if_classification_is_not_worse_and_the_map_is_be
 
 
 @pytest.fixture
-def halves(site: Site) -> TrainingSet:
+def halves(site: TrainingSite) -> TrainingSet:
     """All cases in both halves: what is measured here is no training."""
     every = tuple(range(len(site.cases.entries)))
     return site.data(Division(every, every))
@@ -115,7 +116,9 @@ def test_maps_that_cannot_be_compared_are_said_to_be_so(own: Bundle, halves: Tra
 def test_a_torchscript_primary_is_refused_with_the_ways_out(own: Bundle, tmp_path: Path) -> None:
     folder = copy_bundle(own.folder, tmp_path / "scripted")
     (folder / "heatproof.sha256").unlink()
-    torch.jit.trace(trainable(own).eval(), torch.rand(1, 1, 32, 32)).save(str(folder / "models" / "model.ts"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls TorchScript deprecated; bundles of the zoo have it
+        torch.jit.trace(trainable(own).eval(), torch.rand(1, 1, 32, 32)).save(str(folder / "models" / "model.ts"))
     manifest = folder / "heatproof.toml"
     manifest.write_text(manifest.read_text().replace("models/model.safetensors", "models/model.ts"))
     with pytest.raises(Unsuitable, match=r"model\.ts is a TorchScript program.*--replicates 0"):

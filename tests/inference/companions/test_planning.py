@@ -17,7 +17,7 @@ from inference.companions.architectures import (
     localiser_definitions,
     size_of,
 )
-from inference.companions.budget import Training, fitting_batch, free_bytes, trainings, within
+from inference.companions.budget import SizedTraining, fitting_batch, free_bytes, trainings, within
 from inference.companions.planning import SiteSizes, plan_companions, sizes_of_data, sizes_of_patients
 from inference.companions.settings import CompanionSettings, Schedule
 from inference.errors import UnknownName, Unsuitable
@@ -95,7 +95,7 @@ def test_the_memory_of_a_training_grows_with_its_batch() -> None:
 
 def test_hours_cut_the_epochs_of_all_alike_and_too_few_are_refused() -> None:
     schedule = Schedule(epochs=40, batch=8, learning_rate=1e-3, patience=5)
-    entry = Training("replicate", "given", "ResNet", None, 2, schedule, 1, 1, seconds_per_image=0.1)
+    entry = SizedTraining("replicate", "given", "ResNet", None, 2, schedule, 1, 1, seconds_per_image=0.1)
     whole = entry.seconds(1000, 300)
     assert whole == pytest.approx(2 * 40 * 0.1 * 1100)
     (cut,) = within([entry], whole / 3600 / 2, 1000, 300)

@@ -16,7 +16,7 @@ from inference.companions.augmentation import Augmentation
 from inference.companions.companions import make_companions
 from inference.companions.data import batch_of, divide
 from inference.companions.losses import class_loss, probabilities
-from inference.companions.pieces import Piece, Site, network_of, train_piece
+from inference.companions.pieces import Piece, TrainingSite, network_of, train_piece
 from inference.companions.settings import SCHEDULES, Schedule
 from inference.companions.training import WEIGHTS, rate
 from inference.errors import Unsuitable
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 SHORT = Schedule(epochs=2, batch=8, learning_rate=1e-3, patience=5)
 
 
-def piece_of(site: Site, seed: int = 1, **changes: object) -> Piece:
+def piece_of(site: TrainingSite, seed: int = 1, **changes: object) -> Piece:
     division = divide(site.cases, tuple(range(len(site.cases.entries))), "test")
     return replace(Piece("replicate_1", "replicate", "given", SHORT, seed, division), **changes)
 
@@ -78,7 +78,7 @@ def test_killed_with_kill_9_and_resumed_equals_uninterrupted(own: Bundle, data: 
     assert weights_in(tmp_path / "new") == weights_in(tmp_path / "whole") != {}
 
 
-def test_a_piece_is_known_by_everything_that_shapes_its_weights(site: Site) -> None:
+def test_a_piece_is_known_by_everything_that_shapes_its_weights(site: TrainingSite) -> None:
     piece = piece_of(site)
     others = (
         piece_of(site, 2),
@@ -92,7 +92,7 @@ def test_a_piece_is_known_by_everything_that_shapes_its_weights(site: Site) -> N
     assert piece.identity("key") == piece_of(site).identity("key")
 
 
-def test_a_replicate_keeps_the_given_features_and_draws_its_head_anew(own: Bundle, site: Site) -> None:
+def test_a_replicate_keeps_the_given_features_and_draws_its_head_anew(own: Bundle, site: TrainingSite) -> None:
     given, replicate = own.primary().module.state_dict(), network_of(site, piece_of(site)).state_dict()
     changed = {name for name in given if not torch.equal(given[name], replicate[name])}
     assert changed == {"fc.weight", "fc.bias"}
@@ -100,7 +100,7 @@ def test_a_replicate_keeps_the_given_features_and_draws_its_head_anew(own: Bundl
     assert not torch.equal(given["conv1.weight"], scratch["conv1.weight"])
 
 
-def test_augmented_masks_move_with_their_images(own: Bundle, site: Site) -> None:
+def test_augmented_masks_move_with_their_images(own: Bundle, site: TrainingSite) -> None:
     masked = [at for at, case in enumerate(site.cases.entries) if case.masked][:6]
     batch = batch_of(site.cases, own.manifest, masked)
     bright = replace(batch, inputs=batch.masks.clone())
@@ -113,7 +113,9 @@ def test_augmented_masks_move_with_their_images(own: Bundle, site: Site) -> None
     assert not torch.equal(changed.inputs, augmentation(bright, "b").inputs)
 
 
-def test_a_loss_that_is_no_number_ends_the_training_with_the_cure(own: Bundle, site: Site, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_ends_the_training_with_the_cure(
+    own: Bundle, site: TrainingSite, tmp_path: Path
+) -> None:
     wild = replace(SHORT, learning_rate=1e30)
     with pytest.raises(Unsuitable, match=r"diverged: its loss is .*Check the preprocessing"):
         train_piece(replace(site, folder=tmp_path), piece_of(site, schedule=wild), "a")
