@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.errors import Refused
-from inference.statistics.bounds import check_levels, needed_groups
+from inference.statistics.bounds import CERTIFYING, WITH_TRUSTED, check_levels, needed_groups
 
 ALPHAS = (0.02, 0.05, 0.10, 0.15, 0.20, 0.30)
 FINEST = 1000
@@ -27,9 +27,9 @@ class Assumptions:
     cases_per_patient: float = 1.0
     expected_miss: float | None = None
     """Share of TRUSTED maps that truly miss; None: half of each alpha."""
-    patients_with_trusted: float = 0.8
+    patients_with_trusted: float = WITH_TRUSTED
     """Share of patients with at least one TRUSTED map: only they count."""
-    certifying: float = 0.5
+    certifying: float = CERTIFYING
     """Share of annotated patients that the verdict is fitted on and certified by; the others are what is reported."""
 
     def miss(self, alpha: float) -> float:

@@ -11,6 +11,7 @@ and delta 0.10, 100 patients of 13 correlated slices (0.3) certify in 0.86 of si
 the exact bound in 0.62, Hoeffding-Bentkus in 0.30. At mean 0.10 they certify wrongly in 0.02.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -27,6 +28,10 @@ UNLIKELY = 1e-9
 LINES = np.concatenate([np.arange(950, 500, -50), np.arange(500, 200, -10), np.arange(200, 0, -2)]) / 1000
 """Where the upper bound is looked for, from above."""
 MOST_GROUPS = 100_000
+WITH_TRUSTED = 0.8
+"""Share of patients expected to have a TRUSTED map: only they count towards a certificate."""
+CERTIFYING = 0.5
+"""Share of commissioned patients that certify; the others are what is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,24 @@ def upper_bound(losses: ArrayLike, delta: float, below: float = 1.0) -> float:
 def binomial_upper_bound(misses: int, trials: int, delta: float) -> float:
     """Return the exact upper bound of a probability after so many misses (Clopper and Pearson 1934); 1 for no trial."""
     return 1.0 if misses >= trials else float(beta.ppf(1 - delta, misses + 1, trials - misses))
+
+
+def expected_alpha(patients: int, misses: float, delta: float) -> tuple[int, float | None]:
+    """Return how many of the patients at hand certify, and the smallest alpha they certify at a share of misses.
+
+    Exact binomial, of patients whose maps hit or miss together.
+
+    Args:
+        patients: to be commissioned with.
+        misses: share of those with a TRUSTED map that miss; counted upwards to whole patients.
+        delta: 1 - confidence.
+
+    Returns:
+        Patients that certify and have a TRUSTED map, as expected; alpha, None where there is none below 1.
+    """
+    counting = math.floor(patients * CERTIFYING * WITH_TRUSTED + UNLIKELY)
+    bound = binomial_upper_bound(math.ceil(misses * counting - UNLIKELY), counting, delta)
+    return counting, bound if bound < 1 else None
 
 
 def needed_groups(alpha: float, delta: float, expected_miss: float = 0.0, *, power: float = 0.8) -> int | None:

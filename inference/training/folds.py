@@ -24,9 +24,10 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from inference.bundle.configs import Config
+from inference.companions.guidance import maps_and_logits
 from inference.training.brain_data import CLASSES, read_tumours
 from inference.training.flair_data import read_patients
-from inference.training.guidance import Recipe, maps_and_logits, train_classifier, train_localiser
+from inference.training.guidance import Recipe, train_classifier, train_localiser
 from inference.training.measuring import Bools, Floats, mean, peak_hits, share, with_interval
 from inference.training.slices import Slices
 from inference.training.training import LAYERS, PYRAMID, densenet, preprocessing, pyramid, resnet, say, unet

@@ -1,9 +1,8 @@
 """Training a classifier whose class activation map is guided into the training masks.
 
 The loss is cross entropy plus, for slices with a lesion, a weight times minus the logarithm of the share of the
-positive class activation map of the true class that lies in mask cells (after Ross et al. 2017, "Right for the right
-reasons", arXiv 1703.03717, with a class activation map in place of the input gradient), and, where a recipe asks for
-it, the cell loss below.
+positive class activation map of the true class that lies in mask cells, and, where a recipe asks for it, the cell loss
+(``inference.companions.guidance``, which guides a site's own network too).
 """
 
 import time
@@ -14,10 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from inference.companions.guidance import cell_loss, guidance_loss, maps_and_logits, soft_dice
 from inference.training.slices import Slices
-
-CELL_GAIN, CELL_MARGIN = 0.1, 4.0
-"""A cell of a class' map, times the gain, less the margin, is the logit of its being lesion: a map of zero is none."""
 
 
 @dataclass(frozen=True)
@@ -40,68 +37,6 @@ class Recipe:
     """Whether convolutions run in bfloat16 where the processor knows it: twice as fast there, ten times slower else."""
 
 
-def maps_and_logits(model: nn.Module, layer: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the class activation map of every class, with its graph, and the logits (Zhou et al. 2016).
-
-    Where one linear layer follows the mean of the features, as here, Grad-CAM is its positive part, scaled.
-
-    Args:
-        model: a classifier whose last layer is linear, on the means of the features.
-        layer: dotted name of the module whose output these features are.
-        inputs: (N, 1, S, S).
-
-    Returns:
-        maps (N, classes, h, w), signed; logits (N, classes).
-    """
-    kept: list[torch.Tensor] = []
-    handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: kept.append(output))
-    try:
-        logits = model(inputs)
-    finally:
-        handle.remove()
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    return torch.einsum("nkhw,ck->nchw", kept[0].float(), last.weight.float()), logits.float()
-
-
-def guidance_loss(cam: torch.Tensor, masks: torch.Tensor, *, by_coverage: bool = False) -> torch.Tensor:
-    """Minus the logarithm of the share of the map inside the mask, averaged over slices that have one.
-
-    Args:
-        cam: (N, h, w), not negative.
-        masks: (N, 1, S, S) share of lesion; a cell counts as mask where the lesion covers a quarter of it, or, for
-            lesions too small for that, where they cover most.
-        by_coverage: a cell counts by how much of it is lesion, set against the best covered cell: this draws the peak
-            from the rim of a lesion to its inside.
-    """
-    cells = F.adaptive_avg_pool2d(masks, (cam.shape[1], cam.shape[2]))[:, 0]
-    most = cells.amax(dim=(1, 2), keepdim=True)
-    inside = (cells >= torch.minimum(torch.full_like(most, 0.25), most)) & (cells > 0)
-    weight = cells / most.clamp(min=1e-6) if by_coverage else inside.float()
-    some = (most[:, 0, 0] > 0) & (cam.detach().sum(dim=(1, 2)) > 0)
-    if not bool(some.any()):
-        return cam.sum() * 0.0
-    share = (cam * weight).sum(dim=(1, 2))[some] / cam.sum(dim=(1, 2))[some]
-    return -(share + 1e-3).log().mean()
-
-
-def cell_loss(maps: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Take each class' map for a coarse segmentation: the true class' is the lesion, the others' are empty.
-
-    Binary cross entropy over cells, added over classes, plus the soft Dice loss of the true class (Milletari 2016).
-    The margin lets an empty map be zero: without it maps are negative everywhere, and their peak means nothing.
-
-    Args:
-        maps: (N, classes, h, w), signed.
-        masks: (N, 1, S, S) share of lesion.
-        labels: (N,) the true class.
-    """
-    cells = F.adaptive_avg_pool2d(masks, (maps.shape[2], maps.shape[3]))
-    logits = maps * CELL_GAIN - CELL_MARGIN
-    target = F.one_hot(labels, maps.shape[1])[:, :, None, None] * cells
-    surprise = F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1).mean()
-    return surprise + soft_dice(logits[torch.arange(len(labels)), labels].sigmoid(), cells[:, 0])
-
-
 def pointing_share(model: nn.Module, layer: str, data: Slices) -> float:
     """Return the share of slices with a lesion where the highest cell of the true class' map lies in it.
 
@@ -117,11 +52,6 @@ def pointing_share(model: nn.Module, layer: str, data: Slices) -> float:
         most = cells.amax(dim=1, keepdim=True)
         hits.append(cells.gather(1, own.argmax(dim=1, keepdim=True)) >= most / 2)
     return float(torch.cat(hits).float().mean())
-
-
-def soft_dice(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """One minus the soft Dice overlap of a batch (Milletari et al. 2016); both of one shape, 0 to 1."""
-    return 1 - (2 * (probability * masks).sum() + 1) / (probability.sum() + masks.sum() + 1)
 
 
 def train_classifier(
