@@ -106,8 +106,11 @@ class _Bounded:
 
 def _is_ours(host: str, names: Collection[str]) -> bool:
     """Say whether a Host header (RFC 9110 7.2) holds an address or one of these names."""
-    name = urlsplit(f"//{host}").hostname if host.isascii() and not set(host) & set("/?#@\\ ") else None
-    if not name:
+    if not host.isascii() or set(host) & set("/?#@\\ "):
+        return False
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
         return False
     try:
         ip_address(name)

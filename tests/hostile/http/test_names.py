@@ -23,7 +23,7 @@ LARGEST = 10**30
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil", "x/", ""]
+    "host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil", "x/", "[::1", ""]
 )
 def test_a_name_that_is_not_ours_is_refused_whatever_the_browser_brings(address: str, site: Site, host: str) -> None:
     for path in ("/login", "/api/studies", "/metrics"):
