@@ -9,6 +9,7 @@
     │   ├── ConflictingInstance  an instance of this UID, with other bytes, is already here
     │   ├── UnsupportedClass     of a private or unknown storage class, which the settings do not keep
     │   ├── NotAsked             it came as a prior, and nobody asked for it
+    │   ├── Unparsable           text that others wrote is not JSON or TOML, or beyond the limits of it
     │   ├── UnknownName          no such method, bundle, parameter, route or destination
     │   └── Unsuitable           the saliency method does not fit this network, or lacks the images it needs
     ├── NotAnalysed              readable, but no model here is meant for it: becomes a report that says so
@@ -107,6 +108,16 @@ class NotAsked(Refused):
 
     dimse_status = 0x0124
     http_status = 403
+
+
+class Unparsable(Refused):
+    """Text that others wrote is not JSON or TOML, or beyond the limits; ``reason`` says it of "the text"."""
+
+    http_status = 400
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The text {reason}.")
+        self.reason = reason
 
 
 class UnknownName(Refused):

@@ -11,8 +11,10 @@ from sqlalchemy import Engine
 from inference.bundle.bundle import Bundle
 from inference.trust.warrant import Warrant
 from node import logs, store
+from node.associations.acceptor import memory_of
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
+from node.associations.shares import Shares
 from node.audit.arming import Arming
 from node.audit.audit import Audit
 from node.audit.constancy import Constancy
@@ -46,6 +48,7 @@ from node.web.pages import Pages
 from node.web.priors import prior_routes
 from node.web.stow import StowBounds, stow_routes
 from node.web.study_records import StudyRecords
+from reports.audit.counted import CountedEvents
 from reports.audit.ledger import Ledger
 from reports.audit.observations import Observations
 
@@ -79,6 +82,10 @@ class Receiving:
     listener: Listener
     prior_listener: Listener | None
     """Takes only priors; None where the settings want none."""
+    counted: CountedEvents
+    """What peers can cause at will, on its way into the ledger."""
+    memory: Shares
+    """Bytes for what is being received, by whichever port."""
 
 
 def make_ground(settings: Settings) -> Ground:
@@ -96,16 +103,18 @@ def make_receiving(ground: Ground, deliveries: Deliveries) -> Receiving:
     """Make the listeners and the inbox; answers to storage commitment go to ``deliveries``."""
     settings, engine, ledger = ground.settings, ground.engine, ground.ledger
     studies, performed_steps = Studies(engine, settings.node.files / "inbox"), PerformedSteps(engine)
-    inbox = Inbox(settings.node, engine, ledger, studies, limits=settings.limits, peers=settings.peers)
+    counted, memory = CountedEvents(ledger), memory_of(settings.node)
+    inbox = Inbox(settings.node, engine, ledger, studies, limits=settings.limits, peers=settings.peers, counted=counted)
     further = performed_steps.handlers if settings.completeness.performed_steps else []
     listener = Listener(
         settings.node,
         inbox,
         ground.metrics,
-        Refusals(engine, ledger),
+        Refusals(engine, counted),
         peers=Peers.of(settings),
         tls=settings.tls,
         handlers=[(evt.EVT_N_EVENT_REPORT, deliveries.reported), *further],
+        memory=memory,
     )
     return Receiving(
         studies=studies,
@@ -113,7 +122,9 @@ def make_receiving(ground: Ground, deliveries: Deliveries) -> Receiving:
         performed_steps=performed_steps,
         fetching=Fetching(settings, PriorRecords(engine, settings.node.worker), inbox, ledger),
         listener=listener,
-        prior_listener=prior_listener(settings, inbox, ground.metrics, Refusals(engine, ledger)),
+        prior_listener=prior_listener(settings, inbox, ground.metrics, Refusals(engine, counted), memory),
+        counted=counted,
+        memory=memory,
     )
 
 
@@ -178,7 +189,7 @@ def make_application(
         rulebook=rulebook,
         extra_routers=[
             partial(delivery_routes, desk, pages),
-            partial(stow_routes, receiving.inbox, ground.metrics, bounds=stow_bounds),
+            partial(stow_routes, receiving.inbox, ground.metrics, receiving.memory, bounds=stow_bounds),
             partial(prior_routes, receiving.fetching, receiving.studies, lambda: rulebook.rules, records.uid),
             partial(opinion_routes, Opinions(engine, ledger)),
             partial(audit_routes, audit, pages),

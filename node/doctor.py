@@ -179,10 +179,10 @@ def _examine_web(peer: Destination, deadline: Deadline) -> Iterator[Step]:
         return
     seconds = deadline.seconds
     try:
-        dicomweb.exchange(peer, "GET", "/studies", params={"limit": "1"}, timeout=seconds)
+        dicomweb.exchange(peer, "GET", "/studies", params={"limit": "1"}, seconds=seconds)
     except HeatproofError as error:
         cure = error.cure or "401 and 403: check token_file. 404: check the path in url."
-        silent = isinstance(error.__cause__, httpx.TimeoutException)
+        silent = isinstance(error.__cause__, (httpx.TimeoutException, TimeoutError))
         said = (
             f"{peer.url} gives no answer to a search for studies within {seconds:.3g} s." if silent else error.args[0]
         )

@@ -1,13 +1,59 @@
-"""The node's own folder: held by one process, and the secret of the site in it."""
+"""The node's own folder: open to its user alone, held by one process, and the secret of the site in it."""
 
 import fcntl
 import os
 import secrets
+import shutil
+import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
 
 from inference.errors import Misconfigured
+
+_OF_OWNER, _OF_GROUP = 0o700, 0o2770
+
+
+def enclose(folder: Path, group: str | None = None) -> None:
+    """Make a folder that nobody but the node's user may enter, or take from others what they may do in it.
+
+    Args:
+        folder: of the node.
+        group: who may enter it beside, as where nodes with users of their own share it.
+
+    Raises:
+        Misconfigured: others may enter it, and it is not this user's to change; or there is no such group.
+    """
+    mode = _OF_GROUP if group else _OF_OWNER
+    os.umask(0o777 & ~mode)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    is_open = folder.stat().st_mode & 0o777 & ~mode
+    try:
+        if group:
+            shutil.chown(folder, group=group)
+        if stat.S_IMODE(folder.stat().st_mode) != mode:
+            folder.chmod(mode)
+    except (OSError, LookupError) as error:
+        if is_open or isinstance(error, LookupError):
+            whom = f"the group {group}" if group else "its user"
+            raise Misconfigured(
+                f"{folder} cannot be closed to others than {whom}.",
+                cure=f"chown it to the node's user, chmod {mode:o}.",
+            ) from error
+
+
+def enclose_file(path: Path) -> None:
+    """Make a file for its owner alone, or for the group too where its folder has one; take from others what they may.
+
+    Where the folder is not there nothing is made.
+    """
+    if not path.parent.is_dir():
+        return
+    permitted = 0o660 if path.parent.stat().st_mode & stat.S_ISGID else 0o600
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT, permitted))
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & ~permitted:
+        path.chmod(mode & permitted)
 
 
 def lock(home: Path) -> int:

@@ -1,6 +1,7 @@
 """The running node: everything started in order, and stopped in the opposite one."""
 
 import hashlib
+import os
 import signal
 import threading
 from functools import partial
@@ -15,13 +16,14 @@ from inference.devices import fingerprint
 from inference.errors import Misconfigured
 from node import workflow_store
 from node.assembly import make_application, make_audit, make_ground, make_receiving, make_router
+from node.associations import exchanges
 from node.audit.arming import Arming
 from node.audit.auditor import Auditor
 from node.audit.monthly import Monthly
 from node.audit.returned import Returned
 from node.delivery import delivery
 from node.delivery.delivery import Deliveries
-from node.home import lock
+from node.home import enclose, lock
 from node.jobs import job
 from node.jobs.fleet import Fleet
 from node.jobs.installation import warrants_of
@@ -30,14 +32,17 @@ from node.settings.settings import Settings
 from node.web.limits import bounded_server
 from reports.audit.ledger import Event
 
+STOP_SECONDS = 45.0
+"""After this a node that was told to stop ends, whatever it is doing; systemd and Compose give it 60 s."""
+
 
 class Node:
     """One DICOM node. ``start`` returns when studies are accepted; ``stop`` leaves nothing half-done."""
 
     def __init__(self, settings: Settings, path: Path | None = None) -> None:
         home, shared = settings.node.home, settings.node.files
-        for folder in (home, *(shared / name for name in ("inbox", "outbox", "jobs"))):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (home, shared, *(shared / name for name in ("inbox", "outbox", "jobs"))):
+            enclose(folder, settings.node.group)
         self._lock = lock(home)
         self._settings = settings
         self._asked = threading.Event()
@@ -63,7 +68,8 @@ class Node:
         self.router = make_router(ground, receiving, self.rulebook, arming, self.deliveries)
         audit = make_audit(ground, self.rulebook, arming)
         returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
-        self.auditor = Auditor(audit, [returned.read_new, Monthly(audit).send_due])
+        self._counted = receiving.counted
+        self.auditor = Auditor(audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due])
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
         self._http = bounded_server(application, settings.http.host, settings.http.port)
@@ -91,11 +97,13 @@ class Node:
         self.listener.stop()
         if self._prior_listener:
             self._prior_listener.stop()
+        exchanges.end_all()
         self.router.stop()
         self.auditor.stop()
         self._http.should_exit = True
         DBOS.destroy(workflow_completion_timeout_sec=10)
         self.fleet.leave()
+        self._counted.write_due(older_than_seconds=0.0)
         self.ledger.append(Event.STOPPED)
         self.engine.dispose()
         self._log.info("stopped")
@@ -111,12 +119,21 @@ class Node:
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=self.rulebook.reload, name="reload").start())
         self.start()
         self._asked.wait()
+        forced = threading.Timer(STOP_SECONDS, self._end_by_force)
+        forced.daemon = True  # it is not waited for where everything has ended by itself
+        forced.start()
         self.stop()
         if self._replaced:
             raise Misconfigured(
                 f"Another node of this store has started as {self._settings.node.worker}.",
                 cure="Give each node a node.slot of its own.",
             )
+
+    def _end_by_force(self) -> None:
+        """End the process whatever still runs in it: what is not done is done after the next start."""
+        running = [thread.name for thread in threading.enumerate() if not thread.daemon]
+        self._log.error("stopped_by_force", problem=", ".join(running))
+        os._exit(0)
 
     def _told(self) -> dict[str, str]:
         """Say what this process is: release, device, libraries, and the digest of all settings."""

@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -32,10 +33,12 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
+    false,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from inference.errors import Misconfigured
+from node.home import enclose_file
 
 METADATA = MetaData()
 _MIGRATING = 0x48454154
@@ -105,6 +108,7 @@ instances = Table(
     _moment("received_at", nullable=False),
     Column("patient", String(64), nullable=False, server_default=""),  # keyed hash of its Patient ID
     Column("former_patients", Text, nullable=False, server_default=""),  # of those it had before corrections
+    Column("foreign_result", Boolean, nullable=False, server_default=false()),  # says that we made it
 )
 
 studies = Table(
@@ -234,13 +238,13 @@ def now() -> datetime:
 
 
 def open_engine(url: str) -> Engine:
-    """Open the store; SQLite is put into write-ahead mode with a full sync at every commit.
+    """Open the store; SQLite is put into write-ahead mode with a full sync at every commit, its file closed to others.
 
-    Args:
-        url: an SQLAlchemy URL, ``sqlite:////var/lib/heatproof/heatproof.sqlite`` or ``postgresql+psycopg://...``.
+    ``url`` is an SQLAlchemy URL, ``sqlite:////var/lib/heatproof/heatproof.sqlite`` or ``postgresql+psycopg://...``.
     """
     engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
+        enclose_file(Path(engine.url.database or "heatproof.sqlite"))
         event.listen(engine, "connect", durable_sqlite)
     return engine
 

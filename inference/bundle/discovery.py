@@ -7,7 +7,7 @@ from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
 from inference.bundle.digests import MANIFEST_NAMES
 from inference.bundle.identity import BundleIdentity
 from inference.bundle.manifest import FIRST_MEANING_IN_WORDS
-from inference.errors import BundleRefused, UnknownName
+from inference.errors import DAMAGE, BundleRefused, UnknownName
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,18 @@ def _candidates(folders: tuple[Path, ...]) -> list[Path]:
     """Folders that hold a manifest; of two with one name the shipped, or the earlier, counts."""
     folders_by_name: dict[str, Path] = {}
     for folder in (SHIPPED, *folders):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        for path in _listed(folder):
             if any((path / name).is_file() for name in MANIFEST_NAMES):
                 folders_by_name.setdefault(path.name, path)
     return list(folders_by_name.values())
+
+
+def _listed(folder: Path) -> list[Path]:
+    """List a folder; one that is not there or may not be read has nothing."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _discovered(folder: Path) -> Discovered:
@@ -93,5 +101,8 @@ def _discovered(folder: Path) -> Discovered:
         bundle = load_bundle(folder)
     except BundleRefused as error:
         return Discovered(folder.name, folder, "refused", str(error), None)
+    except DAMAGE as error:  # one bad folder hides no other
+        reason = f"{folder.name} cannot be read ({type(error).__name__})."
+        return Discovered(folder.name, folder, "refused", reason, None)
     meaning = FIRST_MEANING_IN_WORDS if bundle.seal_version == 1 else ""
     return Discovered(bundle.manifest.name, folder, "sealed", "", bundle.identity, meaning)

@@ -1,6 +1,5 @@
 """``bundle.toml``, the manifest: what a bundle says of itself, parsed once and trusted after."""
 
-import tomllib
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
@@ -8,7 +7,8 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 from inference.bundle.digests import MANIFEST, SEAL_VERSION
 from inference.bundle.manifest_input import GREY_AS_RGB, InnerPath, InputEntry, Part, Text
 from inference.bundle.manifest_problems import problems_of
-from inference.errors import BundleRefused
+from inference.errors import BundleRefused, Unparsable
+from inference.parsing import parse_toml
 
 FIRST_MEANING = {"values": "display", "padding": "as stored", "statistics": "series", "layout": "rows"}
 """Keys of ``[input]`` that a bundle sealed by heatproof 0.1.0 (seal 1) could not state, with what they meant."""
@@ -198,12 +198,12 @@ def parse_manifest(content: bytes, seal_version: int = SEAL_VERSION, name: str =
         BundleRefused: it is not TOML, or keys are missing, unknown or wrong: all are named.
     """
     try:
-        tree = tomllib.loads(content.decode("utf-8"))
+        tree = parse_toml(content)
         if seal_version == 1 and isinstance(tree.get("input"), dict):
             tree["input"] = {**FIRST_MEANING, **_first_channels(tree["input"]), **tree["input"]}
         return Manifest.model_validate(tree)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BundleRefused(f"{name} is not valid TOML: {error}.") from error
+    except Unparsable as error:
+        raise BundleRefused(f"{name} {error.reason}.") from error
     except ValidationError as error:
         raise BundleRefused("\n  - ".join((f"{name} cannot be used:", *problems_of(error, Manifest)))) from error
 

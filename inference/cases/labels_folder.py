@@ -46,7 +46,7 @@ def read_labels_folder(data: Path, splits: Sequence[str], *, is_volume: bool) ->
         readable: list[tuple[Row, Pixels, int]] = []
         for row in rows:
             try:
-                readable.append((row, *_pixels(data / row["file"])))
+                readable.append((row, *_pixels(_inside(data, row["file"]))))
             except (OSError, UnidentifiedImageError, ValueError) as error:
                 yield Excluded(row["file"], f"the image cannot be read ({type(error).__name__})")
         sizes = {pixels.shape for _, pixels, _ in readable}
@@ -62,12 +62,10 @@ def _rows(data: Path, splits: Sequence[str]) -> list[Row]:
     path = data / LABELS
     if not path.is_file():
         raise Unsuitable(f"There is no {LABELS} in {data}.", cure="Name the folder that holds it.")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise Unsuitable(f"{path} lacks the columns {', '.join(missing)}.")
-        every = list(reader)
+    try:
+        every = _read(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Unsuitable(f"{path} cannot be read as CSV in UTF-8 ({type(error).__name__}).") from error
     known = {row["split"] for row in every}
     for split in splits:
         if split not in known:
@@ -75,7 +73,23 @@ def _rows(data: Path, splits: Sequence[str]) -> list[Row]:
                 f"{path} has no row of the split {split!r}.", cure=f"There are: {', '.join(sorted(known))}."
             )
     rows = [row for row in every if row["split"] in splits and not row.get("copy_of")]
-    return sorted(rows, key=lambda row: (row["split"], row["group"], _alone(row), int(row.get("slice") or 0)))
+    return sorted(rows, key=lambda row: (row["split"], row["group"], _alone(row), _place(row, path)))
+
+
+def _read(path: Path) -> list[Row]:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, restkey="", restval="")
+        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+        if missing:
+            raise Unsuitable(f"{path} lacks the columns {', '.join(missing)}.")
+        return list(reader)
+
+
+def _place(row: Row, path: Path) -> int:
+    try:
+        return int(row.get("slice") or 0)
+    except ValueError as error:
+        raise Unsuitable(f"{path} has a slice that is no number, of {row['file']}.") from error
 
 
 def _alone(row: Row) -> str:
@@ -124,7 +138,7 @@ def _annotation(data: Path, row: Row, shape: tuple[int, ...]) -> Annotation:
     mask, problem = None, ""
     if row.get("mask"):
         try:
-            mask = np.asarray(Picture.open(data / row["mask"])) > 0
+            mask = np.asarray(Picture.open(_inside(data, row["mask"]))) > 0
         except FileNotFoundError:
             problem = f"its mask {row['mask']} is missing: no localisation"
         except (OSError, UnidentifiedImageError, ValueError) as error:
@@ -139,6 +153,18 @@ def _boxed(box: Sequence[int], shape: tuple[int, ...]) -> Mask:
     mask = np.zeros(shape, np.bool_)
     mask[max(0, y0) : y1 + 1, max(0, x0) : x1 + 1] = True
     return mask
+
+
+def _inside(data: Path, name: str) -> Path:
+    """Return a file of the folder.
+
+    Raises:
+        FileNotFoundError: the name leads out of the folder, by itself or by a link.
+    """
+    path = (data / name).resolve()
+    if not path.is_relative_to(data.resolve()):
+        raise FileNotFoundError(name)
+    return path
 
 
 def _pixels(path: Path) -> tuple[Pixels, int]:

@@ -41,7 +41,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
-from inference.errors import PassportRefused
+from inference.errors import PassportRefused, Unparsable
+from inference.parsing import parse_json
 from inference.passport.acquisitions import SeenTrait
 from inference.passport.entries import (
     CHECKED,
@@ -56,6 +57,7 @@ from inference.passport.entries import (
     Run,
     Sample,
 )
+from inference.passport.ranges import out_of_range
 from inference.passport.verdict import FittedVerdict, NoVerdict
 
 SHIPPED_PASSPORTS = Path(__file__).parents[1] / "passports"
@@ -65,6 +67,7 @@ VERSION: Literal[1] = 1
 OPTIONAL = ("references", "acquisition", "verdict")
 """Keys that are left out where there is nothing to say."""
 LARGEST_BYTES = 64 * 1024 * 1024
+MOST_VALUES = 5_000_000
 UNKNOWN_KEY = "unexpected_keyword_argument"
 """Pydantic's type of the error."""
 FITTED, NONE = "(fitted)", "(none)"
@@ -152,6 +155,8 @@ def load_passport(path: Path) -> Passport:
         raise PassportRefused(_problems(path, error)) from error
     if _digest(tree) != passport.digest:
         raise PassportRefused(f"{path} was altered after it was written.", cure="Commission again.")
+    if problems := out_of_range(tree):
+        raise PassportRefused("\n  - ".join((f"{path} cannot be used:", *problems)), cure="Commission again.")
     return passport
 
 
@@ -188,13 +193,11 @@ def _read(path: Path) -> Any:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise PassportRefused(f"{path} is larger than {LARGEST_BYTES // 2**20} MiB.")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_bytes(), most_bytes=LARGEST_BYTES, most_values=MOST_VALUES)
     except OSError as error:
         raise PassportRefused(f"{path} cannot be read ({type(error).__name__}).") from error
-    except RecursionError as error:
-        raise PassportRefused(f"{path} is not a passport: its JSON is nested too deeply.") from error
-    except ValueError as error:
-        raise PassportRefused(f"{path} cannot be read as JSON: {error}.") from error
+    except Unparsable as error:
+        raise PassportRefused(f"{path} cannot be read as JSON: it {error.reason}.") from error
 
 
 def _problems(path: Path, error: ValidationError) -> str:

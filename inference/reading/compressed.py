@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
 from inference.errors import DAMAGE, UnsupportedImage
@@ -74,7 +75,7 @@ def decompressed(
     Where every frame is one fragment they are decoded in portions, and a portion that fails frame by frame; otherwise
     all at once, with the offset table of the file.
     """
-    encapsulated, header = _items(file), _header(file)
+    encapsulated, header = _items(file), decoder_header(file.dataset)
     held = encapsulated.frames_held(layout.frames, file.dataset.file_meta.TransferSyntaxUID == RLELossless)
     if held != layout.frames:
         raise contradicted(layout.frames, held)
@@ -123,12 +124,13 @@ def _decode(value: bytes, header: dict[str, Any], layout: Layout, frames: int, p
     return planes.reshape(shape)
 
 
-def _header(file: File) -> dict[str, Any]:
+def decoder_header(dataset: Dataset) -> dict[str, Any]:
+    """Return what a decoder needs to know of a data set beside its frames; ``transfer_syntax_uid`` among it."""
     header: dict[str, Any] = {"pixel_keyword": "PixelData", "allow_excess_frames": False}
-    header["transfer_syntax_uid"] = str(file.dataset.file_meta.TransferSyntaxUID)
+    header["transfer_syntax_uid"] = str(dataset.file_meta.TransferSyntaxUID)
     for keyword in _DECODED_BY:
-        if keyword in file.dataset:
-            header[re.sub("(?<!^)(?=[A-Z])", "_", keyword).lower()] = file.dataset[keyword].value
+        if keyword in dataset:
+            header[re.sub("(?<!^)(?=[A-Z])", "_", keyword).lower()] = dataset[keyword].value
     return header
 
 

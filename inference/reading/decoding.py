@@ -31,7 +31,7 @@ class DecodingLimits:
     """Limits of decoding the pixels of one study."""
 
     values: int = 1 << 29
-    """Rows x columns x frames of one series."""
+    """Rows x columns x frames of one series, and of all stacks of a study that are kept together."""
     seconds: float = 300.0
     """Decoding time of all files together."""
     mebibytes: int = 4096

@@ -1,6 +1,6 @@
 """What an expert drew, as masks on the pixels of single images: SEG, RT Structure Set, SR regions, GSPS graphics."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,8 +11,11 @@ from PIL import Image as Picture
 from PIL import ImageDraw
 from pydicom import Dataset
 from pydicom.pixels import pixel_array
+from pydicom.uid import UID
 
-from inference.errors import DAMAGE
+from inference.errors import DAMAGE, UnsupportedImage
+from inference.reading.compressed import decoder_header
+from inference.reading.decoding import DecodingProcess
 from inference.reading.geometry import numbers
 from inference.reading.instance import Frame
 
@@ -72,7 +75,7 @@ def outlines_of(dataset: Dataset, frames: Frames, *, most: int = MOST_OUTLINES) 
     readers |= dict.fromkeys(PRESENTATION_STATES, _graphics)
     try:
         outlines = list(islice(readers.get(kind, _regions)(dataset, frames), most))
-    except DAMAGE as error:
+    except (*DAMAGE, UnsupportedImage) as error:
         return [], [f"the annotation cannot be read ({type(error).__name__})"]
     return outlines, [] if outlines else ["the annotation draws nothing on the images given"]
 
@@ -84,16 +87,33 @@ def _segments(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
         code = item.SegmentedPropertyTypeCodeSequence[0]
         named[int(item.SegmentNumber)] = ((str(item.SegmentLabel), str(code.CodeMeaning)), (str(code.CodeValue),))
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    plane = _planes(dataset)
     for index, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
         identified = group.get("SegmentIdentificationSequence") or shared[0].SegmentIdentificationSequence
         number = int(identified[0].ReferencedSegmentNumber)
         sources = _sources(group, frames) if number in named else []
         if not sources:
             continue
-        mask = np.asarray(pixel_array(dataset, index=index) > 0)
+        mask = np.asarray(plane(index) > 0)
         if mask.any():
             labels, codes = named[number]
             yield from (Outline(uid, frame, labels, codes, mask) for uid, frame in sources)
+
+
+def _planes(dataset: Dataset) -> Callable[[int], NDArray[np.generic]]:
+    """Return what gives one frame of a segmentation, from 0; compressed ones are decoded in the process for it.
+
+    Raises:
+        UnsupportedImage: they cannot be decoded.
+    """
+    if not UID(dataset.file_meta.TransferSyntaxUID).is_encapsulated:
+        return lambda index: pixel_array(dataset, index=index)
+    frames = int(dataset.NumberOfFrames)
+    header = {**decoder_header(dataset), "number_of_frames": frames}
+    with DecodingProcess() as process:
+        decoded = process.decode(header.pop("transfer_syntax_uid"), dataset.PixelData, header)
+    planes = decoded.reshape(frames, int(dataset.Rows), int(dataset.Columns))
+    return lambda index: planes[index]
 
 
 def _sources(group: Dataset, frames: Frames) -> list[tuple[str, int | None]]:

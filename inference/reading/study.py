@@ -17,6 +17,8 @@ _SAME_UID = (
     "Another file of the study has the same SOP Instance UID (0008,0018) and other content; the first by name is read."
 )
 
+_TOO_MUCH = "The study's stacks hold more than {} values together, the limit of what is kept in memory."
+
 
 def _every(_image: Image) -> str:
     return ""
@@ -29,19 +31,24 @@ class _Reading:
     images: list[Image] = field(default_factory=list)
     instances: list[Accounted] = field(default_factory=list)
 
-    def take(self, image: Image | None, apart: Iterable[Accounted], objection: str) -> None:
-        """Account for the instances of one stack; keep its image unless there is an objection."""
+    def take(self, image: Image | None, apart: Iterable[Accounted], objection: str, most_values: int) -> None:
+        """Account for the instances of one stack; keep its image unless there is an objection, or no memory for it."""
         self.instances += apart
         if image is None:
             return
-        if not objection:
+        disposition, reason = (Disposition.NOT_MEANT if objection else Disposition.READ), objection
+        if not objection and sum(kept.values.size for kept in self.images) + image.values.size > most_values:
+            disposition, reason = Disposition.SET_APART, _TOO_MUCH.format(most_values)
+        if disposition is Disposition.READ:
             self.images.append(image)
-        disposition = Disposition.NOT_MEANT if objection else Disposition.READ
+        self._account(image, disposition, reason)
+
+    def _account(self, image: Image, disposition: Disposition, reason: str) -> None:
         counted: dict[str, int] = {}
         for frame in image.frames:
             counted[frame.sop_instance_uid] = counted.get(frame.sop_instance_uid, 0) + 1
         series = image.series_instance_uid
-        self.instances += [Accounted(uid, series, disposition, objection, count) for uid, count in counted.items()]
+        self.instances += [Accounted(uid, series, disposition, reason, count) for uid, count in counted.items()]
 
 
 def read_study(
@@ -68,7 +75,7 @@ def read_study(
             of_series = [*apart, *(entry for entry in unreadable if entry.series_instance_uid == uid)]
             for stack in stacks:
                 image, failed = read_stack(stack, _lost(of_series, stack), process)
-                reading.take(image, failed, wanted(image) if image is not None else "")
+                reading.take(image, failed, wanted(image) if image is not None else "", limits.values)
                 del image
     if all(instance.disposition is Disposition.SET_APART for instance in reading.instances):
         reasons = dict.fromkeys(instance.reason for instance in reading.instances)

@@ -24,6 +24,7 @@ from node.associations.messages import Bounds
 from node.associations.peers import Caller, Peers, Rejection
 from node.associations.refusals import Refusal, Refusals
 from node.associations.request import AssociationRequest, MalformedRequest, Offer, read_request
+from node.associations.shares import Shares
 from node.associations.storage_classes import is_unread_class
 from node.associations.tls import server_context
 from node.associations.upper_layer import FAULTS
@@ -49,6 +50,7 @@ class Acceptor:
         *,
         peers: Peers,
         tls: TlsSettings | None,
+        memory: Shares | None = None,
         further: Callable[[Sequence[Offer]], list[PresentationContext]] | None = None,
     ) -> None:
         """Bind to an application entity.
@@ -61,6 +63,7 @@ class Acceptor:
             metrics: count associations.
             peers: who may call.
             tls: port and files of DICOM over TLS.
+            memory: bytes for messages that are being received; of these settings where left out.
             further: gives the storage contexts that are accepted beside those of ``entity``, of what a peer offers.
         """
         entity.acse_timeout, entity.network_timeout = 10.0, IDLE_SECONDS
@@ -71,6 +74,7 @@ class Acceptor:
         self._metrics = metrics
         self._tls = tls
         self._further = further
+        self._memory = memory or memory_of(settings)
         self._bounds = Bounds(message_bytes=settings.maximum_message_mebibytes << 20)
         self._admission = Admission(
             settings.ae_title,
@@ -120,9 +124,10 @@ class Acceptor:
         left = self._admission.associations
         for association in left:
             association.abort(block=False)
+        deadline = time.monotonic() + _ABORT_SECONDS
         for association in left:
-            association.join(_ABORT_SECONDS)
-            association.dul.socket.cut()
+            association.join(max(deadline - time.monotonic(), 0.0))
+            association.cut()
         self._refusals.close()
 
     def _open(self, port: int, tls: ssl.SSLContext | None) -> Entrance:
@@ -144,7 +149,9 @@ class Acceptor:
             self._refused(_refusal(request, caller, rejection))
             return reject_pdu(rejection.result, rejection.source, rejection.reason)
         connection.setblocking(True)
-        association = BoundedAssociation(self._entity, MODE_ACCEPTOR, bounds=self._bounds, ended=self._ended)
+        lease = self._memory.lease(caller.address)
+        association = BoundedAssociation(self._entity, MODE_ACCEPTOR, bounds=self._bounds, lease=lease)
+        association.on_end = partial(self._ended, association)
         association.set_socket(BoundedSocket(association, client_socket=connection))
         association.take_request(primitive)
         association.requestor.address_info = AddressInformation(caller.address, connection.getpeername()[1])
@@ -185,12 +192,18 @@ class Acceptor:
 
     def _ended(self, association: BoundedAssociation) -> None:
         self._admission.leave(association)
+        association.dimse.served()
         if association.problem:
             requestor = association.requestor
             cure = "Check the sender against the conformance statement of this node."
             self._refused(
                 Refusal(association.problem, cure, requestor.address, requestor.ae_title, self._settings.ae_title)
             )
+
+
+def memory_of(settings: NodeSettings) -> Shares:
+    """Return the bytes that messages and requests with studies may take while they are received."""
+    return Shares(settings.receiving_mebibytes << 20, settings.receiving_mebibytes_per_peer << 20)
 
 
 def _as_storage(contexts: Sequence[PresentationContext], _event: Any) -> dict[UID, Any]:

@@ -14,8 +14,12 @@ from typing import Any
 
 from pynetdicom import _config, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 
+from inference.errors import Unavailable, UnreadableInstance
+from node.associations.comments import error_comment
 from node.associations.messages import Bounds, Messages
+from node.associations.shares import Lease
 from node.associations.upper_layer import FAULTS, LONGEST_REST_SECONDS, UpperLayer
 
 _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom's own log would name patients, and takes a tenth of the time
@@ -65,16 +69,16 @@ class BoundedAssociation(Association):
 
     _rests = False
 
-    def __init__(self, ae: Any, mode: str, *, bounds: Bounds, ended: Callable[[Any], None] | None = None) -> None:
+    def __init__(self, ae: Any, mode: str, *, bounds: Bounds, lease: Lease | None = None) -> None:
         super().__init__(ae, mode)
         self._reactor_checkpoint = Checkpoint(self)
         self.is_established: bool = False
-        self._serving = False
-        self._ended = ended
+        self.on_end: Callable[[], object] = lambda: None
+        """Called once it is over."""
         self.active_at = time.monotonic()
         self.problem = ""
         self.dul = UpperLayer(self)
-        self.dimse = Messages(self, bounds)
+        self.dimse = Messages(self, bounds, lease)
         # What super() set went to the layer that was replaced.
         self.acse_timeout = ae.acse_timeout
         self.network_timeout = ae.network_timeout
@@ -101,8 +105,8 @@ class BoundedAssociation(Association):
     @property
     def busy(self) -> bool:
         """Whether reading pauses (backpressure) until the messages received have been processed."""
-        waiting = self.dimse.msg_queue.qsize()
-        return waiting > _MOST_ANSWERS_WAITING if self.is_requestor else self._serving or waiting > 0
+        waiting = self.dimse.msg_queue
+        return waiting.qsize() > _MOST_ANSWERS_WAITING if self.is_requestor else waiting.unfinished_tasks > 0
 
     def idle_seconds(self) -> float:
         """Return the idle time; 0 while a PDU or a message is received, or a request served."""
@@ -117,8 +121,12 @@ class BoundedAssociation(Association):
         except FAULTS:
             self.dul.kill_dul()
         finally:
-            if self._ended is not None:
-                self._ended(self)
+            self.on_end()
+
+    def cut(self) -> None:
+        """End it from another thread by its connection, whatever it waits for."""
+        self.dul.socket.cut()
+        self.dul.wake()
 
     def kill(self) -> None:
         """End the association; close the socket where the upper layer does not end in time."""
@@ -141,26 +149,53 @@ class BoundedAssociation(Association):
                 context_id, message = self.dimse.msg_queue.get(timeout=LONGEST_REST_SECONDS)
             except queue.Empty:
                 continue
-            if message is not None:
-                self._serve(message, context_id)
+            try:
+                if message is not None:
+                    self._serve(message, context_id)
+            finally:
+                self.dimse.msg_queue.task_done()
+                self.dul.wake()
         self.kill()
 
     def _serve(self, message: Any, context_id: int) -> None:
-        self._serving = True
         try:
             self._serve_request(message, context_id)
         finally:
-            self._serving = False
+            self.dimse.served()
             self.active_at = time.monotonic()
             self.dul._idle_timer.restart()
-            self.dul.wake()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
         if self.is_acceptor and threading.current_thread() is not self:
             # N-EVENT-REPORT, for which pynetdicom makes a thread each: it waits its turn like everything else.
             self.dimse.msg_queue.put((context_id, msg))
             return
+        refusal = self._refusal(msg) if self.is_acceptor else None
+        if refusal is not None:
+            self._refuse(msg, context_id, *refusal)
+            return
         super()._serve_request(msg, context_id)
+
+    def _refusal(self, message: Any) -> tuple[int, str] | None:
+        """Return status and comment for a request that pynetdicom would leave without an answer; None: it serves it."""
+        if self.dimse.dropped:
+            return Unavailable.dimse_status, "Too little memory for what this sender sends at once"
+        if message.is_valid_request or getattr(message, "MessageIDBeingRespondedTo", None) is not None:
+            return None
+        return UnreadableInstance.dimse_status, "Data set, or the UID of class or instance, is missing or not valid"
+
+    def _refuse(self, message: Any, context_id: int, status: int, comment: str) -> None:
+        """Answer a C-STORE request with a failure; any other request aborts the association."""
+        if not isinstance(message, C_STORE) or message.MessageID is None:
+            self.problem = f"A request could not be served: {comment}."
+            self.abort(block=False)
+            return
+        answer = C_STORE()
+        answer.MessageIDBeingRespondedTo = message.MessageID
+        answer.AffectedSOPClassUID = message.AffectedSOPClassUID
+        answer.AffectedSOPInstanceUID = message.AffectedSOPInstanceUID
+        answer.Status, answer.ErrorComment = status, error_comment(comment)
+        self.dimse.send_msg(answer, context_id)
 
     def _is_over(self) -> bool:
         if self.is_established and self.acse.is_release_requested():

@@ -1,7 +1,9 @@
-"""The DIMSE messages of one association (PS3.7), assembled from PDUs up to a maximum size."""
+"""The DIMSE messages of one association (PS3.7), assembled from PDUs within limits of size, time and memory."""
 
 import struct
+import time
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from pynetdicom.association import Association
@@ -10,9 +12,15 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.associations.connection import RingingQueue
+from node.associations.shares import Lease
 
 MAXIMUM_COMMAND_BYTES = 1 << 16
 """A command set has some hundred bytes."""
+MESSAGE_SECONDS = 60.0
+"""From the first fragment of a message to the last, and the time that ``LEAST_BYTES_A_SECOND`` gives it beside."""
+LEAST_BYTES_A_SECOND = 8192
+_STEP_BYTES = 1 << 20
+"""Memory is taken from the share of a peer in pieces of this size."""
 
 
 @dataclass(frozen=True)
@@ -24,28 +32,71 @@ class Bounds:
 
 
 class Messages(DIMSEServiceProvider):
-    """Aborts on a message that is too long; encodes C-STORE-RSP with success itself, for speed."""
+    """Aborts on a message that is too long or too slow; encodes C-STORE-RSP with success itself, for speed.
 
-    def __init__(self, association: Association, bounds: Bounds) -> None:
+    The data set of a message for which the peer's share of memory is too small is dropped as it comes, and ``dropped``
+    is set: its request is to be answered with a failure.
+    """
+
+    def __init__(self, association: Association, bounds: Bounds, lease: Lease | None = None) -> None:
         super().__init__(association)
         self.msg_queue = RingingQueue(taken=association.dul.wake)
+        self.dropped = False
         self._bounds = bounds
+        self._lease = lease
         self._bytes = {"command": 0, "data": 0}
+        self._began_seconds = 0.0
 
     def receive_primitive(self, primitive: Any) -> None:
-        """Take the content of one PDU; a message that is too long aborts the association."""
+        """Take the content of one PDU; a message that is too long or too slow aborts the association."""
+        if not any(self._bytes.values()):
+            self._began_seconds = time.monotonic()
         for _, fragment in primitive.presentation_data_value_list:
             self._bytes["command" if fragment[0] & 1 else "data"] += len(fragment)
+        if problem := self._problem():
+            self._give_up(problem)
+            return
+        if self.dropped or not self._has_memory():
+            self._drop(primitive)
+        super().receive_primitive(primitive)
+        if self.message is None:
+            self._bytes = {"command": 0, "data": 0}
+
+    def served(self) -> None:
+        """Give back the memory of the message that was served."""
+        self.dropped = False
+        if self._lease is not None:
+            self._lease.release()
+
+    def _drop(self, primitive: Any) -> None:
+        """Take the bytes out of the data set, those that came before and those of one PDU."""
+        values = primitive.presentation_data_value_list
+        primitive._presentation_data_value_list = [
+            (context, fragment if fragment[0] & 1 else fragment[:1]) for context, fragment in values
+        ]
+        if self.message is not None:
+            self.message.data_set = BytesIO()
+        if self._lease is not None:
+            self._lease.release()
+        self.dropped = True
+
+    def _problem(self) -> str:
+        """Say what is wrong with the length or the pace of the message; empty: nothing is."""
         for part, length, most in (
             ("command set", self._bytes["command"], MAXIMUM_COMMAND_BYTES),
             ("message", sum(self._bytes.values()), self._bounds.message_bytes),
         ):
             if length > most:
-                self._give_up(f"A {part} grew beyond {most >> 10} KiB.")
-                return
-        super().receive_primitive(primitive)
-        if self.message is None:
-            self._bytes = {"command": 0, "data": 0}
+                return f"A {part} grew beyond {most >> 10} KiB."
+        allowed_seconds = MESSAGE_SECONDS + self._bytes["data"] / LEAST_BYTES_A_SECOND
+        if time.monotonic() - self._began_seconds > allowed_seconds:
+            return f"A message came more slowly than {LEAST_BYTES_A_SECOND >> 10} KiB/s."
+        return ""
+
+    def _has_memory(self) -> bool:
+        """Hold the peer's memory for what has come so far, in steps."""
+        steps = -(-self._bytes["data"] // _STEP_BYTES)
+        return self._lease is None or self._lease.hold(steps * _STEP_BYTES)
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         """Send a message; C-STORE-RSP with success, sent for every image, is encoded here in a tenth of the time."""

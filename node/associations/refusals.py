@@ -5,7 +5,6 @@ background thread writes them in batches.
 """
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -31,15 +30,13 @@ from sqlalchemy.exc import DBAPIError
 
 from node.associations.request import Offer, printable
 from node.store import METADATA, Moment, insert_into, now
-from reports.audit.ledger import Event, Ledger
+from reports.audit.counted import CountedEvents
+from reports.audit.ledger import Event
 
 MAXIMUM_ROWS = 2000
 MAXIMUM_ROWS_OF_ADDRESS = 100
 MAXIMUM_OFFERS = 16
 """Contexts of one refusal that are kept; the rest is counted."""
-LEDGER_SECONDS = 3600.0
-MAXIMUM_TOLD = 100
-"""Limit of addresses written to the ledger in this time: the ledger keeps its rows for ever."""
 _MAXIMUM_WAITING = 256
 _WRITE_SECONDS = 0.2
 
@@ -92,13 +89,12 @@ class Refusal:
 
 
 class Refusals:
-    """The table ``refusals``; also recorded in the ledger, once an hour for each address."""
+    """The table ``refusals``; also recorded in the ledger, counted by address and hour."""
 
-    def __init__(self, engine: Engine, ledger: Ledger | None = None) -> None:
+    def __init__(self, engine: Engine, counted: CountedEvents | None = None) -> None:
         """Read and write; the ledger may be left out where only ``latest`` is asked."""
         self._engine = engine
-        self._ledger = ledger
-        self._told: dict[str, float] = {}
+        self._counted = counted
         self._waiting: deque[Refusal] = deque(maxlen=_MAXIMUM_WAITING)
         self._writing = threading.Lock()
         self._something = threading.Event()
@@ -148,13 +144,9 @@ class Refusals:
         self.flush()
 
     def _tell(self, refusal: Refusal) -> None:
-        moment = time.monotonic()
-        self._told = {address: at for address, at in self._told.items() if at > moment - LEDGER_SECONDS}
-        news = refusal.peer_address not in self._told and len(self._told) < MAXIMUM_TOLD
-        if self._ledger is not None and news and not refusal.accepted:
-            self._told[refusal.peer_address] = moment
-            details = {"peer_address": refusal.peer_address, "calling_ae_title": refusal.calling_ae_title}
-            self._ledger.append(Event.ASSOCIATION_REFUSED, details={**details, "problem": refusal.problem})
+        if self._counted is not None and not refusal.accepted:
+            details = {"calling_ae_title": refusal.calling_ae_title, "problem": refusal.problem}
+            self._counted.tell(Event.ASSOCIATION_REFUSED, refusal.peer_address, details=details)
 
     def _write_on(self) -> None:
         while not self._closed.is_set():

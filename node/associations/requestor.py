@@ -13,6 +13,7 @@ from pynetdicom.transport import AddressInformation
 from inference.errors import DeliveryFailed
 from node.associations.association import BoundedAssociation
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES, BoundedSocket
+from node.associations.exchanges import Exchange
 from node.associations.messages import Bounds
 from node.associations.request import SMALLEST_PDU_BYTES
 from node.associations.tls import client_context
@@ -23,6 +24,8 @@ CONNECTION_SECONDS = 15.0
 """Timeout of the connection, of the answer to the association request, and of an idle association."""
 ANSWER_SECONDS = 60.0
 """Timeout of the answer to one DIMSE request."""
+ANSWER_BYTES = 16 << 20
+"""Longest message of a destination: what it answers are statuses and identifiers of queries."""
 
 
 def associate(
@@ -33,8 +36,11 @@ def associate(
     handlers: Sequence[tuple[Any, Any]] = (),
     negotiation: Sequence[Any] = (),
     seconds: float | None = None,
+    longest_seconds: float | None = None,
 ) -> BoundedAssociation:
     """Open an association with a destination, within the same bounds as those that peers open with us.
+
+    It is cut ``exchange_seconds`` of the destination after it began, whatever is under way on it.
 
     Args:
         destination: whom to call, and whether by TLS.
@@ -43,6 +49,7 @@ def associate(
         handlers: of events that the peer may raise on it.
         negotiation: extended negotiation items, such as role selection.
         seconds: timeout of the connection and of each answer; None: those of this module.
+        longest_seconds: of the whole association; None: ``exchange_seconds`` of the destination.
 
     Raises:
         DeliveryFailed: there is no association; it says why, and what to do.
@@ -61,15 +68,31 @@ def associate(
     association.requestor.requested_contexts = offered
     for event, handler in handlers:
         association.bind(event, handler)
-    association.request()
+    longest = destination.exchange_seconds if longest_seconds is None else longest_seconds
+    exchange = Exchange(longest, association.cut)
+    association.on_end = exchange.over
+    try:
+        association.request()
+        _check(association, destination, calling_ae_title)
+    except DeliveryFailed:
+        exchange.over()
+        raise
+    association.start()
+    return association
+
+
+def _check(association: BoundedAssociation, destination: Destination, calling_ae_title: str) -> None:
+    """Abort an association that cannot be used.
+
+    Raises:
+        DeliveryFailed: it is not established, or takes PDUs that are too short.
+    """
     if not association.is_established:
         raise _failure(association, destination, calling_ae_title)
     longest = association.acceptor.maximum_length
     if longest and longest < SMALLEST_PDU_BYTES:
         association.abort()
         raise DeliveryFailed(f"{destination.place} takes PDUs of {longest} bytes only.", cure="Check its settings.")
-    association.start()
-    return association
 
 
 def _prepared(destination: Destination, calling_ae_title: str, seconds: float | None) -> BoundedAssociation:
@@ -78,7 +101,7 @@ def _prepared(destination: Destination, calling_ae_title: str, seconds: float | 
     entity.dimse_timeout = seconds or ANSWER_SECONDS
     remote = AddressInformation.from_addr_port(destination.host, destination.port)
     local = AddressInformation("" if remote.is_ipv4 else "::0", 0)
-    association = BoundedAssociation(entity, MODE_REQUESTOR, bounds=Bounds())
+    association = BoundedAssociation(entity, MODE_REQUESTOR, bounds=Bounds(message_bytes=ANSWER_BYTES))
     connection = BoundedSocket(association, address=local, pin=destination.certificate_sha256)
     if destination.transport is not None:
         pinned = bool(destination.certificate_sha256)

@@ -65,6 +65,12 @@ def _context(side: int, settings: TlsSettings) -> ssl.SSLContext:
         context.load_verify_locations(settings.ca_file)
     except OSError as error:
         raise SettingsInvalid((f"tls.ca_file: {settings.ca_file} cannot be used ({_why(error)})",)) from error
+    if settings.crl_file is not None:
+        try:
+            context.load_verify_locations(settings.crl_file)
+        except OSError as error:
+            raise SettingsInvalid((f"tls.crl_file: {settings.crl_file} cannot be used ({_why(error)})",)) from error
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     try:
         context.load_cert_chain(settings.certificate, settings.key)
     except OSError as error:

@@ -1,23 +1,26 @@
 """DICOMweb as a client: STOW-RS to hand results over, QIDO-RS to ask what is there (PS3.18 10.5 and 10.6).
 
-Answers are read up to a size limit, redirects are not followed, and the token is read again for every request.
+Answers are read up to a size limit, redirects are not followed, the token is read again for every request, and a whole
+exchange has one deadline.
 """
 
-import json
 import ssl
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
 from pydicom.dataset import Dataset
 
-from inference.errors import DeliveryFailed
+from inference.errors import DeliveryFailed, Unparsable
+from inference.parsing import parse_json
+from node.associations.exchanges import run_within
 from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 
 MOST_ANSWER_BYTES = 1 << 20
 TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+"""Of each part of an exchange; ``exchange_seconds`` of the destination is for all of it."""
 _CHUNK_BYTES = 1 << 16
 _SOP_INSTANCE_UID, _REFERENCED_UID = "00080018", "00081155"
 _FAILED, _STORED, _REASON = "00081198", "00081199", "00081197"
@@ -65,29 +68,42 @@ class QidoProof:
         return frozenset(parcel.sop_instance_uid for parcel in parcels if _finds(destination, parcel))
 
 
-def exchange(destination: Destination, method: str, path: str, **request: Any) -> Any:
+def exchange(destination: Destination, method: str, path: str, *, seconds: float | None = None, **request: Any) -> Any:
     """Make one request; give the JSON of the answer, None where it is empty or there is nothing.
 
+    Args:
+        destination: whom to ask.
+        method: of HTTP.
+        path: below the root of its service.
+        seconds: from the connection to the last byte; None: ``exchange_seconds`` of the destination.
+        request: further arguments of an httpx request.
+
     Raises:
-        DeliveryFailed: it cannot be reached, or answered what cannot be understood.
+        DeliveryFailed: it cannot be reached, did not end in time, or answered what cannot be understood.
     """
     headers = {"Accept": "application/dicom+json", **request.pop("headers", {})}
+    longest = destination.exchange_seconds if seconds is None else seconds
     try:
-        with (
-            httpx.Client(**client_of(destination)) as client,
-            client.stream(method, destination.url.rstrip("/") + path, headers=headers, **request) as response,
-        ):
-            body = _bounded(response, destination.name)
+        status, body = run_within(longest, _exchange(destination, method, path, headers=headers, **request))
     except (httpx.HTTPError, OSError) as error:
         raise no_exchange(destination, error) from error
-    if response.status_code == 404 and method == "GET":
+    if status == 404 and method == "GET":
         return None
-    if not response.is_success and response.status_code != 409:  # 409: all refused, each with its reason
-        raise DeliveryFailed(f"{destination.name} answered with HTTP status {response.status_code}.")
+    if not httpx.codes.is_success(status) and status != 409:  # 409: all refused, each with its reason
+        raise DeliveryFailed(f"{destination.name} answered with HTTP status {status}.")
     try:
-        return json.loads(body) if body else None
-    except ValueError as error:
+        return parse_json(body) if body else None
+    except Unparsable as error:
         raise DeliveryFailed(f"{destination.name} answered with something that is not JSON.") from error
+
+
+async def _exchange(destination: Destination, method: str, path: str, **request: Any) -> tuple[int, bytes]:
+    """Make one request; give the HTTP status and the body."""
+    async with (
+        httpx.AsyncClient(**client_of(destination)) as client,
+        client.stream(method, destination.url.rstrip("/") + path, **request) as response,
+    ):
+        return response.status_code, await _bounded(response, destination.name)
 
 
 def client_of(destination: Destination) -> dict[str, Any]:
@@ -119,16 +135,16 @@ def dataset_of(item: Any, *tags: str) -> Dataset:
         return Dataset()
 
 
-def _bounded(response: httpx.Response, name: str) -> bytes:
+async def _bounded(response: httpx.Response, name: str) -> bytes:
     body = bytearray()
-    for chunk in response.iter_raw(_CHUNK_BYTES):
+    async for chunk in response.aiter_raw(_CHUNK_BYTES):
         body += chunk
         if len(body) > MOST_ANSWER_BYTES:
             raise DeliveryFailed(f"{name} answered with more than {MOST_ANSWER_BYTES} bytes.")
     return bytes(body)
 
 
-def _body(parcels: Sequence[Parcel], boundary: str) -> Iterator[bytes]:
+async def _body(parcels: Sequence[Parcel], boundary: str) -> AsyncIterator[bytes]:
     for parcel in parcels:
         yield f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         with parcel.path.open("rb") as file:
@@ -159,7 +175,7 @@ def _text(dataset: Any, tag: str) -> str:
 
 def _number(dataset: Any, tag: str) -> int:
     value = next(iter(_values(dataset, tag)), 0)
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value <= 0xFFFF else 0
 
 
 def _values(dataset: Any, tag: str) -> list[Any]:

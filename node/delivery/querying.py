@@ -19,14 +19,29 @@ PENDING = frozenset({0xFF00, 0xFF01})
 
 @contextmanager
 def opened(
-    destination: Destination, model: UID, *, calling_ae_title: str, service: str = "C-FIND", cure: str = ""
+    destination: Destination,
+    model: UID,
+    *,
+    calling_ae_title: str,
+    service: str = "C-FIND",
+    cure: str = "",
+    longest_seconds: float | None = None,
 ) -> Iterator[Association]:
     """Open an association for one query or retrieve model; it is aborted where the request failed.
+
+    Args:
+        destination: whom to ask.
+        model: SOP class of the query or retrieve model.
+        calling_ae_title: ours.
+        service: its name, for messages.
+        cure: what to do where it is not offered.
+        longest_seconds: of the association; None: ``exchange_seconds`` of the destination.
 
     Raises:
         DeliveryFailed: there is none, or the peer does not offer the model.
     """
-    association = associate(destination, [(model, ImplicitVRLittleEndian)], calling_ae_title=calling_ae_title)
+    contexts = [(model, ImplicitVRLittleEndian)]
+    association = associate(destination, contexts, calling_ae_title=calling_ae_title, longest_seconds=longest_seconds)
     if not association.accepted_contexts:
         association.abort()
         raise DeliveryFailed(f"{destination.name} offers no {service} (Study Root).", cure=cure)

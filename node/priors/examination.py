@@ -43,7 +43,7 @@ def _by_move(peer: Destination, nothing: Prior, settings: Settings) -> Step:
 def _by_web(peer: Destination, nothing: Prior) -> Step:
     path = f"/studies/{nothing.study_instance_uid}/series/{nothing.series[0]}"
     try:
-        dicomweb.exchange(peer, "GET", path, headers={"Accept": MULTIPART}, timeout=_SECONDS)
+        dicomweb.exchange(peer, "GET", path, headers={"Accept": MULTIPART}, seconds=_SECONDS)
     except DeliveryFailed as error:
         return Step("priors", FAILS, str(error.args[0]), error.cure or "Have WADO-RS of whole series enabled there.")
     return Step("priors", WORKS, "Answers WADO-RS.")

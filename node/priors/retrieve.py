@@ -1,6 +1,5 @@
 """Retrieving one prior: by C-MOVE to our listener for priors (PS3.4 C.4.2), or by WADO-RS (PS3.18 10.4)."""
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove
 
 from inference.errors import DeliveryFailed, Refused
+from node.associations.exchanges import run_within
 from node.associations.requestor import answers
 from node.delivery import dicomweb
 from node.delivery.querying import PENDING, opened, told
@@ -43,7 +43,10 @@ def move(destination: Destination, prior: Prior, *, to: str, calling_ae_title: s
         DeliveryFailed: it cannot be asked, does not know the move destination, or did not end in time.
     """
     cure = "Have it enabled there for our AE title."
-    with opened(destination, MOVE, calling_ae_title=calling_ae_title, service="C-MOVE", cure=cure) as association:
+    seconds = until_seconds - time.monotonic()
+    with opened(
+        destination, MOVE, calling_ae_title=calling_ae_title, service="C-MOVE", cure=cure, longest_seconds=seconds
+    ) as association:
         return sum(_move(association, destination, prior, uid, to, until_seconds) for uid in prior.series)
 
 
@@ -93,7 +96,7 @@ def retrieve(
         Unavailable: what came cannot be kept, as on a full disk.
     """
     try:
-        return asyncio.run(_retrieve(destination, prior, keep, most_bytes, until_seconds - time.monotonic()))
+        return run_within(until_seconds - time.monotonic(), _retrieve(destination, prior, keep, most_bytes))
     except TimeoutError as error:
         raise DeliveryFailed(f"{destination.name} did not send everything in time.") from error
     except HTTPException as error:
@@ -104,12 +107,10 @@ def retrieve(
         raise dicomweb.no_exchange(destination, error) from error
 
 
-async def _retrieve(
-    destination: Destination, prior: Prior, keep: Callable[[bytes], object], most_bytes: int, seconds: float
-) -> int:
+async def _retrieve(destination: Destination, prior: Prior, keep: Callable[[bytes], object], most_bytes: int) -> int:
     refused = 0
     root = f"{destination.url.rstrip('/')}/studies/{prior.study_instance_uid}/series"
-    async with asyncio.timeout(seconds), httpx.AsyncClient(**dicomweb.client_of(destination)) as client:
+    async with httpx.AsyncClient(**dicomweb.client_of(destination)) as client:
         for series in prior.series:
             async with client.stream("GET", f"{root}/{series}", headers={"Accept": MULTIPART}) as response:
                 if response.status_code not in (200, 206):

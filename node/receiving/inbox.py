@@ -42,6 +42,7 @@ from node.settings.peer import Peer
 from node.store import instances
 from node.studies.instance import Instance
 from node.studies.studies import Studies
+from reports.audit.counted import CountedEvents
 from reports.audit.ledger import Event, Ledger
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -86,6 +87,7 @@ class Inbox:
         *,
         limits: Limits = STANDARD,
         peers: Sequence[Peer] = (),
+        counted: CountedEvents | None = None,
     ) -> None:
         self.folder = settings.files / "inbox"
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,6 +101,7 @@ class Inbox:
         self._keeps_unread = settings.keep_unknown_classes
         self._engine = engine
         self._ledger = ledger
+        self._counted = counted or CountedEvents(ledger)
         self._studies = studies
         self._register = Register(engine, studies, self.folder)
         self._log = structlog.get_logger("inbox")
@@ -108,8 +111,8 @@ class Inbox:
 
         Returns:
             what is kept: the same instance again, with the same bytes or in another lossless transfer syntax, changes
-            nothing; one whose Patient ID was corrected takes the place of the first, which is set aside; and a result
-            of our own that a PACS sends back is only written down.
+            nothing; one whose Patient ID was corrected takes the place of the first, which is set aside; and what has
+            the UID of a result of ours, which a PACS sends back, is only counted, whatever the PACS changed in it.
 
         Raises:
             UnreadableInstance, MismatchedInstance: it cannot be used; set aside in the quarantine.
@@ -128,12 +131,8 @@ class Inbox:
                 )
             if arrival.purpose is Purpose.PRIOR:
                 self._require_awaited(arrival, header)
-            if header.own_result:
-                self._ledger.append(
-                    Event.OWN_RESULT,
-                    study_instance_uid=header.study_instance_uid,
-                    details={"calling_ae_title": arrival.calling_ae_title},
-                )
+            if self._register.is_own_result(header.sop_instance_uid):
+                self._count(Event.OWN_RESULT, arrival)
                 return Receipt(Outcome.OWN_RESULT, None)
             return self._admit(arrival, header)
         except NotAsked:
@@ -151,9 +150,8 @@ class Inbox:
             problem, cure = str(error.args[0]), error.cure
         name = self._quarantine.keep(arrival, problem, cure or _CURES.get(type(error), _LOOK))
         event = Event.QUARANTINED if isinstance(error, ConflictingInstance) else Event.REFUSED
-        details = {"error": type(error).__name__, "quarantine": name, "calling_ae_title": arrival.calling_ae_title}
         try:
-            self._ledger.append(event, details=details)
+            self._count(event, arrival, type(error).__name__, quarantine=name)
         except DBAPIError as failure:
             self._log.error("ledger_not_written", quarantine=name, error=type(failure).__name__)
         return name
@@ -182,12 +180,15 @@ class Inbox:
             issuer=header.patient_id_issuer,
         ):
             return
-        details = {"error": NotAsked.__name__, "calling_ae_title": arrival.calling_ae_title}
-        self._ledger.append(Event.REFUSED, details=details)
+        self._count(Event.REFUSED, arrival, NotAsked.__name__)
         raise NotAsked(
             "This instance belongs to no prior study that was requested.",
             cure="Send studies to the node's own AE title and port.",
         )
+
+    def _count(self, event: Event, arrival: Arrival, error: str = "", **details: str) -> None:
+        named = {"calling_ae_title": arrival.calling_ae_title, **({"error": error} if error else {}), **details}
+        self._counted.tell(event, arrival.peer_address, error, named)
 
     def _admit(self, arrival: Arrival, header: Header) -> Receipt:
         sha256 = hashlib.sha256(arrival.encoded).hexdigest()
@@ -204,6 +205,7 @@ class Inbox:
             peer_address=arrival.peer_address,
             received_at=arrival.received_at,
             patient=self._ledger.pseudonym(header.patient_id),
+            foreign_result=header.claims_to_be_ours,
         )
         try:
             self._write(instance, arrival.encoded)

@@ -71,8 +71,8 @@ class Header:
     study_instance_uid: str
     patient_id: str
     patient_id_issuer: str
-    own_result: bool
-    """Made by this product: a PACS that forwards everything sends our own results back."""
+    claims_to_be_ours: bool
+    """Says that this product made it: a result of another node, of an earlier store, or no result at all."""
 
 
 def inspect(arrival: Arrival, limits: Limits = STANDARD) -> Header:
@@ -97,7 +97,7 @@ def inspect(arrival: Arrival, limits: Limits = STANDARD) -> Header:
         **identity,
         patient_id=found.text(_PATIENT_ID),
         patient_id_issuer=found.text(_PATIENT_ID_ISSUER),
-        own_result=found.is_own,
+        claims_to_be_ours=found.claims_to_be_ours,
     )
 
 
@@ -117,8 +117,8 @@ class _DataSet:
         self._pixels = next((element for tag, element in self._elements.items() if tag in PIXEL_TAGS), None)
 
     @property
-    def is_own(self) -> bool:
-        """Made by this product: a capture, or an object without pixels."""
+    def claims_to_be_ours(self) -> bool:
+        """Whether Manufacturer (0008,0070) is this product, of a derived image or an object without pixels."""
         derived = self.text(_IMAGE_TYPE).upper().startswith("DERIVED")
         return self.text(_MANUFACTURER).lower() == PRODUCT and (derived or self._pixels is None)
 

@@ -23,6 +23,7 @@ from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
 from node.associations.request import Offer
+from node.associations.shares import Shares
 from node.associations.storage_classes import READ_CLASSES, RETIRED_IMAGE_CLASSES, is_unread_class
 from node.metrics import Metrics
 from node.receiving.inbox import Inbox
@@ -67,6 +68,7 @@ class Listener:
         tls: TlsSettings | None = None,
         handlers: Sequence[tuple[Any, Any]] = (),
         purpose: Purpose = Purpose.STUDY,
+        memory: Shares | None = None,
     ) -> None:
         """Bind to one inbox.
 
@@ -79,6 +81,7 @@ class Listener:
             tls: port and files of DICOM over TLS.
             handlers: answer what is not C-STORE or C-ECHO, as (event of pynetdicom, function).
             purpose: what instances are sent here for.
+            memory: bytes for messages that are being received, shared with other ports.
         """
         self._inbox = inbox
         self._purpose = purpose
@@ -95,6 +98,7 @@ class Listener:
             metrics,
             peers=peers or Peers(),
             tls=tls,
+            memory=memory,
             further=_unread_contexts if settings.keep_unknown_classes else None,
         )
 
@@ -147,7 +151,9 @@ class Listener:
         return _answer(0x0000)
 
 
-def prior_listener(settings: Settings, inbox: Inbox, metrics: Metrics, refusals: Refusals) -> Listener | None:
+def prior_listener(
+    settings: Settings, inbox: Inbox, metrics: Metrics, refusals: Refusals, memory: Shares | None = None
+) -> Listener | None:
     """Return the listener of what a PACS sends by C-MOVE as priors, with an AE title and a port of its own.
 
     Returns:
@@ -160,7 +166,7 @@ def prior_listener(settings: Settings, inbox: Inbox, metrics: Metrics, refusals:
     secured = tls is not None and (priors.tls or tls.required)
     own_tls = tls.model_copy(update={"port": priors.port, "required": True}) if tls and secured else None
     peers = Peers.of(settings)
-    return Listener(node, inbox, metrics, refusals, peers=peers, tls=own_tls, purpose=Purpose.PRIOR)
+    return Listener(node, inbox, metrics, refusals, peers=peers, tls=own_tls, purpose=Purpose.PRIOR, memory=memory)
 
 
 def _entity(settings: NodeSettings) -> AE:

@@ -5,7 +5,7 @@ skips bytes without limit after a first line break, and does not report a body t
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.message import Message
 
 from fastapi import HTTPException
@@ -41,7 +41,12 @@ def boundary_of(content_type: str) -> bytes:
 
 
 async def parts_of(
-    chunks: AsyncIterator[bytes], boundary: bytes, *, most_parts: int, most_part_bytes: int
+    chunks: AsyncIterator[bytes],
+    boundary: bytes,
+    *,
+    most_parts: int,
+    most_part_bytes: int,
+    hold: Callable[[int], bool] = lambda _: True,
 ) -> AsyncIterator[bytes]:
     """Yield the content of each part as soon as it is complete; the headers of parts are ignored.
 
@@ -50,11 +55,13 @@ async def parts_of(
         boundary: out of the Content-Type.
         most_parts: more are refused.
         most_part_bytes: of one part; no more than that, one chunk and one header are held at a time.
+        hold: is told how many bytes are held before they grow; says whether there is memory for them.
 
     Raises:
-        HTTPException: 400, it is malformed or ends too early; 413, there are too many parts, or one is too long.
+        HTTPException: 400, it is malformed or ends too early; 413, there are too many parts, or one is too long; 503,
+            there is no memory for it.
     """
-    reader = _Reader(chunks, b"\r\n--" + boundary)
+    reader = _Reader(chunks, b"\r\n--" + boundary, hold)
     await reader.upto_delimiter(HEADER_BYTES)
     for count in range(most_parts + 1):
         if await reader.is_last():
@@ -68,8 +75,9 @@ async def parts_of(
 class _Reader:
     """A buffer over the chunks; it begins with a line break, so that a body may begin with its boundary."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], delimiter: bytes) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], delimiter: bytes, hold: Callable[[int], bool]) -> None:
         self._chunks = chunks
+        self._hold = hold
         self._delimiter = delimiter
         self._buffer = bytearray(b"\r\n")
 
@@ -107,6 +115,10 @@ class _Reader:
     async def _more(self) -> None:
         async for chunk in self._chunks:
             if chunk:
+                if not self._hold(2 * (len(self._buffer) + len(chunk))):  # as it is, and as a part taken out of it
+                    raise HTTPException(
+                        503, ("Too much is being received at once.", "Try again later."), {"Retry-After": "10"}
+                    )
                 self._buffer += chunk
                 return
         raise HTTPException(400, ("The body ends before its last boundary.", _CURE))

@@ -9,8 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 
+from inference.errors import Unparsable
+from inference.parsing import parse_json
 from node.associations.request import printable
 from node.delivery.reach import NOTE, Step, addresses_of
 from node.settings.destination import Destination
@@ -41,11 +43,10 @@ class RefusedInstances:
 
 
 def count_refused(engine: Engine) -> int:
-    """Return how many instances the ledger says were refused or set aside."""
-    events = (Event.REFUSED, Event.QUARANTINED)
-    query = select(func.count()).select_from(entries).where(entries.c.event.in_(events))
+    """Return how many instances the ledger says were refused or set aside; repetitions count after an hour."""
+    query = select(entries.c.details).where(entries.c.event.in_((Event.REFUSED, Event.QUARANTINED)))
     with engine.connect() as connection:
-        return int(connection.execute(query).scalar_one())
+        return sum(int(json.loads(details).get("objects", 1)) for details in connection.execute(query).scalars())
 
 
 def latest_refused(quarantine: Path) -> tuple[RefusedInstances, ...]:
@@ -78,7 +79,7 @@ def examine_refused(count: int, latest: Iterable[RefusedInstances], peer: Destin
     for entry in islice(of_peer, MOST_LISTED):
         times = f"{entry.times} instances, the last" if entry.times > 1 else "one"
         said = f"This node refused {times} at {entry.at:%Y-%m-%d %H:%M} UTC, of {entry.peer}: {entry.problem}"
-        yield Step("refused instances", NOTE, f"{said} ({count} refused since the ledger began.)", entry.cure)
+        yield Step("refused instances", NOTE, f"{said} ({count} counted in the ledger.)", entry.cure)
 
 
 def _records(quarantine: Path) -> Iterator[RefusedInstances]:
@@ -89,8 +90,8 @@ def _records(quarantine: Path) -> Iterator[RefusedInstances]:
             with suppress(OSError):
                 times.append((path.stat().st_mtime_ns, path))
     for _, path in sorted(times, reverse=True)[:MOST_RECORDS]:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            record = json.loads(path.read_bytes())
+        with suppress(OSError, ValueError, KeyError, TypeError, Unparsable):
+            record = parse_json(path.read_bytes())
             if record.get("cure") != "":  # else it was not refused: another took its place
                 yield _refused(path.stem, record)
 

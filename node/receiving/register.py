@@ -11,11 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from inference.errors import Unavailable
 from node.receiving.inspection import Purpose
-from node.store import insert_into, instances
+from node.store import insert_into, instances, results
 from node.studies.instance import Instance
 from node.studies.studies import Studies
 
 _BY_UID = select(instances).where(instances.c.sop_instance_uid == bindparam("uid"))
+_OWN_RESULT = select(results.c.sop_instance_uid).where(results.c.sop_instance_uid == bindparam("uid"))
+_DERIVED_UID = "2.25."
+"""What the UIDs of results begin with (``reports.objects.uids``); of others the store is not asked."""
 _NOT_TAKEN = "The store did not take the instance."
 _CURE = "It may be sent again."
 
@@ -111,6 +114,20 @@ class Register:
         except SQLAlchemyError as error:
             raise Unavailable("The store does not answer.", cure=_CURE) from error
         return Instance(**row._mapping) if row else None
+
+    def is_own_result(self, sop_instance_uid: str) -> bool:
+        """Say whether a UID is that of a result that a node of this store has made.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        if not sop_instance_uid.startswith(_DERIVED_UID):
+            return False
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(_OWN_RESULT, {"uid": sop_instance_uid}).first() is not None
+        except SQLAlchemyError as error:
+            raise Unavailable("The store does not answer.", cure=_CURE) from error
 
     def _commit(self) -> None:
         with self._adding:

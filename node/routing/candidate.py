@@ -1,11 +1,11 @@
 """Candidate rules: parsed from text and validated against this node, without being loaded."""
 
-import tomllib
 from collections.abc import Container
 
 from pydantic import ValidationError
 
-from inference.errors import SettingsInvalid
+from inference.errors import SettingsInvalid, Unparsable
+from inference.parsing import parse_toml
 from node.jobs.installation import bundles_of
 from node.routing.rulebook import RELOADED
 from node.settings.problems import problems_of
@@ -35,9 +35,9 @@ def candidate_of(text: str, settings: Settings, *, known: Container[str] = ()) -
         SettingsInvalid: it is not TOML, has no rules, or anything in them is wrong; all of it is listed.
     """
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsInvalid((f"this is not valid TOML: {error}",)) from error
+        raw = parse_toml(text)
+    except Unparsable as error:
+        raise SettingsInvalid((f"this {error.reason}",)) from error
     tables = {name: raw[name] for name in sorted(RELOADED & set(raw))}
     fresh, error_of = None, None
     try:

@@ -65,14 +65,19 @@ class Decisions:
             state: the study's new one.
 
         Returns:
-            The jobs' identifiers; none where an instance has arrived since, or the audit holds the route.
+            The jobs' identifiers; none where an instance has arrived since, the audit holds the route, or nothing but
+            results of other nodes is here, about which there is nothing to say.
         """
         route = decision.route or NOT_ROUTED
         standing = self._arming.standing(route.name)
         if standing.state is RouteState.HELD:
             self._hold(study, route, standing.reason)
             return ()
-        kept = self._studies.instances_of(study.study_instance_uid)
+        kept = [
+            instance
+            for instance in self._studies.instances_of(study.study_instance_uid)
+            if route.takes_results or not instance.foreign_result
+        ]
         order = self._order(study, decision, standing, content_digest(kept), at)
         with self._engine.begin() as connection:
             row = _change_state(connection, study, decision, state)
@@ -80,7 +85,7 @@ class Decisions:
                 return ()
             keep_content(connection, order.content, order.study_instance_uid, kept)
             missing = _missing(row.missing, decision)
-            rows = self._job_rows(connection, order, missing)
+            rows = self._job_rows(connection, order, missing) if kept else ()
             new = insert_new(connection, jobs, rows)
         if state is StudyState.SET_ASIDE:
             self._append(order, state, decision.reason)

@@ -26,6 +26,8 @@ class Route:
     planes_explained: int
     stack_contains: tuple[str, ...] = ()
     """Words one of which must stand in what tells a stack from the others of its series; empty: every stack."""
+    takes_results: bool = False
+    """Whether results of other nodes are analysed, too: its rule asks for their Manufacturer."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,9 @@ class Decision:
         return "\n".join(self.trace)
 
 
+_BARRED = ClauseAnswer(held=False, sentence="a result of another node, whose Manufacturer the rule does not ask for")
+
+
 def decide(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime) -> Decision:
     """Evaluate every clause of every rule on every series: the first rule that holds on one series decides.
 
@@ -127,7 +132,9 @@ def decide(rules: Sequence[Rule], headers: Sequence[SeriesHeader], at: datetime)
 def _answer(rule: Rule, headers: Sequence[SeriesHeader], at: datetime) -> RuleAnswer:
     groups: dict[tuple[ClauseAnswer, ...], list[int]] = {}
     for number, header in enumerate(headers, start=1):
-        groups.setdefault(tuple(_ask(clause, header) for clause in rule.when), []).append(number)
+        clauses = tuple(_ask(clause, header) for clause in rule.when)
+        is_barred = header.foreign_result and not rule.names_manufacturer
+        groups.setdefault((_BARRED, *clauses) if is_barred else clauses, []).append(number)
     series = tuple(
         SeriesAnswer(tuple(numbers), all(clause.held for clause in clauses), clauses)
         for clauses, numbers in groups.items()
@@ -145,6 +152,7 @@ def _route(rule: Rule) -> Route:
         method=rule.method,
         planes_explained=rule.planes_explained,
         stack_contains=rule.stack_contains,
+        takes_results=rule.names_manufacturer,
     )
 
 

@@ -44,11 +44,13 @@ class SeriesHeader:
     """What the rules see of one series: the data set of one of its instances, without pixels."""
 
     dataset: Dataset
+    foreign_result: bool = False
+    """Whether it says that this product made it, and no node of this store did."""
 
     @classmethod
-    def read(cls, path: Path) -> "SeriesHeader":
+    def read(cls, path: Path, *, foreign_result: bool = False) -> "SeriesHeader":
         """Read one kept file up to its pixel data."""
-        return cls(dcmread(path, stop_before_pixels=True, defer_size=_READ_BYTES))
+        return cls(dcmread(path, stop_before_pixels=True, defer_size=_READ_BYTES), foreign_result)
 
     def values(self, attribute: str) -> tuple[str, ...]:
         """Return the first values of an attribute as text, none where it is missing, empty or cannot be read.

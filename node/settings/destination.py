@@ -49,6 +49,8 @@ class Destination(Section):
     """Proof of storage: storage commitment, C-FIND or QIDO-RS; none: "sent" is the final state."""
     proof_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """Timeout after which an object that was sent but is not proven to be stored is sent again."""
+    exchange_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """Timeout of one association or request with it as a whole, all objects of a delivery included."""
     objects: Annotated[tuple[Role, ...], Field(min_length=1)] = ALWAYS
     """Kinds of results it gets."""
     transfer_syntaxes: Annotated[tuple[Literal["explicit", "implicit"], ...], Field(min_length=1)] = (

@@ -10,6 +10,8 @@ from node.settings.section import Section
 Count = Annotated[int, Field(ge=1)]
 _BYTES_OF_A_FURTHER_ELEMENT = 32
 """So many bytes of a data set allow one element more: what is small in bytes stays small when it is read."""
+_BYTES_OF_A_VALUE = 16
+"""Of a study that is read: 4 as it is kept, and up to 12 of the stack that is being read."""
 
 
 class Limits(Section):
@@ -27,6 +29,8 @@ class Limits(Section):
     """Frames of one instance; each takes about half a kB beside its pixels."""
     pixel_values: Count = 1 << 29
     """Rows x columns x frames of one instance, and of one series when it is read; each takes up to 12 bytes then."""
+    reading_mebibytes: Annotated[int, Field(ge=64)] = 8192
+    """Memory for the pixels of one study while it is read, 16 bytes a value; what is beyond it is not analysed."""
     decoding_seconds: Annotated[float, Field(gt=0)] = 300.0
     """Timeout of decoding all compressed pixels of one study; beyond it they count as damaged."""
     decoding_mebibytes: Annotated[int, Field(ge=512)] = 4096
@@ -40,9 +44,8 @@ class Limits(Section):
     @property
     def decoding(self) -> DecodingLimits:
         """Limits of the decoding process."""
-        return DecodingLimits(
-            values=self.pixel_values, seconds=self.decoding_seconds, mebibytes=self.decoding_mebibytes
-        )
+        values = min(self.pixel_values, (self.reading_mebibytes << 20) // _BYTES_OF_A_VALUE)
+        return DecodingLimits(values=values, seconds=self.decoding_seconds, mebibytes=self.decoding_mebibytes)
 
 
 STANDARD = Limits()

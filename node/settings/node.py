@@ -3,9 +3,9 @@
 import hashlib
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from node.settings.section import AETitle, LocalPath, Port, Section
 
@@ -20,7 +20,9 @@ class NodeSettings(Section):
     port: Port = 11112
     """DICOM port (PS3.8 9.1: 11112, or 104 with the privilege to bind it)."""
     home: LocalPath
-    """Folder for inbox, outbox, jobs and the embedded database; made on start, mode 0700."""
+    """Folder for inbox, outbox, jobs and the embedded database; made on start, and closed to others (mode 0700)."""
+    group: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    """Group that may enter home and shared folder (mode 2770), as volumes and shared folders need; default: none."""
     database_url: str | None = None
     """SQLAlchemy URL of PostgreSQL when several nodes share one store; SQLite below ``home`` when left out."""
     shared_folder: LocalPath | None = None
@@ -41,10 +43,22 @@ class NodeSettings(Section):
     """Maximum number of open associations from one address."""
     maximum_message_mebibytes: Annotated[int, Field(ge=1)] = 512
     """Longest DIMSE message, data set included. An idle association takes 0.1 MiB, a receiving one its message."""
+    receiving_mebibytes: Annotated[int, Field(ge=1)] = 3072
+    """Memory for messages and STOW-RS parts while they are received; beyond it they are answered 0xA700 or HTTP 503."""
+    receiving_mebibytes_per_peer: Annotated[int, Field(ge=1)] = 1280
+    """Of that, for one address; at least maximum_message_mebibytes."""
     keep_unknown_classes: bool = False
     """Whether objects of private and unknown storage SOP classes are accepted and kept unread; else refused."""
     known_peers_only: bool | None = None
     """Whether only [[peers]] may call; default: true where any are listed. Required beyond loopback without them."""
+
+    @model_validator(mode="after")
+    def _has_memory_for_a_message(self) -> Self:
+        if not self.maximum_message_mebibytes <= self.receiving_mebibytes_per_peer <= self.receiving_mebibytes:
+            raise ValueError(
+                "maximum_message_mebibytes, receiving_mebibytes_per_peer and receiving_mebibytes must not fall"
+            )
+        return self
 
     @property
     def files(self) -> Path:

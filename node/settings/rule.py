@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from node.settings.section import Attribute, Expression, Section
+from node.settings.section import Attribute, Expression, Section, tag_of
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+_MANUFACTURER = 0x00080070
 _OPERATORS = ("equals", "matches", "excludes", "at_least", "at_most", "exists")
 
 
@@ -90,6 +91,12 @@ class Rule(Section):
     """Name of the destination that they are fetched from."""
     priors_by: Literal["move", "web"] = "move"
     """move: C-FIND and C-MOVE to the port of [priors]; web: QIDO-RS and WADO-RS, where the destination has a url."""
+
+    @property
+    def names_manufacturer(self) -> bool:
+        """Whether a condition wants a Manufacturer (0008,0070): results of other nodes are then asked, too."""
+        wanted = (clause for clause in self.when if clause.equals is not None or clause.matches is not None)
+        return any(tag_of(clause.attribute) == _MANUFACTURER for clause in wanted)
 
     @model_validator(mode="after")
     def _says_whose_priors(self) -> Self:

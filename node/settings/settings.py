@@ -1,7 +1,6 @@
 """All settings of the node: one TOML file, one frozen object; all problems are listed at once."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
-from inference.errors import SettingsInvalid
+from inference.errors import SettingsInvalid, Unparsable
+from inference.parsing import parse_toml
 from node.settings.audit import AuditSettings
 from node.settings.completeness import CompletenessSettings
 from node.settings.destination import Destination
@@ -69,14 +69,13 @@ def load(path: Path) -> Settings:
         SettingsInvalid: it is missing, is not TOML, or anything in it is wrong; all of it is listed.
     """
     try:
-        with path.open("rb") as file:
-            raw = tomllib.load(file)
+        raw = parse_toml(path.read_bytes())
     except OSError as error:
         raise SettingsInvalid(
             (f"{path}: cannot be read ({error.strerror}); `heatproof config example` writes one",)
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsInvalid((f"{path}: is not valid TOML: {error}",)) from error
+    except Unparsable as error:
+        raise SettingsInvalid((f"{path}: {error.reason}",)) from error
     _override(raw, os.environ)
     error_of: ValidationError | None = None
     settings: Settings | None = None

@@ -23,6 +23,10 @@ class TlsSettings(Section):
     """PEM file of its private key, without a passphrase; mode 0600."""
     ca_file: LocalPath
     """PEM file of the certificate authorities that must have signed the peers' certificates."""
+    crl_file: LocalPath | None = None
+    """PEM file of the revocation lists of these authorities, one of each that issues certificates: a peer whose
+    certificate is revoked, or whose authority's list is missing or has expired, is refused. Read at the start, and for
+    each association of ours."""
     port: Port = 2762
     """Port of DICOM over TLS (PS3.15: 2762)."""
     required: bool = False

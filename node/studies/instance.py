@@ -29,6 +29,8 @@ class Instance:
     """Keyed hash of its Patient ID; empty for what an earlier release received."""
     former_patients: str = ""
     """Keyed hashes of the Patient IDs that it had before they were corrected, separated by spaces."""
+    foreign_result: bool = False
+    """Whether it says that this product made it, and no node of this store did."""
 
 
 def is_uid(text: str) -> bool:

@@ -61,15 +61,11 @@ class Studies:
         """Open the studies of new instances, or open them again, in the transaction that keeps the instances.
 
         A late image takes back whatever was decided: completion and routing are done again, and because the content
-        digest changed, they give another job. What is only said about images, or cannot be read, changes nothing that
-        was decided.
+        digest changed, they give another job. What is only said about images, cannot be read, or is a result of another
+        node, changes nothing that was decided.
         """
         for opening, about in ((self._opening, False), (self._known, True)):
-            rows = [
-                _opened_by(instance)
-                for instance in arrived
-                if (is_annotation_class(instance.sop_class_uid) or is_unread_class(instance.sop_class_uid)) is about
-            ]
+            rows = [_opened_by(instance) for instance in arrived if _opens_nothing(instance) is about]
             if rows:
                 connection.execute(opening, rows)
 
@@ -182,11 +178,11 @@ class Studies:
             NotAnalysed: more series than are looked at.
         """
         first: dict[str, Instance] = {}
-        for instance in self.instances_of(study_instance_uid):
+        for instance in sorted(self.instances_of(study_instance_uid), key=lambda instance: instance.foreign_result):
             first.setdefault(instance.series_instance_uid, instance)
         if len(first) > MOST_SERIES:
             raise NotAnalysed(f"The study has {len(first)} series, where {MOST_SERIES} are the limit.")
-        return tuple(_header(self._inbox / first[uid].path) for uid in sorted(first))
+        return tuple(_header(self._inbox / first[uid].path, first[uid].foreign_result) for uid in sorted(first))
 
 
 def content_digest(kept: Sequence[Instance]) -> str:
@@ -195,11 +191,16 @@ def content_digest(kept: Sequence[Instance]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _header(path: Path) -> SeriesHeader:
+def _opens_nothing(instance: Instance) -> bool:
+    sop_class = instance.sop_class_uid
+    return instance.foreign_result or is_annotation_class(sop_class) or is_unread_class(sop_class)
+
+
+def _header(path: Path, foreign_result: bool) -> SeriesHeader:
     try:
-        return SeriesHeader.read(path)
+        return SeriesHeader.read(path, foreign_result=foreign_result)
     except (OSError, InvalidDicomError):
-        return SeriesHeader(Dataset())
+        return SeriesHeader(Dataset(), foreign_result)
 
 
 def _opened_by(instance: Instance) -> dict[str, object]:

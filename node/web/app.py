@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Engine
+from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException
 
 from inference.errors import HeatproofError
@@ -17,7 +18,7 @@ from node.web.dry_run import DryRunDesk, dry_run_routes
 from node.web.guard import Guard, add_headers
 from node.web.health import Readiness, health_routes
 from node.web.ledger import LedgerDesk, ledger_routes
-from node.web.limits import BodyCap
+from node.web.limits import BodyCap, NamedHosts
 from node.web.overview import Concerns, overview_routes
 from node.web.pages import ErrorAnswers, Pages, login_routes
 from node.web.refusals import refusal_routes
@@ -57,6 +58,7 @@ def create_app(
     guard, pages = Guard(Authenticator(settings.http, engine)), Pages(settings.node.ae_title)
     answers = ErrorAnswers(pages)
     app = FastAPI(title="heatproof", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(NamedHosts, answers=answers, names=settings.http.names)
     app.add_middleware(BodyCap, answers=answers, long_bodies=LONG_BODIES)
     app.middleware("http")(add_headers)  # outside of the one before
     readiness = Readiness(engine, settings.node, listening)
@@ -78,5 +80,8 @@ def create_app(
     app.add_exception_handler(HeatproofError, answers.ours)
     app.add_exception_handler(HTTPException, answers.http)
     app.add_exception_handler(RequestValidationError, answers.invalid)
+    app.add_exception_handler(OverflowError, answers.beyond)
+    app.add_exception_handler(DataError, answers.beyond)
+    app.add_exception_handler(DBAPIError, answers.store_away)
     app.add_exception_handler(Exception, answers.unforeseen)
     return app

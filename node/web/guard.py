@@ -1,6 +1,7 @@
 """What every request passes: authentication, the scope a route asks for, form tokens, and security headers."""
 
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 from urllib.parse import parse_qs
 
 import structlog
@@ -9,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from node.settings.section import is_loopback
 from node.web.access.caller import Principal, Scope
-from node.web.access.proxy import LONGEST_NAME, sent_by, was_forwarded
+from node.web.access.proxy import LONGEST_NAME, SECRET_HEADER, sent_by, was_forwarded
 from node.web.access.security import COOKIE, Authenticator, is_own_page
 
 HEADERS = {
@@ -76,13 +77,17 @@ class Guard:
         if scheme.lower() == "bearer":
             return self.authenticator.by_token(given.strip())
         if user:
-            groups = request.headers.get(self.authenticator.proxy.groups_header, "")
-            return self.authenticator.by_proxy(user, groups)
+            groups = request.headers.getlist(self.authenticator.proxy.groups_header)
+            if len(groups) > 1:  # which of them the proxy wrote cannot be told
+                self._refuse_headers(request)
+            return self.authenticator.by_proxy(user, groups[0] if groups else "")
         session = request.cookies.get(COOKIE, "")
         return self.authenticator.by_session(session) if session else None
 
     def _is_proxy(self, request: Request) -> bool:
-        return self.authenticator.proxy.names(sent_by(request))
+        given = request.headers.getlist(SECRET_HEADER)
+        named = self.authenticator.proxy.names(sent_by(request))
+        return named and self.authenticator.is_proxy_secret(given[0] if len(given) == 1 else "")
 
     def _user(self, request: Request) -> str:
         """Read the user's name from the proxy's header; empty where there is none."""
@@ -91,9 +96,12 @@ class Guard:
         if not names:
             return ""
         if not self._is_proxy(request) or len(names) > 1:
-            self._log.warning("user_header_refused", peer_address=sent_by(request))
-            raise HTTPException(403, _SPOOFED)
+            self._refuse_headers(request)
         return names[0].strip()[:LONGEST_NAME]
+
+    def _refuse_headers(self, request: Request) -> NoReturn:
+        self._log.warning("user_header_refused", peer_address=sent_by(request))
+        raise HTTPException(403, _SPOOFED)
 
 
 class RequiredScope:

@@ -160,8 +160,11 @@ def _api(desk: LedgerDesk, guard: Guard) -> APIRouter:
 
 def _filter(events: tuple[Event, ...], route: str, day: date | None) -> Filter:
     """Make the filter for a day on the node's clock."""
-    since = datetime(day.year, day.month, day.day).astimezone() if day else None
-    return Filter(events, route, since, since + timedelta(days=1) if since else None)
+    try:
+        since = datetime(day.year, day.month, day.day).astimezone() if day else None
+        return Filter(events, route, since, since + timedelta(days=1) if since else None)
+    except ValueError as error:  # OverflowError elsewhere on the calendar
+        raise OverflowError(day) from error
 
 
 def _event(name: str) -> Event:

@@ -1,9 +1,12 @@
-"""Limits on requests: size and time of bodies and headers, and the number of connections."""
+"""Limits on requests: names they are sent to, size and time of bodies and headers, and the number of connections."""
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import h11
 from fastapi import FastAPI, HTTPException
@@ -22,8 +25,11 @@ HEAD_BYTES = 16 * 1024
 """Of the request line and the headers together."""
 HEAD_SECONDS = 15.0
 """From the connection, or from the first byte of the next request, to the end of its headers."""
+LEAST_BYTES_A_SECOND = 8192
+"""Of a long body, once ``BODY_SECONDS`` have passed: drips do not hold a place for ever."""
 MOST_CONNECTIONS = 200
-"""Further ones are closed at once, so that a flood of them leaves the file descriptors that DICOM needs."""
+"""For one more, the oldest idle one of the busiest address is closed: a flood leaves room for others, and the file
+descriptors that DICOM needs."""
 
 
 class BodyCap:
@@ -49,12 +55,35 @@ class BodyCap:
         await self._app(scope, bounded, send)
 
 
+class NamedHosts:
+    """The middleware that refuses names that are not this node's (421); addresses always work.
+
+    A page of a stranger's domain that comes to resolve to this machine (DNS rebinding) is of one origin with it for a
+    browser, whose requests come from where those of a proxy come.
+    """
+
+    def __init__(self, app: ASGIApp, *, answers: ErrorAnswers, names: Collection[str]) -> None:
+        self._app = app
+        self._answers = answers
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on whose Host header names this node."""
+        if scope["type"] == "http":
+            request = Request(scope)
+            hosts = request.headers.getlist("host")
+            if len(hosts) != 1 or not _is_ours(hosts[0], self._names):
+                await self._answers.http(request, HTTPException(421))(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 class _Bounded:
     """``receive`` with a limit on bytes and a deadline."""
 
     def __init__(self, receive: Receive, *, most_bytes: int, whole: bool) -> None:
         self._receive = receive
-        self._left = most_bytes
+        self._most = self._left = most_bytes
         self._whole = whole
         self._deadline = time.monotonic() + BODY_SECONDS
         self._more = True
@@ -62,7 +91,8 @@ class _Bounded:
     async def __call__(self) -> Message:
         if not self._more:  # the body is here: what is waited for now is the end of the connection
             return await self._receive()
-        limit = self._deadline - time.monotonic() if self._whole else BODY_SECONDS
+        earned = 0.0 if self._whole else (self._most - self._left) / LEAST_BYTES_A_SECOND
+        limit = min(self._deadline + earned - time.monotonic(), BODY_SECONDS)
         try:
             message = await asyncio.wait_for(self._receive(), max(limit, 0.0))
         except TimeoutError as error:
@@ -74,9 +104,27 @@ class _Bounded:
         return message
 
 
+def _is_ours(host: str, names: Collection[str]) -> bool:
+    """Say whether a Host header (RFC 9110 7.2) holds an address or one of these names."""
+    if not host.isascii() or set(host) & set("/?#@\\ "):
+        return False
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    try:
+        ip_address(name)
+    except ValueError:
+        return name.removesuffix(".") in names
+    return True
+
+
 def _refusal(request: Request, most_bytes: int) -> HTTPException | None:
     """Refuse a body by its headers alone; None where they are acceptable."""
     close = {"Connection": "close"}
+    head = len(request.scope["raw_path"]) + len(request.scope["query_string"])
+    if head + sum(len(name) + len(value) for name, value in request.scope["headers"]) > HEAD_BYTES:
+        return HTTPException(431, headers=close)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return HTTPException(415, headers=close)
     announced = request.headers.get("content-length", "0")
@@ -89,14 +137,23 @@ class BoundedProtocol(H11Protocol):
     """uvicorn's HTTP/1.1, with a deadline for the headers and a bound on connections."""
 
     _deadline: asyncio.TimerHandle | None = None
+    address = ""
+    since_seconds = 0.0
 
     def connection_made(self, transport: Any) -> None:
-        """Accept a connection, or close it where there are too many."""
+        """Accept a connection; where there are too many, close an idle one of the busiest address, or this one."""
         super().connection_made(transport)
+        self.address, self.since_seconds = self.client[0] if self.client else "", time.monotonic()
         if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
-            return
-        self._watch()
+            idle = [other for other in self.connections if isinstance(other, BoundedProtocol) and other.is_idle]
+            _busiest(idle or [self]).transport.abort()
+        if not transport.is_closing():
+            self._watch()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is on its way on it, nor an answer."""
+        return self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete)
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes; the deadline runs until the headers are complete."""
@@ -118,6 +175,14 @@ class BoundedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _busiest(connections: Sequence[BoundedProtocol]) -> BoundedProtocol:
+    """Return the oldest connection of the address that has most of them."""
+    addresses = Counter(connection.address for connection in connections)
+    ((greedy, _),) = addresses.most_common(1)
+    of_greedy = (connection for connection in connections if connection.address == greedy)
+    return min(of_greedy, key=lambda connection: connection.since_seconds)
 
 
 def bounded_server(application: FastAPI, host: str, port: int) -> Server:

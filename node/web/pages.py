@@ -38,6 +38,8 @@ SENTENCES = {
     405: ("This address does not accept that method.", "Use GET."),
     408: ("The request took too long to arrive.", "Send it again."),
     413: ("The request is too long.", "Send less at once."),
+    421: ("This name is not one of this node's.", "Add it to http.hosts, or call the node by its address."),
+    431: ("The headers of the request are too long.", "Send shorter ones."),
     415: ("Compressed request bodies are not accepted.", "Send it without Content-Encoding."),
 }
 """Message and cure by HTTP status."""
@@ -103,6 +105,16 @@ class ErrorAnswers:
         """Name the parameters that are not valid, without their values."""
         wrong = ", ".join(sorted({str(problem["loc"][-1]) for problem in error.errors()}))
         return self._answer(request, 422, f"A parameter is not valid: {wrong}.", "Leave it out to get the default.")
+
+    def beyond(self, request: Request, _error: Any) -> Response:
+        """Answer a number, date or text that no column of the store can hold."""
+        return self._answer(request, 422, "A parameter is out of range.", "Leave it out to get the default.")
+
+    def store_away(self, request: Request, _error: Any) -> Response:
+        """Answer a request while the store does not answer, as on a full disk."""
+        answer = self._answer(request, 503, "The store does not answer.", "Try again; see the node's disk.")
+        answer.headers["Retry-After"] = "10"
+        return answer
 
     def unforeseen(self, request: Request, _error: Any) -> Response:
         """Answer an error that nobody handled; the log has the place where it was raised."""

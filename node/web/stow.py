@@ -7,12 +7,13 @@ off the instances before stay stored, and the same request again adds those that
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from inference.errors import HeatproofError, Unavailable
+from node.associations.shares import Shares
 from node.metrics import Metrics
 from node.receiving.inbox import Inbox
 from node.receiving.inspection import Arrival
@@ -20,6 +21,7 @@ from node.receiving.listener import TRANSFER_SYNTAXES
 from node.receiving.multipart import boundary_of, parts_of
 from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, read_file_meta
 from node.store import now
+from node.web.access.caller import Principal
 from node.web.access.proxy import sent_by
 from node.web.guard import Guard
 
@@ -38,8 +40,10 @@ class StowBounds:
     part_bytes: int = 512 << 20
     """Of one instance (node.maximum_message_mebibytes); a request takes this much memory, twice while it is stored."""
     parts: int = 4096
-    at_once: int = 2
+    at_once: int = 4
     """Requests in progress; one more is answered 503 with Retry-After."""
+    at_once_of_caller: int = 2
+    """Of one address and user."""
 
 
 BOUNDS = StowBounds()
@@ -56,24 +60,32 @@ class PartOutcome:
     may_work_later: bool = False
 
 
-def stow_routes(inbox: Inbox, metrics: Metrics, guard: Guard, bounds: StowBounds = BOUNDS) -> APIRouter:
-    """Make ``POST /dicomweb/studies``."""
+def stow_routes(inbox: Inbox, metrics: Metrics, memory: Shares, guard: Guard, bounds: StowBounds = BOUNDS) -> APIRouter:
+    """Make ``POST /dicomweb/studies``; ``memory`` is that of all that is being received."""
     routes = APIRouter()
-    under_way = [0]
+    places = Shares(bounds.at_once, bounds.at_once_of_caller)
 
-    @routes.post(PATH, dependencies=[Depends(guard.operate)])
-    async def store(request: Request) -> Response:
-        if under_way[0] >= bounds.at_once:
+    @routes.post(PATH)
+    async def store(request: Request, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
+        boundary = boundary_of(request.headers.get("content-type", ""))
+        address = sent_by(request)
+        place, held = places.lease(f"{address} {caller.name}"), memory.lease(address)
+        if not place.hold(1):
             raise HTTPException(
                 503, ("Too many STOW-RS requests are in progress.", "Try again later."), {"Retry-After": "10"}
             )
-        boundary = boundary_of(request.headers.get("content-type", ""))
-        under_way[0] += 1
         try:
-            parts = parts_of(request.stream(), boundary, most_parts=bounds.parts, most_part_bytes=bounds.part_bytes)
-            outcomes = [await run_in_threadpool(_keep, inbox, metrics, part, sent_by(request)) async for part in parts]
+            parts = parts_of(
+                request.stream(),
+                boundary,
+                most_parts=bounds.parts,
+                most_part_bytes=bounds.part_bytes,
+                hold=held.hold,
+            )
+            outcomes = [await run_in_threadpool(_keep, inbox, metrics, part, address) async for part in parts]
         finally:
-            under_way[0] -= 1
+            place.release()
+            held.release()
         if not outcomes:
             raise HTTPException(400, ("There is no instance in the request.", "Send one in each part."))
         return _answer(outcomes)

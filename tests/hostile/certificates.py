@@ -53,6 +53,20 @@ class Authority:
         _openssl("x509", "-req", "-in", str(request), *authority, "-out", str(paper.certificate), "-days", "-1")
         return paper
 
+    def revocation_list(self, *revoked: Paper) -> Path:
+        """Return the list of what this authority has revoked, these among it."""
+        configuration, list_file = self._folder / "ca.cnf", self._folder / "revoked.pem"
+        (self._folder / "index.txt").touch()
+        keys = f"certificate = {self.own.certificate}\nprivate_key = {self.own.key}\n"
+        configuration.write_text(
+            f"[ca]\ndefault_ca = d\n[d]\ndatabase = {self._folder}/index.txt\ndefault_md = sha256\n"
+            f"default_crl_days = 1\n{keys}"
+        )
+        for paper in revoked:
+            _openssl("ca", "-config", str(configuration), "-revoke", str(paper.certificate))
+        _openssl("ca", "-config", str(configuration), "-gencrl", "-out", str(list_file))
+        return list_file
+
     def settings(self, paper: Paper, **changes: object) -> TlsSettings:
         """The node's table [tls]; the port is one that the system chooses."""
         made = TlsSettings(certificate=paper.certificate, key=paper.key, ca_file=self.own.certificate)

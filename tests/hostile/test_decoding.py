@@ -23,7 +23,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from inference.errors import UnsupportedImage
-from inference.reading import decoding
+from inference.reading import decoding, outlines
 from inference.reading.account import Disposition
 from inference.reading.decoding import DecodingLimits, DecodingProcess
 from inference.reading.image import Image
@@ -31,8 +31,10 @@ from inference.reading.instance import read_file
 from inference.reading.layout import layout_of
 from inference.reading.pixels import planes_of
 from inference.reading.study import read_series, read_study
+from node.settings.limits import Limits
 from tests.node.receiving.intake import mr_image, with_meta
 from tests.patience import patient
+from tests.reports.objects import remarks
 
 COMPRESSED = (
     "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "emri_small_RLE.dcm",
@@ -266,3 +268,39 @@ def test_of_a_study_of_many_series_only_the_wanted_ones_are_held(tmp_path: Path)
 
     found = read_study(sorted(tmp_path.iterdir()), wanted=wanted)
     assert (len(found.images), found.read, found.not_meant, found.set_apart) == (1, 1, 5, 0)
+
+
+def test_the_stacks_of_a_study_are_held_within_one_limit_of_memory(tmp_path: Path) -> None:
+    for number in range(4):
+        dcmwrite(tmp_path / f"{number}.dcm", mr_image("1.2.3", seed=number), enforce_file_format=True)
+    found = read_study(sorted(tmp_path.iterdir()), DecodingLimits(values=2 * 32 * 32 + 1))
+    assert (len(found.images), found.read, found.set_apart) == (2, 2, 2)
+    assert "the limit of what is kept in memory" in " ".join(found.reasons(Disposition.SET_APART))
+
+
+def test_the_memory_for_reading_bounds_what_a_study_may_ask_for() -> None:
+    assert Limits(reading_mebibytes=64).decoding.values == (64 << 20) // 16
+    assert Limits().decoding.values == Limits().pixel_values
+
+
+def test_a_compressed_segmentation_is_decoded_in_the_process_for_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_process(*_: object, **__: object) -> None:
+        pytest.fail("decoded in the process of the caller")
+
+    monkeypatch.setattr(outlines, "pixel_array", in_process)
+    source = mr_image()
+    dcmwrite(tmp_path / "source.dcm", source, enforce_file_format=True)
+    mask = np.zeros((32, 32), np.bool_)
+    mask[4:9, 6:11] = True
+    drawn = remarks.segmentation(source, mask)
+    drawn.SegmentationType, drawn.BitsAllocated, drawn.BitsStored, drawn.HighBit = "FRACTIONAL", 8, 8, 7
+    drawn.PixelData = np.stack([np.zeros_like(mask), mask]).astype(np.uint8).tobytes()
+    drawn.compress(RLELossless, generate_instance_uid=False)
+    frames = {source.SOPInstanceUID: (read_file(tmp_path / "source.dcm").frame(0), (32, 32))}
+    (outline,), problems = outlines.outlines_of(drawn, frames)
+    assert not problems
+    assert np.array_equal(outline.mask, mask)
+    drawn.PixelData = encapsulate([struct.pack("<16L", 1, 64, *([0] * 14)) + b"\x81\x00" * 20] * 2)
+    assert outlines.outlines_of(drawn, frames) == ([], ["the annotation cannot be read (UnsupportedImage)"])

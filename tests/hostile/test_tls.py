@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from inference.errors import SettingsInvalid
 from node.associations.peers import Peers
 from node.associations.refusals import Refusal
-from node.associations.tls import TLS_1_2_SUITES
+from node.associations.tls import TLS_1_2_SUITES, client_context, server_context
 from node.settings.peer import Peer
+from node.settings.tls import TlsSettings
 from tests.hostile.certificates import Authority, Paper
 from tests.hostile.raw_peer import (
     ASSOCIATE_AC,
@@ -266,3 +268,36 @@ def test_echoscu_of_dcmtk_comes_in_by_tls_and_with_its_own_certificate_only(site
             capture_output=True, text=True, check=False, env={"TCP_NODELAY": "1"}, timeout=patient(20),
         )  # fmt: skip
         assert done.returncode == code, done.stderr
+
+
+def test_a_certificate_that_its_authority_has_revoked_is_refused_both_ways(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    good, revoked = authority.issue("good"), authority.issue("revoked")
+    listed = authority.settings(good, crl_file=authority.revocation_list(revoked))
+
+    def shake(server: TlsSettings, client: TlsSettings) -> str:
+        """Shake hands in memory; give what the client's side, or the server's, says against it."""
+        ways = ssl.MemoryBIO(), ssl.MemoryBIO()
+        sides = (
+            client_context(client, pinned=True).wrap_bio(ways[0], ways[1]),
+            server_context(server).wrap_bio(ways[1], ways[0], server_side=True),
+        )
+        for _ in range(5):
+            for side in sides:
+                try:
+                    side.do_handshake()
+                except ssl.SSLWantReadError:
+                    continue
+                except ssl.SSLError as error:
+                    return str(error)
+        return ""
+
+    assert shake(listed, authority.settings(good)) == shake(authority.settings(good), listed) == ""
+    assert "revoked" in shake(listed, authority.settings(revoked))
+    assert "revoked" in shake(authority.settings(revoked), listed)
+
+
+def test_a_list_that_cannot_be_read_is_said_at_the_start(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with pytest.raises(SettingsInvalid, match=r"tls\.crl_file"):
+        server_context(authority.settings(authority.issue("node"), crl_file=tmp_path / "missing.pem"))

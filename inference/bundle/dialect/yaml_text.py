@@ -13,12 +13,12 @@ from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, No
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from inference.errors import BundleRefused
+from inference.parsing import DEEPEST, MOST_BYTES
 
 MOST_EVENTS = 8_000
 MOST_ALIASES = 200
 MOST_VALUES = 50_000
 """After aliases are followed."""
-DEEPEST = 64
 
 _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 _INTEGER = re.compile(r"[-+]?[0-9_]{1,40}$")
@@ -30,6 +30,8 @@ def parse_yaml(content: bytes, name: str) -> Any:
     Raises:
         BundleRefused: not YAML, a tag other than the plain ones, a key twice, or beyond the limits above.
     """
+    if len(content) > MOST_BYTES:
+        raise BundleRefused(f"{name} is larger than {MOST_BYTES} bytes.")
     try:
         text = content.decode("utf-8-sig")
         _check_events(text, name)

@@ -8,6 +8,7 @@ from node.web.access.caller import Scope
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 """Headers that any proxy adds: a request with one was not sent from where its connection comes from."""
 LONGEST_NAME = 128
+SECRET_HEADER = "x-heatproof-proxy"  # noqa: S105 - the name of a header
 
 
 def scopes_of_groups(proxy: ProxySettings, groups: str) -> frozenset[Scope]:

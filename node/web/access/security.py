@@ -27,10 +27,15 @@ class Authenticator:
     def __init__(self, http: HttpSettings, engine: Engine) -> None:
         first = open_token(http)
         self.proxy = http.proxy
+        self._proxy_secret = read_secret(http.proxy.secret_file, "http.proxy.secret_file")
         self._first = digest_of(first)
         self._form_key = hmac.digest(first.encode(), b"form tokens", "sha256")
         self._tokens = Tokens(engine)
         self._sessions = Sessions(engine)
+
+    def is_proxy_secret(self, given: str) -> bool:
+        """Say whether a request has the proxy's secret; any has where none was chosen."""
+        return not self._proxy_secret or hmac.compare_digest(digest_of(given), digest_of(self._proxy_secret))
 
     def by_token(self, secret: str) -> Principal | None:
         """Find the principal of a token; None where it is wrong, removed or expired."""
@@ -80,14 +85,23 @@ def open_token(http: HttpSettings) -> str:
                 )
             )
         _create(path)
+    return read_secret(path, "http.token_file")
+
+
+def read_secret(path: Path | None, setting: str) -> str:
+    """Read a file with one secret; empty where there is no file.
+
+    Raises:
+        SettingsInvalid: it cannot be read, or is empty.
+    """
+    if path is None:
+        return ""
     try:
         secret = path.read_text().strip()
-    except OSError as error:
-        raise SettingsInvalid((f"http.token_file: {path} cannot be read ({error.strerror}).",)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid((f"{setting}: {path} cannot be read ({type(error).__name__}).",)) from error
     if not secret:
-        raise SettingsInvalid(
-            ("http.token_file: the file is empty. Remove it, and a token is made at the next start.",)
-        )
+        raise SettingsInvalid((f"{setting}: the file is empty. Write a secret into it: openssl rand -base64 32.",))
     return secret
 
 

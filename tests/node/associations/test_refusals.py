@@ -4,6 +4,7 @@ from node.associations import refusals as module
 from node.associations.refusals import Refusal, Refusals
 from node.associations.refusals import refusals as table
 from node.associations.request import Offer
+from reports.audit.counted import CountedEvents
 from tests.node.receiving.intake import Intake
 
 WRONG_TITLE = Refusal(
@@ -21,7 +22,7 @@ WRONG_TITLE = Refusal(
 
 @pytest.fixture
 def refusals(intake: Intake) -> Refusals:
-    return Refusals(intake.engine, intake.ledger)
+    return Refusals(intake.engine, CountedEvents(intake.ledger))
 
 
 def test_a_refusal_is_given_back_as_it_was_recorded(refusals: Refusals) -> None:

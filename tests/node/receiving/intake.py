@@ -33,6 +33,7 @@ from node.settings.peer import Peer
 from node.settings.tls import TlsSettings
 from node.store import instances, migrate, open_engine, sqlite_url
 from node.studies.studies import Studies
+from reports.audit.counted import CountedEvents
 from reports.audit.ledger import Ledger
 
 
@@ -57,10 +58,13 @@ class Intake:
         migrate(self.engine)
         self.ledger = Ledger(self.engine, b"key of this site")
         self.studies = Studies(self.engine, home / "inbox")
-        self.inbox = Inbox(settings, self.engine, self.ledger, self.studies, limits=limits, peers=listed)
+        self.counted = CountedEvents(self.ledger)
+        self.inbox = Inbox(
+            settings, self.engine, self.ledger, self.studies, limits=limits, peers=listed, counted=self.counted
+        )
         self.metrics = Metrics(self.engine, home)
         anywhere = settings.model_copy(update={"port": 0})
-        self.refusals = Refusals(self.engine, self.ledger)
+        self.refusals = Refusals(self.engine, self.counted)
         peers = peers or Peers(listed)
         self.listener = Listener(anywhere, self.inbox, self.metrics, self.refusals, peers=peers, tls=tls)
 

@@ -17,6 +17,7 @@ from pynetdicom import evt
 from sqlalchemy import insert, select
 
 from node import workflow_store
+from node.associations.shares import Shares
 from node.delivery import delivery
 from node.delivery.consignments import Consignments
 from node.delivery.delivery import Deliveries, Patience
@@ -121,7 +122,7 @@ class Sender:
             listening=lambda: True,
             extra_routers=[
                 partial(delivery_routes, desk, Pages("HEATPROOF")),
-                partial(stow_routes, self.intake.inbox, self.intake.metrics),
+                partial(stow_routes, self.intake.inbox, self.intake.metrics, Shares(1 << 30, 1 << 30)),
             ],
         )
 

@@ -21,7 +21,7 @@ from node.receiving.inspection import inspect
 from node.receiving.quarantine import Quarantine
 from reports.objects.equipment import IMPLEMENTATION_CLASS_UID
 
-from .intake import Intake, arrival, compressed, encode, mr_image, own_capture, with_meta
+from .intake import Intake, arrival, compressed, encode, mr_image, with_meta
 
 
 def test_what_is_kept_is_what_was_sent_byte_for_byte(intake: Intake) -> None:
@@ -96,13 +96,6 @@ def test_other_bytes_under_a_known_uid_keep_the_first_and_set_the_second_aside(i
     assert "with other pixels" in json.loads(reason.read_text())["reason"]
     assert reason.with_suffix(".bin").read_bytes() == encode(other)
     assert intake.events() == ["quarantined"]
-
-
-def test_our_own_result_coming_back_starts_nothing(intake: Intake) -> None:
-    assert intake.inbox.keep(arrival(own_capture())).outcome is Outcome.OWN_RESULT
-    assert intake.files() == intake.rows() == []
-    assert intake.studies.receiving() == ()
-    assert intake.events() == ["own result came back"]
 
 
 def test_an_original_image_of_our_own_manufacturer_is_still_analysed(intake: Intake) -> None:

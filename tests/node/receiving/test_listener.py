@@ -192,9 +192,9 @@ def test_a_path_in_place_of_a_uid_stays_outside_the_file_system(listening: Intak
     assert set(listening.home.parent.rglob("*outside*")) == before
 
 
-def test_an_own_result_is_acknowledged_and_starts_nothing(listening: Intake) -> None:
+def test_what_only_says_that_we_made_it_is_kept(listening: Intake) -> None:
     assert listening.send(own_capture()) == [0x0000]
-    assert listening.rows() == []
+    assert [row.foreign_result for row in listening.rows()] == [True]
 
 
 def test_an_error_nobody_foresaw_is_answered_and_set_aside(

@@ -44,6 +44,7 @@ def test_the_last_refused_instances_are_listed_by_sender_and_reason_with_the_cur
     assert twice.problem.startswith("The instance cannot be kept: ")
     assert twice.cure.startswith("Send it again; refused again, it is damaged at its sender")
     assert (folder / f"{twice.quarantine}.bin").read_bytes() == cut.encoded
+    intake.counted.write_due(older_than_seconds=0.0)
     assert count_refused(intake.engine) == 4
     assert latest_refused(intake.home / "no such folder") == ()
 
@@ -69,7 +70,7 @@ def test_the_doctor_lists_a_few_of_all_or_those_of_one_peer(tmp_path: Path) -> N
     assert {(step.name, step.outcome, step.cure) for step in steps} == {
         ("refused instances", NOTE, "Have it replaced.")
     }
-    assert "The disk of the sender is worn. (9 refused since the ledger began.)" in steps[0].said
+    assert "The disk of the sender is worn. (9 counted in the ledger.)" in steps[0].said
     by_title, by_address = (
         list(examine_refused(9, latest_refused(tmp_path), Destination.model_construct(**peer)))
         for peer in ({"ae_title": "CT3", "host": "", "port": 0}, {"ae_title": "X", "host": "10.0.0.4", "port": 104})

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
+from node.associations.shares import Shares
 from node.settings.settings import Settings
 from node.web.access.caller import Scope
 from node.web.access.tokens import Tokens
@@ -23,6 +24,7 @@ from tests.patience import patient
 
 from .web import WebServer
 
+MEMORY = Shares(1 << 30, 1 << 30)
 BOUNDS = StowBounds(part_bytes=200_000, parts=5, at_once=2)
 KIND = 'multipart/related; type="application/dicom"; boundary=limit'
 
@@ -38,7 +40,7 @@ def door(listening: Intake) -> Iterator["StowClient"]:
         listening.metrics,
         listening.ledger,
         listening=lambda: True,
-        extra_routers=[partial(stow_routes, listening.inbox, listening.metrics, bounds=BOUNDS)],
+        extra_routers=[partial(stow_routes, listening.inbox, listening.metrics, MEMORY, bounds=BOUNDS)],
     )
     with WebServer(application) as server:
         yield StowClient(server.url, Tokens(listening.engine).add("archive", [Scope.OPERATE]))
