@@ -60,7 +60,7 @@ def _words(analysis: Analysis) -> Picture.Image:
     picture = Picture.new("RGB", (PANEL_SIDE, 4096), PANEL)
     draw, room = ImageDraw.Draw(picture), PANEL_SIDE - 2 * SMALL
     colour = WARNING if analysis.statement.said is Conclusion.NO_STATEMENT else TEXT
-    y: float = SMALL
+    y = paragraph(draw, (SMALL, SMALL), f"Looked for: {analysis.bundle.title}", 36, room, QUIET) + SMALL / 2
     for text in statement(analysis.statement)[1:]:
         y = paragraph(draw, (SMALL, y), text, 36, room, colour) + SMALL / 2
     if analysis.partly_read:

@@ -205,7 +205,7 @@ def mark_edges(picture: Picture.Image, orientation: tuple[str, str] | None) -> N
 
 
 def _letter(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str) -> None:
-    box = (place[0] - 3, place[1] - 1, place[0] + width(text, SMALL) + 3, place[1] + SMALL + 3)
+    box = (place[0] - 5, place[1], place[0] + width(text, SMALL) + 5, place[1] + SMALL + 9)
     draw.rectangle(box, fill=BACKGROUND)
     write(draw, place, text, SMALL, TEXT)
 

@@ -2,9 +2,9 @@
 
     python read_report.py REPORT.dcm
 
-Prints, for each measurement group (TID 1410 or 1501) that has a verdict, its title, the probability of the finding as the
-network gives it, the calibrated probability that the class is right, the verdict, the calibrated probability that the
-map's peak lies in a true finding, and the capture that shows the map.
+Prints, for each measurement group (TID 1410 or 1501) that has a verdict, its title, the probability of the finding as
+the network gives it, the calibrated probability that the class is right, the verdict, the calibrated probability that
+the map's peak lies in a true finding, and the capture that shows the map.
 """
 
 import sys

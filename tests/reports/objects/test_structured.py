@@ -12,6 +12,7 @@ from highdicom.sr import srread
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from scipy.ndimage import binary_dilation
 
 from inference.analysis import Analysis
 from inference.passport.entries import Missed
@@ -358,7 +359,8 @@ def test_peak_region_and_localiser_lie_on_the_source_image(series: Series, repor
     assert problems == []
     marked = heat.copy()
     marked[40, 35] = 0
-    np.testing.assert_array_equal(outlines[0].mask, marked > 0)
+    assert outlines[0].mask[marked > 0].all()
+    assert not outlines[0].mask[~binary_dilation(marked > 0, np.ones((3, 3)))].any()
 
 
 def test_a_finding_is_coded_at_study_level_and_a_negative_is_not(series: Series, report: Report) -> None:
