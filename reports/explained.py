@@ -42,10 +42,15 @@ class Plane:
         """Such as ``plane 12 of 24 (image 14)``: the number that viewers show stands in brackets where it differs."""
         if self.count == 1:
             return "single image"
+        behind = f" ({self.shown_number})" if self.shown_number else ""
+        return f"plane {self.number} of {self.count}{behind}"
+
+    @property
+    def shown_number(self) -> str:
+        """Such as ``image 14``: what viewers call it; empty where that is its number, unknown, or of a single image."""
         known = self.frame.instance_number if self.is_whole_instance else self.frame.frame_number
         kind = "image" if self.is_whole_instance else "frame"
-        behind = "" if known in (None, self.number) else f" ({kind} {known})"
-        return f"plane {self.number} of {self.count}{behind}"
+        return "" if self.count == 1 or known in (None, self.number) else f"{kind} {known}"
 
 
 @dataclass(frozen=True, eq=False)

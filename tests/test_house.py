@@ -22,8 +22,8 @@ ORDER = (
     "node.metrics", "node.workflow_store", "node.store", "node.migrations", "node.logs", "node.home",
     "node.progress_bars", "node.settings",
     # what is said of a study, and kept
-    "reports.audit", "reports.passport", "reports.objects", "reports.picture", "reports.explained", "reports.product",
-    "reports.wording",
+    "reports.audit", "reports.passport", "reports.objects", "reports.regions", "reports.picture", "reports.explained",
+    "reports.product", "reports.wording",
     # how a bundle is made ready for a site
     "inference.training", "inference.commissioning", "inference.companions", "inference.cases", "inference.porting",
     # one case

@@ -109,7 +109,7 @@ def _verdict(warrant: Warrant, score: float, by_localiser: float | None, label: 
     """Return the verdict, its reason, and how many signals that speak against the map are named after it."""
     threshold = warrant.certified.threshold_of(label)
     if score < MORE_LIKELY_WRONG:
-        reason = f"The map more likely points outside a finding than into one (P {score:.2f})."
+        reason = "The map more likely points outside a finding than into one."
         return Verdict.WITHHELD, reason, MOST_REASONS
     if warrant.changed:
         return Verdict.CAUTION, fit_anew(warrant.changed), 1
@@ -125,9 +125,9 @@ def _verdict(warrant: Warrant, score: float, by_localiser: float | None, label: 
         return Verdict.CAUTION, reason, 1
     if min(score, by_localiser) >= threshold:
         return Verdict.TRUSTED, promise(warrant), 1
-    reason = f"P {score:.2f} lies below {threshold:.2f}, from which on maps are TRUSTED here."
+    reason = f"{score:.1%} lies below the {threshold:.1%} from which on maps are TRUSTED here."
     if score >= threshold:
-        alone = f"The localiser alone gives P {by_localiser:.2f}, below {threshold:.2f}"
+        alone = f"The localiser alone gives {by_localiser:.1%}, below {threshold:.1%}"
         reason = f"{alone}: no agreement makes up for that."
     return Verdict.CAUTION, reason, MOST_REASONS
 
@@ -166,8 +166,8 @@ def promise(warrant: Warrant) -> str:
     certificate = warrant.certificate
     every = f" Every one of these {warrant.unit} has a finding: it holds where there is one."
     return (
-        f"Of maps trusted and shown like this at most {certificate.alpha:.0%} miss, with {1 - certificate.delta:.0%} "
-        f"confidence, by {certificate.groups} {warrant.unit} of commissioning.{'' if warrant.saw_healthy else every}"
+        f"At most {certificate.alpha:.0%} of maps TRUSTED like this miss ({1 - certificate.delta:.0%} confidence, "
+        f"{certificate.groups} {warrant.unit} of commissioning).{'' if warrant.saw_healthy else every}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Secondary Capture of one overlay, or of a series on which nothing was called (PS3.3 A.8.1): every viewer shows it."""
+"""Secondary Captures (PS3.3 A.8.1), which every viewer shows: overlays, their details, series without a finding."""
 
 from collections.abc import Iterator
 
@@ -10,17 +10,21 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from reports.explained import ExplainedPlane, Plane, plane_of, read_header
 from reports.objects.codes import SOURCE_FOR_PROCESSING, explanation_type
-from reports.objects.equipment import complete, equipment
+from reports.objects.equipment import complete, described, equipment
 from reports.objects.laterality import take_over_side
 from reports.objects.request import WriteRequest
 from reports.objects.source_image import point
+from reports.picture.details import draw_details
 from reports.picture.negative import draw_negative
 from reports.picture.overlay import draw_overlay
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
 from reports.wording import made_by, plain, probability, shortened, statement
 
 NEGATIVE = "negative_capture"
+DETAILS = "details"
 SERIES_NUMBERS = {"capture": 9001, NEGATIVE: 9006}
+KINDS = {"capture": "overlay", NEGATIVE: "picture"}
+"""How a series is described, by the role that names it."""
 REPLACES = "Replaces an earlier result of this study, which was made before all images were received."
 _ANY_ORIENTATION = ("L", "P")
 
@@ -34,6 +38,20 @@ def write(request: WriteRequest) -> Iterator[SCImage]:
         yield _capture(explained, request)
 
 
+def write_details(request: WriteRequest) -> Iterator[SCImage]:
+    """Make the Secondary Capture of what stands behind each overlay, in its series and with the next Instance Number.
+
+    Pixel spacing and position are left out: the picture has none.
+    """
+    for explained in request.planes:
+        number = 2 * request.number_of(explained)
+        of = (explained.plane, explained.source, request)
+        image = secondary_capture(draw_details(explained), *of, role=DETAILS, index=explained.index, number=number)
+        image.ImageType = ["DERIVED", "SECONDARY", "OTHER", "DETAILS"]
+        image.DerivationDescription = derivation(explained, request)
+        yield image
+
+
 def write_negative(request: WriteRequest) -> Iterator[SCImage]:
     """Make the Secondary Capture of a series without a finding; none where there is one.
 
@@ -45,7 +63,8 @@ def write_negative(request: WriteRequest) -> Iterator[SCImage]:
     index = len(analysis.image.frames) // 2
     source = read_header(analysis.image.frames[index].path)
     plane = plane_of(analysis.image, index, source)
-    image = secondary_capture(draw_negative(analysis, plane).rgb, plane, source, request, role=NEGATIVE, index=0)
+    picture = draw_negative(analysis, plane, source.get("SeriesNumber"))
+    image = secondary_capture(picture.rgb, plane, source, request, role=NEGATIVE, index=0, number=1)
     image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     said = " ".join([f"{NOT_FOR_DIAGNOSTIC_USE}.", *statement(analysis.statement)])
     image.DerivationDescription = shortened(plain(f"{said} {REPLACES}" if request.predecessors else said), 1024)
@@ -66,9 +85,9 @@ def derivation(explained: ExplainedPlane, request: WriteRequest) -> str:
 
 
 def _capture(explained: ExplainedPlane, request: WriteRequest) -> SCImage:
-    image = secondary_capture(
-        draw_overlay(explained).rgb, explained.plane, explained.source, request, role="capture", index=explained.index
-    )
+    number = 2 * request.number_of(explained) - 1
+    of = (explained.plane, explained.source, request)
+    image = secondary_capture(draw_overlay(explained).rgb, *of, role="capture", index=explained.index, number=number)
     image.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SALIENCY"]
     image.DerivationCodeSequence = [explanation_type(explained.map.method)]
     image.DerivationDescription = derivation(explained, request)
@@ -76,7 +95,7 @@ def _capture(explained: ExplainedPlane, request: WriteRequest) -> SCImage:
 
 
 def secondary_capture(
-    rgb: NDArray[np.uint8], plane: Plane, source: Dataset, request: WriteRequest, *, role: str, index: int
+    rgb: NDArray[np.uint8], plane: Plane, source: Dataset, request: WriteRequest, *, role: str, index: int, number: int
 ) -> SCImage:
     """Make the Secondary Capture of a picture that shows a plane, without what it says of itself.
 
@@ -87,7 +106,9 @@ def secondary_capture(
         request: whose result it is.
         role: of ``roles.ROLES``.
         index: within the role, from 0.
+        number: Instance Number: in the order of the slices, each overlay before its details.
     """
+    of_series = "capture" if role == DETAILS else role
     image = SCImage(
         pixel_array=rgb,
         photometric_interpretation="RGB",
@@ -95,13 +116,13 @@ def secondary_capture(
         coordinate_system="PATIENT",
         patient_orientation=_ANY_ORIENTATION,
         study_instance_uid=request.analysis.image.study_instance_uid,
-        series_instance_uid=request.uids.series(role),
-        series_number=SERIES_NUMBERS[role],
+        series_instance_uid=request.uids.series(of_series),
+        series_number=SERIES_NUMBERS[of_series],
         sop_instance_uid=request.uids.instance(role, index),
-        instance_number=index + 1,
+        instance_number=number,
         content_qualification="RESEARCH",
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        **equipment(request.analysis.bundle),
+        **equipment(described(request.analysis, KINDS[of_series])),
     )
     image["PixelData"].VR = "OB"
     image.ConversionType = "WSD"

@@ -13,7 +13,6 @@ from highdicom.sr import (
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
     LanguageOfContentItemAndDescendants,
-    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
     RelationshipTypeValues,
@@ -26,13 +25,14 @@ from reports.objects import codes as concepts
 from reports.objects.equipment import DEVICE_UID, complete, equipment
 from reports.objects.library import InstanceReference
 from reports.objects.measurements import comment
+from reports.objects.subject import procedures
 from reports.objects.uids import ResultUids
-from reports.product import PRODUCT, product_version
+from reports.product import PRODUCT
 
 SERIES_NUMBER = 9002
 MISSING = "The study was incomplete when this report was made; missing: {}."
 REPLACES = "Replaces an earlier report of this study, which was made before all images were received."
-_CONTAINS = RelationshipTypeValues.CONTAINS
+_CONTAINS, _MODIFIES = RelationshipTypeValues.CONTAINS, RelationshipTypeValues.HAS_CONCEPT_MOD
 _ENGLISH = CodedConcept("en-US", "RFC5646", "English (United States)")
 
 
@@ -45,7 +45,11 @@ class Content:
     sentences: tuple[str, ...]
     """The first is the warning."""
     library: ContainerContentItem | None
-    groups: tuple[MeasurementsAndQualitativeEvaluations, ...]
+    description: str
+    """Series Description."""
+    findings: tuple[CodedConcept, ...]
+    """Classes that were called somewhere in the study."""
+    groups: tuple[ContentSequence, ...]
 
 
 class StructuredReport(Comprehensive3DSR):
@@ -84,7 +88,7 @@ def document(
     content = replace(content, sentences=(*content.sentences[:1], *notes, *content.sentences[1:]))
     report = StructuredReport(
         evidence=[reference.dataset() for reference in evidence],
-        content=_root(content, bundle.name if bundle else PRODUCT),
+        content=_root(content, bundle.name if bundle else PRODUCT, source),
         series_instance_uid=uids.series("report"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=sop_instance_uid,
@@ -94,7 +98,7 @@ def document(
         is_verified=False,
         previous_versions=replaced or None,
         coding_schemes=[concepts.scheme()],
-        **equipment(bundle),
+        **equipment(content.description),
     )
     _name_purpose(report)
     complete(report, source, bundle, created)
@@ -109,19 +113,19 @@ def _name_purpose(report: StructuredReport) -> None:
                 item.PurposeOfReferenceCodeSequence = [concepts.REPLACED_REPORT]
 
 
-def _root(content: Content, model_name: str) -> ContainerContentItem:
+def _root(content: Content, model_name: str, source: Dataset) -> ContainerContentItem:
     """Build the tree, what a person reads first: the order of TID 1500 is not significant."""
     root = ContainerContentItem(concepts.TITLE, is_content_continuous=False, template_id="1500")
     items: list[ContentItem] = [*LanguageOfContentItemAndDescendants(_ENGLISH)]
     items += ObservationContext(observer_device_context=observer(model_name))
-    procedure = CodeContentItem(
-        concepts.PROCEDURE_REPORTED,
-        concepts.IMAGING_PROCEDURE,
-        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
-    )
-    items.append(procedure)
-    summary = CodeContentItem(concepts.SUMMARY, content.outcome, relationship_type=_CONTAINS)
-    items.append(_container(concepts.QUALITATIVE_EVALUATIONS, [summary, *map(comment, content.sentences)]))
+    named = [CodedConcept(*code) for code in procedures(source)] or [concepts.IMAGING_PROCEDURE]
+    items += [CodeContentItem(concepts.PROCEDURE_REPORTED, code, relationship_type=_MODIFIES) for code in named]
+    evaluations = [
+        CodeContentItem(concepts.SUMMARY, content.outcome, relationship_type=_CONTAINS),
+        *(CodeContentItem(concepts.FINDING, code, relationship_type=_CONTAINS) for code in content.findings),
+        *map(comment, content.sentences),
+    ]
+    items.append(_container(concepts.QUALITATIVE_EVALUATIONS, evaluations))
     if content.groups:
         items.append(_container(concepts.IMAGING_MEASUREMENTS, [group[0] for group in content.groups]))
     if content.library is not None:
@@ -143,6 +147,5 @@ def observer(model_name: str) -> ObserverContext:
         name=PRODUCT,
         manufacturer_name=PRODUCT,
         model_name=model_name,
-        serial_number=product_version(),
     )
     return ObserverContext(codes.DCM.Device, device)

@@ -7,12 +7,14 @@ from highdicom import ContributingEquipment
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from inference.trust.verdict import Verdict
 from reports.objects.subject import date, take_over
 from reports.objects.uids import uid_of
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
-from reports.wording import plain, shortened
+from reports.wording import plain, sentence, shortened
 
 if TYPE_CHECKING:  # it brings torch, which a listener or a doctor does not need
+    from inference.analysis import Analysis
     from inference.bundle.identity import BundleIdentity
 
 IMPLEMENTATION_CLASS_UID = uid_of(PRODUCT, "implementation class")
@@ -21,22 +23,51 @@ DEVICE_UID = uid_of(PRODUCT, "device observer")
 
 LONG_STRING = 64
 """Characters of a value of VR LO (PS3.5 table 6.2-1)."""
+_MOST_OF_VERDICTS = 20
+"""Characters of several verdicts in one description: more would leave no room for the finding."""
 
 
-def series_description(name: str, its_version: str) -> str:
-    """Return ``AI name version - NOT FOR DIAGNOSTIC USE`` in 64 characters: the name gives way, never the warning."""
-    tail = f" - {NOT_FOR_DIAGNOSTIC_USE}"
-    return shortened(f"AI {plain(name)} {plain(its_version)}", LONG_STRING - len(tail)) + tail
+def series_description(subject: str, conclusion: str, what: str) -> str:
+    """Return ``AI Glioma: CAUTION, overlay - NOT FOR DIAGNOSTIC USE`` in 64 characters.
+
+    The subject gives way, never the conclusion nor the warning.
+
+    Args:
+        subject: class of the finding, or name of the bundle.
+        conclusion: verdict, or what is said where nothing was called.
+        what: kind of object.
+    """
+    tail = f": {conclusion}, {what} - {NOT_FOR_DIAGNOSTIC_USE}"
+    return shortened(f"AI {sentence(plain(subject))}", LONG_STRING - len(tail)) + tail
 
 
-def equipment(bundle: "BundleIdentity | None") -> dict[str, Any]:
+def described(analysis: "Analysis", what: str) -> str:
+    """Return Series Description of the objects of one kind of an analysis: finding and verdicts, or what is said.
+
+    Args:
+        analysis: whose results they are.
+        what: kind of object.
+    """
+    labels = dict.fromkeys(explanation.map.finding.label for explanation in analysis.explanations)
+    labels = labels or dict.fromkeys(run.label for run in analysis.classification.ranges)
+    if not labels and len(analysis.classification.labels) == 1:
+        labels = dict.fromkeys(analysis.classification.labels)
+    subject = next(iter(labels)) if len(labels) == 1 else f"{len(labels)} findings" if labels else analysis.bundle.name
+    given = {explanation.trust.verdict for explanation in analysis.explanations}
+    verdicts = [verdict.value for verdict in Verdict if verdict in given]
+    conclusion = "/".join(verdicts) or analysis.statement.said.value
+    if len(verdicts) > 1 and len(conclusion) > _MOST_OF_VERDICTS:
+        conclusion = f"{len(verdicts)} verdicts"
+    return series_description(subject, conclusion, what)
+
+
+def equipment(description: str) -> dict[str, Any]:
     """Return manufacturer, versions and Series Description as the constructors of highdicom take them."""
-    name, its_version = (bundle.name, bundle.version) if bundle else (PRODUCT, product_version())
     return {
         "manufacturer": PRODUCT,
         "manufacturer_model_name": PRODUCT,
         "software_versions": product_version(),
-        "series_description": series_description(name, its_version),
+        "series_description": description,
     }
 
 

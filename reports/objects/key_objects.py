@@ -11,7 +11,7 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 from inference.reading.image import Image
 from inference.reading.instance import Frame
 from reports.objects.document import observer
-from reports.objects.equipment import complete, equipment
+from reports.objects.equipment import complete, described, equipment
 from reports.objects.library import InstanceReference
 from reports.objects.request import WriteRequest
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
@@ -63,7 +63,7 @@ def _key_objects(request: WriteRequest) -> KeyObjectSelectionDocument:
         series_number=SERIES_NUMBER,
         sop_instance_uid=uids.instance("key_objects", request.missing),
         instance_number=1,
-        **equipment(request.analysis.bundle),
+        **equipment(described(request.analysis, "key images")),
     )
     complete(document, request.source, request.analysis.bundle, request.created)
     return document

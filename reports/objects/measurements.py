@@ -1,19 +1,35 @@
-"""Measurement groups of a report (PS3.16 TID 1501): one for the series, one for each finding that was explained."""
+"""Measurement groups of a report: one for the series (PS3.16 TID 1501), one for each finding that was explained.
+
+A finding's group has its region on the source image (TID 1410), unless its map is withheld or marks nothing (TID 1501).
+Numbers for programs, the signals among them, stand in one container of the group. In a group without a region all of
+its numbers do: OHIF 3.13 fails on a number in a group without coordinates and shows nothing of the report.
+"""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
+    CodedConcept,
+    ContainerContentItem,
+    ContentSequence,
+    GraphicTypeValues,
     ImageContentItem,
+    ImageRegion,
     Measurement,
     MeasurementProperties,
     MeasurementsAndQualitativeEvaluations,
     MeasurementStatisticalProperties,
     NumContentItem,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     RelationshipTypeValues,
+    ScoordContentItem,
     SourceImageForMeasurementGroup,
+    SourceImageForRegion,
     TextContentItem,
     TrackingIdentifier,
 )
@@ -26,10 +42,12 @@ from inference.trust.verdict import Signal, Trust, Verdict
 from reports.explained import ExplainedPlane, Plane
 from reports.objects import codes as concepts
 from reports.objects.equipment import LONG_STRING
+from reports.objects.laterality import finding_sites
 from reports.objects.uids import ResultUids
 from reports.picture.localiser import seen
 from reports.picture.weights import weighed
 from reports.product import PRODUCT, product_version
+from reports.regions import Line, contours, marked, outline
 from reports.wording import MIX_OF_CASES, calibration, interval, made_by, parameters, plain, shortened
 
 _NO_INTERVAL = (
@@ -42,40 +60,78 @@ _CONTAINS = RelationshipTypeValues.CONTAINS
 _PROPERTIES = RelationshipTypeValues.HAS_PROPERTIES
 
 
-def series_group(analysis: Analysis) -> MeasurementsAndQualitativeEvaluations:
+def series_group(analysis: Analysis) -> ContentSequence:
     """Return the statement on the whole series, its distance from commissioning's, and every class's probability."""
     highest, said = analysis.classification.probabilities.max(axis=0), analysis.statement
-    distance = [] if said.distance is None else [_measurement(concepts.DISTANCE, min(said.distance, FARTHEST))]
+    numbers = [
+        _measurement(concepts.probability_of(label), float(value), derivation=concepts.MAXIMUM)
+        for label, value in zip(analysis.classification.labels, highest, strict=True)
+    ]
+    if said.distance is not None:
+        numbers.append(_measurement(concepts.DISTANCE, min(said.distance, FARTHEST)))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(analysis, "series", "whole series"),
         algorithm_id=_algorithm(analysis, None),
-        measurements=[
-            _measurement(concepts.probability_of(label), float(value), derivation=concepts.MAXIMUM)
-            for label, value in zip(analysis.classification.labels, highest, strict=True)
-        ]
-        + distance,
         qualitative_evaluations=[QualitativeEvaluation(concepts.STATEMENT, concepts.statement(said.said))],
     )
     group[0].ContinuityOfContent = "SEPARATE"
+    group[0].ContentSequence.append(_detail(numbers))
     return group
 
 
-def finding_group(explained: ExplainedPlane) -> MeasurementsAndQualitativeEvaluations:
-    """Return one explained finding: probability, trust signals, verdict with reasons, and the capture that shows it."""
-    analysis, index, finding = explained.analysis, explained.index, explained.map.finding
-    title = f"{plain(finding.label)} {index + 1}, {explained.plane.title}"
-    group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(analysis, f"finding {index}", title),
-        finding_type=concepts.finding(finding.code, finding.label),
-        algorithm_id=_algorithm(analysis, explained.map),
-        measurements=_measurements(explained),
-        qualitative_evaluations=_evaluations(explained.trust),
-        source_images=[_source(explained.plane)],
-    )
+def finding_group(explained: ExplainedPlane) -> ContentSequence:
+    """Return one explained finding: where it is, probability, verdict with reasons, signals, and the capture."""
+    analysis, finding = explained.analysis, explained.map.finding
+    title = f"{plain(finding.label)} {explained.index + 1}, {explained.plane.title}"
+    common: dict[str, Any] = {
+        "tracking_identifier": _tracking(analysis, f"finding {explained.index}", title),
+        "finding_type": concepts.finding(finding.code, finding.label),
+        "algorithm_id": _algorithm(analysis, explained.map),
+        "finding_sites": finding_sites(explained.source, explained.plane.frame.frame_number),
+        "qualitative_evaluations": _evaluations(explained.trust),
+    }
+    numbers, detail = _numbers(explained), _signals(explained.trust)
+    if (region := _region(explained)) is not None:
+        group = PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=region, measurements=numbers, **common)
+        group[0].ContentSequence.extend(_further_regions(explained))
+    else:
+        detail = [*numbers, *detail]
+        group = MeasurementsAndQualitativeEvaluations(source_images=[_source(explained.plane)], **common)
     group[0].ContinuityOfContent = "SEPARATE"
     group[0].ContentSequence.extend(comment(text) for text in _comments(explained))
     group[0].ContentSequence.append(_visual_explanation(explained))
+    if detail:
+        group[0].ContentSequence.append(_detail(detail))
     return group
+
+
+def _detail(numbers: Sequence[Measurement]) -> ContainerContentItem:
+    container = ContainerContentItem(concepts.DETAIL, is_content_continuous=False, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence([item for measured in numbers for item in measured])
+    return container
+
+
+def _region(explained: ExplainedPlane) -> ImageRegion | None:
+    """Return the region that the map marks, as the overlay outlines it round the peak; None where there is none."""
+    shown = explained.map
+    if explained.trust.verdict is Verdict.WITHHELD or (region := marked(shown.on_frame, shown.peak)) is None:
+        return None
+    return ImageRegion(GraphicTypeValues.POLYLINE, outline(region), _source_of_region(explained))
+
+
+def _further_regions(explained: ExplainedPlane) -> list[ScoordContentItem]:
+    """Return the map's highest place as a point, and the lines round what the localiser sees."""
+    row, column = explained.map.peak
+    drawn = [(concepts.PEAK, GraphicTypeValues.POINT, np.array([[column + 0.5, row + 0.5]]))]
+    lines: list[Line] = [] if explained.trust.localiser is None else contours(explained.trust.localiser)
+    drawn += [(concepts.LOCALISED, GraphicTypeValues.POLYLINE, line) for line in lines]
+    return [_scoord(explained, *parts) for parts in drawn]
+
+
+def _scoord(explained: ExplainedPlane, name: CodedConcept, kind: GraphicTypeValues, points: Line) -> ScoordContentItem:
+    item = ScoordContentItem(name, kind, points, relationship_type=_CONTAINS)
+    item.ContentSequence = ContentSequence([_source_of_region(explained)])
+    return item
 
 
 def comment(text: str) -> TextContentItem:
@@ -107,16 +163,23 @@ def _comments(explained: ExplainedPlane) -> list[str]:
     return texts + [f"Not measurable: {meaning}." for meaning in unmeasured]
 
 
-def _measurements(explained: ExplainedPlane) -> list[Measurement]:
+def _numbers(explained: ExplainedPlane) -> list[Measurement]:
+    """Return what a person reads: how probable the class is, and that the map points at a finding."""
     finding, trust = explained.map.finding, explained.trust
-    measured = [
+    numbers = [
         _measurement(concepts.PROBABILITY, finding.probability),
         _measurement(concepts.THRESHOLD, finding.threshold),
     ]
     if explained.class_probability is not None:
-        measured.append(_measurement(concepts.CLASS_PROBABILITY, explained.class_probability))
+        numbers.append(_measurement(concepts.CLASS_PROBABILITY, explained.class_probability))
     if trust.score is not None:
-        measured.append(_measurement(concepts.TRUST_SCORE, trust.score))
+        numbers.append(_measurement(concepts.TRUST_SCORE, trust.score))
+    return numbers
+
+
+def _signals(trust: Trust) -> list[Measurement]:
+    """Return each signal's value, a* and part in the score."""
+    measured = []
     for signal in trust.signals:
         if math.isfinite(signal.value):
             measured.append(_signal(signal))
@@ -136,9 +199,9 @@ def _signal(signal: Signal) -> Measurement:
         )
         spread = f", 95 % interval {interval(signal.null_interval)}" if signal.null_interval else ""
         population = f"Null: maps of {signal.null_count} other subjects of the same class{spread}"
-        properties = MeasurementProperties(
-            measurement_statistical_properties=MeasurementStatisticalProperties([mean], description=population)
-        )
+        statistics = MeasurementStatisticalProperties([mean], description=population)
+        statistics[-1].ConceptNameCodeSequence = [concepts.POPULATION_DESCRIPTION]
+        properties = MeasurementProperties(measurement_statistical_properties=statistics)
     return _measurement(concepts.signal(signal), signal.value, method=concepts.tier(signal), properties=properties)
 
 
@@ -200,8 +263,18 @@ def _tracking(analysis: Analysis, role: str, title: str) -> TrackingIdentifier:
 
 def _source(plane: Plane) -> SourceImageForMeasurementGroup:
     frame = plane.frame
-    frames = None if plane.is_whole_instance and frame.frame_number == 1 else [frame.frame_number]
-    return SourceImageForMeasurementGroup(frame.sop_class_uid, frame.sop_instance_uid, frames)
+    return SourceImageForMeasurementGroup(frame.sop_class_uid, frame.sop_instance_uid, _frames(plane))
+
+
+def _source_of_region(explained: ExplainedPlane) -> SourceImageForRegion:
+    frame = explained.plane.frame
+    return SourceImageForRegion(frame.sop_class_uid, frame.sop_instance_uid, _frames(explained.plane))
+
+
+def _frames(plane: Plane) -> list[int] | None:
+    """Return the frame of a multi-frame image that a reference names."""
+    whole = plane.is_whole_instance and plane.frame.frame_number == 1
+    return None if whole else [plane.frame.frame_number]
 
 
 def _visual_explanation(explained: ExplainedPlane) -> ImageContentItem:

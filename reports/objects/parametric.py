@@ -12,7 +12,7 @@ from inference.trust.verdict import Verdict
 from reports.explained import ExplainedPlane
 from reports.objects import codes as concepts
 from reports.objects.capture import derivation
-from reports.objects.equipment import LONG_STRING, complete, equipment
+from reports.objects.equipment import LONG_STRING, complete, described, equipment
 from reports.objects.laterality import take_over_side
 from reports.objects.request import WriteRequest
 from reports.objects.source_image import point, stand_in
@@ -57,7 +57,7 @@ def _parametric_map(explained: ExplainedPlane, request: WriteRequest) -> Paramet
         series_instance_uid=request.uids.series("parametric_map"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=request.uids.instance("parametric_map", explained.index),
-        instance_number=explained.index + 1,
+        instance_number=request.number_of(explained),
         device_serial_number=product_version(),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_mapping(values, quantity)],
@@ -65,7 +65,7 @@ def _parametric_map(explained: ExplainedPlane, request: WriteRequest) -> Paramet
         content_label="SALIENCY",
         content_description=shortened(f"Saliency map for {plain(explained.map.finding.label)}", LONG_STRING),
         derivation=quantity,
-        **equipment(request.analysis.bundle),
+        **equipment(described(request.analysis, "raw map")),
     )
     image.DerivationDescription = derivation(explained, request)
     for item in (*image.DimensionOrganizationSequence, *image.DimensionIndexSequence):

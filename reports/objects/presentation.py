@@ -11,34 +11,28 @@ from highdicom.pr import (
     GrayscaleSoftcopyPresentationState,
     TextObject,
 )
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from skimage.measure import approximate_polygon, find_contours
 
-from inference.archive import Floats
 from inference.reading.elements.macros import of_frame
 from inference.reading.instance import SHOWN_BY
 from inference.trust.signals import SURE
 from inference.trust.verdict import Verdict
 from reports.explained import ExplainedPlane
-from reports.objects.equipment import LONG_STRING, complete, equipment
+from reports.objects.equipment import LONG_STRING, complete, described, equipment
 from reports.objects.laterality import take_over_side
 from reports.objects.request import WriteRequest
 from reports.objects.source_image import point, stand_in
 from reports.picture.layout import PANEL_SIDE
 from reports.picture.panel import RING_RADIUS
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, product_version
+from reports.regions import contours
 from reports.wording import plain, sentence, shortened
 
 SERIES_NUMBER = 9004
-MOST_POINTS = 4000
-"""Of one polyline: more do not fit into the 16-bit length of an element of VR FL (PS3.5 7.1.2)."""
 _BOX = (0.2, 0.02, 0.8, 0.12)
 """Left, top, right, bottom of the words, as shares of the displayed area."""
 _SHORT_TEXT = 1024
-_TOLERANCE = 0.35
-"""Pixels by which the drawn contour may stray from the true one."""
 
 
 def write(request: WriteRequest) -> Iterator[GrayscaleSoftcopyPresentationState]:
@@ -66,14 +60,14 @@ def _presentation_state(explained: ExplainedPlane, request: WriteRequest) -> Gra
         series_instance_uid=request.uids.series("presentation_state"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=request.uids.instance("presentation_state", explained.index),
-        instance_number=explained.index + 1,
+        instance_number=request.number_of(explained),
         device_serial_number=product_version(),
         content_label="SALIENCY",
         content_description=shortened(f"Saliency map for {plain(explained.map.finding.label)}", LONG_STRING),
         graphic_annotations=annotations,
         graphic_layers=layers,
         presentation_lut_transformation=PresentationLUTTransformation("INVERSE" if inverse else "IDENTITY"),
-        **equipment(request.analysis.bundle),
+        **equipment(described(request.analysis, "annotation")),
     )
     _show(state, display, explained.plane.frame.pixel_spacing_mm)
     for item in (state.ReferencedSeriesSequence[0], *annotations):
@@ -108,24 +102,6 @@ def _ring(peak: tuple[int, int], shape: tuple[int, ...]) -> GraphicObject:
     radius = min(max(shape) * RING_RADIUS / PANEL_SIDE, max(column, shape[1] - column))
     edge = column + radius if column + radius <= shape[1] else column - radius
     return GraphicObject("CIRCLE", np.array([[column, row], [edge, row]]), "PIXEL")
-
-
-def contours(localiser: Floats) -> list[NDArray[np.float64]]:
-    """Return the lines round the places where the localiser sees a finding.
-
-    Args:
-        localiser: (rows, columns) of the source plane, the localiser's probability.
-
-    Returns:
-        (points, 2) each, column and row from the corner of the first pixel, in pixels, at most ``MOST_POINTS`` points.
-    """
-    rows, columns = localiser.shape
-    lines: list[NDArray[np.float64]] = []
-    for contour in find_contours(np.pad((localiser >= SURE).astype(np.float32), 1), 0.5):
-        line = approximate_polygon(contour, _TOLERANCE)[:, ::-1] - 0.5  # the frame of 1, and from centre to corner
-        line = np.clip(line, 0.0, [columns, rows])
-        lines += [line[start : start + MOST_POINTS] for start in range(0, len(line) - 1, MOST_POINTS - 1)]
-    return lines
 
 
 def _show(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from pydicom.dataset import Dataset
 
@@ -28,6 +29,15 @@ class WriteRequest:
     """What the study lacks, although it was expected."""
     account: tuple[str, ...] = ()
     """Sentences on what became of every instance of the study."""
+
+    @cached_property
+    def in_order(self) -> tuple[ExplainedPlane, ...]:
+        """The explanations in the order of their slices, and of their classes on one slice."""
+        return tuple(sorted(self.planes, key=lambda plane: (plane.map.frame, plane.map.finding.label, plane.index)))
+
+    def number_of(self, explained: ExplainedPlane) -> int:
+        """Return the place of an explanation in the order of the slices, from 1."""
+        return 1 + next(place for place, other in enumerate(self.in_order) if other.index == explained.index)
 
     @property
     def uids(self) -> ResultUids:

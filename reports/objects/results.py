@@ -22,6 +22,7 @@ from reports.picture.overlay import preview_png
 
 WRITERS: Mapping[str, Callable[[WriteRequest], Iterator[Dataset]]] = {
     "capture": capture.write,
+    "details": capture.write_details,
     "negative_capture": capture.write_negative,
     "parametric_map": parametric.write,
     "presentation_state": presentation.write,

@@ -17,6 +17,7 @@ from pydicom.uid import (
 
 ROLES: Mapping[str, UID] = {
     "capture": SecondaryCaptureImageStorage,
+    "details": SecondaryCaptureImageStorage,
     "negative_capture": SecondaryCaptureImageStorage,
     "report": Comprehensive3DSRStorage,
     "parametric_map": ParametricMapStorage,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
@@ -10,12 +11,13 @@ from inference.trust.statement import Conclusion
 from reports.explained import ExplainedPlane
 from reports.objects import codes as concepts
 from reports.objects.document import Content, StructuredReport, document
+from reports.objects.equipment import described, series_description
 from reports.objects.library import InstanceReference, image_library, references
 from reports.objects.measurements import finding_group, series_group
 from reports.objects.request import WriteRequest
 from reports.objects.uids import ResultUids
 from reports.picture.localiser import seen
-from reports.product import NOT_FOR_DIAGNOSTIC_USE
+from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT
 from reports.wording import CLASS_PROBABILITY, PROBABILITY, number, plain, planes_found, planes_shown, statement
 
 _OUTCOMES = {
@@ -42,7 +44,9 @@ def write(request: WriteRequest) -> Iterator[StructuredReport]:
         _OUTCOMES[request.analysis.statement.said],
         (_WARNING, *_summary(request)),
         image_library(image),
-        (series_group(request.analysis), *map(finding_group, request.planes)),
+        described(request.analysis, "report"),
+        _found(request),
+        (series_group(request.analysis), *map(finding_group, request.in_order)),
     )
     yield document(
         content,
@@ -80,7 +84,14 @@ def not_analysed_report(
         for header in headers
     ]
     return document(
-        Content(concepts.NOT_ANALYSED, (_WARNING, f"Not analysed: {reason}", *account), None, ()),
+        Content(
+            concepts.NOT_ANALYSED,
+            (_WARNING, f"Not analysed: {reason}", *account),
+            None,
+            series_description(PRODUCT, "not analysed", "report"),
+            (),
+            (),
+        ),
         source=headers[0],
         evidence=evidence,
         uids=ResultUids.of_not_analysed((reference.sop_instance_uid for reference in evidence), reason),
@@ -89,6 +100,14 @@ def not_analysed_report(
         predecessors=predecessors,
         missing=missing,
     )
+
+
+def _found(request: WriteRequest) -> tuple[CodedConcept, ...]:
+    """Return the code of each class that was called, once."""
+    classification = request.analysis.classification
+    known = {finding.label: finding.code for finding in classification.findings}
+    labels = dict.fromkeys(run.label for run in classification.ranges)
+    return tuple(concepts.finding(known.get(label), label) for label in labels)
 
 
 def _summary(request: WriteRequest) -> list[str]:
@@ -105,7 +124,7 @@ def _summary(request: WriteRequest) -> list[str]:
         said[0] = " ".join(filter(None, (said[0], partly)))
     sentences += map(plain, planes_shown(request.analysis))
     sentences += [*said, *request.analysis.remarks, *request.account]
-    sentences += map(_verdict, request.planes)
+    sentences += map(_verdict, request.in_order)
     sentences.append("Probabilities by plane are the network's output and are not calibrated.")
     for column, label in enumerate(classification.labels):
         values = " ".join(number(float(value)) for value in classification.probabilities[:, column])

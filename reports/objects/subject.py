@@ -1,4 +1,4 @@
-"""Patient and study of a result: taken over byte for byte from the header of a source instance."""
+"""Patient, study and procedure of a result: taken over from the header of a source instance."""
 
 import re
 from datetime import datetime, timedelta, timezone
@@ -8,6 +8,9 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+
+from inference.errors import DAMAGE
+from reports.wording import plain, shortened
 
 REQUIRED = (
     "PatientName",
@@ -77,3 +80,23 @@ def date(target: Dataset, source: Dataset, created: datetime, *names: str) -> No
     for name in ("InstanceCreation", "Series", *names):
         setattr(target, f"{name}Date", moment.date())
         setattr(target, f"{name}Time", moment.time().replace(microsecond=0))
+
+
+def procedures(source: Dataset) -> list[tuple[str, str, str]]:
+    """Return (code value, scheme, meaning) of the procedures the source names; empty where it names none.
+
+    Procedure Code Sequence (0008,1032), or else Requested Procedure Code Sequence (0032,1064), there or in the Request
+    Attributes Sequence (0040,0275). A code that is not complete is left out.
+    """
+    try:
+        requests = [source, *source.get("RequestAttributesSequence", ())]
+        named = list(source.get("ProcedureCodeSequence") or ())
+        named = named or [item for request in requests for item in request.get("RequestedProcedureCodeSequence") or ()]
+        codes = [
+            [plain(str(item.get(name) or "")) for name in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")]
+            for item in named
+        ]
+    except DAMAGE:
+        return []
+    whole = (code for code in codes if all(code) and max(len(code[0]), len(code[1])) <= 16)
+    return list(dict.fromkeys((value, scheme, shortened(meaning, 64)) for value, scheme, meaning in whole))

@@ -1,4 +1,4 @@
-"""Colours: a perceptually uniform scale for maps, and one colour a verdict (never without its word)."""
+"""Colours: a perceptually uniform scale for maps, and one colour a verdict (never without its word and its shape)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,13 @@ FOR_MAP: Colour = (128, 203, 196)
 AGAINST_MAP: Colour = (255, 138, 128)
 
 VERDICT: dict[Verdict, Colour] = {
-    Verdict.TRUSTED: (102, 187, 106),
-    Verdict.CAUTION: (255, 183, 77),
-    Verdict.WITHHELD: (222, 82, 78),
-    Verdict.OUT_OF_ENVELOPE: WARNING,
-    Verdict.UNCOMMISSIONED: (190, 172, 136),
+    Verdict.TRUSTED: (0, 158, 115),
+    Verdict.CAUTION: (230, 159, 0),
+    Verdict.WITHHELD: (213, 94, 0),
+    Verdict.OUT_OF_ENVELOPE: (204, 121, 167),
+    Verdict.UNCOMMISSIONED: (86, 180, 233),
 }
+"""Bluish green, orange, vermilion, reddish purple, sky blue: told apart by the colour-blind (Okabe and Ito, 2008)."""
 
 _PLASMA = np.array(
     [

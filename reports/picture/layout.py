@@ -7,7 +7,9 @@ MARGIN = 28
 GAP = 32
 PANEL_SIDE = 768
 """Long side of a panel, whatever the source's size."""
-HEADING_HEIGHT = 112
+LETTER_STRIP = 42
+"""Above and below a panel, for the letters of its upper and lower edge."""
+HEADING_HEIGHT = 248 + LETTER_STRIP
 MAP_OFFSET = PANEL_SIDE + GAP
 """From a place on the plane to the same place on the map, to the right."""
 

@@ -13,15 +13,13 @@ from PIL import ImageDraw
 from inference.analysis import Analysis
 from inference.trust.statement import Conclusion
 from reports.explained import Plane
-from reports.picture.band import title_bar
+from reports.picture import legend, words
 from reports.picture.colours import BACKGROUND, PANEL, QUIET, TEXT, WARNING
-from reports.picture.layout import GAP, HEADING_HEIGHT, MARGIN, PANEL_SIDE, WIDTH, panel_size
-from reports.picture.panel import grey, mark_edges, plain_panel
-from reports.picture.typeface import BODY, SMALL, line_height, paragraph
-from reports.wording import digest, number, statement
-
-TITLES = {Conclusion.NOTHING_FOUND: "Nothing found", Conclusion.NO_STATEMENT: "No statement"}
-FOOT = 2 * 10 + line_height(SMALL)
+from reports.picture.heading import FOOT_HEIGHT, foot, lines_below, title_bar
+from reports.picture.layout import HEADING_HEIGHT, LETTER_STRIP, MAP_OFFSET, MARGIN, PANEL_SIDE, WIDTH, panel_box
+from reports.picture.panel import grey, letters_around, plain_panel
+from reports.picture.typeface import BODY, SMALL, paragraph, write
+from reports.wording import number, sentence, statement
 
 
 @dataclass(frozen=True)
@@ -32,39 +30,43 @@ class NegativePicture:
     """(rows, columns, 3)."""
 
 
-def draw_negative(analysis: Analysis, plane: Plane) -> NegativePicture:
+def draw_negative(analysis: Analysis, plane: Plane, series_number: object = None) -> NegativePicture:
     """Draw what is said of a series without a finding.
 
     Args:
         analysis: of the series.
         plane: of it, shown beside the words.
+        series_number: of the series; None: unknown.
     """
-    said = analysis.statement.said
-    size = panel_size(plane.pixels.shape, plane.frame.pixel_spacing_mm)
-    head = title_bar(TITLES[said], f"{len(analysis.image.frames)} planes. {analysis.bundle.title}")
-    picture = Picture.new("RGB", (WIDTH, HEADING_HEIGHT + PANEL_SIDE + FOOT), BACKGROUND)
+    left, top, wide, high = panel_box(plane.pixels.shape, plane.frame.pixel_spacing_mm)
+    words_panel = _words(analysis)
+    below = HEADING_HEIGHT + max(high + LETTER_STRIP + legend.HEIGHT, words_panel.height)
+    picture = Picture.new("RGB", (WIDTH, below + FOOT_HEIGHT), BACKGROUND)
+    headline, _, caution = statement(analysis.statement)[0].partition(": ")
+    head = title_bar(headline)
+    lines_below(head, sentence(caution))
     picture.paste(head, (0, 0))
-    panel = plain_panel(grey(plane.pixels, size))
-    mark_edges(panel, plane.orientation)
-    picture.paste(panel, (MARGIN + (PANEL_SIDE - size[1]) // 2, HEADING_HEIGHT))
-    picture.paste(_words(analysis), (MARGIN + PANEL_SIDE + GAP, HEADING_HEIGHT))
-    foot = f"Shown: {plane.title}, in its own window. Bundle {analysis.bundle.name} {analysis.bundle.version}, "
-    foot += f"digest {digest(analysis.bundle.digest)}."
-    paragraph(ImageDraw.Draw(picture), (MARGIN, HEADING_HEIGHT + PANEL_SIDE + 10), foot, SMALL, WIDTH, QUIET)
+    picture.paste(plain_panel(grey(plane.pixels, (high, wide))), (left, top))
+    letters_around(picture, (left, top, wide, high), plane.orientation)
+    place = words.place(plane, series_number)
+    write(ImageDraw.Draw(picture), (MARGIN, top + high + LETTER_STRIP + 6), place, SMALL, TEXT)
+    picture.paste(words_panel, (MARGIN + MAP_OFFSET, HEADING_HEIGHT))
+    picture.paste(foot(analysis.bundle.name, analysis.bundle.version), (0, below))
     return NegativePicture(np.asarray(picture))
 
 
 def _words(analysis: Analysis) -> Picture.Image:
-    said = analysis.statement
-    picture = Picture.new("RGB", (PANEL_SIDE, PANEL_SIDE), PANEL)
-    draw, room = ImageDraw.Draw(picture), PANEL_SIDE - 2 * BODY
-    headline, *others = statement(said)
-    colour = WARNING if said.said is Conclusion.NO_STATEMENT else TEXT
-    y = paragraph(draw, (BODY, BODY), headline, BODY, room, colour) + SMALL
-    for text in others:
-        y = paragraph(draw, (BODY, y), text, BODY, room) + SMALL
+    """Write what is known of what the model misses, or why there is no statement, and how probable each class was."""
+    picture = Picture.new("RGB", (PANEL_SIDE, 4096), PANEL)
+    draw, room = ImageDraw.Draw(picture), PANEL_SIDE - 2 * SMALL
+    colour = WARNING if analysis.statement.said is Conclusion.NO_STATEMENT else TEXT
+    y = paragraph(draw, (SMALL, SMALL), f"Looked for: {analysis.bundle.title}", 36, room, QUIET) + SMALL / 2
+    for text in statement(analysis.statement)[1:]:
+        y = paragraph(draw, (SMALL, y), text, 36, room, colour) + SMALL / 2
+    if analysis.partly_read:
+        y = paragraph(draw, (SMALL, y), words.PARTLY_READ, 36, room, WARNING) + SMALL / 2
     highest = analysis.classification.probabilities.max(axis=0)
     for label, value in zip(analysis.classification.labels, highest, strict=True):
-        text = f"Highest probability of {label}: {number(float(value))} (not calibrated)"
-        y = paragraph(draw, (BODY, y), text, SMALL, room, QUIET)
-    return picture
+        text = f"Highest of {label}: {number(float(value))}, not calibrated"
+        y = paragraph(draw, (SMALL, y), text, SMALL, room, QUIET) + 8
+    return picture.crop((0, 0, PANEL_SIDE, max(BODY, round(y) + 8)))

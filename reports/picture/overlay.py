@@ -1,7 +1,7 @@
-"""The picture of one explanation: the plane as it is, the plane with its map, and what is known about the map.
+"""The picture of one explanation: the plane as it is, beside it the plane with its map, and over both the verdict.
 
-Deterministic, and free of patient data. A map whose verdict is WITHHELD is not painted: its panel says why. What the
-independent localiser sees is a dotted contour on both panels.
+Deterministic, and free of patient data. Nothing is drawn on the left panel. A map whose verdict is WITHHELD is not
+painted: its panel says why. What the independent localiser sees is a dotted contour on the map's panel.
 """
 
 import os
@@ -14,11 +14,20 @@ from PIL import Image as Picture
 
 from inference.trust.verdict import Verdict
 from reports.explained import ExplainedPlane
-from reports.picture.band import band, heading
-from reports.picture.caption import map_caption, plane_caption
+from reports.picture import legend, words
+from reports.picture.badge import frame
 from reports.picture.colours import BACKGROUND
-from reports.picture.layout import GAP, MARGIN, PANEL_SIDE, WIDTH, panel_size
-from reports.picture.panel import grey, mark_edges, painted_panel, plain_panel, strength, withheld_panel
+from reports.picture.heading import foot, heading
+from reports.picture.layout import HEADING_HEIGHT, LETTER_STRIP, MAP_OFFSET, MARGIN, WIDTH, panel_box
+from reports.picture.panel import (
+    grey,
+    letters_around,
+    mark_edges,
+    painted_panel,
+    plain_panel,
+    strength,
+    withheld_panel,
+)
 
 
 @dataclass(frozen=True)
@@ -47,30 +56,35 @@ class OverlayPicture:
     rgb: NDArray[np.uint8]
     """(rows, columns, 3)."""
     plane: Placement
-    """The panel without the map, with the localiser's contour."""
+    """The panel with nothing drawn on it."""
     map: Placement
     """The panel with the map."""
 
 
 def draw_overlay(explained: ExplainedPlane) -> OverlayPicture:
     """Draw one explained plane."""
-    plane = explained.plane
-    size = panel_size(plane.pixels.shape, plane.frame.pixel_spacing_mm)
-    scale = (size[0] / plane.pixels.shape[0], size[1] / plane.pixels.shape[1])
-    head, foot = heading(explained), band(explained)
-    captions = (plane_caption(explained), map_caption(explained))
-    picture = Picture.new("RGB", (WIDTH, head.height + size[0] + captions[0].height + foot.height), BACKGROUND)
-    picture.paste(head, (0, 0))
-    placements = []
-    for side, panel in enumerate(_panels(explained, size)):
-        cell = MARGIN + side * (PANEL_SIDE + GAP)
-        placement = Placement(head.height, cell + (PANEL_SIDE - size[1]) // 2, *scale)
-        if side == 0 or explained.trust.verdict is not Verdict.WITHHELD:
-            mark_edges(panel, plane.orientation)
-        picture.paste(panel, (int(placement.left), int(placement.top)))
-        picture.paste(captions[side], (cell, head.height + size[0]))
-        placements.append(placement)
-    picture.paste(foot, (0, picture.height - foot.height))
+    plane, verdict, bundle = explained.plane, explained.trust.verdict, explained.analysis.bundle
+    left, top, wide, high = panel_box(plane.pixels.shape, plane.frame.pixel_spacing_mm)
+    scale = (high / plane.pixels.shape[0], wide / plane.pixels.shape[1])
+    below = [foot(bundle.name, bundle.version, words.MORE)]
+    if explained.analysis.partly_read:
+        below.insert(0, legend.partly_read())
+    bottom = HEADING_HEIGHT + high + LETTER_STRIP + legend.HEIGHT
+    picture = Picture.new("RGB", (WIDTH, bottom + sum(strip.height for strip in below)), BACKGROUND)
+    picture.paste(heading(explained), (0, 0))
+    clean, marked = _panels(explained, (high, wide))
+    if verdict is not Verdict.WITHHELD:
+        mark_edges(marked, plane.orientation)
+    picture.paste(clean, (left, top))
+    picture.paste(marked, (left + MAP_OFFSET, top))
+    frame(picture, (left + MAP_OFFSET, top, wide, high), verdict)
+    letters_around(picture, (left, top, wide, high), plane.orientation)
+    picture.paste(legend.plane_caption(explained), (MARGIN, bottom - legend.HEIGHT))
+    picture.paste(legend.map_caption(explained), (MARGIN + MAP_OFFSET, bottom - legend.HEIGHT))
+    for strip in below:
+        picture.paste(strip, (0, bottom))
+        bottom += strip.height
+    placements = (Placement(top, left, *scale), Placement(top, left + MAP_OFFSET, *scale))
     return OverlayPicture(np.asarray(picture), *placements)
 
 
@@ -86,11 +100,11 @@ def preview_png(rgb: NDArray[np.uint8], path: Path) -> None:
 
 def _panels(explained: ExplainedPlane, size: tuple[int, int]) -> tuple[Picture.Image, Picture.Image]:
     pixels, trust = explained.plane.pixels, explained.trust
-    plane, localiser = grey(pixels, size), trust.localiser
+    plane = grey(pixels, size)
     if trust.verdict is Verdict.WITHHELD:
-        return plain_panel(plane, localiser), withheld_panel(size, trust.reasons)
+        return plain_panel(plane), withheld_panel(size, words.NO_MAP, words.reason(trust))
     row, column = explained.map.peak
     in_panel = Placement(0, 0, size[0] / pixels.shape[0], size[1] / pixels.shape[1])
-    share = strength(explained.map.on_frame, size)
-    painted = painted_panel(plane, share, in_panel.to_overlay(row, column), localiser)
-    return plain_panel(plane, localiser), painted
+    share, hatched = strength(explained.map.on_frame, size), trust.verdict is Verdict.OUT_OF_ENVELOPE
+    peak = in_panel.to_overlay(row, column)
+    return plain_panel(plane), painted_panel(plane, share, peak, trust.localiser, hatched=hatched)

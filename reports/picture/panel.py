@@ -11,6 +11,7 @@ from skimage.measure import find_contours
 
 from inference.archive import Floats
 from inference.trust.signals import SURE
+from inference.trust.verdict import Verdict
 from reports.picture.colours import (
     BACKGROUND,
     LOCALISER,
@@ -18,12 +19,13 @@ from reports.picture.colours import (
     PANEL,
     PEAK,
     TEXT,
-    WARNING,
+    VERDICT,
     Colour,
     as_bytes,
     plasma,
 )
-from reports.picture.typeface import BODY, SMALL, TITLE, line_height, width, wrapped, write
+from reports.picture.layout import GAP, LETTER_STRIP, MARGIN
+from reports.picture.typeface import BODY, SMALL, TITLE, font, line_height, width, wrapped, write
 
 CEILING_PERCENTILE = 99.5
 """Of the positive values as displayed: here the colour scale ends, so that one wild pixel does not hide the rest."""
@@ -32,15 +34,19 @@ OUTLINE_LEVEL = 0.5
 MOST_OPAQUE = 0.6
 """Opacity of the map where it is strongest; it falls to 0 in proportion."""
 
-RING_RADIUS = 15
-DOT_RADIUS, DOT_STEP = 1.9, 9.0
+RING_RADIUS = 17
+DOT_RADIUS, DOT_STEP = 2.8, 12.0
 """Of the localiser's dotted contour: a dot's radius, and from one dot's centre to the next."""
-_APART = 5.0
+_APART = 6.0
 """Pixels from the finding to the middle of the dots round it."""
-_CASING = 1.4
+_CASING = 1.6
 """Width of the dark rim round a dot, which keeps it visible on any colour."""
 _FINE = 3
-_AROUND = 5
+_AROUND = 7
+_OUTLINE_WIDTH = 3
+_STRIPES = 24
+"""Pixels from one stripe to the next of a map on an image outside the envelope: half stripe, half image."""
+_STRIPE_OPACITY = 0.8
 
 
 def grey(plane: Floats, size: tuple[int, int]) -> Floats:
@@ -61,17 +67,13 @@ def strength(on_frame: Floats, size: tuple[int, int]) -> Floats:
     return np.clip(shown / np.percentile(shown[shown > 0], CEILING_PERCENTILE), 0.0, 1.0).astype(np.float32)
 
 
-def plain_panel(plane: Floats, localiser: Floats | None = None) -> Picture.Image:
-    """Draw the plane without its map.
+def plain_panel(plane: Floats) -> Picture.Image:
+    """Draw the plane with nothing on it.
 
     Args:
         plane: (height, width) of the panel, 0 to 255.
-        localiser: see ``mark_localiser``; None: no contour.
     """
-    picture = Picture.fromarray(as_bytes(np.repeat(plane[..., None], 3, axis=-1)))
-    if localiser is not None:
-        mark_localiser(picture, localiser)
-    return picture
+    return Picture.fromarray(as_bytes(np.repeat(plane[..., None], 3, axis=-1)))
 
 
 def mark_localiser(picture: Picture.Image, localiser: Floats) -> None:
@@ -97,42 +99,89 @@ def dot_sample(height: int) -> Picture.Image:
     return picture
 
 
+def outline_sample(height: int, *, hatched: bool) -> Picture.Image:
+    """Draw a piece of a map with its outline, for the legend."""
+    share = np.zeros((height, 60), np.float32)
+    share[10:-10, 8:-8] = 0.75
+    return painted_panel(np.full(share.shape, BACKGROUND[0], np.float32), share, None, hatched=hatched)
+
+
+def ring_sample(height: int) -> Picture.Image:
+    """Draw the ring round the highest value, for the legend."""
+    picture = Picture.new("RGB", (height, height), BACKGROUND)
+    _draw_ring(ImageDraw.Draw(picture), (height / 2, height / 2), radius=9, reach=6)
+    return picture
+
+
 def painted_panel(
-    plane: Floats, share: Floats, peak: tuple[float, float], localiser: Floats | None = None
+    plane: Floats,
+    share: Floats,
+    peak: tuple[float, float] | None,
+    localiser: Floats | None = None,
+    *,
+    hatched: bool = False,
 ) -> Picture.Image:
     """Draw the plane under its map, with the outline, the localiser's contour and a ring around the highest value.
 
     Args:
         plane: (height, width) of the panel, 0 to 255.
         share: what ``strength`` gave, at the same size.
-        peak: (row, column) of the highest value, in pixels of the panel.
+        peak: (row, column) of the highest value, in pixels of the panel; None: no ring.
         localiser: see ``mark_localiser``; None: no contour.
+        hatched: stripes of one colour in place of the scale, for an image outside the envelope.
     """
-    opacity = (share * np.float32(MOST_OPAQUE))[..., None]
-    picture = Picture.fromarray(as_bytes(plane[..., None] * (1 - opacity) + plasma(share) * opacity))
+    if hatched:
+        opacity = (share * _stripes(share.shape) * np.float32(_STRIPE_OPACITY))[..., None]
+        colours = np.broadcast_to(np.array(VERDICT[Verdict.OUT_OF_ENVELOPE], np.float32), (*share.shape, 3))
+    else:
+        opacity, colours = (share * np.float32(MOST_OPAQUE))[..., None], plasma(share)
+    picture = Picture.fromarray(as_bytes(plane[..., None] * (1 - opacity) + colours * opacity))
     if share.any():
-        _draw_outline(picture, share)
+        _draw_outline(picture, share, VERDICT[Verdict.OUT_OF_ENVELOPE] if hatched else OUTLINE)
     if localiser is not None:
         mark_localiser(picture, localiser)
-    if share.any():
+    if share.any() and peak is not None:
         _draw_ring(ImageDraw.Draw(picture), peak)
     return picture
 
 
-def withheld_panel(size: tuple[int, int], reasons: Sequence[str]) -> Picture.Image:
-    """Draw the panel of a map that is not shown: the reasons instead."""
+def withheld_panel(size: tuple[int, int], title: str, reason: str) -> Picture.Image:
+    """Draw the panel of a map that is not shown: the reason instead, as far as there is room."""
     picture = Picture.new("RGB", size[::-1], PANEL)
     draw = ImageDraw.Draw(picture)
-    room = size[1] - 2 * BODY
-    lines = [(line, TITLE) for line in wrapped("Map withheld", TITLE, room)]
-    for reason in reasons:
-        lines += [("", SMALL), *((line, BODY) for line in wrapped(reason, BODY, room))]
-    y = max(BODY, (size[0] - sum(line_height(text_size) for _, text_size in lines)) / 2)
-    for line, text_size in lines:
-        colour = WARNING if text_size == TITLE else TEXT
+    room = max(TITLE, size[1] - 2 * SMALL)
+    lines = [(line, TITLE, VERDICT[Verdict.WITHHELD]) for line in wrapped(title, TITLE, room)]
+    lines += [(line, BODY, TEXT) for line in wrapped(reason, BODY, room)]
+    y = max(0.0, (size[0] - sum(line_height(text_size) for _, text_size, _ in lines)) / 2)
+    for line, text_size, colour in lines:
         write(draw, ((size[1] - width(line, text_size)) / 2, y), line, text_size, colour)
         y += line_height(text_size)
     return picture
+
+
+def letters_around(picture: Picture.Image, box: tuple[int, int, int, int], orientation: tuple[str, str] | None) -> None:
+    """Write beside each edge of a panel, outside of it, which side of the patient lies there; one below the other.
+
+    Args:
+        picture: the whole one.
+        box: left, top, width and height of the panel in it.
+        orientation: as ``mark_edges`` takes it.
+    """
+    if orientation is None:
+        return
+    draw = ImageDraw.Draw(picture)
+    left, top, wide, high = box
+    right, bottom = orientation
+    strip = LETTER_STRIP / 2
+    for text, middle, sideways in (
+        (_opposite(bottom), (left + wide / 2, top - strip), False),
+        (bottom, (left + wide / 2, top + high + strip), False),
+        (_opposite(right), (left - MARGIN / 2, top + high / 2), True),
+        (right, (left + wide + GAP / 2 - 4, top + high / 2), True),
+    ):
+        for index, line in enumerate(text if sideways else [text]):
+            place = (middle[0], middle[1] + index * SMALL)
+            draw.text(place, line, fill=TEXT, font=font(SMALL), anchor="mm")
 
 
 def mark_edges(picture: Picture.Image, orientation: tuple[str, str] | None) -> None:
@@ -156,7 +205,7 @@ def mark_edges(picture: Picture.Image, orientation: tuple[str, str] | None) -> N
 
 
 def _letter(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str) -> None:
-    box = (place[0] - 3, place[1] - 1, place[0] + width(text, SMALL) + 3, place[1] + SMALL + 3)
+    box = (place[0] - 5, place[1], place[0] + width(text, SMALL) + 5, place[1] + SMALL + 9)
     draw.rectangle(box, fill=BACKGROUND)
     write(draw, place, text, SMALL, TEXT)
 
@@ -165,13 +214,19 @@ def _opposite(direction: str) -> str:
     return direction.translate(str.maketrans("APRLHF", "PALRFH"))
 
 
-def _draw_outline(picture: Picture.Image, share: Floats) -> None:
-    """Run the outline two pixels outside, so that it hides nothing of what it surrounds, however small."""
+def _stripes(shape: tuple[int, ...]) -> Floats:
+    """Return 1 on diagonal stripes and 0 between them."""
+    rows, columns = np.indices(shape)
+    return np.asarray((rows + columns) % _STRIPES < _STRIPES // 2, np.float32)
+
+
+def _draw_outline(picture: Picture.Image, share: Floats, colour: Colour) -> None:
+    """Run the outline three pixels outside, so that it hides nothing of what it surrounds, however small."""
     fine = Picture.new("L", (picture.width * _FINE, picture.height * _FINE))
     draw = ImageDraw.Draw(fine)
     for line in find_contours(maximum_filter(share, _AROUND), OUTLINE_LEVEL):
-        draw.line([((x + 0.5) * _FINE, (y + 0.5) * _FINE) for y, x in line], fill=230, width=2 * _FINE - 1)
-    picture.paste(OUTLINE, mask=fine.resize(picture.size, Picture.Resampling.BOX))
+        draw.line([((x + 0.5) * _FINE, (y + 0.5) * _FINE) for y, x in line], fill=235, width=_OUTLINE_WIDTH * _FINE)
+    picture.paste(colour, mask=fine.resize(picture.size, Picture.Resampling.BOX))
 
 
 def _grown(sure: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -204,16 +259,18 @@ def _draw_dots(picture: Picture.Image, dots: Sequence[tuple[float, float]], radi
     picture.paste(colour, mask=fine.resize(picture.size, Picture.Resampling.BOX))
 
 
-def _draw_ring(draw: ImageDraw.ImageDraw, peak: tuple[float, float]) -> None:
+def _draw_ring(
+    draw: ImageDraw.ImageDraw, peak: tuple[float, float], *, radius: int = RING_RADIUS, reach: int = 11
+) -> None:
     y, x = peak
-    near, far = RING_RADIUS, RING_RADIUS + 9
+    near, far = radius, radius + reach
     strokes = [
         (x - far, y, x - near, y),
         (x + near, y, x + far, y),
         (x, y - far, x, y - near),
         (x, y + near, x, y + far),
     ]
-    for colour, thickness in ((BACKGROUND, 5), (PEAK, 2)):
+    for colour, thickness in ((BACKGROUND, 7), (PEAK, 3)):
         spread = thickness / 2
         circle = (x - near - spread, y - near - spread, x + near + spread, y + near + spread)
         draw.ellipse(circle, outline=colour, width=thickness)

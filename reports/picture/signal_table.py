@@ -4,19 +4,20 @@ from PIL import ImageDraw
 
 from inference.trust.verdict import Signal, Trust
 from reports.picture.colours import AGAINST_MAP, FOR_MAP, QUIET, RULE, TEXT
+from reports.picture.layout import MARGIN, WIDTH
 from reports.picture.typeface import SMALL, line_height, paragraph, write, write_right
 from reports.picture.weights import chosen, weighed
 from reports.wording import TIERS, interval, number, signed
 
-TABLE_WIDTH = 760
-_COLUMNS = (450, 610, TABLE_WIDTH)
+TABLE_WIDTH = WIDTH - 2 * MARGIN
+_COLUMNS = (1030, 1300, TABLE_WIDTH)
 """Right edges of value, null and a*."""
-_NAME_WIDTH = 390
-_PART_WIDTH = 126
+_NAME_WIDTH = 900
+_PART_WIDTH = 240
 """Of the column of parts, which the name gives way to."""
-_PART_EDGE = 50
+_PART_EDGE = 90
 """Right edge of the part's number."""
-_BAR_HALF, _BAR_HEIGHT = 28, 10
+_BAR_HALF, _BAR_HEIGHT = 56, 18
 _A_STAR = (
     "a* = (value - null) / (1 - null): 0 is no better than maps of other subjects, 1 is identical. Brackets: 95 %."
 )

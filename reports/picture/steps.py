@@ -10,9 +10,10 @@ from PIL import ImageDraw
 
 from inference.porting.steps import TransformStep
 from reports.picture.colours import BACKGROUND, QUIET, TEXT
-from reports.picture.typeface import BODY, SMALL, line_height, paragraph, write
+from reports.picture.typeface import line_height, paragraph, write
 
 SIDE, GAP, WORDS = 320, 24, 560
+BODY, SMALL = 23, 19
 MOST_CHANNELS = 4
 """Channels of a step that are shown beside each other; three in two dimensions as one picture in colour."""
 

@@ -9,10 +9,10 @@ from reports.wording import plain
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-SMALL = 19
-BODY = 23
-TITLE = 32
-"""Heights in pixels of the overlay; one shown 1024 pixels wide keeps SMALL at 12."""
+SMALL = 33
+BODY = 40
+TITLE = 58
+"""Heights in pixels of the pictures that are delivered; one shown 512 pixels wide keeps SMALL at 10."""
 
 LEADING = 1.36
 
@@ -45,6 +45,21 @@ def wrapped(text: str, size: int, room: float) -> list[str]:
             else:
                 lines.append(piece)
     return [line for line in lines if line]
+
+
+def fitted(text: str, sizes: tuple[int, ...], room: float, lines: int = 1) -> tuple[int, list[str]]:
+    """Return the first of the sizes at which a text needs no more than ``lines`` lines, and the lines.
+
+    At the last size what needs more is cut, and ends in three dots.
+    """
+    for size in sizes:
+        broken = wrapped(text, size, room)
+        if len(broken) <= lines:
+            return size, broken
+    kept, last = broken[: lines - 1], broken[lines - 1]
+    while last and width(f"{last}...", size) > room:
+        last = last[:-1].rstrip()
+    return size, [*kept, f"{last}..."]
 
 
 def _pieces(word: str, size: int, room: float) -> list[str]:

@@ -12,17 +12,17 @@ from inference.trust.verdict import Signal, Verdict
 
 REASONS = {
     Verdict.TRUSTED: (
-        "Of maps trusted like this at most 10% miss, with 90% confidence, by 41 patients of commissioning.",
+        "At most 10% of maps TRUSTED like this miss (90% confidence, 41 patients of commissioning).",
         "The map has several spots.",
     ),
     Verdict.CAUTION: (
-        "P 0.71 lies below 0.86, from which on maps are TRUSTED here.",
+        "71.0% lies below the 86.2% from which on maps are TRUSTED here.",
         "The localiser points elsewhere.",
         "Another class claims the same place.",
         "The peak wanders as the image moves.",
     ),
     Verdict.WITHHELD: (
-        "The map more likely points outside a finding than into one (P 0.18).",
+        "The map more likely points outside a finding than into one.",
         "The localiser sees no finding there.",
         "Another architecture points elsewhere.",
         "An untrained network draws this.",

@@ -12,6 +12,7 @@ from inference.analysis import Analysis
 from inference.findings import Finding
 from inference.passport.calibrator import Recalibration
 from inference.passport.class_calibration import ClassCalibration
+from inference.trust.verdict import Verdict
 from reports.explained import ExplainedPlane
 from reports.objects.equipment import series_description
 from reports.picture.typeface import SMALL, width, wrapped
@@ -33,11 +34,11 @@ def test_letters_keep_as_much_as_they_can(text: str, expected: str) -> None:
 
 
 @settings(max_examples=60)
-@given(st.text(max_size=90), st.text(max_size=30))
-def test_the_warning_is_whole_in_every_series_description(name: str, version: str) -> None:
-    description = series_description(name, version)
+@given(st.text(max_size=90), st.sampled_from([*Verdict, "nothing found", "TRUSTED/CAUTION"]))
+def test_warning_and_conclusion_are_whole_in_every_series_description(name: str, conclusion: str) -> None:
+    description = series_description(name, conclusion, "key images")
     assert len(description) <= 64
-    assert description.endswith(" - NOT FOR DIAGNOSTIC USE")
+    assert description.endswith(f": {conclusion}, key images - NOT FOR DIAGNOSTIC USE")
 
 
 @settings(max_examples=40, deadline=None)

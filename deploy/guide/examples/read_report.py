@@ -2,9 +2,9 @@
 
     python read_report.py REPORT.dcm
 
-Prints, for each measurement group (TID 1501) that has a verdict, its title, the probability of the finding as the
-network gives it, the calibrated probability that the class is right, the verdict, the calibrated probability that the
-map's peak lies in a true finding, and the capture that shows the map.
+Prints, for each measurement group (TID 1410 or 1501) that has a verdict, its title, the probability of the finding as
+the network gives it, the calibrated probability that the class is right, the verdict, the calibrated probability that
+the map's peak lies in a true finding, and the capture that shows the map.
 """
 
 import sys
@@ -34,8 +34,8 @@ def all_items(dataset: Dataset) -> list[Dataset]:
 
 
 def value_of(group: Dataset, wanted: tuple[str, str]) -> str | None:
-    """Return the value of the group's own item of this concept; None where it has none."""
-    for item in group.ContentSequence:
+    """Return the value of the group's first item of this concept, at any depth; None where it has none."""
+    for item in all_items(group):
         if "ConceptNameCodeSequence" not in item or concept(item) != wanted:
             continue
         if item.ValueType == "NUM":

@@ -64,7 +64,7 @@ def test_a_clear_lesion_is_trusted_and_says_with_what_guarantee(bundle: Bundle, 
     assert one.trust.verdict is Verdict.TRUSTED
     assert one.trust.score is not None
     assert one.trust.score >= float(warrant.certificate.threshold or 1)
-    assert "at most 10% miss, with 90% confidence" in one.trust.reasons[0]
+    assert "At most 10% of maps TRUSTED like this miss (90% confidence" in one.trust.reasons[0]
     assert {signal.name for signal in one.trust.signals} == set(NAMES)
     assert one.trust.localiser is not None
     assert one.trust.localiser.shape == one.map.on_frame.shape

@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
-from reports.objects.presentation import MOST_POINTS, contours, write
+from reports.objects.presentation import write
 from reports.objects.request import WriteRequest
 from reports.objects.uids import ResultUids
+from reports.regions import MOST_POINTS, contours
 
 Series = Callable[..., list[Path]]
 Analyse = Callable[..., Analysis]

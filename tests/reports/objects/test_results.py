@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from inference.analysis import Analysis
 from inference.findings import Code
 from inference.trust.verdict import Signal, Verdict
+from reports.objects.equipment import described
 from reports.objects.library import InstanceReference
 from reports.objects.results import WRITERS, ResultObject, write_not_analysed, write_results
 from reports.objects.roles import ROLES
@@ -116,8 +118,8 @@ def test_every_verdict_with_all_its_signals_has_no_error(
     options = {"verdict": verdict, "score": made_up.SCORES.get(verdict), "reasons": made_up.REASONS[verdict]}
     options["statement"] = None if verdict is Verdict.UNCOMMISSIONED else made_up.CALIBRATED
     analysis = analyse(series(1), signals=made_up.signals(), localiser=np.ones((48, 40), np.float32), **options)
-    results = write_results(analysis, tmp_path / "out", created=created)
-    assert [errors(result.path) for result in results] == [[], []]
+    results = write_results(analysis, tmp_path / "out", created=created, objects=("details",))
+    assert [errors(result.path) for result in results] == [[], [], []]
 
 
 def test_odd_numbers_and_foreign_words_have_no_error(
@@ -139,7 +141,7 @@ def test_the_same_inputs_give_the_same_bytes(
     series: Series, analyse: Analyse, tmp_path: Path, created: datetime
 ) -> None:
     analysis = analyse(series(3))
-    objects = ("parametric_map", "presentation_state", "key_objects")
+    objects = ("details", "parametric_map", "presentation_state", "key_objects")
     first, second = (
         write_results(analysis, tmp_path / name, created=created, objects=objects) for name in ("one", "two")
     )
@@ -260,7 +262,8 @@ def test_the_uids_are_those_the_uid_room_gives(
 ) -> None:
     analysis = analyse(series(1))
     uids = ResultUids.of_analysis(analysis)
-    capture, report = write_results(analysis, tmp_path / "out", created=created)
+    capture, details, report = write_results(analysis, tmp_path / "out", created=created, objects=("details",))
+    assert details.sop_instance_uid == uids.instance("details", 0)
     assert capture == ResultObject(
         "capture", SecondaryCaptureImageStorage, uids.instance("capture", 0), uids.series("capture"), capture.path,
         capture.preview_path, capture.sha256,
@@ -275,3 +278,48 @@ def test_every_role_has_a_writer_that_makes_its_sop_class(
     results = write_results(analyse(series(1)), tmp_path / "out", created=created, objects=ROLES)
     with_finding = {role: uid for role, uid in ROLES.items() if role != "negative_capture"}
     assert {result.role: result.sop_class_uid for result in results} == with_finding
+
+
+def test_slices_are_in_order_and_each_overlay_is_followed_by_its_details(
+    series: Series, analyse: Analyse, tmp_path: Path, created: datetime
+) -> None:
+    paths = series(3)
+    parts = [analyse(paths, frame=frame, verdict=Verdict.CAUTION) for frame in (2, 0)]
+    analysis = replace(parts[0], explanations=(*parts[0].explanations, *parts[1].explanations))
+    results = write_results(analysis, tmp_path / "out", created=created, objects=("details",))
+    written = [dcmread(result.path) for result in results]
+    captures = sorted((one for one in written if one.Modality == "OT"), key=lambda one: one.InstanceNumber)
+    assert [one.InstanceNumber for one in captures] == [1, 2, 3, 4]
+    assert [one.ImageType[3] for one in captures] == ["SALIENCY", "DETAILS"] * 2
+    assert len({one.SeriesInstanceUID for one in captures}) == 1
+    sources = [one.SourceImageSequence[0].ReferencedSOPInstanceUID[-1] for one in captures]
+    assert sources == ["1", "1", "3", "3"], "the lower slice first, whatever was explained first"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"verdict": Verdict.CAUTION}, ["overlay", "report"]),
+        ({"verdict": Verdict.OUT_OF_ENVELOPE}, ["overlay", "report"]),
+        ({"found": False}, ["picture", "report"]),
+    ],
+)
+def test_a_series_is_named_by_finding_and_verdict(
+    options: dict[str, object], expected: list[str], series: Series, analyse: Analyse, tmp_path: Path, created: datetime
+) -> None:
+    roles = ("capture", "report", "negative_capture")
+    written = write_results(analyse(series(1), **options), tmp_path / "out", created=created, objects=roles)
+    said = options.get("verdict", "nothing found")
+    names = dict.fromkeys(str(dcmread(result.path).SeriesDescription) for result in written)
+    assert list(names) == [f"AI Glioma: {said}, {what} - NOT FOR DIAGNOSTIC USE" for what in expected]
+
+
+def test_several_verdicts_are_named_and_too_many_counted(series: Series, analyse: Analyse) -> None:
+    paths = series(1)
+    for verdicts, expected in (
+        ((Verdict.CAUTION, Verdict.TRUSTED, Verdict.CAUTION), "TRUSTED/CAUTION"),
+        ((Verdict.CAUTION, Verdict.TRUSTED, Verdict.WITHHELD), "3 verdicts"),
+    ):
+        parts = [analyse(paths, verdict=verdict) for verdict in verdicts]
+        analysis = replace(parts[0], explanations=tuple(part.explanations[0] for part in parts))
+        assert described(analysis, "overlay") == f"AI Glioma: {expected}, overlay - NOT FOR DIAGNOSTIC USE"

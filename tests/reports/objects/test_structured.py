@@ -12,10 +12,13 @@ from highdicom.sr import srread
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from scipy.ndimage import binary_dilation
 
 from inference.analysis import Analysis
 from inference.passport.entries import Missed
 from inference.reading.account import Accounted, Disposition, StudyReading
+from inference.reading.outlines import outlines_of
+from inference.reading.study import read_series
 from inference.trust.statement import Conclusion, Statement
 from inference.trust.verdict import Signal, Verdict
 from reports.objects.request import WriteRequest
@@ -74,18 +77,20 @@ def test_it_is_preliminary_unverified_english_and_not_for_diagnostic_use(series:
 def test_highdicom_reads_the_finding_back(series: Series, report: Report, analyse: Analyse) -> None:
     paths = series(3)
     read = srread(report(paths))
-    whole, finding = read.content.get_image_measurement_groups()
+    (whole,) = read.content.get_image_measurement_groups()
+    (finding,) = read.content.get_planar_roi_measurement_groups()
     assert finding.finding_type.value == "393564001"
     assert finding.tracking_uid == ResultUids.of_analysis(analyse(paths)).tracking("finding 0")
     measured = {measurement.name.meaning: measurement for measurement in finding.get_measurements()}
     assert measured["Probability"].value == pytest.approx(0.97)
     assert measured["Decision threshold of the probability"].value == pytest.approx(0.5)
-    assert whole.get_measurements()[0].derivation.value == "56851009"
+    (highest,) = named(whole[0], "probability_glioma")
+    assert named(highest, "121401")[0].ConceptCodeSequence[0].CodeValue == "56851009"
 
 
 def test_the_verdict_stands_with_its_reasons(series: Series, report: Report) -> None:
     path = report(series(1), verdict=Verdict.CAUTION, score=0.61, reasons=("Two replicates disagree.",))
-    finding = srread(path).content.get_image_measurement_groups()[1]
+    (finding,) = srread(path).content.get_planar_roi_measurement_groups()
     verdicts = [e.value.meaning for e in finding.get_qualitative_evaluations() if e.name.value == "verdict"]
     assert verdicts == ["CAUTION"]
     assert "CAUTION: Two replicates disagree." in texts(path)
@@ -108,7 +113,7 @@ def test_nothing_looks_calibrated_before_it_is(series: Series, report: Report) -
 
 def test_the_calibrated_probability_of_the_class_stands_beside_the_raw_one(series: Series, report: Report) -> None:
     path = report(series(1), statement=made_up.CALIBRATED, verdict=Verdict.CAUTION, score=0.61)
-    finding = srread(path).content.get_image_measurement_groups()[1]
+    (finding,) = srread(path).content.get_planar_roi_measurement_groups()
     measured = {measurement.name.value: measurement.value for measurement in finding.get_measurements()}
     assert measured["122157"] == pytest.approx(0.97)
     assert measured["class_probability"] == pytest.approx(0.9224, abs=1e-4)
@@ -226,8 +231,8 @@ def test_nothing_found_is_said_and_not_called_absent(series: Series, report: Rep
     assert not named(written, "130401")
     assert "Nothing found" in texts(path)
     assert "does not exclude disease" in texts(path)
-    (whole,) = srread(path).content.get_image_measurement_groups()
-    assert whole.get_measurements()[0].value == pytest.approx(0.31, abs=1e-5)
+    (highest,) = named(written, "probability_glioma")
+    assert float(highest.MeasuredValueSequence[0].NumericValue) == pytest.approx(0.31, abs=1e-5)
     assert "nothing is known of what it misses here" in texts(path)
     (said,) = named(written, "statement")
     assert said.ConceptCodeSequence[0].CodeMeaning == "Nothing found"
@@ -248,8 +253,8 @@ def test_nothing_found_carries_how_many_patients_the_model_missed_at_commissioni
     assert "Nothing found" in said
     assert "Of 17 patients with glioma at commissioning the model missed 2 (0.12, 95 % interval 0.01 to 0.36)." in said
     assert "No one had meningioma at commissioning" in said
-    (whole,) = srread(path).content.get_image_measurement_groups()
-    assert whole.get_measurements()[-1].value == pytest.approx(0.62)
+    (distance,) = named(dcmread(path), "distance_from_commissioning")
+    assert float(distance.MeasuredValueSequence[0].NumericValue) == pytest.approx(0.62)
 
 
 @pytest.mark.parametrize("distance", [1.7, float("inf")])
@@ -315,20 +320,106 @@ def test_it_counts_what_was_read_what_was_set_apart_and_what_was_not_meant(
 
 def test_a_class_without_a_standard_code_gets_one_of_ours_that_is_declared(series: Series, report: Report) -> None:
     path = report(series(1), code=None)
-    finding = srread(path).content.get_image_measurement_groups()[1].finding_type
+    finding = srread(path).content.get_planar_roi_measurement_groups()[0].finding_type
     assert (finding.value, finding.scheme_designator, finding.meaning) == ("glioma", "99HEATPROOF", "glioma")
     assert dcmread(path).CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99HEATPROOF"
 
 
 def test_the_frame_of_a_multi_frame_image_is_named(report: Report) -> None:
     path = report([Path(str(get_testdata_file("emri_small.dcm")))], frame=4)
-    (source,) = named(dcmread(path), "121112")
-    assert source.ReferencedSOPSequence[0].ReferencedFrameNumber == 5
+    (region,) = named(dcmread(path), "111030")
+    assert region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber == 5
 
 
 def test_a_withheld_map_gives_no_place_away(series: Series, report: Report) -> None:
     assert "highest at row" in texts(report(series(1)))
-    assert "highest at row" not in texts(report(series(1), verdict=Verdict.WITHHELD))
+    path = report(series(1), verdict=Verdict.WITHHELD, localiser=np.ones((48, 40), np.float32))
+    assert "highest at row" not in texts(path)
+    assert not [item for item in items(dcmread(path)) if item.ValueType == "SCOORD"]
+
+
+def test_peak_region_and_localiser_lie_on_the_source_image(series: Series, report: Report) -> None:
+    heat, localiser = np.zeros((48, 40), np.float32), np.zeros((48, 40), np.float32)
+    heat[10:20, 5:15], heat[12, 9], localiser[11:21, 6:16] = 0.9, 1.0, 0.8
+    heat[40, 35] = 0.95  # another spot, apart from the peak's
+    paths = series(2)
+    written = dcmread(report(paths, frame=1, verdict=Verdict.CAUTION, on_frame=heat, localiser=localiser))
+    (peak,), (region,), (seen,) = (named(written, code) for code in ("map_peak", "111030", "localised_region"))
+    assert (peak.GraphicType, list(peak.GraphicData)) == ("POINT", [9.5, 12.5])
+    for item, (rows, columns) in ((region, ((10, 20), (5, 15))), (seen, ((11, 21), (6, 16)))):
+        points = np.array(item.GraphicData).reshape(-1, 2)
+        assert item.GraphicType == "POLYLINE"
+        np.testing.assert_array_equal(points[0], points[-1])
+        assert [points[:, 1].min(), points[:, 1].max()] == pytest.approx(rows)
+        assert [points[:, 0].min(), points[:, 0].max()] == pytest.approx(columns)
+        (source,) = item.ContentSequence[0].ReferencedSOPSequence
+        assert source.ReferencedSOPInstanceUID == dcmread(paths[1]).SOPInstanceUID
+    frames = {frame.sop_instance_uid: (frame, heat.shape) for frame in read_series(paths).frames}
+    outlines, problems = outlines_of(written, frames, most=16)
+    assert problems == []
+    marked = heat.copy()
+    marked[40, 35] = 0
+    assert outlines[0].mask[marked > 0].all()
+    assert not outlines[0].mask[~binary_dilation(marked > 0, np.ones((3, 3)))].any()
+
+
+def test_a_finding_is_coded_at_study_level_and_a_negative_is_not(series: Series, report: Report) -> None:
+    paths = series(2)
+    root = dcmread(report(paths))
+    (evaluations,) = [
+        item for item in root.ContentSequence if item.ConceptNameCodeSequence[0].get("CodeValue") == "C0034375"
+    ]
+    (finding,) = [item for item in evaluations.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "121071"]
+    assert finding.ConceptCodeSequence[0].CodeValue == "393564001"
+    assert not named(dcmread(report(paths, found=False)), "121071")
+
+
+@pytest.mark.parametrize(
+    ("part", "side", "expected"),
+    [
+        ("BRAIN", "", [("12738006", None)]),
+        ("BRAIN", "L", [("12738006", None)]),
+        ("KNEE", "R", [("72696002", "24028007")]),
+        ("KNEE", "", [("72696002", None)]),
+        ("SOMETHING", "L", []),
+    ],
+)
+def test_site_and_side_are_those_the_header_names_and_no_others(
+    part: str, side: str, expected: list[tuple[str, str | None]], series: Series, report: Report
+) -> None:
+    def change(header: Dataset) -> None:
+        header.BodyPartExamined, header.Laterality = part, side
+
+    sites = named(dcmread(report(series(1, change=change))), "363698007")
+    sides = [named(site, "272741003") for site in sites]
+    told = [side[0].ConceptCodeSequence[0].CodeValue if side else None for side in sides]
+    assert list(zip([site.ConceptCodeSequence[0].CodeValue for site in sites], told, strict=True)) == expected
+
+
+def test_the_procedure_is_the_sources_own_and_an_incomplete_code_is_left_out(series: Series, report: Report) -> None:
+    def change(header: Dataset) -> None:
+        header.ProcedureCodeSequence = [Dataset(), Dataset()]
+        code, broken = header.ProcedureCodeSequence
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "24590-2", "LN", "MR Schädel"
+        broken.CodeValue, broken.CodingSchemeDesignator = "X", "LN"
+
+    (named_one,) = named(dcmread(report(series(1, change=change))), "121058")
+    assert named_one.ConceptCodeSequence[0].CodeValue == "24590-2"
+    assert named_one.ConceptCodeSequence[0].CodeMeaning == "MR Schadel"
+    (fallback,) = named(dcmread(report(series(1))), "121058")
+    assert fallback.ConceptCodeSequence[0].CodeValue == "363679005"
+
+
+@pytest.mark.parametrize(("verdict", "beside"), [(Verdict.TRUSTED, 4), (Verdict.WITHHELD, 0)])
+def test_numbers_for_programs_stand_in_one_container(
+    verdict: Verdict, beside: int, series: Series, report: Report
+) -> None:
+    options = {"score": 0.5, "signals": made_up.signals(), "statement": made_up.CALIBRATED}
+    groups = named(dcmread(report(series(1), verdict=verdict, **options)), "125007")
+    kinds = [[item.ValueType for item in group.ContentSequence] for group in groups]
+    assert [kind.count("NUM") for kind in kinds] == [0, beside]
+    assert [len(named(group, "detail")) for group in groups] == [1, 1]
+    assert len(named(groups[1], "122157")) == 1
 
 
 def test_not_analysed_is_coded_and_reads_back(series: Series, tmp_path: Path, created: datetime) -> None:
