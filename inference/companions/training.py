@@ -149,7 +149,7 @@ class NetworkTraining:
         value = self._loss(self._network, on_device(batch, self._device))
         if not bool(value.isfinite()):
             raise Unsuitable(
-                f"The training of {self._folder.name} diverged: its loss is {float(value)}.",
+                f"The training of {self._folder.name} diverged: its loss is {value.item()}.",
                 cure="Check the preprocessing (heatproof bundle explain-preprocessing): are its values of the order "
                 "of 1?",
             )
