@@ -10,7 +10,7 @@ SHARES = frozenset({"alpha", "delta", "p_value", "probability", "floor", "ece", 
 PARTS = (("misses", "trusted"), ("missed", "of"), ("called_positive", "cases"), ("masked", "cases"), ("hits", "cases"))
 """Of two counts of one table the first is of the second."""
 CHOSEN = ("settings", "parameters")
-"""Keys below which a negative whole number is no count."""
+"""Keys below which numbers were chosen, not measured."""
 _MOST_NAMED = 20
 
 
@@ -20,22 +20,23 @@ def out_of_range(tree: Mapping[str, Any]) -> tuple[str, ...]:
     Returns:
         a line for each, the first 20; nothing where all are possible.
     """
-    problems = _problems(tree, "", counts=True)
+    problems = _problems(tree, "")
     return tuple(problem for problem, _ in zip(problems, range(_MOST_NAMED), strict=False))
 
 
-def _problems(value: Any, path: str, *, counts: bool) -> Iterator[str]:
+def _problems(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         yield from _of_table(value, path)
         for key, inner in value.items():
-            yield from _problems(inner, f"{path}.{key}".strip("."), counts=counts and key not in CHOSEN)
+            if key not in CHOSEN:
+                yield from _problems(inner, f"{path}.{key}".strip("."))
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for number, inner in enumerate(value):
-            yield from _problems(inner, f"{path}[{number}]", counts=counts)
+            yield from _problems(inner, f"{path}[{number}]")
     elif _is_number(value):
         if abs(value) > LARGEST:
             yield f"{path}: {value:g} is too large for a figure"
-        elif counts and isinstance(value, int) and value < 0:
+        elif isinstance(value, int) and value < 0:
             yield f"{path}: a count of {value}"
 
 
