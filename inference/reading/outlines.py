@@ -100,7 +100,7 @@ def _segments(dataset: Dataset, frames: Frames) -> Iterator[Outline]:
             yield from (Outline(uid, frame, labels, codes, mask) for uid, frame in sources)
 
 
-def _planes(dataset: Dataset) -> Callable[[int], NDArray[np.generic]]:
+def _planes(dataset: Dataset) -> Callable[[int], NDArray[Any]]:
     """Return what gives one frame of a segmentation, from 0; compressed ones are decoded in the process for it.
 
     Raises:

@@ -74,8 +74,9 @@ class Messages(DIMSEServiceProvider):
         primitive._presentation_data_value_list = [
             (context, fragment if fragment[0] & 1 else fragment[:1]) for context, fragment in values
         ]
-        if self.message is not None:
-            self.message.data_set = BytesIO()
+        message: Any = self.message
+        if message is not None:
+            message.data_set = BytesIO()
         if self._lease is not None:
             self._lease.release()
         self.dropped = True
