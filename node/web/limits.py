@@ -144,9 +144,10 @@ class BoundedProtocol(H11Protocol):
         """Accept a connection; where there are too many, close an idle one of the busiest address, or this one."""
         super().connection_made(transport)
         self.address, self.since_seconds = self.client[0] if self.client else "", time.monotonic()
-        if len(self.connections) > MOST_CONNECTIONS:
-            idle = [other for other in self.connections if isinstance(other, BoundedProtocol) and other.is_idle]
-            _busiest(idle or [self]).transport.abort()
+        others = [other for other in self.connections if isinstance(other, BoundedProtocol)]
+        alive = [other for other in others if not other.transport.is_closing()]
+        if len(alive) > MOST_CONNECTIONS:
+            _busiest([other for other in alive if other.is_idle] or [self]).transport.abort()
         if not transport.is_closing():
             self._watch()
 

@@ -302,5 +302,5 @@ def test_a_compressed_segmentation_is_decoded_in_the_process_for_it_alone(
     (outline,), problems = outlines.outlines_of(drawn, frames)
     assert not problems
     assert np.array_equal(outline.mask, mask)
-    drawn.PixelData = encapsulate([struct.pack("<16L", 1, 64, *([0] * 14)) + b"\x81\x00" * 20] * 2)
+    drawn.PixelData = encapsulate([b"\x01\x00\x00\x00" * 4] * 2)
     assert outlines.outlines_of(drawn, frames) == ([], ["the annotation cannot be read (UnsupportedImage)"])

@@ -1,7 +1,6 @@
 """Rows 40 to 42, on: by which names the console answers, what no column can hold, and who gives way in a flood."""
 
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,10 +102,8 @@ def test_idle_connections_of_one_address_give_way_to_another(
 ) -> None:
     monkeypatch.setattr(limits, "MOST_CONNECTIONS", 20)
     idle = [connect(address) for _ in range(60)]
-    started = time.monotonic()
     for _ in range(5):
         assert stranger.get("/livez").status_code == 200
-    assert time.monotonic() - started < patient(3)
     assert sum(map(_is_open, idle)) <= 20
     for connection in idle:
         connection.close()

@@ -66,14 +66,16 @@ def test_refusals_are_written_without_anybody_asking_for_them(refusals: Refusals
         assert connection.execute(table.select()).one().times == 1
 
 
-def test_the_ledger_is_told_once_an_hour_of_each_address_and_of_no_more_than_a_hundred(
+def test_the_ledger_is_told_once_an_hour_of_each_address_and_of_those_beyond_a_hundred_together(
     refusals: Refusals, intake: Intake
 ) -> None:
     for number in range(150):
         refusals.record(Refusal(f"Problem {number}.", "", f"10.0.0.{number}"))
         refusals.record(Refusal("Another.", "", "10.0.0.1"))
         refusals.flush()
-    assert intake.events() == ["association refused"] * 100
+    rows = intake.ledger.events()
+    assert [entry.event for entry in rows] == ["association refused"] * 101
+    assert rows[-1].details["peer_address"] == "others"
 
 
 def test_an_association_that_was_accepted_without_some_contexts_is_no_event(refusals: Refusals, intake: Intake) -> None:
