@@ -103,8 +103,9 @@ def warrant() -> Warrant:
     scores = site(60, 8)
     one = ask(scores, 3)
     return replace(
-        made, classes=CLASSES, scores=scores, shown=3, certificate=one.certificate, by_class=one.by_class, floor=0.5
-    )
+        made, classes=CLASSES, scores=scores, shown=3, certificate=one.certificate, by_class=one.by_class, floor=0.5,
+        claims=(),
+    )  # fmt: skip
 
 
 def test_a_rule_that_shows_another_number_of_planes_has_its_own_certificate(warrant: Warrant) -> None:
