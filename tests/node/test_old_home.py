@@ -52,6 +52,9 @@ class TakenOver:
         self.ledger = Ledger(open_engine(sqlite_url(folder / "home")), site_key(folder / "home"))
         self.old_head = self.ledger.head()
 
+    def jobs(self) -> list[dict[str, Any]]:
+        return [job for study in self.node.get("/api/studies").json() for job in study["jobs"]]
+
     def finished_jobs(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """Wait until all is analysed and delivered.
 
@@ -59,9 +62,12 @@ class TakenOver:
             The job that was done before, the one that was killed, and the one that took its place: the bundle of today
             is another than the one the killed job was decided with.
         """
-        wait_until(lambda: self.node.dead or self.node.delivered, 300, "the end of the killed job")
-        jobs = [job for study in self.node.get("/api/studies").json() for job in study["jobs"]]
-        assert len(jobs) == 3, jobs
+
+        def is_over() -> bool:
+            return self.node.dead or (self.node.delivered and len(self.jobs()) == 3)
+
+        wait_until(is_over, 300, "the end of the job that takes the killed one's place")
+        jobs = self.jobs()
         (killed,) = (job for job in jobs if job["state"] == "taken back")
         ended = [job for job in jobs if job is not killed]
         ended.sort(key=lambda job: not self.received_before & {made["sop_instance_uid"] for made in job["results"]})

@@ -191,6 +191,23 @@ def test_an_unknown_study_gets_a_sentence_and_a_cure(machine: httpx.Client, brow
 
 
 def test_a_fault_of_the_node_shows_no_stack_and_no_value(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    def fail() -> None:
+        raise RuntimeError("MUSTERMANN")
+
+    site.application.add_api_route("/api/fault", fail)
+    with WebServer(site.application) as server:
+        answer = httpx.get(
+            f"{server.url}/api/fault", headers={"Authorization": f"Bearer {site.token}"}, timeout=patient(30)
+        )
+    assert answer.status_code == 500
+    assert answer.json()["message"] == "The node failed to answer."
+    assert "MUSTERMANN" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_store_that_fails_is_said_to_without_its_words(tmp_path: Path) -> None:
     broken = Site(tmp_path)
     with broken.engine.begin() as connection:
         for table in (deliveries, results, jobs, instances):
@@ -200,8 +217,8 @@ def test_a_fault_of_the_node_shows_no_stack_and_no_value(tmp_path: Path) -> None
         answer = httpx.get(
             f"{server.url}/api/studies", headers={"Authorization": f"Bearer {broken.token}"}, timeout=patient(30)
         )
-    assert answer.status_code == 500
-    assert answer.json()["message"] == "The node failed to answer."
+    assert answer.status_code == 503
+    assert answer.json()["message"] == "The store does not answer."
     assert "sqlite" not in answer.text.lower()
     assert answer.headers["x-content-type-options"] == "nosniff"
 
