@@ -101,6 +101,9 @@ def measure_independence(
         return Independence(None, None, None, *counts, reason=str(error))
     except ValueError:
         return Independence(None, None, None, *counts, reason="no early-stopping patient has a finding")
+    flat = int(np.any([np.ptp(values.reshape(len(values), -1), axis=1) == 0 for values in maps], axis=0).sum())
+    if 2 * flat > len(rows):
+        return Independence(None, None, None, *counts, reason=f"in {flat} of {len(rows)} cases a map is flat")
     agreement = figure(spearman_pairs(*maps), groups)
     null = float(np.mean(spearman_pairs(maps[0][pairs.first], maps[1][pairs.second])))
     value = None if agreement is None else referenced(agreement.value, null)

@@ -113,6 +113,15 @@ def test_maps_that_cannot_be_compared_are_said_to_be_so(own: Bundle, halves: Tra
     assert found.sentence.startswith("agreement of maps not measured: ")
 
 
+def test_flat_maps_are_not_taken_for_disagreement(own: Bundle, halves: TrainingSet) -> None:
+    blind = trainable(own).eval()
+    with torch.no_grad():
+        head_of(blind, torch.rand(1, 1, 32, 32)).weight.zero_()
+    found = measure_independence(own.primary().module, blind, halves, "gradient", (None, None), CPU)
+    assert found.agreement is None
+    assert "agreement of maps not measured: in 24 of 24 cases a map is flat" in found.sentence
+
+
 def test_a_torchscript_primary_is_refused_with_the_ways_out(own: Bundle, tmp_path: Path) -> None:
     folder = copy_bundle(own.folder, tmp_path / "scripted")
     (folder / "heatproof.sha256").unlink()
