@@ -1,6 +1,6 @@
 """Certificates of a passport: what is TRUSTED for one alpha, of peaks and regions, and of bogus maps in their place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inference.statistics.bootstrap import Interval
@@ -97,6 +97,22 @@ class BogusGuard:
     """Mean over patients of the share of its maps that are TRUSTED and wrong."""
 
 
+def guard_at(guards: Sequence[BogusGuard], alpha: float) -> BogusGuard | None:
+    """Return the guard at an alpha, or the next above, whose threshold is no higher, or the last; None: there is none.
+
+    Args:
+        guards: by alpha, the smallest first.
+        alpha: in force.
+    """
+    return next((guard for guard in guards if guard.alpha >= alpha - 1e-9), guards[-1] if guards else None)
+
+
+def believed_at(guards: Sequence[BogusGuard], alpha: float) -> tuple[str, ...]:
+    """Return the kinds of bogus map that are believed in under the threshold of an alpha; see ``guard_at``."""
+    guard = guard_at(guards, alpha)
+    return () if guard is None else guard.believed
+
+
 @dataclass(frozen=True, slots=True)
 class RegionClaim:
     """What is certified of the region that a map marks, beside its peak: of the same maps, by the same scores."""
@@ -123,7 +139,3 @@ class RegionClaim:
     """By kind of bogus map: TRUSTED by this claim at 0.10 where it does not hold."""
     trusted: tuple[TrustedShare, ...]
     guards: tuple[BogusGuard, ...] = ()
-
-    def guard_at(self, alpha: float) -> BogusGuard | None:
-        """Return the guard at an alpha, or the next above; None: there is none."""
-        return next((guard for guard in self.guards if guard.alpha >= alpha - 1e-9), None)

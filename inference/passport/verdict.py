@@ -107,10 +107,6 @@ class BudgetVerdict:
     regions: tuple[RegionClaim, ...] = ()
     """Claims of the region beside that of the peak; empty in passports that have none."""
 
-    def guard_at(self, alpha: float) -> BogusGuard | None:
-        """Return the guard at an alpha, or the next above, whose threshold is no higher; None: there is none."""
-        return next((guard for guard in self.guards if guard.alpha >= alpha - 1e-9), None)
-
 
 @dataclass(frozen=True, slots=True)
 class MethodGate:

@@ -8,7 +8,7 @@ from inference.errors import PassportRefused
 from inference.options import Budget
 from inference.passport.acquisitions import SeenTrait
 from inference.passport.calibrator import Calibrator
-from inference.passport.certificates import RegionClaim
+from inference.passport.certificates import RegionClaim, believed_at
 from inference.passport.class_calibration import ClassCalibration
 from inference.passport.entries import GroupsAre, Missed
 from inference.passport.envelope import Envelope
@@ -16,7 +16,7 @@ from inference.passport.passport import Passport
 from inference.passport.verdict import BudgetVerdict, FittedVerdict, OutOfFoldScores
 from inference.statistics.bootstrap import Interval
 from inference.statistics.risk_control import Certificate, smallest_alpha
-from inference.trust.certified import SEED, Certified, certified, grid_above, shown_scores
+from inference.trust.certified import SEED, Certified, ShownScores, certified, grid_above, shown_scores
 from inference.trust.choice import USUALLY_SHOWN
 from inference.trust.kinds import NAMES
 from inference.trust.versions import changed_definitions
@@ -90,26 +90,26 @@ class Warrant:
 
     def showing(self, count: int) -> "Warrant":
         """Return the warrant where ``count`` planes of a series and class are shown; certified once for each count."""
-        if count == self.shown or self.scores is None:
+        scores = self.scores
+        if count == self.shown or scores is None:
             return self
         if count not in self._made:
-            maps = shown_scores(self.scores, count)
+            maps = shown_scores(scores, count)
             alpha, delta, least, by_class = (
                 self.certificate.alpha, self.certificate.delta, self.least_alpha, bool(self.by_class),
             )  # fmt: skip
             made = certified(
                 maps, self.classes, alpha=alpha, delta=delta, floor=self.floor, least_alpha=least, by_class=by_class
             )  # fmt: skip
-            claims = tuple(self._claim(of.region, count) for of in self.claims)
+            limits = (alpha, delta, least)
+            claims = tuple(
+                _certified_claim(of.region, scores, self.classes, count, limits, by_class=by_class)
+                for of in self.claims
+            )
             self._made[count] = replace(
                 self, certificate=made.certificate, by_class=made.by_class, shown=count, claims=claims
             )
         return self._made[count]
-
-    def _claim(self, region: RegionClaim, count: int) -> CertifiedClaim:
-        assert self.scores is not None  # noqa: S101
-        limits = (self.certificate.alpha, self.certificate.delta, self.least_alpha)
-        return _certified_claim(region, self.scores, self.classes, count, limits, by_class=bool(self.by_class))
 
     @property
     def identity(self) -> str:
@@ -153,9 +153,6 @@ class Warrant:
         made = certified(
             maps, classes, alpha=alpha, delta=delta, floor=formula.floor, least_alpha=least, by_class=by_class
         )  # fmt: skip
-        possible, grid = None, grid_above(formula.floor)
-        if made.certificate.threshold is None and grid:
-            possible = smallest_alpha(maps.score, maps.miss, maps.group, delta=delta, seed=SEED, grid=grid)
         localiser = formula.witness_calibrator
         return cls(
             bundle_digest=passport.bundle.digest,
@@ -166,7 +163,7 @@ class Warrant:
             witness_calibrator=None if localiser is None else localiser.restricted_to(NAMES),
             envelope=verdict.envelope if isinstance(verdict.envelope, Envelope) else None,
             certificate=made.certificate,
-            possible_alpha=None if possible is None else possible.alpha,
+            possible_alpha=_possible_alpha(maps, made.certificate, formula.floor),
             gate_failures=verdict.gate.failures,
             budget=budget,
             believed=_believed(formula, alpha),
@@ -220,6 +217,15 @@ def _formula(passport: Passport, budget: Budget) -> tuple[FittedVerdict, BudgetV
     return verdict, formula
 
 
+def _possible_alpha(maps: ShownScores, made: Certificate, floor: float | None) -> float | None:
+    """Return the smallest alpha that these maps certify, where they do not certify the one asked for; None: none."""
+    grid = grid_above(floor)
+    if made.threshold is not None or not grid:
+        return None
+    possible = smallest_alpha(maps.score, maps.miss, maps.group, delta=made.delta, seed=SEED, grid=grid)
+    return None if possible is None else possible.alpha
+
+
 def _certified_claim(
     region: RegionClaim,
     scores: OutOfFoldScores,
@@ -235,8 +241,7 @@ def _certified_claim(
     made = certified(
         maps, classes, alpha=alpha, delta=delta, floor=region.floor, least_alpha=least, by_class=by_class
     )  # fmt: skip
-    guard = region.guard_at(alpha) or (region.guards[-1] if region.guards else None)
-    return CertifiedClaim(region, made, () if guard is None else guard.believed)
+    return CertifiedClaim(region, made, believed_at(region.guards, alpha))
 
 
 def _believed(formula: BudgetVerdict, alpha: float) -> tuple[str, ...]:
@@ -245,5 +250,4 @@ def _believed(formula: BudgetVerdict, alpha: float) -> tuple[str, ...]:
         return formula.believed
     if not formula.guards:
         return tuple(kind for kind, shares in formula.bogus_trusted_and_wrong.items() if not shares.passed)
-    guard = formula.guard_at(alpha) or formula.guards[-1]
-    return guard.believed
+    return believed_at(formula.guards, alpha)

@@ -1,7 +1,8 @@
 """Blocks of the passport page on the region that a map marks, and on how near its peak lies where it misses."""
 
-from inference.passport.certificates import RegionClaim, TrustedShare
-from inference.passport.verdict import FittedVerdict
+from inference.passport.certificates import RegionClaim, TrustedShare, guard_at
+from inference.passport.verdict import JUDGED_ALPHA, FittedVerdict
+from inference.trust.judge import REGION_SENTENCES
 from reports.passport.block import Block, Cell
 from reports.passport.cells import fine
 from reports.wording import method_name, number
@@ -28,7 +29,7 @@ def region_blocks(verdict: FittedVerdict) -> tuple[Block, ...]:
 
 def _words(claim: RegionClaim) -> str:
     """Say what a claim is, and how often it holds of the maps, of other patients' maps and of bogus ones."""
-    about = "The hottest 1 % of the map touches the finding"
+    about = REGION_SENTENCES[claim.name]
     if claim.threshold is not None:
         least = ", ".join(f"{name} {value:.2f}" for name, value in claim.least.items())
         about = (
@@ -41,7 +42,7 @@ def _words(claim: RegionClaim) -> str:
     if claim.iou is not None and claim.null_iou is not None:
         said += f". Mean intersection over union {fine(claim.iou)}, of other patients' maps {fine(claim.null_iou)}"
     if claim.guards:
-        guard = claim.guard_at(0.10) or claim.guards[-1]
+        guard = guard_at(claim.guards, JUDGED_ALPHA) or claim.guards[-1]
         said += f". Bogus maps from the threshold at {guard.alpha:.2f} up without it, worst kind: {fine(guard.share)}"
     return f"{said}."
 

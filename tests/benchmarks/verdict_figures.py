@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.passport.certificates import BogusShares, OrderSpread, RegionClaim, TrustedShare
+from inference.passport.certificates import BogusShares, OrderSpread, RegionClaim, TrustedShare, guard_at
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
-from inference.passport.verdict import FittedVerdict
+from inference.passport.verdict import JUDGED_ALPHA, FittedVerdict
 from inference.statistics.bootstrap import Interval, mean_of_groups
 from inference.statistics.risk_control import Certificate
 from inference.trust.certified import SEED, shown_scores
@@ -220,7 +220,7 @@ def _claimed(name: str, alpha: float) -> Row:
 
 
 def _region_bogus(verdict: FittedVerdict) -> str:
-    guards = {claim.name: claim.guard_at(0.10) for claim in verdict.regions}
+    guards = {claim.name: guard_at(claim.guards, JUDGED_ALPHA) for claim in verdict.regions}
     said = (f"{name} {figure(guard.share)}, {guard.worst}" for name, guard in guards.items() if guard is not None)
     return "; ".join(said) or "not recorded"
 

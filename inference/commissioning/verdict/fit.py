@@ -17,7 +17,7 @@ from inference.commissioning.verdict.guard import DELTA, checked
 from inference.commissioning.verdict.part import BudgetPart, scores_of
 from inference.commissioning.verdict.part_data import ANOTHER, BOGUS, PartData, Rows, joined
 from inference.commissioning.verdict.regions import claims_of, near_misses
-from inference.commissioning.verdict.sensitivity import least_alpha, looks, merged
+from inference.commissioning.verdict.sensitivity import looks, merged, offered_alpha
 from inference.commissioning.verdict.stacks import Stacks, fit_on_stacks, joined_stacks, outside_of, share_out
 from inference.options import Budget
 from inference.passport.certificates import Merged
@@ -79,9 +79,7 @@ def fit_verdict(
     parts = {budget: _seen_by(budget, fitted, judged, nulls, (left_out, outside)) for budget in PARTS}
     uses = (USES[-1], "C") if witness else (USES[2],)
     found = _merged(parts["full"][0], uses, unit)
-    least = least_alpha(found) if found else None
-    offered = 1.0 if found and least is None else least
-    claims = claims_of(fitted)
+    offered, claims = offered_alpha(found), claims_of(fitted)
     budgets: dict[str, BudgetVerdict] = {
         budget: fit_budget(
             *both, classes=classes, witness=witness, passes=passes[budget], least_alpha=offered, claims=claims

@@ -88,6 +88,14 @@ def merged(maps: ShownScores, look: Sequence[NDArray[np.float64]], kinds: Sequen
     return tuple(made)
 
 
+def offered_alpha(found: Sequence[Merged]) -> float | None:
+    """Return the smallest alpha that is offered, 1 where none survives; None: any, the data name patients."""
+    if not found:
+        return None
+    least = least_alpha(found)
+    return 1.0 if least is None else least
+
+
 def least_alpha(found: Sequence[Merged]) -> float | None:
     """Return the smallest alpha that survives when groups are merged into half as many; None: none does."""
     half = max(entry.clusters for entry in found)

