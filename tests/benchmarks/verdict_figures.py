@@ -121,14 +121,7 @@ def rows() -> dict[str, Row]:
     made["bogus TRUSTED and wrong, worst kind, by alpha"] = lambda v: "; ".join(
         f"{guard.alpha:.2f}: {figure(guard.share)}, {guard.worst}" for guard in v.guards[:4]
     )
-    made |= {f"region, {name}: holds of maps; of other patients' maps": _held(name) for name in ("touches", "overlaps")}
-    made["region, overlaps: mean intersection over union of maps; of other patients' maps"] = _overlap
-    for name in ("touches", "overlaps"):
-        for alpha in (0.10, 0.20):
-            made[f"region, {name}, alpha {alpha:.2f}: threshold; patients or groups with such a map; share without"] = (
-                _claimed(name, alpha)
-            )
-    made["region at 0.10: bogus maps without it that pass, worst kind, by claim"] = _region_bogus
+    made |= _region_rows()
     made["peaks outside a finding that is there: within 2, 4, 8 pixels of it"] = lambda v: (
         "; ".join(map(figure, v.near_misses.values())) or "not recorded"
     )
@@ -186,6 +179,20 @@ def _by_score(verdict: FittedVerdict) -> str:
             shares.append(f"{share:.2f}")
         said.append(f"{name} {', '.join(shares)}")
     return "; ".join(said) + ", no intervals"
+
+
+def _region_rows() -> dict[str, Row]:
+    made: dict[str, Row] = {
+        f"region, {name}: holds of maps; of other patients' maps": _held(name) for name in ("touches", "overlaps")
+    }
+    made["region, overlaps: mean intersection over union of maps; of other patients' maps"] = _overlap
+    for name in ("touches", "overlaps"):
+        for alpha in (0.10, 0.20):
+            made[f"region, {name}, alpha {alpha:.2f}: threshold; patients or groups with such a map; share without"] = (
+                _claimed(name, alpha)
+            )
+    made["region at 0.10: bogus maps without it that pass, worst kind, by claim"] = _region_bogus
+    return made
 
 
 def _region(verdict: FittedVerdict, name: str) -> RegionClaim | None:

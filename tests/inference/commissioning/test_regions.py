@@ -124,6 +124,15 @@ def test_a_claim_that_other_patients_maps_pass_without_it_is_kept_from_them_or_n
     assert believed or kept_out
 
 
+def test_a_bogus_map_is_wrong_where_the_claim_fails_though_its_peak_hits() -> None:
+    draw = np.random.default_rng(9)
+    data = part(own_touches=1.0, others_touch=0.0, seed=8)
+    hit = data.rows.hit | (data.rows.kind == ANOTHER)
+    data = replace(data, rows=replace(data.rows, values=draw.normal(size=data.rows.values.shape), hit=hit))
+    claim = judged(Claim("touches"), data, data)
+    assert claim.floor is None or claim.floor > 0.5
+
+
 def test_near_misses_are_of_maps_whose_finding_is_there() -> None:
     data = part(own_touches=0.9, others_touch=0.1, seed=3)
     shares = near_misses(data.rows.own)
