@@ -2,8 +2,8 @@
 
 ``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--verdict]``
 
-DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits, methods and sizes are those of the
-passport that is replaced; ``test`` is none of them. The verdict rests on every case, whatever other figures rest on. A
+DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits and sizes are those of the passport
+that is replaced, methods are its own and some further ones; ``test`` is no split of them. The verdict rests on every case, whatever other figures rest on. A
 killed run goes on with the same ``--work``. ``--verdict``: the verdict alone, all other figures stay; where a network
 beside the primary has changed since, as the localiser, which no other figure rests on, the passport says so.
 """
@@ -26,6 +26,8 @@ from reports.passport.page import passport_page
 
 PHANTOMS = "phantoms"
 PHANTOM_PATIENTS = 100
+FURTHER = ("smoothed_gradcam", "guided_integrated_gradients")
+"""Methods that are measured beside those of the passport that is replaced."""
 CARRIED_OVER = "The figures beside the verdict rest on"
 
 
@@ -69,7 +71,9 @@ def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> No
     if verdict_alone:
         passport = _of_today(former, bundle)
     else:
-        whole = commission(bundle, source, settings_of(former, "cpu"), work / "all", resume=True, progress=say)
+        asked = settings_of(former, "cpu")
+        asked = replace(asked, methods=tuple(dict.fromkeys((*asked.methods, *FURTHER))))
+        whole = commission(bundle, source, asked, work / "all", resume=True, progress=say)
         passport = whole.passport
     made = add_verdict(passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say)
     anew = sealed(replace(made.passport, references=former.references))

@@ -15,6 +15,7 @@ from inference.saliency.cam.attention import Attention
 from inference.saliency.cam.class_mixture import ClassMixture
 from inference.saliency.cam.gradcam import GradCam, GradCamPlusPlus, GuidedGradCam
 from inference.saliency.cam.scorecam import ScoreCam
+from inference.saliency.cam.smoothed_gradcam import SmoothedGradCam
 from inference.saliency.controls.controls import CONTROLS
 from inference.saliency.engine.members import Members
 from inference.saliency.engine.passes import BUDGET_BYTES, Clock, Passes, Progress
@@ -46,6 +47,7 @@ _TABLE: tuple[Method, ...] = (
     GUIDED_BACKPROP,
     DECONVOLUTION,
     GradCam(),
+    SmoothedGradCam(),
     GradCamPlusPlus(),
     GuidedGradCam(),
     ScoreCam(),

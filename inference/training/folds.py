@@ -30,7 +30,7 @@ from inference.training.flair_data import read_patients
 from inference.training.guidance import Recipe, train_classifier, train_localiser
 from inference.training.measuring import Bools, Floats, mean, peak_hits, share, with_interval
 from inference.training.slices import Slices
-from inference.training.training import LAYERS, PYRAMID, densenet, preprocessing, pyramid, resnet, say, unet
+from inference.training.training import LAYERS, PYRAMID, densenet, preprocessing, pyramid, resnet, say, segresnet, unet
 
 FOLDS = 3
 SMOOTHINGS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
@@ -49,6 +49,7 @@ LOCALISERS = {
     "unet": unet(),
     "unet_wide": unet(channels=[24, 48, 96, 192]),
     "unet_deep": unet(channels=[16, 32, 64, 128, 256], strides=[2, 2, 2, 2]),
+    "segresnet": segresnet(),
 }
 
 

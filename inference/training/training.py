@@ -124,6 +124,21 @@ def unet(**changes: Any) -> dict[str, Any]:
     }
 
 
+def segresnet(**changes: Any) -> dict[str, Any]:
+    """Define a residual segmentation network of five levels, another kind than a U-Net: one logit for each pixel."""
+    return {
+        "_target_": "monai.networks.nets.SegResNet",
+        "spatial_dims": 2,
+        "in_channels": 1,
+        "out_channels": 1,
+        "init_filters": 8,
+        "blocks_down": [1, 2, 2, 2, 2],
+        "blocks_up": [1, 1, 1, 1],
+        "upsample_mode": "nontrainable",
+        **changes,
+    }
+
+
 def witness() -> dict[str, Any]:
     """Define the localiser of the shipped bundles: a U-Net of five levels, that is not weaker than what it judges."""
     return unet(channels=[16, 32, 64, 128, 256], strides=[2, 2, 2, 2])

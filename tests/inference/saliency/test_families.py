@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from monai.networks.nets import EfficientNetBN, ResNet
+from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 from torch import nn
 from torch.nn import functional as F
@@ -279,3 +280,34 @@ def test_the_legacy_profile_is_pairs_grayscale_brought_to_one():
     raw = torch.randn(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
     expected = VisualizeImageGrayscale(raw[0].permute(1, 2, 0).numpy())
     assert np.allclose(normalise(raw, "legacy")[0].numpy(), expected, atol=1e-5)
+
+
+def small_resnet(dims: int) -> nn.Module:
+    torch.manual_seed(2)
+    network = ResNet("basic", [1, 1, 1, 1], [4, 8, 8, 8], dims, 1, 3, 1, no_max_pool=True, num_classes=2).eval()
+    return disturbed_network(network)
+
+
+@pytest.mark.parametrize("size", [(24, 32), (12, 16, 20)])
+@pytest.mark.parametrize("relu", [True, False])
+def test_smoothed_gradcam_is_gradcam_under_scipys_gaussian_with_nothing_fading_at_the_edge(
+    size: tuple[int, ...], relu: bool
+) -> None:
+    network = small_resnet(len(size))
+    inputs = images(2, 1, *size)
+    targets = torch.tensor([0, 1])
+    signed = explain(network, inputs, targets, "gradcam", layer="layer2", relu=False).numpy()
+    found = explain(network, inputs, targets, "smoothed_gradcam", layer="layer2", relu=relu, spread_share=0.125).numpy()
+    sigma = 0.125 * min(size)
+    there = gaussian_filter(np.ones(size), sigma, mode="constant")
+    expected = np.stack([gaussian_filter(signed[i].astype(float), sigma, mode="constant") / there for i in range(2)])
+    expected = np.maximum(expected, 0) if relu else expected
+    assert np.abs(signed).max() > 0
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(signed).max())
+
+
+def test_smoothed_gradcam_without_spread_is_gradcam() -> None:
+    network, inputs = small_resnet(2), images(1, 1, 32, 32)
+    signed = {"layer": "layer2", "relu": False}
+    plain = explain(network, inputs, 1, "gradcam", **signed)
+    assert torch.equal(explain(network, inputs, 1, "smoothed_gradcam", spread_share=0.0, **signed), plain)
