@@ -3,9 +3,10 @@
 ``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--verdict]``
 
 DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits and sizes are those of the passport
-that is replaced, methods are its own and some further ones; ``test`` is no split of them. The verdict rests on every case, whatever other figures rest on. A
-killed run goes on with the same ``--work``. ``--verdict``: the verdict alone, all other figures stay; where a network
-beside the primary has changed since, as the localiser, which no other figure rests on, the passport says so.
+that is replaced, methods are its own and some further ones; ``test`` is no split of them. The verdict rests on every
+case, whatever other figures rest on. A killed run goes on with the same ``--work``. ``--verdict``: the verdict alone,
+all other figures stay; where a network beside the primary has changed since, as the localiser, which no other figure
+rests on, the passport says so.
 """
 
 import argparse
