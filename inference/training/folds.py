@@ -1,7 +1,7 @@
 """Compare trainings and smoothings by folds over patients or groups of split ``train``, before any other split is read.
 
 ``python -m inference.training.folds --data DIR --set brain_tumour_t1ce --network pyramid --fold 0 --out FILE``
-``python -m inference.training.folds ... --members FILE,FILE,FILE``: judge stored weights together, training nothing
+``python -m inference.training.folds ... --members FILE,NETWORK=FILE``: judge stored weights together, training nothing
 
 Groups are dealt into folds by seed. A network is trained on all folds but one and judged on that one: how often it is
 right, and, where it is, how often the peak of its class activation map lies in the lesion, by the SD of a Gaussian that
@@ -13,8 +13,7 @@ bootstrap over patients or groups. Results are added to FILE, a JSON list; what 
 import argparse
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,13 @@ from torch import nn
 
 from inference.bundle.configs import Config
 from inference.companions.guidance import maps_and_logits
+from inference.training.architectures import LAYERS, PYRAMID, densenet, pyramid, resnet, segresnet, unet
 from inference.training.brain_data import CLASSES, read_tumours
 from inference.training.flair_data import read_patients
-from inference.training.guidance import Recipe, train_classifier, train_localiser
+from inference.training.guidance import Recipe, train_localiser
 from inference.training.measuring import Bools, Floats, mean, peak_hits, share, with_interval
 from inference.training.slices import Slices
-from inference.training.training import LAYERS, PYRAMID, densenet, preprocessing, pyramid, resnet, say, segresnet, unet
+from inference.training.training import preprocessing, say, train_guided
 
 FOLDS = 3
 SMOOTHINGS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
@@ -87,10 +87,14 @@ def classifier_figures(models: Sequence[nn.Module], data: Slices, unit: str) -> 
     return {"accuracy": with_interval(lambda index: mean(right[index].astype(float)), data.groups, unit), **by_width}
 
 
-def localiser_fold_figures(model: nn.Module, data: Slices, unit: str) -> dict[str, Any]:
-    """Say how often a localiser's highest probability lies in the lesion of slices with one, and its Dice."""
+def localiser_fold_figures(models: Sequence[nn.Module], data: Slices, unit: str) -> dict[str, Any]:
+    """Say how often the highest mean probability of localisers lies in the lesion where there is one, and Dice."""
     with torch.inference_mode():
-        probability = torch.cat([model(part).sigmoid()[:, 0] for part in torch.split(data.inputs, 16)])
+        of_parts = [
+            torch.stack([model(part).sigmoid()[:, 0] for model in models]).mean(dim=0)
+            for part in torch.split(data.inputs, 16)
+        ]
+    probability = torch.cat(of_parts)
     positive: Bools = np.any(data.source_masks, axis=(1, 2))
     marked, truth = (probability > 0.5).flatten(1).double(), (data.masks[:, 0] > 0.5).flatten(1).double()
     dice = (2 * (marked * truth).sum(1) / (marked.sum(1) + truth.sum(1)).clamp(min=1)).numpy()
@@ -112,25 +116,29 @@ def judge_fold(asked: argparse.Namespace) -> dict[str, Any]:
     data = read(asked.data, ["train"], config.transform("preprocessing"))
     held = fold_of(data.groups) == asked.fold
     if asked.members:
-        members = [config.network("network_def") for _ in asked.members]
-        for member, path in zip(members, asked.members, strict=True):
-            member.load_state_dict(torch.load(path, weights_only=True))
-        return classifier_figures([member.eval() for member in members], data.pick(held), unit)
-    torch.manual_seed(asked.seed)
-    model = config.network("network_def")
+        figures_of = localiser_fold_figures if asked.network in LOCALISERS else classifier_figures
+        return figures_of([_stored(member, asked.network, networks) for member in asked.members], data.pick(held), unit)
     recipe = Recipe(seed=asked.seed, guidance=0.2, cells=1.0, epochs=asked.epochs, by_coverage=True)
     if asked.network in LOCALISERS:
+        torch.manual_seed(asked.seed)
+        model = config.network("network_def")
         trained = train_localiser(model, data.pick(~held), recipe, say(asked.network))
-        figures = localiser_fold_figures(trained, data.pick(held), unit)
+        figures = localiser_fold_figures([trained], data.pick(held), unit)
     else:
-        layer = LAYERS[type(model).__name__]
-        trained = train_classifier(model, layer, data.pick(~held), recipe, say(asked.network))
-        finer = replace(recipe, seed=asked.seed + 100, epochs=max(asked.epochs // 6, 1), learning_rate=4e-4)
-        trained = train_classifier(trained, layer, data.pick(~held), finer, say(f"{asked.network} refined"))
+        trained = train_guided(lambda: config.network("network_def"), data.pick(~held), recipe, say(asked.network))
         figures = classifier_figures([trained], data.pick(held), unit)
     if asked.weights is not None:
         torch.save(trained.state_dict(), asked.weights)
     return figures
+
+
+def _stored(member: str, usual: str, networks: Mapping[str, Mapping[str, Any]]) -> nn.Module:
+    """Read one member, FILE or NETWORK=FILE."""
+    name, _, file = member.rpartition("=")
+    definition = json.dumps({"network_def": networks[name or usual]})
+    network = Config(definition.encode(), "configs/inference.json").network("network_def")
+    network.load_state_dict(torch.load(Path(file), weights_only=True))
+    return network.eval()
 
 
 def main() -> None:
@@ -146,13 +154,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file for the figures")
     parser.add_argument("--weights", type=Path, help="file for the trained weights")
     parser.add_argument(
-        "--members", type=lambda text: [Path(name) for name in text.split(",")], default=[], help="weights to judge"
+        "--members", type=lambda text: text.split(","), default=[], help="weights to judge: FILE or NETWORK=FILE, ..."
     )
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     done = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else []
     key = {name: getattr(asked, name) for name in ("set", "network", "fold", "epochs", "seed")}
-    key["members"] = len(asked.members) or 1
+    key["members"] = [member.rpartition("=")[0] or asked.network for member in asked.members] or 1
     if any(key.items() <= entry.items() for entry in done):
         return
     began = time.monotonic()

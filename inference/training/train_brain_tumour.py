@@ -7,8 +7,9 @@ network is trained from its own seed on the same slices. Weights are stored as f
 trains the comparison of the model card: the primary's recipe without guidance.
 """
 
+from inference.training.architectures import densenet, resnet
 from inference.training.brain_data import CLASSES, read_tumours
-from inference.training.training import ask, bundle_plan, densenet, preprocessing, resnet, train_bundle
+from inference.training.training import ask, bundle_plan, preprocessing, train_bundle
 
 PLAN = bundle_plan(
     preprocessing(each_plane=True),

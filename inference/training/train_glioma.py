@@ -9,9 +9,10 @@ its own seed on the same slices: real patients and phantoms. Weights are stored 
 import torch
 
 from inference.bundle.configs import Config
+from inference.training.architectures import densenet, resnet
 from inference.training.flair_data import make_phantoms, read_patients
 from inference.training.slices import join
-from inference.training.training import ask, bundle_plan, densenet, preprocessing, resnet, store, train_bundle
+from inference.training.training import ask, bundle_plan, preprocessing, store, train_bundle
 
 PLAN = bundle_plan(
     preprocessing(each_plane=False),

@@ -28,12 +28,13 @@ from inference.criteria.ssim import DATA_RANGE, ssim
 from inference.devices import choose_device
 from inference.passport.entries import LocalisationReference, Repeats, Training
 from inference.passport.passport import reference_text
+from inference.training.architectures import unet
 from inference.training.brain_data import read_tumours
 from inference.training.detector import Detector, detection_maps, detector_loss
 from inference.training.flair_data import read_patients
 from inference.training.guidance import Recipe, train, train_localiser
 from inference.training.slices import Slices
-from inference.training.training import preprocessing, say, unet
+from inference.training.training import preprocessing, say
 
 Maps = NDArray[np.float32]
 SEEDS = (11, 12)

@@ -15,18 +15,12 @@ from torch import nn
 
 from inference.bundle.configs import Config
 from inference.devices import choose_device
+from inference.training.architectures import LAYERS, witness
 from inference.training.guidance import Recipe, pointing_share, train_classifier, train_localiser
 from inference.training.slices import Slices
 
 SIZE = 128
 """Side of the input of every network, pixels."""
-LAYERS = {
-    "DenseNet": "class_layers.relu",
-    "ResNet": "layer4",
-    "GatedClassifier": "stages.3",
-    "PyramidClassifier": "features",
-}
-"""Where the class activation map of an architecture is taken and guided: the features that are averaged."""
 LEAST_POINTING = 0.8
 """Share of training slices on which a guided network must point into the mask, or it is trained again."""
 PARTS = {
@@ -60,97 +54,6 @@ def preprocessing(*, each_plane: bool) -> dict[str, Any]:
             {"_target_": "monai.transforms.Resize", "spatial_size": SIZE, "size_mode": "longest", "mode": "area"},
             {"_target_": "monai.transforms.SpatialPad", "spatial_size": [SIZE, SIZE]},
         ],
-    }
-
-
-def densenet(classes: int, **changes: Any) -> dict[str, Any]:
-    """Define a small DenseNet; its last features, ``class_layers.relu``, have 16 x 16 cells."""
-    return {
-        "_target_": "monai.networks.nets.DenseNet",
-        "spatial_dims": 2,
-        "in_channels": 1,
-        "out_channels": classes,
-        "init_features": 32,
-        "growth_rate": 24,
-        "block_config": [2, 6],
-        "bn_size": 2,
-        **changes,
-    }
-
-
-def resnet(classes: int, **changes: Any) -> dict[str, Any]:
-    """Define a small ResNet; its last features, ``layer4``, have 16 x 16 cells."""
-    return {
-        "_target_": "monai.networks.nets.ResNet",
-        "block": "basic",
-        "layers": [1, 1, 1, 1],
-        "block_inplanes": [4, 16, 48, 96],
-        "spatial_dims": 2,
-        "n_input_channels": 1,
-        "conv1_t_size": 3,
-        "conv1_t_stride": 1,
-        "no_max_pool": True,
-        "num_classes": classes,
-        **changes,
-    }
-
-
-PYRAMID = "pyramid"
-
-
-def pyramid(classes: int, **changes: Any) -> dict[str, Any]:
-    """Define a small classifier on a feature pyramid; its last features, ``features``, have 32 x 32 cells."""
-    return {
-        "_target_": "inference.pyramid_classifier.PyramidClassifier",
-        "spatial_dims": 2,
-        "in_channels": 1,
-        "num_classes": classes,
-        "width": 96,
-        **changes,
-    }
-
-
-def unet(**changes: Any) -> dict[str, Any]:
-    """Define a small U-Net that gives one logit for each pixel of the input."""
-    return {
-        "_target_": "monai.networks.nets.UNet",
-        "spatial_dims": 2,
-        "in_channels": 1,
-        "out_channels": 1,
-        "channels": [12, 24, 48, 96],
-        "strides": [2, 2, 2],
-        "num_res_units": 1,
-        **changes,
-    }
-
-
-def segresnet(**changes: Any) -> dict[str, Any]:
-    """Define a residual segmentation network of five levels, another kind than a U-Net: one logit for each pixel."""
-    return {
-        "_target_": "monai.networks.nets.SegResNet",
-        "spatial_dims": 2,
-        "in_channels": 1,
-        "out_channels": 1,
-        "init_filters": 8,
-        "blocks_down": [1, 2, 2, 2, 2],
-        "blocks_up": [1, 1, 1, 1],
-        "upsample_mode": "nontrainable",
-        **changes,
-    }
-
-
-def witness() -> dict[str, Any]:
-    """Define the localiser of the shipped bundles: a U-Net of five levels, that is not weaker than what it judges."""
-    return unet(channels=[16, 32, 64, 128, 256], strides=[2, 2, 2, 2])
-
-
-def gated(classes: int) -> dict[str, Any]:
-    """Define a small classifier with two attention gates, of 32 x 32 and 64 x 64 cells; ``stages.3`` has 16 x 16."""
-    return {
-        "_target_": "inference.attention_gate.GatedClassifier",
-        "spatial_dims": 2,
-        "in_channels": 1,
-        "num_classes": classes,
     }
 
 
@@ -200,12 +103,7 @@ def bundle_plan(
 def train_part(
     plan: Plan, name: str, config: Config, data: Slices, *, device: torch.device, guided: bool, quick: bool
 ) -> nn.Module:
-    """Train one network of the bundle from its seed, then refine it.
-
-    The refinement runs a sixth as long at a fifth of the learning rate; where there is guidance, it counts mask cells
-    by how much of them is lesion. An unguided network has the same schedule. Guidance fails now and then: a network
-    that does not point into the masks it was trained with is trained again, from the next seed.
-    """
+    """Train one network of the bundle from its seed; a classifier as ``train_guided`` says."""
     definition, seed = PARTS[name]
     recipe = Recipe(
         seed=seed,
@@ -215,23 +113,50 @@ def train_part(
         by_coverage=plan.by_coverage,
         mixed_precision=plan.mixed_precision,
     )
+
+    def build() -> nn.Module:
+        return config.network(definition).to(device)
+
+    if name == "localiser":
+        torch.manual_seed(seed)
+        return train_localiser(build(), data, recipe, say(name))
+    return train_guided(build, data, recipe, say(name), least_pointing=0.0 if quick else LEAST_POINTING)
+
+
+def train_guided(
+    build: Callable[[], nn.Module],
+    data: Slices,
+    recipe: Recipe,
+    tell: Callable[[str], None],
+    *,
+    least_pointing: float = LEAST_POINTING,
+) -> nn.Module:
+    """Train a classifier, then refine it.
+
+    The refinement runs a sixth as long at a fifth of the learning rate; where there is guidance, it counts mask cells
+    by how much of them is lesion. An unguided network has the same schedule. Guidance fails now and then: a network
+    that does not point into the masks it was trained with is trained again, from the next seed.
+
+    Args:
+        build: gives the network with weights drawn from the seed that was set.
+        data: slices to train on.
+        recipe: how; without guidance and cell loss nothing is trained again.
+        tell: is told of each epoch.
+        least_pointing: share of the training slices with a lesion on which the peak must lie in the mask.
+    """
     while True:
         torch.manual_seed(recipe.seed)
-        model = config.network(definition).to(device)
-        if name == "localiser":
-            return train_localiser(model, data, recipe, say(name))
+        model = build()
         layer = LAYERS[type(model).__name__]
-        trained = train_classifier(model, layer, data, recipe, say(name))
+        trained = train_classifier(model, layer, data, recipe, tell)
         epochs = max(recipe.epochs // 6, 1)
         finer = replace(recipe, seed=recipe.seed + 100, epochs=epochs, learning_rate=4e-4, by_coverage=True)
-        refined = train_classifier(trained, layer, data, finer, say(f"{name} refined"))
-        if quick or not guided:
+        refined = train_classifier(trained, layer, data, finer, tell)
+        if not least_pointing or not (recipe.guidance or recipe.cells):
             return refined
         pointing = pointing_share(refined, layer, data)
-        say(name)(
-            f"seed {recipe.seed}: the peak lies in the mask on {pointing:.2f} of the training slices with a lesion"
-        )
-        if pointing >= LEAST_POINTING:
+        tell(f"seed {recipe.seed}: the peak lies in the mask on {pointing:.2f} of the training slices with a lesion")
+        if pointing >= least_pointing:
             return refined
         recipe = replace(recipe, seed=recipe.seed + len(PARTS))
 

@@ -21,11 +21,12 @@ from inference.bundle.bundle import SHIPPED
 from inference.bundle.configs import Config
 from inference.bundle.manifest import Manifest, PrimaryEntry, ReplicateEntry, parse_manifest
 from inference.training import train_brain_tumour, train_glioma
+from inference.training.architectures import LAYERS, gated
 from inference.training.brain_data import CLASSES, read_tumours
 from inference.training.bundle_folder import Card, pack
 from inference.training.flair_data import make_phantoms, read_patients
 from inference.training.slices import Slices, join
-from inference.training.training import LAYERS, Plan, arguments, gated, store, train_bundle
+from inference.training.training import Plan, arguments, store, train_bundle
 
 PARTS = ("model", "replicate_1")
 PRIMARY = PrimaryEntry(file="models/model.safetensors", layer=LAYERS["GatedClassifier"])

@@ -12,6 +12,7 @@ from PIL import Image as Picture
 from inference.bundle.configs import Config
 from inference.companions.guidance import cell_loss, guidance_loss, maps_and_logits
 from inference.saliency import explain
+from inference.training.architectures import LAYERS, resnet
 from inference.training.brain_data import CANVAS, padded, read_tumours
 from inference.training.evaluate_brain_tumour import classifier_figures, control_maps
 from inference.training.guidance import Recipe, train_classifier
@@ -19,7 +20,6 @@ from inference.training.measuring import Judged, judge, peak_figures
 from inference.training.shortcuts import global_statistics, lesion_boxes, shortcut_guesses
 from inference.training.slices import Slices, join
 from inference.training.train_brain_tumour import PLAN
-from inference.training.training import LAYERS, resnet
 from tests.inference.conditions import disturbed, disturbed_network
 from tests.inference.saliency.likeness import alike
 

@@ -16,9 +16,9 @@ from inference.commissioning.commission import commission
 from inference.errors import BundleRefused
 from inference.porting.seal import seal
 from inference.training import train_glioma
+from inference.training.architectures import gated
 from inference.training.bundle_folder import manifest_text
 from inference.training.exhibits.train_gated import SETS, manifest_of, read_command, train_gated
-from inference.training.training import gated
 from tests.inference.commissioning.annotated import SMALL
 from tests.inference.commissioning.flair_folder import write_flair
 
