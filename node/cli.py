@@ -113,6 +113,10 @@ References = Annotated[
     list[Path] | None, typer.Option("--references", help="Figures of a localisation reference.", dir_okay=False)
 ]
 Workers = Annotated[int, typer.Option("--workers", help="Processes that share the work.", min=1)]
+Nodes = Annotated[
+    Path | None,
+    typer.Option("--nodes", help="Settings of a node: all nodes of its store do the pieces.", dir_okay=False),
+]
 Threads = Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.", min=0)]
 Check = Annotated[
     Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
@@ -140,6 +144,7 @@ def commission(
     references: References = None,
     device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     workers: Workers = 1,
+    nodes: Nodes = None,
     threads: Threads = 0,
     check: Check = None,
     verdict: Anew = None,
@@ -170,7 +175,7 @@ def commission(
     if plan:
         show_plan(patients, as_json=as_json)
         return
-    use_threads(threads)
+    use_threads(1 if nodes else threads)
     if check is not None:
         checked = check_passport(check, data, bundle_name, device=device, quiet=as_json)
         _print_json(checked) if as_json else show_check(checked)
@@ -180,13 +185,13 @@ def commission(
     if verdict is not None:
         passport = refit_verdict(
             verdict, data, out, bundle_name=bundle_name, references=references or (), limit=limit,
-            device=device, resume=resume, workers=workers, quiet=as_json,
+            device=device, resume=resume, workers=workers, nodes=nodes, quiet=as_json,
         )  # fmt: skip
     else:
         settings = settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
         passport = commission_bundle(
             str(bundle_name), data, out, settings,
-            references=references or (), resume=resume, workers=workers, quiet=as_json,
+            references=references or (), resume=resume, workers=workers, nodes=nodes, quiet=as_json,
         )  # fmt: skip
     if as_json:
         sys.stdout.write((out / "passport.json").read_text(encoding="utf-8"))

@@ -27,6 +27,8 @@ from node.home import enclose, lock
 from node.jobs import job
 from node.jobs.fleet import Fleet
 from node.jobs.installation import warrants_of
+from node.pieces import pieces
+from node.pieces.pieces import Pieces
 from node.routing.rulebook import Rulebook
 from node.settings.settings import Settings
 from node.web.limits import bounded_server
@@ -71,6 +73,7 @@ class Node:
         self._counted = receiving.counted
         self.auditor = Auditor(audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due])
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
+        self.pieces = Pieces(settings.node, self.engine)
         application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
         self._http = bounded_server(application, settings.http.host, settings.http.port)
 
@@ -78,9 +81,12 @@ class Node:
         """Resume what a crash left, then accept associations, then answer HTTP."""
         self.fleet.enter()
         self.auditor.hold_what_changed()
+        takes_part = self._settings.node.commissioning_folder is not None
+        DBOS.listen_queues([job.QUEUE, delivery.QUEUE, *([pieces.QUEUE] if takes_part else [])])
         DBOS.launch()
         DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)
         DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.2)
+        DBOS.register_queue(pieces.QUEUE, worker_concurrency=1, polling_interval_sec=2.0)
         self._resume()
         self.auditor.start()
         self.fleet.start()
@@ -101,6 +107,7 @@ class Node:
         self.router.stop()
         self.auditor.stop()
         self._http.should_exit = True
+        self.pieces.stop()
         DBOS.destroy(workflow_completion_timeout_sec=10)
         self.fleet.leave()
         self._counted.write_due(older_than_seconds=0.0)

@@ -6,7 +6,7 @@ that is refused. Arguments, step results and errors of workflows are JSON: texts
 
 from typing import Any, NoReturn
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 from dbos._serialization import DefaultSerializer
 from sqlalchemy import Engine, create_engine, event
 
@@ -34,6 +34,15 @@ def configure(settings: NodeSettings) -> DBOSConfig:
     if settings.database_url:
         return {**common, "system_database_url": settings.database_url}
     return {**common, "system_database_engine": _embedded(settings)}
+
+
+def client(settings: NodeSettings) -> DBOSClient:
+    """Return what asks the nodes of these settings for work, from a process that is none of them."""
+    DefaultSerializer.deserialize = _refuse
+    serializer = DBOSPortableJSONSerializer()
+    if settings.database_url:
+        return DBOSClient(system_database_url=settings.database_url, serializer=serializer)
+    return DBOSClient(system_database_engine=_embedded(settings), serializer=serializer)
 
 
 def discard_older() -> int:

@@ -7,12 +7,13 @@ import numpy as np
 
 from inference.bundle.bundle import Bundle
 from inference.cases.cases import gather
+from inference.cases.folder import Source
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
-from inference.commissioning.commission import Source
+from inference.commissioning.benches import set_up
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.settings import Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Store
-from inference.commissioning.work import Progress, set_up
+from inference.commissioning.work import Progress
 from inference.commissioning.writing import map_digest
 from inference.criteria.localisation import average_precision, hit
 from inference.passport.entries import Sample

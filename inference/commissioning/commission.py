@@ -8,34 +8,41 @@ and gives a bit-identical passport.
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from inference.bundle.bundle import Bundle
-from inference.cases.cases import AnnotatedSeries, Excluded, gather
+from inference.cases.cases import gather
+from inference.cases.folder import Source
 from inference.commissioning.acquisitions import acquisitions_seen
 from inference.commissioning.belonging import check_bundle, check_data, settings_of
+from inference.commissioning.benches import set_up
 from inference.commissioning.calibrating import with_calibrations
 from inference.commissioning.fitting import verdict_of
 from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
 from inference.commissioning.measuring.explaining import Maps, fitting
 from inference.commissioning.measuring.settings import CommissionSettings, Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Raw, Store
-from inference.commissioning.work import BenchJob, Progress, explain_all, measure_all, networks, pool_of, set_up
+from inference.commissioning.work import (
+    BenchJob,
+    PoolOf,
+    Progress,
+    explain_all,
+    measure_all,
+    networks,
+    processes,
+)
 from inference.commissioning.writing import write
 from inference.errors import Unsuitable
 from inference.passport.entries import GalleryEntry, Run
 from inference.passport.gallery import GalleryPicture
 from inference.passport.passport import Passport, sealed
 from inference.passport.verdict import FittedVerdict, NoVerdict
-
-Source = Callable[[Bundle, Sequence[str]], Iterable[AnnotatedSeries | Excluded]]
-"""Reads the cases of some splits."""
-
 
 VERDICT_RESTS = "Whatever the other figures rest on, the verdict rests on"
 
@@ -56,6 +63,7 @@ def commission(
     *,
     resume: bool = False,
     workers: int = 1,
+    pool_of: PoolOf | None = None,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> Commissioned:
     """Commission one bundle.
@@ -67,6 +75,7 @@ def commission(
         out: folder; unfinished work lies in ``out/work`` until ``clear_work``, with ``save_maps`` maps in ``out/maps``.
         resume: go on with the unfinished work of the same bundle, data and settings.
         workers: processes that share the work; the passport does not depend on their number.
+        pool_of: opens what does the pieces instead of processes of this machine.
         progress: see ``Progress``.
 
     Raises:
@@ -85,7 +94,7 @@ def commission(
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     trial = bench.store.keep("fitting", lambda: _fitting(bench, progress))
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
-    with pool_of(workers) as pool:
+    with (pool_of or partial(processes, workers))(job) as pool:
         explaining = time.perf_counter()
         explain_all(bench, trial["reasons"], job, pool, progress)
         explaining = time.perf_counter() - explaining
@@ -113,6 +122,7 @@ def add_verdict(
     device: Device = "auto",
     resume: bool = False,
     workers: int = 1,
+    pool_of: PoolOf | None = None,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> Commissioned:
     """Fit the verdict and the classes' calibrations again on the cases of a passport.
@@ -126,6 +136,7 @@ def add_verdict(
         device: auto, cpu or cuda.
         resume: go on with unfinished work.
         workers: processes that share the work.
+        pool_of: opens what does the pieces instead of processes of this machine.
         progress: see ``Progress``.
 
     Returns:
@@ -145,7 +156,7 @@ def add_verdict(
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     known = with_calibrations(passport.classification, bench, splits)
-    with pool_of(workers) as pool:
+    with (pool_of or partial(processes, workers))(job) as pool:
         verdict = verdict_of(bench, known, job, pool, progress)
     seen, limits = acquisitions_seen(cases.entries), _limits(passport, verdict)
     refitted = sealed(replace(passport, classification=known, verdict=verdict, acquisition=seen, limits=limits))

@@ -29,7 +29,7 @@ FIGURES = {ROWS: rows_figures, PLANES: planes_figures}
 
 
 def verdict_of(
-    bench: Bench, known: ClassificationEntry, job: BenchJob, pool: Pool, progress: Progress
+    bench: Bench, known: ClassificationEntry, job: BenchJob, pool: Pool | None, progress: Progress
 ) -> FittedVerdict | NoVerdict:
     """Fit the passport's verdict, or say why there is none.
 
@@ -75,7 +75,7 @@ def verdict_of(
         return NoVerdict(str(error))
 
 
-def looked_at(bench: Bench, job: BenchJob, pool: Pool, progress: Progress) -> tuple[Stacks, Stacks]:
+def looked_at(bench: Bench, job: BenchJob, pool: Pool | None, progress: Progress) -> tuple[Stacks, Stacks]:
     """Look at every plane of the part fitted on and of the part judged, whether something is called on it or not.
 
     Raises:
@@ -88,19 +88,20 @@ def looked_at(bench: Bench, job: BenchJob, pool: Pool, progress: Progress) -> tu
 
 
 def _in_chunks(
-    bench: Bench, job: BenchJob, pool: Pool, progress: Progress, what: str, counts: Mapping[str, int], stage: str
+    bench: Bench, job: BenchJob, pool: Pool | None, progress: Progress, what: str, counts: Mapping[str, int], stage: str
 ) -> dict[str, list[Raw]]:
     """Compute the chunks of each part that are not cached, and return all, by part."""
     chunks = [(what, part, at) for part, count in counts.items() for at in range(count)]
     todo = [piece for piece in chunks if not bench.store.has(_name(*piece))]
     before = len(chunks) - len(todo)
-    each(bench, job, pool, _chunk, todo, lambda done: progress(stage, before + done, len(chunks)))
-    return {part: [_chunk(bench, what, part, at) for at in range(count)] for part, count in counts.items()}
+    each(bench, job, pool, chunk, todo, lambda done: progress(stage, before + done, len(chunks)))
+    return {part: [chunk(bench, what, part, at) for at in range(count)] for part, count in counts.items()}
 
 
 def _name(what: str, part: str, chunk: int) -> str:
     return f"{what}.{part}.{chunk:05d}"
 
 
-def _chunk(bench: Bench, what: str, part: str, chunk: int) -> Raw:
-    return bench.store.keep(_name(what, part, chunk), lambda: FIGURES[what](bench, part, chunk))
+def chunk(bench: Bench, what: str, part: str, at: int) -> Raw:
+    """Return one chunk of what the verdict is fitted on: from the store, or computed and stored."""
+    return bench.store.keep(_name(what, part, at), lambda: FIGURES[what](bench, part, at))

@@ -5,47 +5,38 @@ Pieces of a stage are independent of each other, and bit-identical in whichever 
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 
-from inference.bundle.bundle import Bundle, Network, load_bundle
+from inference.bundle.bundle import Network, load_bundle
 from inference.cases.cases import Cases
+from inference.commissioning.benches import set_up
 from inference.commissioning.choosing import Raws
-from inference.commissioning.classifying import Probabilities, explained_of
 from inference.commissioning.judging import RAW_REASON
 from inference.commissioning.measuring.bench import (
     ALTERNATE,
-    FITTED,
-    JUDGED,
     PRIMARY,
     REPLICATE,
     TUNING,
     Bench,
     Explained,
 )
-from inference.commissioning.measuring.explaining import AverageMasks, Explainer, fill_chunk, references_of
+from inference.commissioning.measuring.explaining import fill_chunk
 from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.measuring.store import Raw, Store
 from inference.commissioning.readings import EXTRA, FAMILIES, MAKE_MAPS
-from inference.commissioning.writing import ClassifiedSplit
-from inference.devices import choose_device
 from inference.errors import DeviceExhausted, Refused
-from inference.statistics.seeds import drawn, seed_of
-from inference.trust.choice import first_pass, seen_by_localiser
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the stage, the steps done and the steps in all."""
-AT_ONCE = 64
-"""Inputs held in memory together."""
 Reasons = dict[str, dict[str, str]]
 """Why some methods do not fit, by set of maps and method."""
 
@@ -66,7 +57,18 @@ class BenchJob:
 Piece = tuple[Any, ...]
 Action = Callable[..., object]
 """Does one piece of work, given the bench and the arguments that identify the piece."""
-Pool = ProcessPoolExecutor | None
+
+
+class Pool(Protocol):
+    """Does pieces elsewhere, in any order."""
+
+    def submit(self, job: BenchJob, action: Action, piece: Piece) -> "Future[None]":
+        """Begin a piece; the future has no result, or raises what the piece raised."""
+        ...
+
+
+PoolOf = Callable[[BenchJob], AbstractContextManager[Pool | None]]
+"""Opens what does the pieces of a job; None: this process."""
 
 
 @lru_cache(maxsize=1)
@@ -77,88 +79,6 @@ def _bench_of(job: BenchJob) -> Bench:
     return set_up(load_bundle(job.bundle), job.cases, job.settings, store)[0]
 
 
-def set_up(
-    bundle: Bundle, cases: Cases, settings: CommissionSettings, store: Store
-) -> tuple[Bench, dict[str, ClassifiedSplit]]:
-    """Classify every case, and say which are explained: what every measure works on."""
-    device = choose_device(settings.device)
-    judged = cases.of(settings.judged)
-    fitted = tuple(at for split in settings.fitted_on for at in cases.of(split))
-    primary = bundle.primary(device)
-    explainer = Explainer(bundle, cases, AverageMasks(cases, fitted), references_of(bundle, cases, fitted), device)
-    splits = {split: _classified(explainer, primary, cases.of(split), settings) for split in settings.splits}
-    tuning = [explained for split in settings.fitted_on for explained in splits[split].explained if explained.masked]
-    ids = [cases.entries[explained.position].id for explained in tuning]
-    bench = Bench(
-        explainer=explainer,
-        store=store,
-        settings=settings,
-        explained=splits[settings.judged].explained if judged else (),
-        tuning=tuple(tuning[row] for row in drawn(ids, settings.tuning_cases, "tuning")),
-        assessed={
-            FITTED: tuple(explained for split in settings.fitted_on for explained in splits[split].assessed),
-            JUDGED: splits[settings.judged].assessed,
-        },
-        called={
-            FITTED: sum(splits[split].called for split in settings.fitted_on),
-            JUDGED: splits[settings.judged].called,
-        },
-        primary=primary,
-        replicates=bundle.replicates(device),
-        alternates=bundle.alternates(device),
-    )
-    return bench, splits
-
-
-def _classified(
-    explainer: Explainer, primary: Network, positions: Sequence[int], settings: CommissionSettings
-) -> ClassifiedSplit:
-    cases, manifest = explainer.cases, explainer.bundle.manifest
-    if not positions:
-        return ClassifiedSplit((), np.zeros((0, len(manifest.classes))), (), (), (), 0)
-    probabilities: Probabilities = explainer.probabilities(primary, positions)
-    positive = explained_of(cases, positions, probabilities, manifest)
-    rows = drawn([cases.entries[explained.position].id for explained in positive], settings.limit, "limit")
-    explained = tuple(positive[row] for row in rows)
-    whole = _of_whole_series(cases, positive, settings.limit)
-    assessed = assessed_of(explainer, whole)
-    return ClassifiedSplit(tuple(positions), probabilities, positive, explained, assessed, len(whole))
-
-
-def _of_whole_series(cases: Cases, positive: Sequence[Explained], limit: int | None) -> tuple[Explained, ...]:
-    """Draw whole series until they hold ``limit`` cases that are called; all where there is no limit."""
-    stacks = [cases.entries[explained.position].stack for explained in positive]
-    order = sorted(set(stacks), key=lambda stack: seed_of("limit", stack))
-    left = len(positive) if limit is None else limit
-    kept: set[int] = set()
-    for stack in order:
-        if left <= 0:
-            break
-        kept.add(stack)
-        left -= stacks.count(stack)
-    return tuple(explained for explained, stack in zip(positive, stacks, strict=True) if stack in kept)
-
-
-def assessed_of(explainer: Explainer, called: Sequence[Explained]) -> tuple[Explained, ...]:
-    """Return what passes the node's first pass, of each series and class, in the order of the cases."""
-    cases, device = explainer.cases, explainer.device
-    positions = [explained.position for explained in called]
-    parts = [
-        seen_by_localiser(explainer.bundle, torch.from_numpy(cases.inputs_of(positions[at : at + AT_ONCE])), device)
-        for at in range(0, len(positions), AT_ONCE)
-    ]
-    seen = np.concatenate([part for part in parts if part is not None]) if parts and parts[0] is not None else None
-    series: dict[tuple[int, int], list[int]] = {}
-    for row, explained in enumerate(called):
-        series.setdefault((cases.entries[explained.position].stack, explained.target), []).append(row)
-    kept = [
-        rows[place]
-        for rows in series.values()
-        for place in first_pass([called[row].probability for row in rows], None if seen is None else seen[rows])
-    ]
-    return tuple(called[row] for row in sorted(kept))
-
-
 def networks(bench: Bench) -> dict[str, Network]:
     """Return every network by the name of its set of maps."""
     named = {PRIMARY: bench.primary}
@@ -166,7 +86,7 @@ def networks(bench: Bench) -> dict[str, Network]:
     return named | {f"{ALTERNATE}_{at}": network for at, network in enumerate(bench.alternates)}
 
 
-def explain_all(bench: Bench, reasons: Reasons, job: BenchJob, pool: Pool, progress: Progress) -> None:
+def explain_all(bench: Bench, reasons: Reasons, job: BenchJob, pool: Pool | None, progress: Progress) -> None:
     """Make every map that is not cached.
 
     Raises:
@@ -180,10 +100,11 @@ def explain_all(bench: Bench, reasons: Reasons, job: BenchJob, pool: Pool, progr
         every += len(chunks)
         todo += [(name, chunk, methods) for chunk in chunks if not bench.store.has_chunk(name, chunk)]
     stage = f"explaining, {size} cases by {len(bench.settings.methods)} methods a step"
-    each(bench, job, pool, _make_chunk, todo, lambda done: progress(stage, every - len(todo) + done, every))
+    each(bench, job, pool, make_chunk, todo, lambda done: progress(stage, every - len(todo) + done, every))
 
 
-def _make_chunk(bench: Bench, name: str, chunk: int, methods: tuple[str, ...]) -> None:
+def make_chunk(bench: Bench, name: str, chunk: int, methods: tuple[str, ...]) -> None:
+    """Make the maps of some cases by one network and every method, and store them."""
     network = networks(bench)[PRIMARY if name == TUNING else name]
     size = bench.settings.chunk_cases
     part = [
@@ -202,7 +123,12 @@ def _cases_of(bench: Bench, name: str) -> Sequence[Explained]:
 
 
 def measure_all(
-    bench: Bench, unfit: dict[str, str], alone: Mapping[str, float], job: BenchJob, pool: Pool, progress: Progress
+    bench: Bench,
+    unfit: dict[str, str],
+    alone: Mapping[str, float],
+    job: BenchJob,
+    pool: Pool | None,
+    progress: Progress,
 ) -> Raws:
     """Compute every raw figure that is not cached, and give them all; the families that make most maps come first.
 
@@ -225,16 +151,17 @@ def measure_all(
     names = ["", *(f"{method}: {family}" for family, method in todo)]
     before = len(every) - len(todo)
     each(
-        bench, job, pool, _measure, todo,
+        bench, job, pool, measure, todo,
         lambda done: progress(f"measuring {names[done]}".rstrip(), before + done, len(every)),
     )  # fmt: skip
     raws: dict[str, dict[str, Raw]] = {}
     for family, method in every:
-        raws.setdefault(method, {})[family] = _measure(bench, family, method)
+        raws.setdefault(method, {})[family] = measure(bench, family, method)
     return raws
 
 
-def _measure(bench: Bench, family: str, method: str) -> Raw:
+def measure(bench: Bench, family: str, method: str) -> Raw:
+    """Return the raw figures of one method by one family of criteria: from the store, or computed and stored."""
     return bench.store.keep(f"{family}.{method}", lambda: _measured(bench, family, method))
 
 
@@ -247,21 +174,31 @@ def _measured(bench: Bench, family: str, method: str) -> Raw:
         return {RAW_REASON: str(error)}
 
 
+class _Processes:
+    """Processes of this machine, each with a bench of its own."""
+
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        self._executor = executor
+
+    def submit(self, job: BenchJob, action: Action, piece: Piece) -> "Future[None]":
+        return self._executor.submit(_do, job, action, piece)
+
+
 @contextmanager
-def pool_of(workers: int) -> Iterator[Pool]:
+def processes(workers: int, _job: BenchJob) -> Iterator[Pool | None]:
     """Yield so many processes; none for one worker, which is this process."""
     if workers == 1:
         yield None
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     try:
-        yield pool
+        yield _Processes(executor)
     finally:
-        pool.shutdown(cancel_futures=True)
+        executor.shutdown(cancel_futures=True)
 
 
 def each(
-    bench: Bench, job: BenchJob, pool: Pool, action: Action, pieces: Sequence[Piece], tell: Callable[[int], None]
+    bench: Bench, job: BenchJob, pool: Pool | None, action: Action, pieces: Sequence[Piece], tell: Callable[[int], None]
 ) -> None:
     """Do every piece, here or in the pool, and tell how many are done.
 
@@ -271,11 +208,11 @@ def each(
     tell(0)
     if pool is None:
         for done, piece in enumerate(pieces, start=1):
-            _timed(bench, action, piece)
+            timed(bench, action, piece)
             tell(done)
         return
     try:
-        futures = [pool.submit(_do, job, action, piece) for piece in pieces]
+        futures = [pool.submit(job, action, piece) for piece in pieces]
         for done, future in enumerate(as_completed(futures), start=1):
             future.result()
             tell(done)
@@ -286,13 +223,13 @@ def each(
 
 
 def _do(job: BenchJob, action: Action, piece: Piece) -> None:
-    _timed(_bench_of(job), action, piece)
+    timed(_bench_of(job), action, piece)
 
 
-def _timed(bench: Bench, action: Action, piece: Piece) -> None:
+def timed(bench: Bench, action: Action, piece: Piece) -> None:
     """Do one piece, and note how long it took and how much of that in passes of a network, where its clock runs."""
     began, passed = time.perf_counter(), bench.explainer.clock.seconds
     action(bench, *piece)
     seconds, in_network = time.perf_counter() - began, bench.explainer.clock.seconds - passed
-    clocked = action in (_make_chunk, _measure)
+    clocked = action in (make_chunk, measure)
     bench.store.note_time(".".join(str(part) for part in piece[:2]), seconds, in_network if clocked else None)

@@ -6,14 +6,14 @@ read and not trained again.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
 from inference.bundle.bundle import Bundle
-from inference.cases.cases import AnnotatedSeries, Excluded, gather
+from inference.cases.cases import gather
+from inference.cases.folder import Source
 from inference.companions.assembling import Companion, assemble, check_place
 from inference.companions.budget import SizedTraining
 from inference.companions.data import Division, check_enough, divide, mask_counts
@@ -42,8 +42,6 @@ from inference.saliency.engine.layers import choose_layer
 from inference.saliency.engine.members import Members
 from inference.statistics.seeds import digest_of, seed_of
 
-Source = Callable[[Bundle, Sequence[str]], Iterable[AnnotatedSeries | Excluded]]
-"""Reads the cases of some splits."""
 FAR_WORSE = 2 * MARGIN
 """Loss of accuracy on the early-stopping patients with which the guidance of all patients is not taken either."""
 

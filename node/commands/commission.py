@@ -1,7 +1,7 @@
 """``heatproof commission``: run it, show how far it is, and write what it found."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,18 +14,17 @@ from rich.table import Table
 
 from inference.bundle.bundle import Bundle
 from inference.bundle.discovery import load_anywhere
-from inference.cases.annotated_dicom import read_annotated_dicom
-from inference.cases.cases import AnnotatedSeries, Excluded
-from inference.cases.labels_folder import LABELS, read_labels_folder
+from inference.cases.folder import source_of
 from inference.commissioning.checking import check
-from inference.commissioning.commission import Commissioned, Source, add_verdict, clear_work, commission
+from inference.commissioning.commission import Commissioned, add_verdict, clear_work, commission
 from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.planning import Assumptions, plan, plan_lines
-from inference.commissioning.work import Progress
+from inference.commissioning.work import BenchJob, Pool, PoolOf, Progress
 from inference.errors import UnknownName
 from inference.passport.entries import LocalisationReference
 from inference.passport.passport import Passport, load_passport, load_reference, save_passport, sealed
 from node.progress_bars import progress_bars
+from node.settings.settings import load
 from reports.passport.outcome import outcome
 from reports.passport.page import passport_page
 from reports.passport.tables import verdict
@@ -45,17 +44,6 @@ def named_bundle(name: str) -> Bundle:
     return load_anywhere(name)
 
 
-def source_of(data: Path) -> Source:
-    """Read a folder with ``labels.csv``, or else one of DICOM files."""
-
-    def read(bundle: Bundle, splits: Sequence[str]) -> Iterable[AnnotatedSeries | Excluded]:
-        if (data / LABELS).is_file():
-            return read_labels_folder(data, splits, is_volume=bundle.manifest.kind == "volume")
-        return read_annotated_dicom(data, splits, bundle)
-
-    return read
-
-
 def commission_bundle(
     bundle_name: str,
     data: Path,
@@ -65,11 +53,13 @@ def commission_bundle(
     references: Sequence[Path] = (),
     resume: bool,
     workers: int,
+    nodes: Path | None = None,
     quiet: bool,
 ) -> Passport:
     """Commission, and write ``passport.json`` and ``report.html`` into ``out``.
 
-    ``references``: files of localisation references, read before anything is computed.
+    ``references``: files of localisation references, read before anything is computed. ``nodes``: settings file of a
+    node, whose store's nodes do the pieces.
 
     Raises:
         Unsuitable: there is no case to commission with.
@@ -83,8 +73,9 @@ def commission_bundle(
     out.mkdir(parents=True, exist_ok=True)
     with progress_shown(quiet=quiet) as report_progress:
         commissioned = commission(
-            bundle, source_of(data), settings, out, resume=resume, workers=workers, progress=report_progress
-        )
+            bundle, source_of(data), settings, out,
+            resume=resume, workers=workers, pool_of=_pool_of(nodes, data, verdict=False), progress=report_progress,
+        )  # fmt: skip
     return _written(commissioned, localisation_references, out)
 
 
@@ -99,6 +90,7 @@ def refit_verdict(
     device: Device,
     resume: bool,
     workers: int,
+    nodes: Path | None = None,
     quiet: bool,
 ) -> Passport:
     """Fit the verdict on the cases of a passport anew, and write the passport with it and its report into ``out``.
@@ -117,9 +109,24 @@ def refit_verdict(
     with progress_shown(quiet=quiet) as report_progress:
         commissioned = add_verdict(
             passport, bundle, source_of(data), out,
-            limit=limit, device=device, resume=resume, workers=workers, progress=report_progress,
+            limit=limit, device=device, resume=resume, workers=workers,
+            pool_of=_pool_of(nodes, data, verdict=True), progress=report_progress,
         )  # fmt: skip
     return _written(commissioned, localisation_references, out)
+
+
+def _pool_of(nodes: Path | None, data: Path, *, verdict: bool) -> PoolOf | None:
+    """Return what asks the nodes of a settings file for the pieces; None: processes of this machine do them."""
+    if nodes is None:
+        return None
+    from node.pieces.pool import nodes_as_pool
+
+    settings = load(nodes).node
+
+    def pool_of(job: BenchJob) -> AbstractContextManager[Pool | None]:
+        return nodes_as_pool(settings, data, job, verdict=verdict)
+
+    return pool_of
 
 
 def _written(commissioned: Commissioned, references: tuple[LocalisationReference, ...], out: Path) -> Passport:

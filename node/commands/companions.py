@@ -60,9 +60,10 @@ def companions(
 
     Exit status 0: there is a new bundle. 3: nothing that was asked for came of it. 1: it failed.
     """
+    from inference.cases.folder import source_of
     from inference.companions.companions import make_companions
     from inference.companions.settings import CompanionSettings
-    from node.commands.commission import named_bundle, progress_shown, source_of, use_threads
+    from node.commands.commission import named_bundle, progress_shown, use_threads
 
     use_threads(threads)
     splits = tuple(name.strip() for name in split.split(",") if name.strip())

@@ -27,6 +27,8 @@ class NodeSettings(Section):
     """SQLAlchemy URL of PostgreSQL when several nodes share one store; SQLite below ``home`` when left out."""
     shared_folder: LocalPath | None = None
     """Folder of inbox, outbox and jobs where several nodes share one store; ``home`` when left out."""
+    commissioning_folder: LocalPath | None = None
+    """Folder, the same for all nodes, of commissionings whose pieces this node does when no study waits; else none."""
     slot: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     """Name of this worker among them, the same after every restart; AE title@host name when left out."""
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 5.0

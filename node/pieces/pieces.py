@@ -1,0 +1,104 @@
+"""A piece of a commissioning as a durable workflow, in a queue of its own below clinical work.
+
+A row of the queue names a job's folder below ``node.commissioning_folder``, what is done and on what; everything else
+lies in that folder. A killed node's piece is taken over as its studies are (``node.jobs.fleet``).
+"""
+
+import threading
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import structlog
+from dbos import DBOS, DBOSConfiguredInstance
+from sqlalchemy import Engine, func, select
+
+from node.pieces.worker import Request, work
+from node.settings.node import NodeSettings
+from node.store import JobState, jobs
+
+QUEUE = "commissioning"
+LOOK_SECONDS = 1.0
+"""How often a node with a piece to do looks whether a study waits."""
+
+
+class Stopped(BaseException):
+    """The node stops: the piece is neither done nor failed, and is done after the next start, or by another node."""
+
+
+@DBOS.dbos_class()
+class Pieces(DBOSConfiguredInstance):
+    """What this node does for commissionings, one piece after the other, in a process of its own."""
+
+    def __init__(self, settings: NodeSettings, engine: Engine) -> None:
+        super().__init__("node")
+        self._folder = settings.commissioning_folder
+        self._engine = engine
+        self._stopping = threading.Event()
+        self._worker: SpawnProcess | None = None
+        self._connection: Connection[Request, str | None]
+        self._log = structlog.get_logger("pieces")
+
+    @DBOS.workflow(name="piece", max_recovery_attempts=5)
+    def run(self, place: str, action: str, piece: list[Any]) -> str:
+        """Do one piece; give nothing, or the sentence why it was not done."""
+        return str(DBOS.run_step({"name": "perform"}, self.perform, place, action, piece))
+
+    def perform(self, place: str, action: str, piece: list[Any]) -> str:
+        """Wait until no study does, then do the piece.
+
+        Args:
+            place: folder of the job, relative to ``node.commissioning_folder``.
+            action: what is done.
+            piece: on what.
+        """
+        if self._folder is None:
+            return "This node takes no part in commissionings: it has no node.commissioning_folder."
+        root = self._folder.resolve()
+        folder = (root / place).resolve()
+        if not folder.is_relative_to(root):
+            return "The folder of the job does not lie in node.commissioning_folder."
+        while self._studies_wait():
+            self._pause()
+        problem = self._ask(Request(folder, action, piece))
+        self._log.info("piece_done", job=folder.name, action=action, problem=problem)
+        return problem or ""
+
+    def stop(self) -> None:
+        """End the process; a piece under way is left for later."""
+        self._stopping.set()
+        if self._worker is not None:
+            self._worker.kill()
+
+    def _pause(self) -> None:
+        if self._stopping.wait(LOOK_SECONDS):
+            raise Stopped
+
+    def _studies_wait(self) -> bool:
+        waiting = select(func.count()).select_from(jobs).where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
+        with self._engine.connect() as connection:
+            return bool(connection.scalar(waiting))
+
+    def _ask(self, request: Request) -> str | None:
+        """Let the process do a piece; where it ends in the middle, say so."""
+        try:
+            connection = self._connected()
+            connection.send(request)
+            problem = connection.recv()
+        except (EOFError, OSError):
+            if self._stopping.is_set():
+                raise Stopped from None
+            return "The process that did this piece was killed, probably because memory ran out."
+        if self._stopping.is_set():
+            raise Stopped
+        return problem
+
+    def _connected(self) -> "Connection[Request, str | None]":
+        if self._worker is None or not self._worker.is_alive():
+            context = get_context("spawn")
+            self._connection, other = context.Pipe()
+            self._worker = context.Process(target=work, args=(other,), name="pieces", daemon=True)
+            self._worker.start()
+            other.close()
+        return self._connection
