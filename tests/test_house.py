@@ -16,8 +16,8 @@ ORDER = (
     "node.__main__", "node.cli", "node.commands", "node.demo", "node.service", "node.assembly", "node.doctor",
     "node.web",
     # the way of a study, backwards: each conducts what stands below it
-    "node.routing", "node.audit", "node.jobs", "node.priors", "node.receiving", "node.studies", "node.delivery",
-    "node.associations", "node.rules",
+    "node.routing", "node.audit", "node.jobs", "node.pieces", "node.priors", "node.receiving", "node.studies",
+    "node.delivery", "node.associations", "node.rules",
     # the ground of the node
     "node.metrics", "node.workflow_store", "node.store", "node.migrations", "node.logs", "node.home",
     "node.progress_bars", "node.settings",
@@ -25,7 +25,8 @@ ORDER = (
     "reports.audit", "reports.passport", "reports.objects", "reports.regions", "reports.picture", "reports.explained",
     "reports.product", "reports.wording",
     # how a bundle is made ready for a site
-    "inference.training", "inference.commissioning", "inference.companions", "inference.cases", "inference.porting",
+    "inference.training", "inference.sharing", "inference.commissioning", "inference.companions", "inference.cases",
+    "inference.porting",
     # one case
     "inference.analyse", "inference.analysis", "inference.explain", "inference.classify", "inference.trust",
     "inference.selection", "inference.channel_series", "inference.prepare", "inference.upright",

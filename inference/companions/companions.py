@@ -6,6 +6,7 @@ read and not trained again.
 """
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from inference.companions.pieces import Piece, TrainingSite, layer_to_guide, loc
 from inference.companions.report import CompanionFigures, CompanionReport
 from inference.companions.settings import NONE, CompanionSettings
 from inference.companions.settling import possible, settled, work_folder
-from inference.companions.training import CHECKPOINT_SECONDS, Progress, Trained
+from inference.companions.training import CHECKPOINT_SECONDS, Progress, Trained, finished
 from inference.devices import choose_device, fingerprint
 from inference.errors import Unsuitable
 from inference.saliency.engine.layers import choose_layer
@@ -44,6 +45,10 @@ from inference.statistics.seeds import digest_of, seed_of
 
 FAR_WORSE = 2 * MARGIN
 """Loss of accuracy on the early-stopping patients with which the guidance of all patients is not taken either."""
+
+
+TrainElsewhere = Callable[[TrainingSite, CompanionSettings, Sequence[Piece]], None]
+"""Returns when all pieces lie finished in the folder of unfinished work."""
 
 
 @dataclass(eq=False)
@@ -63,6 +68,7 @@ def make_companions(
     resume: bool = False,
     progress: Progress = lambda _stage, _done, _total: None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    train_elsewhere: TrainElsewhere | None = None,
 ) -> CompanionReport:
     """Train the companions of a bundle, and write a new bundle with them.
 
@@ -74,6 +80,7 @@ def make_companions(
         resume: go on with the unfinished work of the same bundle, data and settings.
         progress: see ``Progress``.
         checkpoint_seconds: time between checkpoints.
+        train_elsewhere: has replicates, alternate and localiser trained at once; None: here, one after the other.
 
     Raises:
         Refused: ``out`` is there; or there is unfinished work and ``resume`` is false.
@@ -99,7 +106,7 @@ def make_companions(
         localiser_data(site, division)
     made = _Made([], [], [])
     _guide(site, settings, plan, division, made)
-    _train_others(site, settings, plan, division, made)
+    _train_others(site, settings, plan, division, made, train_elsewhere)
     report = CompanionReport(
         bundle=bundle.manifest.name,
         bundle_digest=bundle.identity.digest,
@@ -163,22 +170,40 @@ def _guide(
 
 
 def _train_others(
-    site: TrainingSite, settings: CompanionSettings, plan: dict[str, SizedTraining], division: Division, made: _Made
+    site: TrainingSite,
+    settings: CompanionSettings,
+    plan: dict[str, SizedTraining],
+    division: Division,
+    made: _Made,
+    train_elsewhere: TrainElsewhere | None,
 ) -> None:
     """Train and measure replicates, alternate and localiser."""
-    for training in (plan[kind] for kind in ("replicate", "alternate") if kind in plan):
+    pieces = _pieces(site, settings, plan, division)
+    if train_elsewhere is not None:
+        train_elsewhere(site, settings, [piece for _, piece in pieces if finished(site.home(piece)) is None])
+    for training, piece in pieces:
+        if piece.kind == "localiser":
+            _localiser(site, training, piece, made)
+        else:
+            _classifier(site, training, piece, piece.name.replace("_", " "), made)
+    if settings.localiser == NONE:
+        made.left_out.append("No localiser was trained.")
+
+
+def _pieces(
+    site: TrainingSite, settings: CompanionSettings, plan: dict[str, SizedTraining], division: Division
+) -> list[tuple[SizedTraining, Piece]]:
+    """Return the trainings of replicates, alternate and localiser, none of which needs another."""
+    pieces = []
+    for training in (plan[kind] for kind in ("replicate", "alternate", "localiser") if kind in plan):
         for number in range(1, training.times + 1):
             name = f"replicate_{number}" if training.kind == "replicate" else training.kind
-            seed = seed_of("companion", settings.seed, name)
             piece = Piece(
-                name, training.kind, training.start, training.schedule, seed, division, training.definition,
-                training.architecture,
+                name, training.kind, training.start, training.schedule, seed_of("companion", settings.seed, name),
+                division, training.definition, training.architecture,
             )  # fmt: skip
-            _classifier(site, training, _guided_piece(site, piece), name.replace("_", " "), made)
-    if "localiser" in plan:
-        _localiser(site, settings, plan["localiser"], division, made)
-    elif settings.localiser == NONE:
-        made.left_out.append("No localiser was trained.")
+            pieces.append((training, piece if training.kind == "localiser" else _guided_piece(site, piece)))
+    return pieces
 
 
 def _guided_piece(site: TrainingSite, piece: Piece) -> Piece:
@@ -203,17 +228,10 @@ def _classifier(site: TrainingSite, training: SizedTraining, piece: Piece, label
     made.figures.append(replace(_figures(piece, training, trained), accuracy=accuracy, independence=independence))
 
 
-def _localiser(
-    site: TrainingSite, settings: CompanionSettings, training: SizedTraining, division: Division, made: _Made
-) -> None:
+def _localiser(site: TrainingSite, training: SizedTraining, piece: Piece, made: _Made) -> None:
     """Train the localiser, and keep it if it points better than the average mask."""
-    seed = seed_of("companion", settings.seed, "localiser")
-    piece = Piece(
-        "localiser", "localiser", "scratch", training.schedule, seed, division, training.definition,
-        training.architecture,
-    )  # fmt: skip
     network, trained = train_piece(site, piece, "localiser")
-    data = site.data(division)
+    division, data = piece.division, site.data(piece.division)
     rows = outlined(data, division.stopping)
     probability, groups = marked(network, data, rows, site.device), groups_of(data, rows)
     own = hits(probability, data, rows)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from node.commands.administration import AsJson
 
 if TYPE_CHECKING:
+    from inference.companions.companions import TrainElsewhere
     from inference.companions.planning import SiteSizes
     from inference.companions.settings import CompanionSettings
 
@@ -47,6 +49,9 @@ def companions(
         int, typer.Option("--threads", help="With 1 the same seed gives the same weights; 0: torch's default.", min=0)
     ] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished work of an earlier run.")] = False,
+    nodes: Annotated[
+        Path | None, typer.Option("--nodes", help="Settings of a node: all nodes of its store train.", dir_okay=False)
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show hours, memory and the alpha to hope for; train nothing.")
     ] = False,
@@ -65,7 +70,7 @@ def companions(
     from inference.companions.settings import CompanionSettings
     from node.commands.commission import named_bundle, progress_shown, use_threads
 
-    use_threads(threads)
+    use_threads(1 if nodes else threads)
     splits = tuple(name.strip() for name in split.split(",") if name.strip())
     settings = CompanionSettings(
         replicates=replicates, alternate=alternate, localiser=localiser, guide=guide, start=start, splits=splits,
@@ -78,7 +83,10 @@ def companions(
         raise typer.BadParameter("Give --data and --out; or --plan with --data or --patients.")
     bundle = named_bundle(bundle_name)
     with progress_shown(quiet=as_json) as progress:
-        report = make_companions(bundle, source_of(data), settings, out, resume=resume, progress=progress)
+        report = make_companions(
+            bundle, source_of(data), settings, out,
+            resume=resume, progress=progress, train_elsewhere=_nodes_of(nodes, data),
+        )  # fmt: skip
     if as_json:
         sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
     else:
@@ -110,6 +118,16 @@ def _show_plan(
         sys.stdout.write(json.dumps({**asdict(made), "lines": list(made.lines)}, indent=2) + "\n")
         return
     _say(made.lines)
+
+
+def _nodes_of(nodes: Path | None, data: Path) -> "TrainElsewhere | None":
+    """Return what has the nodes of a settings file train; None: this process does."""
+    if nodes is None:
+        return None
+    from node.pieces.pool import train_by_nodes
+    from node.settings.settings import load
+
+    return partial(train_by_nodes, load(nodes).node, data)
 
 
 def _say(lines: tuple[str, ...]) -> None:

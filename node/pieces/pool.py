@@ -1,16 +1,21 @@
 """Asks the nodes of one store for the pieces of a commissioning, and waits for them."""
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dbos import DBOSClient, EnqueueOptions
 
-from inference.commissioning.sharing import identity, name_of, write_job
-from inference.commissioning.work import Action, BenchJob, Piece, Pool
+from inference.commissioning.work import Action, BenchJob, Pool
+from inference.commissioning.work import Piece as Arguments
+from inference.companions.pieces import Piece, TrainingSite
+from inference.companions.settings import CompanionSettings
 from inference.errors import Misconfigured, Refused
+from inference.sharing.figures import identity, name_of, write_job
+from inference.sharing.trainings import TRAINING, write_training_job
 from node import workflow_store
 from node.pieces.pieces import QUEUE
 from node.settings.node import NodeSettings
@@ -31,39 +36,85 @@ def nodes_as_pool(settings: NodeSettings, data: Path, job: BenchJob, *, verdict:
     Raises:
         Misconfigured: there is no such folder, or the job lies elsewhere.
     """
+    _check_place(settings, job.work)
+    with _asked(settings, write_job(job, data, verdict=verdict)) as nodes:
+        yield _Figures(nodes)
+
+
+def train_by_nodes(
+    nodes: NodeSettings, data: Path, site: TrainingSite, settings: CompanionSettings, pieces: Sequence[Piece]
+) -> None:
+    """Have every node with this ``node.commissioning_folder`` train, and return when all pieces have ended.
+
+    Args:
+        nodes: of one of the nodes: its store and its folder.
+        data: folder of annotated cases, which every node sees under the same path.
+        site: of the companions; its folder must lie in ``node.commissioning_folder``.
+        settings: of the companions.
+        pieces: the trainings.
+
+    Raises:
+        Misconfigured: there is no such folder, or the work lies elsewhere.
+        Refused: a node could not do a training, and why.
+    """
+    _check_place(nodes, site.folder)
+    write_training_job(site, settings, data, pieces)
+    with _asked(nodes, site.folder) as asked:
+        futures = [
+            asked.ask(identity, TRAINING, [identity]) for identity in (piece.identity(site.key) for piece in pieces)
+        ]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            site.progress("trainings by the nodes", done, len(futures))
+
+
+def _check_place(settings: NodeSettings, work: Path) -> None:
     root = settings.commissioning_folder
-    if root is None or not job.work.resolve().is_relative_to(root.resolve()):
+    if root is None or not work.resolve().is_relative_to(root.resolve()):
         raise Misconfigured(
-            f"{job.work.parent} does not lie in node.commissioning_folder ({root}), where the nodes look for pieces.",
+            f"{work.parent} does not lie in node.commissioning_folder ({root}), where the nodes look for pieces.",
             cure="Set node.commissioning_folder for every node that takes part, and choose --out below it.",
         )
-    folder = write_job(job, data, verdict=verdict)
+
+
+@contextmanager
+def _asked(settings: NodeSettings, folder: Path) -> Iterator["_Nodes"]:
     client = workflow_store.client(settings)
-    pool = _Nodes(client, str(folder.resolve().relative_to(root.resolve())), job.key)
-    pool.start()
+    nodes = _Nodes(client, str(folder.resolve().relative_to(Path(settings.commissioning_folder or "").resolve())))
+    nodes.start()
     try:
-        yield pool
+        yield nodes
     finally:
-        pool.end()
+        nodes.end()
         client.destroy()
+
+
+class _Figures:
+    """The nodes as the pool of a commissioning."""
+
+    def __init__(self, nodes: "_Nodes") -> None:
+        self._nodes = nodes
+
+    def submit(self, job: BenchJob, action: Action, piece: Arguments) -> "Future[None]":
+        """Put a piece into the queue, or join it where it is there already."""
+        return self._nodes.ask(identity(job.key, action, piece), name_of(action), list(piece))
 
 
 class _Nodes(threading.Thread):
     """Puts pieces into the queue and resolves their futures as they end."""
 
-    def __init__(self, client: DBOSClient, place: str, key: str) -> None:
+    def __init__(self, client: DBOSClient, place: str) -> None:
         super().__init__(name="pieces", daemon=True)
         self._client = client
         self._place = place
-        self._key = key
         self._waiting: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
-    def submit(self, job: BenchJob, action: Action, piece: Piece) -> "Future[None]":
+    def ask(self, digest: str, action: str, piece: list[Any]) -> "Future[None]":
         """Put a piece into the queue, or join it where it is there already."""
         future: Future[None] = Future()
-        workflow_id = self._free(identity(job.key, action, piece))
+        workflow_id = self._free(digest)
         options: EnqueueOptions = {
             "workflow_name": "piece",
             "class_name": "Pieces",
@@ -73,7 +124,7 @@ class _Nodes(threading.Thread):
             "app_version": workflow_store.WORKFLOW_VERSION,
         }
         with self._lock:
-            self._client.enqueue(options, self._place, name_of(action), list(piece))
+            self._client.enqueue(options, self._place, action, piece)
             self._waiting[workflow_id] = future
         return future
 

@@ -26,13 +26,13 @@ def work(connection: "Connection[str | None, Request]") -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     requests: queue.Queue[Request] = queue.Queue()
     threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()
-    from inference.commissioning.sharing import do_shared
     from inference.errors import HeatproofError
+    from inference.sharing.pieces import do_piece
 
     while True:
         request = requests.get()
         try:
-            do_shared(*request)
+            do_piece(*request)
         except HeatproofError as error:
             connection.send(str(error))
         else:

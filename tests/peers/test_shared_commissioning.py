@@ -1,10 +1,12 @@
-"""Two nodes on one PostgreSQL do the pieces of one commissioning: the passport is the same to the bit as by one process.
+"""Two nodes on one PostgreSQL do the pieces of one commissioning: the passport is the same to the bit as by one alone.
 
 The network is a tiny one with random weights; queue, store, files, processes and takeover are the real ones.
 """
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,19 @@ import torch
 from inference.bundle.bundle import Bundle, load_bundle
 from inference.cases.folder import source_of
 from inference.commissioning.commission import commission
+from inference.companions.companions import make_companions
+from inference.companions.settings import CompanionSettings
 from inference.errors import Misconfigured
 from inference.passport.passport import Passport, sealed
 from inference.porting.seal import seal
 from node import workflow_store
-from node.pieces.pool import nodes_as_pool
+from node.pieces.pool import nodes_as_pool, train_by_nodes
 from node.settings.settings import load
 from tests.inference.commissioning.annotated import SMALL, patients, write_labels
+from tests.inference.companions.own_site import write_site
 from tests.inference.conftest import write_bundle
 from tests.node.running import RunningNode
-from tests.patience import patient
+from tests.patience import patient, wait_until
 from tests.peers.postgresql import MISSING, postgresql
 
 pytestmark = [
@@ -107,3 +112,38 @@ def test_a_folder_that_the_nodes_do_not_look_into_is_refused_with_the_cure(
             tmp_path / "elsewhere",
             pool_of=lambda job: nodes_as_pool(settings, data, job),
         )
+
+
+def test_a_training_whose_node_is_killed_is_gone_on_with_by_the_other_and_ends_in_the_same_weights(
+    nodes: dict[str, RunningNode], tmp_path: Path
+) -> None:
+    torch.set_num_threads(1)
+    folder = write_bundle(tmp_path / "shared" / "own")
+    seal(folder)
+    own = load_bundle(folder)
+    data = write_site(tmp_path / "shared" / "data")
+    asked = CompanionSettings(replicates=1, alternate="none", localiser="none", epochs=40, device="cpu")
+    make_companions(own, source_of(data), asked, tmp_path / "alone")
+    for node in nodes.values():
+        node.start()
+    settings = load(nodes["first"].settings).node
+    killed: list[str] = []
+
+    def kill_who_trains() -> None:
+        wait_until(lambda: any((tmp_path / "shared").rglob("checkpoint.pt")), 120, "the first checkpoint")
+        client = workflow_store.client(settings)
+        (running,) = client.list_workflows(queue_name="commissioning", status="PENDING", load_input=False)
+        client.destroy()
+        nodes[str(running.executor_id)].kill()
+        killed.append(str(running.executor_id))
+
+    killer = threading.Thread(target=kill_who_trains)
+    killer.start()
+    train = partial(train_by_nodes, settings, data)
+    make_companions(
+        own, source_of(data), asked, tmp_path / "shared" / "new", checkpoint_seconds=0.0, train_elsewhere=train
+    )
+    killer.join()
+    assert killed
+    weights = Path("models") / "replicate_1.safetensors"
+    assert (tmp_path / "alone" / weights).read_bytes() == (tmp_path / "shared" / "new" / weights).read_bytes()

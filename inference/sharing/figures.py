@@ -27,6 +27,7 @@ from inference.commissioning.readings import EXTRA, FAMILIES
 from inference.commissioning.verdict.rows import PART_NAMES
 from inference.commissioning.work import Action, BenchJob, Piece, make_chunk, measure, networks, timed
 from inference.errors import Refused
+from inference.sharing.words import differs, no_job
 from inference.statistics.seeds import digest_of
 
 JOB = "job.json"
@@ -111,11 +112,7 @@ def _bench_of(folder: Path) -> tuple[Bench, TemporaryDirectory[str]]:
     digests = (bundle.identity.digest, cases.digest, repr(fingerprint_of(job.settings)))
     key = key_of(job.settings, *digests, *(["verdict"] if job.verdict else []))
     if key != job.key or folder.name != key[:16]:
-        raise Refused(
-            "This worker would compute something else: its bundle, data, device or libraries differ from those of "
-            "the commissioning.",
-            cure="Install the same version with the same constraints on every worker, and let all see the same files.",
-        )
+        raise differs()
     bench, _ = set_up(bundle, cases, job.settings, Store(folder.parent, key, resume=True))
     return bench, held
 
@@ -129,7 +126,7 @@ def read_job(folder: Path) -> SharedJob:
     try:
         return _JOB.validate_json((folder / JOB).read_bytes())
     except (OSError, ValidationError) as error:
-        raise Refused(f"There is no commissioning in the folder {folder.name}.") from error
+        raise no_job(folder) from error
 
 
 def _exists(bench: Bench, name: str, piece: Piece) -> bool:
