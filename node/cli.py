@@ -11,7 +11,7 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.options import Budget
-from node.commands import administration, audit, bundle, companions, deliveries, priors, rules
+from node.commands import administration, audit, bundle, commissioning, companions, deliveries, priors, rules
 
 app = typer.Typer(
     name="heatproof",
@@ -33,6 +33,7 @@ app.add_typer(rules.rules, name="rules")
 app.add_typer(deliveries.deliveries, name="deliveries")
 app.command("doctor")(administration.doctor)
 app.command("priors")(priors.priors)
+app.command("commission")(commissioning.commission)
 app.command("companions")(companions.companions)
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -94,110 +95,6 @@ def explain(
         return
     print_result(result, Console())
     Console().print(f"Everything is in [bold]{out}[/bold]: result.json has every number.", soft_wrap=True)
-
-
-BundleName = Annotated[str | None, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
-]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for passport.json and report.html.")]
-Methods = Annotated[str, typer.Option("--methods", "-m", help="Saliency methods, a,b; or all.")]
-Split = Annotated[str, typer.Option("--split", help="Splits: the last is judged, those before it are fitted on.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume the unfinished work of an earlier run.")]
-SaveMaps = Annotated[bool, typer.Option("--save-maps", help="Keep the raw maps: maps/METHOD/IMAGE.npy.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Maximum number of explained cases of a split.", min=1)]
-Size = Annotated[
-    list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
-]
-References = Annotated[
-    list[Path] | None, typer.Option("--references", help="Figures of a localisation reference.", dir_okay=False)
-]
-Workers = Annotated[int, typer.Option("--workers", help="Processes that share the work.", min=1)]
-Nodes = Annotated[
-    Path | None,
-    typer.Option("--nodes", help="Settings of a node: all nodes of its store do the pieces.", dir_okay=False),
-]
-Threads = Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.", min=0)]
-Check = Annotated[
-    Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
-]
-Anew = Annotated[
-    Path | None, typer.Option("--verdict", help="Fit the verdict of this passport anew on --data.", dir_okay=False)
-]
-Plan = Annotated[bool, typer.Option("--plan", help="Show how many annotated patients an alpha needs.")]
-Patients = Annotated[
-    int | None, typer.Option("--patients", help="With --plan: the alpha so many patients reach.", min=1)
-]
-
-
-@app.command()
-def commission(
-    bundle_name: BundleName = None,
-    data: Data = None,
-    out: Out = None,
-    methods: Methods = "all",
-    split: Split = "calibration,commissioning",
-    resume: Resume = False,
-    save_maps: SaveMaps = False,
-    limit: Limit = None,
-    size: Size = None,
-    references: References = None,
-    device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    workers: Workers = 1,
-    nodes: Nodes = None,
-    threads: Threads = 0,
-    check: Check = None,
-    verdict: Anew = None,
-    plan: Plan = False,
-    patients: Patients = None,
-    as_json: AsJson = False,
-) -> None:
-    """Evaluate a bundle's saliency maps on a site's own cases, and write its passport.
-
-    Exit status 0: there is something to deploy; with --check, the passport holds.
-
-    3: the passport is written, but its method passes no deciding criterion, or the gate is shut.
-
-    1: it failed; with --check, the passport does not hold. 78: a bundle or passport cannot be used.
-    """
-    from node.commands.commission import (
-        check_passport,
-        commission_bundle,
-        refit_verdict,
-        settings_of,
-        show,
-        show_check,
-        show_plan,
-        status_of,
-        use_threads,
-    )
-
-    if plan:
-        show_plan(patients, as_json=as_json)
-        return
-    use_threads(1 if nodes else threads)
-    if check is not None:
-        checked = check_passport(check, data, bundle_name, device=device, quiet=as_json)
-        _print_json(checked) if as_json else show_check(checked)
-        raise typer.Exit(0 if checked["agrees"] else 1)
-    if data is None or out is None or (bundle_name is None and verdict is None):
-        raise typer.BadParameter("Give BUNDLE, --data and --out; or --check PASSPORT; or --plan.")
-    if verdict is not None:
-        passport = refit_verdict(
-            verdict, data, out, bundle_name=bundle_name, references=references or (), limit=limit,
-            device=device, resume=resume, workers=workers, nodes=nodes, quiet=as_json,
-        )  # fmt: skip
-    else:
-        settings = settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
-        passport = commission_bundle(
-            str(bundle_name), data, out, settings,
-            references=references or (), resume=resume, workers=workers, nodes=nodes, quiet=as_json,
-        )  # fmt: skip
-    if as_json:
-        sys.stdout.write((out / "passport.json").read_text(encoding="utf-8"))
-    else:
-        show(passport, out)
-    raise typer.Exit(status_of(passport))
 
 
 @app.command()

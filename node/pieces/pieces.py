@@ -4,17 +4,17 @@ A row of the queue names a job's folder below ``node.commissioning_folder``, wha
 lies in that folder. A killed node's piece is taken over as its studies are (``node.jobs.fleet``).
 """
 
+import json
+import subprocess
+import sys
 import threading
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 from sqlalchemy import Engine, func, select
 
-from node.pieces.worker import Request, work
 from node.settings.node import NodeSettings
 from node.store import JobState, jobs
 
@@ -36,8 +36,7 @@ class Pieces(DBOSConfiguredInstance):
         self._folder = settings.commissioning_folder
         self._engine = engine
         self._stopping = threading.Event()
-        self._worker: SpawnProcess | None = None
-        self._connection: Connection[Request, str | None]
+        self._worker: subprocess.Popen[str] | None = None
         self._log = structlog.get_logger("pieces")
 
     @DBOS.workflow(name="piece", max_recovery_attempts=5)
@@ -61,15 +60,21 @@ class Pieces(DBOSConfiguredInstance):
             return "The folder of the job does not lie in node.commissioning_folder."
         while self._studies_wait():
             self._pause()
-        problem = self._ask(Request(folder, action, piece))
+        problem = self._ask({"folder": str(folder), "action": action, "piece": piece})
         self._log.info("piece_done", job=folder.name, action=action, problem=problem)
         return problem or ""
 
     def stop(self) -> None:
         """End the process; a piece under way is left for later."""
         self._stopping.set()
-        if self._worker is not None:
-            self._worker.kill()
+        worker = self._worker
+        if worker is not None:
+            worker.kill()
+            worker.wait()
+            for end in (worker.stdin, worker.stdout):
+                if end is not None:
+                    with suppress(OSError):
+                        end.close()
 
     def _pause(self) -> None:
         if self._stopping.wait(LOOK_SECONDS):
@@ -80,25 +85,31 @@ class Pieces(DBOSConfiguredInstance):
         with self._engine.connect() as connection:
             return bool(connection.scalar(waiting))
 
-    def _ask(self, request: Request) -> str | None:
+    def _ask(self, request: dict[str, Any]) -> str | None:
         """Let the process do a piece; where it ends in the middle, say so."""
-        try:
-            connection = self._connected()
-            connection.send(request)
-            problem = connection.recv()
-        except (EOFError, OSError):
-            if self._stopping.is_set():
-                raise Stopped from None
-            return "The process that did this piece was killed, probably because memory ran out."
+        if self._worker is None or self._worker.poll() is not None:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "inference.sharing.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        line = _answer(self._worker, json.dumps(request))
         if self._stopping.is_set():
             raise Stopped
-        return problem
+        if not line:
+            return "The process that did this piece was killed, probably because memory ran out."
+        problem = json.loads(line)
+        return None if problem is None else str(problem)
 
-    def _connected(self) -> "Connection[Request, str | None]":
-        if self._worker is None or not self._worker.is_alive():
-            context = get_context("spawn")
-            self._connection, other = context.Pipe()
-            self._worker = context.Process(target=work, args=(other,), name="pieces", daemon=True)
-            self._worker.start()
-            other.close()
-        return self._connection
+
+def _answer(worker: "subprocess.Popen[str]", request: str) -> str:
+    """Return the line that answers a request; nothing where the process has ended."""
+    if worker.stdin is None or worker.stdout is None:
+        return ""
+    try:
+        worker.stdin.write(request + "\n")
+        worker.stdin.flush()
+        return worker.stdout.readline()
+    except (OSError, ValueError):  # it has ended, or was ended while it was asked
+        return ""
