@@ -1,4 +1,4 @@
-"""A site whose findings are discs, and networks of its own: one that sees them, one that learnt a marker, one of chance."""
+"""A site whose findings are discs, and networks of its own: one sees them, one learnt a marker, one knows nothing."""
 
 import csv
 from collections.abc import Callable, Mapping
