@@ -45,7 +45,7 @@ def main(data: Path, out: Path, epochs: int = 40) -> None:
     parser = ConfigParser(config)
     images = [{"image": str(data / row["file"]), "label": NAMES.index(row["label"])} for row in rows]
     cached = CacheDataset(images, parser.get_parsed_content("preprocessing"), progress=False)
-    loader = DataLoader(cached, batch_size=16, shuffle=True, drop_last=True)
+    loader = DataLoader(cached, batch_size=min(16, len(cached)), shuffle=True, drop_last=True)
     network = parser.get_parsed_content("network_def")
     optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, epochs * len(loader))

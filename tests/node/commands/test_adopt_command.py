@@ -1,4 +1,4 @@
-"""``heatproof adopt`` from the shell: a site's one network to a commissioned bundle, and a page that says what of it."""
+"""``heatproof adopt`` from the shell: one network becomes a commissioned bundle, and a page says what of it."""
 
 import json
 import re
