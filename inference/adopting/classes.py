@@ -47,8 +47,8 @@ def class_sentences(passport: Passport, report: CompanionReport) -> Iterator[tup
             yield (
                 False,
                 (
-                    f"{name}: none of {sum(counts)} cases is outlined. Where its maps point was not measured, and a map "
-                    "of it is never TRUSTED while certify_classes is on."
+                    f"{name}: none of {sum(counts)} cases is outlined. Where its maps point was not measured, and a "
+                    "map of it is never TRUSTED while certify_classes is on."
                 ),
             )
     if report.masks.masked:

@@ -55,17 +55,18 @@ class AdoptionSite:
     def _companions(self) -> Path:
         return self.folder / "companions.json"
 
-    def begin(self, asked: Mapping[str, Any], *, resume: bool) -> None:
-        """Note what is asked for, or go on with it.
+    def check(self, asked: Mapping[str, Any], *, resume: bool) -> None:
+        """Check that the folder is free, or holds the same adoption, which is to go on.
+
+        An adoption has begun once its bundle is there: before, questions may be answered otherwise.
 
         Raises:
             Refused: something is there and is not to be resumed, or was begun otherwise.
         """
-        if not self.folder.is_dir() or not any(self.folder.iterdir()):
-            write_json(self._begun, dict(asked))
-            return
         begun = read_json(self._begun)
         if begun is None:
+            if not self.folder.is_dir() or {path.name for path in self.folder.iterdir()} <= {self.bundles.name}:
+                return
             raise Refused(f"{self.folder} holds other files.", cure="Name a new folder with --out.")
         if not resume:
             raise Refused(
@@ -78,6 +79,10 @@ class AdoptionSite:
                 f"{self.folder} was begun with other settings ({', '.join(changed)}).",
                 cure="Give --resume with the same ones, or name another folder with --out.",
             )
+
+    def begin(self, asked: Mapping[str, Any]) -> None:
+        """Note what is asked for."""
+        write_json(self._begun, dict(asked))
 
     def companions(self) -> CompanionReport | None:
         """Return what became of the companions; None: they are not done."""

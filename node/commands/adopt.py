@@ -131,8 +131,9 @@ def _adopted(settings: AdoptionSettings, out: Path, *, resume: bool, workers: in
     from node.commands.commission import commission_bundle
 
     site = AdoptionSite(out)
-    site.begin(settings.words(), resume=resume)
+    site.check(settings.words(), resume=resume)
     bundle = _brought(settings, site.bundles)
+    site.begin(settings.words())
     settings = _guided(settings, bundle)
     report = site.companions() or _companions(site, bundle, settings, quiet=quiet)
     folder = _place_of(site, bundle) if report.written else bundle.folder
