@@ -11,7 +11,7 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.options import Budget
-from node.commands import administration, audit, bundle, commissioning, companions, deliveries, priors, rules
+from node.commands import administration, adopt, audit, bundle, commissioning, companions, deliveries, priors, rules
 
 app = typer.Typer(
     name="heatproof",
@@ -35,6 +35,7 @@ app.command("doctor")(administration.doctor)
 app.command("priors")(priors.priors)
 app.command("commission")(commissioning.commission)
 app.command("companions")(companions.companions)
+app.command("adopt")(adopt.adopt)
 
 Device = Literal["auto", "cpu", "cuda"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]

@@ -22,11 +22,12 @@ ORDER = (
     "node.metrics", "node.workflow_store", "node.store", "node.migrations", "node.logs", "node.home",
     "node.progress_bars", "node.settings",
     # what is said of a study, and kept
+    "reports.adoption",
     "reports.audit", "reports.passport", "reports.objects", "reports.regions", "reports.picture", "reports.explained",
     "reports.product", "reports.wording",
     # how a bundle is made ready for a site
-    "inference.training", "inference.sharing", "inference.commissioning", "inference.companions", "inference.cases",
-    "inference.porting",
+    "inference.adopting", "inference.training", "inference.sharing", "inference.commissioning",
+    "inference.companions", "inference.cases", "inference.porting",
     # one case
     "inference.analyse", "inference.analysis", "inference.explain", "inference.classify", "inference.trust",
     "inference.selection", "inference.channel_series", "inference.prepare", "inference.upright",
@@ -42,7 +43,7 @@ MOST_LINES_IN_A_FILE = 300
 MOST_LINES_IN_A_BODY = 60
 NOT_OF_THE_SERVING_NODE = (
     "inference.commissioning", "inference.companions", "inference.training", "inference.cases", "inference.porting",
-    "node.demo", "node.commands",
+    "inference.adopting", "reports.adoption", "node.demo", "node.commands",
 )  # fmt: skip
 FORBIDDEN = {
     "inference": {"pynetdicom", "sqlalchemy", "highdicom", "fastapi", "httpx", "dicomweb_client", "dbos", "socket"},

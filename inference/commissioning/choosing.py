@@ -10,6 +10,7 @@ from inference.commissioning.measuring.store import Raw
 from inference.errors import Refused
 from inference.passport.entries import Chosen, Counts, GalleryEntry, GalleryKind, MethodEntry
 from inference.passport.rules import DECIDING, LOCALISATION, RULES
+from inference.passport.verdict import NO_OUTLINES
 from inference.statistics import bootstrap as statistics
 from inference.statistics.seeds import seed_of
 
@@ -62,7 +63,7 @@ def choose(entries: Mapping[str, MethodEntry], raws: Raws, bench: Bench, manifes
         beats_every_control=beats,
         tally=dict(sorted(tally.items())),
         deciding=DECIDING,
-        reason=f"{why[0].upper()}{why[1:]}. {gate}",
+        reason=f"{why[0].upper()}{why[1:]}. {gate}" if bench.outlined else NO_OUTLINES,
     )
 
 

@@ -72,6 +72,7 @@ def counts_of(
         missed=sum(
             at not in called_positions and manifest.classes[cases.entries[at].class_index].finding for at in positions
         ),
+        outlined=dict(sorted(Counter(case.label for case in finding if case.masked).items())),
     )
 
 

@@ -28,6 +28,7 @@ from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
 from inference.commissioning.measuring.explaining import Maps, fitting
 from inference.commissioning.measuring.settings import CommissionSettings, Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Raw, Store
+from inference.commissioning.unseen import unseen
 from inference.commissioning.work import (
     BenchJob,
     PoolOf,
@@ -90,6 +91,7 @@ def commission(
     work = out / "work"
     series = source(bundle, settings.splits)
     cases = gather(bundle, series, work / "cases", progress=lambda count: progress("reading cases", count, 0))
+    cases = unseen(bundle, cases)
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint_of(settings)))
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     trial = bench.store.keep("fitting", lambda: _fitting(bench, progress))
@@ -152,6 +154,7 @@ def add_verdict(
     work = out / "work"
     cases = gather(bundle, source(bundle, settings.splits), work / "cases")
     check_data(passport, cases)
+    cases = unseen(bundle, cases)
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint_of(settings)), "verdict")
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)

@@ -20,7 +20,7 @@ from inference.commissioning.work import BenchJob, Pool, Progress, each
 from inference.errors import Refused
 from inference.passport.class_calibration import class_doubt
 from inference.passport.entries import ClassificationEntry
-from inference.passport.verdict import FittedVerdict, NoVerdict
+from inference.passport.verdict import NO_OUTLINES, FittedVerdict, NoVerdict
 from inference.trust.budgets import PARTS
 
 ROWS, PLANES = "verdict", "verdict.planes"
@@ -43,6 +43,8 @@ def verdict_of(
     Raises:
         DeviceExhausted: out of memory with a batch of one, or a process of the pool was killed.
     """
+    if not any(case.masked for case in bench.cases.entries):
+        return NoVerdict(NO_OUTLINES)
     manifest = bench.explainer.bundle.manifest
     classes = [entry.name for entry in manifest.classes]
     calibrations = {name: of.calibration for name, of in known.classes.items() if of.calibration is not None}

@@ -14,6 +14,7 @@ from inference.commissioning.measuring.bench import Bench, Explained
 from inference.commissioning.measuring.explaining import Maps
 from inference.commissioning.measuring.settings import CommissionSettings, fingerprint_of
 from inference.commissioning.readings import EXTRA, reading
+from inference.commissioning.unseen import overlap_in_words
 from inference.criteria.localisation import average_precision, hit
 from inference.passport.entries import (
     BundleEntry,
@@ -77,7 +78,7 @@ def write(bench: Bench, splits: Mapping[str, ClassifiedSplit], raws: Raws, unfit
         sample=sample_of(bench, [name for name in entries if not entries[name].unsuitable]),
         gallery=gallery(raws, bench, chosen.method),
         acquisition=acquisitions_seen(bench.cases.entries),
-        limits=limits,
+        limits=(*overlap_in_words(bench.cases), *limits),
     )
 
 

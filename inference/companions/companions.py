@@ -33,7 +33,7 @@ from inference.companions.measuring import (
 )
 from inference.companions.networks import blank_input, guided_layer
 from inference.companions.pieces import Piece, TrainingSite, layer_to_guide, localiser_data, network_of, train_piece
-from inference.companions.report import CompanionFigures, CompanionReport
+from inference.companions.report import CompanionFigures, CompanionReport, patient_digest
 from inference.companions.settings import NONE, CompanionSettings
 from inference.companions.settling import possible, settled, work_folder
 from inference.companions.training import CHECKPOINT_SECONDS, Progress, Trained, finished
@@ -121,6 +121,7 @@ def make_companions(
         settings=settings,
         libraries={"device": printed.device, "threads": str(printed.threads), **dict(printed.libraries)},
         cases=tuple(sorted({case.id for case in cases.entries})),
+        patients=tuple(sorted({patient_digest(bundle.identity.digest, case.group) for case in cases.entries})),
     )
     if report.written:
         progress("sealing the new bundle", 0, 0)

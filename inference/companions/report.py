@@ -4,17 +4,32 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from inference.companions.data import MaskCounts
 from inference.companions.guiding import GuidanceTest
 from inference.companions.independence import Independence
 from inference.companions.measuring import MeanFigure
 from inference.companions.settings import CompanionSettings, Kind, Start
+from inference.statistics.seeds import digest_of
 
 HEADING = "## Companions"
 """Of the section in the new bundle's README."""
 COMMISSION_OTHERS = (
     "Commission the new bundle with other patients than these: a companion knows the patients it was trained on."
 )
+
+
+def patient_digest(bundle_digest: str, patient: str) -> str:
+    """Return what a bundle keeps of a patient that its companions know: 8 hexadecimal digits of a SHA-256.
+
+    Not the name; but whoever guesses a name can confirm it.
+
+    Args:
+        bundle_digest: of the bundle that the companions were made for.
+        patient: Patient ID, or group.
+    """
+    return digest_of(("patient of companions", bundle_digest, patient))[:8]
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,8 @@ class CompanionReport:
     libraries: Mapping[str, str]
     cases: tuple[str, ...]
     """Digests of the cases trained on or stopped by: what must not be commissioned with."""
+    patients: tuple[str, ...] = ()
+    """Of their patients: ``patient_digest``; empty in bundles made before it was recorded."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -100,3 +117,8 @@ class CompanionReport:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, with the sentences, as JSON holds them."""
         return {**asdict(self), "lines": list(self.lines)}
+
+
+def report_of(values: Any) -> CompanionReport:
+    """Return the report of plain values, as ``as_dict`` gives them."""
+    return TypeAdapter(CompanionReport).validate_python(values)

@@ -117,6 +117,8 @@ class Counts:
     """Of the explained, those of the class that was found."""
     missed: int
     """With a finding that the classifier did not call: they have no map."""
+    outlined: Mapping[str, int] | None = None
+    """By label, the cases with a mask or box; None: of a passport made before it was recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,11 @@ from inference.statistics.failure_detection import Judgement
 from inference.statistics.resplits import Resplits
 from inference.statistics.withholding import Withholding
 
+NO_OUTLINES = (
+    "No case is outlined, by mask or box: nothing tells whether a map points at a finding, and no map is ever TRUSTED. "
+    "CAUTION is the most there is, and until findings are outlined the node shows maps as UNCOMMISSIONED."
+)
+"""Reason why there is no verdict where nobody outlined anything."""
 JUDGED_ALPHA = 0.10
 """The alpha that bogus maps and re-splits are judged at."""
 

@@ -24,6 +24,7 @@ from inference.commissioning.measuring.bench import TUNING, Bench
 from inference.commissioning.measuring.settings import CommissionSettings, fingerprint_of, key_of
 from inference.commissioning.measuring.store import Store
 from inference.commissioning.readings import EXTRA, FAMILIES
+from inference.commissioning.unseen import unseen
 from inference.commissioning.verdict.rows import PART_NAMES
 from inference.commissioning.work import Action, BenchJob, Piece, make_chunk, measure, networks, timed
 from inference.errors import Refused
@@ -108,7 +109,7 @@ def _bench_of(folder: Path) -> tuple[Bench, TemporaryDirectory[str]]:
     job = read_job(folder)
     bundle = load_bundle(job.bundle)
     held = TemporaryDirectory(prefix="heatproof-cases-")
-    cases = gather(bundle, source_of(job.data)(bundle, job.settings.splits), Path(held.name))
+    cases = unseen(bundle, gather(bundle, source_of(job.data)(bundle, job.settings.splits), Path(held.name)))
     digests = (bundle.identity.digest, cases.digest, repr(fingerprint_of(job.settings)))
     key = key_of(job.settings, *digests, *(["verdict"] if job.verdict else []))
     if key != job.key or folder.name != key[:16]:

@@ -46,7 +46,7 @@ def init(
     pairs = [setting.partition("=") for setting in settings or ()]
     if not all(equals for _, equals, _ in pairs):
         raise typer.BadParameter("--set takes KEY=VALUE.")
-    proposal = propose(folder, {key: value for key, _, value in pairs}, _asked)
+    proposal = propose(folder, {key: value for key, _, value in pairs}, asked)
     console = Console(stderr=True)
     for note in proposal.notes:
         console.print(f"Note: {note}", soft_wrap=True, markup=False, highlight=False)
@@ -145,7 +145,7 @@ def _print_checked(checked: Sequence["Checked"], wrong: int, folder: Path) -> No
     console.print(closing, soft_wrap=True)
 
 
-def _asked(question: "Question") -> str:
+def asked(question: "Question") -> str:
     """Ask at the terminal; nobody is asked where there is none."""
     if not sys.stdin.isatty():
         return ""

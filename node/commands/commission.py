@@ -23,7 +23,7 @@ from inference.commissioning.work import BenchJob, Pool, PoolOf, Progress
 from inference.errors import UnknownName
 from inference.passport.entries import LocalisationReference
 from inference.passport.passport import Passport, load_passport, load_reference, save_passport, sealed
-from node.progress_bars import progress_bars
+from node.progress_bars import ProgressLines, progress_bars
 from node.settings.settings import load
 from reports.passport.outcome import outcome
 from reports.passport.page import passport_page
@@ -142,13 +142,17 @@ def _written(commissioned: Commissioned, references: tuple[LocalisationReference
 
 @contextmanager
 def progress_shown(*, quiet: bool) -> Iterator[Progress]:
-    """Show one bar a stage, with the time left, on standard error."""
+    """Show one bar a stage, with the time left, on standard error; lines where that is no terminal."""
     console = Console(stderr=True, quiet=quiet)
+    if not console.is_terminal and not quiet:
+        lines = ProgressLines(lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False))
+        yield lambda stage, done, total: lines.report(_kind(stage), stage, done, total)
+        return
     with progress_bars(console, with_time_left=True, disable=quiet) as progress:
         bars: dict[str, Any] = {}
 
         def report_progress(stage: str, done: int, total: int) -> None:
-            kind = stage.split(":", 1)[0].split(" ", 1)[0] if stage.startswith("measuring") else stage
+            kind = _kind(stage)
             if kind not in bars:
                 for old in bars.values():
                     progress.stop_task(old)
@@ -156,6 +160,11 @@ def progress_shown(*, quiet: bool) -> Iterator[Progress]:
             progress.update(bars[kind], description=stage, completed=done, total=total or None)
 
         yield report_progress
+
+
+def _kind(stage: str) -> str:
+    """Return what a stage is told from others by: all measuring is one."""
+    return "measuring" if stage.startswith("measuring") else stage
 
 
 def show(passport: Passport, out: Path) -> None:

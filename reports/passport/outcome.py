@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inference.passport.entries import MethodEntry
 from inference.passport.passport import Passport
 from inference.passport.rules import DECIDING, LOCALISATION, RULES, rule_named
-from inference.passport.verdict import FittedVerdict, MethodGate, NoVerdict
+from inference.passport.verdict import NO_OUTLINES, FittedVerdict, MethodGate, NoVerdict
 from inference.trust.judge import NAMES_OF_BOGUS
 from reports.passport.cells import signed_interval
 from reports.wording import method_name
@@ -41,6 +41,8 @@ def outcome(passport: Passport) -> CommissioningOutcome:
             failures.append("The gate is shut: the node shows no map.")
         return CommissioningOutcome(tuple(lines), tuple(failures))
     if isinstance(verdict, NoVerdict):
+        if verdict.reason == NO_OUTLINES:
+            return CommissioningOutcome((NO_OUTLINES, *lines), ("No case is outlined: there is no verdict.",))
         lines.append(f"There is no verdict, and no map is ever TRUSTED: {verdict.reason}")
     if not passport.chosen.beats_every_control:
         failures.append("The gate is shut: both criteria of localisation must clearly beat every control.")

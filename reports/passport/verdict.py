@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from inference.passport.certificates import MOST_BOGUS
 from inference.passport.envelope import Envelope
-from inference.passport.verdict import JUDGED_ALPHA, BlindSpot, FittedVerdict, MethodGate, NoVerdict, ScoreJudgement
+from inference.passport.verdict import (
+    JUDGED_ALPHA,
+    NO_OUTLINES,
+    BlindSpot,
+    FittedVerdict,
+    MethodGate,
+    NoVerdict,
+    ScoreJudgement,
+)
 from inference.statistics.bootstrap import Difference
 from inference.statistics.resplits import Resplits
 from reports.passport.block import Block, Cell
@@ -43,6 +51,8 @@ def verdict_blocks(verdict: FittedVerdict | NoVerdict | None) -> tuple[Block, ..
     if verdict is None:
         return ()
     if isinstance(verdict, NoVerdict):
+        if verdict.reason == NO_OUTLINES:
+            return (Block("Why there is none", (NO_OUTLINES,)),)
         none = "No verdict could be fitted, so no map of this bundle is ever TRUSTED:"
         return (Block("Why there is none", (f"{none} {verdict.reason}",)),)
     return (

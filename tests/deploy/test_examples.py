@@ -14,6 +14,7 @@ from PIL import Image as Picture
 
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.phantom.phantom import Phantom, make_phantom
+from inference.porting.proposal import propose
 from inference.saliency import explain, registry
 from inference.trust.warrant import Warrant
 from node.commands.explain import explain_files
@@ -190,3 +191,39 @@ def test_maps_are_compared_with_the_gaze_of_the_other_readers(
     assert printed["another reader: NCC"] > 0.95
     assert printed["outline of the lungs: shuffled AUC"] == pytest.approx(0.5, abs=0.05)
     assert printed["outline of the lungs: shuffled NCC"] < 0.05
+
+
+def annotated(folder: Path) -> Path:
+    """Write a set of eight small images as a publisher would, a copy and a group of two labels among them."""
+    draw, lines = np.random.default_rng(3), ["file,mask,label,split,group,copy_of"]
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number, (label, split) in enumerate(
+        [("benign", "train"), ("malignant", "train"), ("normal", "train"), ("normal", "train"),
+         ("benign", "calibration"), ("benign", "commissioning"), ("malignant", "calibration"), ("benign", "test")],
+    ):  # fmt: skip
+        Picture.fromarray(draw.integers(0, 255, (40, 50)).astype(np.uint8)).save(folder / "images" / f"{number}.png")
+        mask = "" if label == "normal" else f"masks/{number}.png"
+        if mask:
+            Picture.fromarray(draw.random((40, 50)) > 0.5).save(folder / mask)
+        group, copy = ("g46" if number in (4, 6) else f"g{number}"), "images/2.png" if number == 3 else ""
+        lines.append(f"images/{number}.png,{mask},{label},{split},{group},{copy}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_published_set_becomes_a_folder_to_adopt_and_a_model_of_it_a_bundle_of_monai(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("annotate_own_patients.py", annotated(tmp_path / "source"), tmp_path / "data") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "train: 3 images of 3 groups (1 benign, 1 malignant, 1 normal)"
+    assert lines[1:] == ["calibration: 0 images of 0 groups ()", "commissioning: 1 images of 1 groups (1 benign)",
+                         "left out: 4 images"]  # fmt: skip
+    assert len(list((tmp_path / "data" / "images").iterdir())) == 4
+    assert run("train_own_model.py", tmp_path / "data", tmp_path / "breast", 1) == 0
+    proposal = propose(tmp_path / "breast", {})
+    assert [entry.name for entry in proposal.manifest.classes] == ["normal", "benign", "malignant"]
+    assert proposal.manifest.input.spatial_size == (128, 128)
+    assert proposal.manifest.kind == "projection"

@@ -66,6 +66,11 @@ class Bench:
         """The cases themselves."""
         return self.explainer.cases
 
+    @property
+    def outlined(self) -> bool:
+        """Whether anything is outlined in the judged split."""
+        return any(self.cases.entries[at].masked for at in self.cases.of(self.settings.judged))
+
     def subset(self, count: int | None, what: str) -> list[int]:
         """Draw at most ``count`` rows of the explained cases, the same for every method, patient by patient in turn.
 

@@ -25,6 +25,8 @@ def localisation_figures(bench: Bench, method: str) -> Raw:
 
     An explained false positive has no finding: its peak misses. A true positive without an outline is not judged.
     """
+    if not bench.outlined:
+        raise Unsuitable("No case of this split is outlined.")
     rows = list(range(len(bench.explained)))
     maps, masks = bench.maps(method), bench.masks(rows)
     hits = _chunked(localisation.hit, maps, masks)

@@ -1,0 +1,278 @@
+"""``heatproof adopt``: from a site's one network to a commissioned bundle, and a page that says what was reached."""
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from inference.errors import Unsuitable
+from node.commands.administration import AsJson
+
+if TYPE_CHECKING:
+    from inference.adopting.account import AdoptionAccount
+    from inference.adopting.site import AdoptionSite
+    from inference.bundle.bundle import Bundle
+    from inference.commissioning.measuring.settings import CommissionSettings
+    from inference.commissioning.work import Progress
+    from inference.companions.report import CompanionReport
+    from inference.companions.settings import CompanionSettings
+
+NOT_TRUSTED = 3
+"""Exit status where everything ran, and no map of the bundle can be TRUSTED."""
+OWN = "own"
+"""Methods: the bundle's own alone."""
+
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
+]
+Answers = Annotated[
+    list[str] | None, typer.Option("--set", help="Answer a question of bundle init: KEY=VALUE; may be repeated.")
+]
+
+
+@dataclass(frozen=True)
+class AdoptionSettings:
+    """What is asked of one adoption."""
+
+    bundle: str
+    data: Path
+    answers: dict[str, str]
+    companions: "CompanionSettings"
+    commission: "CommissionSettings"
+    alpha: float
+    delta: float
+    guide: bool | None
+    """None: where there are outlines."""
+
+    def words(self) -> dict[str, Any]:
+        """Return what shapes the result, by name."""
+        words = {
+            **asdict(self.companions), **self.commission.shaping(), "bundle": str(Path(self.bundle).resolve()),
+            "data": str(self.data.resolve()), "answers": self.answers, "alpha": self.alpha, "delta": self.delta,
+            "guide": self.guide,
+        }  # fmt: skip
+        plain: dict[str, Any] = json.loads(json.dumps(words))
+        return plain
+
+
+def adopt(
+    bundle_name: Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder of a MONAI bundle, or a bundle.")],
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the adoption.")] = None,
+    answers: Answers = None,
+    replicates: Annotated[int, typer.Option("--replicates", help="Networks of the same architecture.")] = 2,
+    alternate: Annotated[
+        str, typer.Option("--alternate", help="Another architecture: auto, none, or a name.")
+    ] = "auto",
+    localiser: Annotated[str, typer.Option("--localiser", help="auto, none, unet or segresnet.")] = "auto",
+    guide: Annotated[
+        bool | None, typer.Option("--guide/--no-guide", help="Draw the map into the outlines (default: where any are).")
+    ] = None,
+    start: Annotated[
+        Literal["given", "scratch"], typer.Option("--from", help="Where replicates begin: given weights, or at random.")
+    ] = "given",
+    hours: Annotated[float | None, typer.Option("--hours", help="Cut the epochs so that all trainings fit.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Of every training.", min=1)] = None,
+    methods: Annotated[str, typer.Option("--methods", "-m", help="own: the bundle's; a,b; or all.")] = OWN,
+    alpha: Annotated[float, typer.Option("--alpha", help="Largest share of TRUSTED maps that may miss.")] = 0.10,
+    delta: Annotated[float, typer.Option("--delta", help="1 - confidence of alpha.")] = 0.10,
+    limit: Annotated[int | None, typer.Option("--limit", help="Maximum number of explained cases of a split.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of every draw.")] = 1,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[int, typer.Option("--workers", help="Processes that share the commissioning.", min=1)] = 1,
+    threads: Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an adoption that was begun.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show hours and the alpha to hope for; train nothing.")] = False,
+    patients: Annotated[
+        int | None, typer.Option("--patients", help="With --plan, without --data: annotated patients.", min=1)
+    ] = None,
+    images: Annotated[int, typer.Option("--images", help="With --patients: images of each.", min=1)] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Take one network to a commissioned bundle: bring it, train companions, commission, and say what was reached.
+
+    Exit status 0: maps can be TRUSTED. 3: everything ran, and none can; the page says why. 1: it failed.
+    """
+    from inference.companions.settings import CompanionSettings
+    from node.commands.commission import settings_of, use_threads
+
+    use_threads(threads)
+    chosen = CompanionSettings(
+        replicates=replicates, alternate=alternate, localiser=localiser, start=start, hours=hours, epochs=epochs,
+        device=device, seed=seed,
+    )  # fmt: skip
+    measured = settings_of(
+        methods, "calibration,commissioning", (), limit=limit, device=device, save_maps=False
+    )  # fmt: skip
+    settings = AdoptionSettings(
+        bundle_name, data or Path(), _pairs(answers or ()), chosen, measured, alpha, delta, guide
+    )  # fmt: skip
+    if plan:
+        _show_plan(settings, data, patients, images, as_json=as_json)
+        return
+    if data is None or out is None:
+        raise typer.BadParameter("Give --data and --out; or --plan with --data or --patients.")
+    account = _adopted(settings, out, resume=resume, workers=workers, quiet=as_json)
+    raise typer.Exit(0 if account.is_trusted else NOT_TRUSTED)
+
+
+def _adopted(settings: AdoptionSettings, out: Path, *, resume: bool, workers: int, quiet: bool) -> "AdoptionAccount":
+    """Go through every step that is not done, and write the page."""
+    from inference.adopting.site import AdoptionSite
+    from inference.bundle.bundle import load_bundle
+    from inference.passport.passport import load_passport
+    from node.commands.commission import commission_bundle
+
+    site = AdoptionSite(out)
+    site.check(settings.words(), resume=resume)
+    bundle = _brought(settings, site.bundles)
+    site.begin(settings.words())
+    settings = _guided(settings, bundle)
+    report = site.companions() or _companions(site, bundle, settings, quiet=quiet)
+    folder = _place_of(site, bundle) if report.written else bundle.folder
+    name = load_bundle(folder).manifest.name
+    path = site.passport(name)
+    if not path.is_file():
+        commissioning = settings.commission
+        if commissioning.methods == (OWN,):
+            commissioning = replace(commissioning, methods=(bundle.manifest.method,))
+        commission_bundle(
+            str(folder), settings.data, path.parent, commissioning, resume=resume, workers=workers, quiet=quiet
+        )
+    return _written(site, settings, report, load_passport(path), bundle.manifest.input.modality, quiet=quiet)
+
+
+def _brought(settings: AdoptionSettings, home: Path) -> "Bundle":
+    from inference.adopting.bringing import Bringing, bring
+    from node.commands.bundle import asked
+    from node.commands.image_study import write_image
+
+    with TemporaryDirectory() as scratch:
+        how = Bringing(
+            settings.answers, asked, lambda image: write_image(image, Path(scratch)), lambda note: _note(note)
+        )
+        return bring(settings.bundle, home, how)
+
+
+def _guided(settings: AdoptionSettings, bundle: "Bundle") -> AdoptionSettings:
+    """Settle whether the primary is guided: as asked, else where the patients trained on have outlines."""
+    from inference.companions.planning import sizes_of_data
+
+    guide = settings.guide
+    if guide is None:
+        guide = sizes_of_data(settings.data, bundle.manifest, settings.companions.splits).masks
+    return replace(settings, companions=replace(settings.companions, guide=guide))
+
+
+def _place_of(site: "AdoptionSite", bundle: "Bundle") -> Path:
+    return site.bundles / f"{bundle.folder.name}_companions"
+
+
+def _companions(
+    site: "AdoptionSite", bundle: "Bundle", settings: AdoptionSettings, *, quiet: bool
+) -> "CompanionReport":
+    """Train the companions, or go on with them; guidance that nobody asked for is left out where it does not fit."""
+    from inference.cases.folder import source_of
+    from inference.companions.assembling import REPORT
+    from inference.companions.companions import make_companions
+    from inference.companions.files import read_json
+    from inference.companions.report import report_of
+
+    place = _place_of(site, bundle)
+    if place.is_dir():  # ended between the bundle and its note
+        report = report_of(read_json(place / REPORT))
+        site.note_companions(report)
+        return report
+    source, chosen, note = source_of(settings.data), settings.companions, ""
+    with _shown(quiet=quiet) as progress:
+        try:
+            report = make_companions(bundle, source, chosen, place, resume=True, progress=progress)
+        except Unsuitable as error:
+            if settings.guide is not None or not chosen.guide:
+                raise
+            note = f"No guidance: {error}"
+            report = make_companions(
+                bundle, source, replace(chosen, guide=False), place, resume=True, progress=progress
+            )
+    if note:
+        report = replace(report, left_out=(note, *report.left_out))
+    site.note_companions(report)
+    return report
+
+
+def _shown(*, quiet: bool) -> AbstractContextManager["Progress"]:
+    from node.commands.commission import progress_shown
+
+    return progress_shown(quiet=quiet)
+
+
+def _written(
+    site: "AdoptionSite", settings: AdoptionSettings, report: "CompanionReport", passport: Any,
+    modalities: Sequence[str], *, quiet: bool,
+) -> "AdoptionAccount":  # fmt: skip
+    from inference.adopting.account import account_of
+    from inference.companions.files import write_bytes, write_json
+    from reports.adoption.page import account_lines, adoption_page, settings_lines
+
+    account = account_of(report, passport, alpha=settings.alpha, delta=settings.delta)
+    lines = settings_lines(account, tuple(modalities), site.folder.resolve(), alpha=settings.alpha)
+    write_bytes(site.settings, lines.encode())
+    write_bytes(site.page, adoption_page(account, lines).encode())
+    told = {**asdict(account), "companions": list(report.lines), "settings": lines}
+    write_json(site.for_machines, told)
+    if quiet:
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    else:
+        _say(
+            (
+                *account_lines(account),
+                f"Written to {site.folder}: adoption.html, settings.toml; for machines adoption.json",
+            )
+        )
+    return account
+
+
+def _show_plan(
+    settings: AdoptionSettings, data: Path | None, patients: int | None, images: int, *, as_json: bool
+) -> None:
+    from inference.adopting.planning import plan_adoption
+    from inference.companions.planning import plan_companions, sizes_of_data, sizes_of_patients
+
+    with TemporaryDirectory() as scratch:
+        bundle = _brought(settings, Path(scratch))
+        if data is not None:
+            sizes = sizes_of_data(data, bundle.manifest, settings.companions.splits)
+        elif patients is not None:
+            sizes = sizes_of_patients(patients, images, masks=settings.companions.localiser != "none")
+        else:
+            raise typer.BadParameter("--plan needs --data or --patients.")
+        guide = sizes.masks if settings.guide is None else settings.guide
+        made = plan_adoption(plan_companions(bundle, sizes, replace(settings.companions, guide=guide)))
+    if as_json:
+        sys.stdout.write(json.dumps(made.as_dict(), indent=2) + "\n")
+        return
+    _say(made.lines)
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs = [setting.partition("=") for setting in given]
+    if not all(equals for _, equals, _ in pairs):
+        raise Unsuitable("--set takes KEY=VALUE.")
+    return {key: value for key, _, value in pairs}
+
+
+def _note(note: str) -> None:
+    Console(stderr=True).print(f"Note: {note}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _say(lines: Sequence[str]) -> None:
+    console = Console()
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""What adopting a network came to, as a page."""
