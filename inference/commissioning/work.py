@@ -81,11 +81,7 @@ def _bench_of(job: BenchJob) -> Bench:
 def set_up(
     bundle: Bundle, cases: Cases, settings: CommissionSettings, store: Store
 ) -> tuple[Bench, dict[str, ClassifiedSplit]]:
-    """Classify every case, and say which are explained: what every measure works on.
-
-    Raises:
-        Unsuitable: the companions know every patient of a split.
-    """
+    """Classify every case that no companion knows, and say which are explained: what every measure works on."""
     cases = unseen(bundle, cases)
     device = choose_device(settings.device)
     judged = cases.of(settings.judged)
