@@ -12,6 +12,7 @@ from inference.commissioning.commission import Source
 from inference.commissioning.measuring.bench import Bench
 from inference.commissioning.measuring.settings import Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Store
+from inference.commissioning.unseen import unseen
 from inference.commissioning.work import Progress, set_up
 from inference.commissioning.writing import map_digest
 from inference.criteria.localisation import average_precision, hit
@@ -72,6 +73,7 @@ def check(
     settings = settings_of(passport, device)
     cases = gather(bundle, source(bundle, settings.splits), folder / "cases")
     check_data(passport, cases)
+    cases = unseen(bundle, cases)
     settings = resolve(settings, bundle)
     bench, _ = set_up(bundle, cases, settings, Store(folder, key_of(settings, cases.digest), resume=True))
     maps: list[Recomputed] = []

@@ -25,6 +25,7 @@ from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
 from inference.commissioning.measuring.explaining import Maps, fitting
 from inference.commissioning.measuring.settings import CommissionSettings, Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Raw, Store
+from inference.commissioning.unseen import unseen
 from inference.commissioning.work import BenchJob, Progress, explain_all, measure_all, networks, pool_of, set_up
 from inference.commissioning.writing import write
 from inference.errors import Unsuitable
@@ -81,6 +82,7 @@ def commission(
     work = out / "work"
     series = source(bundle, settings.splits)
     cases = gather(bundle, series, work / "cases", progress=lambda count: progress("reading cases", count, 0))
+    cases = unseen(bundle, cases)
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint_of(settings)))
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     trial = bench.store.keep("fitting", lambda: _fitting(bench, progress))
@@ -141,13 +143,14 @@ def add_verdict(
     work = out / "work"
     cases = gather(bundle, source(bundle, settings.splits), work / "cases")
     check_data(passport, cases)
+    cases = unseen(bundle, cases)
     key = key_of(settings, bundle.identity.digest, cases.digest, repr(fingerprint_of(settings)), "verdict")
     bench, splits = set_up(bundle, cases, settings, Store(work, key, resume=resume))
     job = BenchJob(bundle.folder, settings, work, key, torch.get_num_threads(), cases)
     known = with_calibrations(passport.classification, bench, splits)
     with pool_of(workers) as pool:
         verdict = verdict_of(bench, known, job, pool, progress)
-    seen, limits = acquisitions_seen(bench.cases.entries), _limits(passport, verdict)
+    seen, limits = acquisitions_seen(cases.entries), _limits(passport, verdict)
     refitted = sealed(replace(passport, classification=known, verdict=verdict, acquisition=seen, limits=limits))
     explained = {bench.cases.entries[case.position].id for case in bench.explained}
     there = (entry for entry in passport.gallery if entry.case in explained)

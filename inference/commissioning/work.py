@@ -36,7 +36,6 @@ from inference.commissioning.measuring.explaining import AverageMasks, Explainer
 from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.measuring.store import Raw, Store
 from inference.commissioning.readings import EXTRA, FAMILIES, MAKE_MAPS
-from inference.commissioning.unseen import unseen
 from inference.commissioning.writing import ClassifiedSplit
 from inference.devices import choose_device
 from inference.errors import DeviceExhausted, Refused
@@ -81,8 +80,7 @@ def _bench_of(job: BenchJob) -> Bench:
 def set_up(
     bundle: Bundle, cases: Cases, settings: CommissionSettings, store: Store
 ) -> tuple[Bench, dict[str, ClassifiedSplit]]:
-    """Classify every case that no companion knows, and say which are explained: what every measure works on."""
-    cases = unseen(bundle, cases)
+    """Classify every case, and say which are explained: what every measure works on."""
     device = choose_device(settings.device)
     judged = cases.of(settings.judged)
     fitted = tuple(at for split in settings.fitted_on for at in cases.of(split))
