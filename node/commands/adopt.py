@@ -84,6 +84,9 @@ def adopt(
     alpha: Annotated[float, typer.Option("--alpha", help="Largest share of TRUSTED maps that may miss.")] = 0.10,
     delta: Annotated[float, typer.Option("--delta", help="1 - confidence of alpha.")] = 0.10,
     limit: Annotated[int | None, typer.Option("--limit", help="Maximum number of explained cases of a split.")] = None,
+    size: Annotated[
+        list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of every draw.")] = 1,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     workers: Annotated[int, typer.Option("--workers", help="Processes that share the commissioning.", min=1)] = 1,
@@ -109,7 +112,7 @@ def adopt(
         device=device, seed=seed,
     )  # fmt: skip
     measured = settings_of(
-        methods, "calibration,commissioning", (), limit=limit, device=device, save_maps=False
+        methods, "calibration,commissioning", size or (), limit=limit, device=device, save_maps=False
     )  # fmt: skip
     settings = AdoptionSettings(
         bundle_name, data or Path(), _pairs(answers or ()), chosen, measured, alpha, delta, guide

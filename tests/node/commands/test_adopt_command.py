@@ -18,8 +18,10 @@ from node.settings.inference import InferenceSettings
 from tests.inference.adopting.disc_site import Change, without_masks, write_discs, write_network
 from tests.inference.companions.own_site import as_boxes
 from tests.node.commands.command import Run, heatproof
+from tests.node.commands.test_commission_command import SIZES as COSTLY
 
 ROOT = Path(__file__).parents[3]
+SIZES = (*(f"{size}_cases" for size in COSTLY), "smprt_samples")
 FEW = {"train": 12, "calibration": 5, "commissioning": 5}
 QUICK = ("--replicates", "1", "--alternate", "none", "--epochs", "2", "--no-guide", "--device", "cpu")
 ALONE = ("--replicates", "0", "--alternate", "none", "--localiser", "none", "--no-guide", "--device", "cpu")
@@ -37,7 +39,8 @@ def site_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Change], Path
 
 
 def adopted(own: Path, data: Path, out: Path, *more: str, status: int = NOT_TRUSTED) -> Run:
-    return heatproof("adopt", str(own), "--data", str(data), "--out", str(out), *more, status=status)
+    sizes = [word for size in SIZES for word in ("--size", f"{size}=2")]
+    return heatproof("adopt", str(own), "--data", str(data), "--out", str(out), *sizes, *more, status=status)
 
 
 @pytest.mark.slow
