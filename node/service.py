@@ -29,6 +29,7 @@ from node.jobs.fleet import Fleet
 from node.jobs.installation import warrants_of
 from node.routing.rulebook import Rulebook
 from node.settings.settings import Settings
+from node.studies.numbers import Numbers
 from node.web.limits import bounded_server
 from reports.audit.ledger import Event
 
@@ -69,7 +70,10 @@ class Node:
         audit = make_audit(ground, self.rulebook, arming)
         returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
         self._counted = receiving.counted
-        self.auditor = Auditor(audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due])
+        numbers = Numbers(self.engine, self.ledger.pseudonym, shared / "inbox")
+        self.auditor = Auditor(
+            audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due, numbers.fill]
+        )
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
         self._http = bounded_server(application, settings.http.host, settings.http.port)

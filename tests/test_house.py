@@ -23,7 +23,7 @@ ORDER = (
     "node.progress_bars", "node.settings",
     # what is said of a study, and kept
     "reports.audit", "reports.passport", "reports.objects", "reports.regions", "reports.picture", "reports.explained",
-    "reports.product", "reports.wording",
+    "reports.product", "reports.glossary", "reports.wording",
     # how a bundle is made ready for a site
     "inference.training", "inference.commissioning", "inference.companions", "inference.cases", "inference.porting",
     # one case

@@ -113,7 +113,8 @@ def rules_reload(config_file: Config = _CONFIG) -> None:
     outcome = _wait(lambda: _last_reload(engine), seen)
     if outcome[1]:
         raise SettingsInvalid(tuple(outcome[1].split("\n")))
-    Console().print(f"The node has loaded {len(settings.rules)} rules.", highlight=False)
+    count = len(settings.rules)
+    Console().print(f"The node has loaded {count} rule{'s' if count != 1 else ''}.", highlight=False)
 
 
 @rules.command("retry")

@@ -1,13 +1,17 @@
-"""Rules: those in force in words, and what every clause says to one study; page and JSON."""
+"""Rules: those in force in words, what every clause says to one study, and deciding again; pages and JSON."""
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
 
 from inference.errors import Refused
+from node.routing.again import MOST_LISTED, Reanalysis
 from node.routing.rulebook import Rulebook
 from node.rules.decide import RuleAnswer, decide, requirement
 from node.settings.rule import Rule
@@ -15,7 +19,7 @@ from node.store import now, studies
 from node.studies.attempts import Attempts
 from node.studies.studies import Studies
 from node.web.access.caller import Principal
-from node.web.guard import Guard
+from node.web.guard import Guard, read_form
 from node.web.pages import Pages
 from node.web.study_records import StudyRecords
 from reports.audit.ledger import Event, Ledger
@@ -73,6 +77,22 @@ class RetriedStudy:
     key: str
 
 
+@dataclass(frozen=True)
+class RoutableByKey:
+    """A study that no rule took then, and that one takes now."""
+
+    key: str
+    received_at: datetime
+    route: str
+
+
+@dataclass(frozen=True)
+class StudiesAskedAgain:
+    """How many studies are analysed again."""
+
+    studies: int
+
+
 class RulesDesk:
     """What page and API ask of the rules."""
 
@@ -80,6 +100,7 @@ class RulesDesk:
         self._rulebook = rulebook
         self._records = records
         self._ledger = ledger
+        self._again = Reanalysis(records.engine, ledger, rulebook)
 
     @property
     def in_force(self) -> RulesInForce:
@@ -126,11 +147,39 @@ class RulesDesk:
         self._ledger.append(Event.DECIDED_AGAIN, study_instance_uid=uid, details={"by_whom": by_whom})
         return RetriedStudy(key)
 
+    def analyse_again(self, key: str, by_whom: str, route: str) -> RetriedStudy:
+        """Have a study analysed again, by the rules in force or by the one that is named.
+
+        Raises:
+            UnknownName: there is no study of this key, or no such rule.
+            Refused: it is in progress, or held.
+        """
+        self._again.ask(self._records.uid(key), by_whom, route=route)
+        return RetriedStudy(key)
+
+    def routable(self, since: datetime | None) -> tuple[RoutableByKey, ...]:
+        """List the studies that no rule took and that a rule in force would take now."""
+        found = self._again.routable(since)
+        return tuple(
+            RoutableByKey(self._records.key(study.study_instance_uid), study.received_at, study.route)
+            for study in found
+        )
+
+    def analyse_routable(self, since: datetime | None, by_whom: str) -> StudiesAskedAgain:
+        """Have all of them analysed again; one that has been taken up meanwhile is passed over."""
+        asked = 0
+        for study in self._again.routable(since):
+            with suppress(Refused):
+                self._again.ask(study.study_instance_uid, by_whom)
+                asked += 1
+        return StudiesAskedAgain(asked)
+
 
 def rule_routes(desk: RulesDesk, records: StudyRecords, pages: Pages, guard: Guard) -> APIRouter:
-    """Make ``/rules`` and ``/api/rules``."""
+    """Make ``/rules`` and ``/api/rules``, and what has studies analysed again."""
     routes = APIRouter()
     routes.include_router(_api(desk, guard))
+    routes.include_router(_again(desk, pages, guard))
 
     @routes.get("/rules")
     def show(
@@ -165,6 +214,65 @@ def _api(desk: RulesDesk, guard: Guard) -> APIRouter:
         return desk.retry(key, caller.name)
 
     return routes
+
+
+def _again(desk: RulesDesk, pages: Pages, guard: Guard) -> APIRouter:
+    """Make ``/rules/again``, the form of a study's page, and both of them for programs."""
+    routes = APIRouter()
+
+    @routes.get("/rules/again")
+    def list_routable(caller: Annotated[Principal, Depends(guard.page)], since: date | None = None) -> Response:
+        listed = desk.routable(_midnight(since))
+        return pages.show("again.html", caller=caller, here="/rules", listed=listed, since=since, most=MOST_LISTED)
+
+    @routes.post("/rules/again")
+    async def ask_all(request: Request, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
+        day = _day((await read_form(request)).get("since", ""))
+        await run_in_threadpool(desk.analyse_routable, _midnight(day), caller.name)
+        return RedirectResponse("/studies?sort=state", status_code=303)
+
+    @routes.post("/studies/{key}/again")
+    async def ask_one(key: str, request: Request, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
+        route = (await read_form(request)).get("route", "")
+        await run_in_threadpool(desk.analyse_again, key, caller.name, route)
+        return RedirectResponse(f"/studies/{key}", status_code=303)
+
+    @routes.get("/api/rules/again", dependencies=[Depends(guard.read)])
+    def routable(since: datetime | None = None) -> tuple[RoutableByKey, ...]:
+        return desk.routable(since)
+
+    @routes.post("/api/rules/again", status_code=202)
+    def again_all(
+        caller: Annotated[Principal, Depends(guard.operate)], since: datetime | None = None
+    ) -> StudiesAskedAgain:
+        return desk.analyse_routable(since, caller.name)
+
+    @routes.post("/api/studies/{key}/again", status_code=202)
+    def again_one(
+        key: str,
+        caller: Annotated[Principal, Depends(guard.operate)],
+        route: Annotated[str, Query(max_length=64)] = "",
+    ) -> RetriedStudy:
+        return desk.analyse_again(key, caller.name, route)
+
+    return routes
+
+
+def _day(text: str) -> date | None:
+    """Read what a form says; None where it says nothing.
+
+    Raises:
+        Refused: it is not a day.
+    """
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise Refused("This is not a day.", cure="Write it as 2026-01-31.") from error
+
+
+def _midnight(day: date | None) -> datetime | None:
+    """Return when a day begins on the node's clock."""
+    return None if day is None else datetime.combine(day, time()).astimezone()
 
 
 def in_words(rule: Rule) -> RuleInWords:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from inference.errors import Misconfigured
 from node.associations.refusals import refusals  # noqa: F401 - as are its
 from node.audit.tables import opinions  # noqa: F401 - its tables belong to METADATA
+from node.delivery.commitment import commitments  # noqa: F401 - as is its
 from node.jobs.contents import contents  # noqa: F401 - as is its
 from node.receiving.awaited import priors  # noqa: F401 - as is its
 from node.store import METADATA, migrate, open_engine, sqlite_url

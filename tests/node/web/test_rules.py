@@ -1,5 +1,7 @@
 """The page of rules over a real server: in words, why, and what others would change."""
 
+from pathlib import Path
+
 import httpx
 from sqlalchemy import select, update
 
@@ -97,3 +99,39 @@ def test_only_a_study_that_is_set_aside_is_decided_again_when_asked(browser: htt
         connection.execute(update(studies).where(of_study).values(before._asdict()))
     assert (after.state, after.reason, after.attempts) == (StudyState.COMPLETE, None, 0)
     assert browser.post("/api/rules/retry/nothing", headers=form).status_code == 404
+
+
+def test_a_study_is_analysed_again_by_its_button_and_says_who_asked(tmp_path: Path) -> None:
+    site = PageSite(tmp_path)
+    uid, key = study_uid(200), study_key(200)
+    with site.browser() as browser:
+        page = browser.get(f"/studies/{key}").text
+        assert "Analyse again" in page
+        form = {"form_token": form_token(page), "route": "brain T1"}
+        answer = browser.post(f"/studies/{key}/again", data=form)
+        assert answer.url.path == f"/studies/{key}"
+        assert "asked to decide again" in plain(answer.text)
+        assert browser.post(f"/studies/{key}/again", data=form).status_code == 422, "it is in progress now"
+    with site.engine.connect() as connection:
+        row = connection.execute(select(studies).where(studies.c.study_instance_uid == uid)).one()
+    assert (row.state, row.asked, row.asked_route) == (StudyState.COMPLETE, 1, "brain T1")
+    with site.browser(Scope.READ) as reader:
+        page = reader.get(f"/studies/{study_key(210)}").text
+        assert "Analyse again" not in page
+        assert reader.post(f"/studies/{study_key(210)}/again", data={"form_token": form_token(page)}).status_code == 403
+
+
+def test_all_that_a_rule_would_take_now_are_listed_and_then_analysed_again(tmp_path: Path) -> None:
+    site = PageSite(tmp_path)
+    with site.browser() as browser:
+        listed = browser.get("/api/rules/again").json()
+        page = browser.get("/rules/again").text
+        assert len(listed) == 10
+        assert all(f"/studies/{study['key']}" in page for study in listed)
+        assert browser.get("/rules/again?since=2999-01-01").text.count("/studies/") == 0
+        browser.post("/rules/again", data={"form_token": form_token(page), "since": ""})
+        assert browser.get("/api/rules/again").json() == []
+        assert browser.post("/rules/again", data={"form_token": form_token(page), "since": "odd"}).status_code == 422
+    with site.engine.connect() as connection:
+        asked = connection.execute(select(studies.c.state).where(studies.c.asked == 1)).scalars().all()
+    assert asked == [StudyState.COMPLETE] * 10
