@@ -28,6 +28,7 @@ from node.jobs import job
 from node.jobs.fleet import Fleet
 from node.jobs.installation import warrants_of
 from node.routing.rulebook import Rulebook
+from node.routing.versions import RuleVersions
 from node.settings.settings import Settings
 from node.studies.numbers import Numbers
 from node.web.limits import bounded_server
@@ -64,6 +65,7 @@ class Node:
             self.ledger,
             path=path,
             warrants_of=partial(warrants_of, settings),
+            versions=RuleVersions(self.engine),
         )
         arming = Arming(self.engine, self.ledger)
         self.router = make_router(ground, receiving, self.rulebook, arming, self.deliveries)
@@ -81,6 +83,7 @@ class Node:
     def start(self) -> None:
         """Resume what a crash left, then accept associations, then answer HTTP."""
         self.fleet.enter()
+        self.rulebook.begin(self._settings.node.worker)
         self.auditor.hold_what_changed()
         DBOS.launch()
         DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)

@@ -224,6 +224,7 @@ nodes = Table(
     Column("interval_seconds", Float, nullable=False),  # between heartbeats
     _moment("started_at", nullable=False),
     _moment("heartbeat_at"),  # by the database's clock; empty once it has ended in good order
+    Column("rules_version", Integer),  # of the rules that it runs
 )
 
 

@@ -90,7 +90,8 @@ class Router(threading.Thread):
                 self._jobs.enqueue(job_id)
 
     def tick(self) -> None:
-        """Route every study that has become complete."""
+        """Take the rules in force, and route every study that has become complete."""
+        self._rulebook.follow()
         at = now()
         for study in self._completeness.close(at, seconds=time.monotonic()):
             if self._priors and self._priors.awaits(study.study_instance_uid):

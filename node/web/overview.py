@@ -92,6 +92,10 @@ class Concerns:
         for problem in self._rulebook.problems:
             sentence = f"The new rules were refused, the old ones are in force. {problem}"
             yield Concern("act", sentence, None, "/rules", "Correct the settings file, then `heatproof rules reload`.")
+        if self._rulebook.file_changed:
+            sentence = "The settings file has been changed, and its rules are not in force."
+            cure = "`heatproof rules reload` shows the difference and imports them."
+            yield Concern("look", sentence, None, "/rules#versions", cure)
 
     def _routes(self) -> Iterator[Concern]:
         effects = {

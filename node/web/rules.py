@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from inference.errors import Refused
 from node.routing.again import MOST_LISTED, Reanalysis
 from node.routing.rulebook import Rulebook
+from node.routing.versions import NodeVersion, RuleVersion
 from node.rules.decide import RuleAnswer, decide, requirement
 from node.settings.rule import Rule
 from node.store import now, studies
@@ -54,6 +55,12 @@ class RulesInForce:
     problems: tuple[str, ...]
     """Of the last attempt to reload the file: where there are any, the older rules stay in force."""
     rules: tuple[RuleInWords, ...]
+    version: int
+    """Number of the version in force at this node; 0: it keeps none."""
+    file_differs: bool
+    """Whether the settings file has other rules."""
+    nodes: tuple[NodeVersion, ...]
+    """The nodes that run on this store, each with its version."""
     unrouted: tuple[str, ...]
     """Destinations of the report "not analysed" of a study that no rule matches."""
 
@@ -86,13 +93,6 @@ class RoutableByKey:
     route: str
 
 
-@dataclass(frozen=True)
-class StudiesAskedAgain:
-    """How many studies are analysed again."""
-
-    studies: int
-
-
 class RulesDesk:
     """What page and API ask of the rules."""
 
@@ -103,6 +103,11 @@ class RulesDesk:
         self._again = Reanalysis(records.engine, ledger, rulebook)
 
     @property
+    def versions(self) -> tuple[RuleVersion, ...]:
+        """The latest versions, the one in force first."""
+        return self._rulebook.versions.latest() if self._rulebook.versions else ()
+
+    @property
     def in_force(self) -> RulesInForce:
         """The rules in force."""
         book = self._rulebook
@@ -111,6 +116,9 @@ class RulesDesk:
             loaded_at=book.loaded_at,
             problems=book.problems,
             rules=tuple(in_words(rule) for rule in book.rules),
+            version=book.version,
+            file_differs=book.file_differs,
+            nodes=book.versions.nodes() if book.versions else (),
             unrouted=book.unrouted_destinations,
         )
 
@@ -165,14 +173,14 @@ class RulesDesk:
             for study in found
         )
 
-    def analyse_routable(self, since: datetime | None, by_whom: str) -> StudiesAskedAgain:
-        """Have all of them analysed again; one that has been taken up meanwhile is passed over."""
+    def analyse_routable(self, since: datetime | None, by_whom: str) -> dict[str, int]:
+        """Have all of them analysed again, but for those taken up meanwhile; return how many are, as ``studies``."""
         asked = 0
         for study in self._again.routable(since):
             with suppress(Refused):
                 self._again.ask(study.study_instance_uid, by_whom)
                 asked += 1
-        return StudiesAskedAgain(asked)
+        return {"studies": asked}
 
 
 def rule_routes(desk: RulesDesk, records: StudyRecords, pages: Pages, guard: Guard) -> APIRouter:
@@ -190,6 +198,7 @@ def rule_routes(desk: RulesDesk, records: StudyRecords, pages: Pages, guard: Gua
             caller=caller,
             here="/rules",
             force=desk.in_force,
+            versions=desk.versions,
             offered=records.newest(STUDIES_OFFERED),
             study=records.study(study) if study else None,
             answers=desk.answers(study) if study else None,
@@ -244,7 +253,7 @@ def _again(desk: RulesDesk, pages: Pages, guard: Guard) -> APIRouter:
     @routes.post("/api/rules/again", status_code=202)
     def again_all(
         caller: Annotated[Principal, Depends(guard.operate)], since: datetime | None = None
-    ) -> StudiesAskedAgain:
+    ) -> dict[str, int]:
         return desk.analyse_routable(since, caller.name)
 
     @routes.post("/api/studies/{key}/again", status_code=202)

@@ -14,6 +14,7 @@ from node.audit.tables import opinions  # noqa: F401 - its tables belong to META
 from node.delivery.commitment import commitments  # noqa: F401 - as is its
 from node.jobs.contents import contents  # noqa: F401 - as is its
 from node.receiving.awaited import priors  # noqa: F401 - as is its
+from node.routing.versions import rule_versions  # noqa: F401 - so do theirs
 from node.store import METADATA, migrate, open_engine, sqlite_url
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event, Ledger

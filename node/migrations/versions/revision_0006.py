@@ -1,4 +1,4 @@
-"""What the list of studies is sorted and found by: finding and verdicts of a job, keyed hashes of accession numbers.
+"""What the list of studies is sorted and found by, what is analysed again, and versions of the rules.
 
 Finding and verdicts are filled from the summaries here. The keyed hashes need the site's key and the files, so the
 running node fills them (``node.studies.numbers``).
@@ -31,6 +31,16 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("finding", sa.String(128)))
     op.add_column("jobs", sa.Column("verdicts", sa.String(128)))
     _fill(op.get_bind())
+    op.create_table(
+        "rule_versions",
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("toml", sa.Text, nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("source", sa.String(16), nullable=False),
+        sa.Column("by_whom", sa.String(128), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.add_column("nodes", sa.Column("rules_version", sa.Integer))
     op.create_index("ix_jobs_line", "jobs", ["study_instance_uid", "generation", "state", "finding", "verdicts"])
 
 

@@ -17,9 +17,9 @@ from reports.wording import size_in_words
 
 DAY = timedelta(days=1)
 DAYS_SHOWN = 30
-WIDTH, HEIGHT, FOOT, LEFT = 640, 150, 20, 40
+WIDTH, HEIGHT, FOOT, LEFT = 400, 130, 20, 34
 """Of the charts, in the coordinates of their pictures."""
-BAR = 26
+BAR = 20
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,11 @@ class DiskSpace:
 
     @property
     def sentence(self) -> str:
-        """Return all three in words."""
-        free, size = size_in_words(self.free_bytes), size_in_words(self.size_bytes)
-        return f"{free} free of {size}; studies are refused below {size_in_words(self.minimum_free_bytes)}"
+        """Return them in words."""
+        there = f"{size_in_words(self.free_bytes)} free of {size_in_words(self.size_bytes)}"
+        if not self.minimum_free_bytes:
+            return there
+        return f"{there}; studies are refused below {size_in_words(self.minimum_free_bytes)}"
 
 
 @dataclass(frozen=True)
