@@ -21,6 +21,7 @@ from node.audit.arming import Arming
 from node.audit.auditor import Auditor
 from node.audit.monthly import Monthly
 from node.audit.returned import Returned
+from node.audit.view import prepare_views
 from node.delivery import delivery
 from node.delivery.delivery import Deliveries
 from node.home import enclose, lock
@@ -73,9 +74,8 @@ class Node:
         returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
         self._counted = receiving.counted
         numbers = Numbers(self.engine, self.ledger.pseudonym, shared / "inbox")
-        self.auditor = Auditor(
-            audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due, numbers.fill]
-        )
+        chores = [returned.read_new, Monthly(audit).send_due, self._counted.write_due, numbers.fill]
+        self.auditor = Auditor(audit, [*chores, partial(prepare_views, audit)])
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
         self._http = bounded_server(application, settings.http.host, settings.http.port)
