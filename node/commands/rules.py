@@ -154,8 +154,8 @@ def _show_difference(settings: "Settings", engine: "Engine") -> bool:
 
     from node.settings.written import rules_as_toml
 
-    texts = [rules_as_toml(of.rules, of.unrouted).splitlines() for of in (_in_force(settings, engine), settings)]
-    difference = "\n".join(unified_diff(*texts, "in force", "the settings file", lineterm=""))
+    now, new = (rules_as_toml(of.rules, of.unrouted).splitlines() for of in (_in_force(settings, engine), settings))
+    difference = "\n".join(unified_diff(now, new, "in force", "the settings file", lineterm=""))
     Console().print(difference, markup=False, highlight=False, soft_wrap=True, end="\n" if difference else "")
     return bool(difference)
 

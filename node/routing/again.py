@@ -43,7 +43,8 @@ class Reanalysis:
         self._engine = engine
         self._ledger = ledger
         self._rulebook = rulebook
-        self._studies = Studies(engine, rulebook.settings.node.files / "inbox")
+        self._inbox = rulebook.settings.node.files / "inbox"
+        self._studies = Studies(engine, self._inbox)
 
     def ask(self, study_instance_uid: str, by_whom: str, *, route: str = "") -> None:
         """Have one study analysed again.
@@ -55,10 +56,13 @@ class Reanalysis:
 
         Raises:
             UnknownName: no rule has this name.
-            Refused: the study is still received or analysed, or its route is held.
+            Refused: the study is still received or analysed, its route is held, or its images are no longer here.
         """
         if route and route not in {rule.name for rule in self._rulebook.rules}:
             raise UnknownName(f"There is no rule {route!r}.", cure="The Rules page lists those in force.")
+        kept = self._studies.instances_of(study_instance_uid)
+        if not all((self._inbox / instance.path).is_file() for instance in kept):
+            raise Refused("The images of this study are no longer here.", cure="Send it again.")
         this = and_(studies.c.study_instance_uid == study_instance_uid, studies.c.state.in_(_DECIDED), ~_UNDER_WAY)
         again = {
             "state": StudyState.COMPLETE, "reason": None, "attempts": 0, "asked": studies.c.asked + 1,

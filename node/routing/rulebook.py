@@ -118,18 +118,25 @@ class Rulebook:
         """Load the version in force where this node runs another, and say which one it runs."""
         if self.versions is None:
             return
-        number = self.versions.number()
-        with self._turn:
-            if number > self.version and number != self._refused:
-                version = self.versions.version(number)
-                try:
-                    problems = self._take(candidate_of(version.toml, self.settings, known=self.bundles))
-                except SettingsInvalid as error:
-                    problems = error.problems
-                self._tell(problems, number, version.by_whom, version.source)
+        if self._turn.acquire(blocking=False):  # else somebody loads rules: they are looked at again at the next tick
+            try:
+                self._take_latest(self.versions)
+            finally:
+                self._turn.release()
         if self._said != self.version:
             self.versions.runs(self._worker, self.version)
             self._said = self.version
+
+    def _take_latest(self, versions: RuleVersions) -> None:
+        number = versions.number()
+        if number in (self.version, self._refused):
+            return
+        version = versions.version(number)
+        try:
+            problems = self._take(candidate_of(version.toml, self.settings, known=self.bundles))
+        except SettingsInvalid as error:
+            problems = error.problems
+        self._tell(problems, number, version.by_whom, version.source)
 
     def put_into_force(self, toml: str, by_whom: str, *, after: int, source: Source = "console") -> int:
         """Make rules the version in force of every node on the store.

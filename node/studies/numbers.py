@@ -15,6 +15,7 @@ from node.studies.instance import is_uid
 
 STUDIES_AT_ONCE = 200
 """Studies of an earlier release whose keyed hashes are filled in one run."""
+_NUMBERS = ("PatientID", "AccessionNumber")
 Pseudonym = Callable[[str], str]
 
 
@@ -93,7 +94,8 @@ class Numbers:
     def _read(self, path: Path) -> tuple[str, str] | None:
         """Read Patient ID and Accession Number of a file; None where it cannot be read."""
         try:
-            header = dcmread(path, specific_tags=["PatientID", "AccessionNumber"], stop_before_pixels=True)
-            return str(header.get("PatientID", "") or ""), str(header.get("AccessionNumber", "") or "")
+            header = dcmread(path, specific_tags=list(_NUMBERS), stop_before_pixels=True)
+            patient, accession = (str(header.get(name) or "").strip() for name in _NUMBERS)
         except (OSError, InvalidDicomError, ValueError):
             return None
+        return patient, accession

@@ -114,6 +114,12 @@ class DryRunDesk:
         """The rules of the last dry run, once it has ended well."""
         return self._tried if self.progress.result is not None else None
 
+    @property
+    def draft(self) -> str:
+        """The text to go on editing: what was tried last, unless other rules are in force since; else these."""
+        tried, book = self.tried, self.rulebook
+        return tried.toml if tried and tried.after == book.version else book.toml
+
     def put_into_force(self, digest: str, by_whom: str) -> NumberedVersion:
         """Put the rules of the last dry run into force, at every node on the store.
 
@@ -195,7 +201,7 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
             file=desk.rulebook.path.name if desk.rulebook.path else "",
             dry_run=dry_run,
             tried_rules=desk.tried if desk.rulebook.versions else None,
-            candidate=candidate or (desk.rulebook.toml if caller.may(Scope.OPERATE) else ""),
+            candidate=candidate or (desk.draft if caller.may(Scope.OPERATE) else ""),
             problems=problems,
             tried=STUDIES_TRIED,
             refresh_seconds=RUNNING_SECONDS if dry_run.state == "running" and not problems else 0,

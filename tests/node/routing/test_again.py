@@ -83,6 +83,16 @@ def test_a_study_in_progress_is_refused_and_stays_as_it_is(intake: Intake, monke
         office.ask()
 
 
+def test_a_study_whose_images_are_gone_is_refused_and_keeps_its_results(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = AnsweredOffice(intake, monkeypatch, rule())
+    intake.files()[0].unlink()
+    with pytest.raises(Refused, match="no longer here"):
+        office.ask()
+    assert [job.generation for job in office.jobs()] == [1]
+
+
 def test_a_rule_asked_for_by_name_is_taken_whatever_its_conditions_until_an_image_arrives(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
