@@ -74,8 +74,10 @@ class Node:
         returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
         self._counted = receiving.counted
         numbers = Numbers(self.engine, self.ledger.pseudonym, shared / "inbox")
-        chores = [returned.read_new, Monthly(audit).send_due, self._counted.write_due, numbers.fill]
-        self.auditor = Auditor(audit, [*chores, partial(prepare_views, audit)])
+        prepare = partial(prepare_views, audit)
+        self.auditor = Auditor(
+            audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due, numbers.fill, prepare]
+        )
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
         self._http = bounded_server(application, settings.http.host, settings.http.port)

@@ -21,7 +21,7 @@ from node.settings.rule import Rule
 from node.settings.settings import Settings, load
 from node.settings.written import rules_as_toml
 from node.store import now
-from reports.audit.ledger import Event, Ledger
+from reports.audit.ledger import Detail, Event, Ledger
 
 
 class Rulebook:
@@ -220,7 +220,7 @@ class Rulebook:
     def _tell(self, problems: tuple[str, ...], number: int, by_whom: str, source: str) -> None:
         """Write down what became of rules that were to be loaded."""
         self.problems = problems
-        version = {"version": number, "source": source, "by_whom": by_whom} if number else {}
+        version: dict[str, Detail] = {"version": number, "source": source, "by_whom": by_whom} if number else {}
         if problems:
             self._refused = number
             for problem in problems:
