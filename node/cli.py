@@ -11,7 +11,18 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.options import Budget
-from node.commands import administration, adopt, audit, bundle, commissioning, companions, deliveries, priors, rules
+from node.commands import (
+    administration,
+    adopt,
+    analyse,
+    audit,
+    bundle,
+    commissioning,
+    companions,
+    deliveries,
+    priors,
+    rules,
+)
 
 app = typer.Typer(
     name="heatproof",
@@ -36,6 +47,7 @@ app.command("priors")(priors.priors)
 app.command("commission")(commissioning.commission)
 app.command("companions")(companions.companions)
 app.command("adopt")(adopt.adopt)
+app.command("analyse")(analyse.analyse)
 
 Device = Literal["auto", "cpu", "cuda"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]

@@ -21,6 +21,7 @@ from node.audit.arming import Arming
 from node.audit.auditor import Auditor
 from node.audit.monthly import Monthly
 from node.audit.returned import Returned
+from node.audit.view import prepare_views
 from node.delivery import delivery
 from node.delivery.delivery import Deliveries
 from node.home import enclose, lock
@@ -30,7 +31,9 @@ from node.jobs.installation import warrants_of
 from node.pieces import pieces
 from node.pieces.pieces import Pieces
 from node.routing.rulebook import Rulebook
+from node.routing.versions import RuleVersions
 from node.settings.settings import Settings
+from node.studies.numbers import Numbers
 from node.web.limits import bounded_server
 from reports.audit.ledger import Event
 
@@ -65,13 +68,18 @@ class Node:
             self.ledger,
             path=path,
             warrants_of=partial(warrants_of, settings),
+            versions=RuleVersions(self.engine),
         )
         arming = Arming(self.engine, self.ledger)
         self.router = make_router(ground, receiving, self.rulebook, arming, self.deliveries)
         audit = make_audit(ground, self.rulebook, arming)
         returned = Returned(self.engine, self.ledger, shared, self.rulebook.bundles)
         self._counted = receiving.counted
-        self.auditor = Auditor(audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due])
+        numbers = Numbers(self.engine, self.ledger.pseudonym, shared / "inbox")
+        prepare = partial(prepare_views, audit)
+        self.auditor = Auditor(
+            audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due, numbers.fill, prepare]
+        )
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
         self.pieces = Pieces(settings.node, self.engine)
         application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
@@ -80,6 +88,7 @@ class Node:
     def start(self) -> None:
         """Resume what a crash left, then accept associations, then answer HTTP."""
         self.fleet.enter()
+        self.rulebook.begin(self._settings.node.worker)
         self.auditor.hold_what_changed()
         takes_part = self._settings.node.commissioning_folder is not None
         DBOS.listen_queues([job.QUEUE, delivery.QUEUE, *([pieces.QUEUE] if takes_part else [])])

@@ -106,9 +106,10 @@ instances = Table(
     Column("calling_ae_title", String(16), nullable=False),
     Column("peer_address", String(64), nullable=False),
     _moment("received_at", nullable=False),
-    Column("patient", String(64), nullable=False, server_default=""),  # keyed hash of its Patient ID
+    Column("patient", String(64), nullable=False, server_default="", index=True),  # keyed hash of its Patient ID
     Column("former_patients", Text, nullable=False, server_default=""),  # of those it had before corrections
     Column("foreign_result", Boolean, nullable=False, server_default=false()),  # says that we made it
+    Column("accession", String(64), index=True),  # keyed hash of its Accession Number; empty: it has none
 )
 
 studies = Table(
@@ -127,6 +128,8 @@ studies = Table(
     Column("answers", JSON),  # what every clause of every rule said to every series
     Column("attempts", Integer, nullable=False, default=0, server_default="0"),  # at a decision, since the last one
     Column("corrected_patient", String(64)),  # keyed hash of the Patient ID that all its instances must come to carry
+    Column("asked", Integer, nullable=False, default=0, server_default="0"),  # how often "analyse again" was asked for
+    Column("asked_route", Text),  # name of the rule it was asked for by, whatever that rule's conditions
     Index("ix_studies_state", "state", "first_received_at"),
 )
 
@@ -158,6 +161,9 @@ jobs = Table(
     Column("generation", Integer, nullable=False, default=1, server_default="1"),  # which decision about the study
     Column("missing", Text),  # of the study, when it was decided
     Column("step_times", JSON),  # when each step finished, by its name, as ISO 8601
+    Column("finding", String(128)),  # the most probable one, as the list of studies shows it
+    Column("verdicts", String(128)),  # of its maps, the gravest first
+    Index("ix_jobs_line", "study_instance_uid", "generation", "state", "finding", "verdicts"),
 )
 
 results = Table(
@@ -191,17 +197,6 @@ deliveries = Table(
     Index("ix_deliveries_destination", "destination", "state", "updated_at"),
 )
 
-commitments = Table(
-    "commitments",
-    METADATA,
-    Column("transaction_uid", String(64), primary_key=True),
-    Column("job_id", String(64), nullable=False, index=True),
-    Column("destination", String(64), nullable=False),
-    Column("objects", JSON, nullable=False),  # SOP Instance UIDs that were asked about
-    _moment("requested_at", nullable=False),
-    _moment("answered_at"),
-)
-
 tokens = Table(
     "tokens",
     METADATA,
@@ -229,6 +224,7 @@ nodes = Table(
     Column("interval_seconds", Float, nullable=False),  # between heartbeats
     _moment("started_at", nullable=False),
     _moment("heartbeat_at"),  # by the database's clock; empty once it has ended in good order
+    Column("rules_version", Integer),  # of the rules that it runs
 )
 
 

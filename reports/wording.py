@@ -92,6 +92,15 @@ def percent(share: float) -> str:
     return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
+def size_in_words(size_bytes: int) -> str:
+    """Return a size as people write it, in powers of 1000: ``72 GB``, ``1.4 TB``, ``512 bytes``."""
+    size, units = float(size_bytes), ("bytes", "kB", "MB", "GB", "TB", "PB")
+    place = 0
+    while round(size, 1) >= 1000 and place < len(units) - 1:
+        size, place = size / 1000, place + 1
+    return f"{size:.1f} {units[place]}" if place and size < 10 else f"{size:.0f} {units[place]}"
+
+
 def probability(finding: Finding, calibrated: float | None) -> str:
     """Return the probability that the class is right, what kind of number it is, and the threshold of the raw one.
 

@@ -24,7 +24,7 @@ ORDER = (
     # what is said of a study, and kept
     "reports.adoption",
     "reports.audit", "reports.passport", "reports.objects", "reports.regions", "reports.picture", "reports.explained",
-    "reports.product", "reports.wording",
+    "reports.product", "reports.glossary", "reports.wording",
     # how a bundle is made ready for a site
     "inference.adopting", "inference.training", "inference.sharing", "inference.commissioning",
     "inference.companions", "inference.cases", "inference.porting",

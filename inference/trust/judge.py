@@ -29,6 +29,7 @@ ALTERED = "The map differs from the one computed again for this finding: it was 
 ANOTHER_CLASS = (
     "The probability of the finding differs from the one computed again for its class: the map is of another class."
 )
+NO_BETTER_THAN_CHANCE = "This model's maps are no better than chance at this site."
 REGION_SENTENCES = {
     "touches": "The hottest 1 % of the map touches the finding",
     "overlaps": "The marked region overlaps the finding better than other patients' maps do",
@@ -144,8 +145,7 @@ def _stopped(
     """Apply the rules that exclude any score, none of them fitted, the most serious first; None: no rule applies."""
     if warrant.gate_failures:
         against = ", ".join(NAMES_OF_BOGUS.get(kind, kind) for kind in warrant.gate_failures)
-        reason = f"At this site this model's maps point into findings no more often than {against}: no map is shown."
-        return Verdict.WITHHELD, (reason,)
+        return Verdict.WITHHELD, (NO_BETTER_THAN_CHANCE, f"They point into findings no more often than {against}.")
     again = examiner.map(inputs, evidence.class_index, seed=shown.seed)
     if np.abs(again - shown.values).max() > SAME * np.abs(again).max():
         return Verdict.WITHHELD, (ALTERED,)

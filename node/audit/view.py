@@ -1,10 +1,12 @@
 """A view of a route's audit: a selection of cases, up to a month, grouped."""
 
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from inference.errors import HeatproofError
 from node.audit.audit import Audit
 from node.audit.remembered import split
 from reports.audit.charts.monitor import Figure, RouteCharts
@@ -94,6 +96,17 @@ class View:
     @property
     def _extent(self) -> Extent:
         return self.audit.observations.extent(Selection({"route": self.route}))
+
+
+def prepare_views(audit: Audit) -> None:
+    """Compute the first view of every route, so that whoever opens its page after a start finds it in the cache."""
+    for rule in audit.rules():
+        view = View(audit, rule.name)
+        with suppress(HeatproofError):  # its charts have no design: the page says so
+            view.pictures()
+        view.groups()
+        view.choices()
+        view.repeatability()
 
 
 def _pictures(control: RouteCharts) -> tuple[tuple[Figure, str], ...]:

@@ -83,7 +83,8 @@ def rules_dry_run(
     from node.settings.settings import load
 
     settings, fresh = load(config_file), load(new)
-    changes = list(compare(_engine(settings), settings, fresh, last=last))
+    engine = _engine(settings)
+    changes = list(compare(engine, _in_force(settings, engine), fresh, last=last))
     changed = [change for change in changes if change.changed]
     if as_json:
         _print_json(
@@ -99,8 +100,14 @@ def rules_dry_run(
 
 
 @rules.command("reload")
-def rules_reload(config_file: Config = _CONFIG) -> None:
-    """Have the node of this machine reload its rules; associations stay open, and an invalid file changes nothing."""
+def rules_reload(
+    config_file: Config = _CONFIG,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before rules that differ are imported.")] = False,
+) -> None:
+    """Have the node of this machine import the rules of its file, after showing what differs from those in force.
+
+    They are then in force at every node on the store. Associations stay open, and an invalid file changes nothing.
+    """
     import os
     import signal
 
@@ -108,12 +115,15 @@ def rules_reload(config_file: Config = _CONFIG) -> None:
 
     settings = load(config_file)
     pid, engine = _running(settings.node.home), _engine(settings)
+    if _show_difference(settings, engine) and sys.stdin.isatty() and not yes:
+        typer.confirm("Put the rules of the file into force?", abort=True)
     seen = _last_reload(engine)
     os.kill(pid, signal.SIGHUP)
     outcome = _wait(lambda: _last_reload(engine), seen)
     if outcome[1]:
         raise SettingsInvalid(tuple(outcome[1].split("\n")))
-    Console().print(f"The node has loaded {len(settings.rules)} rules.", highlight=False)
+    loaded = "1 rule" if len(settings.rules) == 1 else f"{len(settings.rules)} rules"
+    Console().print(f"The node has loaded {loaded}.", highlight=False)
 
 
 @rules.command("retry")
@@ -127,6 +137,27 @@ def rules_retry(
     key = study_key(study, config_file)
     said = ask_node("POST", f"/api/rules/retry/{key}", config_file)
     Console().print(f"Study {said['key']} is decided again.", markup=False)
+
+
+def _in_force(settings: "Settings", engine: "Engine") -> "Settings":
+    """Return the settings with the rules in force at the nodes of a store; those of the file where there are none."""
+    from node.routing.candidate import with_rules
+    from node.routing.versions import RuleVersions
+
+    versions = RuleVersions(engine).latest()
+    return with_rules(versions[0].toml, settings) if versions else settings
+
+
+def _show_difference(settings: "Settings", engine: "Engine") -> bool:
+    """Print what the file would change of the rules in force, and say whether anything."""
+    from difflib import unified_diff
+
+    from node.settings.written import rules_as_toml
+
+    now, new = (rules_as_toml(of.rules, of.unrouted).splitlines() for of in (_in_force(settings, engine), settings))
+    difference = "\n".join(unified_diff(now, new, "in force", "the settings file", lineterm=""))
+    Console().print(difference, markup=False, highlight=False, soft_wrap=True, end="\n" if difference else "")
+    return bool(difference)
 
 
 def _headers(name: str, settings: "Settings") -> "tuple[Sequence[SeriesHeader], dict[str, Any]]":

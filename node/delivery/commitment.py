@@ -15,13 +15,13 @@ from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import JSON, Column, Connection, Engine, String, Table, delete, insert, select, update
 
 from inference.errors import DeliveryFailed
 from node.associations.requestor import associate
 from node.delivery.transport import Parcel
 from node.settings.destination import Destination
-from node.store import DeliveryState, commitments, deliveries, now
+from node.store import METADATA, DeliveryState, Moment, deliveries, now
 
 REQUEST = 1
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110
@@ -36,6 +36,17 @@ REASONS = {
     0x0213: "resource limitation",
 }
 """Failure Reason (0008,1197), PS3.3 C.14.1.1."""
+
+commitments = Table(
+    "commitments",
+    METADATA,
+    Column("transaction_uid", String(64), primary_key=True),
+    Column("job_id", String(64), nullable=False, index=True),
+    Column("destination", String(64), nullable=False),
+    Column("objects", JSON, nullable=False),  # SOP Instance UIDs that were asked about
+    Column("requested_at", Moment(), nullable=False),
+    Column("answered_at", Moment()),
+)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from node.jobs.job_row import Job, job_of
 from node.jobs.stacks import classify_stacks, judge_stacks
 from node.jobs.step_files import StepFiles
 from node.jobs.succession import predecessors, succeed
-from node.jobs.summary import account_of, summarise
+from node.jobs.summary import account_of, line_of, summarise
 from node.settings.settings import Settings
 from node.store import StudyState, instances, jobs, studies
 from reports.audit.ledger import Event, Ledger
@@ -239,7 +239,7 @@ class Steps:
         return warrant and warrant.showing(job.planes_explained)
 
     def _summarise(self, connection: Connection, job: Job, summary: dict[str, Any]) -> None:
-        connection.execute(update(jobs).where(jobs.c.id == job.id).values(summary=summary))
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(summary=summary, **line_of(summary)))
 
     def _files(self, job: Job) -> StepFiles:
         return StepFiles(self._work / job.id)

@@ -1,7 +1,7 @@
 """The short form of a job's result: what the console, the API and the demo show."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,11 @@ from reports.objects.results import ResultObject, left_out
 from reports.objects.roles import ALWAYS
 from reports.picture.layout import panel_box
 from reports.picture.localiser import seen
-from reports.wording import statement
+from reports.wording import number, percent, statement
+
+GRAVEST_FIRST = ("WITHHELD", "OUT OF ENVELOPE", "UNCOMMISSIONED", "CAUTION", "TRUSTED")
+"""Verdicts, what can be trusted least first."""
+LONGEST_LABEL = 96
 
 
 def summarise(
@@ -56,6 +60,29 @@ def summarise(
             )
         ],
     }
+
+
+def line_of(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Return the finding and the verdicts of a summary as the list of studies shows them; none of one without a model.
+
+    The finding is the most probable one, in percent where its probability is calibrated at this site.
+    """
+    if "bundle" not in summary:
+        return {}
+    explanations, ranges = summary["explanations"], summary["ranges"]
+    verdicts = {explanation["verdict"] for explanation in explanations}
+    shown = ", ".join(verdict for verdict in GRAVEST_FIRST if verdict in verdicts)
+    if not ranges:
+        said = [stack["said"] for stack in summary.get("stacks", [])]
+        return {"finding": "no statement" if Conclusion.NO_STATEMENT in said else "nothing found", "verdicts": shown}
+    highest = max(ranges, key=lambda found: float(found["peak_probability"]))
+    calibrated = [
+        explanation["class_probability"]
+        for explanation in explanations
+        if explanation["label"] == highest["label"] and explanation.get("class_probability") is not None
+    ]
+    probability = percent(max(calibrated)) if calibrated else number(highest["peak_probability"])
+    return {"finding": f"{highest['label'][:LONGEST_LABEL]} {probability}", "verdicts": shown}
 
 
 def account_of(reading: StudyReading) -> dict[str, Any]:

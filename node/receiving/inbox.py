@@ -41,6 +41,7 @@ from node.settings.node import NodeSettings
 from node.settings.peer import Peer
 from node.store import instances
 from node.studies.instance import Instance
+from node.studies.numbers import accession_key
 from node.studies.studies import Studies
 from reports.audit.counted import CountedEvents
 from reports.audit.ledger import Event, Ledger
@@ -206,6 +207,7 @@ class Inbox:
             received_at=arrival.received_at,
             patient=self._ledger.pseudonym(header.patient_id),
             foreign_result=header.claims_to_be_ours,
+            accession=accession_key(self._ledger.pseudonym, header.accession_number),
         )
         try:
             self._write(instance, arrival.encoded)

@@ -27,7 +27,7 @@ IDENTITY = {
     "series_instance_uid": 0x0020000E,
 }
 _IMAGE_TYPE, _MANUFACTURER, _PHOTOMETRIC, _FRAMES = 0x00080008, 0x00080070, 0x00280004, NUMBER_OF_FRAMES
-_PATIENT_ID, _PATIENT_ID_ISSUER = 0x00100020, 0x00100021
+_PATIENT_ID, _PATIENT_ID_ISSUER, _ACCESSION_NUMBER = 0x00100020, 0x00100021, 0x00080050
 _SAMPLES, _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280002, 0x00280010, 0x00280011, 0x00280100
 _WRITTEN_AS = {
     **dict.fromkeys(IDENTITY.values(), "UI"),
@@ -35,7 +35,7 @@ _WRITTEN_AS = {
     **dict.fromkeys((_SAMPLES, _ROWS, _COLUMNS, _BITS_ALLOCATED), "US"),
 }  # fmt: skip
 """What is read here, and the VR it must have: a reader that believes another one would read another image."""
-_WANTED = PIXEL_TAGS | _WRITTEN_AS.keys() | {_PATIENT_ID, _PATIENT_ID_ISSUER}
+_WANTED = PIXEL_TAGS | _WRITTEN_AS.keys() | {_PATIENT_ID, _PATIENT_ID_ISSUER, _ACCESSION_NUMBER}
 
 
 class Purpose(StrEnum):
@@ -71,6 +71,7 @@ class Header:
     study_instance_uid: str
     patient_id: str
     patient_id_issuer: str
+    accession_number: str
     claims_to_be_ours: bool
     """Says that this product made it: a result of another node, of an earlier store, or no result at all."""
 
@@ -97,6 +98,7 @@ def inspect(arrival: Arrival, limits: Limits = STANDARD) -> Header:
         **identity,
         patient_id=found.text(_PATIENT_ID),
         patient_id_issuer=found.text(_PATIENT_ID_ISSUER),
+        accession_number=found.text(_ACCESSION_NUMBER),
         claims_to_be_ours=found.claims_to_be_ours,
     )
 

@@ -7,11 +7,13 @@ from pydantic import ValidationError
 from inference.errors import SettingsInvalid, Unparsable
 from inference.parsing import parse_toml
 from node.jobs.installation import bundles_of
-from node.routing.rulebook import RELOADED
 from node.settings.problems import problems_of
 from node.settings.rule import Rules, Unrouted
 from node.settings.section import Section
 from node.settings.settings import Settings
+
+RELOADED = frozenset({"rules", "unrouted"})
+"""The tables a reload replaces; a change in any other needs a restart."""
 
 
 class Candidate(Section):
@@ -52,3 +54,10 @@ def candidate_of(text: str, settings: Settings, *, known: Container[str] = ()) -
     if fresh is None or problems:
         raise SettingsInvalid(problems)
     return settings.model_copy(update={"rules": fresh.rules, "unrouted": fresh.unrouted})
+
+
+def with_rules(toml: str, settings: Settings) -> Settings:
+    """Return the settings with rules that have been in force; their bundles are not looked for."""
+    raw = parse_toml(toml)
+    known = Candidate.model_validate({name: raw[name] for name in sorted(RELOADED & set(raw))})
+    return settings.model_copy(update={"rules": known.rules, "unrouted": known.unrouted})

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,8 @@ class JobOrder:
     reason: str | None
     """Why the study is not analysed; None where it is."""
     at: datetime
+    asked: int = 0
+    """How often the analysis was asked for again: each time is another job of the same content."""
 
 
 class Decisions:
@@ -85,7 +87,7 @@ class Decisions:
                 return ()
             keep_content(connection, order.content, order.study_instance_uid, kept)
             missing = _missing(row.missing, decision)
-            rows = self._job_rows(connection, order, missing) if kept else ()
+            rows = self._job_rows(connection, replace(order, asked=row.asked), missing) if kept else ()
             new = insert_new(connection, jobs, rows)
         if state is StudyState.SET_ASIDE:
             self._append(order, state, decision.reason)
@@ -168,7 +170,7 @@ class Decisions:
     def _job_id(self, order: JobOrder, bundle: str) -> str:
         """Return the digest of everything the result depends on, so that the same study again is the same job."""
         parts = [order.content, bundle, *order.destinations, *([order.withheld] if order.withheld else [])]
-        parts += order.route.stack_contains
+        parts += [*order.route.stack_contains, *([f"asked for again {order.asked}"] if order.asked else [])]
         if bundle:
             options = AnalysisOptions(
                 method=order.route.method or self._rulebook.bundles[bundle].manifest.method,
@@ -179,7 +181,7 @@ class Decisions:
 
 
 def _change_state(connection: Connection, study: Snapshot, decision: Decision, state: StudyState) -> Row[Any] | None:
-    """Give the study its new state; return what was recorded as missing, None where an instance has arrived since."""
+    """Give the study its new state; return what it lacks and how often it was asked for; None: changed since."""
     decided = (
         update(studies)
         .where(_undecided(study))
@@ -190,7 +192,7 @@ def _change_state(connection: Connection, study: Snapshot, decision: Decision, s
             answers=[asdict(answer) for answer in decision.answers],
             attempts=0,
         )
-        .returning(studies.c.missing)
+        .returning(studies.c.missing, studies.c.asked)
     )
     return connection.execute(decided).one_or_none()
 

@@ -16,7 +16,7 @@ from node.jobs.job import Jobs
 from node.priors.fetch import Fetching, prior_requirement_of
 from node.routing.decisions import Decisions
 from node.routing.rulebook import Rulebook
-from node.rules.decide import Decision, decide
+from node.rules.decide import Decision, decide, decide_by
 from node.rules.series_header import SeriesHeader
 from node.store import JobState, StudyState, jobs, now
 from node.studies.attempts import MOST_ATTEMPTS, Attempts
@@ -90,7 +90,8 @@ class Router(threading.Thread):
                 self._jobs.enqueue(job_id)
 
     def tick(self) -> None:
-        """Route every study that has become complete."""
+        """Take the rules in force, and route every study that has become complete."""
+        self._rulebook.follow()
         at = now()
         for study in self._completeness.close(at, seconds=time.monotonic()):
             if self._priors and self._priors.awaits(study.study_instance_uid):
@@ -120,7 +121,9 @@ class Router(threading.Thread):
 
     def _decide(self, study: Snapshot, at: datetime) -> None:
         rules, headers = self._rulebook.rules, self._studies.series_headers(study.study_instance_uid)
-        decision = decide(rules, headers, at)
+        asked = self._studies.asked_route_of(study.study_instance_uid)
+        named = next((rule for rule in rules if rule.name == asked), None)
+        decision = decide_by(named, headers) if named else decide(rules, headers, at)
         if self._wants_priors(study, decision, headers):
             self._attempts.clear(study.study_instance_uid)
             return

@@ -31,6 +31,8 @@ class Instance:
     """Keyed hashes of the Patient IDs that it had before they were corrected, separated by spaces."""
     foreign_result: bool = False
     """Whether it says that this product made it, and no node of this store did."""
+    accession: str | None = None
+    """Keyed hash of its Accession Number; empty where it has none, None for what an earlier release received."""
 
 
 def is_uid(text: str) -> bool:

@@ -44,7 +44,7 @@ class Studies:
         self._engine = engine
         self._inbox = inbox
         opening = insert_into(engine, studies)
-        undecided = ("complete_at", "proof", "missing", "route", "reason", "answers")
+        undecided = ("complete_at", "proof", "missing", "route", "reason", "answers", "asked_route")
         again = {
             "state": opening.excluded.state,
             "last_received_at": opening.excluded.last_received_at,
@@ -166,6 +166,12 @@ class Studies:
     def route_of(self, study_instance_uid: str) -> str | None:
         """Return the name of the rule that decided about a study."""
         query = select(studies.c.route).where(studies.c.study_instance_uid == study_instance_uid)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar()
+
+    def asked_route_of(self, study_instance_uid: str) -> str | None:
+        """Return the name of the rule that a study is to be analysed by again, whatever the rule's conditions."""
+        query = select(studies.c.asked_route).where(studies.c.study_instance_uid == study_instance_uid)
         with self._engine.connect() as connection:
             return connection.execute(query).scalar()
 

@@ -12,6 +12,7 @@ from inference.errors import HeatproofError
 from node.metrics import Metrics
 from node.routing.rulebook import Rulebook
 from node.settings.settings import Settings
+from node.studies.numbers import Numbers
 from node.web import stow
 from node.web.access.security import Authenticator
 from node.web.dry_run import DryRunDesk, dry_run_routes
@@ -19,6 +20,8 @@ from node.web.guard import Guard, add_headers
 from node.web.health import Readiness, health_routes
 from node.web.ledger import LedgerDesk, ledger_routes
 from node.web.limits import BodyCap, NamedHosts
+from node.web.lists.figures import FiguresReader
+from node.web.lists.study_lines import StudyLines
 from node.web.overview import Concerns, overview_routes
 from node.web.pages import ErrorAnswers, Pages, login_routes
 from node.web.refusals import refusal_routes
@@ -56,19 +59,29 @@ def create_app(
         SettingsInvalid: other machines could connect, and nobody chose a token.
     """
     guard, pages = Guard(Authenticator(settings.http, engine)), Pages(settings.node.ae_title)
-    answers = ErrorAnswers(pages)
+    answers = ErrorAnswers(pages, guard.caller)
     app = FastAPI(title="heatproof", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(NamedHosts, answers=answers, names=settings.http.names)
     app.add_middleware(BodyCap, answers=answers, long_bodies=LONG_BODIES)
     app.middleware("http")(add_headers)  # outside of the one before
     readiness = Readiness(engine, settings.node, listening)
     records = StudyRecords(engine, ledger, settings.node.files / "outbox")
+    numbers = Numbers(engine, ledger.pseudonym, settings.node.files / "inbox")
+    figures = FiguresReader(engine, settings.node.files, settings.node.minimum_free_bytes)
     book = rulebook or Rulebook(settings, {}, {}, ledger)
     for router in (
         health_routes(readiness, metrics, guard.probe),
         login_routes(pages, guard),
-        overview_routes(Concerns(engine, book, readiness.obstacles), pages, guard),
-        study_routes(records, readiness.obstacles, pages, guard),
+        overview_routes(Concerns(engine, book, readiness.obstacles), figures, pages, guard),
+        study_routes(
+            records,
+            StudyLines(engine, ledger),
+            numbers,
+            lambda: [rule.name for rule in book.rules],
+            readiness.obstacles,
+            pages,
+            guard,
+        ),
         refusal_routes(engine, settings.node.home / "quarantine", pages, guard),
         rule_routes(RulesDesk(book, records, ledger), records, pages, guard),
         dry_run_routes(DryRunDesk(book, records), pages, guard),

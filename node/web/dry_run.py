@@ -1,5 +1,6 @@
-"""The dry run: what other rules would change of the last studies, which nothing is loaded for; page and JSON."""
+"""Other rules: what they would change of the last studies, and putting them into force; page and JSON."""
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,8 @@ from node.routing.dry_run import DecisionChange, compare
 from node.routing.rulebook import Rulebook
 from node.rules.decide import Decision
 from node.settings.settings import Settings
-from node.web.access.caller import Principal
+from node.settings.written import rules_as_toml
+from node.web.access.caller import Principal, Scope
 from node.web.background import BackgroundTask, Progress, ReportProgress
 from node.web.guard import Guard, read_form
 from node.web.pages import Pages
@@ -62,6 +64,23 @@ class CandidateRules(BaseModel):
     last: Annotated[int, Field(ge=1, le=STUDIES_TRIED)] = STUDIES_TRIED
 
 
+@dataclass(frozen=True)
+class TriedRules:
+    """The rules of the last dry run: they alone can be put into force."""
+
+    digest: str
+    """What the form names them by."""
+    toml: str
+    after: int
+    """The version that they were compared with."""
+
+
+class NumberedVersion(BaseModel):
+    """The version in force."""
+
+    version: int
+
+
 class DryRunDesk:
     """What page and API ask of the dry run."""
 
@@ -69,6 +88,7 @@ class DryRunDesk:
         self.rulebook = rulebook
         self._records = records
         self._task: BackgroundTask[DryRunResult] = BackgroundTask("dry run")
+        self._tried: TriedRules | None = None
 
     def start(self, text: str, by_whom: str, *, last: int = STUDIES_TRIED) -> Progress[DryRunResult]:
         """Begin to decide the last studies by other rules too, in the background; nothing is loaded.
@@ -83,7 +103,66 @@ class DryRunDesk:
         def work(report: ReportProgress) -> DryRunResult:
             return self._compare(settings, fresh, last, report)
 
-        return self._task.start(work, of=last, by_whom=by_whom)
+        started = self._task.start(work, of=last, by_whom=by_whom)
+        toml = rules_as_toml(fresh.rules, fresh.unrouted)
+        digest = hashlib.sha256(toml.encode()).hexdigest()
+        self._tried = TriedRules(digest, toml, self.rulebook.version)
+        return started
+
+    @property
+    def tried(self) -> TriedRules | None:
+        """The rules of the last dry run, once it has ended well."""
+        return self._tried if self.progress.result is not None else None
+
+    @property
+    def draft(self) -> str:
+        """The text to go on editing: what was tried last, unless other rules are in force since; else these."""
+        tried, book = self.tried, self.rulebook
+        return tried.toml if tried and tried.after == book.version else book.toml
+
+    def put_into_force(self, digest: str, by_whom: str) -> NumberedVersion:
+        """Put the rules of the last dry run into force, at every node on the store.
+
+        Raises:
+            Refused: they are not those that were tried last, or other rules have been put into force since.
+        """
+        tried = self.tried
+        if tried is None or tried.digest != digest:
+            raise Refused("These are not the rules that were tried last.", cure="Try them first.")
+        if self.rulebook.version != tried.after:
+            raise Refused("Other rules have been put into force since these were tried.", cure="Try them again.")
+        return self._force(tried.toml, by_whom)
+
+    def put_tried(self, toml: str, by_whom: str) -> NumberedVersion:
+        """Put a text into force that has been tried.
+
+        Raises:
+            Refused: it cannot be loaded, is not what was tried last, or is outdated.
+        """
+        try:
+            fresh = candidate_of(toml, self.rulebook.settings, known=self.rulebook.bundles)
+        except SettingsInvalid as error:
+            raise Refused(str(error.args[0]), cure="Correct the rules, and try them first.") from error
+        text = rules_as_toml(fresh.rules, fresh.unrouted)
+        return self.put_into_force(hashlib.sha256(text.encode()).hexdigest(), by_whom)
+
+    def back_to(self, number: int, by_whom: str) -> NumberedVersion:
+        """Put the rules of an earlier version into force again, as the next version.
+
+        Raises:
+            UnknownName: there is no such version.
+            Refused: they cannot be loaded any more.
+        """
+        versions = self.rulebook.versions
+        if versions is None:
+            raise Refused("This node keeps no versions of its rules.", cure="Edit the settings file.")
+        return self._force(versions.version(number).toml, by_whom)
+
+    def _force(self, toml: str, by_whom: str) -> NumberedVersion:
+        try:
+            return NumberedVersion(version=self.rulebook.put_into_force(toml, by_whom, after=self.rulebook.version))
+        except SettingsInvalid as error:
+            raise Refused(str(error.args[0]), cure="The rules in force stay as they are.") from error
 
     @property
     def progress(self) -> Progress[DryRunResult]:
@@ -121,7 +200,8 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
             status_code=422 if problems else 200,
             file=desk.rulebook.path.name if desk.rulebook.path else "",
             dry_run=dry_run,
-            candidate=candidate,
+            tried_rules=desk.tried if desk.rulebook.versions else None,
+            candidate=candidate or (desk.draft if caller.may(Scope.OPERATE) else ""),
             problems=problems,
             tried=STUDIES_TRIED,
             refresh_seconds=RUNNING_SECONDS if dry_run.state == "running" and not problems else 0,
@@ -141,6 +221,17 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
             return await run_in_threadpool(trial, caller, candidate=text, problems=error.problems)
         return RedirectResponse("/rules/dry-run", status_code=303)
 
+    @routes.post("/rules/put-into-force")
+    async def put(request: Request, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
+        digest = (await read_form(request)).get("digest", "")
+        await run_in_threadpool(desk.put_into_force, digest, caller.name)
+        return RedirectResponse("/rules", status_code=303)
+
+    @routes.post("/rules/versions/{number}")
+    def back(number: int, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
+        desk.back_to(number, caller.name)
+        return RedirectResponse("/rules", status_code=303)
+
     return routes
 
 
@@ -159,6 +250,10 @@ def _api(desk: DryRunDesk, guard: Guard) -> APIRouter:
             return desk.start(candidate.toml, caller.name, last=candidate.last)
         except SettingsInvalid as error:
             raise Refused(str(error.args[0]), cure="Nothing was tried. Correct the rules first.") from error
+
+    @routes.post("/put-into-force")
+    def put(candidate: CandidateRules, caller: Annotated[Principal, Depends(guard.operate)]) -> NumberedVersion:
+        return desk.put_tried(candidate.toml, caller.name)
 
     return routes
 

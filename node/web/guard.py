@@ -124,6 +124,7 @@ class RequiredScope:
             raise HTTPException(303, headers={"Location": "/login"})
         if caller is None:
             raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
+        request.state.caller = caller  # an error page keeps its navigation
         if request.method not in SAFE_METHODS and caller.form_token:
             await self._check_form(request, caller)
         if not caller.may(self.scope):

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.metrics import Metrics
 from node.settings.node import NodeSettings
+from reports.wording import size_in_words
 
 
 class Readiness:
@@ -31,7 +32,8 @@ class Readiness:
         free = shutil.disk_usage(self._settings.files).free
         if free < self._settings.minimum_free_bytes:
             reasons.append(
-                f"{free} bytes are free, and node.minimum_free_bytes is {self._settings.minimum_free_bytes}."
+                f"Only {size_in_words(free)} of disk space is free; node.minimum_free_bytes keeps "
+                f"{size_in_words(self._settings.minimum_free_bytes)} free."
             )
         return reasons
 

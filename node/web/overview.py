@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Response
+from markupsafe import Markup
 from sqlalchemy import ColumnElement, Engine, func, or_, select
 
 from node.associations.refusals import refusals
@@ -16,6 +17,8 @@ from node.settings.audit import RouteState
 from node.store import DeliveryState, JobState, StudyState, deliveries, jobs, now, studies
 from node.web.access.caller import Principal
 from node.web.guard import Guard
+from node.web.lists.figures import FiguresReader, OverviewFigures, studies_chart, verdicts_chart
+from node.web.lists.study_lines import IS_CURRENT
 from node.web.pages import Pages
 from reports.audit.ledger import Event
 from reports.audit.ledger_page import Filter, newest
@@ -89,6 +92,10 @@ class Concerns:
         for problem in self._rulebook.problems:
             sentence = f"The new rules were refused, the old ones are in force. {problem}"
             yield Concern("act", sentence, None, "/rules", "Correct the settings file, then `heatproof rules reload`.")
+        if self._rulebook.file_changed:
+            sentence = "The settings file has been changed, and its rules are not in force."
+            cure = "`heatproof rules reload` shows the difference and imports them."
+            yield Concern("look", sentence, None, "/rules#versions", cure)
 
     def _routes(self) -> Iterator[Concern]:
         effects = {
@@ -163,7 +170,7 @@ class Concerns:
             cure = "Each study's page has the reason; `heatproof rules retry` has it decided again."
             yield Concern("act", sentence, first, _at("/studies", show="set aside"), cure)
         failed = select(func.count(), func.min(jobs.c.finished_at)).where(
-            jobs.c.state == JobState.FAILED, jobs.c.finished_at >= now() - FAILED_FOR
+            jobs.c.state == JobState.FAILED, jobs.c.finished_at >= now() - FAILED_FOR, IS_CURRENT
         )
         ((count, first),) = self._rows(failed)
         if count:
@@ -228,14 +235,29 @@ class Concerns:
             return connection.execute(query).all()
 
 
-def overview_routes(concerns: Concerns, pages: Pages, guard: Guard) -> APIRouter:
-    """Make ``/`` and ``/api/overview``."""
+def overview_routes(concerns: Concerns, reader: FiguresReader, pages: Pages, guard: Guard) -> APIRouter:
+    """Make ``/``, ``/api/overview`` and ``/api/figures``."""
     routes = APIRouter()
 
     @routes.get("/")
     def show(caller: Annotated[Principal, Depends(guard.page)]) -> Response:
-        open_concerns = concerns.all()
-        return pages.show("overview.html", caller=caller, here="/", open=open_concerns, refresh_seconds=REFRESH_SECONDS)
+        figures = reader.read()
+        drawn = [("Studies a day", studies_chart(figures.studies_a_day))]
+        if figures.verdicts:
+            drawn.append(("Verdicts of the last 30 days", verdicts_chart(figures.verdicts)))
+        return pages.show(
+            "overview.html",
+            caller=caller,
+            here="/",
+            open=concerns.all(),
+            figures=figures,
+            charts=[(title, Markup(chart)) for title, chart in drawn],  # noqa: S704 - every word escaped
+            refresh_seconds=REFRESH_SECONDS,
+        )
+
+    @routes.get("/api/figures", dependencies=[Depends(guard.read)])
+    def figures() -> OverviewFigures:
+        return reader.read()
 
     @routes.get("/api/overview", dependencies=[Depends(guard.read)])
     def overview() -> OpenConcerns:

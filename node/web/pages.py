@@ -1,14 +1,16 @@
 """Rendering: the templates, error answers as page or JSON, and the login. No script, nothing from other hosts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 
 from node.web.access.caller import Principal
@@ -17,6 +19,7 @@ from node.web.access.sessions import SESSION_SECONDS
 from node.web.guard import HEADERS, Guard, read_form
 from node.web.opinions import POINTED_WIDTH
 from node.web.study_records import uid_name
+from reports.glossary import PAGE, TERMS, VERDICTS
 from reports.picture.layout import MAP_OFFSET, WIDTH
 from reports.wording import percent
 
@@ -26,8 +29,8 @@ PAGES = (
     ("/deliveries", "Deliveries"), ("/doctor", "Doctor"), ("/ledger", "Ledger"),
 )  # fmt: skip
 """Links of the header."""
-SIGNALS_LISTED, SIGNALS_SHOWN = 4, 7
-"""Of each study in the list, and of each map before "more signals"; those of most weight where there is a score."""
+SIGNALS_SHOWN = 7
+"""Of each map before "more signals"; those of most weight where there is a score."""
 SENTENCES = {
     401: (
         "The access token is missing, wrong or expired.",
@@ -58,14 +61,13 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters |= {
-            "moment": moment, "number": number, "percent": percent, "interval": interval, "commands": commands,
-            "uid_name": uid_name,
+            "moment": moment, "clock": clock, "number": number, "percent": percent, "interval": interval,
+            "commands": commands, "uid_name": uid_name,
         }  # fmt: skip
         self._environment.globals |= {
             "ae_title": ae_title,
             "PAGES": PAGES,
             "here": "",
-            "SIGNALS_LISTED": SIGNALS_LISTED,
             "SIGNALS_SHOWN": SIGNALS_SHOWN,
             "POINTED_WIDTH": POINTED_WIDTH,
             "OVERLAY_WIDTH": WIDTH,
@@ -83,8 +85,10 @@ class Pages:
 class ErrorAnswers:
     """The exception handlers of the application: a page for browsers, JSON for others; no stack, no patient data."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, caller_of: Callable[[Request], Principal | None]) -> None:
+        """Bind to the templates; ``caller_of`` authenticates a request that no route has."""
         self._pages = pages
+        self._caller_of = caller_of
 
     def ours(self, request: Request, error: Any) -> Response:
         """Answer an error of :mod:`inference.errors` with the HTTP status of its class."""
@@ -124,12 +128,21 @@ class ErrorAnswers:
 
     def _answer(self, request: Request, status: int, message: str, cure: str) -> Response:
         if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
-            return self._pages.show("error.html", status_code=status, status=status, message=message, cure=cure)
+            caller, said = self._caller(request, status), {"message": message, "cure": cure}
+            return self._pages.show("error.html", caller=caller, status_code=status, status=status, **said)
         return JSONResponse({"status": status, "message": message, "cure": cure}, status_code=status)
+
+    def _caller(self, request: Request, status: int) -> Principal | None:
+        """Return who asks, so that the page keeps its navigation; None where that is not known."""
+        known: Principal | None = getattr(request.state, "caller", None)
+        if known is None and status in (404, 405):  # no route, and so no guard, has seen it
+            with suppress(HTTPException, DBAPIError):
+                return self._caller_of(request)
+        return known
 
 
 def login_routes(pages: Pages, guard: Guard) -> APIRouter:
-    """Make ``/login``, ``/logout`` and the style sheet, which need no scope."""
+    """Make ``/login``, ``/logout`` and the style sheet, which need no scope, and ``/glossary``."""
     routes = APIRouter()
 
     @routes.get("/login")
@@ -160,6 +173,10 @@ def login_routes(pages: Pages, guard: Guard) -> APIRouter:
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
 
+    @routes.get("/glossary")
+    def glossary(caller: Annotated[Principal, Depends(guard.page)]) -> Response:
+        return pages.show("glossary.html", caller=caller, here=PAGE, terms=TERMS, verdicts=VERDICTS)
+
     @routes.get("/console.css")
     def style() -> FileResponse:
         return FileResponse(FOLDER / "console.css", media_type="text/css")
@@ -170,6 +187,11 @@ def login_routes(pages: Pages, guard: Guard) -> APIRouter:
 def moment(time: datetime) -> str:
     """Write a time on the node's clock, with its zone."""
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def clock(time: datetime) -> str:
+    """Write a time on the node's clock to the minute."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def commands(sentence: str) -> Markup:

@@ -1,23 +1,26 @@
-"""Studies and their results: JSON, PNG and DICOM under ``/api``, the list of studies, and one study's page."""
+"""Studies and their results: JSON, PNG and DICOM under ``/api``, the list with its look-up, and one study's page."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from typing import Annotated
+from typing import Annotated, get_args
 
-from fastapi import APIRouter, Depends, Query, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse
 from PIL import Image as Picture
+from starlette.concurrency import run_in_threadpool
 
+from node.studies.numbers import Numbers
 from node.web.access.caller import Principal
-from node.web.guard import Guard
+from node.web.guard import Guard, read_form
+from node.web.lists.asked import Delivery, ListAsked, Verdict
+from node.web.lists.study_lines import STATES, StudyLines
 from node.web.pages import Pages
-from node.web.study_records import FILTERS, Study, StudyRecords
+from node.web.study_records import Study, StudyRecords
 from reports.audit.ledger import Detail
 
 MOST_STUDIES = 200
-STUDIES_SHOWN = 50
 BUSY_SECONDS, IDLE_SECONDS = 10, 60
 """How often a page refreshes while a study on it is in progress, and while none is."""
 PICTURE_HEADERS = {"Cache-Control": "private, max-age=600"}
@@ -37,12 +40,21 @@ class TimelineEntry:
 
 
 def study_routes(
-    records: StudyRecords, obstacles: Callable[[], Sequence[str]], pages: Pages, guard: Guard
+    records: StudyRecords,
+    lines: StudyLines,
+    numbers: Numbers,
+    rule_names: Callable[[], Sequence[str]],
+    obstacles: Callable[[], Sequence[str]],
+    pages: Pages,
+    guard: Guard,
 ) -> APIRouter:
     """Make ``/studies``, ``/api/studies`` and ``/api/results``.
 
     Args:
-        records: what the store knows.
+        records: what the store knows of one study.
+        lines: the list.
+        numbers: finds studies by UID, accession number or Patient ID.
+        rule_names: of the rules in force.
         obstacles: reasons why the node receives no studies now.
         pages: renders.
         guard: checks scopes.
@@ -51,34 +63,41 @@ def study_routes(
     routes.include_router(_api(records, guard))
 
     @routes.get("/studies")
-    def list_page(
-        caller: Annotated[Principal, Depends(guard.page)],
-        refresh: Annotated[str, Query(pattern="^(on|off)$")] = "on",
-        show: Annotated[str, Query(max_length=16)] = "",
-        before: datetime | None = None,
-    ) -> Response:
-        studies = records.newest(STUDIES_SHOWN + 1, show, before=before)
-        more, studies = len(studies) > STUDIES_SHOWN, studies[:STUDIES_SHOWN]
-        seconds = BUSY_SECONDS if any(study.is_busy for study in studies) else IDLE_SECONDS
+    def list_page(caller: Annotated[Principal, Depends(guard.page)], asked: Annotated[ListAsked, Query()]) -> Response:
+        listed = lines.page(asked)
+        seconds = BUSY_SECONDS if listed.is_busy else IDLE_SECONDS
         return pages.show(
             "studies.html",
             caller=caller,
             here="/studies",
-            studies=studies,
+            asked=asked,
+            listed=listed,
             obstacles=obstacles(),
-            kinds=tuple(FILTERS),
-            show=show,
-            before=before,
-            older=studies[-1].first_received_at.isoformat() if more else "",
-            refresh_seconds=seconds if refresh == "on" and before is None else 0,
+            choices={"show": tuple(STATES), "verdict": get_args(Verdict), "delivery": get_args(Delivery)},
+            refresh_seconds=seconds if asked.refresh == "on" and asked.page == 1 else 0,
         )
+
+    @routes.post("/studies/find", dependencies=[Depends(guard.read)])
+    async def find(request: Request) -> Response:
+        """Look a number up and forget it: the address that answers holds its keyed hash."""
+        typed = (await read_form(request)).get("number", "").strip()
+        if not typed:
+            return RedirectResponse("/studies", status_code=303)
+        key, is_study = await run_in_threadpool(numbers.key_of, typed)
+        return RedirectResponse(f"/studies/{key}" if is_study else f"/studies?of={key}", status_code=303)
 
     @routes.get("/studies/{key}")
     def study_page(key: str, caller: Annotated[Principal, Depends(guard.page)]) -> Response:
         study = records.study(key)
         seconds = BUSY_SECONDS if study.is_busy else 0
-        line = timeline(study)
-        return pages.show("study.html", caller=caller, study=study, timeline=line, refresh_seconds=seconds)
+        return pages.show(
+            "study.html",
+            caller=caller,
+            study=study,
+            timeline=timeline(study),
+            rules=rule_names(),
+            refresh_seconds=seconds,
+        )
 
     return routes
 

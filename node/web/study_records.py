@@ -10,7 +10,7 @@ from typing import Any
 
 from cachetools import LRUCache, cachedmethod
 from pydicom.uid import UID
-from sqlalchemy import ColumnElement, Engine, Row, func, select, true
+from sqlalchemy import Engine, Row, func, select
 
 from inference.errors import UnknownName
 from node.priors.records import PriorRecords
@@ -19,17 +19,6 @@ from node.studies.corrections import Correction, corrections_of
 from node.web.priors import PriorSearch, prior_search_of
 from reports.audit.ledger import Entry, Ledger
 
-FILTERS: dict[str, ColumnElement[bool]] = {
-    "": true(),
-    "waiting": studies.c.state.in_([StudyState.RECEIVING, StudyState.COMPLETE]),
-    "held": studies.c.state == StudyState.HELD,
-    "not routed": studies.c.state == StudyState.NOT_ROUTED,
-    "set aside": studies.c.state == StudyState.SET_ASIDE,
-    "failed": studies.c.study_instance_uid.in_(
-        select(jobs.c.study_instance_uid).where(jobs.c.state == JobState.FAILED)
-    ),
-}
-"""What the list of studies can be narrowed to."""
 DIGEST_LENGTH = 16  # hexadecimal digits of a result's SHA-256 in its id, after the job's id
 MOST_KEYS = 10_000
 """Studies whose UID is cached by key: to find the study of a key, every UID in the store is hashed."""
@@ -134,9 +123,14 @@ class Study:
         """Whether the study, a job or a delivery of it is still in progress."""
         return (
             self.state in (StudyState.RECEIVING, StudyState.COMPLETE)
-            or any(job.state in (JobState.QUEUED, JobState.RUNNING) for job in self.jobs)
+            or self.is_in_analysis
             or any(counts[DeliveryState.QUEUED] for job in self.jobs for counts in job.delivery_counts.values())
         )
+
+    @property
+    def is_in_analysis(self) -> bool:
+        """Whether a job of the study is queued or running."""
+        return any(job.state in (JobState.QUEUED, JobState.RUNNING) for job in self.jobs)
 
 
 _STUDY_COLUMNS = (
@@ -154,23 +148,9 @@ class StudyRecords:
         self._uids: LRUCache[str, str] = LRUCache(MOST_KEYS)
         self._uids_lock = Lock()
 
-    def newest(self, limit: int, show: str = "", *, before: datetime | None = None) -> tuple[Study, ...]:
-        """List the studies that arrived last, newest first.
-
-        Args:
-            limit: how many at most.
-            show: a key of ``FILTERS``; all where empty.
-            before: only those that arrived earlier: where the page before ended.
-
-        Raises:
-            UnknownName: there is no such filter.
-        """
-        if show not in FILTERS:
-            raise UnknownName("There is no such filter.", cure="Choose one on the page of studies.")
-        query = select(studies).where(FILTERS[show]).order_by(studies.c.first_received_at.desc()).limit(limit)
-        if before is not None:
-            query = query.where(studies.c.first_received_at < before)
-        return self._assemble(self._rows(query))
+    def newest(self, limit: int) -> tuple[Study, ...]:
+        """List the studies that arrived last, newest first, at most ``limit``."""
+        return self._assemble(self._rows(select(studies).order_by(studies.c.first_received_at.desc()).limit(limit)))
 
     def study(self, key: str) -> Study:
         """Read one study, with the answers of the rules, its priors and its events.

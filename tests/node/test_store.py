@@ -11,8 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from inference.errors import Misconfigured
 from node.associations.refusals import refusals  # noqa: F401 - as are its
 from node.audit.tables import opinions  # noqa: F401 - its tables belong to METADATA
+from node.delivery.commitment import commitments  # noqa: F401 - as is its
 from node.jobs.contents import contents  # noqa: F401 - as is its
 from node.receiving.awaited import priors  # noqa: F401 - as is its
+from node.routing.versions import rule_versions  # noqa: F401 - so do theirs
 from node.store import METADATA, migrate, open_engine, sqlite_url
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event, Ledger

@@ -72,7 +72,7 @@ def test_the_pages_work_in_a_browser_and_break_no_rule_of_their_own(
         browser.find_element(By.NAME, "token").send_keys(token)
         browser.find_element(By.CSS_SELECTOR, "form.login button").click()
         browser.get(f"{address}/studies")
-        picture(browser, screenshots / f"console_list_{scheme}.png")
+        picture(browser, screenshots / f"console_list_{scheme}.png", images=0)
         browser.get(f"{address}/studies/{key}")
         picture(browser, screenshots / f"console_study_{scheme}.png")
         telephone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -86,12 +86,12 @@ def test_the_pages_work_in_a_browser_and_break_no_rule_of_their_own(
     assert complaints == []
 
 
-def picture(browser: WebDriver, file: Path) -> None:
-    """Wait for every image of the page, then keep a picture of all of it."""
+def picture(browser: WebDriver, file: Path, *, images: int = 1) -> None:
+    """Wait for every image of the page, of which there are so many or more, then keep a picture of all of it."""
     browser.execute_script("for (const image of document.images) image.loading = 'eager'")
-    shown = "return [...document.images, ...document.querySelectorAll('svg image, input[type=image]')].length > 0"
+    shown = "return [...document.images, ...document.querySelectorAll('svg image, input[type=image]')].length"
     loaded = "return [...document.images].every(image => image.complete && image.naturalWidth > 0)"
-    assert browser.execute_script(shown)
+    assert browser.execute_script(shown) >= images
     WebDriverWait(browser, patient(60)).until(lambda _: browser.execute_script(loaded))
     browser.set_window_size(1600, browser.execute_script("return document.documentElement.scrollHeight") + 150)
     file.write_bytes(browser.get_screenshot_as_png())

@@ -16,9 +16,11 @@ from pydicom.uid import (
 )
 from sqlalchemy import Connection, Engine
 
+from node.jobs.summary import line_of
 from node.store import METADATA, DeliveryState, JobState, StudyState, deliveries, instances, jobs, now, results, studies
 from reports.audit.ledger import METADATA as LEDGER
 from reports.audit.ledger import Event, Ledger
+from reports.audit.observations import METADATA as OBSERVATIONS
 
 FOUND, EMPTY, CHEST, RUNNING, RECEIVING, FAILED, WITHHELD = (f"1.2.826.0.1.{number}" for number in range(1, 8))
 NEWEST_FIRST = (FOUND, EMPTY, CHEST, RUNNING, RECEIVING, FAILED, WITHHELD)
@@ -30,6 +32,7 @@ def spend_day(engine: Engine, home: Path) -> Ledger:
     """Create the tables, fill them, and give the ledger."""
     METADATA.create_all(engine)
     LEDGER.create_all(engine)
+    OBSERVATIONS.create_all(engine)
     ledger = Ledger(engine, b"key of this site")
     with engine.begin() as connection:
         for number, uid in enumerate(NEWEST_FIRST):
@@ -126,6 +129,7 @@ class _Day:
     def _job(self, uid: str, state: JobState, **values: Any) -> None:
         ended = state not in (JobState.QUEUED, JobState.RUNNING)
         row = {"bundle": "glioma_flair", "step": "deliver", "reason": None, "summary": None, "options": {}} | values
+        row |= line_of(row["summary"] or {})
         started = now() - timedelta(minutes=1)
         self._connection.execute(
             jobs.insert().values(

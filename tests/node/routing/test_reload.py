@@ -123,7 +123,11 @@ def test_a_reload_drops_no_association_and_a_bad_file_never_loads(node: RunningN
     assert "no_such_bundle" in refused(node)
     assert "The new rules were refused, the old ones are in force." in node.get("/").text
     node.settings.write_text(good.replace('equals = "MR"', 'equals = "CT"'))
-    assert "has loaded 1 rules" in reload(node).output
+    loaded = reload(node).output
+    assert "has loaded 1 rule." in loaded
+    assert '-  { attribute = "Modality", equals = "MR" },' in loaded
+    assert '+  { attribute = "Modality", equals = "CT" },' in loaded
+    assert "Version 2, in force since" in node.get("/rules").text
     assert "The new rules were refused" not in node.get("/").text
     assert association.is_established
     study = generate_uid()

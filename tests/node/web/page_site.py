@@ -12,6 +12,7 @@ import httpx
 from node.delivery.consignments import Consignments
 from node.metrics import Metrics
 from node.routing.rulebook import Rulebook
+from node.routing.versions import RuleVersions
 from node.settings.destination import Destination
 from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
@@ -39,7 +40,7 @@ RULES = (
 class PageSite:
     """The application; what it sends again is kept in ``resent``."""
 
-    def __init__(self, home: Path, *, studies: int = 500) -> None:
+    def __init__(self, home: Path, *, studies: int = 500, versions: bool = False) -> None:
         if studies:
             shutil.copytree(year_home(studies), home, dirs_exist_ok=True)
         self.engine = open_engine(sqlite_url(home))
@@ -55,7 +56,9 @@ class PageSite:
             destinations=tuple(names),
             rules=RULES if studies else (),
         )
-        self.rulebook = Rulebook(self.settings, {}, {}, self.ledger, path=home / "heatproof.toml")
+        kept = RuleVersions(self.engine) if versions else None
+        self.rulebook = Rulebook(self.settings, {}, {}, self.ledger, path=home / "heatproof.toml", versions=kept)
+        self.rulebook.begin("node")
         desk = DeliveryDesk(Consignments(self.engine, home / "outbox"), self._resend, self.ledger)
         self.application = create_app(
             self.engine,

@@ -16,6 +16,7 @@ from node.audit.audit import Audit
 from node.audit.constancy import Constancy
 from node.audit.opinions import Opinions
 from node.audit.tables import baselines, opinions
+from node.audit.view import prepare_views
 from node.settings.audit import RouteState
 from node.settings.http import HttpSettings
 from node.settings.node import NodeSettings
@@ -206,3 +207,15 @@ def place_of(watched: WatchedSite) -> tuple[int, int]:
     with watched.audit.engine.connect() as connection:
         row = connection.execute(select(opinions).where(opinions.c.word == "elsewhere")).one()
     return row.row, row.column
+
+
+def test_after_the_views_are_prepared_the_first_page_of_a_route_reads_no_closed_day_again(
+    watched: WatchedSite, browser: httpx.Client
+) -> None:
+    audit = watched.audit
+    audit.results.clear()
+    prepare_views(audit)
+    prepared = set(audit.results)
+    assert {key[0] for key in prepared} >= {"pictures", "repeatability", "choices", "sums"}
+    assert browser.get("/audit").status_code == 200
+    assert set(audit.results) == prepared

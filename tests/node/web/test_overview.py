@@ -73,21 +73,6 @@ def test_the_description_of_the_interface_names_every_answer(empty: httpx.Client
     assert {"LedgerPage", "DeliveriesPage", "RulesInForce", "OpenConcerns"} <= set(schema["components"]["schemas"])
 
 
-def test_a_list_of_studies_narrowed_to_one_kind_goes_on_page_by_page(tmp_path: Path) -> None:
-    site = PageSite(tmp_path)
-    with site.browser(Scope.READ) as browser:
-        held = browser.get("/studies?show=held").text
-        assert held.count('class="when"') == 7
-        first = browser.get("/studies").text
-        older = re.search(r'rel="next" href="([^"]+)"', first)
-        assert older is not None
-        second = browser.get(older[1].replace("&amp;", "&")).text
-        assert browser.get("/studies?show=odd").status_code == 404
-    keys = [re.findall(r'class="when" href="/studies/(\w+)"', page) for page in (first, second)]
-    assert [len(one) for one in keys] == [50, 50]
-    assert not set(keys[0]) & set(keys[1])
-
-
 def test_results_that_were_left_out_are_told_on_the_page_of_their_study(tmp_path: Path) -> None:
     site = PageSite(tmp_path)
     with site.engine.begin() as connection:

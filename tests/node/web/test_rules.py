@@ -1,10 +1,14 @@
 """The page of rules over a real server: in words, why, and what others would change."""
 
+import re
+from pathlib import Path
+
 import httpx
 from sqlalchemy import select, update
 
 from node.store import StudyState, studies
 from node.web.access.caller import Scope
+from reports.audit.ledger import Event
 from tests.node.web.page_site import PageSite, form_token, plain
 from tests.node.web.year_store import study_key, study_uid
 from tests.patience import wait_until
@@ -97,3 +101,78 @@ def test_only_a_study_that_is_set_aside_is_decided_again_when_asked(browser: htt
         connection.execute(update(studies).where(of_study).values(before._asdict()))
     assert (after.state, after.reason, after.attempts) == (StudyState.COMPLETE, None, 0)
     assert browser.post("/api/rules/retry/nothing", headers=form).status_code == 404
+
+
+def test_a_study_is_analysed_again_by_its_button_and_says_who_asked(tmp_path: Path) -> None:
+    site = PageSite(tmp_path)
+    uid, key = study_uid(200), study_key(200)
+    with site.browser() as browser:
+        page = browser.get(f"/studies/{key}").text
+        assert "Analyse again" in page
+        form = {"form_token": form_token(page), "route": "brain T1"}
+        answer = browser.post(f"/studies/{key}/again", data=form)
+        assert answer.url.path == f"/studies/{key}"
+        assert "asked to decide again" in plain(answer.text)
+        assert browser.post(f"/studies/{key}/again", data=form).status_code == 422, "it is in progress now"
+    with site.engine.connect() as connection:
+        row = connection.execute(select(studies).where(studies.c.study_instance_uid == uid)).one()
+    assert (row.state, row.asked, row.asked_route) == (StudyState.COMPLETE, 1, "brain T1")
+    with site.browser(Scope.READ) as reader:
+        page = reader.get(f"/studies/{study_key(210)}").text
+        assert "Analyse again" not in page
+        assert reader.post(f"/studies/{study_key(210)}/again", data={"form_token": form_token(page)}).status_code == 403
+
+
+def test_all_that_a_rule_would_take_now_are_listed_and_then_analysed_again(tmp_path: Path) -> None:
+    site = PageSite(tmp_path)
+    with site.browser() as browser:
+        listed = browser.get("/api/rules/again").json()
+        page = browser.get("/rules/again").text
+        assert len(listed) == 10
+        assert all(f"/studies/{study['key']}" in page for study in listed)
+        assert browser.get("/rules/again?since=2999-01-01").text.count("/studies/") == 0
+        browser.post("/rules/again", data={"form_token": form_token(page), "since": ""})
+        assert browser.get("/api/rules/again").json() == []
+        assert browser.post("/rules/again", data={"form_token": form_token(page), "since": "odd"}).status_code == 422
+    with site.engine.connect() as connection:
+        asked = connection.execute(select(studies.c.state).where(studies.c.asked == 1)).scalars().all()
+    assert asked == [StudyState.COMPLETE] * 10
+
+
+def test_tried_rules_are_put_into_force_and_the_former_come_back_by_one_click(tmp_path: Path) -> None:
+    site = PageSite(tmp_path, versions=True)
+    with site.browser() as browser:
+        page = browser.get("/rules/dry-run").text
+        assert "[[rules]]" in page
+        assert "Put these rules into force" not in page, "nothing has been tried"
+        token = form_token(page)
+        browser.post("/rules/dry-run", data={"form_token": token, "candidate": OTHER})
+        wait_until(lambda: browser.get("/api/rules/dry-run").json()["state"] != "running", 30, "the dry run")
+        digest = re.findall(r'name="digest" value="(\w+)"', browser.get("/rules/dry-run").text)[0]
+        wrong = browser.post("/rules/put-into-force", data={"form_token": token, "digest": "0" * 64})
+        assert wrong.status_code == 422
+        answer = browser.post("/rules/put-into-force", data={"form_token": token, "digest": digest})
+        assert [rule.name for rule in site.rulebook.rules] == ["only CT"]
+        text = plain(answer.text)
+        assert "Version 2, in force since" in text
+        assert "the console all" in text
+        assert "secret" not in answer.text
+        again = browser.post("/rules/put-into-force", data={"form_token": token, "digest": digest})
+        assert "since these were tried" in again.text
+        browser.post("/rules/versions/1", data={"form_token": token})
+        assert len(site.rulebook.rules) == 3
+        assert browser.get("/api/rules").json()["version"] == 3
+        assert browser.post("/rules/versions/9", data={"form_token": token}).status_code == 404
+    events = [entry.details for entry in site.ledger.events() if entry.event == Event.RULES_LOADED]
+    assert [(details["version"], details["by_whom"]) for details in events] == [(2, "all"), (3, "all")]
+
+
+def test_putting_rules_into_force_needs_the_scope_operate(tmp_path: Path) -> None:
+    site = PageSite(tmp_path, versions=True)
+    with site.browser(Scope.READ) as reader:
+        page = reader.get("/rules").text
+        form = {"form_token": form_token(page), "digest": "0" * 64}
+        assert "Back to version" not in page
+        assert "[[rules]]" not in reader.get("/rules/dry-run").text
+        assert reader.post("/rules/put-into-force", data=form).status_code == 403
+        assert reader.post("/rules/versions/1", data=form).status_code == 403

@@ -68,7 +68,7 @@ class YearSite:
         )
         bundles = routed_bundles(settings)
         self.arming = Arming(self.engine, self.ledger)
-        audit = Audit(
+        audit = self.audit = Audit(
             settings,
             lambda: settings.rules,
             self.engine,

@@ -23,8 +23,10 @@ import node.migrations
 from inference.phantom.phantom import make_phantom
 from node.associations.refusals import refusals
 from node.audit.tables import baselines, replays, route_states
+from node.jobs.summary import line_of
 from node.settings.audit import RouteState
 from node.store import DeliveryState, JobState, StudyState, migrate, open_engine, sqlite_url
+from node.studies.numbers import accession_key
 from reports.audit.ledger import GENESIS, Event
 from reports.audit.observation import FIGURES
 from reports.objects.phantom_study import write_study
@@ -70,7 +72,11 @@ def study_uid(number: int) -> str:
 
 def study_key(number: int) -> str:
     """Return the key of a study: the ledger's keyed hash of its UID."""
-    return hmac.new(KEY, study_uid(number).encode(), hashlib.sha256).hexdigest()
+    return _keyed(study_uid(number))
+
+
+def _keyed(identifier: str) -> str:
+    return hmac.new(KEY, identifier.encode(), hashlib.sha256).hexdigest()
 
 
 def _make(home: Path, studies: int) -> None:
@@ -160,6 +166,8 @@ class _Year:
                 "transfer_syntax_uid": "1.2.840.10008.1.2.1", "series_instance_uid": f"{uid}.1",
                 "study_instance_uid": uid, "sha256": _digest(uid, image), "size_bytes": 131072, "path": self._path,
                 "calling_ae_title": "ORTHANC", "peer_address": "127.0.0.1", "received_at": _text(at),
+                "patient": _keyed(f"PATIENT-{int(uid.rpartition('.')[2]) // 3}"),
+                "accession": accession_key(_keyed, f"ACC{uid.rpartition('.')[2]}"),
             }
             for image in range(2)
         ]  # fmt: skip
@@ -175,7 +183,7 @@ class _Year:
                 "id": job, "study_instance_uid": study_uid(number), "route": route,
                 "bundle": "glioma_flair" if route else "", "options": _OPTIONS, "state": state.value,
                 "step": "deliver" if done else "classify", "reason": reasons.get(state),
-                "summary": self._summary(number) if done else "null",
+                "summary": self._summary(number) if done else "null", **(self._line(number) if done else NO_LINE),
                 "created_at": _text(at + timedelta(seconds=16)), "finished_at": _text(at + timedelta(seconds=24)),
                 "generation": 1,
             }
@@ -258,6 +266,9 @@ class _Year:
         self.digest = hashlib.sha256(json.dumps(list(covered.values())).encode()).hexdigest()
         rows["ledger"].append({**covered, "digest": self.digest})
 
+    def _line(self, number: int) -> dict[str, str | None]:
+        return {**NO_LINE, **line_of(json.loads(self._summary(number)))}
+
     def _summary(self, number: int) -> str:
         uid, trust, probability = study_uid(number), self._figures["trust"], self._figures["probability"]
         explained = [
@@ -277,6 +288,9 @@ class _Year:
             "explanations": explained,
         }  # fmt: skip
         return json.dumps(told).replace('"@"', _SIGNALS)
+
+
+NO_LINE = {"finding": None, "verdicts": None}
 
 
 def _state(newest: int) -> StudyState:
