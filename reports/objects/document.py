@@ -25,7 +25,7 @@ from reports.objects import codes as concepts
 from reports.objects.equipment import DEVICE_UID, complete, equipment
 from reports.objects.library import InstanceReference
 from reports.objects.measurements import comment
-from reports.objects.subject import procedures
+from reports.objects.header.subject import procedures
 from reports.objects.uids import ResultUids
 from reports.product import PRODUCT
 
