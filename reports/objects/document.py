@@ -23,9 +23,9 @@ from pydicom.sr.codedict import codes
 from inference.bundle.identity import BundleIdentity
 from reports.objects import codes as concepts
 from reports.objects.equipment import DEVICE_UID, complete, equipment
+from reports.objects.header.subject import procedures
 from reports.objects.library import InstanceReference
 from reports.objects.measurements import comment
-from reports.objects.header.subject import procedures
 from reports.objects.uids import ResultUids
 from reports.product import PRODUCT
 

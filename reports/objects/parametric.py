@@ -1,8 +1,9 @@
 """Parametric Maps of the findings (PS3.3 A.75): the raw maps, to the bit, on the pixel grid of their source.
 
-One object a finding, with a frame for every plane of the stack in the order of space: OHIF 3.13 lays the frames of a map
-one after the other over the source's volume and fails on a map of fewer. A plane without a map holds 0, and its frame
-says so. Where a whole stack would be too large or does not lie evenly in space, the explained planes alone are written.
+One object a finding, with a frame for every plane of the stack in the order of space: OHIF 3.13 lays the frames of a
+map one after the other over the source's volume and fails on a map of fewer. A plane without a map holds 0, and its
+frame says so. Where a whole stack would be too large or does not lie evenly in space, the explained planes alone are
+written.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """Segmentation of an analysis (PS3.3 A.51): where each map is hottest, switched on and off over the source image.
 
-Overlapping BINARY segments, of each explanation in the order of the slices: the region that the map marks, its hottest 1,
-5 and 20 %, and what the independent localiser sees. Never FRACTIONAL: a saliency map is neither a probability nor an
+Overlapping BINARY segments, of each explanation in the order of the slices: the region that the map marks, its hottest
+1, 5 and 20 %, and what the independent localiser sees. Never FRACTIONAL: a saliency map is neither a probability nor an
 occupancy, and no bundle's localiser is calibrated pixel by pixel.
 """
 
