@@ -69,6 +69,7 @@ LOCALISED = own("localised_region", "Region of the independent localiser")
 MARKED = own("marked_region", "Region that the saliency map marks")
 DETAIL = own("detail", "Numbers in detail")
 STATEMENT = own("statement", "Statement on the series")
+WHOLE_SERIES = own("whole_series", "The series as a whole")
 DISTANCE = own("distance_from_commissioning", "Distance from commissioning's series over the allowed")
 
 

@@ -49,7 +49,10 @@ class Content:
     """Series Description."""
     findings: tuple[CodedConcept, ...]
     """Classes that were called somewhere in the study."""
+    series: ContentSequence | None
+    """Measurement group of the series as a whole; None where nothing was analysed."""
     groups: tuple[ContentSequence, ...]
+    """Of the findings, each with a place on an image unless its map has none."""
 
 
 class StructuredReport(Comprehensive3DSR):
@@ -126,6 +129,8 @@ def _root(content: Content, model_name: str, source: Dataset) -> ContainerConten
         *map(comment, content.sentences),
     ]
     items.append(_container(concepts.QUALITATIVE_EVALUATIONS, evaluations))
+    if content.series is not None:
+        items.append(_container(concepts.WHOLE_SERIES, [content.series[0]]))
     if content.groups:
         items.append(_container(concepts.IMAGING_MEASUREMENTS, [group[0] for group in content.groups]))
     if content.library is not None:

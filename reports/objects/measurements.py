@@ -1,8 +1,9 @@
 """Measurement groups of a report: one for the series (PS3.16 TID 1501), one for each finding that was explained.
 
 A finding's group has its region on the source image (TID 1410), unless its map is withheld or marks nothing (TID 1501).
-Numbers for programs, the signals among them, stand in one container of the group. In a group without a region all of
-its numbers do: OHIF 3.13 fails on a number in a group without coordinates and shows nothing of the report.
+Numbers for programs, the signals among them, stand in one container of the group; in a group without a region all of
+its numbers do. The group of the series stands outside of the Imaging Measurements: OHIF 3.13 fails on a group without
+coordinates there, and shows nothing of the report.
 """
 
 import math

@@ -104,7 +104,7 @@ def test_a_segment_carries_the_tracking_of_its_finding_in_the_report(
         {item.ConceptNameCodeSequence[0].CodeMeaning: item for item in group.ContentSequence}
         for section in report.ContentSequence
         if section.ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
-        for group in section.ContentSequence[1:]
+        for group in section.ContentSequence
     ]
     tracked = [(group["Tracking Unique Identifier"].UID, group["Tracking Identifier"].TextValue) for group in groups]
     segments = [(item.TrackingUID, item.TrackingID) for item in segmentation.SegmentSequence]
