@@ -11,7 +11,7 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.options import Budget
-from node.commands import administration, audit, bundle, companions, deliveries, priors, rules
+from node.commands import administration, audit, bundle, companions, deliveries, priors, rules, viewers
 
 app = typer.Typer(
     name="heatproof",
@@ -31,6 +31,7 @@ for _name, _group in (
     app.add_typer(_group, name=_name)
 app.add_typer(rules.rules, name="rules")
 app.add_typer(deliveries.deliveries, name="deliveries")
+config.command("objects")(viewers.objects)
 app.command("doctor")(administration.doctor)
 app.command("priors")(priors.priors)
 app.command("companions")(companions.companions)

@@ -147,6 +147,9 @@ def tour(reader: Reader, analysis: Analysis) -> None:
     """Open every object and say what is shown; fail where it is another thing."""
     explained = {analysis.image.frames[one.map.frame].sop_instance_uid for one in analysis.explanations}
     reader.see("source", colours=False)
+    reader.open("OT")
+    reader.see("capture", colours=True)
+    print("capture: as a picture")
     reader.open("SEG")
     reader.press("//button[normalize-space(.)='Yes']")
     reader.press("//*[@data-cy='panelSegmentation-btn']")
