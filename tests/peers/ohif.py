@@ -161,15 +161,15 @@ def tour(reader: Reader, analysis: Analysis) -> None:
     reader.press("//*[@data-cy='all-segments-visibility-toggle']")
     reader.see("segmentation_on", colours=True)
     print("segmentation: over the source, switched off and on")
-    reader.open("PMAP")
-    reader.see("parametric_map", colours=True)
-    wait_until(lambda: set(reader.browser.execute_script(PLANES_WITH_A_MAP)) == explained, 60, "the planes explained")
-    print("parametric_map: over the source, on the planes that are explained and on no other")
     reader.open("SR")
     reader.press("//*[@data-cy='viewport-action-arrows-right']")
     wait_until(lambda: "Probability" in str(reader.browser.page_source), 60, "the finding's numbers")
     reader.coloured("report")
     print("report: the region over its source image, its numbers beside it")
+    reader.open("PMAP")
+    reader.see("parametric_map", colours=True)
+    wait_until(lambda: set(reader.browser.execute_script(PLANES_WITH_A_MAP)) == explained, 60, "the planes explained")
+    print("parametric_map: over the source, on the planes that are explained and on no other")
 
 
 def main(folder: Path) -> None:
