@@ -22,6 +22,7 @@ from node.commands import (
     deliveries,
     priors,
     rules,
+    viewers,
 )
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ for _name, _group in (
     app.add_typer(_group, name=_name)
 app.add_typer(rules.rules, name="rules")
 app.add_typer(deliveries.deliveries, name="deliveries")
+config.command("objects")(viewers.objects)
 app.command("doctor")(administration.doctor)
 app.command("priors")(priors.priors)
 app.command("commission")(commissioning.commission)

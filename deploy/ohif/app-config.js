@@ -4,7 +4,14 @@ window.config = {
   routerBasename: '/',
   extensions: [],
   modes: [],
-  customizationService: {},
+  customizationService: {
+    // OHIF 3.13 fails on a measurement group without coordinates, as that of a whole series or of a withheld map, and
+    // shows nothing of the report: such a group gets an empty place, which it passes over.
+    onBeforeSRAddMeasurement: {
+      $set: ({ measurement }) =>
+        measurement.coords.length ? measurement : Object.assign(measurement, { coords: [{}] }),
+    },
+  },
   showStudyList: true,
   showWarningMessageForCrossOrigin: false,
   showCPUFallbackMessage: false,

@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from reports.explained import ExplainedPlane, Plane, plane_of, read_header
 from reports.objects.codes import SOURCE_FOR_PROCESSING, explanation_type
 from reports.objects.equipment import complete, described, equipment
-from reports.objects.laterality import take_over_side
+from reports.objects.header.laterality import take_over_side
 from reports.objects.request import WriteRequest
 from reports.objects.source_image import point
 from reports.picture.details import draw_details

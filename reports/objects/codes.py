@@ -30,6 +30,7 @@ TITLE = CodedConcept("126000", "DCM", "Imaging Measurement Report")
 PROCEDURE_REPORTED = CodedConcept("121058", "DCM", "Procedure reported")
 IMAGING_PROCEDURE = CodedConcept("363679005", "SCT", "Imaging procedure")
 MAXIMUM = CodedConcept("56851009", "SCT", "Maximum")
+SPATIAL = CodedConcept("309825002", "SCT", "Spatial and Relational Concept")
 NO_UNITS = codes.UCUM.NoUnits
 
 SUMMARY = CodedConcept("111017", "DCM", "CAD Processing and Findings Summary")
@@ -65,8 +66,10 @@ PART = own("part_in_log_odds", "Part in the log-odds of the score, above 0 for t
 LOCALISER = own("localiser", "Independent localiser")
 PEAK = own("map_peak", "Highest value of the saliency map")
 LOCALISED = own("localised_region", "Region of the independent localiser")
+MARKED = own("marked_region", "Region that the saliency map marks")
 DETAIL = own("detail", "Numbers in detail")
 STATEMENT = own("statement", "Statement on the series")
+WHOLE_SERIES = own("whole_series", "The series as a whole")
 DISTANCE = own("distance_from_commissioning", "Distance from commissioning's series over the allowed")
 
 
@@ -109,6 +112,11 @@ def part(measured: Signal) -> CodedConcept:
 def localiser(what: Seen) -> CodedConcept:
     """Return the concept of what the localiser saw."""
     return own(_value(f"localiser_{what.name.lower()}"), what)
+
+
+def hottest(per_cent: int) -> CodedConcept:
+    """Return the concept of the hottest share of a map."""
+    return own(f"hottest_{per_cent}_percent", f"Hottest {per_cent} % of the saliency map")
 
 
 def tier(measured: Signal) -> CodedConcept:

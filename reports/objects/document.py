@@ -23,9 +23,9 @@ from pydicom.sr.codedict import codes
 from inference.bundle.identity import BundleIdentity
 from reports.objects import codes as concepts
 from reports.objects.equipment import DEVICE_UID, complete, equipment
+from reports.objects.header.subject import procedures
 from reports.objects.library import InstanceReference
 from reports.objects.measurements import comment
-from reports.objects.subject import procedures
 from reports.objects.uids import ResultUids
 from reports.product import PRODUCT
 
@@ -49,7 +49,10 @@ class Content:
     """Series Description."""
     findings: tuple[CodedConcept, ...]
     """Classes that were called somewhere in the study."""
+    series: ContentSequence | None
+    """Measurement group of the series as a whole; None where nothing was analysed."""
     groups: tuple[ContentSequence, ...]
+    """Of the findings, each with a place on an image unless its map has none."""
 
 
 class StructuredReport(Comprehensive3DSR):
@@ -126,6 +129,8 @@ def _root(content: Content, model_name: str, source: Dataset) -> ContainerConten
         *map(comment, content.sentences),
     ]
     items.append(_container(concepts.QUALITATIVE_EVALUATIONS, evaluations))
+    if content.series is not None:
+        items.append(_container(concepts.WHOLE_SERIES, [content.series[0]]))
     if content.groups:
         items.append(_container(concepts.IMAGING_MEASUREMENTS, [group[0] for group in content.groups]))
     if content.library is not None:

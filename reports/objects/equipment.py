@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from inference.trust.verdict import Verdict
-from reports.objects.subject import date, take_over
+from reports.objects.header.subject import date, take_over
 from reports.objects.uids import uid_of
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.wording import plain, sentence, shortened

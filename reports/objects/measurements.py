@@ -1,8 +1,9 @@
 """Measurement groups of a report: one for the series (PS3.16 TID 1501), one for each finding that was explained.
 
 A finding's group has its region on the source image (TID 1410), unless its map is withheld or marks nothing (TID 1501).
-Numbers for programs, the signals among them, stand in one container of the group. In a group without a region all of
-its numbers do: OHIF 3.13 fails on a number in a group without coordinates and shows nothing of the report.
+Numbers for programs, the signals among them, stand in one container of the group; in a group without a region all of
+its numbers do. The group of the series stands outside of the Imaging Measurements: OHIF 3.13 fails on a group without
+coordinates there, and shows nothing of the report.
 """
 
 import math
@@ -42,7 +43,7 @@ from inference.trust.verdict import Signal, Trust, Verdict
 from reports.explained import ExplainedPlane, Plane
 from reports.objects import codes as concepts
 from reports.objects.equipment import LONG_STRING
-from reports.objects.laterality import finding_sites
+from reports.objects.header.laterality import finding_sites
 from reports.objects.uids import ResultUids
 from reports.picture.localiser import seen
 from reports.picture.weights import weighed
@@ -82,9 +83,8 @@ def series_group(analysis: Analysis) -> ContentSequence:
 def finding_group(explained: ExplainedPlane) -> ContentSequence:
     """Return one explained finding: where it is, probability, verdict with reasons, signals, and the capture."""
     analysis, finding = explained.analysis, explained.map.finding
-    title = f"{plain(finding.label)} {explained.index + 1}, {explained.plane.title}"
     common: dict[str, Any] = {
-        "tracking_identifier": _tracking(analysis, f"finding {explained.index}", title),
+        "tracking_identifier": TrackingIdentifier(*tracked_as(explained)),
         "finding_type": concepts.finding(finding.code, finding.label),
         "algorithm_id": _algorithm(analysis, explained.map),
         "finding_sites": finding_sites(explained.source, explained.plane.frame.frame_number),
@@ -103,6 +103,13 @@ def finding_group(explained: ExplainedPlane) -> ContentSequence:
     if detail:
         group[0].ContentSequence.append(_detail(detail))
     return group
+
+
+def tracked_as(explained: ExplainedPlane) -> tuple[str, str]:
+    """Return Tracking Unique Identifier and Tracking Identifier of one explanation."""
+    title = f"{plain(explained.map.finding.label)} {explained.index + 1}, {explained.plane.title}"
+    uid = ResultUids.of_analysis(explained.analysis).tracking(f"finding {explained.index}")
+    return uid, shortened(title, LONG_STRING)
 
 
 def _detail(numbers: Sequence[Measurement]) -> ContainerContentItem:

@@ -20,7 +20,7 @@ from inference.trust.signals import SURE
 from inference.trust.verdict import Verdict
 from reports.explained import ExplainedPlane
 from reports.objects.equipment import LONG_STRING, complete, described, equipment
-from reports.objects.laterality import take_over_side
+from reports.objects.header.laterality import take_over_side
 from reports.objects.request import WriteRequest
 from reports.objects.source_image import point, stand_in
 from reports.picture.layout import PANEL_SIDE

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from inference.analysis import Analysis
 from reports.explained import explained_planes, read_header
-from reports.objects import capture, key_objects, parametric, presentation, structured
+from reports.objects import capture, key_objects, parametric, presentation, segmentation, structured
 from reports.objects.library import InstanceReference
 from reports.objects.request import WriteRequest
 from reports.objects.roles import ALWAYS
@@ -24,6 +24,7 @@ WRITERS: Mapping[str, Callable[[WriteRequest], Iterator[Dataset]]] = {
     "capture": capture.write,
     "details": capture.write_details,
     "negative_capture": capture.write_negative,
+    "segmentation": segmentation.write,
     "parametric_map": parametric.write,
     "presentation_state": presentation.write,
     "key_objects": key_objects.write,
@@ -93,7 +94,9 @@ def left_out(analysis: Analysis, objects: Collection[str]) -> tuple[str, ...]:
     Raises:
         UnreadableInstance: a source file is gone or no longer DICOM.
     """
-    return parametric.left_out(explained_planes(analysis)) if "parametric_map" in objects else ()
+    planes = explained_planes(analysis)
+    reasons = {"segmentation": segmentation.left_out, "parametric_map": parametric.left_out}
+    return tuple(sentence for role, said in reasons.items() if role in objects for sentence in said(planes))
 
 
 def write_not_analysed(

@@ -13,6 +13,7 @@ from pydicom.uid import (
     KeyObjectSelectionDocumentStorage,
     ParametricMapStorage,
     SecondaryCaptureImageStorage,
+    SegmentationStorage,
 )
 
 ROLES: Mapping[str, UID] = {
@@ -20,6 +21,7 @@ ROLES: Mapping[str, UID] = {
     "details": SecondaryCaptureImageStorage,
     "negative_capture": SecondaryCaptureImageStorage,
     "report": Comprehensive3DSRStorage,
+    "segmentation": SegmentationStorage,
     "parametric_map": ParametricMapStorage,
     "presentation_state": GrayscaleSoftcopyPresentationStateStorage,
     "key_objects": KeyObjectSelectionDocumentStorage,

@@ -46,7 +46,8 @@ def write(request: WriteRequest) -> Iterator[StructuredReport]:
         image_library(image),
         described(request.analysis, "report"),
         _found(request),
-        (series_group(request.analysis), *map(finding_group, request.in_order)),
+        series_group(request.analysis),
+        tuple(map(finding_group, request.in_order)),
     )
     yield document(
         content,
@@ -90,6 +91,7 @@ def not_analysed_report(
             None,
             series_description(PRODUCT, "not analysed", "report"),
             (),
+            None,
             (),
         ),
         source=headers[0],

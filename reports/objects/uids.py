@@ -50,9 +50,9 @@ class ResultUids:
         """
         return self._uid(_words(role), *([str(which)] if which != "" else []))
 
-    def dimensions(self, index: int) -> UID:
-        """Dimension Organization UID of the parametric map of the explanation at this index, from 0."""
-        return self._uid("dimensions", str(index))
+    def dimensions(self, which: int | str) -> UID:
+        """Dimension Organization UID of the parametric map of the explanation at this index, from 0, or of a role."""
+        return self._uid("dimensions", str(which))
 
     def tracking(self, role: str) -> UID:
         """Tracking Unique Identifier of one measurement group of the report (TID 1501)."""

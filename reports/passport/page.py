@@ -13,8 +13,9 @@ from inference.passport.passport import Passport
 from inference.passport.rules import RANDOM, RULES, CriterionRule, rule_named
 from reports.passport.charts import Dot, dot_plot, line_chart
 from reports.passport.classes import classes_view
+from reports.passport.found import found_sentences
 from reports.passport.gallery import data_uri, painted
-from reports.passport.tables import TableRow, counts_of, criteria_rows, method_order, other_tables
+from reports.passport.tables import FEWEST_GROUPS, TableRow, counts_of, criteria_rows, method_order, other_tables
 from reports.passport.verdict import verdict_blocks
 from reports.passport.words import acquisition_rows, ceilings, figure, misses, reference_dots, summaries_of
 from reports.wording import method_name, number
@@ -119,6 +120,8 @@ def passport_page(passport: Passport, pictures: Sequence[GalleryPicture] = ()) -
     methods = [name for name in method_order(passport) if not passport.methods[name].control]
     return environment.get_template("page.html").render(
         p=passport,
+        found=found_sentences(passport),
+        fewest=FEWEST_GROUPS,
         rules=RULES,
         rows=criteria_rows(passport, RULES),
         counts={rule.name: counts_of(passport, rule.name) for rule in RULES},

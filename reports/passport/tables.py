@@ -9,6 +9,10 @@ from inference.passport.rules import RULES, CriterionRule
 from reports.passport.words import bracketed, figure, margin
 from reports.wording import number
 
+FEWEST_GROUPS = 10
+"""Patients or groups below which no criterion is called passed or failed: no interval of so few can be believed."""
+TOO_FEW = "too few"
+
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
@@ -20,6 +24,8 @@ class TableCell:
     """The lines beneath it: what its verdict rests on."""
     mark: str = ""
     css: str = ""
+    count: str = ""
+    """Cases and groups it was measured on."""
     reason: str = ""
     """Why there is no value or no verdict."""
 
@@ -79,6 +85,8 @@ def verdict(criterion: Criterion) -> tuple[str, str]:
     """Return the mark of a criterion, in words that stand without colour, and its style."""
     if criterion.passed is None:
         return "-", "none"
+    if criterion.groups < FEWEST_GROUPS:
+        return TOO_FEW, "none"
     word, css = ("PASS", "pass") if criterion.passed else ("FAIL", "fail")
     return (word, css) if criterion.clear else (f"({word.lower()})", f"{css} unsure")
 
@@ -112,9 +120,10 @@ def _style(passport: Passport, name: str) -> str:
 
 def _cell(criterion: Criterion | None, rule: CriterionRule) -> TableCell:
     if criterion is None or criterion.value is None:
-        return TableCell("", (), "-", "none", criterion.reason if criterion else "not measured")
+        return TableCell("", (), "-", "none", reason=criterion.reason if criterion else "not measured")
     mark, css = verdict(criterion)
-    return TableCell(figure(criterion), _beneath(criterion, rule), mark, css, criterion.reason)
+    count = f"n {criterion.n}/{criterion.groups}"
+    return TableCell(figure(criterion), _beneath(criterion, rule), mark, css, count, criterion.reason)
 
 
 def _beneath(criterion: Criterion, rule: CriterionRule) -> tuple[str, ...]:

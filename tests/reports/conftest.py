@@ -28,7 +28,8 @@ from reports.objects.results import write_results
 CREATED = datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
 GLIOMA = Code("393564001", "SCT", "Glioma")
 KINDS = {
-    "SCImage", "Comprehensive3DSR", "ParametricMap", "GrayscaleSoftcopyPresentationState", "KeyObjectSelectionDocument"
+    "SCImage", "Comprehensive3DSR", "ParametricMap", "GrayscaleSoftcopyPresentationState", "KeyObjectSelectionDocument",
+    "Segmentation",
 }  # fmt: skip
 """What dciodvfy calls the objects we write."""
 Analyse = Callable[..., Analysis]

@@ -12,7 +12,7 @@ from pydicom.uid import UID, EncapsulatedPDFStorage, ExplicitVRLittleEndian
 from reports.audit.month.month import Month
 from reports.audit.month.pdf import month_pdf
 from reports.objects.equipment import contributing_equipment, sign
-from reports.objects.subject import date
+from reports.objects.header.subject import date
 from reports.objects.uids import uid_of
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 

@@ -13,7 +13,7 @@ from pydicom.uid import EnhancedMRImageStorage, ParametricMapStorage
 
 from inference.analysis import Analysis
 from inference.trust.verdict import Verdict
-from reports.objects.parametric import write
+from reports.objects.parametric import NO_MAP, write
 from reports.objects.request import WriteRequest
 from reports.objects.results import ResultObject, left_out, write_results
 from reports.objects.uids import ResultUids
@@ -53,7 +53,7 @@ def test_its_values_are_the_raw_map_to_the_bit(
     series: Series, analyse: Analyse, made: Made, signed: np.ndarray
 ) -> None:
     read = made(analyse(series(3), frame=1, on_frame=signed))
-    np.testing.assert_array_equal(read.pixel_array.view(np.uint32), signed.view(np.uint32))
+    np.testing.assert_array_equal(read.pixel_array[1].view(np.uint32), signed.view(np.uint32))
     (mapping,) = read.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
     assert (mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept) == (1, 0)
     assert mapping.DoubleFloatRealWorldValueFirstValueMapped == signed.min()
@@ -66,7 +66,7 @@ def test_it_lies_where_its_source_lies_and_points_at_it(series: Series, analyse:
     paths = series(3)
     analysis, source = analyse(paths, frame=2), dcmread(paths[2])
     read, uids = made(analysis), ResultUids.of_analysis(analysis)
-    shared, (frame,) = read.SharedFunctionalGroupsSequence[0], read.PerFrameFunctionalGroupsSequence
+    shared, frame = read.SharedFunctionalGroupsSequence[0], read.PerFrameFunctionalGroupsSequence[2]
     assert frame.PlanePositionSequence[0].ImagePositionPatient == source.ImagePositionPatient
     assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == source.ImageOrientationPatient
     assert shared.PixelMeasuresSequence[0].PixelSpacing == source.PixelSpacing
@@ -77,10 +77,38 @@ def test_it_lies_where_its_source_lies_and_points_at_it(series: Series, analyse:
     assert reference.ReferencedSOPClassUID == source.SOPClassUID
     assert reference.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
     assert (read.StudyInstanceUID, read.PatientID) == (source.StudyInstanceUID, source.PatientID)
-    assert (read.SOPClassUID, read.SOPInstanceUID) == (ParametricMapStorage, uids.instance("parametric_map", 0))
+    assert (read.SOPClassUID, read.SOPInstanceUID) == (ParametricMapStorage, uids.instance("parametric_map", "stack 0"))
     assert read.SeriesInstanceUID == uids.series("parametric_map")
     assert read.ContentQualification == "RESEARCH"
     assert "NOT FOR DIAGNOSTIC USE" in read.DerivationDescription
+
+
+def test_every_plane_of_the_stack_has_a_frame_along_the_normal_and_those_without_a_map_say_so(
+    series: Series, analyse: Analyse, made: Made, signed: np.ndarray
+) -> None:
+    upside_down = series(4, change=lambda header: setattr(header, "ImageOrientationPatient", [1, 0, 0, 0, -1, 0]))
+    analysis = analyse(upside_down, frame=1, on_frame=signed)
+    read = made(analysis)
+    groups = read.PerFrameFunctionalGroupsSequence
+    heights = [float(group.PlanePositionSequence[0].ImagePositionPatient[2]) for group in groups]
+    assert heights == [15, 10, 5, 0]  # the normal of [1, 0, 0, 0, -1, 0] points to the feet
+    (shown,) = (index for index, height in enumerate(heights) if height == analysis.image.frames[1].position_mm[2])
+    np.testing.assert_array_equal(read.pixel_array[shown], signed)
+    assert not read.pixel_array[[index for index in range(4) if index != shown]].any()
+    comments = [str(group.FrameContentSequence[0].FrameComments) for group in groups]
+    assert "Verdict on the map" in comments[shown]
+    assert comments.count(NO_MAP) == 3
+    sources = [group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID for group in groups]
+    assert sources == [dcmread(path).SOPInstanceUID for path in reversed(upside_down)]
+
+
+def test_a_stack_too_large_or_uneven_gets_frames_of_the_explained_planes_alone(
+    series: Series, analyse: Analyse, made: Made, signed: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reports.objects.parametric.MOST_BYTES", 2 * signed.nbytes)
+    read = made(analyse(series(3), frame=1, on_frame=signed))
+    assert read.NumberOfFrames == 1
+    np.testing.assert_array_equal(read.pixel_array, signed)
 
 
 def test_a_frame_of_a_multi_frame_source_is_named(analyse: Analyse, made: Made, tmp_path: Path) -> None:
@@ -98,7 +126,7 @@ def test_a_frame_of_a_multi_frame_source_is_named(analyse: Analyse, made: Made, 
     source.save_as(tmp_path / "enhanced.dcm")
     analysis = analyse([tmp_path / "enhanced.dcm"], frame=4)
     read = made(analysis)
-    (frame,) = read.PerFrameFunctionalGroupsSequence
+    frame = read.PerFrameFunctionalGroupsSequence[4]
     (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
     assert reference.ReferencedFrameNumber == analysis.image.frames[4].frame_number == 5
     assert reference.ReferencedSOPClassUID == EnhancedMRImageStorage

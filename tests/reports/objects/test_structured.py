@@ -77,14 +77,15 @@ def test_it_is_preliminary_unverified_english_and_not_for_diagnostic_use(series:
 def test_highdicom_reads_the_finding_back(series: Series, report: Report, analyse: Analyse) -> None:
     paths = series(3)
     read = srread(report(paths))
-    (whole,) = read.content.get_image_measurement_groups()
+    assert read.content.get_image_measurement_groups() == []
+    (whole,) = named(read, "whole_series")
     (finding,) = read.content.get_planar_roi_measurement_groups()
     assert finding.finding_type.value == "393564001"
     assert finding.tracking_uid == ResultUids.of_analysis(analyse(paths)).tracking("finding 0")
     measured = {measurement.name.meaning: measurement for measurement in finding.get_measurements()}
     assert measured["Probability"].value == pytest.approx(0.97)
     assert measured["Decision threshold of the probability"].value == pytest.approx(0.5)
-    (highest,) = named(whole[0], "probability_glioma")
+    (highest,) = named(whole, "probability_glioma")
     assert named(highest, "121401")[0].ConceptCodeSequence[0].CodeValue == "56851009"
 
 

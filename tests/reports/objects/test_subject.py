@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from inference.errors import UnreadableInstance
 from reports.explained import orientation, read_header
-from reports.objects.subject import local_time, take_over
+from reports.objects.header.subject import local_time, take_over
 
 CHARSETS = sorted(path for path in get_charset_files("chr*.dcm") if "SQ" not in path)
 

@@ -164,6 +164,26 @@ def test_a_verdict_is_told_in_words_and_says_whether_it_is_clear() -> None:
     assert said(passed=None, clear=None) == "-"
 
 
+def test_on_fewer_than_ten_groups_nothing_is_called_passed_or_failed(passport: Passport) -> None:
+    few = TypeAdapter(Criterion).validate_python(criterion(groups=9))
+    assert verdict(few) == ("too few", "none")
+    page = passport_page(passport)
+    assert "fewer than 10 groups" in page
+    assert "<small>40/17</small>" in page
+    assert "<small>n 40/17</small>" in page
+
+
+def test_what_was_found_stands_first_in_at_most_five_sentences_then_the_rules(passport: Passport) -> None:
+    page = passport_page(passport)
+    titles = re.findall(r"<h2>(.+?)</h2>", page)
+    assert titles[:4] == ["What was found", "Limits", "Rules", "At a glance"]
+    (listed,) = re.findall(r'<ol class="found">(.+?)</ol>', page)
+    assert 1 <= listed.count("<li>") <= 5
+    assert "gradcam is the one to show" in listed
+    assert "no map is ever TRUSTED" in listed
+    assert "60 cases of 17 patients or groups" in listed
+
+
 def reference(kind: str, slices: int) -> LocalisationReference:
     figure = {"value": 0.81, "ci": (0.72, 0.86), "n": slices, "groups": 17}
     trainings = [{"seed": seed, "average_precision": figure, "hit": figure} for seed in (11, 12)]

@@ -143,12 +143,12 @@ def test_every_part_of_a_made_up_verdict_is_on_the_page(made_up: Plain) -> None:
         assert part in words, part
 
 
-def test_the_page_shows_the_verdict_before_the_rules(made_up: Plain, request: pytest.FixtureRequest) -> None:
+def test_the_page_shows_the_whole_verdict_after_the_rules(made_up: Plain, request: pytest.FixtureRequest) -> None:
     without: Passport = request.getfixturevalue("passport")
     page = html.unescape(passport_page(replace(without, verdict=typed(made_up))))
     for text in (text for block in verdict_blocks(typed(made_up)) for text in (block.title, *block.words, *block.head)):
         assert text in page, text
-    assert page.index("The verdict of one case") < page.index("<h2>Rules</h2>")
+    assert page.index("<h2>Rules</h2>") < page.index("The verdict of one case")
     assert "The verdict of one case" not in passport_page(without)
     reason = passport_page(replace(without, verdict=NoVerdict("Too few patients <5>.")))
     assert "Too few patients &lt;5&gt;." in reason

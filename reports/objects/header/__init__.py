@@ -1,0 +1,1 @@
+"""What results take over from the header of their source."""
