@@ -105,15 +105,19 @@ def rules_reload(config_file: Config = _CONFIG) -> None:
     import signal
 
     from node.settings.settings import load
+    from node.settings.started import changed_since, tables_of
 
     settings = load(config_file)
-    pid, engine = _running(settings.node.home), _engine(settings)
+    pid, engine = running(settings.node.home), _engine(settings)
     seen = _last_reload(engine)
     os.kill(pid, signal.SIGHUP)
     outcome = _wait(lambda: _last_reload(engine), seen)
     if outcome[1]:
         raise SettingsInvalid(tuple(outcome[1].split("\n")))
-    Console().print(f"The node has loaded {len(settings.rules)} rules.", highlight=False)
+    rules_loaded = f"{len(settings.rules)} rule{'' if len(settings.rules) == 1 else 's'}"
+    Console().print(f"The node has loaded {rules_loaded}.", highlight=False)
+    for table in changed_since(settings.node.home, tables_of(settings)):
+        Console().print(f"[yellow]{table}: changed too; it waits for a restart of the node.[/yellow]", highlight=False)
 
 
 @rules.command("retry")
@@ -217,7 +221,7 @@ def _change(change: "DecisionChange") -> Iterable[str]:
     yield escape(change.after.trace[-1])
 
 
-def _running(home: Path) -> int:
+def running(home: Path) -> int:
     """Return the process id of the node that holds a home folder.
 
     Raises:

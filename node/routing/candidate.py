@@ -7,11 +7,11 @@ from pydantic import ValidationError
 from inference.errors import SettingsInvalid, Unparsable
 from inference.parsing import parse_toml
 from node.jobs.installation import bundles_of
-from node.routing.rulebook import RELOADED
 from node.settings.problems import problems_of
 from node.settings.rule import Rules, Unrouted
 from node.settings.section import Section
 from node.settings.settings import Settings
+from node.settings.started import RELOADED
 
 
 class Candidate(Section):

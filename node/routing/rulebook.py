@@ -12,11 +12,9 @@ from inference.trust.warrant import Warrant
 from node.jobs.installation import bundles_of
 from node.settings.rule import Rule
 from node.settings.settings import Settings, load
+from node.settings.started import RELOADED
 from node.store import now
 from reports.audit.ledger import Event, Ledger
-
-RELOADED = frozenset({"rules", "unrouted"})
-"""The tables a reload replaces; a change in any other needs a restart."""
 
 
 class Rulebook:
