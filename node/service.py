@@ -83,15 +83,19 @@ class Node:
             self._log.info("receiving", ae_title=self._settings.node.ae_title, port=self._settings.node.port)
             analysing = self._load()
             undo.pop_all()
-        if not self._asked.is_set():
+        if analysing is not None:
             self._analyse(analysing)
 
-    def _load(self) -> "Analysing":
-        """Import what analyses, some 10 s of a processor, and load the bundles."""
+    def _load(self) -> "Analysing | None":
+        """Import what analyses, some 10 s of a processor, and load the bundles; None where the node is to stop."""
         began = time.monotonic()
         self._log.info("loading_models")
+        if self._asked.is_set():
+            return None
         import torch
 
+        if self._asked.is_set():
+            return None
         from node.assembly import make_analysing
 
         if self._settings.inference.threads:

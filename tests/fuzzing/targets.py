@@ -88,7 +88,8 @@ def _pdu() -> FuzzTarget:
         return read_request(content)
 
     words = (
-        b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.1.1", b"\x10\0", b"\x20\0", b"\x30\0", b"\x40\0", b"\x50\0", b"\x58\0",
+        b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.1.1", b"\x10\0", b"\x20\0", b"\x30\0", b"\x40\0", b"\x50\0",
+        b"\x58\0",
     )  # fmt: skip
     return FuzzTarget("pdu", parse, (MalformedRequest,), _seeds("pdu"), words)
 
@@ -111,7 +112,8 @@ def _multipart() -> FuzzTarget:
         return [len(part) async for part in parts]
 
     words = (
-        b"\r\n--b", b"--b--", b"\r\n\r\n", b"boundary=", b"multipart/related", b'type="application/dicom"', b"=?utf-8?b?",
+        b"\r\n--b", b"--b--", b"\r\n\r\n", b"boundary=", b"multipart/related", b'type="application/dicom"',
+        b"=?utf-8?b?",
     )  # fmt: skip
     return FuzzTarget(
         "multipart", lambda content: asyncio.run(read(content)), (HTTPException,), _seeds("multipart"), words,
