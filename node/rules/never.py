@@ -62,7 +62,7 @@ def _unmatchable(expression: str, longest: int | None) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         parsed = _parser.parse(expression)
-    if _misplaced(list(parsed)):
+    if not parsed.state.flags & _constants.SRE_FLAG_MULTILINE and _misplaced(list(parsed)):
         return "it asks for something before the beginning or after the end of the value"
     least = parsed.getwidth()[0]
     return f"it needs {least} characters, and values have at most {longest}" if longest and least > longest else ""

@@ -48,7 +48,8 @@ class Readiness:
         free = shutil.disk_usage(self._settings.files).free
         if free < self._settings.minimum_free_bytes:
             reasons.append(
-                f"{free} bytes are free, and node.minimum_free_bytes is {self._settings.minimum_free_bytes}."
+                f"{_gibibytes(free)} are free, and node.minimum_free_bytes asks for "
+                f"{_gibibytes(self._settings.minimum_free_bytes)}."
             )
         return reasons
 
@@ -89,3 +90,7 @@ def probe_application(readiness: Readiness, metrics: Metrics, guard: Guard) -> F
     application.middleware("http")(add_headers)
     application.include_router(health_routes(readiness, metrics, guard.probe))
     return application
+
+
+def _gibibytes(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

@@ -46,7 +46,7 @@ def test_a_study_is_kept_while_the_models_are_loaded_and_decided_after(starting:
     assert starting.readiness["ready"] is True
     assert starting.readiness["analysing"] is False
     assert "loaded" in str(starting.readiness["waits"])
-    paths = write_study(make_phantom(1, slices=3), tmp_path / "study")
+    paths = write_study(make_phantom(1, slices=4), tmp_path / "study")
     assert set(starting.send(paths)) == {0x0000}
     answered: list[int] = []
     asking = threading.Thread(target=lambda: answered.append(starting.get("/api/studies").status_code))

@@ -97,6 +97,7 @@ def test_a_condition_that_can_never_hold_is_said(clause: dict[str, object]) -> N
         {"matches": "(^|_)flair($|_)"},
         {"matches": "a*^flair"},
         {"matches": "(a^b|flair)"},
+        {"matches": "(?m)a\\s^b"},
         {"matches": "x{64}"},
         {"equals": ["FLAIR", "T1"], "matches": "t1"},
         {"excludes": "$a"},
