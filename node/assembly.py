@@ -1,44 +1,34 @@
-"""The parts of a node, made of its settings: what takes images in, what routes them, what audits, and the web side."""
+"""What routes, analyses, audits and shows the studies that are received, made of the settings."""
 
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
-from pynetdicom import evt
-from sqlalchemy import Engine
 
-from inference.bundle.bundle import Bundle
-from inference.trust.warrant import Warrant
-from node import logs, store
-from node.associations.acceptor import memory_of
-from node.associations.peers import Peers
-from node.associations.refusals import Refusals
-from node.associations.shares import Shares
 from node.audit.arming import Arming
 from node.audit.audit import Audit
+from node.audit.auditor import Auditor
 from node.audit.constancy import Constancy
+from node.audit.monthly import Monthly
 from node.audit.opinions import Opinions
+from node.audit.returned import Returned
+from node.audit.view import prepare_views
 from node.delivery.consignments import Consignments
 from node.delivery.delivery import Deliveries
 from node.home import site_key
 from node.jobs.installation import routed_bundles, warrants_of
 from node.jobs.job import Jobs
 from node.jobs.steps import Steps
-from node.metrics import Metrics
-from node.priors.fetch import Fetching
-from node.priors.records import PriorRecords
-from node.receiving.inbox import Inbox
-from node.receiving.listener import Listener, prior_listener
+from node.reception import Ground, Receiving
 from node.routing.decisions import Decisions
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
-from node.settings.settings import Settings
+from node.routing.versions import RuleVersions
 from node.studies.attempts import Attempts
 from node.studies.completeness import Completeness
 from node.studies.counting import Counting
-from node.studies.performed_steps import PerformedSteps
-from node.studies.studies import Studies
+from node.studies.numbers import Numbers
 from node.web.app import create_app
 from node.web.audit import audit_routes
 from node.web.deliveries import DeliveryDesk, delivery_routes
@@ -48,84 +38,53 @@ from node.web.pages import Pages
 from node.web.priors import prior_routes
 from node.web.stow import StowBounds, stow_routes
 from node.web.study_records import StudyRecords
-from reports.audit.counted import CountedEvents
-from reports.audit.ledger import Ledger
 from reports.audit.observations import Observations
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What every part of a node stands on."""
+class Analysing:
+    """What routes, analyses and audits the studies that are received, and shows it."""
 
-    settings: Settings
-    engine: Engine
-    ledger: Ledger
-    metrics: Metrics
-    bundles: dict[str, Bundle]
-    """Those that the rules name."""
-    warrants: dict[str, Warrant]
-
-    @property
-    def outbox(self) -> Path:
-        """Where results lie until they are delivered."""
-        return self.settings.node.files / "outbox"
+    rulebook: Rulebook
+    router: Router
+    auditor: Auditor
+    application: FastAPI
 
 
-@dataclass(frozen=True)
-class Receiving:
-    """What takes images in."""
+def make_analysing(ground: Ground, receiving: Receiving, deliveries: Deliveries, path: Path | None) -> Analysing:
+    """Load the bundles that the rules name, and make all that needs them.
 
-    studies: Studies
-    inbox: Inbox
-    performed_steps: PerformedSteps
-    fetching: Fetching
-    listener: Listener
-    prior_listener: Listener | None
-    """Takes only priors; None where the settings want none."""
-    counted: CountedEvents
-    """What peers can cause at will, on its way into the ledger."""
-    memory: Shares
-    """Bytes for what is being received, by whichever port."""
+    Args:
+        ground: what every part stands on.
+        receiving: what takes images in.
+        deliveries: the durable sender.
+        path: the settings file, for a reload of the rules.
 
-
-def make_ground(settings: Settings) -> Ground:
-    """Load the bundles, open and migrate the store, and configure the logs, which name studies by keyed hashes."""
+    Raises:
+        Misconfigured: a bundle or a passport cannot be used.
+    """
+    settings, engine, ledger = ground.settings, ground.engine, ground.ledger
     bundles = routed_bundles(settings)
     warrants = warrants_of(settings, bundles)
-    engine = store.open_engine(settings.node.database_url or store.sqlite_url(settings.node.home))
-    store.migrate(engine)
-    ledger = Ledger(engine, site_key(settings.node.files))
-    logs.configure(study_key=ledger.pseudonym, level=settings.node.log_level)
-    return Ground(settings, engine, ledger, Metrics(engine, settings.node.files), bundles, warrants)
-
-
-def make_receiving(ground: Ground, deliveries: Deliveries) -> Receiving:
-    """Make the listeners and the inbox; answers to storage commitment go to ``deliveries``."""
-    settings, engine, ledger = ground.settings, ground.engine, ground.ledger
-    studies, performed_steps = Studies(engine, settings.node.files / "inbox"), PerformedSteps(engine)
-    counted, memory = CountedEvents(ledger), memory_of(settings.node)
-    inbox = Inbox(settings.node, engine, ledger, studies, limits=settings.limits, peers=settings.peers, counted=counted)
-    further = performed_steps.handlers if settings.completeness.performed_steps else []
-    listener = Listener(
-        settings.node,
-        inbox,
-        ground.metrics,
-        Refusals(engine, counted),
-        peers=Peers.of(settings),
-        tls=settings.tls,
-        handlers=[(evt.EVT_N_EVENT_REPORT, deliveries.reported), *further],
-        memory=memory,
+    rulebook = Rulebook(
+        settings,
+        bundles,
+        warrants,
+        ledger,
+        path=path,
+        warrants_of=partial(warrants_of, settings),
+        versions=RuleVersions(engine),
     )
-    return Receiving(
-        studies=studies,
-        inbox=inbox,
-        performed_steps=performed_steps,
-        fetching=Fetching(settings, PriorRecords(engine, settings.node.worker), inbox, ledger),
-        listener=listener,
-        prior_listener=prior_listener(settings, inbox, ground.metrics, Refusals(engine, counted), memory),
-        counted=counted,
-        memory=memory,
+    arming = Arming(engine, ledger)
+    router = make_router(ground, receiving, rulebook, arming, deliveries)
+    audit = make_audit(ground, rulebook, arming)
+    returned = Returned(engine, ledger, settings.node.files, rulebook.bundles)
+    numbers = Numbers(engine, ledger.pseudonym, settings.node.files / "inbox")
+    prepare = partial(prepare_views, audit)
+    auditor = Auditor(
+        audit, [returned.read_new, Monthly(audit).send_due, receiving.counted.write_due, numbers.fill, prepare]
     )
+    return Analysing(rulebook, router, auditor, make_application(ground, receiving, rulebook, audit, deliveries))
 
 
 def make_router(
@@ -133,7 +92,7 @@ def make_router(
 ) -> Router:
     """Make the router with the jobs that it starts."""
     settings, engine, ledger, studies = ground.settings, ground.engine, ground.ledger, receiving.studies
-    steps = Steps(settings, engine, settings.node.files, ground.bundles, ground.warrants, ledger)
+    steps = Steps(settings, engine, settings.node.files, rulebook.bundles, rulebook.warrants, ledger)
     attempts = Attempts(engine)
     completeness = Completeness(
         settings,

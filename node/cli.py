@@ -19,23 +19,25 @@ from node.commands import (
     bundle,
     commissioning,
     companions,
+    config,
     deliveries,
     priors,
     rules,
     viewers,
 )
+from node.commands.tree import CommandTree, print_version
 
 app = typer.Typer(
     name="heatproof",
+    cls=CommandTree,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="A DICOM node that runs MONAI classifiers, explains each finding, and says how far the map can be trusted.",
     epilog="Results are for research and demonstration. NOT FOR DIAGNOSTIC USE.",
 )
-config = typer.Typer(no_args_is_help=True, help="Check, explain or write the settings file.")
 for _name, _group in (
-    ("config", config),
+    ("config", config.config),
     ("bundle", bundle.bundle),
     ("token", administration.token),
     ("audit", audit.audit),
@@ -43,7 +45,7 @@ for _name, _group in (
     app.add_typer(_group, name=_name)
 app.add_typer(rules.rules, name="rules")
 app.add_typer(deliveries.deliveries, name="deliveries")
-config.command("objects")(viewers.objects)
+config.config.command("objects")(viewers.objects)
 app.command("doctor")(administration.doctor)
 app.command("priors")(priors.priors)
 app.command("commission")(commissioning.commission)
@@ -54,6 +56,15 @@ app.command("analyse")(analyse.analyse)
 Device = Literal["auto", "cpu", "cuda"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take what is asked of no command."""
 
 
 def main() -> None:
@@ -154,38 +165,6 @@ def bundles(
         does = ". ".join(text for text in (row["title"], row["meaning"]) if text)
         table.add_row(row["name"], row["version"], row["state"], row["reason"] or does)
     Console().print(table)
-
-
-@config.command("check")
-def config_check(config_file: Config = Path("heatproof.toml")) -> None:
-    """Check whether the node would start with this file; every problem is listed."""
-    from node.settings.settings import load
-
-    settings = load(config_file)
-    from node.jobs.installation import routed_bundles  # only once the file is good: it brings torch
-
-    routed_bundles(settings)
-    summary = f"{len(settings.rules)} rules, {len(settings.destinations)} destinations"
-    Console().print(f"{config_file} is good: {summary}.", soft_wrap=True)
-
-
-@config.command("reference")
-def config_reference() -> None:
-    """Describe every setting: default, unit and meaning."""
-    from node.settings.settings import reference
-
-    sys.stdout.write(reference())
-
-
-@config.command("example")
-def config_example(
-    home: Annotated[Path, typer.Option("--home", help="Folder for inbox, outbox and database.")],
-    port: Annotated[int, typer.Option("--port", help="DICOM port.", min=1, max=65535)] = 11112,
-) -> None:
-    """Write a complete, commented settings file to standard output."""
-    from node.settings.settings import example
-
-    sys.stdout.write(example(home, port))
 
 
 @app.command()

@@ -27,8 +27,8 @@ ALLOWED_KEYS = frozenset(
         "peer_address", "ae_title", "calling_ae_title", "port", "host", "worker", "version",  # who: machines
         "route", "bundle", "method", "device", "step", "destination",  # names out of the settings
         "state", "outcome", "verdict", "status", "error",  # words of heatproof; error is the name of a class
-        "instances", "attempts", "findings", "workflows", "bytes", "seconds", "free_bytes",  # numbers
-        "problem",  # a sentence of ours about the settings or a peer
+        "instances", "objects", "attempts", "findings", "workflows", "bytes", "seconds", "free_bytes",  # numbers
+        "problem", "cure", "proof",  # sentences of ours about the settings, a peer or a study
         "logger", "where", "errno",  # a module and its line
         "id", "quarantine",  # names we made up
     }

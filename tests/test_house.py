@@ -13,8 +13,8 @@ from tests.benchmarks import house
 ROOT = Path(__file__).parents[1]
 ORDER = (
     # what a person starts
-    "node.__main__", "node.cli", "node.commands", "node.demo", "node.service", "node.assembly", "node.doctor",
-    "node.web",
+    "node.__main__", "node.cli", "node.commands", "node.demo", "node.service", "node.assembly", "node.reception",
+    "node.doctor", "node.web",
     # the way of a study, backwards: each conducts what stands below it
     "node.routing", "node.audit", "node.jobs", "node.pieces", "node.priors", "node.receiving", "node.studies",
     "node.delivery", "node.associations", "node.rules",

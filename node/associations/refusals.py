@@ -124,7 +124,11 @@ class Refusals:
             if not waiting:
                 return
             for address, times in Counter(refusal.peer_address for refusal in waiting).items():
-                self._log.warning("association_refused", peer_address=address, attempts=times)
+                of_address = Counter((r.problem, r.cure) for r in waiting if r.peer_address == address)
+                ((problem, cure), _), *_ = of_address.most_common(1)  # one line, however many kinds
+                self._log.warning(
+                    "association_refused", peer_address=address, attempts=times, problem=problem, cure=cure
+                )
             try:
                 with self._engine.begin() as connection:
                     _write(connection, waiting)

@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from sqlalchemy import Engine, func, select
 
 from inference.bundle.bundle import Bundle
-from inference.errors import UnknownName
+from inference.errors import Refused, UnknownName
 from inference.trust.warrant import Warrant
 from node.audit.arming import Arming
 from node.audit.constancy import Constancy
@@ -128,15 +128,20 @@ class Audit:
         """Put a route back into service.
 
         Raises:
-            UnknownName, Refused: as ``Arming.arm``.
+            UnknownName, Refused: as ``Arming.arm``; or of a bundle no installation was ever accepted.
         """
         self.known(route)
         names = next(rule.bundles for rule in self.rules() if rule.name == route)
+        for name in names:
+            if not self.constancy.accepted(name):
+                raise Refused(
+                    f"No installation of {name} was ever accepted, so nothing says whether its maps repeat.",
+                    cure="Run `heatproof audit accept --by NAME` first.",
+                )
         fingerprints = {
             name: installation.fingerprint for name, installation in self.installations().items() if name in names
         }
-        accepted = {name: fingerprint for name, fingerprint in fingerprints.items() if self.constancy.accepted(name)}
-        self.arming.arm(route, reason, by_whom=by_whom, bundles=accepted)
+        self.arming.arm(route, reason, by_whom=by_whom, bundles=fingerprints)
 
     def control(
         self, route: str, *, until: datetime | None = None, where: tuple[tuple[str, str], ...] = ()

@@ -112,9 +112,10 @@ def rules_reload(
     import signal
 
     from node.settings.settings import load
+    from node.settings.started import changed_since, tables_of
 
     settings = load(config_file)
-    pid, engine = _running(settings.node.home), _engine(settings)
+    pid, engine = running(settings.node.home), _engine(settings)
     if _show_difference(settings, engine) and sys.stdin.isatty() and not yes:
         typer.confirm("Put the rules of the file into force?", abort=True)
     seen = _last_reload(engine)
@@ -124,6 +125,8 @@ def rules_reload(
         raise SettingsInvalid(tuple(outcome[1].split("\n")))
     loaded = "1 rule" if len(settings.rules) == 1 else f"{len(settings.rules)} rules"
     Console().print(f"The node has loaded {loaded}.", highlight=False)
+    for table in changed_since(settings.node.home, tables_of(settings)):
+        Console().print(f"[yellow]{table}: changed too; it waits for a restart of the node.[/yellow]", highlight=False)
 
 
 @rules.command("retry")
@@ -248,7 +251,7 @@ def _change(change: "DecisionChange") -> Iterable[str]:
     yield escape(change.after.trace[-1])
 
 
-def _running(home: Path) -> int:
+def running(home: Path) -> int:
     """Return the process id of the node that holds a home folder.
 
     Raises:

@@ -11,10 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import structlog
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from sqlalchemy import Connection, Engine
 
-from inference.errors import DeliveryFailed, UnknownName
+from inference.errors import DeliveryFailed, HeatproofError, UnknownName
 from node.delivery.commitment import CommitmentReport, Commitments, mark_stored
 from node.delivery.consignments import Consignments
 from node.delivery.kinds import proofs, transports
@@ -84,6 +85,8 @@ class Deliveries(DBOSConfiguredInstance):
         self._commitments = Commitments(
             engine, self._own_title, self._heard, linger_seconds=self._patience.linger_seconds
         )
+        self._away: set[str] = set()
+        self._log = structlog.get_logger("delivery")
         self._transports = transports(self._own_title)
         self._proofs = proofs(self._own_title, self._commitments)
 
@@ -125,7 +128,7 @@ class Deliveries(DBOSConfiguredInstance):
     @DBOS.workflow(name="delivery")
     def run(self, job_id: str, destination: str, chain: int, attempt: int) -> int:
         """Make one attempt, and schedule a retry where objects are left; give how many are."""
-        left = int(DBOS.run_step({"name": "send"}, self.send, job_id, destination))
+        left = int(DBOS.run_step({"name": "send"}, self.send, job_id, destination, attempt))
         if left and attempt >= self._patience.most_attempts:
             DBOS.run_step({"name": "give up"}, self.give_up, job_id, destination)
         elif left:
@@ -133,15 +136,21 @@ class Deliveries(DBOSConfiguredInstance):
             self._enqueue(job_id, destination, chain, attempt + 1, delay_seconds=delay_seconds)
         return left
 
-    def send(self, job_id: str, destination: str) -> int:
-        """Send what is queued, ask for proof of what is sent; give how many objects are not delivered yet."""
+    def send(self, job_id: str, destination: str, attempt: int = 1) -> int:
+        """Send what is queued, ask for proof of what is sent; give how many objects are not delivered yet.
+
+        Args:
+            job_id: whose results.
+            destination: where to.
+            attempt: which attempt it is, for the log.
+        """
         proven = self._is_proven(destination)
         if proven:
             patience_seconds = self._destinations[destination].proof_seconds
             self._consignments.expire(job_id, destination, older_than_seconds=patience_seconds)
         queued = self._consignments.parcels(job_id, destination, DeliveryState.QUEUED)
         if queued:
-            self._hand_over(job_id, destination, queued)
+            self._hand_over(job_id, destination, queued, attempt)
         unproven = self._consignments.parcels(job_id, destination, DeliveryState.SENT) if proven else ()
         if unproven:
             self._prove(job_id, self._destinations[destination], unproven)
@@ -150,18 +159,42 @@ class Deliveries(DBOSConfiguredInstance):
     def give_up(self, job_id: str, destination: str) -> None:
         """Mark what never arrived, or was never proven, as failed; it stays in the outbox for a resend."""
         count = self._consignments.abandon(job_id, destination, proven=self._is_proven(destination))
+        self._log.error("delivery_given_up", job=job_id, destination=destination, objects=count)
         self._tell(Event.DELIVERY_ABANDONED, job_id, destination, objects=count)
 
-    def _hand_over(self, job_id: str, destination: str, parcels: Sequence[Parcel]) -> None:
+    def _hand_over(self, job_id: str, destination: str, parcels: Sequence[Parcel], attempt: int) -> None:
         try:
             outcomes = self._store(destination, parcels)
+            self._answers(destination)
         except (DeliveryFailed, UnknownName) as error:
             outcomes = {parcel.sop_instance_uid: str(error) for parcel in parcels}
+            self._is_away(destination, error)
         for sop_instance_uid, problem in outcomes.items():
             self._record(sop_instance_uid, destination, problem)
         problem = "; ".join(sorted({problem for problem in outcomes.values() if problem}))
+        told = {
+            "study_instance_uid": parcels[0].study_instance_uid,
+            "destination": destination,
+            "objects": len(parcels),
+            "attempts": attempt,
+        }
+        if problem:
+            self._log.warning("delivery_failed", **told, problem=problem)
+        else:
+            self._log.info("study_delivered", **told)
         event = Event.DELIVERY_FAILED if problem else Event.DELIVERED
         self._tell(event, job_id, destination, objects=len(parcels), problem=problem)
+
+    def _is_away(self, destination: str, error: HeatproofError) -> None:
+        """Log once for each outage that a destination takes nothing."""
+        if destination not in self._away:
+            self._away.add(destination)
+            self._log.warning("destination_away", destination=destination, problem=str(error.args[0]), cure=error.cure)
+
+    def _answers(self, destination: str) -> None:
+        if destination in self._away:
+            self._away.discard(destination)
+            self._log.info("destination_back", destination=destination)
 
     def _store(self, destination: str, parcels: Sequence[Parcel]) -> dict[str, str]:
         if destination not in self._destinations:
@@ -192,6 +225,13 @@ class Deliveries(DBOSConfiguredInstance):
         if held:
             with self._engine.begin() as connection:
                 mark_stored(connection, destination.name, sorted(held), proof=proof.name)
+                self._log.info(
+                    "study_stored",
+                    study_instance_uid=parcels[0].study_instance_uid,
+                    destination=destination.name,
+                    objects=len(held),
+                    proof=proof.name,
+                )
                 self._tell(
                     Event.DELIVERY_PROVEN,
                     job_id,

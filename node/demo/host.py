@@ -31,7 +31,7 @@ class DemoNode:
         self._settings.write_text(_settings(self._folder, self.port, self._http, pacs.port), encoding="utf-8")
 
     def __enter__(self) -> Self:
-        """Start it and wait until it accepts associations."""
+        """Start it and wait until its models are loaded."""
         with (self._folder / "node.log").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "node", "serve", "--config", str(self._settings)], stdout=log, stderr=log
@@ -55,7 +55,7 @@ class DemoNode:
 
     def _ready(self) -> bool:
         try:
-            return bool(self._get("/readyz"))
+            return bool(json.loads(self._get("/readyz"))["analysing"])
         except OSError:
             return False
 

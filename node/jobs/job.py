@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select, update
 
 from inference.errors import HeatproofError, NotAnalysed
 from node.delivery.delivery import Deliveries
+from node.jobs.job_row import Job
 from node.jobs.steps import Steps
 from node.metrics import Metrics
 from node.store import JobState, jobs, now
@@ -130,9 +131,25 @@ class Jobs(DBOSConfiguredInstance):
                 details={"job": job_id, "bundle": job.bundle, "state": state, "verdicts": ", ".join(job.verdicts)},
                 connection=connection,
             )
+        self._log_end(job, state)
         for verdict in job.verdicts:
             self._metrics.verdict(job.bundle, verdict)
+        for said in job.said if ending is None else ():
+            self._metrics.said(job.bundle, said)
         return state
+
+    def _log_end(self, job: Job, state: str) -> None:
+        told = {
+            "study_instance_uid": job.study_instance_uid,
+            "job": job.id,
+            "route": job.route or None,
+            "bundle": job.bundle or None,
+            "state": state,
+        }
+        if state == JobState.DONE:
+            self._log.info("study_analysed", **told, verdict=", ".join(job.verdicts) or None)
+        else:
+            self._log.warning("study_not_analysed", **told)
 
     def address(self, job_id: str) -> tuple[str, ...]:
         """Say where the results go."""

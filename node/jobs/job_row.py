@@ -32,6 +32,8 @@ class Job:
     """What the study has not, although it was expected; empty where nothing is."""
     stack_contains: tuple[str, ...] = ()
     """Words of the rule, one of which must stand in what tells a stack from the others of its series; empty: all."""
+    said: tuple[str, ...] = ()
+    """What is said of each stack ("found", "nothing found", "no statement"), once there is a summary."""
     content: str = ""
     """Digest of the instances that were decided about; empty where an earlier release decided."""
 
@@ -54,5 +56,6 @@ def job_of(row: Row[Any]) -> Job:
         withheld=row.options.get("withheld", ""),
         missing=row.missing or "",
         stack_contains=tuple(row.options.get("stack_contains", ())),
+        said=tuple(stack["said"] for stack in (row.summary or {}).get("stacks", [])),
         content=row.options.get("content", ""),
     )

@@ -146,10 +146,9 @@ class Inbox:
 
     def set_aside(self, arrival: Arrival, error: Exception) -> str:
         """Put a refused arrival into the quarantine, and write it down; give the id it lies under."""
-        problem, cure = f"Unexpected {type(error).__name__}.", ""
-        if isinstance(error, HeatproofError):
-            problem, cure = str(error.args[0]), error.cure
-        name = self._quarantine.keep(arrival, problem, cure or _CURES.get(type(error), _LOOK))
+        known = isinstance(error, HeatproofError)
+        problem = str(error.args[0]) if known else f"Unexpected {type(error).__name__}."
+        name = self._quarantine.keep(arrival, problem, cure_of(error))
         event = Event.QUARANTINED if isinstance(error, ConflictingInstance) else Event.REFUSED
         try:
             self._count(event, arrival, type(error).__name__, quarantine=name)
@@ -281,6 +280,11 @@ class Inbox:
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise _unwritten(error) from error
+
+
+def cure_of(error: Exception) -> str:
+    """Return the sentence on what to do about an arrival that was refused by an error."""
+    return (error.cure if isinstance(error, HeatproofError) else "") or _CURES.get(type(error), _LOOK)
 
 
 def _unwritten(error: OSError) -> Unavailable:

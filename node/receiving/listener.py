@@ -26,7 +26,7 @@ from node.associations.request import Offer
 from node.associations.shares import Shares
 from node.associations.storage_classes import READ_CLASSES, RETIRED_IMAGE_CLASSES, is_unread_class
 from node.metrics import Metrics
-from node.receiving.inbox import Inbox
+from node.receiving.inbox import Inbox, cure_of
 from node.receiving.inspection import Arrival, Purpose
 from node.settings.node import NodeSettings
 from node.settings.settings import Settings
@@ -140,7 +140,14 @@ class Listener:
             receipt = self._inbox.keep(arrival)
         except HeatproofError as error:
             self._metrics.instance(error.audit_outcome)
-            self._log.warning("instance_refused", error=type(error).__name__, status=f"{error.dimse_status:04X}")
+            self._log.warning(
+                "instance_refused",
+                error=type(error).__name__,
+                status=f"{error.dimse_status:04X}",
+                peer_address=event.assoc.requestor.address,
+                problem=str(error.args[0]),
+                cure=cure_of(error),
+            )
             return _answer(error.dimse_status, str(error.args[0]))
         except Exception as error:  # noqa: BLE001 - the boundary to the network: the sender must get an answer
             name = self._inbox.set_aside(arrival, error) if arrival else uuid.uuid4().hex

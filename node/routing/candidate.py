@@ -11,9 +11,7 @@ from node.settings.problems import problems_of
 from node.settings.rule import Rules, Unrouted
 from node.settings.section import Section
 from node.settings.settings import Settings
-
-RELOADED = frozenset({"rules", "unrouted"})
-"""The tables a reload replaces; a change in any other needs a restart."""
+from node.settings.started import RELOADED
 
 
 class Candidate(Section):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, exists, func, select, update
 
 from inference.options import AnalysisOptions
@@ -56,6 +57,7 @@ class Decisions:
         self._ledger = ledger
         self._studies = studies_here
         self._arming = arming
+        self._log = structlog.get_logger("decisions")
 
     def record(self, study: Snapshot, decision: Decision, at: datetime, *, state: StudyState) -> tuple[str, ...]:
         """Write a decision and its jobs down.
@@ -89,11 +91,24 @@ class Decisions:
             missing = _missing(row.missing, decision)
             rows = self._job_rows(connection, replace(order, asked=row.asked), missing) if kept else ()
             new = insert_new(connection, jobs, rows)
+        self._log_decision(order, standing)
         if state is StudyState.SET_ASIDE:
             self._append(order, state, decision.reason)
         elif new:
             self._append(order, state, f"missing: {missing}" if missing else None)
         return tuple(row["id"] for row in rows)
+
+    def _log_decision(self, order: JobOrder, standing: Standing) -> None:
+        told = {
+            "study_instance_uid": order.study_instance_uid,
+            "route": order.route.name or None,
+            "bundle": ", ".join(filter(None, order.route.bundles)) or None,
+            "destination": ", ".join(order.destinations) or None,
+        }
+        if order.reason is None:
+            self._log.info("study_routed", **told, state=standing.state.value)
+        else:
+            self._log.info("study_not_routed", **told)
 
     def _order(self, study: Snapshot, decision: Decision, standing: Standing, content: str, at: datetime) -> JobOrder:
         destinations = decision.route.destinations if decision.route else self._rulebook.unrouted_destinations
@@ -162,7 +177,10 @@ class Decisions:
             )
         )
         with self._engine.begin() as connection:
-            connection.execute(held)
+            if connection.execute(held).rowcount:
+                self._log.warning(
+                    "study_held", study_instance_uid=study.study_instance_uid, route=route.name, problem=reason
+                )
 
     def _model(self, bundle: str) -> str:
         return self._rulebook.bundles[bundle].identity.digest if bundle else ""

@@ -15,10 +15,11 @@ from inference.bundle.bundle import Bundle
 from inference.errors import Misconfigured, Refused, SettingsInvalid
 from inference.trust.warrant import Warrant
 from node.jobs.installation import bundles_of
-from node.routing.candidate import RELOADED, candidate_of
+from node.routing.candidate import candidate_of
 from node.routing.versions import RuleVersions, Source
 from node.settings.rule import Rule
 from node.settings.settings import Settings, load
+from node.settings.started import RELOADED
 from node.settings.written import rules_as_toml
 from node.store import now
 from reports.audit.ledger import Detail, Event, Ledger

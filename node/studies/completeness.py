@@ -91,6 +91,9 @@ class Completeness:
             the studies as they stand; one that was closed before a crash is given again until it is decided.
         """
         receiving = self._studies.receiving()
+        for study in receiving:
+            if study.study_instance_uid not in self._watched:
+                self._log.info("study_received", study_instance_uid=study.study_instance_uid)
         self._watched = {study.study_instance_uid: self._watch(study, seconds) for study in receiving}
         self._asked = {uid: asked for uid, asked in self._asked.items() if uid in self._watched}
         self._counting.forget_all_but(self._watched)
@@ -114,26 +117,34 @@ class Completeness:
         correction = self._studies.correction(study.study_instance_uid)
         if performed and whole and not (correction and correction.former):
             broken_off = "the modality discontinued the procedure step (MPPS)" if performed.discontinued else None
-            self._studies.close(study, at, proof=_performed(performed), missing=broken_off)
+            self._close(study, at, _performed(performed), broken_off)
             return
         if quiet < self._quiet_seconds:
             return
         proofs, missing = self._evidence(study, performed, at, seconds)
         if not missing:
             proof = "; ".join([f"no image for {self._quiet_seconds:g} s (quiet time)", *proofs])
-            self._studies.close(study, at, proof=proof)
+            self._close(study, at, proof)
         elif quiet >= self._longest_seconds:
             proof = "; ".join([f"no image for {self._longest_seconds:g} s (longest wait)", *proofs])
-            self._studies.close(study, at, proof=proof, missing="; ".join(missing))
+            self._close(study, at, proof, "; ".join(missing))
+
+    def _close(self, study: Snapshot, at: datetime, proof: str, missing: str | None = None) -> None:
+        if self._studies.close(study, at, proof=proof, missing=missing):
+            self._log.info(
+                "study_complete",
+                study_instance_uid=study.study_instance_uid,
+                instances=study.arrivals,
+                proof=proof,
+                problem=f"missing: {missing}" if missing else None,
+            )
 
     def _give_up(self, study: Snapshot, at: datetime, seconds: float, error: str) -> None:
         """Close a study that cannot be judged after its quiet time: the router reports the problem."""
         self._log.error("not_judged", study_instance_uid=study.study_instance_uid, error=error)
         if seconds - self._watched[study.study_instance_uid].since_seconds >= self._quiet_seconds:
             missing = f"whether all of it is here could not be judged ({error})"
-            self._studies.close(
-                study, at, proof=f"no image for {self._quiet_seconds:g} s (quiet time)", missing=missing
-            )
+            self._close(study, at, f"no image for {self._quiet_seconds:g} s (quiet time)", missing)
 
     def _evidence(
         self, study: Snapshot, performed: Performed | None, at: datetime, seconds: float

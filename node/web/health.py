@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from sqlalchemy import Engine, select
@@ -11,13 +11,30 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.metrics import Metrics
 from node.settings.node import NodeSettings
+from node.web.guard import Guard, add_headers
 from reports.wording import size_in_words
 
 
 class Readiness:
     """Whether a C-STORE request would be answered with success now."""
 
-    def __init__(self, engine: Engine, settings: NodeSettings, listening: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: NodeSettings,
+        listening: Callable[[], bool],
+        *,
+        loading: Callable[[], str] = str,
+    ) -> None:
+        """Bind to a node.
+
+        Args:
+            engine: its store, which is asked each time.
+            settings: where its files are, and how much must be free.
+            listening: whether the listener accepts associations.
+            loading: says what an analysis waits for while the node starts; empty: nothing.
+        """
+        self.loading = loading
         self._engine = engine
         self._settings = settings
         self._listening = listening
@@ -57,10 +74,20 @@ def health_routes(readiness: Readiness, metrics: Metrics, guard: Callable[..., o
     @routes.get("/readyz")
     def ready() -> JSONResponse:
         obstacles = readiness.obstacles()
-        return JSONResponse({"ready": not obstacles, "reasons": obstacles}, status_code=503 if obstacles else 200)
+        loading = readiness.loading()
+        answer = {"ready": not obstacles, "reasons": obstacles, "analysing": not loading}
+        return JSONResponse(answer | ({"waits": loading} if loading else {}), status_code=503 if obstacles else 200)
 
     @routes.get("/metrics")
     def scrape() -> Response:
         return Response(metrics.page(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return routes
+
+
+def probe_application(readiness: Readiness, metrics: Metrics, guard: Guard) -> FastAPI:
+    """Make the application of a node that is starting: the three probes behind the same guard, and nothing else."""
+    application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    application.middleware("http")(add_headers)
+    application.include_router(health_routes(readiness, metrics, guard.probe))
+    return application

@@ -1,35 +1,22 @@
-"""Limits on requests: names they are sent to, size and time of bodies and headers, and the number of connections."""
+"""Limits on requests: names they are sent to, size and time of bodies."""
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Collection, Mapping
 
-import h11
-from fastapi import FastAPI, HTTPException
+from fastapi import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn import Config, Server
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from node.web.access.server import HEAD_BYTES, is_our_name
 from node.web.pages import ErrorAnswers
 
 BODY_BYTES = 64 * 1024
 """Of an ordinary request; routes that receive studies have a limit of their own."""
 BODY_SECONDS = 20.0
 """For an ordinary body from its first to its last byte; of a long one, for each piece of it."""
-HEAD_BYTES = 16 * 1024
-"""Of the request line and the headers together."""
-HEAD_SECONDS = 15.0
-"""From the connection, or from the first byte of the next request, to the end of its headers."""
 LEAST_BYTES_A_SECOND = 8192
 """Of a long body, once ``BODY_SECONDS`` have passed: drips do not hold a place for ever."""
-MOST_CONNECTIONS = 200
-"""For one more, the oldest idle one of the busiest address is closed: a flood leaves room for others, and the file
-descriptors that DICOM needs."""
 
 
 class BodyCap:
@@ -72,7 +59,7 @@ class NamedHosts:
         if scope["type"] == "http":
             request = Request(scope)
             hosts = request.headers.getlist("host")
-            if len(hosts) != 1 or not _is_ours(hosts[0], self._names):
+            if len(hosts) != 1 or not is_our_name(hosts[0], self._names):
                 await self._answers.http(request, HTTPException(421))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -104,21 +91,6 @@ class _Bounded:
         return message
 
 
-def _is_ours(host: str, names: Collection[str]) -> bool:
-    """Say whether a Host header (RFC 9110 7.2) holds an address or one of these names."""
-    if not host.isascii() or set(host) & set("/?#@\\ "):
-        return False
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    try:
-        ip_address(name)
-    except ValueError:
-        return name.removesuffix(".") in names
-    return True
-
-
 def _refusal(request: Request, most_bytes: int) -> HTTPException | None:
     """Refuse a body by its headers alone; None where they are acceptable."""
     close = {"Connection": "close"}
@@ -131,75 +103,3 @@ def _refusal(request: Request, most_bytes: int) -> HTTPException | None:
     if not (announced.isascii() and announced.isdigit()) or int(announced) > most_bytes:
         return HTTPException(413, headers=close)
     return None
-
-
-class BoundedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with a deadline for the headers and a bound on connections."""
-
-    _deadline: asyncio.TimerHandle | None = None
-    address = ""
-    since_seconds = 0.0
-
-    def connection_made(self, transport: Any) -> None:
-        """Accept a connection; where there are too many, close an idle one of the busiest address, or this one."""
-        super().connection_made(transport)
-        self.address, self.since_seconds = self.client[0] if self.client else "", time.monotonic()
-        others = [other for other in self.connections if isinstance(other, BoundedProtocol)]
-        alive = [other for other in others if not other.transport.is_closing()]
-        if len(alive) > MOST_CONNECTIONS:
-            _busiest([other for other in alive if other.is_idle] or [self]).transport.abort()
-        if not transport.is_closing():
-            self._watch()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is on its way on it, nor an answer."""
-        return self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete)
-
-    def data_received(self, data: bytes) -> None:
-        """Receive bytes; the deadline runs until the headers are complete."""
-        super().data_received(data)
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the deadline with the connection."""
-        self._unwatch()
-        super().connection_lost(exc)
-
-    def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._unwatch()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-
-    def _unwatch(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-def _busiest(connections: Sequence[BoundedProtocol]) -> BoundedProtocol:
-    """Return the oldest connection of the address that has most of them."""
-    addresses = Counter(connection.address for connection in connections)
-    ((greedy, _),) = addresses.most_common(1)
-    of_greedy = (connection for connection in connections if connection.address == greedy)
-    return min(of_greedy, key=lambda connection: connection.since_seconds)
-
-
-def bounded_server(application: FastAPI, host: str, port: int) -> Server:
-    """Make the uvicorn server of the application; it trusts no header about where a request comes from."""
-    return Server(
-        Config(
-            application,
-            host,
-            port,
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            h11_max_incomplete_event_size=HEAD_BYTES,
-        )
-    )

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from highdicom import ContributingEquipment
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
@@ -73,6 +72,8 @@ def equipment(description: str) -> dict[str, Any]:
 
 def contributing_equipment(bundle: "BundleIdentity | None") -> list[Dataset]:
     """Return the item that names this product and its bundle as processing equipment (PS3.3 C.12.1.1.5)."""
+    from highdicom import ContributingEquipment  # a listener, which signs nothing with it, starts without
+
     versions = [product_version()]
     if bundle is not None:
         versions.append(shortened(f"{plain(bundle.name)} {plain(bundle.version)}", LONG_STRING))

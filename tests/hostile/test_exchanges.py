@@ -135,7 +135,6 @@ node = service.Node.__new__(service.Node)
 node._asked, node._replaced, node._log = threading.Event(), False, SimpleNamespace(error=lambda *_, **said: print(said))
 node.start = lambda: print("started", flush=True)
 node.stop = lambda: threading.Thread(target=threading.Event().wait, name="never").start()
-node.rulebook = SimpleNamespace(reload=lambda: None)
 node.run()
 """
 

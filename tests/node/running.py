@@ -111,7 +111,12 @@ destinations = ["pacs"]
         return bool(studies) and all(is_delivered(study) for study in studies)
 
     def start(self, *driver: str) -> None:
-        """Start `heatproof serve`, or the driver with its arguments, and wait until associations are accepted."""
+        """Start `heatproof serve`, or the driver with its arguments, and wait until studies are analysed."""
+        self.launch(*driver)
+        wait_until(lambda: self.dead or self.analysing, 60, "the start of the node")
+
+    def launch(self, *driver: str) -> None:
+        """Start it, and wait for nothing."""
         program = [sys.executable, *driver] if driver else [sys.executable, "-m", "node", "serve"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -121,7 +126,6 @@ destinations = ["pacs"]
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             )
-        wait_until(lambda: self.dead or self.listening, 60, "the start of the node")
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -155,6 +159,19 @@ destinations = ["pacs"]
             headers={"Authorization": f"Bearer {token}"},
             timeout=patient(30),
         )
+
+    @property
+    def readiness(self) -> dict[str, object]:
+        """What ``/readyz`` says; nothing where it does not answer."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.http_port}/readyz", timeout=patient(5)).json()
+        except httpx.TransportError:
+            return {}
+
+    @property
+    def analysing(self) -> bool:
+        """Whether its models are loaded."""
+        return bool(self.readiness.get("analysing"))
 
     @property
     def listening(self) -> bool:

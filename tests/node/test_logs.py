@@ -124,9 +124,31 @@ def test_every_log_call_of_the_node_has_a_literal_event_and_listed_keys() -> Non
             calls += 1
             place = f"{path.name}:{call.lineno}"
             assert [type(argument) for argument in call.args] == [ast.Constant], f"{place}: the event is not a literal"
-            keys = {keyword.arg for keyword in call.keywords}
+            keys = {keyword.arg for keyword in call.keywords} - {None}
             assert keys <= ALLOWED_KEYS | {"study_instance_uid"}, f"{place}: dropped by the log: {keys - ALLOWED_KEYS}"
     assert calls > 0
+
+
+def test_what_several_log_calls_share_has_listed_keys_too() -> None:
+    """``told`` is what a function gives to more than one call, as ``**told``."""
+    shared = 0
+    for path in Path(node.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        unpacked = {
+            ast.unparse(keyword.value)
+            for call in ast.walk(tree)
+            if isinstance(call, ast.Call) and _is_log_call(call.func)
+            for keyword in call.keywords
+            if keyword.arg is None and isinstance(keyword.value, ast.Name)
+        }
+        assert unpacked <= {"told"}, path.name
+        for statement in ast.walk(tree) if unpacked else ():
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "told":
+                assert isinstance(statement.value, ast.Dict), path.name
+                keys = {ast.literal_eval(key) for key in statement.value.keys if key is not None}
+                assert keys <= ALLOWED_KEYS | {"study_instance_uid"}, f"{path.name}:{statement.lineno}"
+                shared += 1
+    assert shared > 0
 
 
 def _is_log_call(function: ast.expr) -> bool:

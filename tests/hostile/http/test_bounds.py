@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from node.web import limits
+from node.web.access import server
 from tests.patience import patient, wait_until
 
 
@@ -57,7 +58,7 @@ def test_headers_without_end_are_refused(address: str) -> None:
 
 
 def test_a_silent_connection_and_one_that_drips_are_closed(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "HEAD_SECONDS", patient(0.5))
+    monkeypatch.setattr(server, "HEAD_SECONDS", patient(0.5))
     for dripped in (b"", b"G"):
         with connect(address) as connection:
             started = time.monotonic()
@@ -85,7 +86,7 @@ def test_a_body_that_drips_gets_408(address: str, monkeypatch: pytest.MonkeyPatc
 def test_a_flood_of_connections_leaves_the_console_answering(
     address: str, stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 20)
     flood = [connect(address) for _ in range(60)]
     wait_until(lambda: sum(map(_is_closed, flood)) >= 35, 5, "the end of most connections")
     for connection in flood:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from node.settings.http import HttpSettings, ProxySettings
 from node.web import limits
+from node.web.access import server
 from node.web.access.sessions import Sessions
 from tests.hostile.http.test_bounds import connect, raw
 from tests.node.web.web import WebServer
@@ -100,7 +101,7 @@ def test_headers_that_arrive_at_once_are_held_to_the_bound_too(address: str) -> 
 def test_idle_connections_of_one_address_give_way_to_another(
     address: str, stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 20)
     idle = [connect(address) for _ in range(60)]
     for _ in range(5):
         assert stranger.get("/livez").status_code == 200

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from inference.errors import Refused, UnknownName
 from node.audit.audit import Audit
+from node.audit.tables import replays
 from node.cli import app
 from node.settings.settings import load
+from node.store import now
 from reports.audit.repeatability.pair import Again
 from tests.reports.audit.repeatability.twice import draw_pairs, keep_pairs
 from tests.reports.audit.years import BASELINE_DAYS, Hospital, at_day, draw_year, fill
@@ -37,6 +40,18 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     day, rows = draw_year(3, Hospital(), days=BASELINE_DAYS + 30)
     fill(audit.engine, day, rows)
     return path
+
+
+def passed_replay(config: Path) -> None:
+    """Have the installation accepted and repeated, without two analyses of the golden set."""
+    audit = Audit.of(load(config))
+    signature = load(config).node.home / "golden" / "glioma_flair" / "signature"
+    signature.parent.mkdir(parents=True)
+    signature.touch()
+    fingerprint = audit.installations()["glioma_flair"].fingerprint
+    row = {"bundle": "glioma_flair", "at": now(), "fingerprint": fingerprint, "level": "same", "passed": True}
+    with audit.engine.begin() as connection:
+        connection.execute(insert(replays).values(**row, sentence="It repeats."))
 
 
 def run(*words: str, code: int = 0) -> str:
@@ -69,6 +84,9 @@ def test_status_stop_and_arm_as_a_physicist_does(config: Path, tmp_path: Path) -
     assert "service visit" in run("audit", "status", "-c", str(config), code=1)
     with pytest.raises(Refused, match="named user"):
         run("audit", "arm", "flair", "--reason", " ", "--by", "Ada", "-c", str(config))
+    with pytest.raises(Refused, match="was ever accepted"):
+        run("audit", "arm", "flair", "--reason", "visit is over", "--by", "Ada", "-c", str(config))
+    passed_replay(config)
     run("audit", "arm", "flair", "--reason", "visit is over", "--by", "Ada", "-c", str(config))
     head = json.loads(run("audit", "status", "-c", str(config), "--json"))["head"]
     assert json.loads(run("audit", "verify", "-c", str(config), "--head", head, "--json"))["intact"]

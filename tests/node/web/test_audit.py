@@ -60,9 +60,15 @@ class WatchedSite:
         )
         day, rows = draw_year(2, Hospital(patients=300), days=BASELINE_DAYS + 60)
         fill(engine, day, rows, route=RULE.name)
+        self._signature = home / "golden" / "glioma_flair" / "signature"
         self.audit.lock(RULE.name, at_day(0), at_day(BASELINE_DAYS), by_whom="Ada")
         with engine.begin() as connection:
             connection.execute(update(baselines).values(armed_at=at_day(BASELINE_DAYS)))
+
+    def accept(self) -> None:
+        """Have the installation of the route accepted."""
+        self._signature.parent.mkdir(parents=True)
+        self._signature.touch()
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +159,10 @@ def test_a_route_is_stopped_and_armed_by_a_form_with_a_reason(browser: httpx.Cli
     assert (stopped.status_code, watched.arming.standing(RULE.name).state) == (200, RouteState.HELD)
     assert "service visit" in stopped.text
     assert browser.get("/api/audit").json()["routes"][0]["state"] == "held"
+    refused = browser.post(address, data={"form_token": token, "do": "arm", "reason": "visit is over"})
+    assert "was ever accepted" in refused.text
+    assert watched.arming.standing(RULE.name).state is RouteState.HELD
+    watched.accept()
     browser.post(address, data={"form_token": token, "do": "arm", "reason": "visit is over"})
     assert watched.arming.standing(RULE.name).state is RouteState.ARMED
     told = [entry.event for entry in watched.ledger.events()]

@@ -112,7 +112,7 @@ def test_every_answer_keeps_the_page_to_itself(stranger: httpx.Client, browser: 
 
 def test_probes_of_this_machine_need_no_token(stranger: httpx.Client) -> None:
     assert stranger.get("/livez").json() == {"alive": True}
-    assert stranger.get("/readyz").json() == {"ready": True, "reasons": []}
+    assert stranger.get("/readyz").json() == {"ready": True, "reasons": [], "analysing": True}
     assert "heatproof_studies" in stranger.get("/metrics").text
 
 

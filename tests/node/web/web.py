@@ -8,7 +8,7 @@ from typing import Self
 import httpx
 from fastapi import FastAPI
 
-from node.web.limits import bounded_server
+from node.web.access.server import bounded_server
 from tests.patience import patient, wait_until
 
 

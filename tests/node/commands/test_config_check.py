@@ -1,0 +1,137 @@
+"""`heatproof config check`: what is valid and yet probably not meant; and the tree of commands."""
+
+from pathlib import Path
+
+import pytest
+
+from node.commands.config import waiting
+from node.home import lock
+from node.rules.never import impossible
+from node.settings.advice import advice
+from node.settings.rule import Rule
+from node.settings.settings import Settings, load
+from node.settings.started import record_started
+from tests.node.commands.command import heatproof
+from tests.node.settings.minimal import MINIMAL
+
+
+def settings_of(folder: Path, more: str = "") -> Settings:
+    path = folder / "heatproof.toml"
+    path.write_text(MINIMAL + '[[rules]]\nname = "all"\nbundles = ["glioma_flair"]\ndestinations = ["pacs"]\n' + more)
+    return load(path)
+
+
+def test_settings_without_a_fault_get_no_warning(tmp_path: Path) -> None:
+    assert advice(settings_of(tmp_path)) == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('[inference]\npassport_folder = "nowhere"\n', "inference.passport_folder: there is no folder"),
+        ('[inference]\nbundle_folders = ["nowhere"]\n', "inference.bundle_folders[0]: there is no folder"),
+        ('[audit]\ngolden_folder = "nowhere"\n', "audit.golden_folder: there is no folder"),
+        ('[audit]\nmail_to = ["a@b.example"]\n', "without audit.mail_host"),
+        ('[audit]\nmail_host = "mail"\n', "without audit.mail_to"),
+        ('[audit]\non_alarm = "hold"\n', "nobody is told"),
+        ('[tls]\ncertificate = "c"\nkey = "k"\nca_file = "a"\n', "tls.key: there is no file"),
+        (
+            '[[destinations]]\nname = "x"\nae_title = "X"\nhost = "h"\nport = 104\n',
+            "destinations['x']: no rule sends anything",
+        ),
+    ],
+)
+def test_what_is_probably_not_meant_is_said(tmp_path: Path, more: str, said: str) -> None:
+    assert any(said in sentence for sentence in advice(settings_of(tmp_path, more)))
+
+
+def test_a_secret_that_others_can_read_is_said_with_its_mode(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.http.token_file.write_text("secret")
+    settings.http.token_file.chmod(0o644)
+    (sentence,) = advice(settings)
+    assert sentence.startswith("http.token_file: ")
+    assert "0644" in sentence
+    settings.http.token_file.chmod(0o600)
+    assert advice(settings) == ()
+
+
+def test_a_home_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    (tmp_path / "file").touch()
+    impossible_home = settings.node.model_copy(update={"home": tmp_path / "file" / "home"})
+    (sentence,) = advice(settings.model_copy(update={"node": impossible_home}))
+    assert "node.home" in sentence
+    assert "cannot make it" in sentence
+
+
+def rule(**clause: object) -> Rule:
+    return Rule.model_validate(
+        {"name": "r", "when": [{"attribute": "SeriesDescription", **clause}], "bundles": ["b"], "destinations": []}
+    )
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        {"matches": "flair$ax"},
+        {"matches": "flair^"},
+        {"matches": "x{65}"},
+        {"matches": "(a^b|c^d)"},
+        {"equals": "y" * 65},
+        {"equals": " FLAIR"},
+        {"equals": "A\\B"},
+        {"equals": "T1", "matches": "flair"},
+        {"equals": "FLAIR", "excludes": "flair"},
+        {"at_least": 5, "at_most": 4},
+    ],
+)
+def test_a_condition_that_can_never_hold_is_said(clause: dict[str, object]) -> None:
+    assert len(list(impossible([rule(**clause)]))) == 1
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        {"matches": "^flair$"},
+        {"matches": "(^|_)flair($|_)"},
+        {"matches": "a*^flair"},
+        {"matches": "(a^b|flair)"},
+        {"matches": "(?m)a\\s^b"},
+        {"matches": "x{64}"},
+        {"equals": ["FLAIR", "T1"], "matches": "t1"},
+        {"excludes": "$a"},
+        {"at_least": 4, "at_most": 4},
+    ],
+)
+def test_a_condition_that_may_hold_is_not_complained_of(clause: dict[str, object]) -> None:
+    assert list(impossible([rule(**clause)])) == []
+
+
+def test_a_rule_behind_one_that_takes_everything_is_said_to_be_never_asked() -> None:
+    first = Rule(name="all", bundles=("b",), destinations=())
+    (sentence,) = impossible([first, rule(matches="flair")])
+    assert "never asked" in sentence
+    assert "'all'" in sentence
+
+
+def test_tables_that_wait_for_a_restart_are_named_while_a_node_runs(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.node.home.mkdir(mode=0o700)
+    record_started(settings)
+    changed = settings_of(tmp_path, '[audit]\non_alarm = "hold"\n[unrouted]\ndestinations = ["pacs"]\n')
+    assert list(waiting(changed)) == []  # no node runs
+    held = lock(settings.node.home)
+    assert [sentence.split(":")[0] for sentence in waiting(changed)] == ["audit"]
+    assert list(waiting(settings)) == []
+    assert held > 0
+
+
+def test_the_version_is_printed() -> None:
+    assert heatproof("--version").stdout.startswith("heatproof 0.")
+
+
+def test_a_mistyped_command_gets_what_may_have_been_meant_wherever_it_is() -> None:
+    assert "'serve'" in heatproof("sreve", status=2).stderr
+    assert "'audit status'" in heatproof("stauts", status=2).stderr
+    assert "'status'" in heatproof("audit", "stauts", status=2).stderr

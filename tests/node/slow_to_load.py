@@ -1,0 +1,25 @@
+"""`heatproof serve` whose models are loaded only once the file ``load`` lies beside its settings.
+
+Usage: slow_to_load.py --config FILE.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from node.service import Node
+from node.settings.settings import load
+
+settings = Path(sys.argv[2])
+load_models = Node._load
+
+
+def load_when_told(self: Node) -> Any:
+    while not settings.with_name("load").exists() and not self._asked.is_set():
+        time.sleep(0.05)
+    return load_models(self)
+
+
+Node._load = load_when_told  # type: ignore[method-assign]
+Node(load(settings), settings).run()
