@@ -30,6 +30,7 @@ from node.priors.fetch import Fetching
 from node.priors.records import PriorRecords
 from node.receiving.inbox import Inbox
 from node.receiving.listener import Listener, prior_listener
+from node.retention.retention import Retention
 from node.routing.decisions import Decisions
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
@@ -42,6 +43,7 @@ from node.studies.studies import Studies
 from node.web.app import create_app
 from node.web.audit import audit_routes
 from node.web.deliveries import DeliveryDesk, delivery_routes
+from node.web.keeping.page import KeepingDesk, keeping_routes
 from node.web.models import model_routes
 from node.web.opinions import opinion_routes
 from node.web.pages import Pages
@@ -194,5 +196,6 @@ def make_application(
             partial(opinion_routes, Opinions(engine, ledger)),
             partial(audit_routes, audit, pages),
             partial(model_routes, audit, pages),
+            partial(keeping_routes, KeepingDesk(settings, Retention(settings, engine, ledger), ledger), pages),
         ],
     )

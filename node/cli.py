@@ -11,7 +11,7 @@ from rich.table import Table
 
 from inference.errors import HeatproofError, Misconfigured
 from inference.options import Budget
-from node.commands import administration, audit, bundle, companions, deliveries, priors, rules
+from node.commands import administration, audit, bundle, companions, deliveries, operations, priors, rules
 
 app = typer.Typer(
     name="heatproof",
@@ -34,6 +34,7 @@ app.add_typer(deliveries.deliveries, name="deliveries")
 app.command("doctor")(administration.doctor)
 app.command("priors")(priors.priors)
 app.command("companions")(companions.companions)
+operations.add_commands(app)
 
 Device = Literal["auto", "cpu", "cuda"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]

@@ -27,6 +27,7 @@ from node.home import enclose, lock
 from node.jobs import job
 from node.jobs.fleet import Fleet
 from node.jobs.installation import warrants_of
+from node.retention.retention import Retention, RetentionThread
 from node.routing.rulebook import Rulebook
 from node.settings.settings import Settings
 from node.web.limits import bounded_server
@@ -71,6 +72,9 @@ class Node:
         self._counted = receiving.counted
         self.auditor = Auditor(audit, [returned.read_new, Monthly(audit).send_due, self._counted.write_due])
         self.fleet = Fleet(settings.node, self.engine, self.ledger, resume=self._resume, replaced=self._give_way)
+        self.retention = RetentionThread(
+            Retention(settings, self.engine, self.ledger), interval_seconds=60.0 * settings.retention.check_minutes
+        )
         application = make_application(ground, receiving, self.rulebook, audit, self.deliveries)
         self._http = bounded_server(application, settings.http.host, settings.http.port)
 
@@ -88,6 +92,7 @@ class Node:
         if self._prior_listener:
             self._prior_listener.start()
         self.router.start()
+        self.retention.start()
         threading.Thread(target=self._http.run, name="http", daemon=True).start()
         self.ledger.append(Event.STARTED, details=self._told())
         self._log.info("started", ae_title=self._settings.node.ae_title, port=self._settings.node.port)
@@ -100,6 +105,7 @@ class Node:
         exchanges.end_all()
         self.router.stop()
         self.auditor.stop()
+        self.retention.stop()
         self._http.should_exit = True
         DBOS.destroy(workflow_completion_timeout_sec=10)
         self.fleet.leave()

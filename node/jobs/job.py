@@ -132,6 +132,7 @@ class Jobs(DBOSConfiguredInstance):
             )
         for verdict in job.verdicts:
             self._metrics.verdict(job.bundle, verdict)
+        self._steps.clear(job_id)
         return state
 
     def address(self, job_id: str) -> tuple[str, ...]:

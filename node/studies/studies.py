@@ -44,7 +44,7 @@ class Studies:
         self._engine = engine
         self._inbox = inbox
         opening = insert_into(engine, studies)
-        undecided = ("complete_at", "proof", "missing", "route", "reason", "answers")
+        undecided = ("complete_at", "proof", "missing", "route", "reason", "answers", "originals_removed_at")
         again = {
             "state": opening.excluded.state,
             "last_received_at": opening.excluded.last_received_at,
