@@ -10,6 +10,7 @@ rests on, the passport says so.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -79,6 +80,7 @@ def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> No
     made = add_verdict(passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say)
     anew = sealed(replace(made.passport, references=former.references))
     save_passport(anew, path)
+    name_digest(path, anew.digest)
     page = path.with_name("report.html")
     if page.exists():
         page.write_text(passport_page(anew, made.pictures), encoding="utf-8")
@@ -104,6 +106,14 @@ def _of_today(former: Passport, bundle: Bundle) -> Passport:
     entry = replace(then, version=now.version, title=now.title, digest=now.digest)
     limits = tuple(limit for limit in former.limits if not limit.startswith(CARRIED_OVER))
     return sealed(replace(former, bundle=entry, limits=(*limits, about)))
+
+
+def name_digest(path: Path, digest: str) -> None:
+    """Name a shipped passport by its digest in the product: a node takes it without anybody's acceptance."""
+    named = SHIPPED_PASSPORTS / "digests.json"
+    digests = json.loads(named.read_text(encoding="utf-8"))
+    digests[path.parent.relative_to(SHIPPED_PASSPORTS).as_posix()] = digest
+    named.write_text(json.dumps(dict(sorted(digests.items())), indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from node.jobs.installation import routed_bundles, warrants_of
 from node.jobs.job import Jobs
 from node.jobs.steps import Steps
 from node.reception import Ground, Receiving
+from node.retention.retention import Retention, RetentionThread
 from node.routing.decisions import Decisions
 from node.routing.router import Router
 from node.routing.rulebook import Rulebook
@@ -32,6 +33,7 @@ from node.studies.numbers import Numbers
 from node.web.app import create_app
 from node.web.audit import audit_routes
 from node.web.deliveries import DeliveryDesk, delivery_routes
+from node.web.keeping.page import KeepingDesk, keeping_routes
 from node.web.models import model_routes
 from node.web.opinions import opinion_routes
 from node.web.pages import Pages
@@ -48,6 +50,7 @@ class Analysing:
     rulebook: Rulebook
     router: Router
     auditor: Auditor
+    retention: RetentionThread
     application: FastAPI
 
 
@@ -84,7 +87,11 @@ def make_analysing(ground: Ground, receiving: Receiving, deliveries: Deliveries,
     auditor = Auditor(
         audit, [returned.read_new, Monthly(audit).send_due, receiving.counted.write_due, numbers.fill, prepare]
     )
-    return Analysing(rulebook, router, auditor, make_application(ground, receiving, rulebook, audit, deliveries))
+    retention = RetentionThread(
+        Retention(settings, engine, ledger), interval_seconds=60.0 * settings.retention.check_minutes
+    )
+    application = make_application(ground, receiving, rulebook, audit, deliveries)
+    return Analysing(rulebook, router, auditor, retention, application)
 
 
 def make_router(
@@ -153,5 +160,6 @@ def make_application(
             partial(opinion_routes, Opinions(engine, ledger)),
             partial(audit_routes, audit, pages),
             partial(model_routes, audit, pages),
+            partial(keeping_routes, KeepingDesk(settings, Retention(settings, engine, ledger), ledger), pages),
         ],
     )

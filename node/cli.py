@@ -21,6 +21,7 @@ from node.commands import (
     companions,
     config,
     deliveries,
+    operations,
     priors,
     rules,
     viewers,
@@ -52,6 +53,7 @@ app.command("commission")(commissioning.commission)
 app.command("companions")(companions.companions)
 app.command("adopt")(adopt.adopt)
 app.command("analyse")(analyse.analyse)
+operations.add_commands(app)
 
 Device = Literal["auto", "cpu", "cuda"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]

@@ -6,7 +6,8 @@ import secrets
 import shutil
 import stat
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from inference.errors import Misconfigured
@@ -89,3 +90,26 @@ def site_key(folder: Path) -> bytes:
             os.link(fresh, path)
         fresh.unlink()
     return path.read_bytes()
+
+
+@contextmanager
+def removing(files: Path, *, waits: bool) -> Iterator[bool]:
+    """Hold what may remove files below a folder, or copy them: retention, forgetting and backup take turns.
+
+    Args:
+        files: the folder of inbox and outbox.
+        waits: whether to wait while another does so.
+
+    Yields:
+        whether it is held; always where it waits.
+    """
+    descriptor = os.open(files / "removing.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

@@ -129,6 +129,7 @@ class Node:
         made.auditor.start()
         self.fleet.start()
         made.router.start()
+        made.retention.start()
         self._doorway.open(made.application)
         self._ground.metrics.analysing()
         self.ledger.append(Event.STARTED, details=self._told())
@@ -143,6 +144,7 @@ class Node:
         if self._analysing is not None:
             self._analysing.router.stop()
             self._analysing.auditor.stop()
+            self._analysing.retention.stop()
         self._http.should_exit = True
         self.pieces.stop()
         if self._analysing is not None:

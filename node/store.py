@@ -1,7 +1,4 @@
-"""The node's database: what is here, what was decided, what was made of it, and where it went.
-
-SQLite (embedded, write-ahead log, synchronous=FULL) or PostgreSQL: one schema, migrated by Alembic.
-"""
+"""The node's database, SQLite or PostgreSQL: what is here, what was decided, what was made of it, where it went."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -130,6 +127,7 @@ studies = Table(
     Column("corrected_patient", String(64)),  # keyed hash of the Patient ID that all its instances must come to carry
     Column("asked", Integer, nullable=False, default=0, server_default="0"),  # how often "analyse again" was asked for
     Column("asked_route", Text),  # name of the rule it was asked for by, whatever that rule's conditions
+    _moment("originals_removed_at"),  # by retention; its images are not here since
     Index("ix_studies_state", "state", "first_received_at"),
 )
 
@@ -180,6 +178,7 @@ results = Table(
     _moment("created_at", nullable=False),
     Column("source_series_uid", String(64)),  # what was analysed; none where the whole study was not
     Column("superseded_by", String(64)),  # the report that took its place, made when late images came
+    _moment("removed_at"),  # its files, by retention
 )
 
 deliveries = Table(
@@ -289,8 +288,8 @@ def sqlite_url(home: Path) -> str:
 
 
 def durable_sqlite(connection: Any, _record: object) -> None:
-    """Put one SQLite connection into write-ahead mode with a full sync at every commit."""
+    """Put one SQLite connection into write-ahead mode, a full sync at every commit, what is deleted overwritten."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

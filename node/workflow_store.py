@@ -4,6 +4,7 @@ DBOS Transact pickles by default, and unpickles every row that is labelled so wh
 that is refused. Arguments, step results and errors of workflows are JSON: texts, numbers, lists and objects.
 """
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
@@ -55,6 +56,21 @@ def discard_older() -> int:
     if ids:
         DBOS.delete_workflows(ids)
     return len(ids)
+
+
+def delete_workflows(settings: NodeSettings, job_ids: Sequence[str]) -> None:
+    """Delete the workflows of jobs, with those of their deliveries, whether or not a node runs in this process."""
+    if not settings.database_url and not (settings.home / "workflows.sqlite").is_file():
+        return
+    engine = create_engine(settings.database_url) if settings.database_url else _embedded(settings)
+    client = DBOSClient(system_database_engine=engine, serializer=DBOSPortableJSONSerializer())
+    try:
+        for job_id in job_ids:
+            listed = client.list_workflows(workflow_id_prefix=job_id, load_input=False, load_output=False)
+            client.delete_workflows([workflow.workflow_id for workflow in listed])
+    finally:
+        client.destroy()
+        engine.dispose()
 
 
 def _embedded(settings: NodeSettings) -> Engine:

@@ -253,7 +253,7 @@ def _mark(text: str) -> tuple[datetime, str, str] | None:
 
 
 def _of(job_id: str, destination: str) -> ColumnElement[bool]:
-    of_job = select(results.c.sop_instance_uid).where(results.c.job_id == job_id)
+    of_job = select(results.c.sop_instance_uid).where(results.c.job_id == job_id, results.c.removed_at.is_(None))
     return and_(deliveries.c.destination == destination, deliveries.c.sop_instance_uid.in_(of_job))
 
 

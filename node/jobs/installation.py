@@ -11,9 +11,10 @@ from inference.bundle.discovery import load_named
 from inference.devices import fingerprint
 from inference.errors import Misconfigured, SettingsInvalid, UnknownName
 from inference.options import AnalysisOptions
-from inference.passport.passport import load_passport
 from inference.saliency import libraries_of, method_named
 from inference.trust.warrant import Warrant
+from node.home import site_key
+from node.jobs.accepted_passports import load_accepted
 from node.settings.rule import Rule
 from node.settings.settings import Settings
 
@@ -76,22 +77,23 @@ def warrants_of(settings: Settings, bundles: Mapping[str, Bundle]) -> dict[str, 
     """Read the site's passports, by bundle; a bundle without one stays UNCOMMISSIONED.
 
     Raises:
-        PassportRefused: a passport is altered, has no verdict, or cannot be read.
+        PassportRefused: a passport is altered, has no verdict, cannot be read, or was accepted by nobody at this site.
     """
     chosen = settings.inference
     if chosen.passport_folder is None:
         return {}
     paths = {name: chosen.passport_folder / name / "passport.json" for name in bundles}
+    here = {name: path for name, path in paths.items() if path.is_file()}
+    key = site_key(settings.node.files) if here else b""
     return {
         name: Warrant.of(
-            load_passport(path),
+            passport,
             alpha=chosen.alpha,
             delta=chosen.delta,
             budget=chosen.trust_budget,
             by_class=chosen.certify_classes,
         )
-        for name, path in paths.items()
-        if path.is_file()
+        for name, passport in load_accepted(here, key).items()
     }
 
 

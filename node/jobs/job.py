@@ -136,6 +136,7 @@ class Jobs(DBOSConfiguredInstance):
             self._metrics.verdict(job.bundle, verdict)
         for said in job.said if ending is None else ():
             self._metrics.said(job.bundle, said)
+        self._steps.clear(job_id)
         return state
 
     def _log_end(self, job: Job, state: str) -> None:

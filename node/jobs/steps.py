@@ -6,6 +6,7 @@ A step that is run again after a crash writes the same files under the same name
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
@@ -220,6 +221,11 @@ class Steps:
             source_series_uid=source_series_uid,
         )
         succeed(connection, job, source_series_uid, written)
+
+    def clear(self, job_id: str) -> None:
+        """Remove the files of a job that has ended, unless the settings keep them for the patient's next one."""
+        if not self._settings.retention.job_files_days:
+            rmtree(self._work / job_id, ignore_errors=True)
 
     def options(self, job: Job) -> AnalysisOptions:
         """Return the settings that shape this job's result."""

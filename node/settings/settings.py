@@ -21,6 +21,7 @@ from node.settings.peer import Peer
 from node.settings.priors import PriorSettings
 from node.settings.problems import problems_of
 from node.settings.reference import table_of
+from node.settings.retention import RetentionSettings
 from node.settings.rule import Rules, Unrouted
 from node.settings.section import Section, is_loopback
 from node.settings.tls import TlsSettings
@@ -44,6 +45,7 @@ class Settings(Section):
     priors: PriorSettings = PriorSettings()
     limits: Limits = Limits()
     audit: AuditSettings = AuditSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @model_validator(mode="after")
     def _share_tls(self) -> Self:

@@ -44,7 +44,9 @@ class Studies:
         self._engine = engine
         self._inbox = inbox
         opening = insert_into(engine, studies)
-        undecided = ("complete_at", "proof", "missing", "route", "reason", "answers", "asked_route")
+        undecided = (
+            "complete_at", "proof", "missing", "route", "reason", "answers", "asked_route", "originals_removed_at",
+        )  # fmt: skip
         again = {
             "state": opening.excluded.state,
             "last_received_at": opening.excluded.last_received_at,

@@ -145,7 +145,7 @@ class Models:
         )
         if passport is not None and uses and warrant is None:
             sentence = "The passport was written after the node was started."
-            missing = (*missing, Missing(sentence, "Restart the node."))
+            missing = (*missing, Missing(sentence, "Accept it (`heatproof passport accept`), and restart the node."))
         return Model(
             name=manifest.name,
             state=found.state,
@@ -264,7 +264,8 @@ def _lacks(bundle: Bundle, warrant: Warrant | None, uses: Sequence[RouteUse]) ->
 def _how_to_commission(name: str, folder: Path | None) -> str:
     out = folder / name if folder else f"PASSPORTS/{name}"
     settings = "" if folder else ", and PASSPORTS as inference.passport_folder in the settings"
-    return f"`heatproof commission {name} --data FOLDER --methods all --out {out}`{settings}; then restart the node."
+    commission = f"`heatproof commission {name} --data FOLDER --methods all --out {out}`{settings}"
+    return f"{commission}; `heatproof passport accept {out}/passport.json --by NAME`; then restart the node."
 
 
 def _accepted(entry: InputEntry) -> Iterator[str]:

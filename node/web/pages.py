@@ -26,7 +26,7 @@ from reports.wording import percent
 FOLDER = Path(__file__).parent / "templates"
 PAGES = (
     ("/", "Overview"), ("/studies", "Studies"), ("/models", "Models"), ("/audit", "Audit"), ("/rules", "Rules"),
-    ("/deliveries", "Deliveries"), ("/doctor", "Doctor"), ("/ledger", "Ledger"),
+    ("/deliveries", "Deliveries"), ("/doctor", "Doctor"), ("/ledger", "Ledger"), ("/retention", "Retention"),
 )  # fmt: skip
 """Links of the header."""
 SIGNALS_SHOWN = 7

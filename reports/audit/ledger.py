@@ -10,8 +10,8 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -123,6 +123,10 @@ class Event(StrEnum):
     UNREAD = "returned object not read"
     REPORTED = "monthly report made"
     LET_GO = "old rows let go"
+    REMOVED = "removed by retention"
+    FORGOTTEN = "taken out on request"
+    RESTORED = "restored from a backup"
+    PASSPORT_ACCEPTED = "passport accepted"
 
 
 @dataclass(frozen=True)
@@ -268,13 +272,8 @@ class Ledger:
         """Return the keyed hash under which a study appears: 64 hexadecimal digits."""
         return pseudonym_of(study_instance_uid, self._key)
 
-    @contextmanager
-    def _transaction(self, connection: Connection | None) -> Iterator[Connection]:
-        if connection is not None:
-            yield connection
-            return
-        with self._engine.begin() as own:
-            yield own
+    def _transaction(self, connection: Connection | None) -> AbstractContextManager[Connection]:
+        return self._engine.begin() if connection is None else nullcontext(connection)
 
 
 def _next(connection: Connection) -> tuple[int, str]:

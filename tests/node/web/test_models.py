@@ -17,6 +17,8 @@ from node.audit.audit import Audit
 from node.cli import app
 from node.delivery.reach import NOTE
 from node.doctor import examine_models
+from node.home import site_key
+from node.jobs.accepted_passports import accept
 from node.jobs.installation import routed_bundles, warrants_of
 from node.settings.http import HttpSettings
 from node.settings.inference import InferenceSettings
@@ -114,6 +116,7 @@ def test_a_passport_fitted_by_other_definitions_is_named_with_what_to_do(tmp_pat
     save_passport(
         sealed(replace(passport, verdict=replace(passport.verdict, versions=versions))), folder / "passport.json"
     )
+    accept(load_passport(folder / "passport.json"), folder.parent, site_key(tmp_path), by_whom="physicist")
     inference = InferenceSettings(passport_folder=folder.parent)
     http = HttpSettings(token_file=tmp_path / "token")
     settings = Settings(node=NodeSettings(home=tmp_path), http=http, inference=inference, rules=(RULE,))

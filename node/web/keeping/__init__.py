@@ -1,0 +1,1 @@
+"""The page about retention: what is kept for how long, and what goes next."""
