@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,7 +35,7 @@ app.command("doctor")(administration.doctor)
 app.command("priors")(priors.priors)
 app.command("companions")(companions.companions)
 
-Device = Literal["auto", "cpu", "cuda"]
+Device = str
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
 
@@ -66,7 +66,7 @@ def explain(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for PNG, .npy, DICOM objects and result.json.")],
     method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method (default: bundle's).")] = None,
     planes: Annotated[int, typer.Option("--planes", help="Planes of a finding that are shown.", min=1)] = 3,
-    device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     passport: Annotated[
         Path | None, typer.Option("--passport", help="The site's passport of this bundle: verdicts rest on it.")
     ] = None,
@@ -138,7 +138,7 @@ def commission(
     limit: Limit = None,
     size: Size = None,
     references: References = None,
-    device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Workers = 1,
     threads: Threads = 0,
     check: Check = None,
