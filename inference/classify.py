@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from inference.archive import Floats
+from inference.batches import budget_bytes_of, run_batched
 from inference.bundle.bundle import Bundle
 from inference.bundle.manifest import ClassEntry
-from inference.devices import choose_device, run_batched
+from inference.devices import choose_device
 from inference.findings import Classification, Code, Finding, PlaneRange
 from inference.options import AnalysisOptions
 from inference.prepare import ModelInput
@@ -31,7 +32,9 @@ def classify(bundle: Bundle, model_input: ModelInput, *, options: AnalysisOption
         with torch.inference_mode():
             return network(batch.to(device)).float().cpu()
 
-    raw = run_batched(logits, model_input.tensor, budget_bytes=options.budget_mebibytes << 20)
+    raw = run_batched(
+        logits, model_input.tensor, budget_bytes=budget_bytes_of(device, options.budget_mebibytes), device=device
+    )
     soft = bundle.manifest.activation == "softmax"
     probabilities = np.asarray((raw.softmax(dim=1) if soft else raw.sigmoid()).numpy(), dtype=np.float32)
     choose = _promising(bundle, model_input, options) if options.warrant else _probable(options)
@@ -60,10 +63,11 @@ Choose = Callable[[Floats, Sequence[PlaneRange]], tuple[int, ...]]
 
 def _promising(bundle: Bundle, model_input: ModelInput, options: AnalysisOptions) -> Choose:
     device = choose_device(options.device)
+    budget_bytes = budget_bytes_of(device, options.budget_mebibytes)
 
     def choose(probabilities: Floats, ranges: Sequence[PlaneRange]) -> tuple[int, ...]:
         planes = [plane for run in ranges for plane in range(run.first, run.last + 1)]
-        seen = seen_by_localiser(bundle, model_input.tensor[planes], device)
+        seen = seen_by_localiser(bundle, model_input.tensor[planes], device, budget_bytes=budget_bytes)
         return tuple(planes[place] for place in first_pass(probabilities[planes], seen))
 
     return choose

@@ -1,20 +1,24 @@
-"""The device a network runs on, batches that fit its memory, and the fingerprint of what can change the figures."""
+"""The device a network runs on, its arithmetic, and the fingerprint of what can change the figures."""
 
+import os
 import platform
-from collections.abc import Callable, Iterable
+import re
+import threading
+import warnings
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
-from inference.errors import DeviceExhausted, Misconfigured
-
-_LARGEST_BATCH = {"cpu": 8, "cuda": 128}
-
-_ACTIVATIONS_PER_INPUT = 512
-"""Bytes of activations assumed for each byte of input for the first batch; a batch that does not fit is halved."""
+from inference.errors import Misconfigured
 
 _FINGERPRINTED = ("monai", "numpy", "pydicom", "scikit-image", "scipy", "torch")
+_NAME = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
+_DRIVER = Path("/proc/driver/nvidia/version")
+_TURNS = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -27,30 +31,61 @@ class Fingerprint:
     libraries: tuple[tuple[str, str], ...]
     """(distribution, version), sorted."""
     threads: int
+    arithmetic: tuple[tuple[str, str], ...] = ()
+    """(what, value), sorted: the CPU's instruction set; of a CUDA device its driver, libraries, kind and flags."""
 
 
 def choose_device(setting: str) -> torch.device:
-    """Return the device a setting means: auto, cpu or cuda.
+    """Return the device a setting means: auto, cpu, cuda (the first), or cuda:N; of CUDA, set to exact arithmetic.
 
     Raises:
-        Misconfigured: cuda is asked for and there is none.
+        Misconfigured: a CUDA device is asked for that is not there.
     """
+    matched = _NAME.fullmatch(setting)
+    if matched is None:
+        raise Misconfigured(f"{setting!r} is not a valid device.", cure="Choose auto, cpu, cuda or cuda:N.")
     if setting == "cpu" or (setting == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
-    if setting not in ("auto", "cuda"):
-        raise Misconfigured(f"{setting!r} is not a valid device.", cure="Choose auto, cpu or cuda.")
     if not torch.cuda.is_available():
         raise Misconfigured(
             "The settings ask for CUDA, but no CUDA device is available.", cure="Set device to auto or cpu."
         )
-    return torch.device("cuda")
+    index = int(matched[1] or 0)
+    if index >= torch.cuda.device_count():
+        raise Misconfigured(
+            f"The settings ask for CUDA device {index}, but there are {torch.cuda.device_count()}.",
+            cure="Devices are counted from 0.",
+        )
+    be_exact()
+    return torch.device("cuda", index)
+
+
+def be_exact() -> None:
+    """Have CUDA compute in whole float32, and the same way each time where it can.
+
+    TensorFloat-32, torch's default for convolutions, drops 13 of 23 bits. An operation that has no deterministic form,
+    such as the gradient of average pooling in 3D, runs as it is: the constancy test measures what it costs.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*", category=UserWarning)
+
+
+def turn(device: torch.device) -> AbstractContextManager[object]:
+    """Return what to hold while a GPU computes: one study at a time, so that memory is one study's; a CPU is free."""
+    return _TURNS if device.type == "cuda" else nullcontext()
 
 
 def fingerprint(setting: str, libraries: Iterable[str] = ()) -> Fingerprint:
     """Say what the numbers of a run on this device depend on.
 
     Args:
-        setting: auto, cpu or cuda.
+        setting: auto, cpu, cuda or cuda:N.
         libraries: distributions that this run uses beside those that every run does.
     """
     device = choose_device(setting)
@@ -59,64 +94,21 @@ def fingerprint(setting: str, libraries: Iterable[str] = ()) -> Fingerprint:
         python=platform.python_version(),
         libraries=tuple((name, version(name)) for name in sorted({*_FINGERPRINTED, *libraries})),
         threads=torch.get_num_threads(),
+        arithmetic=tuple(sorted(_arithmetic(device).items())),
     )
 
 
-def largest_batch(device: torch.device) -> int:
-    """Return the samples of one batch: more are slower per sample on a CPU, and gain little on a GPU."""
-    return _LARGEST_BATCH[device.type]
-
-
-def run_batched(
-    function: Callable[..., torch.Tensor],
-    *tensors: torch.Tensor,
-    budget_bytes: int = 1 << 31,
-    sample_bytes: int | None = None,
-) -> torch.Tensor:
-    """Run a function over the first axis of its tensors in batches that fit; out of memory halves them and goes on.
-
-    Args:
-        function: takes a slice of every tensor, gives a tensor of as many rows; rows must not depend on each other.
-        tensors: at least one, all with the same length of the first axis, on the device where the function runs.
-        budget_bytes: bound of memory for activations, from which the first batch is chosen.
-        sample_bytes: activations of one sample where they are known; a multiple of its own size is assumed otherwise.
-
-    Raises:
-        DeviceExhausted: out of memory with a single sample.
-    """
-    count = len(tensors[0])
-    assumed = tensors[0][:1].numel() * tensors[0].element_size() * _ACTIVATIONS_PER_INPUT
-    batch = max(1, min(largest_batch(tensors[0].device), budget_bytes // max(1, sample_bytes or assumed)))
-    done: list[torch.Tensor] = []
-    start = 0
-    while start < count:
-        result = _attempt(function, [tensor[start : start + batch] for tensor in tensors])
-        if result is not None:
-            done.append(result)
-            start += batch
-        elif batch == 1:
-            raise DeviceExhausted(
-                "Out of memory with a batch of one.", cure="Give the node more memory, or a bundle with smaller inputs."
-            )
-        else:
-            batch //= 2
-            _release()
-    return torch.cat(done)
-
-
-def _attempt(function: Callable[..., torch.Tensor], tensors: list[torch.Tensor]) -> torch.Tensor | None:
-    """Return None where memory ran out; the error, and what its traceback holds, is gone by then."""
-    try:
-        return function(*tensors)
-    except (torch.OutOfMemoryError, MemoryError):
-        return None
-    except RuntimeError as error:
-        words = str(error).lower()
-        if "out of memory" in words or "can't allocate memory" in words or "alloc_failed" in words:
-            return None
-        raise
-
-
-def _release() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def _arithmetic(device: torch.device) -> dict[str, str]:
+    """Return what the same program computes differently by, on this device."""
+    if device.type == "cpu":
+        return {"instructions": torch.backends.cpu.get_cpu_capability()}
+    driver = re.search(r"Kernel Module\s+(?:for \S+\s+)?(\S+)", _DRIVER.read_text()) if _DRIVER.is_file() else None
+    return {
+        "capability": ".".join(str(part) for part in torch.cuda.get_device_capability(device)),
+        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG", ""),
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+        "deterministic": str(torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.deterministic),
+        "driver": driver[1] if driver else "unknown",
+        "tf32": str(torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32),
+    }

@@ -18,7 +18,8 @@
     ├── Unavailable              our fault or the environment's; trying again may help
     │   ├── StorageFull          no room to keep what was sent
     │   ├── DeliveryFailed       the destination did not take a result
-    │   └── DeviceExhausted      out of memory even with the smallest batch
+    │   ├── DeviceExhausted      out of memory even with the smallest batch
+    │   └── DeviceLost           the GPU failed; the process that used it must be started anew
     └── Misconfigured            the node must not start, or the bundle must not load
         ├── SettingsInvalid      one or more settings are wrong; all are listed
         ├── BundleRefused        a bundle is incomplete, altered, or asks for code that is not allowed
@@ -166,6 +167,10 @@ class DeliveryFailed(Unavailable):
 
 class DeviceExhausted(Unavailable):
     """Out of memory even with the smallest batch."""
+
+
+class DeviceLost(Unavailable):
+    """The GPU failed: nothing that this process has on it can be used again."""
 
 
 class Misconfigured(HeatproofError):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inference.batches import budget_bytes_of
 from inference.bundle.bundle import Bundle, Network
 from inference.devices import choose_device
 from inference.findings import Finding
@@ -60,6 +61,7 @@ def _explained(
         seed=seed,
         layer=layer,
         references=bundle.null_inputs(),
+        budget_bytes=budget_bytes_of(device, options.budget_mebibytes),
     )[method]
     seconds = time.perf_counter() - began
     values = raw[0].cpu().numpy().astype(np.float32)

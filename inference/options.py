@@ -21,10 +21,10 @@ class AnalysisOptions:
     """Parameters of the method that differ from its defaults."""
     planes_explained: int = 3
     """How many planes of a finding get a map."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is a device, else CPU."""
-    budget_mebibytes: int = 2048
-    """Bound of memory for activations of one batch."""
+    device: str = "auto"
+    """auto: CUDA where there is a device, else CPU; cpu; cuda: the first; cuda:N."""
+    budget_mebibytes: int = 0
+    """Bound of memory for one batch; 0: 2 GiB on a CPU, a quarter of a card's memory on CUDA."""
     trust_budget: Budget = "full"
     """How much evidence is gathered for a map where there is no passport; with one, its warrant says."""
     warrant: str = ""

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -55,7 +55,7 @@ app.command("adopt")(adopt.adopt)
 app.command("analyse")(analyse.analyse)
 operations.add_commands(app)
 
-Device = Literal["auto", "cpu", "cuda"]
+Device = str
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
 
@@ -95,7 +95,7 @@ def explain(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for PNG, .npy, DICOM objects and result.json.")],
     method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method (default: bundle's).")] = None,
     planes: Annotated[int, typer.Option("--planes", help="Planes of a finding that are shown.", min=1)] = 3,
-    device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     passport: Annotated[
         Path | None, typer.Option("--passport", help="The site's passport of this bundle: verdicts rest on it.")
     ] = None,

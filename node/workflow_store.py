@@ -4,16 +4,22 @@ DBOS Transact pickles by default, and unpickles every row that is labelled so wh
 that is refused. Arguments, step results and errors of workflows are JSON: texts, numbers, lists and objects.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import _dbos as launching
+from dbos._queue import queue_thread
 from dbos._serialization import DefaultSerializer
+from dbos._workflow_commands import background_jobs_thread
 from sqlalchemy import Engine, create_engine, event
 
 from inference.errors import Refused
 from node.settings.node import NodeSettings
 from node.store import durable_sqlite
+from node.waking import WORK
 
 WORKFLOW_VERSION = "3"
 """Counts up when the steps of a workflow, or how they are written down, change: no other version is resumed."""
@@ -24,6 +30,8 @@ LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 def configure(settings: NodeSettings) -> DBOSConfig:
     """Return what DBOS Transact is started with; from here on it unpickles nothing in this process."""
     DefaultSerializer.deserialize = _refuse
+    launching.queue_thread = partial(_woken, queue_thread)
+    launching.background_jobs_thread = partial(_woken, background_jobs_thread)
     common: DBOSConfig = {
         "name": "heatproof",
         "executor_id": settings.worker,
@@ -71,6 +79,34 @@ def delete_workflows(settings: NodeSettings, job_ids: Sequence[str]) -> None:
     finally:
         client.destroy()
         engine.dispose()
+
+
+class _Woken(threading.Event):
+    """The event by which a thread of DBOS Transact is stopped; waits for it are waits for work."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        super().__init__()
+        self._stopping = stopping
+
+    def is_set(self) -> bool:
+        """Say whether the thread is to stop."""
+        return self._stopping.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for so long, or longer while there is no work; say whether to stop."""
+        return self._stopping.wait() if timeout is None else WORK.wait(self._stopping, timeout)
+
+
+def _woken(target: Callable[[threading.Event, DBOS], None], stopping: threading.Event, transact: DBOS) -> None:
+    """Run a thread of DBOS Transact that polls the store, such that it is woken by ``node.waking``."""
+    setting = stopping.set
+
+    def set_and_release() -> None:
+        setting()
+        WORK.release()
+
+    stopping.set = set_and_release  # type: ignore[method-assign]
+    target(_Woken(stopping), transact)
 
 
 def _embedded(settings: NodeSettings) -> Engine:

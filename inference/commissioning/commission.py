@@ -135,7 +135,7 @@ def add_verdict(
         source: of annotated cases.
         out: folder; unfinished work lies in ``out/work`` until ``clear_work``.
         limit: at most so many explained cases of each split; None: all, whatever the passport's other figures rest on.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or cuda:N.
         resume: go on with unfinished work.
         workers: processes that share the work.
         pool_of: opens what does the pieces instead of processes of this machine.

@@ -157,4 +157,10 @@ def _data(bench: Bench, counts: Mapping[str, Counts], fitted_on: str) -> DataEnt
 
 def _fingerprint(settings: CommissionSettings) -> FingerprintEntry:
     now = fingerprint_of(settings)
-    return FingerprintEntry(device=now.device, python=now.python, libraries=dict(now.libraries), threads=now.threads)
+    return FingerprintEntry(
+        device=now.device,
+        python=now.python,
+        libraries=dict(now.libraries),
+        threads=now.threads,
+        arithmetic=dict(now.arithmetic),
+    )

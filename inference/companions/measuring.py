@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from inference.batches import run_batched
 from inference.companions.data import batch_of
 from inference.companions.losses import probabilities
 from inference.companions.training import TrainingSet
-from inference.devices import run_batched
 from inference.errors import Refused
 from inference.saliency import explain
 from inference.saliency.engine.maps import peak_of

@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import nn
 
+from inference.batches import is_lost
 from inference.bundle.bundle import Bundle
 from inference.bundle.script.archive import is_script
 from inference.companions.guidance import last_linear, maps_and_logits
@@ -108,7 +109,9 @@ def guided_layer(network: nn.Module, inputs: torch.Tensor, layer: str | None, ac
         network.eval()
         try:
             maps, logits = maps_and_logits(network, name, inputs)
-        except (RuntimeError, ValueError):
+        except (RuntimeError, ValueError) as error:
+            if is_lost(error) or isinstance(error, torch.OutOfMemoryError):
+                raise  # the device's fault, not the network's
             maps, logits = torch.zeros(0), torch.ones(1)
     bias = 0 if last is None or last.bias is None else last.bias.detach()
     means = maps.flatten(2).mean(dim=2) + bias if maps.ndim > 3 else maps

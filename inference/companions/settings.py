@@ -8,7 +8,7 @@ from inference.errors import UnknownName
 AUTO, NONE = "auto", "none"
 Start = Literal["given", "scratch"]
 Kind = Literal["replicate", "alternate", "localiser", "guided"]
-Device = Literal["auto", "cpu", "cuda"]
+Device = str
 
 
 @dataclass(frozen=True)

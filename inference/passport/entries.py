@@ -151,6 +151,8 @@ class FingerprintEntry:
     python: str
     libraries: Mapping[str, str]
     threads: int
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
+    """The CPU's instruction set; of a CUDA device its driver, libraries, kind and flags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@
     digest           SHA-256 of everything below but ``run``, as canonical JSON (sorted keys, no blanks)
     bundle           name, version, title, digest, weights_digest, classes, method (the manifest's own)
     data             digest (of every case used), splits (name -> counts), judged, fitted_on, excluded, blank
-    fingerprint      device, python, libraries, threads
+    fingerprint      device, python, libraries, threads, arithmetic
     settings         what was asked: methods, splits, limit, sizes of the subsets, samples, seed
     classification   figures of the classifier on the judged split; by class, what the model missed, and the calibration
                      of its probability (``class_calibration.py``)
@@ -213,6 +213,8 @@ def _tree(passport: Passport) -> dict[str, Any]:
     tree: dict[str, Any] = _PASSPORT.dump_python(passport, mode="json")
     if isinstance(passport.verdict, FittedVerdict) and passport.verdict.versions is None:
         del tree["verdict"]["versions"]
+    if not passport.fingerprint.arithmetic:
+        del tree["fingerprint"]["arithmetic"]
     for figures in tree["classification"]["classes"].values():
         for later in ("missed", "calibration"):
             if figures[later] is None:

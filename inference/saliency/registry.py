@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from inference.batches import BUDGET_BYTES
 from inference.errors import UnknownName
 from inference.saliency.borrowed.captum_methods import CAPTUM
 from inference.saliency.cam.attention import Attention
@@ -18,7 +19,7 @@ from inference.saliency.cam.scorecam import ScoreCam
 from inference.saliency.cam.smoothed_gradcam import SmoothedGradCam
 from inference.saliency.controls.controls import CONTROLS
 from inference.saliency.engine.members import Members
-from inference.saliency.engine.passes import BUDGET_BYTES, Clock, Passes, Progress
+from inference.saliency.engine.passes import Clock, Passes, Progress
 from inference.saliency.engine.protocol import Method, MethodInfo, Parameter, Task, Value
 from inference.saliency.gradient.blur_integrated_gradients import BlurIntegratedGradients
 from inference.saliency.gradient.gradient import Gradient
@@ -215,7 +216,7 @@ def explain_many(
             seed=seed,
             parameters={},
             passes=passes,
-            references=None if references is None else _plain(references, device),
+            references=None if references is None else _plain(references, references.device),
             prior=None if prior is None else _plain(prior, device),
         )
         maps: dict[str, torch.Tensor] = {}

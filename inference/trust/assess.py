@@ -6,6 +6,7 @@ from itertools import compress
 import numpy as np
 import torch
 
+from inference.batches import budget_bytes_of
 from inference.bundle.bundle import Bundle
 from inference.devices import choose_device
 from inference.options import AnalysisOptions
@@ -62,7 +63,8 @@ def assess(
     finding, device = saliency_map.finding, choose_device(options.device)
     inputs = model_input.tensor[finding.position : finding.position + 1]
     parts = PARTS[options.trust_budget if warrant is None else warrant.budget]
-    examiner = Examiner(bundle, saliency_map.method, saliency_map.parameters, device, parts)
+    budget_bytes = budget_bytes_of(device, options.budget_mebibytes)
+    examiner = Examiner(bundle, saliency_map.method, saliency_map.parameters, device, parts, budget_bytes)
     evidence = examiner.evidence(inputs, finding.class_index, seed=saliency_map.seed)
     measured = _measure(examiner, evidence, saliency_map, inputs)
     reason = _no_verdict(bundle, saliency_map, warrant)

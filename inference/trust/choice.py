@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from inference.batches import BUDGET_BYTES, run_batched
 from inference.bundle.bundle import Bundle
-from inference.devices import run_batched
 
 MOST_ASSESSED = 12
 """Planes of one series and class whose maps are assessed. Fixed before any passport was fitted by it."""
@@ -33,7 +33,9 @@ def first_pass(probabilities: ArrayLike, seen: ArrayLike | None, most: int = MOS
     return tuple(int(plane) for plane in np.argsort(-hope, kind="stable")[:most])
 
 
-def seen_by_localiser(bundle: Bundle, inputs: torch.Tensor, device: torch.device) -> Numbers | None:
+def seen_by_localiser(
+    bundle: Bundle, inputs: torch.Tensor, device: torch.device, *, budget_bytes: int = BUDGET_BYTES
+) -> Numbers | None:
     """Return the localiser's highest probability on each input, (N, channels, *spatial) -> (N,); None without one."""
     localiser = bundle.localiser(device)
     if localiser is None:
@@ -44,4 +46,7 @@ def seen_by_localiser(bundle: Bundle, inputs: torch.Tensor, device: torch.device
             marked = bundle.marked(localiser.module(batch.to(device)))
         return marked.flatten(1).amax(dim=1).float().cpu()
 
-    return np.asarray(run_batched(highest, inputs).numpy(), np.float64) if len(inputs) else np.zeros(0)
+    if not len(inputs):
+        return np.zeros(0)
+    passed = run_batched(highest, inputs, budget_bytes=budget_bytes, device=device)
+    return np.asarray(passed.numpy(), np.float64)

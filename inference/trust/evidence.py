@@ -8,7 +8,7 @@ replicates stacked (``torch.func.vmap``) took 1.1 to 1.4 times as long on a CPU 
 Grad-CAM by two replicates, one thread).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from inference.batches import BUDGET_BYTES, run_batched
 from inference.bundle.bundle import Bundle, Network
 from inference.saliency.controls.random_weights import randomised
 from inference.saliency.engine.layers import choose_layer
@@ -68,6 +69,8 @@ class Examiner:
     device: torch.device
     parts: frozenset[str] = PARTS["full"]
     """What is gathered: the budget (``budgets.py``)."""
+    budget_bytes: int = BUDGET_BYTES
+    """Bound of memory for one batch."""
 
     def evidence(self, inputs: torch.Tensor, class_index: int, *, seed: int) -> Evidence:
         """Gather what is known of one finding.
@@ -89,7 +92,9 @@ class Examiner:
         }
         gradient = moved[:0]
         if "gradient" in self.parts:
-            raw = explain_many(primary.module, here, class_index, ["gradient"], seed=seed)["gradient"]
+            raw = explain_many(
+                primary.module, here, class_index, ["gradient"], seed=seed, budget_bytes=self.budget_bytes
+            )["gradient"]
             gradient = np.abs(raw.cpu().numpy()).astype(np.float32)
         return Evidence(
             image=inputs[0, 0].numpy().astype(np.float32),
@@ -135,12 +140,20 @@ class Examiner:
 
     def probabilities(self, inputs: torch.Tensor) -> Numbers:
         """Return the primary's probabilities, (N, channels, *spatial) -> (N, classes)."""
-        with torch.inference_mode():
-            return self._likelihoods(self.bundle.primary(self.device).module(inputs.to(self.device)))
-
-    def _likelihoods(self, logits: torch.Tensor) -> Numbers:
-        soft, exact = self.bundle.manifest.activation == "softmax", logits.double().cpu()
+        exact = self._passed(self.bundle.primary(self.device), lambda logits: logits, inputs).double()
+        soft = self.bundle.manifest.activation == "softmax"
         return np.asarray((exact.softmax(dim=1) if soft else exact.sigmoid()).numpy())
+
+    def _passed(
+        self, network: Network, reading: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what is read of a network's output for each input, on the CPU."""
+
+        def forward(batch: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                return reading(network.module(batch)).cpu()
+
+        return run_batched(forward, inputs.to(self.device), budget_bytes=self.budget_bytes)
 
     def _by_primary(
         self, primary: Network, inputs: torch.Tensor, probabilities: Numbers, class_index: int, seed: int
@@ -176,6 +189,7 @@ class Examiner:
             seed=seed,
             layer=layer,
             references=self.bundle.null_inputs(),
+            budget_bytes=self.budget_bytes,
         )
         return np.asarray(made[self.method].cpu().numpy(), np.float32)
 
@@ -189,8 +203,7 @@ class Examiner:
         localiser = self.bundle.localiser(self.device)
         if localiser is None:
             return None
-        with torch.inference_mode():
-            return np.asarray(self.bundle.marked(localiser.module(inputs))[0].cpu().numpy(), np.float32)
+        return np.asarray(self._passed(localiser, self.bundle.marked, inputs)[0].numpy(), np.float32)
 
 
 def _likeliest_other(probabilities: Numbers, class_index: int) -> int | None:

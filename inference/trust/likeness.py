@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from inference.batches import BUDGET_BYTES, budget_bytes_of, run_batched
 from inference.bundle.bundle import Bundle
-from inference.devices import choose_device, run_batched
+from inference.devices import choose_device
 from inference.errors import UnknownName
 from inference.options import AnalysisOptions
 from inference.passport.acquisitions import contradictions
@@ -91,9 +92,8 @@ def likeness(
     """
     if warrant is None or warrant.envelope is None or warrant.bundle_digest != bundle.identity.digest:
         return None
-    planes = look(
-        bundle, model_input.tensor, choose_device(options.device), budget_bytes=options.budget_mebibytes << 20
-    )
+    device = choose_device(options.device)
+    planes = look(bundle, model_input.tensor, device, budget_bytes=budget_bytes_of(device, options.budget_mebibytes))
     distance = warrant.envelope.ratio(planes)
     by_header = contradictions(warrant.acquisition, acquisition)
     by_pixels = _strange(bundle, warrant.envelope, planes) if distance > 1 else ()
@@ -101,7 +101,7 @@ def likeness(
 
 
 def look(
-    bundle: Bundle, inputs: torch.Tensor, device: torch.device, *, budget_bytes: int = 1 << 31
+    bundle: Bundle, inputs: torch.Tensor, device: torch.device, *, budget_bytes: int = BUDGET_BYTES
 ) -> dict[str, Numbers]:
     """Look at planes in every view, as commissioning and node do.
 
@@ -137,7 +137,7 @@ def _features(bundle: Bundle, inputs: torch.Tensor, device: torch.device, budget
 
     try:
         layer = choose_layer(network.module, inputs[:1].to(device), network.layer)
-        return np.asarray(run_batched(averaged, inputs, budget_bytes=budget_bytes).numpy())
+        return np.asarray(run_batched(averaged, inputs, budget_bytes=budget_bytes, device=device).numpy())
     except UnknownName:
         return None
 

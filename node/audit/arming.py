@@ -10,6 +10,7 @@ from inference.errors import Refused, UnknownName
 from node.audit.tables import baselines, replays, route_states
 from node.settings.audit import RouteState
 from node.store import StudyState, insert_into, now, studies
+from node.waking import WORK
 from reports.audit.charts.design import Design
 from reports.audit.charts.monitor import Locked
 from reports.audit.ledger import Event, Ledger
@@ -112,6 +113,7 @@ class Arming:
                 details={"route": route, "problem": reason, "by_whom": by_whom},
                 connection=connection,
             )
+        WORK.ring()
 
     def has_passed(self, bundle: str, fingerprint: str) -> bool:
         """Say whether the last replay of a bundle with this fingerprint passed."""

@@ -1,22 +1,28 @@
 """The auditor: runs due replays, evaluates the control charts, and stops routes as the settings say."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from inference.errors import HeatproofError
+from inference.batches import is_lost
+from inference.errors import DAMAGE, HeatproofError
 from node.audit.audit import Audit
 from node.audit.notices import notify
 from node.jobs.installation import Installation
+from node.jobs.lost_device import begin_anew
 from node.settings.audit import RouteState
 from reports.audit.charts.monitor import Alarm, RouteCharts
 from reports.audit.ledger import Event
 
 TICK_SECONDS = 5.0
 CHORES_SECONDS = 60.0
+RETRY_SECONDS = 300.0
+"""From a constancy test that could not be carried out to the next attempt."""
 BY = "constancy test"
 _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": RouteState.HELD}
 
@@ -24,8 +30,14 @@ _STOPS = {"shadow": RouteState.SHADOW, "withhold": RouteState.WITHHOLD, "hold": 
 class Auditor(threading.Thread):
     """One thread a node; each node replays its own installation, and the charts are shared."""
 
-    def __init__(self, audit: Audit, chores: Sequence[Callable[[], object]] = ()) -> None:
-        """Bind to the audit; ``chores`` are run once a minute."""
+    def __init__(
+        self,
+        audit: Audit,
+        chores: Sequence[Callable[[], object]] = (),
+        *,
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
+        """Bind to the audit; ``chores`` are run once a minute, and ``end`` ends the process when its GPU has failed."""
         super().__init__(name="auditor", daemon=True)
         self._audit = audit
         self._chores = chores
@@ -38,14 +50,14 @@ class Auditor(threading.Thread):
         self._log = structlog.get_logger("auditor")
         self._charts_checked_at_seconds: float | None = None
         self._reported: set[tuple[str, str, str, int]] = set()
+        self._failing: set[str] = set()
+        self._not_before_seconds: dict[str, float] = {}
+        self._end = end
 
     def run(self) -> None:
         """Tick until stopped."""
         while not self._stopping.wait(TICK_SECONDS):
-            try:
-                self.tick(time.monotonic())
-            except (DBAPIError, HeatproofError) as error:  # the store is away, or a golden set unreadable: look again
-                self._log.error("audit_failed", error=type(error).__name__)
+            self._guarded("the watch", lambda: self.tick(time.monotonic()))
 
     def stop(self) -> None:
         """End after the tick that is under way."""
@@ -69,10 +81,13 @@ class Auditor(threading.Thread):
             for chore in self._chores:
                 chore()
         for name, installation in self._audit.installations().items():
-            if self._constancy.accepted(name) and self._constancy.is_due(
-                installation, hours=self._settings.replay_hours
+            if (
+                self._constancy.accepted(name)
+                and seconds >= self._not_before_seconds.get(name, seconds)
+                and self._constancy.is_due(installation, hours=self._settings.replay_hours)
+                and not self._guarded(f"the constancy test of {name}", partial(self._replay, name, installation))
             ):
-                self._replay(name, installation)
+                self._not_before_seconds[name] = seconds + RETRY_SECONDS
         checked, interval_seconds = self._charts_checked_at_seconds, 60.0 * self._settings.watch_minutes
         if checked is None or seconds - checked >= interval_seconds:
             self._charts_checked_at_seconds = seconds
@@ -80,6 +95,39 @@ class Auditor(threading.Thread):
                 control = self._audit.control(rule.name)
                 if control is not None:
                     self._judge(control)
+
+    def _guarded(self, doing: str, run: Callable[[], object]) -> bool:
+        """Run a part of the audit; should it fail, say so in the log, the ledger and by a notice, and go on.
+
+        Returns:
+            whether it came to its end.
+        """
+        try:
+            run()
+        except DBAPIError as error:  # the store is away: look again
+            self._log.error("audit_failed", doing=doing, error=type(error).__name__)
+        except (HeatproofError, MemoryError, *DAMAGE) as error:
+            self._log.error("audit_failed", doing=doing, error=type(error).__name__)
+            if is_lost(error):
+                begin_anew(self._ledger, doing, error, end=self._end)
+            self._tell(doing, str(error) if isinstance(error, HeatproofError) else type(error).__name__)
+        else:
+            self._failing.discard(doing)
+            return True
+        return False
+
+    def _tell(self, doing: str, problem: str) -> None:
+        """Write a failure into the ledger and send a notice of it, once until it succeeds again."""
+        if doing in self._failing:
+            return
+        sentence = f"The audit goes on without {doing}: {problem}"
+        try:
+            self._ledger.append(Event.ALARM, details={"route": "", "problem": sentence})
+        except DBAPIError as error:
+            self._log.error("audit_failed", doing=doing, error=type(error).__name__)
+            return
+        self._failing.add(doing)
+        notify(self._settings, "heatproof: the audit cannot be carried out", sentence)
 
     def _replay(self, name: str, installation: Installation) -> None:
         replay = self._constancy.replay(installation)

@@ -88,7 +88,7 @@ def adopt(
         list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of every draw.")] = 1,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int, typer.Option("--workers", help="Processes that share the commissioning.", min=1)] = 1,
     threads: Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an adoption that was begun.")] = False,

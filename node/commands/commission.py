@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -30,7 +30,7 @@ from reports.passport.page import passport_page
 from reports.passport.tables import verdict
 from reports.passport.words import figure
 
-Device = Literal["auto", "cpu", "cuda"]
+Device = str
 
 COLUMNS = ("localisation_hit_rate", "localisation_average_precision", "weight_randomisation_cascade",
            "repeatability_spearman", "reproducibility_spearman", "fidelity_brocki")  # fmt: skip

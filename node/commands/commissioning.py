@@ -3,13 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from node.commands.administration import AsJson
 
-Device = Literal["auto", "cpu", "cuda"]
+Device = str
 BundleName = Annotated[str | None, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.")]
 Data = Annotated[
     Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
@@ -55,7 +55,7 @@ def commission(
     limit: Limit = None,
     size: Size = None,
     references: References = None,
-    device: Annotated[Device, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Workers = 1,
     nodes: Nodes = None,
     threads: Threads = 0,

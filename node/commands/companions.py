@@ -44,7 +44,7 @@ def companions(
     hours: Annotated[float | None, typer.Option("--hours", help="Cut the epochs so that all trainings fit.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Of every training.", min=1)] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of every draw.")] = 1,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
         int, typer.Option("--threads", help="With 1 the same seed gives the same weights; 0: torch's default.", min=0)
     ] = 1,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -41,7 +41,7 @@ def explain_files(
     *,
     method: str | None,
     planes_explained: int,
-    device: Literal["auto", "cpu", "cuda"],
+    device: str,
     warrant: Warrant | None = None,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def explain_files(
         out: gets DICOM objects, PNG previews, raw maps as ``.npy`` and ``result.json``.
         method: saliency method; None: the bundle's own.
         planes_explained: how many planes of a finding get a map.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or cuda:N.
         warrant: of what commissioning wrote for this bundle; None: no verdict.
         progress: told what is being done.
 

@@ -23,6 +23,7 @@ from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 from node.settings.settings import Settings
 from node.store import DeliveryState
+from node.waking import WORK
 from node.workflow_store import LIVE, WORKFLOW_VERSION
 from reports.audit.ledger import Detail, Event, Ledger
 
@@ -129,6 +130,7 @@ class Deliveries(DBOSConfiguredInstance):
     def run(self, job_id: str, destination: str, chain: int, attempt: int) -> int:
         """Make one attempt, and schedule a retry where objects are left; give how many are."""
         left = int(DBOS.run_step({"name": "send"}, self.send, job_id, destination, attempt))
+        WORK.ring()  # the next consignment's turn
         if left and attempt >= self._patience.most_attempts:
             DBOS.run_step({"name": "give up"}, self.give_up, job_id, destination)
         elif left:
@@ -284,6 +286,7 @@ class Deliveries(DBOSConfiguredInstance):
             SetEnqueueOptions(queue_partition_key=destination, delay_seconds=delay_seconds),
         ):
             DBOS.enqueue_workflow(QUEUE, self.run, job_id, destination, chain, attempt)
+        WORK.ring()
 
 
 def _id(job_id: str, destination: str, *, chain: int, attempt: int) -> str:

@@ -4,19 +4,23 @@ DBOS Transact checkpoints each step: after a crash the node resumes at the unfin
 is the job's, which is a digest of the study's content, the bundle and the settings, so a study sent twice runs once.
 """
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID, WorkflowStatus
 from sqlalchemy import Engine, select, update
 
+from inference.batches import is_lost
 from inference.errors import HeatproofError, NotAnalysed
 from node.delivery.delivery import Deliveries
 from node.jobs.job_row import Job
+from node.jobs.lost_device import begin_anew
 from node.jobs.steps import Steps
 from node.metrics import Metrics
 from node.store import JobState, jobs, now
+from node.waking import WORK
 from reports.audit.ledger import Event, Ledger
 
 QUEUE = "analysis"
@@ -39,19 +43,24 @@ class Jobs(DBOSConfiguredInstance):
         ledger: Ledger,
         deliveries: Deliveries,
         metrics: Metrics,
+        *,
+        end: Callable[[int], object] = os._exit,
     ) -> None:
+        """Bind to one node; ``end`` ends the process by a status, when its GPU has failed."""
         super().__init__("node")
         self._steps = steps
         self._engine = engine
         self._ledger = ledger
         self._deliveries = deliveries
         self._metrics = metrics
+        self._end = end
         self._log = structlog.get_logger("job")
 
     def enqueue(self, job_id: str) -> None:
         """Start the workflow of this job, or join it if it has been started before."""
         with SetWorkflowID(job_id):
             DBOS.enqueue_workflow(QUEUE, self.run, job_id)
+        WORK.ring()
 
     @DBOS.workflow(name="job", max_recovery_attempts=5)
     def run(self, job_id: str) -> str:
@@ -92,24 +101,31 @@ class Jobs(DBOSConfiguredInstance):
 
     def attempt(self, name: str, job_id: str, *arguments: str) -> dict[str, str] | None:
         """Run one step; give None, or the state and the reason with which the analysis ends here."""
+        WORK.ring()
         job = self._steps.job(job_id)
         if name in Steps.ORDER and self._steps.take_back(job):
             reason = "The bundle was replaced while this job waited; the study is decided again."
             return {"state": JobState.TAKEN_BACK.value, "reason": reason}
         self._mark(job_id, state=JobState.RUNNING)
         try:
-            with self._metrics.job_seconds(name):
+            with self._steps.turn(name), self._metrics.job_seconds(name):
                 getattr(self._steps, name)(job, *arguments)
         except NotAnalysed as error:
             return {"state": JobState.NOT_ANALYSED.value, "reason": str(error)}
         except HeatproofError as error:
+            self._leave_if_lost(name, job_id, error)
             return {"state": JobState.FAILED.value, "reason": f"The {name} step failed: {error}"}
         except Exception as error:  # noqa: BLE001 - the worker's boundary: no study may end in silence
+            self._leave_if_lost(name, job_id, error)
             self._log.exception("step failed", step=name, job=job_id, error=type(error).__name__)
             reason = f"The {name} step failed inside the node ({type(error).__name__}); see its log, job {job_id[:12]}."
             return {"state": JobState.FAILED.value, "reason": reason}
         self._finish_step(job_id, name)
         return None
+
+    def _leave_if_lost(self, name: str, job_id: str, error: Exception) -> None:
+        if is_lost(error):
+            begin_anew(self._ledger, f"the {name} step of job {job_id[:12]}", error, end=self._end)
 
     def decline(self, job_id: str, ending: dict[str, str]) -> dict[str, str]:
         """Write the "not analysed" report; should even that fail, both reasons are kept."""
@@ -118,6 +134,7 @@ class Jobs(DBOSConfiguredInstance):
 
     def finish(self, job_id: str, ending: dict[str, str] | None) -> str:
         """Say in the store, the ledger and the metrics how it ended; once, however often the step is run."""
+        WORK.ring()  # the next job's turn
         state = ending["state"] if ending else JobState.DONE.value
         reason = ending["reason"] if ending else None
         job = self._steps.job(job_id)

@@ -4,6 +4,7 @@ A step that is run again after a crash writes the same files under the same name
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Engine, select, update
 from inference.analyse import assemble, with_study_answer
 from inference.analysis import Analysis
 from inference.bundle.bundle import Bundle
+from inference.devices import choose_device, turn
 from inference.errors import OutOfScope, Unavailable
 from inference.explain import explain_findings
 from inference.options import AnalysisOptions
@@ -226,6 +228,11 @@ class Steps:
         """Remove the files of a job that has ended, unless the settings keep them for the patient's next one."""
         if not self._settings.retention.job_files_days:
             rmtree(self._work / job_id, ignore_errors=True)
+
+    def turn(self, name: str) -> AbstractContextManager[object]:
+        """Return what to hold during a step: those that compute take turns on a GPU, with replays too."""
+        computes = name in ("classify", "explain", "trust")
+        return turn(choose_device(self._settings.inference.device)) if computes else nullcontext()
 
     def options(self, job: Job) -> AnalysisOptions:
         """Return the settings that shape this job's result."""

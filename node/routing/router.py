@@ -22,10 +22,11 @@ from node.store import JobState, StudyState, jobs, now
 from node.studies.attempts import MOST_ATTEMPTS, Attempts
 from node.studies.completeness import Completeness
 from node.studies.studies import Snapshot, Studies
+from node.waking import WORK
 
 TICK_SECONDS = 0.5
-RECOVERY_TICKS = 60
-"""Ticks between two recoveries of stalled jobs and deliveries."""
+RECOVERY_SECONDS = 30.0
+"""Between two recoveries of stalled jobs and deliveries."""
 _TRIED_AGAIN = (*DAMAGE, HeatproofError, SQLAlchemyError, workflow_error.DBOSException)
 _STORE_AWAY = (OperationalError, InterfaceError, InternalError, workflow_error.DBOSException)
 """Errors of the store, not of the study: retried without counting an attempt."""
@@ -33,7 +34,7 @@ _DIED = f"The node ended {MOST_ATTEMPTS} times while it routed this study; it is
 
 
 class Router(threading.Thread):
-    """Asks twice a second which studies are complete, decides, and starts their jobs.
+    """Asks twice a second, while there are any, which studies are complete, decides, and starts their jobs.
 
     A decision and its jobs are one transaction; starting a workflow comes after it and may be repeated, so a crash
     between the two loses nothing: ``resume`` starts what was decided but not finished. A study that cannot be decided
@@ -61,16 +62,17 @@ class Router(threading.Thread):
         self._attempts = attempts
         self._priors = priors
         self._stopping = threading.Event()
+        self._has_work = True
         self._log = structlog.get_logger("router")
 
     def run(self) -> None:
         """Tick until stopped."""
-        ticks = 0
-        while not self._stopping.wait(TICK_SECONDS):
-            ticks += 1
+        recovered_at_seconds = time.monotonic()
+        while not self._rest():
             try:
                 self.tick()
-                if ticks % RECOVERY_TICKS == 0:
+                if time.monotonic() - recovered_at_seconds >= RECOVERY_SECONDS:
+                    recovered_at_seconds = time.monotonic()
                     self._jobs.recover_stalled()
             except _TRIED_AGAIN as error:
                 self._log.error("not_routed_yet", error=type(error).__name__)
@@ -78,7 +80,14 @@ class Router(threading.Thread):
     def stop(self) -> None:
         """End after the tick that is under way."""
         self._stopping.set()
+        WORK.release()
         self.join()
+
+    def _rest(self) -> bool:
+        """Wait for the next tick, longer where no study is under way; say whether to stop."""
+        if self._has_work:
+            return self._stopping.wait(TICK_SECONDS)
+        return WORK.wait(self._stopping, TICK_SECONDS)
 
     def resume(self) -> None:
         """Start the workflow of every job that is not finished, as after a crash."""
@@ -93,7 +102,10 @@ class Router(threading.Thread):
         """Take the rules in force, and route every study that has become complete."""
         self._rulebook.follow()
         at = now()
-        for study in self._completeness.close(at, seconds=time.monotonic()):
+        self._has_work = True
+        waiting = self._completeness.close(at, seconds=time.monotonic())
+        self._has_work = bool(waiting) or self._completeness.is_watching
+        for study in waiting:
             if self._priors and self._priors.awaits(study.study_instance_uid):
                 continue
             with self._attempts.counted(study.study_instance_uid, StudyState.COMPLETE) as attempt:

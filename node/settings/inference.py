@@ -1,6 +1,6 @@
 """The table [inference]: where and how the networks run, and the parameters of the verdict."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,12 +11,13 @@ from node.settings.section import LocalPath, Section
 class InferenceSettings(Section):
     """Where and how the networks run."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is a device, else CPU."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    """auto: CUDA where there is a device, else CPU; cuda: the first card, and none is an error; cuda:N: that card."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of a network; 0 leaves the choice to torch."""
-    budget_mebibytes: Annotated[int, Field(ge=64)] = 2048
-    """Memory for the activations of one batch; when memory runs out, the batch is halved and retried."""
+    budget_mebibytes: Annotated[int, Field(ge=0)] = 0
+    """Memory for one batch; 0: 2 GiB on a CPU, a quarter of a card's memory on CUDA. When memory runs out, the batch
+    is halved and retried."""
     bundle_folders: tuple[LocalPath, ...] = ()
     """Folders with further sealed bundles, beside those shipped."""
     passport_folder: LocalPath | None = None

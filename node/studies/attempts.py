@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import ColumnElement, Engine, and_, func, select, update
 
 from node.store import StudyState, studies
+from node.waking import WORK
 
 MOST_ATTEMPTS = 3
 _DECIDING = 0x48454157
@@ -52,7 +53,9 @@ class Attempts:
         aside = and_(_is(study_instance_uid), studies.c.state == StudyState.SET_ASIDE)
         again = update(studies).where(aside).values(state=StudyState.COMPLETE, reason=None, attempts=0)
         with self._engine.begin() as connection:
-            return connection.execute(again).rowcount == 1
+            is_retried = connection.execute(again).rowcount == 1
+        WORK.ring()
+        return is_retried
 
     def _count(self, study_instance_uid: str, state: StudyState) -> int:
         one_more = (

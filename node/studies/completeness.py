@@ -80,6 +80,11 @@ class Completeness:
         self._asked: dict[str, _Asked] = {}
         self._log = structlog.get_logger("completeness")
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether a study was not complete yet when last looked."""
+        return bool(self._watched)
+
     def close(self, at: datetime, *, seconds: float) -> tuple[Snapshot, ...]:
         """Close the studies that are complete, and give all that wait for a decision.
 

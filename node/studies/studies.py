@@ -17,6 +17,7 @@ from node.store import StudyState, insert_into, instances, studies
 from node.studies.annotation_classes import is_annotation_class
 from node.studies.corrections import Correction, corrections_of
 from node.studies.instance import Instance
+from node.waking import WORK
 
 MOST_SERIES = 2000
 """Of one study, that the rules are held against."""
@@ -66,6 +67,7 @@ class Studies:
         digest changed, they give another job. What is only said about images, cannot be read, or is a result of another
         node, changes nothing that was decided.
         """
+        WORK.ring()
         for opening, about in ((self._opening, False), (self._known, True)):
             rows = [_opened_by(instance) for instance in arrived if _opens_nothing(instance) is about]
             if rows:
@@ -73,6 +75,7 @@ class Studies:
 
     def corrected(self, connection: Connection, instance: Instance) -> None:
         """Open a study again whose Patient ID is corrected, in the transaction that replaces one of its instances."""
+        WORK.ring()
         connection.execute(self._correcting, [{**_opened_by(instance), "corrected_patient": instance.patient}])
 
     def correction(self, study_instance_uid: str) -> Correction | None:
@@ -97,6 +100,7 @@ class Studies:
                 return
         with self._engine.begin() as connection:
             connection.execute(update(studies).where(is_prior).values(state=StudyState.RECEIVING))
+        WORK.ring()
 
     def receiving(self) -> tuple[Snapshot, ...]:
         """Return the studies that are not complete yet."""

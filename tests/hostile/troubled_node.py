@@ -64,7 +64,7 @@ def _serve(settings: Path, deadly: str, greedy: str) -> None:
         ):
             classify(self, job)
 
-    routing.RECOVERY_TICKS = 4
+    routing.RECOVERY_SECONDS = 2.0
     replaced: dict[str, Any] = {"read": read_or_die, "classify": classify_or_starve}
     for name, method in replaced.items():
         setattr(Steps, name, method)

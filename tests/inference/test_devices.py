@@ -1,62 +1,11 @@
-"""Batches that fit, and the fingerprint."""
+"""The device of a setting, its arithmetic, and the fingerprint."""
 
 import pytest
 import torch
 
-from inference.devices import choose_device, fingerprint, run_batched
-from inference.errors import DeviceExhausted, Misconfigured
-
-
-class Cramped:
-    """Stands in for a network on a full device: runs out of memory above a batch size, and counts."""
-
-    def __init__(
-        self, most: int, error: type[Exception] = torch.OutOfMemoryError, words: str = "out of memory"
-    ) -> None:
-        self.most, self.error, self.words = most, error, words
-        self.batches: list[int] = []
-
-    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
-        self.batches.append(len(batch))
-        if len(batch) > self.most:
-            raise self.error(self.words)
-        return batch * 2
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (torch.OutOfMemoryError, "CUDA out of memory"),
-        (RuntimeError, "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
-        (MemoryError, ""),
-    ],
-)
-def test_out_of_memory_halves_the_batch_and_repeats_nothing_that_was_done(error, words):
-    network = Cramped(3, error, words)
-    inputs = torch.arange(11.0)
-    assert torch.equal(run_batched(network, inputs), inputs * 2)
-    assert network.batches == [8, 4, 2, 2, 2, 2, 2, 1]
-
-
-def test_out_of_memory_with_one_sample_is_said_in_words():
-    with pytest.raises(DeviceExhausted, match="batch of one"):
-        run_batched(Cramped(0), torch.arange(3.0))
-
-
-def test_other_errors_are_not_taken_for_a_lack_of_memory():
-    with pytest.raises(RuntimeError, match="shape mismatch"):
-        run_batched(Cramped(0, RuntimeError, "shape mismatch"), torch.arange(3.0))
-
-
-def test_a_small_budget_begins_with_a_small_batch():
-    network = Cramped(99)
-    run_batched(network, torch.zeros(4, 1, 64, 64), budget_bytes=64 * 64 * 4 * 512 * 2)
-    assert network.batches == [2, 2]
-
-
-def test_several_tensors_are_cut_alike():
-    first, second = torch.arange(20.0), torch.arange(20.0, 40.0)
-    assert torch.equal(run_batched(lambda a, b: a + b, first, second), first + second)
+from inference.devices import choose_device, fingerprint, turn
+from inference.errors import Misconfigured
+from tests.inference.fake_card import fake_card
 
 
 def test_the_fingerprint_names_device_and_libraries():
@@ -64,6 +13,7 @@ def test_the_fingerprint_names_device_and_libraries():
     assert made.device == "cpu"
     assert dict(made.libraries)["torch"].startswith("2")
     assert list(made.libraries) == sorted(made.libraries)
+    assert dict(made.arithmetic) == {"instructions": torch.backends.cpu.get_cpu_capability()}
 
 
 def test_asking_for_a_device_that_is_not_there_stops_the_start():
@@ -81,3 +31,38 @@ def test_auto_takes_cuda_where_there_is_one():
         pytest.skip("no CUDA device here")
     assert choose_device("auto").type == "cuda"
     assert fingerprint("auto").device == torch.cuda.get_device_name()
+
+
+@pytest.fixture
+def _arithmetic_as_before(monkeypatch):
+    """Put the flags of torch back: they belong to the whole process."""
+    flags = torch.backends.cudnn, ("allow_tf32", "deterministic", "benchmark")
+    before = {name: getattr(flags[0], name) for name in flags[1]}
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    yield
+    for name, value in before.items():
+        setattr(flags[0], name, value)
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
+@pytest.mark.usefixtures("_arithmetic_as_before")
+def test_a_card_is_chosen_by_number_and_computes_in_whole_float32_the_same_way_each_time(monkeypatch):
+    with fake_card(monkeypatch):
+        assert choose_device("auto") == choose_device("cuda") == choose_device("cuda:0") == torch.device("cuda", 0)
+        with pytest.raises(Misconfigured, match="CUDA device 1, but there are 1"):
+            choose_device("cuda:1")
+        made = dict(fingerprint("cuda").arithmetic)
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (False, False)
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert (made["tf32"], made["deterministic"], made["cublas_workspace"]) == ("False", "True", ":4096:8")
+    assert made["capability"] == "9.0"
+    assert {"cuda", "cudnn", "driver"} <= set(made)
+
+
+def test_only_a_card_is_taken_in_turns():
+    with turn(torch.device("cpu")), turn(torch.device("cuda", 0)) as held, turn(torch.device("cuda", 0)) as again:
+        assert held
+        assert again

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from inference.batches import run_batched
 from inference.bundle.bundle import Bundle, Network
 from inference.cases.cases import Cases
 from inference.commissioning.measuring.store import Store
-from inference.devices import run_batched
 from inference.errors import Refused, Unsuitable
 from inference.saliency import explain_many
 from inference.saliency.engine.passes import Clock

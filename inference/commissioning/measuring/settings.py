@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from inference.bundle.bundle import Bundle
 from inference.devices import Fingerprint, fingerprint
@@ -13,7 +13,7 @@ from inference.saliency.registry import libraries_of, method_named, settle
 from inference.statistics.seeds import digest_of
 
 ALL = "all"
-Device = Literal["auto", "cpu", "cuda"]
+Device = str
 
 
 @dataclass(frozen=True)

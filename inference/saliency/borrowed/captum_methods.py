@@ -1,7 +1,8 @@
 """captum's attributions (Kokhlikyan et al. 2020, arXiv 2009.07896) by the names, seeds, budget and references of here.
 
 captum is loaded when one of them is asked for. Its gradients and logits are those of the engine, so that batches fit
-the budget; samples are explained one by one wherever captum would hold several in memory or draw for several at once.
+the budget; samples are explained one by one wherever captum would hold several in memory or draw for several at once,
+and what captum draws it draws on the CPU, so that a seed gives the same map on every device.
 
 DeepLift and LRP promise that a map sums to a difference of logits. That is measured on every map (``guards.py``), and
 what they are not defined for is refused before any pass, with its layer (``networks.py``): captum's DeepLift raises on
@@ -15,7 +16,6 @@ from typing import Any
 
 import torch
 
-from inference.devices import largest_batch
 from inference.errors import Unsuitable
 from inference.saliency.borrowed.guards import check_complete, drawn_from
 from inference.saliency.borrowed.networks import rescaled, survey, undefined
@@ -74,13 +74,12 @@ class GradientShap:
     def _shap(self, task: Task, references: torch.Tensor, sample: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         method = _captum().GradientShap(task.model)
         method.gradient_func = _gradients(task, target)
-        with drawn_from(task.seed, sample.device):
-            return _detached(
-                method.attribute(
-                    sample[None], references, n_samples=task.whole("samples"), target=int(target),
-                    stdevs=task.number("noise") * float(sample.max() - sample.min()),
-                )
+        with drawn_from(task.seed):
+            made = method.attribute(
+                sample.cpu()[None], references.cpu(), n_samples=task.whole("samples"), target=int(target),
+                stdevs=task.number("noise") * float(sample.max() - sample.min()),
             )  # fmt: skip
+        return _detached(made).to(sample.device)
 
 
 class DeepLift:
@@ -188,19 +187,23 @@ class Segmentwise:
         return torch.stack(maps).mean(dim=0)
 
     def _values(self, task: Task, sample: torch.Tensor, cover: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        labels = torch.from_numpy(partition(sample.cpu().double().numpy(), task.whole("features"))).to(sample.device)
+        labels = torch.from_numpy(partition(sample.cpu().double().numpy(), task.whole("features")))
         count = int(labels.max()) + 1
         if count < 2:
             raise Unsuitable("This image is too small to be cut into segments.", cure="Choose a method of pixels.")
         drawn = {"n_samples": task.whole("samples")} if "samples" in task.parameters else {}
         task.passes.announce(drawn.get("n_samples", count + 1))
-        method = getattr(_captum(), self._kind)(task.passes.logits, **self._surrogate(task, sample, cover, target))
-        with drawn_from(task.seed, sample.device):
+
+        def logits(points: torch.Tensor) -> torch.Tensor:
+            return task.passes.logits(points.to(sample.device)).cpu()
+
+        method = getattr(_captum(), self._kind)(logits, **self._surrogate(task, sample, cover, target))
+        with drawn_from(task.seed):
             made = method.attribute(
-                sample[None], baselines=cover[None], target=int(target), feature_mask=labels[None, None],
-                perturbations_per_eval=largest_batch(sample.device), **drawn,
+                sample.cpu()[None], baselines=cover.cpu()[None], target=int(target), feature_mask=labels[None, None],
+                perturbations_per_eval=task.passes.at_once(sample, _HELD), **drawn,
             )  # fmt: skip
-        return _detached(made)[:, :1]
+        return _detached(made)[:, :1].to(sample.device)
 
     def _surrogate(self, task: Task, sample: torch.Tensor, cover: torch.Tensor, target: torch.Tensor) -> dict[str, Any]:
         """Return the linear model that LIME fits: captum's own Lasso penalises small logits out of any map."""
@@ -212,6 +215,8 @@ class Segmentwise:
         return {"interpretable_model": SkLearnLasso(alpha=task.number("penalty") * float((ends[0] - ends[1]).abs()))}
 
 
+_HELD = 4
+"""Tensors of the size of the covered images that are in memory at once."""
 _SAMPLES = Parameter(160, "images with segments covered at random, more than there are segments", minimum=2)
 _PENALTY = Parameter(0.01, "of the Lasso, as a share of the logit's fall from the image to its cover", minimum=0)
 _SEGMENTWISE = (
@@ -275,7 +280,9 @@ def _gradients(task: Task, target: torch.Tensor) -> Callable[..., tuple[torch.Te
 
     def gradients(_forward: object, points: tuple[torch.Tensor], _target: object, _more: object = None) -> Any:
         with torch.enable_grad():  # captum asks for them without
-            return (task.passes.gradients(points[0].detach(), target.expand(len(points[0])))[0],)
+            here = points[0].detach()
+            made, _ = task.passes.gradients(here.to(target.device), target.expand(len(here)))
+            return (made.to(here.device),)
 
     return gradients
 

@@ -41,12 +41,11 @@ def check_complete(method: str, maps: torch.Tensor, wanted: torch.Tensor, scale:
 
 
 @contextmanager
-def drawn_from(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the generators of torch and numpy that all threads share, one map at a time, and leave them as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with _DRAWING, torch.random.fork_rng(devices):
+def drawn_from(seed: int) -> Iterator[None]:
+    """Seed the CPU's generators of torch and numpy that all threads share, one map at a time; leave them as before."""
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         before = np.random.get_state()
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         np.random.seed(seed % (1 << 32))
         try:
             yield

@@ -76,7 +76,7 @@ def _estimated(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: tor
 def _scores(task: Task, sample: torch.Tensor, target: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
     """Return the target's logit of one sample seen through each channel, (K,)."""
     scores = []
-    for channels in torch.split(grid, _CHANNELS_AT_ONCE):
+    for channels in torch.split(grid, task.passes.at_once(sample, _HELD, most=_CHANNELS_AT_ONCE)):
         masks = on_input_grid(channels[:, None], task)
         flat = masks.flatten(1)
         lowest = flat.amin(dim=1).reshape(-1, *[1] * (masks.ndim - 1))
@@ -98,7 +98,9 @@ def _regressed(known: torch.Tensor, scores: torch.Tensor, masks: torch.Tensor) -
 _ROUNDS = 8
 
 _CHANNELS_AT_ONCE = 64
-"""Masks held in memory at once."""
+"""Most masks held in memory at once."""
+_HELD = 5
+"""Tensors of the size of these masks that are in memory at once."""
 
 _RIDGE = 0.1
 """Added to the diagonal of the kernel, whose own is 1."""

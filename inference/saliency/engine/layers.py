@@ -7,6 +7,7 @@ from threading import get_ident
 import torch
 from torch import nn
 
+from inference.batches import run_batched
 from inference.errors import UnknownName
 from inference.saliency.engine.members import Members
 
@@ -39,9 +40,14 @@ def feature_layers(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[in
         for name, module in model.named_modules()
         if name
     ]
-    try:
+
+    def passed(sample: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            model(inputs[:1])
+            model(sample)
+        return sample[:, :0]
+
+    try:
+        run_batched(passed, inputs[:1])
     finally:
         for handle in handles:
             handle.remove()

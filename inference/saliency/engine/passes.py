@@ -8,11 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
-from inference.devices import run_batched
+from inference.batches import BUDGET_BYTES, largest_batch, pass_one, run_batched
 from inference.saliency.engine.layers import activations, activations_and_gradients
-
-BUDGET_BYTES = 1 << 31
-"""Default bound of memory for the activations of one batch."""
 
 Progress = Callable[[int, int], None]
 """Told after every batch: samples passed through the network, samples known to be needed so far."""
@@ -44,7 +41,8 @@ class Passes:
     """Runs the network for every method.
 
     With ``remember`` gradients are cached by the SHA-256 of the input point, its target and the kind of pass: methods
-    that ask for the same point share one pass. The cache gets a quarter of the memory budget.
+    that ask for the same point share one pass. The cache gets a quarter of the memory budget, and so does what the
+    methods themselves hold (``at_once``).
     """
 
     def __init__(
@@ -62,7 +60,8 @@ class Passes:
         self._progress = progress
         self._autocast = autocast
         self._room = budget_bytes // 4 if remember else 0
-        self._budget = budget_bytes - self._room
+        self._buffers = budget_bytes // 4
+        self._budget = budget_bytes - self._room - self._buffers
         self._kept: int | None = None
         self._largest: int | None = None
         self._grids: dict[str, torch.Size] = {}
@@ -77,6 +76,16 @@ class Passes:
         """Say how many samples a method will pass in all, where it asks for them one after the other."""
         self._announced += samples
         self._planned += samples
+
+    def at_once(self, sample: torch.Tensor, held: int, *, most: int = 0) -> int:
+        """Return how many points a method may hold in memory, within its quarter of the budget.
+
+        Args:
+            sample: one point, (C, *spatial).
+            held: tensors of the size of all these points that it has at once.
+            most: bound on them; 0: what the device passes at once.
+        """
+        return max(1, min(most or largest_batch(sample.device), self._buffers // (held * max(1, sample.nbytes))))
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits without a gradient, (N, classes)."""
@@ -139,9 +148,10 @@ class Passes:
     ) -> torch.Tensor:
         if not self._room:
             return self._run(function, points, targets)
+        held = points.contiguous().cpu().numpy()  # one copy for all points
         keys = [
-            (kind, int(target), hashlib.sha256(point.cpu().numpy().tobytes()).digest())
-            for point, target in zip(points.contiguous(), targets, strict=True)
+            (kind, target, hashlib.sha256(point.tobytes()).digest())
+            for point, target in zip(held, targets.tolist(), strict=True)
         ]
         first = {key: position for position, key in reversed(list(enumerate(keys))) if key not in self._known}
         fresh: dict[Hashable, torch.Tensor] = {}
@@ -167,7 +177,7 @@ class Passes:
         self._planned += count - covered
 
         def passed(*batch: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=self._autocast):
+            with torch.autocast(batch[0].device.type, torch.bfloat16) if self._autocast else nullcontext():
                 rows = function(*batch).float()
             self._done += len(batch[0])
             if self._progress is not None:
@@ -176,15 +186,25 @@ class Passes:
 
         run = passed if self._clock is None else self._clock.timed(passed)
         if not differentiated:
-            return run_batched(run, *tensors, budget_bytes=self._budget, sample_bytes=self._largest)
+            return self._forward(run, tensors)
         if self._kept is not None or count == 1:
             return run_batched(run, *tensors, budget_bytes=self._budget, sample_bytes=self._kept)
         # The first sample alone shows what a sample costs; the others go in batches that fit.
         with _measured(self._model) as sizes:
             first = run_batched(run, *[tensor[:1] for tensor in tensors], budget_bytes=self._budget)
-        self._kept, self._largest = sum(sizes), max(sizes, default=1) * _LIVE_LAYERS
+        largest = max(sizes, default=1)
+        self._kept, self._largest = sum(sizes) + largest * _LIVE_GRADIENTS, largest * _LIVE_LAYERS
         rest = [tensor[1:] for tensor in tensors]
         return torch.cat([first, run_batched(run, *rest, budget_bytes=self._budget, sample_bytes=self._kept)])
+
+    def _forward(self, run: Callable[..., torch.Tensor], tensors: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Pass without a gradient; on a GPU the first sample of all shows what a sample costs."""
+        device = tensors[0].device
+        if self._largest is not None or device.type == "cpu" or len(tensors[0]) == 1:
+            return run_batched(run, *tensors, budget_bytes=self._budget, sample_bytes=self._largest)
+        first, self._largest = pass_one(run, *[tensor[:1] for tensor in tensors], device=device)
+        rest = [tensor[1:] for tensor in tensors]
+        return torch.cat([first, run_batched(run, *rest, budget_bytes=self._budget, sample_bytes=self._largest)])
 
 
 def _await(tensor: torch.Tensor) -> None:
@@ -208,6 +228,9 @@ def _measured(model: nn.Module) -> Iterator[list[int]]:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         yield sizes
 
+
+_LIVE_GRADIENTS = 3
+"""Gradients alive at once in a backward pass, beside what is kept for it, in units of the largest activation."""
 
 _LIVE_LAYERS = 4
 """Activations alive at once in a pass without a gradient, in units of the largest."""

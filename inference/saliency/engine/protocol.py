@@ -73,7 +73,7 @@ class Task:
     passes: Passes
     """The way through the network."""
     references: torch.Tensor | None = None
-    """(M, C, *spatial) float32: images of other subjects, for methods that compare with them."""
+    """(M, C, *spatial) float32, on any device: images of other subjects, for methods that compare with them."""
     prior: torch.Tensor | None = None
     """(*spatial) float32: where findings lie on average, for the control that knows nothing else."""
 

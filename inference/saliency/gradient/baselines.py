@@ -34,7 +34,7 @@ def references_of(task: Task, method: str) -> torch.Tensor:
             f"{method} needs images of other subjects, of the shape of the input.",
             cure="Give them as references=, or ship them with the bundle ([null] inputs).",
         )
-    return task.references
+    return task.references.to(task.inputs.device)  # only for methods that ask for them
 
 
 def _baseline(inputs: torch.Tensor, name: str, task: Task) -> torch.Tensor:

@@ -3,11 +3,12 @@
 import numpy as np
 import torch
 
-from inference.devices import largest_batch
 from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 _TRUNCATE = 4.0
 """A Gaussian ends at so many standard deviations, as in scipy."""
+_HELD = 12
+"""Tensors of the size of the points that are in memory at once; those in float64 count twice."""
 
 
 class BlurIntegratedGradients:
@@ -39,7 +40,7 @@ class BlurIntegratedGradients:
         task.passes.announce(len(nodes) * len(task.inputs))
         step = task.number("max_sigma") / task.whole("steps")
         total = torch.zeros_like(task.inputs)
-        most = largest_batch(task.inputs.device)
+        most = task.passes.at_once(task.inputs[0], _HELD)
         for first in range(0, len(nodes), most):
             chosen = range(first, min(first + most, len(nodes)))
             for index, sample in enumerate(task.inputs):

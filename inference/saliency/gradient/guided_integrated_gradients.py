@@ -1,6 +1,7 @@
 """Kapishnikov et al.: Guided Integrated Gradients (CVPR 2021), arXiv 2106.09788, algorithm 1."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -68,10 +69,19 @@ class _Way:
     fraction: float
     max_distance: float
 
+    @cached_property
+    def whole(self) -> torch.Tensor:
+        """The difference of end and begin."""
+        return self.end - self.begin
+
+    @cached_property
+    def total(self) -> float:
+        """Its L1 norm."""
+        return float(self.whole.abs().sum())
+
     def advanced(self, point: torch.Tensor, gradient: torch.Tensor, share: float) -> torch.Tensor:
         """Move the values of least gradient until the L1 distance to the end is ``1 - share`` of the whole."""
-        whole = self.end - self.begin
-        total = float(whole.abs().sum())
+        whole, total = self.whole, self.total
         target = total * (1 - share)
         low, high = max(share - self.max_distance, 0.0), min(share + self.max_distance, 1.0)
         nearest, farthest = self.begin + whole * low, self.begin + whole * high

@@ -9,7 +9,6 @@ regression, over the points of the way, on the slope of the logit. Measured besi
 
 import torch
 
-from inference.devices import largest_batch
 from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines, references_of
 from inference.saliency.gradient.smoothgrad import NOISE, noisy
@@ -17,6 +16,8 @@ from inference.saliency.gradient.smoothgrad import NOISE, noisy
 COMPLETE = Parameter(True, "correct the sum by the logit's known rise, so that the map adds up to it")
 _LEAST_SPREAD = 1e-4
 """Slopes whose standard deviation is a smaller share of the steepest differ by rounding alone: nothing is corrected."""
+_HELD = 8
+"""Tensors of the size of the points that are in memory at once."""
 
 
 class IntegratedGradients:
@@ -85,7 +86,7 @@ class SmoothIntegratedGradients:
 
     def _mean_square(self, task: Task, start: torch.Tensor, sample: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         total = torch.zeros_like(sample)
-        for copies in noisy(sample, task):
+        for copies in noisy(sample, task, held=2 * _HELD):
             total += integrals(task, start, copies, target).square().sum(dim=0)
         return total / task.whole("samples")
 
@@ -128,7 +129,7 @@ class ExpectedGradients:
         alphas = (torch.arange(count) + torch.rand(count, generator=generator)) / count
         alphas = alphas[torch.randperm(count, generator=generator)]
         total = torch.zeros_like(sample)
-        most = largest_batch(sample.device)
+        most = task.passes.at_once(sample, _HELD)
         for part, shares in zip(torch.split(chosen, most), torch.split(alphas, most), strict=True):
             begin = references[part.to(references.device)]
             points = begin + shares.to(sample).reshape(-1, *[1] * sample.ndim) * (sample - begin)
@@ -150,7 +151,7 @@ def integrals(task: Task, begin: torch.Tensor, ends: torch.Tensor, target: torch
     all_slopes: list[torch.Tensor] = []
     all_logits: list[torch.Tensor] = []
     every = torch.arange(1, steps + 1, device=ways.device)
-    for part in (every.new_zeros(1), *torch.split(every, max(1, largest_batch(ways.device) // len(ends)))):
+    for part in (every.new_zeros(1), *torch.split(every, max(1, task.passes.at_once(ways[0], _HELD) // len(ends)))):
         gradients, logits = _along(task, begin, ends, target, part / steps)
         slopes = (gradients * ways).flatten(2).sum(dim=2)
         mean += torch.tensordot(weights[part], gradients, dims=1)

@@ -9,7 +9,7 @@ from enum import Enum
 
 import torch
 
-from inference.devices import largest_batch
+from inference.saliency.engine.draws import blocks, regrouped
 from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 
 NOISE = {
@@ -18,6 +18,9 @@ NOISE = {
         0.15, "standard deviation of the noise, as a share of the sample's largest minus smallest value", minimum=0
     ),
 }
+
+_HELD = 6
+"""Tensors of the size of a batch that are in memory at once."""
 
 
 class NoiseMoment(Enum):
@@ -68,13 +71,22 @@ class SmoothGrad:
         return {NoiseMoment.MEAN: mean, NoiseMoment.SQUARE: square, NoiseMoment.VARIANCE: variance}[self._moment]
 
 
-def noisy(sample: torch.Tensor, task: Task) -> Iterator[torch.Tensor]:
-    """Yield noisy copies of one sample in batches, (batch, C, *spatial), in antithetic pairs; an odd last one alone."""
-    generator = torch.Generator().manual_seed(task.seed)
+def noisy(sample: torch.Tensor, task: Task, *, held: int = _HELD) -> Iterator[torch.Tensor]:
+    """Yield noisy copies of one sample in batches, (batch, C, *spatial), in antithetic pairs; an odd last one alone.
+
+    Args:
+        sample: (C, *spatial).
+        task: its samples, noise and seed.
+        held: tensors of the size of a batch that the caller has in memory at once.
+    """
     deviation = task.number("noise") * float(sample.max() - sample.min())
-    left = task.whole("samples")
-    while left > 0:
-        count = min(largest_batch(sample.device), left)
-        half = torch.randn(((count + 1) // 2, *sample.shape), generator=generator).to(sample)
-        yield sample + deviation * torch.stack([half, -half], dim=1).flatten(0, 1)[:count]
-        left -= count
+    for noise in regrouped(_noise(sample.shape, task), task.passes.at_once(sample, held)):
+        yield sample + deviation * noise.to(sample)
+
+
+def _noise(shape: torch.Size, task: Task) -> Iterator[torch.Tensor]:
+    """Draw standard normal noise on the CPU in fixed blocks of pairs, each (block, C, *spatial)."""
+    generator = torch.Generator().manual_seed(task.seed)
+    for count in blocks(task.whole("samples")):
+        half = torch.randn(((count + 1) // 2, *shape), generator=generator)
+        yield torch.stack([half, -half], dim=1).flatten(0, 1)[:count]

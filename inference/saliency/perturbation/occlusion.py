@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
-from inference.devices import largest_batch
 from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
 from inference.saliency.gradient.baselines import BASELINE, BLUR_SIGMA, baselines
 
@@ -61,16 +60,17 @@ def _covered(task: Task, sample: torch.Tensor, cover: torch.Tensor, target: torc
     grid = np.argwhere(np.ones(counts, dtype=bool))
     slices = [tuple(slice(int(i) * stride, int(i) * stride + window) for i in position) for position in grid]
     falls = np.full(len(grid), np.nan)
-    changed = (sample != cover).any(dim=0)
-    falls[[not bool(changed[place].any()) for place in slices]] = 0.0
+    changed = (sample != cover).any(dim=0).cpu().numpy()
+    falls[[not changed[place].any() for place in slices]] = 0.0
 
     def passed(chosen: Positions) -> None:
-        most = largest_batch(sample.device)
+        most = task.passes.at_once(sample, _HELD)
         for first in range(0, len(chosen), most):
             part = chosen[first : first + most]
-            points = sample.repeat(len(part), *[1] * sample.ndim)
-            for point, index in zip(points, part, strict=True):
-                point[(slice(None), *slices[index])] = cover[(slice(None), *slices[index])]
+            hidden = np.zeros((len(part), 1, *sample.shape[1:]), dtype=bool)
+            for plane, index in zip(hidden, part, strict=True):
+                plane[(0, *slices[index])] = True
+            points = torch.where(torch.from_numpy(hidden).to(sample.device), cover, sample)
             falls[part] = logit - task.passes.logits(points)[:, target].double().cpu().numpy()
 
     _coarse_to_fine(grid, falls, int(task.number("share") * len(grid)), passed)
@@ -114,6 +114,9 @@ def _spread(falls: Falls, slices: list[tuple[slice, ...]], sample: torch.Tensor)
         count[place] += 1
     return torch.from_numpy(total / np.maximum(count, 1)).to(sample)
 
+
+_HELD = 4
+"""Tensors of the size of a batch that are in memory at once."""
 
 _ROUNDS = 6
 _NEIGHBOURS = 16

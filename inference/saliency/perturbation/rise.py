@@ -1,10 +1,15 @@
 """Petsiuk, Das, Saenko: RISE, randomized input sampling for explanation (BMVC 2018), arXiv 1806.07421."""
 
+from collections.abc import Iterator
+
 import torch
 from torch.nn import functional as F
 
-from inference.devices import largest_batch
+from inference.saliency.engine.draws import blocks, regrouped
 from inference.saliency.engine.protocol import ExplanationType, MethodInfo, Parameter, Task
+
+_HELD = 6
+"""Tensors of the size of a batch that are in memory at once."""
 
 
 class Rise:
@@ -35,26 +40,29 @@ class Rise:
 
 
 def _covariance(task: Task, sample: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(task.seed)
-    spatial = sample.shape[1:]
-    products, total, squares = (torch.zeros(spatial, device=sample.device) for _ in range(3))
-    logits_total, offset, left = 0.0, None, task.whole("masks")
-    while left > 0:
-        count = min(largest_batch(sample.device), left)
-        masks = _masks(spatial, (count + 1) // 2, task, generator).to(sample)
-        masks = torch.stack([masks, 1 - masks], dim=1).flatten(0, 1)[:count]
+    products, total, squares = (torch.zeros(sample.shape[1:], device=sample.device) for _ in range(3))
+    logits_total, offset = torch.zeros((), dtype=torch.float64, device=sample.device), None
+    for drawn in regrouped(_pairs(sample.shape[1:], task), task.passes.at_once(sample, _HELD)):
+        masks = drawn.to(sample)
         logits = task.passes.logits(sample * masks[:, None])[:, target]
         offset = logits.mean() if offset is None else offset  # keeps the sums small: float32 is exact enough then
         logits = logits - offset
         products += torch.tensordot(logits, masks, dims=1)
         total += masks.sum(dim=0)
         squares += masks.square().sum(dim=0)
-        logits_total += float(logits.sum())
-        left -= count
+        logits_total += logits.sum()
     number = task.whole("masks")
     mean = total / number
     variance = (squares / number - mean.square()).clamp(min=1e-6)
-    return (products / number - mean * (logits_total / number)) / variance
+    return (products / number - mean * (logits_total / number).float()) / variance
+
+
+def _pairs(spatial: torch.Size, task: Task) -> Iterator[torch.Tensor]:
+    """Draw masks with their complements, in fixed blocks, each (block, *spatial)."""
+    generator = torch.Generator().manual_seed(task.seed)
+    for count in blocks(task.whole("masks")):
+        masks = _masks(spatial, (count + 1) // 2, task, generator)
+        yield torch.stack([masks, 1 - masks], dim=1).flatten(0, 1)[:count]
 
 
 def _masks(spatial: torch.Size, count: int, task: Task, generator: torch.Generator) -> torch.Tensor:

@@ -104,7 +104,7 @@ def test_where_captum_takes_the_network_the_maps_are_captums() -> None:
         feature_mask=torch.from_numpy(partition(inputs[0].double().numpy(), 36))[None, None],
     )  # fmt: skip
     assert alike(explain(network, inputs[:1], targets[:1], "feature_ablation"), ablated[:, 0])
-    with drawn_from(5, inputs.device):
+    with drawn_from(5):
         shap = attr.GradientShap(network).attribute(inputs[:1], others, n_samples=6, stdevs=0.0, target=int(targets[0]))
     ours = explain(network, inputs[:1], targets[:1], "gradient_shap", seed=5, references=others, samples=6, noise=0.0)
     assert alike(ours, shap.detach()[:, 0])

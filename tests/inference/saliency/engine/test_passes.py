@@ -5,6 +5,7 @@ import torch
 from monai.networks.nets import ResNet
 from torch import nn
 
+import inference.batches
 from inference.errors import DeviceExhausted, UnknownName
 from inference.saliency import explain, explain_many
 from tests.inference.conditions import disturbed, disturbed_network
@@ -17,6 +18,11 @@ ARUN = (
     "guided_backprop", "guided_gradcam",
 )  # fmt: skip
 """The eight methods of Arun et al. 2021."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch):
+    monkeypatch.setattr(inference.batches, "_fitting", {})
 
 
 class Counting(nn.Module):
@@ -95,8 +101,8 @@ def test_batches_are_as_large_as_the_measured_activations_allow():
     ):
         network(images(1).requires_grad_())
     network.batches.clear()
-    explain(network, images(1), 1, "smoothgrad", samples=16, budget_bytes=4 * sum(kept))
-    assert 4 <= max(network.batches) < 8
+    explain(network, images(1), 1, "smoothgrad", samples=16, budget_bytes=8 * sum(kept))
+    assert 2 <= max(network.batches) < 8  # a quarter of the budget is the method's own, and gradients take room too
 
 
 @pytest.mark.parametrize(
