@@ -1,6 +1,5 @@
 """The command ``heatproof``."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +12,9 @@ from inference.errors import HeatproofError, Misconfigured
 from inference.options import Budget
 from node.commands import (
     administration,
-    adopt,
     analyse,
     audit,
     bundle,
-    commissioning,
-    companions,
     config,
     deliveries,
     operations,
@@ -26,6 +22,8 @@ from node.commands import (
     rules,
     viewers,
 )
+from node.commands.models import adopt, commissioning, companions
+from node.commands.printed import print_json
 from node.commands.tree import CommandTree, print_version
 
 app = typer.Typer(
@@ -119,7 +117,7 @@ def explain(
         progress=_step(quiet=as_json),
     )  # fmt: skip
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     print_result(result, Console())
     Console().print(f"Everything is in [bold]{out}[/bold]: result.json has every number.", soft_wrap=True)
@@ -141,7 +139,7 @@ def methods(as_json: AsJson = False) -> None:
         for m in known()
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table("method", "what it is", "paper", "parameters (default)")
     for row in rows:
@@ -160,7 +158,7 @@ def bundles(
 
     rows = [entry.as_dict() for entry in discover(tuple(folder or ()))]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table("bundle", "version", "state", "what it does")
     for row in rows:
@@ -183,10 +181,6 @@ def demo(
 def _fail(error: HeatproofError, *, code: int) -> None:
     Console(stderr=True).print(f"heatproof: {error}", style="bold red", markup=False, highlight=False)
     sys.exit(code)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def _step(*, quiet: bool) -> Any:

@@ -19,8 +19,8 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file 
 def config_check(config_file: Config = Path("heatproof.toml")) -> None:
     """Check whether the node would start with this file: every problem is listed, and what is probably not meant."""
     from node.rules.never import impossible
-    from node.settings.advice import advice
     from node.settings.settings import load
+    from node.settings.text.advice import advice
 
     settings = load(config_file)
     from node.jobs.installation import routed_bundles  # only once the file is good: it brings torch

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from inference.errors import SettingsInvalid, Unavailable, UnknownName
+from node.commands.printed import print_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -68,7 +69,7 @@ def rules_test(
         if not as_json:
             _show_answers(rows[-1], answers)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
 
 
 @rules.command("dry-run")
@@ -87,7 +88,7 @@ def rules_dry_run(
     changes = list(compare(engine, _in_force(settings, engine), fresh, last=last))
     changed = [change for change in changes if change.changed]
     if as_json:
-        _print_json(
+        print_json(
             {"studies": len(changes), "changed": len(changed), "changes": [change.as_dict() for change in changed]}
         )
         return
@@ -155,7 +156,7 @@ def _show_difference(settings: "Settings", engine: "Engine") -> bool:
     """Print what the file would change of the rules in force, and say whether anything."""
     from difflib import unified_diff
 
-    from node.settings.written import rules_as_toml
+    from node.settings.text.written import rules_as_toml
 
     now, new = (rules_as_toml(of.rules, of.unrouted).splitlines() for of in (_in_force(settings, engine), settings))
     difference = "\n".join(unified_diff(now, new, "in force", "the settings file", lineterm=""))
@@ -297,7 +298,3 @@ def _wait(outcome: Callable[[], tuple[int, str]], before: tuple[int, str]) -> tu
             raise Unavailable("The node has not reloaded its rules.", cure="See its log.")
         time.sleep(0.1)
     return now
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")

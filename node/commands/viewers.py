@@ -10,6 +10,6 @@ def objects(
     viewer: Annotated[str, typer.Argument(help="ohif, orthanc or other.")] = "other",
 ) -> None:
     """Propose the kinds of result for a destination, by the viewer that its readers use."""
-    from node.settings.viewers import proposal
+    from node.settings.text.viewers import proposal
 
     sys.stdout.write(proposal(viewer))

@@ -20,7 +20,7 @@ from node.routing.versions import RuleVersions, Source
 from node.settings.rule import Rule
 from node.settings.settings import Settings, load
 from node.settings.started import RELOADED
-from node.settings.written import rules_as_toml
+from node.settings.text.written import rules_as_toml
 from node.store import now
 from reports.audit.ledger import Detail, Event, Ledger
 

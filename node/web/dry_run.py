@@ -17,7 +17,7 @@ from node.routing.dry_run import DecisionChange, compare
 from node.routing.rulebook import Rulebook
 from node.rules.decide import Decision
 from node.settings.settings import Settings
-from node.settings.written import rules_as_toml
+from node.settings.text.written import rules_as_toml
 from node.web.access.caller import Principal, Scope
 from node.web.background import BackgroundTask, Progress, ReportProgress
 from node.web.guard import Guard, read_form

@@ -24,7 +24,7 @@ from inference.commissioning.measuring.settings import CommissionSettings
 from inference.commissioning.readings import FAMILIES
 from inference.commissioning.verdict.rows import PART_NAMES
 from inference.passport.passport import Passport
-from node.commands.commission import source_of
+from node.commands.models.commission import source_of
 from tests.development_data import FOLDER
 
 METHODS = (

@@ -13,7 +13,7 @@ from inference.bundle.bundle import load_bundle
 from inference.passport.passport import load_passport
 from inference.passport.verdict import NO_OUTLINES, FittedVerdict, NoVerdict
 from node.cli import app
-from node.commands.adopt import NOT_TRUSTED
+from node.commands.models.adopt import NOT_TRUSTED
 from node.settings.inference import InferenceSettings
 from tests.inference.adopting.disc_site import Change, without_masks, write_discs, write_network
 from tests.inference.companions.own_site import as_boxes

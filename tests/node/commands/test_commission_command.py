@@ -9,7 +9,7 @@ from PIL import Image as Picture
 
 from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
 from inference.phantom.phantom import make_phantom
-from node.commands.commission import NOTHING_TO_DEPLOY, show, status_of
+from node.commands.models.commission import NOTHING_TO_DEPLOY, show, status_of
 from tests.node.commands.command import heatproof
 
 SIZES = (

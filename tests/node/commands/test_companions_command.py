@@ -11,7 +11,7 @@ from inference.bundle.bundle import load_bundle
 from inference.companions.architectures import ALTERNATES
 from inference.porting.seal import seal
 from node.cli import app
-from node.commands.companions import NOTHING_MADE
+from node.commands.models.companions import NOTHING_MADE
 from tests.inference.companions.own_site import as_boxes, write_site
 from tests.inference.conftest import write_bundle
 from tests.node.commands.command import heatproof

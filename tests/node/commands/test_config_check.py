@@ -7,10 +7,10 @@ import pytest
 from node.commands.config import waiting
 from node.home import lock
 from node.rules.never import impossible
-from node.settings.advice import advice
 from node.settings.rule import Rule
 from node.settings.settings import Settings, load
 from node.settings.started import record_started
+from node.settings.text.advice import advice
 from tests.node.commands.command import heatproof
 from tests.node.settings.minimal import MINIMAL
 

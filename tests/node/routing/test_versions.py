@@ -15,7 +15,7 @@ from node.routing.rulebook import Rulebook
 from node.routing.versions import NodeVersion, RuleVersions
 from node.settings.rule import Clause, Rule, Unrouted
 from node.settings.settings import load
-from node.settings.written import rules_as_toml
+from node.settings.text.written import rules_as_toml
 from node.store import nodes, now
 from reports.audit.ledger import Event
 from tests.node.commands.test_rules_commands import BY_DAY, FLAIR, SETTINGS

@@ -8,7 +8,7 @@ import pytest
 
 from inference.errors import Misconfigured
 from node.settings.destination import Destination
-from node.settings.viewers import VIEWERS, proposal
+from node.settings.text.viewers import VIEWERS, proposal
 from reports.objects.roles import ALWAYS, ROLES
 
 GUIDE = (Path(__file__).parents[3] / "deploy" / "guide" / "reading-a-result.md").read_text()

@@ -68,7 +68,7 @@ def companions(
     from inference.cases.folder import source_of
     from inference.companions.companions import make_companions
     from inference.companions.settings import CompanionSettings
-    from node.commands.commission import named_bundle, progress_shown, use_threads
+    from node.commands.models.commission import named_bundle, progress_shown, use_threads
 
     use_threads(1 if nodes else threads)
     splits = tuple(name.strip() for name in split.split(",") if name.strip())
@@ -103,7 +103,7 @@ def _show_plan(
     from dataclasses import asdict
 
     from inference.companions.planning import plan_companions, sizes_of_data, sizes_of_patients
-    from node.commands.commission import named_bundle
+    from node.commands.models.commission import named_bundle
 
     bundle = named_bundle(bundle_name)
     sizes: SiteSizes

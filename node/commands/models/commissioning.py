@@ -73,7 +73,7 @@ def commission(
 
     1: it failed; with --check, the passport does not hold. 78: a bundle or passport cannot be used.
     """
-    from node.commands.commission import (
+    from node.commands.models.commission import (
         check_passport,
         commission_bundle,
         refit_verdict,

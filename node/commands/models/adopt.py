@@ -104,7 +104,7 @@ def adopt(
     Exit status 0: maps can be TRUSTED. 3: everything ran, and none can; the page says why. 1: it failed.
     """
     from inference.companions.settings import CompanionSettings
-    from node.commands.commission import settings_of, use_threads
+    from node.commands.models.commission import settings_of, use_threads
 
     use_threads(threads)
     chosen = CompanionSettings(
@@ -131,7 +131,7 @@ def _adopted(settings: AdoptionSettings, out: Path, *, resume: bool, workers: in
     from inference.adopting.site import AdoptionSite
     from inference.bundle.bundle import load_bundle
     from inference.passport.passport import load_passport
-    from node.commands.commission import commission_bundle
+    from node.commands.models.commission import commission_bundle
 
     site = AdoptionSite(out)
     site.check(settings.words(), resume=resume)
@@ -211,7 +211,7 @@ def _companions(
 
 
 def _shown(*, quiet: bool) -> AbstractContextManager["Progress"]:
-    from node.commands.commission import progress_shown
+    from node.commands.models.commission import progress_shown
 
     return progress_shown(quiet=quiet)
 

@@ -1,0 +1,1 @@
+"""Settings as texts: what is written of them, advised on them, and explained."""
