@@ -213,6 +213,7 @@ def annotated(folder: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # MONAI's choice of a reader, where there is no GPU
 def test_a_published_set_becomes_a_folder_to_adopt_and_a_model_of_it_a_bundle_of_monai(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

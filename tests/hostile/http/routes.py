@@ -33,7 +33,10 @@ def makers() -> dict[str, Callable[..., APIRouter]]:
         module = importlib.import_module(f"{node.web.__name__}.{name}")
         for maker, value in inspect.getmembers(module, inspect.isfunction):
             own = value.__module__ == module.__name__ and not maker.startswith("_")
-            if own and any(one.annotation is Guard for one in inspect.signature(value).parameters.values()):
+            signature = inspect.signature(value) if own else None
+            if signature is None or signature.return_annotation is not APIRouter:
+                continue
+            if any(one.annotation is Guard for one in signature.parameters.values()):
                 found[maker] = value
     return found
 
