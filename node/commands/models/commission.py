@@ -23,6 +23,7 @@ from inference.commissioning.work import BenchJob, Pool, PoolOf, Progress
 from inference.errors import UnknownName
 from inference.passport.entries import LocalisationReference
 from inference.passport.passport import Passport, load_passport, load_reference, save_passport, sealed
+from inference.passport.verdict import NO_OUTLINES
 from node.progress_bars import ProgressLines, progress_bars
 from node.settings.settings import load
 from reports.passport.outcome import outcome
@@ -169,7 +170,9 @@ def _kind(stage: str) -> str:
 
 def show(passport: Passport, out: Path) -> None:
     """Print the result for a person."""
-    console = Console()
+    console, lines = Console(), outcome(passport).lines
+    if NO_OUTLINES in lines:
+        console.print(NO_OUTLINES, markup=False, highlight=False)
     table = Table("method", *(name.replace("_", " ") for name in COLUMNS), "deciding criteria passed")
     for name, entry in passport.methods.items():
         if entry.criteria:
@@ -186,7 +189,7 @@ def show(passport: Passport, out: Path) -> None:
         f"{counts.true_positives} true positives.",
         highlight=False,
     )
-    for sentence in (*outcome(passport).lines, passport.chosen.reason):
+    for sentence in (line for line in (*lines, passport.chosen.reason) if line != NO_OUTLINES):
         console.print(sentence, markup=False, highlight=False)
     if passport.run is not None:
         console.print(

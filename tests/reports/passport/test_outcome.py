@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from inference.passport.entries import Comparison, Criterion
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport
 from inference.passport.rules import DECIDING, RULES
-from inference.passport.verdict import NoVerdict
+from inference.passport.verdict import NO_OUTLINES, NoVerdict
 from reports.passport.outcome import outcome
 from tests.reports.passport.test_passport_page import criterion, passport  # noqa: F401  a fixture
 
@@ -70,6 +70,13 @@ def test_without_a_verdict_both_criteria_of_localisation_are_the_gate(plain: Pas
     assert outcome(shut).failures == (
         "The gate is shut: both criteria of localisation must clearly beat every control.",
     )
+
+
+def test_where_nothing_is_outlined_the_first_line_says_so_and_it_is_a_failure(plain: Passport) -> None:
+    made = outcome(replace(plain, verdict=NoVerdict(NO_OUTLINES)))
+    assert made.lines[0] == NO_OUTLINES
+    assert made.lines[1].startswith("Criteria passed by gradcam")
+    assert made.failures == ("No case is outlined: there is no verdict.",)
 
 
 def test_a_bundle_no_method_fits_is_a_failure(plain: Passport) -> None:
