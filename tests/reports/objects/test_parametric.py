@@ -1,6 +1,7 @@
 """The parametric map is the raw map to the bit, where the source lies, and is not made of what is withheld."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRImageStorage, ParametricMapStorage
 
-from inference.analysis import Analysis
+from inference.analysis import Analysis, Explanation
 from inference.trust.verdict import Verdict
 from reports.objects.parametric import NO_MAP, write
 from reports.objects.request import WriteRequest
@@ -102,13 +103,31 @@ def test_every_plane_of_the_stack_has_a_frame_along_the_normal_and_those_without
     assert sources == [dcmread(path).SOPInstanceUID for path in reversed(upside_down)]
 
 
-def test_a_stack_too_large_or_uneven_gets_frames_of_the_explained_planes_alone(
+def test_a_stack_too_large_gets_frames_of_the_explained_planes_alone(
     series: Series, analyse: Analyse, made: Made, signed: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reports.objects.parametric.MOST_BYTES", 2 * signed.nbytes)
     read = made(analyse(series(3), frame=1, on_frame=signed))
     assert read.NumberOfFrames == 1
     np.testing.assert_array_equal(read.pixel_array, signed)
+
+
+def test_the_planes_of_one_finding_share_an_object_and_each_finding_has_its_series(
+    series: Series, analyse: Analyse, request_of: Callable[[Analysis], WriteRequest], signed: np.ndarray
+) -> None:
+    analysis = analyse(series(3), frame=2, on_frame=signed)
+    (first,) = analysis.explanations
+    other = replace(first.map, finding=replace(first.map.finding, label="metastasis"))
+    further = replace(first.map, frame=0, on_frame=-signed)
+    analysis = replace(
+        analysis, explanations=tuple(Explanation(one, first.trust) for one in (first.map, further, other))
+    )
+    glioma, metastasis = write(request_of(analysis))
+    assert glioma.SeriesInstanceUID != metastasis.SeriesInstanceUID
+    assert glioma.SOPInstanceUID != metastasis.SOPInstanceUID
+    planes = np.frombuffer(glioma.FloatPixelData, np.float32).reshape(3, *signed.shape)
+    np.testing.assert_array_equal(planes, [-signed, np.zeros_like(signed), signed])
+    assert not np.frombuffer(metastasis.FloatPixelData, np.float32).reshape(planes.shape)[:2].any()
 
 
 def test_a_frame_of_a_multi_frame_source_is_named(analyse: Analyse, made: Made, tmp_path: Path) -> None:
