@@ -224,6 +224,8 @@ class Inbox:
                 return self._correct(arrival, instance, winner)
         if arrival.purpose is Purpose.STUDY:
             self._studies.sent_for_itself(winner.study_instance_uid)
+        if self._register.find(header.sop_instance_uid) is None:
+            raise Unavailable("The instance was removed by retention at this moment.", cure="It may be sent again.")
         return Receipt(Outcome.DUPLICATE, winner)
 
     def _correct(self, arrival: Arrival, instance: Instance, first: Instance) -> Receipt:

@@ -35,18 +35,18 @@ def test_what_came_after_a_backup_is_found_at_orthanc_and_fetched_by_c_move_and_
         orthanc.upload(tmp_path / f"{number}.dcm")
     for by in ("move", "web"):
         (tmp_path / by).mkdir()
-        intake = Intake(tmp_path / by)
+        intake = Intake(tmp_path / by, ae_title="RESTORED")  # forward.lua sends to another title
         for one in (known, half):
             intake.inbox.keep(arrival(one))
         intake.listener.start()
-        orthanc.set_modality("node", "HEATPROOF", "127.0.0.1", intake.listener.port)
+        orthanc.set_modality("restored", "RESTORED", "127.0.0.1", intake.listener.port)
         destination = {
             "name": "pacs", "ae_title": orthanc.aet, "host": "127.0.0.1", "port": orthanc.dicom_port,
             "url": f"{orthanc.url}/dicom-web",
         }  # fmt: skip
         settings = Settings.model_validate(
             {
-                "node": {"home": tmp_path / by, "minimum_free_bytes": 0},
+                "node": {"home": tmp_path / by, "minimum_free_bytes": 0, "ae_title": "RESTORED"},
                 "http": {"token_file": tmp_path / "token"},
                 "destinations": [destination],
             }

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import insert, select, update
 
+from inference.errors import Unavailable
 from node.home import removing
 from node.receiving.awaited import PriorState, priors
 from node.retention.leftovers import used_bytes
@@ -163,6 +164,27 @@ def test_nothing_is_removed_while_a_backup_copies(keeping: Keeping) -> None:
         assert keeping.retention().run().removed == ()
     assert len(keeping.images(study)) == 2
     assert keeping.retention().run().removed != ()
+
+
+def test_a_duplicate_is_not_acknowledged_whose_first_is_removed_meanwhile(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = mr_image()
+    keeping.intake.inbox.keep(arrival(image))
+    with keeping.engine.begin() as connection:
+        connection.execute(update(studies).values(state=StudyState.PRIOR, last_received_at=now() - timedelta(days=99)))
+    taken_up = keeping.intake.studies.sent_for_itself
+
+    def late(study_instance_uid: str) -> None:
+        assert len(keeping.retention().run().removed) == 1
+        taken_up(study_instance_uid)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping.intake.studies, "sent_for_itself", late)
+        with pytest.raises(Unavailable, match="sent again"):
+            keeping.intake.inbox.keep(arrival(image))
+    assert keeping.intake.inbox.keep(arrival(image)).outcome == "stored"
+    assert len(keeping.images(str(image.StudyInstanceUID))) == 1
 
 
 DRIVER = """
