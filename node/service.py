@@ -68,7 +68,7 @@ class Node:
         record_started(settings)
         readiness = Readiness(self.engine, settings.node, lambda: self.listener.running, loading=lambda: LOADING)
         guard = Guard(Authenticator(settings.http, self.engine))
-        self._doorway = Doorway(probe_application(readiness, ground.metrics, guard), settings.http.names)
+        self._doorway = Doorway(probe_application(readiness, ground.metrics, guard.probe), settings.http.names)
         self._http = bounded_server(self._doorway, settings.http.host, settings.http.port)
 
     def start(self) -> None:

@@ -227,13 +227,6 @@ class Deliveries(DBOSConfiguredInstance):
         if held:
             with self._engine.begin() as connection:
                 mark_stored(connection, destination.name, sorted(held), proof=proof.name)
-                self._log.info(
-                    "study_stored",
-                    study_instance_uid=parcels[0].study_instance_uid,
-                    destination=destination.name,
-                    objects=len(held),
-                    proof=proof.name,
-                )
                 self._tell(
                     Event.DELIVERY_PROVEN,
                     job_id,
@@ -256,12 +249,13 @@ class Deliveries(DBOSConfiguredInstance):
     def _tell(
         self, event: Event, job_id: str, destination: str, *, connection: Connection | None = None, **details: Detail
     ) -> None:
+        study = self._consignments.study(job_id)
         self._ledger.append(
-            event,
-            study_instance_uid=self._consignments.study(job_id),
-            details={"destination": destination, **details},
-            connection=connection,
+            event, study_instance_uid=study, details={"destination": destination, **details}, connection=connection
         )
+        if event is Event.DELIVERY_PROVEN:
+            told = {"destination": destination, "objects": details["objects"], "proof": details["proof"]}
+            self._log.info("study_stored", study_instance_uid=study, **told)
 
     def _is_proven(self, destination: str) -> bool:
         """Whether this destination needs a proof of storage after "sent"."""

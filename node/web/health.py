@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.metrics import Metrics
 from node.settings.node import NodeSettings
-from node.web.guard import Guard, add_headers
+from node.web.guard import add_headers
 from reports.wording import size_in_words
 
 
@@ -85,9 +85,9 @@ def health_routes(readiness: Readiness, metrics: Metrics, guard: Callable[..., o
     return routes
 
 
-def probe_application(readiness: Readiness, metrics: Metrics, guard: Guard) -> FastAPI:
+def probe_application(readiness: Readiness, metrics: Metrics, guard: Callable[..., object]) -> FastAPI:
     """Make the application of a node that is starting: the three probes behind the same guard, and nothing else."""
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     application.middleware("http")(add_headers)
-    application.include_router(health_routes(readiness, metrics, guard.probe))
+    application.include_router(health_routes(readiness, metrics, guard))
     return application

@@ -96,11 +96,9 @@ def report(target: FuzzTarget, content: bytes, error: Exception | None) -> None:
 
 
 def _kind(error: Exception) -> str:
-    """Return the class of an error and the line it comes from."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{type(error).__name__}:{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    """Return the class of an error, and the two innermost lines it comes through."""
+    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-2:]]
+    return ":".join([type(error).__name__, *places])
 
 
 if __name__ == "__main__":

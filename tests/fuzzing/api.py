@@ -46,7 +46,7 @@ def _holds(chosen: argparse.Namespace, described: Path, address: str, token: str
     command += ["--request-timeout", "120"]
     if token:
         command += ["--header", f"Authorization: Bearer {token}"]
-    return subprocess.run(command).returncode == 0
+    return subprocess.run(command, cwd=described.parent).returncode == 0  # it leaves a folder of its own
 
 
 if __name__ == "__main__":

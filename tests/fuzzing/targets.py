@@ -184,9 +184,9 @@ def _passport() -> FuzzTarget:
     from inference.passport.ranges import out_of_range
 
     folder = tempfile.TemporaryDirectory(prefix="fuzz")
-    file = Path(folder.name) / "passport.json"
 
     def parse(content: bytes) -> object:
+        file = Path(folder.name) / "passport.json"
         file.write_bytes(_sealed(content, passport._digest))
         return out_of_range(passport._tree(load_passport(file)))
 

@@ -10,7 +10,7 @@ import pytest
 from tests.fuzzing.mutation import mutated
 from tests.fuzzing.targets import FINDINGS, TARGETS, drawn, target_of
 
-INPUTS = {"elements": 4000, "pdu": 8000, "multipart": 1500, "bundle": 300, "rules": 600, "passport": 60}
+INPUTS = {"elements": 20_000, "pdu": 60_000, "multipart": 4000, "bundle": 300, "rules": 3000, "passport": 60}
 """Of each target, some three seconds."""
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from node.service import Node
 from node.settings.settings import load
+from node.web.access import server
 
+server.STARTING_SECONDS = 3600.0  # loading takes as long as this machine is slow
 settings = Path(sys.argv[2])
 load_models = Node._load
 
