@@ -1,17 +1,24 @@
 """The table [inference]: where and how the networks run, and the parameters of the verdict."""
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from inference.options import Budget
 from node.settings.section import LocalPath, Section
 
 
+def _device(name: str) -> str:
+    if re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name) is None:
+        raise ValueError(f"{name!r} is not a device; choose auto, cpu, cuda or cuda:N")
+    return name
+
+
 class InferenceSettings(Section):
     """Where and how the networks run."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    device: Annotated[str, AfterValidator(_device)] = "auto"
     """auto: CUDA where there is a device, else CPU; cuda: the first card, and none is an error; cuda:N: that card."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of a network; 0 leaves the choice to torch."""

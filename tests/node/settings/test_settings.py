@@ -118,3 +118,15 @@ def test_the_reference_explains_every_setting() -> None:
         assert all((kind, default, meaning)), line
     fields = [field for section in Section.__subclasses__() for field in section.model_fields.values()]
     assert sum(section_in(field.annotation) is None for field in fields) == len(lines) - 2
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
+def test_a_device_may_be_a_certain_card(tmp_path: Path, device: str) -> None:
+    written_settings = f'{MINIMAL}\n[inference]\ndevice = "{device}"\n'
+    assert load(written(tmp_path, written_settings)).inference.device == device
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:one", "CUDA"])
+def test_a_device_that_no_machine_has_is_answered_with_those_there_are(tmp_path: Path, device: str) -> None:
+    (problem,) = problems(tmp_path, f'{MINIMAL}\n[inference]\ndevice = "{device}"\n')
+    assert problem == f"inference.device: {device!r} is not a device; choose auto, cpu, cuda or cuda:N"
