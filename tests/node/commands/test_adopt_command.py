@@ -44,10 +44,10 @@ def adopted(own: Path, data: Path, out: Path, *more: str, status: int = NOT_TRUS
 
 
 @pytest.mark.slow
-def test_one_network_becomes_a_bundle_a_passport_and_a_page_and_is_not_made_twice(
+def test_one_network_and_boxes_become_a_bundle_a_passport_and_a_page_and_are_not_made_twice(
     own: Path, site_of: Callable[[Change], Path], tmp_path: Path
 ) -> None:
-    data, out = site_of(lambda _: None), tmp_path / "site"
+    data, out = site_of(as_boxes), tmp_path / "site"
     run = adopted(own, data, out, *QUICK)
     assert sorted(path.name for path in own.iterdir()) == ["LICENSE", "configs", "models"]
     bundle = load_bundle(out / "bundles" / "discs_companions")
@@ -55,7 +55,10 @@ def test_one_network_becomes_a_bundle_a_passport_and_a_page_and_is_not_made_twic
     passport = load_passport(out / "passports" / "discs_companions" / "passport.json")
     assert passport.bundle.digest == bundle.identity.digest
     assert not (out / "bundles" / "discs_companions.work").exists()
+    assert passport.data.splits["commissioning"].masked == FEW["commissioning"]
+    assert passport.methods[passport.bundle.method].criteria["localisation_average_precision"].also["energy"].value
     told = json.loads((out / "adoption.json").read_text())
+    assert "cases have boxes" in told["companions"][0]
     page = (out / "adoption.html").read_text()
     assert run.stdout.startswith(told["first"])
     assert told["first"].split(":")[0] in page
@@ -100,17 +103,6 @@ def test_without_masks_the_first_line_says_so_and_the_node_gets_no_passport(
 
 
 @pytest.mark.slow
-def test_boxes_do_for_a_localiser_and_for_hits(own: Path, site_of: Callable[[Change], Path], tmp_path: Path) -> None:
-    out = tmp_path / "site"
-    run = adopted(own, site_of(as_boxes), out, *QUICK)
-    assert "cases have boxes" in json.loads((out / "adoption.json").read_text())["companions"][0]
-    assert NO_OUTLINES not in run.stdout
-    passport = load_passport(out / "passports" / next((out / "passports").iterdir()).name / "passport.json")
-    assert passport.data.splits["commissioning"].masked == FEW["commissioning"]
-    assert passport.methods[passport.bundle.method].criteria["localisation_average_precision"].also["energy"].value
-
-
-@pytest.mark.slow
 def test_a_network_that_sees_the_findings_is_trusted_and_one_that_learnt_a_marker_is_named_by_the_same_commands(
     tmp_path: Path,
 ) -> None:
@@ -132,7 +124,7 @@ def test_a_network_that_sees_the_findings_is_trusted_and_one_that_learnt_a_marke
 
 @pytest.mark.slow
 def test_a_network_of_chance_and_a_class_without_cases_are_said(tmp_path: Path) -> None:
-    data = write_discs(tmp_path / "data", contrast=0, patients=FEW)
+    data = write_discs(tmp_path / "data", contrast=0, patients=FEW, change=without_masks)
     own = write_network(tmp_path / "chance", names=("normal", "lesion", "abscess"))
     adopted(own, data, tmp_path / "site", *ALONE)
     told = json.loads((tmp_path / "site" / "adoption.json").read_text())
