@@ -131,7 +131,7 @@ class Auditor(threading.Thread):
 
     def _replay(self, name: str, installation: Installation) -> None:
         replay = self._constancy.replay(installation)
-        self._log.info("replayed", bundle=name, level=replay.level.value)
+        self._log.info("replayed", bundle=name, outcome=replay.level.value)
         if replay.passed:
             self._release(name)
         else:
