@@ -14,7 +14,7 @@ IDLE_SECONDS = 5.0
 """After that they last so long, unless they are rung."""
 
 
-class Bell:
+class WorkBell:
     """Wakes every thread that waits by it."""
 
     def __init__(self, *, busy_seconds: float = BUSY_SECONDS, idle_seconds: float = IDLE_SECONDS) -> None:
@@ -55,5 +55,5 @@ class Bell:
             self._rung.notify_all()
 
 
-WORK = Bell()
+WORK = WorkBell()
 """The one bell of a process."""

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from node.demo.ports import reserve_port
 from node.store import deliveries, results
-from node.waking import Bell
+from node.waking import WorkBell
 from tests.node.receiving.intake import Intake, arrival, mr_image
 from tests.node.receiving.sending import Sender
 from tests.patience import patient, wait_until
@@ -19,14 +19,14 @@ FOREVER_SECONDS = 3600.0
 
 
 @pytest.fixture
-def idle() -> Bell:
+def idle() -> WorkBell:
     """A bell that nobody rang for long, whose idle waits do not end by themselves."""
-    bell = Bell(busy_seconds=FOREVER_SECONDS, idle_seconds=FOREVER_SECONDS)
+    bell = WorkBell(busy_seconds=FOREVER_SECONDS, idle_seconds=FOREVER_SECONDS)
     bell._busy_until_seconds = time.monotonic()
     return bell
 
 
-def waits(bell: Bell, stopping: threading.Event, answers: list[bool]) -> threading.Thread:
+def waits(bell: WorkBell, stopping: threading.Event, answers: list[bool]) -> threading.Thread:
     """Wait in a thread of its own, and note whether it is to stop."""
     thread = threading.Thread(target=lambda: answers.append(bell.wait(stopping, 0.01)), daemon=True)
     thread.start()
@@ -38,7 +38,7 @@ def ended(thread: threading.Thread) -> bool:
     return not thread.is_alive()
 
 
-def test_an_idle_wait_ends_at_a_ring_and_goes_on(idle: Bell) -> None:
+def test_an_idle_wait_ends_at_a_ring_and_goes_on(idle: WorkBell) -> None:
     answers: list[bool] = []
     thread = waits(idle, threading.Event(), answers)
     thread.join(0.1)
@@ -48,12 +48,12 @@ def test_an_idle_wait_ends_at_a_ring_and_goes_on(idle: Bell) -> None:
     assert answers == [False]
 
 
-def test_after_a_ring_waits_are_as_short_as_asked_for(idle: Bell) -> None:
+def test_after_a_ring_waits_are_as_short_as_asked_for(idle: WorkBell) -> None:
     idle.ring()
     assert ended(waits(idle, threading.Event(), []))
 
 
-def test_an_idle_wait_ends_at_once_where_the_thread_is_to_stop(idle: Bell) -> None:
+def test_an_idle_wait_ends_at_once_where_the_thread_is_to_stop(idle: WorkBell) -> None:
     answers: list[bool] = []
     stopping = threading.Event()
     thread = waits(idle, stopping, answers)
@@ -64,12 +64,12 @@ def test_an_idle_wait_ends_at_once_where_the_thread_is_to_stop(idle: Bell) -> No
     assert idle.wait(stopping, 0.0)
 
 
-def test_a_wait_of_no_time_is_none_though_there_is_no_work(idle: Bell) -> None:
+def test_a_wait_of_no_time_is_none_though_there_is_no_work(idle: WorkBell) -> None:
     assert not idle.wait(threading.Event(), 0.0)
 
 
 @pytest.fixture
-def asleep(idle: Bell, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def asleep(idle: WorkBell, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Have every thread of the node wait by a bell of the test; puts them to sleep again."""
     for module in ("node.workflow_store", "node.jobs.job", "node.delivery.delivery", "node.routing.router",
                    "node.studies.studies"):  # fmt: skip
@@ -98,7 +98,9 @@ def test_queued_work_begins_at_once_though_the_queues_would_not_look_for_an_hour
         wait_until(lambda: attempts() > 0, 30, "the first attempt")
 
 
-def test_an_image_that_arrives_wakes_the_router(intake: Intake, idle: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_arrives_wakes_the_router(
+    intake: Intake, idle: WorkBell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("node.studies.studies.WORK", idle)
     thread = waits(idle, threading.Event(), [])
     thread.join(0.1)
