@@ -16,7 +16,7 @@ ORDER = (
     "node.__main__", "node.cli", "node.commands", "node.demo", "node.service", "node.assembly", "node.reception",
     "node.doctor", "node.web",
     # the way of a study, backwards: each conducts what stands below it
-    "node.routing", "node.backup", "node.retention", "node.audit", "node.jobs", "node.pieces", "node.priors",
+    "node.backup", "node.routing", "node.retention", "node.audit", "node.jobs", "node.pieces", "node.priors",
     "node.receiving", "node.studies", "node.delivery", "node.associations", "node.rules",
     # the ground of the node
     "node.metrics", "node.workflow_store", "node.store", "node.migrations", "node.logs", "node.home",

@@ -12,6 +12,7 @@ from node.audit.tables import baselines, opinions, replays, returned, route_stat
 from node.delivery.commitment import commitments
 from node.jobs.contents import contents
 from node.receiving.awaited import priors
+from node.routing.versions import rule_versions
 from node.store import (
     deliveries,
     instances,
@@ -32,6 +33,7 @@ from reports.audit.repeatability.pairs import pairs
 TABLES: tuple[Table, ...] = (
     instances, studies, performed_steps, jobs, results, deliveries, commitments, tokens, sessions, nodes, contents,
     priors, refusals, route_states, baselines, replays, opinions, returned, entries, head, anchor, observations, pairs,
+    rule_versions,
 )  # fmt: skip
 """All tables, each after those that it refers to."""
 _COUNTED = (replays, pairs)

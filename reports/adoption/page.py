@@ -52,6 +52,17 @@ def account_lines(account: AdoptionAccount) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def accept_command(account: AdoptionAccount, site: Path) -> str:
+    """Return the command by which a person accepts the passport for a node: it takes no others.
+
+    Args:
+        account: of the bundle.
+        site: the adoption's folder.
+    """
+    passport = site / "passports" / account.bundle / "passport.json"
+    return f"heatproof passport accept {passport} --by YOUR_NAME --config heatproof.toml"
+
+
 def settings_lines(account: AdoptionAccount, modalities: tuple[str, ...], site: Path, *, alpha: float) -> str:
     """Return what goes into a node's settings file (TOML): the bundle, its passport, and a rule to start from.
 
@@ -65,6 +76,7 @@ def settings_lines(account: AdoptionAccount, modalities: tuple[str, ...], site: 
     """
     passports = (
         f"passport_folder = {json.dumps(str(site / 'passports'))}\nalpha = {alpha:g}\n"
+        f"# before the node starts: {accept_command(account, site)}\n"
         if account.is_deployable
         else "# no passport_folder: there is no verdict, and maps are shown as UNCOMMISSIONED\n"
     )

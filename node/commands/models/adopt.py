@@ -222,7 +222,7 @@ def _written(
 ) -> "AdoptionAccount":  # fmt: skip
     from inference.adopting.account import account_of
     from inference.companions.files import write_bytes, write_json
-    from reports.adoption.page import account_lines, adoption_page, settings_lines
+    from reports.adoption.page import accept_command, account_lines, adoption_page, settings_lines
 
     account = account_of(report, passport, alpha=settings.alpha, delta=settings.delta)
     lines = settings_lines(account, tuple(modalities), site.folder.resolve(), alpha=settings.alpha)
@@ -233,12 +233,9 @@ def _written(
     if quiet:
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
-        _say(
-            (
-                *account_lines(account),
-                f"Written to {site.folder}: adoption.html, settings.toml; for machines adoption.json",
-            )
-        )
+        _say((*account_lines(account), f"Written to {site.folder}: adoption.html, settings.toml; adoption.json"))
+        if account.is_deployable:
+            _say(("Next, with the lines of settings.toml in heatproof.toml:", accept_command(account, site.folder)))
     return account
 
 
