@@ -8,10 +8,11 @@ from sqlalchemy import insert, select
 
 from inference.errors import Refused, UnknownName
 from node.audit.tables import opinions
+from node.delivery.commitment import commitments
 from node.jobs.contents import contents
 from node.receiving.awaited import PriorState, priors
 from node.retention.forget import Forgetting
-from node.store import DeliveryState, JobState, commitments, instances, jobs, now, performed_steps, results
+from node.store import DeliveryState, JobState, instances, jobs, now, performed_steps, results
 from reports.audit.ledger import Event
 from reports.audit.observations import observations
 from tests.node.commands.command import heatproof
