@@ -403,6 +403,7 @@ def measure(bench: Bench, out: Path, minutes: float, only: tuple[str, ...] = tup
             results[name] = {"failed": traceback.format_exc(limit=4).splitlines()[-4:]}
         results.setdefault("seconds", {})[name] = round(time.monotonic() - started, 1)
         (out / "gpu.json").write_text(json.dumps(results, indent=1, default=str) + "\n", encoding="utf-8")
+    (out / "gpu.json").write_text(json.dumps(results, indent=1, default=str) + "\n", encoding="utf-8")
     (out / "gpu.md").write_text(page(results), encoding="utf-8")
     return results
 

@@ -10,7 +10,7 @@ from tests.benchmarks.gpu_page import page
 
 def test_the_script_for_a_card_runs_through_on_the_cpu_and_writes_its_page(tmp_path):
     bench = Bench(torch.device("cpu"), "cpu", quick=True, wheels=None)
-    results = measure(bench, tmp_path, minutes=8.0)
+    results = measure(bench, tmp_path, minutes=float("inf"))  # however slow the machine is
     kept = json.loads((tmp_path / "gpu.json").read_text())
     assert set(kept) == {*PARTS, "seconds"}
     assert not {name: kept[name]["failed"] for name in PARTS if "failed" in kept[name]}
