@@ -183,19 +183,18 @@ def _passport() -> FuzzTarget:
     from inference.passport.passport import load_passport
     from inference.passport.ranges import out_of_range
 
-    folder = tempfile.TemporaryDirectory(prefix="fuzz")
-
     def parse(content: bytes) -> object:
-        file = Path(folder.name) / "passport.json"
-        file.write_bytes(_sealed(content, passport._digest))
-        return out_of_range(passport._tree(load_passport(file)))
+        with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
+            file = Path(folder) / "passport.json"
+            file.write_bytes(_sealed(content, passport._digest))
+            return out_of_range(passport._tree(load_passport(file)))
 
     words = (b'"verdict"', b'"classes"', b'"digest"', b'"low"', b'"high"', b"1e308", b"-0.0", b"5e-324", b"1e400")
     return FuzzTarget("passport", parse, (PassportRefused,), _passports(), words)
 
 
 def _passports() -> tuple[bytes, ...]:
-    """Return the shipped passports, each list cut to two items: a passport of 700 kB is mostly figures of one kind."""
+    """Return the shipped passports, lists of entries cut to two: a passport of 700 kB is mostly figures of one kind."""
     shipped = sorted((ROOT / "inference" / "passports").rglob("passport.json"))
     return (*(json.dumps(_shortened(json.loads(path.read_bytes()))).encode() for path in shipped), *_seeds("passport"))
 
@@ -203,7 +202,10 @@ def _passports() -> tuple[bytes, ...]:
 def _shortened(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _shortened(item) for key, item in tree.items()}
-    return [_shortened(item) for item in tree[:2]] if isinstance(tree, list) else tree
+    if isinstance(tree, list):
+        entries = all(isinstance(item, dict) for item in tree)
+        return [_shortened(item) for item in (tree[:2] if entries else tree)]
+    return tree
 
 
 def _sealed(content: bytes, digest: Callable[[Any], str]) -> bytes:

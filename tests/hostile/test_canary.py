@@ -234,9 +234,13 @@ def test_patients_lie_only_where_security_md_says(told: Told) -> None:
     assert {"inbox", "quarantine", "outbox"} <= found
 
 
+RULES_AS_WRITTEN = {"rule_versions.toml"}
+"""What an administrator wrote into the rules: here a patient's name, on purpose."""
+
+
 def test_the_store_holds_uids_where_it_says_so_and_nothing_else_of_a_patient(told: Told) -> None:
     for column, values in _columns(told.node.folder / "home" / "heatproof.sqlite"):
-        assert CANARY not in values, column
+        assert CANARY not in values or column in RULES_AS_WRITTEN, column
         if not MAY_HOLD_UIDS.search(column.partition(".")[2]) or "path" in column:
             assert NUMBER not in values, column
 
