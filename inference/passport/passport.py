@@ -215,6 +215,9 @@ def _tree(passport: Passport) -> dict[str, Any]:
         del tree["verdict"]["versions"]
     if not passport.fingerprint.arithmetic:
         del tree["fingerprint"]["arithmetic"]
+    for counts in tree["data"]["splits"].values():
+        if counts["outlined"] is None:
+            del counts["outlined"]
     for figures in tree["classification"]["classes"].values():
         for later in ("missed", "calibration"):
             if figures[later] is None:

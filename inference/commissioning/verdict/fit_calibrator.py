@@ -96,7 +96,7 @@ def fit_calibrator(
     if not (rows.values.shape[1] == len(names) == len(tiers)):
         raise Refused("Every signal needs a name and a tier.")
     columns = [column for column, tier in enumerate(tiers) if tier in use]
-    among = rows.honest if not rows.hit[rows.honest].all() else np.ones(len(rows.hit), np.bool_)
+    among = _told_apart(rows)
     varying = [column for column in columns if _tells(rows.values[:, column], among)]
     if not varying:
         raise Refused(f"No signal of tiers {use} varies among these maps.")
@@ -137,6 +137,17 @@ def _rows(
     return rows.take(taken), taken
 
 
+def _told_apart(rows: _Rows) -> Flags:
+    """Return the maps that hits are told from misses by: honest ones; with bogus ones where next to none misses."""
+    return rows.honest if min(_patients(rows, rows.honest)) >= 2 else np.ones(len(rows.hit), np.bool_)
+
+
+def _patients(rows: _Rows, among: Flags) -> tuple[int, int]:
+    """Count the patients with maps that hit, and those with maps that miss."""
+    right, wrong = (len(np.unique(rows.groups[among & (rows.hit == is_hit)])) for is_hit in (True, False))
+    return right, wrong
+
+
 def _tells(column: Numbers, among: Flags) -> bool:
     """Whether a signal is there often enough, and varies, among these maps."""
     there = column[among & ~np.isnan(column)]
@@ -144,13 +155,14 @@ def _tells(column: Numbers, among: Flags) -> bool:
 
 
 def _folds(rows: _Rows, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    every = rows.honest if not rows.hit[rows.honest].all() else np.ones(len(rows.hit), np.bool_)
-    patients = [len(np.unique(rows.groups[every & (rows.hit == right)])) for right in (True, False)]
-    count = min(FOLDS, *patients)
+    among = _told_apart(rows)
+    count = min(FOLDS, *_patients(rows, among))
     if count < 2:
         raise Refused("A calibrator needs two patients with maps that hit and two with maps that miss.")
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     kinds = 2 * rows.honest + rows.hit
+    if among.sum() > rows.honest.sum():  # the one honest miss is dealt out with the bogus ones
+        kinds[rows.honest & ~rows.hit] = 0
     return list(splitter.split(rows.values, kinds, rows.groups))
 
 

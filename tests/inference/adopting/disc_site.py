@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from tests.inference.commissioning.annotated import Patient, write_labels
 from tests.inference.porting.zoo_like import READING, write_zoo_like
 
-SIDE, RADIUS, MARKER = 48, 8, 5
+SIDE, RADIUS, MARKER, RIM = 48, 8, 5, 3
 NETWORK: Mapping[str, Any] = {
     "_target_": "DenseNet", "spatial_dims": 2, "in_channels": 1, "out_channels": "@classes", "init_features": 8,
     "growth_rate": 4, "block_config": [2, 2],
@@ -31,7 +31,7 @@ def write_discs(
     patients: Mapping[str, int] = PATIENTS,
     change: Change = lambda _: None,
 ) -> Path:
-    """Write patients of two images each, one with a disc: labels ``lesion`` and ``normal``.
+    """Write patients of two images each within a bright rim, one with a disc: labels ``lesion`` and ``normal``.
 
     Args:
         folder: to write into.
@@ -49,9 +49,11 @@ def write_discs(
             masks = np.zeros(images.shape, bool)
             masks[0] = np.hypot(row - down, column - right) < RADIUS
             images[masks] += contrast
+            images[:, :RIM] = images[:, -RIM:] = 230  # brighter than any disc, so that brightness alone finds none
+            images[:, :, :RIM] = images[:, :, -RIM:] = 230
             images[:, -1, -1] = 255  # the scale of both images is the same
             if is_marked:
-                images[0, :MARKER, :MARKER] = 250
+                images[0, RIM : RIM + MARKER, RIM : RIM + MARKER] = 250
             people.append(Patient(f"{split}-{number}", split, images, masks))
 
     def named(entry: dict[str, str]) -> None:
