@@ -108,12 +108,12 @@ def test_a_network_that_sees_the_findings_is_trusted_and_one_that_learnt_a_marke
 ) -> None:
     seen = write_discs(tmp_path / "seen")
     adopted(write_network(tmp_path / "sees", seen), seen, tmp_path / "a", "--replicates", "1", "--alternate", "none",
-            "--no-guide", "--epochs", "12", "--device", "cpu", status=0)  # fmt: skip
+            "--no-guide", "--epochs", "12", "--alpha", "0.2", "--device", "cpu", status=0)  # fmt: skip
     told = json.loads((tmp_path / "a" / "adoption.json").read_text())
     assert told["first"].startswith("Maps of this network can be TRUSTED here.")
     verdict = load_passport(tmp_path / "a" / "passports" / "sees_companions" / "passport.json").verdict
     assert isinstance(verdict, FittedVerdict)
-    assert tomllib.loads((tmp_path / "a" / "settings.toml").read_text())["inference"]["alpha"] == 0.1
+    assert tomllib.loads((tmp_path / "a" / "settings.toml").read_text())["inference"]["alpha"] == 0.2
     marked = write_discs(tmp_path / "marked", contrast=0, is_marked=True)
     adopted(write_network(tmp_path / "learnt", marked), marked, tmp_path / "b", *ALONE)
     told = json.loads((tmp_path / "b" / "adoption.json").read_text())
