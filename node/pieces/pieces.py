@@ -61,7 +61,7 @@ class Pieces(DBOSConfiguredInstance):
         while self._studies_wait():
             self._pause()
         problem = self._ask({"folder": str(folder), "action": action, "piece": piece})
-        self._log.info("piece_done", job=folder.name, action=action, problem=problem)
+        self._log.info("piece_done", job=folder.name, step=action, problem=problem)
         return problem or ""
 
     def stop(self) -> None:

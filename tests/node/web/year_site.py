@@ -21,6 +21,7 @@ from node.audit.tables import baselines
 from node.delivery.consignments import Consignments
 from node.jobs.installation import routed_bundles, warrants_of
 from node.metrics import Metrics
+from node.retention.retention import Retention
 from node.settings.http import HttpSettings
 from node.settings.inference import InferenceSettings
 from node.settings.node import NodeSettings
@@ -32,6 +33,7 @@ from node.web.access.tokens import Tokens
 from node.web.app import create_app
 from node.web.audit import audit_routes
 from node.web.deliveries import DeliveryDesk, delivery_routes
+from node.web.keeping.page import KeepingDesk, keeping_routes
 from node.web.models import model_routes
 from node.web.opinions import opinion_routes
 from node.web.pages import Pages
@@ -88,6 +90,11 @@ class YearSite:
             partial(opinion_routes, Opinions(self.engine, self.ledger)),
             partial(audit_routes, audit, Pages("HEATPROOF")),
             partial(model_routes, audit, Pages("HEATPROOF")),
+            partial(
+                keeping_routes,
+                KeepingDesk(settings, Retention(settings, self.engine, self.ledger), self.ledger),
+                Pages("HEATPROOF"),
+            ),
         ]
         metrics = Metrics(self.engine, home)
         self.application = create_app(
