@@ -124,7 +124,7 @@ class Node:
         DBOS.launch()
         DBOS.register_queue(job.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)
         DBOS.register_queue(delivery.QUEUE, partition_worker_concurrency=delivery.AT_ONCE, polling_interval_sec=0.2)
-        DBOS.register_queue(pieces.QUEUE, worker_concurrency=1, polling_interval_sec=2.0)
+        DBOS.register_queue(pieces.QUEUE, worker_concurrency=1, polling_interval_sec=0.2)
         self._resume()
         made.auditor.start()
         self.fleet.start()

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, func, select
 
 from node.settings.node import NodeSettings
 from node.store import JobState, jobs
+from node.waking import WORK
 
 QUEUE = "commissioning"
 LOOK_SECONDS = 1.0
@@ -62,6 +63,7 @@ class Pieces(DBOSConfiguredInstance):
             self._pause()
         problem = self._ask({"folder": str(folder), "action": action, "piece": piece})
         self._log.info("piece_done", job=folder.name, step=action, problem=problem)
+        WORK.ring()  # the next piece's turn
         return problem or ""
 
     def stop(self) -> None:

@@ -63,7 +63,8 @@ def test_it_claims_no_geometry_that_its_grid_does_not_have(capture_of_mr: Datase
 def test_every_method_of_the_registry_has_its_kind_of_explanation() -> None:
     kinds = {method.name: explanation_type(method.name).value for method in methods()}
     activation = {"scorecam": "130402"}
-    weighted = dict.fromkeys(("gradcam", "gradcam_plus_plus", "guided_gradcam", "class_mixture"), "130403")
+    cams = ("gradcam", "smoothed_gradcam", "gradcam_plus_plus", "guided_gradcam", "class_mixture")
+    weighted = dict.fromkeys(cams, "130403")
     assert {name: kind for name, kind in kinds.items() if kind != "130404"} == {**activation, **weighted}
     assert {"xrai", "gradient", "integrated_gradients", "occlusion", "attention", "random"} <= set(kinds)
 
