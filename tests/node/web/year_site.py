@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from inference.passport.passport import SHIPPED_PASSPORTS
 from inference.phantom.phantom import make_phantom
@@ -17,7 +17,7 @@ from node.audit.arming import Arming
 from node.audit.audit import Audit
 from node.audit.constancy import Constancy
 from node.audit.opinions import Opinions
-from node.audit.tables import baselines
+from node.audit.tables import baselines, replays
 from node.delivery.consignments import Consignments
 from node.jobs.installation import routed_bundles, warrants_of
 from node.metrics import Metrics
@@ -54,6 +54,13 @@ DRESSED = 60
 _ROUTES = {WATCHED: "glioma_flair", SHADOWED: "glioma_flair_unguided", HELD: "brain_tumour_t1ce"}
 
 
+class AcceptedConstancy(Constancy):
+    """A stand-in: every bundle counts as accepted; what a golden set gives is no matter of the console."""
+
+    def accepted(self, _bundle: str) -> bool:
+        return True
+
+
 class YearSite:
     """The application over a copy of the year's store, its first route with half a year of charts."""
 
@@ -76,12 +83,13 @@ class YearSite:
             self.engine,
             self.ledger,
             self.arming,
-            Constancy(home, self.engine, self.ledger, KEY, None),
+            AcceptedConstancy(home, self.engine, self.ledger, KEY, None),
             Observations(self.engine),
             bundles,
             warrants_of(settings, bundles),
         )
         self._lock_half_a_year(audit)
+        self._pass_replays(audit)
         with self.engine.begin() as connection:
             self.shown, self.withheld = self._dress(connection, home)
         desk = DeliveryDesk(Consignments(self.engine, home / "outbox"), lambda _job, _destination: 1, self.ledger)
@@ -108,6 +116,16 @@ class YearSite:
         audit.lock(WATCHED, end - timedelta(days=366), half, by_whom="ada")
         with self.engine.begin() as connection:
             connection.execute(update(baselines).where(baselines.c.route == WATCHED).values(armed_at=half))
+
+    def _pass_replays(self, audit: Audit) -> None:
+        passed = {"at": datetime.now(UTC), "level": "identical", "passed": True, "sentence": "It repeats."}
+        here = [
+            {**passed, "bundle": name, "fingerprint": installation.fingerprint}
+            for name, installation in audit.installations().items()
+            if name == _ROUTES[SHADOWED]
+        ]
+        with self.engine.begin() as connection:
+            connection.execute(insert(replays), here)
 
     def _dress(self, connection: Connection, home: Path) -> tuple[str, str]:
         """Return the newest studies overlays of a phantom with a hostile name.
