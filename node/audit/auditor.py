@@ -105,9 +105,9 @@ class Auditor(threading.Thread):
         try:
             run()
         except DBAPIError as error:  # the store is away: look again
-            self._log.error("audit_failed", doing=doing, error=type(error).__name__)
+            self._log.error("audit_failed", step=doing, error=type(error).__name__)
         except (HeatproofError, MemoryError, *DAMAGE) as error:
-            self._log.error("audit_failed", doing=doing, error=type(error).__name__)
+            self._log.error("audit_failed", step=doing, error=type(error).__name__)
             if is_lost(error):
                 begin_anew(self._ledger, doing, error, end=self._end)
             self._tell(doing, str(error) if isinstance(error, HeatproofError) else type(error).__name__)
@@ -124,7 +124,7 @@ class Auditor(threading.Thread):
         try:
             self._ledger.append(Event.ALARM, details={"route": "", "problem": sentence})
         except DBAPIError as error:
-            self._log.error("audit_failed", doing=doing, error=type(error).__name__)
+            self._log.error("audit_failed", step=doing, error=type(error).__name__)
             return
         self._failing.add(doing)
         notify(self._settings, "heatproof: the audit cannot be carried out", sentence)
