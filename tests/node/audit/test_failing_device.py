@@ -15,6 +15,11 @@ from reports.audit.repeatability.replay import Replay
 from tests.node.audit.test_audit import Site
 
 
+@pytest.fixture
+def ledger(engine: Engine) -> Ledger:
+    return Ledger(engine, b"key")
+
+
 class FailingConstancy(Constancy):
     """A constancy test that is due, and ends in an error."""
 
