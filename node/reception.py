@@ -62,7 +62,7 @@ class Receiving:
 
 def make_ground(settings: Settings) -> Ground:
     """Open and migrate the store, and configure the logs, which name studies by keyed hashes."""
-    engine = store.open_engine(settings.node.database_url or store.sqlite_url(settings.node.home))
+    engine = store.open_engine(store.store_url(settings.node))
     store.migrate(engine)
     ledger = Ledger(engine, site_key(settings.node.files))
     logs.configure(study_key=ledger.pseudonym, level=settings.node.log_level)

@@ -36,6 +36,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from inference.errors import Misconfigured
 from node.home import enclose_file
+from node.settings.node import NodeSettings
 
 METADATA = MetaData()
 _MIGRATING = 0x48454154
@@ -233,10 +234,7 @@ def now() -> datetime:
 
 
 def open_engine(url: str) -> Engine:
-    """Open the store; SQLite is put into write-ahead mode with a full sync at every commit, its file closed to others.
-
-    ``url`` is an SQLAlchemy URL, ``sqlite:////var/lib/heatproof/heatproof.sqlite`` or ``postgresql+psycopg://...``.
-    """
+    """Open the store of an SQLAlchemy URL; SQLite's file is closed to others, and syncs in full at every commit."""
     engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
         enclose_file(Path(engine.url.database or "heatproof.sqlite"))
@@ -285,6 +283,11 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
 def sqlite_url(home: Path) -> str:
     """Return the URL of the embedded store below the node's home folder."""
     return f"sqlite:///{home / 'heatproof.sqlite'}"
+
+
+def store_url(node: NodeSettings) -> str:
+    """Return the URL of a node's store: PostgreSQL, or SQLite below its home folder."""
+    return node.database_url or sqlite_url(node.home)
 
 
 def durable_sqlite(connection: Any, _record: object) -> None:

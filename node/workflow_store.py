@@ -5,7 +5,8 @@ that is refused. Arguments, step results and errors of workflows are JSON: texts
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
@@ -45,13 +46,17 @@ def configure(settings: NodeSettings) -> DBOSConfig:
     return {**common, "system_database_engine": _embedded(settings)}
 
 
-def client(settings: NodeSettings) -> DBOSClient:
-    """Return what asks the nodes of these settings for work, from a process that is none of them."""
+@contextmanager
+def client(settings: NodeSettings) -> Iterator[DBOSClient]:
+    """Yield what asks for workflows of these settings, whether or not a node runs in this process."""
     DefaultSerializer.deserialize = _refuse
-    serializer = DBOSPortableJSONSerializer()
-    if settings.database_url:
-        return DBOSClient(system_database_url=settings.database_url, serializer=serializer)
-    return DBOSClient(system_database_engine=_embedded(settings), serializer=serializer)
+    engine = create_engine(settings.database_url) if settings.database_url else _embedded(settings)
+    asking = DBOSClient(system_database_engine=engine, serializer=DBOSPortableJSONSerializer())
+    try:
+        yield asking
+    finally:
+        asking.destroy()
+        engine.dispose()
 
 
 def discard_older() -> int:
@@ -67,18 +72,13 @@ def discard_older() -> int:
 
 
 def delete_workflows(settings: NodeSettings, job_ids: Sequence[str]) -> None:
-    """Delete the workflows of jobs, with those of their deliveries, whether or not a node runs in this process."""
+    """Delete the workflows of jobs, with those of their deliveries."""
     if not settings.database_url and not (settings.home / "workflows.sqlite").is_file():
         return
-    engine = create_engine(settings.database_url) if settings.database_url else _embedded(settings)
-    client = DBOSClient(system_database_engine=engine, serializer=DBOSPortableJSONSerializer())
-    try:
+    with client(settings) as asking:
         for job_id in job_ids:
-            listed = client.list_workflows(workflow_id_prefix=job_id, load_input=False, load_output=False)
-            client.delete_workflows([workflow.workflow_id for workflow in listed])
-    finally:
-        client.destroy()
-        engine.dispose()
+            listed = asking.list_workflows(workflow_id_prefix=job_id, load_input=False, load_output=False)
+            asking.delete_workflows([workflow.workflow_id for workflow in listed])
 
 
 class _Woken(threading.Event):

@@ -1,6 +1,5 @@
 """The folder of an adoption: what is where, and what of it is done."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,6 @@ class AdoptionSite:
     def passports(self) -> Path:
         """Of ``NAME/passport.json``, as a node reads them."""
         return self.folder / "passports"
-
-    @property
-    def work(self) -> Path:
-        """What only an unfinished adoption needs."""
-        return self.folder / "work"
 
     @property
     def page(self) -> Path:
@@ -96,7 +90,3 @@ class AdoptionSite:
     def passport(self, name: str) -> Path:
         """Return where the passport of a bundle lies."""
         return self.passports / name / "passport.json"
-
-    def end(self) -> None:
-        """Remove what only an unfinished adoption needs."""
-        shutil.rmtree(self.work, ignore_errors=True)

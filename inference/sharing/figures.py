@@ -46,16 +46,9 @@ class SharedJob:
     key: str
     verdict: bool
     """Whether the verdict alone is fitted."""
-    cases: str
-    """Digest of the cases."""
 
 
 _JOB = TypeAdapter(SharedJob)
-
-
-def folder_of(job: BenchJob) -> Path:
-    """Return the folder of the store of a job."""
-    return job.work / job.key[:16]
 
 
 def write_job(job: BenchJob, data: Path, *, verdict: bool) -> Path:
@@ -66,8 +59,8 @@ def write_job(job: BenchJob, data: Path, *, verdict: bool) -> Path:
         data: folder of annotated cases, as every worker sees it.
         verdict: whether the verdict alone is fitted.
     """
-    shared = SharedJob(job.bundle.resolve(), data.resolve(), job.settings, job.key, verdict, job.cases.digest)
-    folder = folder_of(job)
+    shared = SharedJob(job.bundle.resolve(), data.resolve(), job.settings, job.key, verdict)
+    folder = job.work / job.key[:16]
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{JOB}.part"
     part.write_bytes(_JOB.dump_json(shared, indent=2))
@@ -106,9 +99,9 @@ def do_shared(folder: Path, name: str, piece: Sequence[Any]) -> None:
 @lru_cache(maxsize=1)
 def _bench_of(folder: Path) -> tuple[Bench, TemporaryDirectory[str]]:
     torch.set_num_threads(1)
-    job = read_job(folder)
+    job = _read_job(folder)
     bundle = load_bundle(job.bundle)
-    held = TemporaryDirectory(prefix="heatproof-cases-")
+    held = TemporaryDirectory(prefix="cases-", dir=folder)  # it goes with the job, whatever becomes of this process
     cases = unseen(bundle, gather(bundle, source_of(job.data)(bundle, job.settings.splits), Path(held.name)))
     digests = (bundle.identity.digest, cases.digest, repr(fingerprint_of(job.settings)))
     key = key_of(job.settings, *digests, *(["verdict"] if job.verdict else []))
@@ -118,12 +111,7 @@ def _bench_of(folder: Path) -> tuple[Bench, TemporaryDirectory[str]]:
     return bench, held
 
 
-def read_job(folder: Path) -> SharedJob:
-    """Read ``job.json``.
-
-    Raises:
-        Refused: it is not there, or not one.
-    """
+def _read_job(folder: Path) -> SharedJob:
     try:
         return _JOB.validate_json((folder / JOB).read_bytes())
     except (OSError, ValidationError) as error:

@@ -95,7 +95,7 @@ def _site_of(folder: Path) -> tuple[TrainingSite, TemporaryDirectory[str]]:
     except (OSError, ValidationError) as error:
         raise no_job(folder) from error
     bundle = load_bundle(job.bundle)
-    held = TemporaryDirectory(prefix="heatproof-cases-")
+    held = TemporaryDirectory(prefix="cases-", dir=folder)  # it goes with the job, whatever becomes of this process
     cases = gather(bundle, source_of(job.data)(bundle, job.settings.splits), Path(held.name))
     key = digest_of(
         (bundle.identity.digest, cases.digest, job.settings.words(), repr(fingerprint(job.settings.device)))

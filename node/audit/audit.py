@@ -62,14 +62,14 @@ class Audit:
         Raises:
             SettingsInvalid, BundleRefused, PassportRefused: as when the node starts.
         """
-        from node.store import migrate, open_engine, sqlite_url
+        from node.store import migrate, open_engine, store_url
 
         if settings.inference.threads:
             torch.set_num_threads(settings.inference.threads)  # as the node does: they are part of its fingerprint
         home, shared = settings.node.home, settings.node.files
         for folder in (home, shared):  # an installation may be accepted before the node was ever started
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        engine = open_engine(settings.node.database_url or sqlite_url(home))
+        engine = open_engine(store_url(settings.node))
         migrate(engine)
         key, bundles = site_key(shared), routed_bundles(settings)
         ledger = Ledger(engine, key)

@@ -9,7 +9,7 @@ from node.backup.database import begin_anew, load
 from node.backup.manifest import STORE, BackupManifest, copied, measured
 from node.home import enclose, lock, site_key
 from node.settings.settings import Settings
-from node.store import migrate, open_engine, sqlite_url
+from node.store import migrate, open_engine, store_url
 from reports.audit.ledger import Detail, Event, Ledger
 
 
@@ -56,12 +56,12 @@ def _restore(backup: Path, manifest: BackupManifest, settings: Settings, by_whom
     part.unlink(missing_ok=True)
     copied(backup / STORE, part)
     if node.database_url:
-        engine = open_engine(node.database_url)
+        engine = open_engine(store_url(node))
         load(part, engine)
         part.unlink()
     else:
         part.rename(store)
-        engine = open_engine(sqlite_url(node.home))
+        engine = open_engine(store_url(node))
         migrate(engine)
     details: dict[str, Detail] = {"content": manifest.digest, "since": manifest.made_at, "objects": len(targets)}
     if by_whom:

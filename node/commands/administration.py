@@ -235,11 +235,11 @@ def _record(engine: "Engine", event: "Event", **details: str) -> None:
 def _engine(config_file: Path) -> "Engine":
     """Open the store of the settings, and bring it to this release's schema: tokens may come before the first start."""
     from node.settings.settings import load
-    from node.store import migrate, open_engine, sqlite_url
+    from node.store import migrate, open_engine, store_url
 
     settings = load(config_file).node
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = open_engine(settings.database_url or sqlite_url(settings.home))
+    engine = open_engine(store_url(settings))
     migrate(engine)
     return engine
 
@@ -252,10 +252,10 @@ def _opened(database: str | None, settings: "Settings | None") -> "Engine":
     """
     from sqlalchemy import create_engine
 
-    from node.store import sqlite_url
+    from node.store import store_url
 
     if database is None and settings is not None:
-        database = settings.node.database_url or sqlite_url(settings.node.home)
+        database = store_url(settings.node)
     database = str(database)
     path = Path(database.removeprefix("sqlite:///"))
     if "://" in database and not database.startswith("sqlite:///"):

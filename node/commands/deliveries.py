@@ -75,12 +75,12 @@ def _rows(settings: "Settings", *, failed: bool) -> list[dict[str, Any]]:
         UnknownName: there is none yet.
     """
     from node.delivery.consignments import Consignments
-    from node.store import DeliveryState, open_engine, sqlite_url
+    from node.store import DeliveryState, open_engine, store_url
 
     node = settings.node
     if node.database_url is None and not (node.home / "heatproof.sqlite").exists():
         raise UnknownName(f"There is no store in {node.home} yet.", cure="Start the node first.")
-    engine = open_engine(node.database_url or sqlite_url(node.home))
+    engine = open_engine(store_url(node))
     try:
         consignments = Consignments(engine, node.home).all(*([DeliveryState.FAILED] if failed else []))
     finally:

@@ -34,7 +34,7 @@ def accept(
     from node.home import enclose, site_key
     from node.jobs.accepted_passports import accept as accepted
     from node.settings.settings import load
-    from node.store import migrate, open_engine, sqlite_url
+    from node.store import migrate, open_engine, store_url
     from reports.audit.ledger import Event, Ledger
 
     settings = load(config_file)
@@ -56,7 +56,7 @@ def accept(
     for place in (node.home, node.files):  # a passport may be accepted before the node was ever started
         enclose(place, node.group)
     accepted(given, folder, site_key(node.files), by_whom=by)
-    engine = open_engine(node.database_url or sqlite_url(node.home))
+    engine = open_engine(store_url(node))
     migrate(engine)
     details = {"bundle": given.bundle.name, "weights": given.bundle.digest, "content": given.digest, "by_whom": by}
     Ledger(engine, b"").append(Event.PASSPORT_ACCEPTED, details=details)  # no study, no key

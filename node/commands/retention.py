@@ -76,14 +76,14 @@ def store_of(config_file: Path) -> "tuple[Settings, Engine, Ledger]":
     from inference.errors import UnknownName
     from node.home import site_key
     from node.settings.settings import load
-    from node.store import migrate, open_engine, sqlite_url
+    from node.store import migrate, open_engine, store_url
     from reports.audit.ledger import Ledger
 
     settings = load(config_file)
     node = settings.node
     if not (node.files / "site.key").exists():
         raise UnknownName(f"There is no store in {node.files} yet.", cure="Start the node first.")
-    engine = open_engine(node.database_url or sqlite_url(node.home))
+    engine = open_engine(store_url(node))
     migrate(engine)
     return settings, engine, Ledger(engine, site_key(node.files))
 

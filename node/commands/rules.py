@@ -202,12 +202,12 @@ def _read(path: Path) -> "list[SeriesHeader]":
 
 
 def _engine(settings: "Settings") -> "Engine":
-    from node.store import open_engine, sqlite_url
+    from node.store import open_engine, store_url
 
     home = settings.node.home
     if settings.node.database_url is None and not (home / "heatproof.sqlite").is_file():
         raise UnknownName(f"There is no store in {home}.", cure="Has the node run with these settings?")
-    return open_engine(settings.node.database_url or sqlite_url(home))
+    return open_engine(store_url(settings.node))
 
 
 def _show_answers(row: dict[str, Any], answers: "Sequence[RuleAnswer]") -> None:

@@ -27,7 +27,7 @@ def begin_anew(ledger: Ledger, doing: str, error: BaseException, *, end: Callabl
         end: ends the process by this status.
     """
     log = structlog.get_logger("device")
-    log.critical("device_lost", doing=doing, error=type(error).__name__)
+    log.critical("device_lost", step=doing, error=type(error).__name__)
     try:
         ledger.append(Event.ALARM, details={"route": "", "problem": SENTENCE.format(doing=doing)})
     except DBAPIError as failure:  # the store is away as well: the log has it

@@ -79,14 +79,14 @@ def _check_place(settings: NodeSettings, work: Path) -> None:
 
 @contextmanager
 def _asked(settings: NodeSettings, folder: Path) -> Iterator["_Nodes"]:
-    client = workflow_store.client(settings)
-    nodes = _Nodes(client, str(folder.resolve().relative_to(Path(settings.commissioning_folder or "").resolve())))
-    nodes.start()
-    try:
-        yield nodes
-    finally:
-        nodes.end()
-        client.destroy()
+    place = folder.resolve().relative_to(Path(settings.commissioning_folder or "").resolve())
+    with workflow_store.client(settings) as client:
+        nodes = _Nodes(client, str(place))
+        nodes.start()
+        try:
+            yield nodes
+        finally:
+            nodes.end()
 
 
 class _Figures:

@@ -92,10 +92,9 @@ def test_two_nodes_of_which_one_is_killed_give_the_passport_of_one_process(
     ).passport
     assert killed
     assert compared(together) == compared(alone)
-    client = workflow_store.client(settings)
-    done = client.list_workflows(queue_name="commissioning", status="SUCCESS", load_input=False)
+    with workflow_store.client(settings) as client:
+        done = client.list_workflows(queue_name="commissioning", status="SUCCESS", load_input=False)
     by = {workflow.executor_id for workflow in done}
-    client.destroy()
     assert "second" in by, by
 
 
@@ -131,9 +130,8 @@ def test_a_training_whose_node_is_killed_is_gone_on_with_by_the_other_and_ends_i
 
     def kill_who_trains() -> None:
         wait_until(lambda: any((tmp_path / "shared").rglob("checkpoint.pt")), 120, "the first checkpoint")
-        client = workflow_store.client(settings)
-        (running,) = client.list_workflows(queue_name="commissioning", status="PENDING", load_input=False)
-        client.destroy()
+        with workflow_store.client(settings) as client:
+            (running,) = client.list_workflows(queue_name="commissioning", status="PENDING", load_input=False)
         nodes[str(running.executor_id)].kill()
         killed.append(str(running.executor_id))
 
