@@ -23,6 +23,7 @@ from node.commands import (
     viewers,
 )
 from node.commands.models import adopt, commissioning, companions
+from node.commands.options import CONFIG, AsJson, Config, Device
 from node.commands.printed import print_json
 from node.commands.tree import CommandTree, print_version
 
@@ -53,10 +54,6 @@ app.command("adopt")(adopt.adopt)
 app.command("analyse")(analyse.analyse)
 operations.add_commands(app)
 
-Device = str
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
-
 
 @app.callback()
 def options(
@@ -78,7 +75,7 @@ def main() -> None:
 
 
 @app.command()
-def serve(config_file: Config = Path("heatproof.toml")) -> None:
+def serve(config_file: Config = CONFIG) -> None:
     """Run the node until SIGTERM or Ctrl-C."""
     from node.service import Node
     from node.settings.settings import load
@@ -93,7 +90,7 @@ def explain(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for PNG, .npy, DICOM objects and result.json.")],
     method: Annotated[str | None, typer.Option("--method", "-m", help="Saliency method (default: bundle's).")] = None,
     planes: Annotated[int, typer.Option("--planes", help="Planes of a finding that are shown.", min=1)] = 3,
-    device: Annotated[Device, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     passport: Annotated[
         Path | None, typer.Option("--passport", help="The site's passport of this bundle: verdicts rest on it.")
     ] = None,

@@ -133,6 +133,17 @@ def _patients(passport: Passport, warrant: Warrant | None) -> Iterator[NextStep]
     miss = _miss_of_the_best(warrant)
     needed = needed_groups(certificate.alpha, certificate.delta, miss)
     if needed is not None and needed <= certificate.groups_total:
+        if warrant.gate_failures or warrant.believed or warrant.witness_calibrator is None:
+            return  # it is not for want of patients
+        possible = f" Alpha {warrant.possible_alpha:g} is certified now." if warrant.possible_alpha is not None else ""
+        yield NextStep(
+            "More annotated patients to commission with, or a larger alpha",
+            f"{miss:.0%} of patients with the maps of the highest scores miss: with so few misses {needed} patients "
+            f"certify alpha {certificate.alpha:g} in 8 of 10 such sites, and these {certificate.groups_total} are not "
+            f"among them.{possible}",
+            "Annotate more, for the splits calibration and commissioning by halves; or set inference.alpha in the "
+            "node's settings, where more misses can be borne.",
+        )
         return
     if needed is None:
         yield NextStep(

@@ -1,6 +1,5 @@
 """The commands of an administrator: access tokens, the doctor, and the check of the ledger."""
 
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -14,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.errors import UnknownName
+from node.commands.options import CONFIG, AsJson, Config
+from node.commands.printed import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 token = typer.Typer(no_args_is_help=True, help="Access tokens for console and API.")
 audit = typer.Typer(no_args_is_help=True, help="The ledger of everything that happened.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
-_CONFIG = Path("heatproof.toml")
 _SIGNS = {"works": ("✓", "green"), "fails": ("✗", "bold red"), "note": ("·", "yellow")}
 
 
@@ -41,7 +39,7 @@ def token_add(
     days: Annotated[
         int | None, typer.Option("--days", help="It expires after so many days; default: never.", min=1)
     ] = None,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Make a token and print it: it is kept as a digest only, and cannot be shown again."""
     from node.store import now
@@ -55,7 +53,7 @@ def token_add(
 
 
 @token.command("list")
-def token_list(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
+def token_list(config_file: Config = CONFIG, as_json: AsJson = False) -> None:
     """List the tokens beside the first one, which lies in http.token_file and may do everything."""
     from node.web.access.tokens import Tokens
 
@@ -69,7 +67,7 @@ def token_list(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
         for token in Tokens(_engine(config_file)).all()
     ]
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        print_json(rows)
         return
     table = Table("token", "scopes", "made", "expires")
     for row in rows:
@@ -80,7 +78,7 @@ def token_list(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
 @token.command("remove")
 def token_remove(
     name: Annotated[str, typer.Argument(help="Which one.")],
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """End a token, and every session that was opened with it."""
     from node.web.access.tokens import Tokens
@@ -99,7 +97,7 @@ def doctor(
     calling: Annotated[
         str | None, typer.Option("--calling", help="Our AE title; default: that of the settings.")
     ] = None,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Check a peer, or this node's models and the instances it refused: what works, what fails, and the cure.
@@ -118,7 +116,7 @@ def doctor(
             if step.cure:
                 console.print(f"    {step.cure}", markup=False, soft_wrap=True)
     if as_json:
-        sys.stdout.write(json.dumps([asdict(step) for step in steps], indent=2) + "\n")
+        print_json([asdict(step) for step in steps])
     raise typer.Exit(1 if any(step.outcome == FAILS for step in steps) else 0)
 
 
@@ -161,7 +159,7 @@ def audit_verify(
     head: Annotated[
         str | None, typer.Option("--head", help="NUMBER:DIGEST as a report printed it: the chain must lead there.")
     ] = None,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Recompute the hash chain of the ledger; needs no key and no running node. Status 1 where it is broken."""
@@ -177,7 +175,7 @@ def audit_verify(
     except DBAPIError as error:
         raise UnknownName("There is no ledger in this store.", cure="Give the store of a node, or a copy.") from error
     if as_json:
-        sys.stdout.write(json.dumps({"intact": broken is None, "head": str(last), "first_broken": broken}) + "\n")
+        print_json({"intact": broken is None, "head": str(last), "first_broken": broken})
     elif broken is None:
         Console().print(f"The ledger is intact. Its head: {last}", soft_wrap=True)
     else:

@@ -1,9 +1,6 @@
 """The command that has studies analysed again: one, or all that no rule took and that one takes now."""
 
-import json
-import sys
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -13,8 +10,8 @@ from rich.table import Table
 
 from inference.errors import Refused
 from node.commands.asking import ask_node, study_key
-
-_CONFIG = Path("heatproof.toml")
+from node.commands.options import CONFIG, AsJson, Config
+from node.commands.printed import print_json
 
 
 def analyse(
@@ -33,10 +30,8 @@ def analyse(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --all-not-routed: list these studies, and change nothing.")
     ] = False,
-    config_file: Annotated[
-        Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)
-    ] = _CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")] = False,
+    config_file: Config = CONFIG,
+    as_json: AsJson = False,
 ) -> None:
     """Have the running node analyse studies again.
 
@@ -74,6 +69,6 @@ def _list(studies: Any) -> None:
 
 def _print(said: Any, as_json: bool, sentence: str) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(said, indent=2) + "\n")
+        print_json(said)
     else:
         Console().print(sentence, markup=False, highlight=False)

@@ -1,6 +1,5 @@
 """The commands of a QA physicist: accept, replay, baseline, status, stop, arm, export."""
 
-import json
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -10,20 +9,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from node.commands.administration import AsJson, Config, audit
+from node.commands.administration import audit
+from node.commands.options import CONFIG, AsJson, Config
+from node.commands.printed import print_json
 
 if TYPE_CHECKING:
     from node.audit.audit import Audit
 
 By = Annotated[str, typer.Option("--by", help="Your name, recorded in the ledger.")]
-_CONFIG = Path("heatproof.toml")
 
 
 @audit.command("accept")
 def accept(
     by: By,
     bundle: Annotated[str | None, typer.Argument(help="Which bundle; all that are routed.")] = None,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Analyse the golden set twice and sign the result as the baseline that later replays must repeat."""
     audit = _audit(config_file)
@@ -36,7 +36,7 @@ def accept(
 @audit.command("replay")
 def replay(
     bundle: Annotated[str | None, typer.Argument(help="Which bundle; all that are routed.")] = None,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Analyse the golden set again and compare it with the accepted baseline. Status 1 where it has changed."""
@@ -50,7 +50,7 @@ def replay(
             name: {"level": outcome.level, "passed": outcome.passed, "said": outcome.sentence}
             for name, outcome in done.items()
         }
-        sys.stdout.write(json.dumps(outcomes, indent=2) + "\n")
+        print_json(outcomes)
     else:
         for name, outcome in done.items():
             Console().print(
@@ -65,7 +65,7 @@ def baseline(
     since: Annotated[datetime, typer.Option("--since", help="First day, as 2026-01-31.", formats=["%Y-%m-%d"])],
     before: Annotated[datetime, typer.Option("--before", help="Day after the last.", formats=["%Y-%m-%d"])],
     by: By,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Lock the baseline of a route's control charts: the cases of a period that is known to be good."""
     _audit(config_file).lock(route, since, before, by_whom=by)
@@ -73,11 +73,11 @@ def baseline(
 
 
 @audit.command("status")
-def status(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
+def status(config_file: Config = CONFIG, as_json: AsJson = False) -> None:
     """Show each route's state, its control charts and the last replays. Status 1 on an alarm."""
     summary = _audit(config_file).told()
     if as_json:
-        sys.stdout.write(json.dumps(summary, indent=2, default=str) + "\n")
+        print_json(summary)
     else:
         _show(summary)
     raise typer.Exit(1 if any(route["alarms"] or route["state"] != "armed" for route in summary["routes"]) else 0)
@@ -92,7 +92,7 @@ def stop(
         Literal["shadow", "withhold", "held"],
         typer.Option("--state", help="shadow: analysed, not sent; withhold: sent without maps; held: not analysed."),
     ] = "held",
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Take a route out of service by hand."""
     from node.settings.audit import RouteState
@@ -108,7 +108,7 @@ def arm(
     route: Annotated[str, typer.Argument(help="Which route.")],
     reason: Annotated[str, typer.Option("--reason", help="Reason, recorded in the ledger.")],
     by: By,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Put a route back into service; its golden sets must have passed a replay. Held studies are analysed."""
     _audit(config_file).arm(route, reason, by_whom=by)
@@ -123,7 +123,7 @@ def report(
     send: Annotated[
         str | None, typer.Option("--send", help="Destination that gets all routes' report as an Encapsulated PDF.")
     ] = None,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Show how repeatable a route's maps are in a month; write the report as one page, or send it to an archive."""
@@ -145,7 +145,7 @@ def report(
         out.write_text(month_page(monthly), encoding="utf-8")
     if as_json:
         document = {"month": month, "head": str(monthly.head), **monthly.repeatability.as_json()}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        print_json(document)
         return
     for line in text(repeatability_content(monthly.repeatability)):
         sys.stdout.write(line + "\n")
@@ -158,7 +158,7 @@ def export_table(
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", dir_okay=False)],
     what: Annotated[Literal["ledger", "findings"], typer.Option("--what", help="Which table.")] = "ledger",
     kind: Annotated[Literal["csv", "jsonl", "parquet"], typer.Option("--format", help="As what.")] = "csv",
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Export the ledger, or the observations of every finding, for other programs. Neither has patient data."""
     from reports.audit.export import export
@@ -175,7 +175,7 @@ def let_go_rows(
     before: Annotated[datetime, typer.Option("--before", help="Rows before this day.", formats=["%Y-%m-%d"])],
     out: Annotated[Path, typer.Option("--out", "-o", help="New file that keeps them, JSON lines.", dir_okay=False)],
     by: By,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Write old rows of the ledger to a file and take them out of the store; the hash chain continues after them."""
     from datetime import UTC

@@ -1,7 +1,5 @@
 """The commands that keep a node recoverable: backup, restore, recover."""
 
-import json
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,19 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from node.commands.administration import AsJson, Config
+from node.commands.options import CONFIG, AsJson, Config
+from node.commands.printed import print_json
 from node.commands.retention import store_of
 
 if TYPE_CHECKING:
     from node.backup.manifest import BackupManifest
 
-_CONFIG = Path("heatproof.toml")
-
 
 def backup(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the backup; it holds patients' images.")],
     check: Annotated[bool, typer.Option("--verify", help="Only verify the backup that OUT is.")] = False,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Write a verified backup of store and files while the node runs, or verify one."""
@@ -38,7 +35,7 @@ def backup(
 def restore(
     backup_folder: Annotated[Path, typer.Argument(metavar="BACKUP", help="Folder of the backup.")],
     by: Annotated[str, typer.Option("--by", help="Your name, recorded in the ledger.")] = "",
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Restore a backup to the empty home of a node that does not run; nothing is overwritten."""
@@ -66,7 +63,7 @@ def _say(manifest: "BackupManifest", *, as_json: bool, verb: str) -> None:
             "files": len(manifest.files),
             "bytes": size_bytes,
         }
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        print_json(document)
         return
     Console(highlight=False).print(
         f"The backup of {manifest.made_at[:19]} UTC {verb}: {len(manifest.files)} files, {size_bytes / 2**20:.1f} MiB. "
@@ -87,7 +84,7 @@ def recover(
     ] = "",
     modality: Annotated[str, typer.Option("--modality", help="Only series of this modality, such as MR.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what is missing here.")] = False,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Find at the destinations what is not here, and fetch it. Status 1 where something could not be fetched."""
@@ -116,7 +113,7 @@ def recover(
             rows.append({"destination": peer.name, "study": "", "series": 0, "images": 0, "problem": str(error)})
             console.print(f"{peer.name}: {error}", markup=False, soft_wrap=True)
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        print_json(rows)
     verb = "are missing here" if dry_run else "were fetched"
     console.print(f"{sum(bool(row['study']) for row in rows)} studies {verb}.")
     raise typer.Exit(1 if any(row["problem"] for row in rows) else 0)

@@ -1,6 +1,5 @@
 """`heatproof bundle`: from the folder of a MONAI bundle to one of the node's."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from rich.console import Console
 
 from inference.errors import UnsupportedImage
 from inference.reading.account import Disposition
-from node.commands.administration import AsJson
+from node.commands.options import AsJson
+from node.commands.printed import print_json
 
 if TYPE_CHECKING:
     from inference.porting.check import Checked
@@ -43,10 +43,7 @@ def init(
     from inference.bundle.digests import MANIFEST
     from inference.porting.proposal import propose
 
-    pairs = [setting.partition("=") for setting in settings or ()]
-    if not all(equals for _, equals, _ in pairs):
-        raise typer.BadParameter("--set takes KEY=VALUE.")
-    proposal = propose(folder, {key: value for key, _, value in pairs}, asked)
+    proposal = propose(folder, answers_of(settings or ()), asked)
     console = Console(stderr=True)
     for note in proposal.notes:
         console.print(f"Note: {note}", soft_wrap=True, markup=False, highlight=False)
@@ -76,7 +73,7 @@ def check(
         checked = list(checking.check(folder, lambda image: write_image(image, Path(scratch)), study))
     wrong = sum(entry.state == "wrong" for entry in checked)
     if as_json:
-        sys.stdout.write(json.dumps([entry.as_dict() for entry in checked], indent=2) + "\n")
+        print_json([entry.as_dict() for entry in checked])
     else:
         _print_checked(checked, wrong, folder)
     raise typer.Exit(1 if wrong else 0)
@@ -143,6 +140,14 @@ def _print_checked(checked: Sequence["Checked"], wrong: int, folder: Path) -> No
         console.print(f"{entry.state:5}  {entry.part}: {entry.sentence}", soft_wrap=True, markup=False, highlight=False)
     closing = f"Wrong: {wrong} of these." if wrong else f"Nothing is wrong. Seal it: heatproof bundle seal {folder}"
     console.print(closing, soft_wrap=True)
+
+
+def answers_of(settings: Sequence[str]) -> dict[str, str]:
+    """Read what ``--set KEY=VALUE`` answers beforehand."""
+    pairs = [setting.partition("=") for setting in settings]
+    if not all(equals for _, equals, _ in pairs):
+        raise typer.BadParameter("--set takes KEY=VALUE.")
+    return {key: value for key, _, value in pairs}
 
 
 def asked(question: "Question") -> str:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from node.commands.options import CONFIG, Config
+
 if TYPE_CHECKING:
     from node.settings.settings import Settings
 
 config = typer.Typer(no_args_is_help=True, help="Check, explain or write the settings file.")
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
 
 
 @config.command("check")
-def config_check(config_file: Config = Path("heatproof.toml")) -> None:
+def config_check(config_file: Config = CONFIG) -> None:
     """Check whether the node would start with this file: every problem is listed, and what is probably not meant."""
     from node.rules.never import impossible
     from node.settings.settings import load

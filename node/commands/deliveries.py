@@ -1,9 +1,6 @@
 """The commands about deliveries of results: list and resend."""
 
-import json
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -13,22 +10,20 @@ from rich.table import Table
 
 from inference.errors import UnknownName
 from node.commands.asking import ask_node
+from node.commands.options import CONFIG, AsJson, Config
+from node.commands.printed import print_json
 
 if TYPE_CHECKING:
     from node.settings.settings import Settings
 
 deliveries = typer.Typer(invoke_without_command=True, help="List the deliveries of results; resend failed ones.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
-_CONFIG = Path("heatproof.toml")
-
 
 @deliveries.callback()
 def list_deliveries(
     context: typer.Context,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed deliveries.")] = False,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """List what each destination has of each job: queued, sent, stored (and by which proof), or failed."""
@@ -39,7 +34,7 @@ def list_deliveries(
     settings = load(config_file)
     rows = _rows(settings, failed=failed)
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2, default=str) + "\n")
+        print_json(rows)
         return
     table = Table("delivery", "objects", "attempts", "proof", "since", "last error")
     for row in rows:
@@ -58,7 +53,7 @@ def list_deliveries(
 def resend(
     delivery: Annotated[str | None, typer.Argument(metavar="ID", help="ID of the delivery, as listed.")] = None,
     all_failed: Annotated[bool, typer.Option("--all-failed", help="All failed deliveries.")] = False,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Have the running node resend, now, what a destination is not proven to store."""
     if (delivery is None) == (not all_failed):

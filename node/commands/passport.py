@@ -1,7 +1,5 @@
 """The commands about the passports of a site: accept one, list what is accepted."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.errors import Misconfigured, PassportRefused
-from node.commands.administration import AsJson, Config
+from node.commands.options import CONFIG, AsJson, Config
+from node.commands.printed import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,14 +18,13 @@ if TYPE_CHECKING:
     from node.settings.settings import Settings
 
 passport = typer.Typer(no_args_is_help=True, help="Accept the passports that this site's verdicts rest on.")
-_CONFIG = Path("heatproof.toml")
 
 
 @passport.command("accept")
 def accept(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="passport.json, from `heatproof commission`.")],
     by: Annotated[str, typer.Option("--by", help="Your name, recorded in the ledger.")],
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Check a passport, show what it says, sign it with the site's key, and put it where the node takes it from."""
     from inference.bundle.discovery import load_named
@@ -69,13 +67,13 @@ def accept(
 
 
 @passport.command("list")
-def list_passports(config_file: Config = _CONFIG, as_json: AsJson = False) -> None:
+def list_passports(config_file: Config = CONFIG, as_json: AsJson = False) -> None:
     """List the passports of this site, who accepted each, and what is to be accepted yet. Status 1 where any is."""
     from node.settings.settings import load
 
     rows = list(_rows(load(config_file)))
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        print_json(rows)
     else:
         table = Table("bundle", "state", "by", "since", "what to do")
         for row in rows:

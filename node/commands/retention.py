@@ -1,7 +1,5 @@
 """The commands that remove: what is due by the settings, and one patient."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from node.commands.administration import AsJson, Config
+from node.commands.options import CONFIG, AsJson, Config
+from node.commands.printed import print_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -17,12 +16,10 @@ if TYPE_CHECKING:
     from node.settings.settings import Settings
     from reports.audit.ledger import Ledger
 
-_CONFIG = Path("heatproof.toml")
-
 
 def retention(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Remove what the table [retention] of the settings says is due; the running node does so by itself.
@@ -52,7 +49,7 @@ def retention(
                 for item in cleared.removed
             ],
         }
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        print_json(document)
         return
     table = Table("what", "study", "since", "MiB", "why")
     for item in cleared.removed:
@@ -97,7 +94,7 @@ def forget(
     force: Annotated[
         bool, typer.Option("--force", help="Also where results are not delivered, or an analysis is under way.")
     ] = False,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Take out one study, or one patient, everywhere but in the keyed rows of the ledger; say what stays and why."""
@@ -112,7 +109,7 @@ def forget(
     uids = (forgetting.study(study),) if study else forgetting.studies_of(str(patient))
     forgotten = forgetting.forget(uids, patient or "", by_whom=by, force=force)
     if as_json:
-        sys.stdout.write(json.dumps(asdict(forgotten), indent=2) + "\n")
+        print_json(asdict(forgotten))
         return
     console = Console(highlight=False)
     console.print(f"Taken out: {len(forgotten.studies)} studies, {forgotten.files} files, and their rows.")

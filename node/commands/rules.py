@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from inference.errors import SettingsInvalid, Unavailable, UnknownName
+from node.commands.options import CONFIG, AsJson, Config
 from node.commands.printed import print_json
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ rules = typer.Typer(
     no_args_is_help=True, help="Explain a routing decision, compare another routing table, or reload it."
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (TOML).", dir_okay=False)]
-_CONFIG = Path("heatproof.toml")
 RELOAD_SECONDS = 60.0
 """Timeout of a reload, in which new bundles are loaded."""
 
@@ -40,7 +38,7 @@ RELOAD_SECONDS = 60.0
 def rules_test(
     study: Annotated[list[str], typer.Argument(help="A DICOM file, a folder of one study, or a Study Instance UID.")],
     at: Annotated[datetime | None, typer.Option("--at", help="As if decided at this local time.")] = None,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Explain for every rule, clause by clause, why it does or does not match a study."""
@@ -76,7 +74,7 @@ def rules_test(
 def rules_dry_run(
     new: Annotated[Path, typer.Argument(help="A settings file with the new rules.", exists=True, dir_okay=False)],
     last: Annotated[int, typer.Option("--last", help="How many studies, the newest first.", min=1)] = 500,
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Show what other rules would have decided about the latest studies. Nothing is changed."""
@@ -102,7 +100,7 @@ def rules_dry_run(
 
 @rules.command("reload")
 def rules_reload(
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before rules that differ are imported.")] = False,
 ) -> None:
     """Have the node of this machine import the rules of its file, after showing what differs from those in force.
@@ -133,7 +131,7 @@ def rules_reload(
 @rules.command("retry")
 def rules_retry(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Its Study Instance UID, or its key in the console.")],
-    config_file: Config = _CONFIG,
+    config_file: Config = CONFIG,
 ) -> None:
     """Have the running node decide again about a study that it has set aside."""
     from node.commands.asking import ask_node, study_key

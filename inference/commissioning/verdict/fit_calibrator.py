@@ -30,6 +30,8 @@ BENDS: tuple[tuple[float, ...], ...] = ((), (1 / 3, 2 / 3))
 FEWEST_VALUES = 10
 BINS = 6
 PLATT_STRENGTH = 10.0
+_AS_FITTED = Recalibration((0.0,), (0.0,), 1.0)
+"""Log-odds as they are: too few misses to recalibrate by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,13 @@ def _rows(
 
 
 def _told_apart(rows: _Rows) -> Flags:
-    """Return the maps that hits are told from misses by: honest ones; with bogus ones where next to none misses."""
-    return rows.honest if min(_patients(rows, rows.honest)) >= 2 else np.ones(len(rows.hit), np.bool_)
+    """Return the maps that hits are told from misses by: honest ones, or all where those do not suffice."""
+    return rows.honest if _suffice(rows) else np.ones(len(rows.hit), np.bool_)
+
+
+def _suffice(rows: _Rows) -> bool:
+    """Whether honest maps hit in two patients and miss in two; else what a miss looks like is known of bogus ones."""
+    return min(_patients(rows, rows.honest)) >= 2
 
 
 def _patients(rows: _Rows, among: Flags) -> tuple[int, int]:
@@ -161,7 +168,7 @@ def _folds(rows: _Rows, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.in
         raise Refused("A calibrator needs two patients with maps that hit and two with maps that miss.")
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     kinds = 2 * rows.honest + rows.hit
-    if among.sum() > rows.honest.sum():  # the one honest miss is dealt out with the bogus ones
+    if not _suffice(rows):  # the one honest miss is dealt out with the bogus ones
         kinds[rows.honest & ~rows.hit] = 0
     return list(splitter.split(rows.values, kinds, rows.groups))
 
@@ -219,13 +226,12 @@ def _basis(term: Term, column: Numbers) -> Numbers:
 
 def _loss(rows: _Rows, log_odds: Numbers) -> float:
     """Return the weighted log loss of honest and bogus maps once honest ones' probabilities are right."""
-    probabilities = expit(_platt(log_odds[rows.honest], rows.hit[rows.honest]).apply(log_odds))
+    line = _platt(log_odds[rows.honest], rows.hit[rows.honest]) if _suffice(rows) else _AS_FITTED
+    probabilities = expit(line.apply(log_odds))
     return float(log_loss(rows.hit, probabilities, sample_weight=rows.weights, labels=[False, True]))
 
 
 def _platt(log_odds: Numbers, hit: Flags) -> Recalibration:
-    if hit.all():
-        return Recalibration((0.0,), (0.0,), 1.0)
     model = LogisticRegression(C=PLATT_STRENGTH, max_iter=2000).fit(log_odds[:, None], hit)
     slope, centre = max(float(model.coef_[0, 0]), 0.0), float(log_odds.mean())
     after = float(model.intercept_[0]) + slope * centre if slope > 0 else float(logit(hit.mean()))
@@ -250,8 +256,8 @@ def _recalibrate(
 ) -> tuple[str, Recalibration]:
     """Choose the recalibration with the smaller log loss on honest maps it has not seen."""
     makers = {"platt": _platt, "isotonic": _isotonic}
-    if rows.hit[rows.honest].all():
-        return "platt", _platt(log_odds[rows.honest], rows.hit[rows.honest])
+    if not _suffice(rows):
+        return "platt", _AS_FITTED
     losses = dict.fromkeys(makers, 0.0)
     for seen, asked in folds:
         known, new = seen[rows.honest[seen]], asked[rows.honest[asked]]

@@ -1,19 +1,36 @@
 """``heatproof adopt``: from a site's one network to a commissioned bundle, and a page that says what was reached."""
 
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from inference.errors import Unsuitable
-from node.commands.administration import AsJson
+from node.commands.options import (
+    Alternate,
+    Annotators,
+    AsJson,
+    Data,
+    Device,
+    Epochs,
+    Hours,
+    Images,
+    Limit,
+    Localiser,
+    Replicates,
+    Seed,
+    Size,
+    Start,
+    Threads,
+    Workers,
+)  # fmt: skip
+from node.commands.printed import print_json, print_lines
 
 if TYPE_CHECKING:
     from inference.adopting.account import AdoptionAccount
@@ -29,9 +46,6 @@ NOT_TRUSTED = 3
 OWN = "own"
 """Methods: the bundle's own alone."""
 
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
-]
 Answers = Annotated[
     list[str] | None, typer.Option("--set", help="Answer a question of bundle init: KEY=VALUE; may be repeated.")
 ]
@@ -67,36 +81,28 @@ def adopt(
     data: Data = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the adoption.")] = None,
     answers: Answers = None,
-    replicates: Annotated[int, typer.Option("--replicates", help="Networks of the same architecture.")] = 2,
-    alternate: Annotated[
-        str, typer.Option("--alternate", help="Another architecture: auto, none, or a name.")
-    ] = "auto",
-    localiser: Annotated[str, typer.Option("--localiser", help="auto, none, unet or segresnet.")] = "auto",
+    replicates: Replicates = 2,
+    alternate: Alternate = "auto",
+    localiser: Localiser = "auto",
     guide: Annotated[
         bool | None, typer.Option("--guide/--no-guide", help="Draw the map into the outlines (default: where any are).")
     ] = None,
-    start: Annotated[
-        Literal["given", "scratch"], typer.Option("--from", help="Where replicates begin: given weights, or at random.")
-    ] = "given",
-    hours: Annotated[float | None, typer.Option("--hours", help="Cut the epochs so that all trainings fit.")] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Of every training.", min=1)] = None,
+    start: Start = "given",
+    hours: Hours = None,
+    epochs: Epochs = None,
     methods: Annotated[str, typer.Option("--methods", "-m", help="own: the bundle's; a,b; or all.")] = OWN,
     alpha: Annotated[float, typer.Option("--alpha", help="Largest share of TRUSTED maps that may miss.")] = 0.10,
     delta: Annotated[float, typer.Option("--delta", help="1 - confidence of alpha.")] = 0.10,
-    limit: Annotated[int | None, typer.Option("--limit", help="Maximum number of explained cases of a split.")] = None,
-    size: Annotated[
-        list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of every draw.")] = 1,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[int, typer.Option("--workers", help="Processes that share the commissioning.", min=1)] = 1,
-    threads: Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.")] = 1,
+    limit: Limit = None,
+    size: Size = None,
+    seed: Seed = 1,
+    device: Device = "auto",
+    workers: Workers = 1,
+    threads: Threads = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an adoption that was begun.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show hours and the alpha to hope for; train nothing.")] = False,
-    patients: Annotated[
-        int | None, typer.Option("--patients", help="With --plan, without --data: annotated patients.", min=1)
-    ] = None,
-    images: Annotated[int, typer.Option("--images", help="With --patients: images of each.", min=1)] = 1,
+    patients: Annotators = None,
+    images: Images = 1,
     as_json: AsJson = False,
 ) -> None:
     """Take one network to a commissioned bundle: bring it, train companions, commission, and say what was reached.
@@ -104,6 +110,7 @@ def adopt(
     Exit status 0: maps can be TRUSTED. 3: everything ran, and none can; the page says why. 1: it failed.
     """
     from inference.companions.settings import CompanionSettings
+    from node.commands.bundle import answers_of
     from node.commands.models.commission import settings_of, use_threads
 
     use_threads(threads)
@@ -115,7 +122,7 @@ def adopt(
         methods, "calibration,commissioning", size or (), limit=limit, device=device, save_maps=False
     )  # fmt: skip
     settings = AdoptionSettings(
-        bundle_name, data or Path(), _pairs(answers or ()), chosen, measured, alpha, delta, guide
+        bundle_name, data or Path(), answers_of(answers or ()), chosen, measured, alpha, delta, guide
     )  # fmt: skip
     if plan:
         _show_plan(settings, data, patients, images, as_json=as_json)
@@ -231,11 +238,13 @@ def _written(
     told = {**asdict(account), "companions": list(report.lines), "settings": lines}
     write_json(site.for_machines, told)
     if quiet:
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        print_json(told)
     else:
-        _say((*account_lines(account), f"Written to {site.folder}: adoption.html, settings.toml; adoption.json"))
+        print_lines((*account_lines(account), f"Written to {site.folder}: adoption.html, settings.toml; adoption.json"))
         if account.is_deployable:
-            _say(("Next, with the lines of settings.toml in heatproof.toml:", accept_command(account, site.folder)))
+            print_lines(
+                ("Next, with the lines of settings.toml in heatproof.toml:", accept_command(account, site.folder))
+            )
     return account
 
 
@@ -256,23 +265,10 @@ def _show_plan(
         guide = sizes.masks if settings.guide is None else settings.guide
         made = plan_adoption(plan_companions(bundle, sizes, replace(settings.companions, guide=guide)))
     if as_json:
-        sys.stdout.write(json.dumps(made.as_dict(), indent=2) + "\n")
+        print_json(made.as_dict())
         return
-    _say(made.lines)
-
-
-def _pairs(given: Sequence[str]) -> dict[str, str]:
-    pairs = [setting.partition("=") for setting in given]
-    if not all(equals for _, equals, _ in pairs):
-        raise Unsuitable("--set takes KEY=VALUE.")
-    return {key: value for key, _, value in pairs}
+    print_lines(made.lines)
 
 
 def _note(note: str) -> None:
     Console(stderr=True).print(f"Note: {note}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _say(lines: Sequence[str]) -> None:
-    console = Console()
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)

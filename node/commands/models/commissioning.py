@@ -1,37 +1,23 @@
 """The command ``heatproof commission``: what may be asked, and what is asked of ``commission.py`` for it."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from node.commands.administration import AsJson
+from node.commands.options import AsJson, Data, Device, Limit, Nodes, Size, Threads, Workers
+from node.commands.printed import print_json
 
-Device = str
 BundleName = Annotated[str | None, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
-]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for passport.json and report.html.")]
 Methods = Annotated[str, typer.Option("--methods", "-m", help="Saliency methods, a,b; or all.")]
 Split = Annotated[str, typer.Option("--split", help="Splits: the last is judged, those before it are fitted on.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume the unfinished work of an earlier run.")]
 SaveMaps = Annotated[bool, typer.Option("--save-maps", help="Keep the raw maps: maps/METHOD/IMAGE.npy.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Maximum number of explained cases of a split.", min=1)]
-Size = Annotated[
-    list[str] | None, typer.Option("--size", help="Cases of a costly criterion, NAME=COUNT; see the passport.")
-]
 References = Annotated[
     list[Path] | None, typer.Option("--references", help="Figures of a localisation reference.", dir_okay=False)
 ]
-Workers = Annotated[int, typer.Option("--workers", help="Processes that share the work.", min=1)]
-Nodes = Annotated[
-    Path | None,
-    typer.Option("--nodes", help="Settings of a node: all nodes of its store do the pieces.", dir_okay=False),
-]
-Threads = Annotated[int, typer.Option("--threads", help="Threads of each process; 0: torch's default.", min=0)]
 Check = Annotated[
     Path | None, typer.Option("--check", help="Verify this passport, and recompute a sample of it.", dir_okay=False)
 ]
@@ -55,7 +41,7 @@ def commission(
     limit: Limit = None,
     size: Size = None,
     references: References = None,
-    device: Annotated[Device, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     workers: Workers = 1,
     nodes: Nodes = None,
     threads: Threads = 0,
@@ -91,7 +77,7 @@ def commission(
     use_threads(1 if nodes else threads)
     if check is not None:
         checked = check_passport(check, data, bundle_name, device=device, quiet=as_json)
-        sys.stdout.write(json.dumps(checked, indent=2) + "\n") if as_json else show_check(checked)
+        print_json(checked) if as_json else show_check(checked)
         raise typer.Exit(0 if checked["agrees"] else 1)
     if data is None or out is None or (bundle_name is None and verdict is None):
         raise typer.BadParameter("Give BUNDLE, --data and --out; or --check PASSPORT; or --plan.")

@@ -1,15 +1,28 @@
 """``heatproof companions``: what somebody's own network lacks, trained on the site's own patients."""
 
-import json
-import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from node.commands.administration import AsJson
+from node.commands.options import (
+    Alternate,
+    Annotators,
+    AsJson,
+    Data,
+    Device,
+    Epochs,
+    Hours,
+    Images,
+    Localiser,
+    Nodes,
+    Replicates,
+    Seed,
+    Start,
+    Threads,
+)  # fmt: skip
+from node.commands.printed import print_json, print_lines
 
 if TYPE_CHECKING:
     from inference.companions.companions import TrainElsewhere
@@ -19,46 +32,31 @@ if TYPE_CHECKING:
 NOTHING_MADE = 3
 """Exit status where nothing that was asked for came of it: there is no new bundle."""
 
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Annotated cases: a folder with labels.csv, or of DICOM files.")
-]
-
 
 def companions(
     bundle_name: Annotated[str, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.")],
     data: Data = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the new bundle.")] = None,
-    replicates: Annotated[int, typer.Option("--replicates", help="Networks of the same architecture.")] = 2,
-    alternate: Annotated[
-        str, typer.Option("--alternate", help="Another architecture: auto, none, or a name such as resnet18.")
-    ] = "auto",
-    localiser: Annotated[str, typer.Option("--localiser", help="auto, none, unet or segresnet.")] = "auto",
+    replicates: Replicates = 2,
+    alternate: Alternate = "auto",
+    localiser: Localiser = "auto",
     guide: Annotated[
         bool, typer.Option("--guide", help="Draw the primary's map into the masks, if its classes do not suffer.")
     ] = False,
-    start: Annotated[
-        Literal["given", "scratch"],
-        typer.Option("--from", help="Where replicates begin: the given weights, or at random."),
-    ] = "given",
+    start: Start = "given",
     split: Annotated[str, typer.Option("--split", help="Splits to train on; commission with others.")] = "train",
-    hours: Annotated[float | None, typer.Option("--hours", help="Cut the epochs so that all trainings fit.")] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Of every training.", min=1)] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of every draw.")] = 1,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[
-        int, typer.Option("--threads", help="With 1 the same seed gives the same weights; 0: torch's default.", min=0)
-    ] = 1,
+    hours: Hours = None,
+    epochs: Epochs = None,
+    seed: Seed = 1,
+    device: Device = "auto",
+    threads: Threads = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished work of an earlier run.")] = False,
-    nodes: Annotated[
-        Path | None, typer.Option("--nodes", help="Settings of a node: all nodes of its store train.", dir_okay=False)
-    ] = None,
+    nodes: Nodes = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show hours, memory and the alpha to hope for; train nothing.")
     ] = False,
-    patients: Annotated[
-        int | None, typer.Option("--patients", help="With --plan, without --data: annotated patients.", min=1)
-    ] = None,
-    images: Annotated[int, typer.Option("--images", help="With --patients: images of each.", min=1)] = 1,
+    patients: Annotators = None,
+    images: Images = 1,
     as_json: AsJson = False,
 ) -> None:
     """Train replicates, an alternate and a localiser for a bundle, and write a new bundle with them.
@@ -88,11 +86,11 @@ def companions(
             resume=resume, progress=progress, train_elsewhere=_nodes_of(nodes, data),
         )  # fmt: skip
     if as_json:
-        sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
+        print_json(report.as_dict())
     else:
-        _say(report.lines)
+        print_lines(report.lines)
         if report.written:
-            _say((f"Written to {out}. Next: heatproof commission {out} --data DIR --out SITE",))
+            print_lines((f"Written to {out}. Next: heatproof commission {out} --data DIR --out SITE",))
     raise typer.Exit(0 if report.written else NOTHING_MADE)
 
 
@@ -115,9 +113,9 @@ def _show_plan(
         raise typer.BadParameter("--plan needs --data or --patients.")
     made = plan_companions(bundle, sizes, settings)
     if as_json:
-        sys.stdout.write(json.dumps({**asdict(made), "lines": list(made.lines)}, indent=2) + "\n")
+        print_json({**asdict(made), "lines": list(made.lines)})
         return
-    _say(made.lines)
+    print_lines(made.lines)
 
 
 def _nodes_of(nodes: Path | None, data: Path) -> "TrainElsewhere | None":
@@ -128,9 +126,3 @@ def _nodes_of(nodes: Path | None, data: Path) -> "TrainElsewhere | None":
     from node.settings.settings import load
 
     return partial(train_by_nodes, load(nodes).node, data)
-
-
-def _say(lines: tuple[str, ...]) -> None:
-    console = Console()
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -95,13 +95,15 @@ def test_a_small_site_is_fitted_certified_and_judged_on_all_its_patients(monkeyp
     assert verdict.trusted[-1].orders is not None
 
 
-def test_a_detector_that_never_misses_gets_a_verdict() -> None:
+@pytest.mark.parametrize("misses", [0, 1])
+def test_a_detector_that_never_misses_or_once_gets_a_verdict(misses: int) -> None:
     data = part(0)
     hit = data.rows.hit.copy()
     hit[data.rows.kind == OWN] = True
+    hit[np.flatnonzero(data.rows.kind == OWN)[:misses]] = False
     perfect: PartData = replace(data, rows=replace(data.rows, hit=hit))
     fitted = BudgetPart(perfect, {}, "full").fit("ABC")
-    assert np.median(fitted.out_of_fold[:CASES]) > 0.8
+    assert np.median(fitted.out_of_fold[:CASES]) > (0.6 if misses else 0.8)
     bogus = BudgetPart(perfect, {}, "full").probability(fitted.calibrator, "another")
     assert np.median(bogus) < 0.5
     with pytest.raises(Exception, match="maps that miss"):
