@@ -103,9 +103,10 @@ def test_a_detector_that_never_misses_or_once_gets_a_verdict(misses: int) -> Non
     hit[np.flatnonzero(data.rows.kind == OWN)[:misses]] = False
     perfect: PartData = replace(data, rows=replace(data.rows, hit=hit))
     fitted = BudgetPart(perfect, {}, "full").fit("ABC")
-    assert np.median(fitted.out_of_fold[:CASES]) > (0.6 if misses else 0.8)
+    own = np.median(fitted.out_of_fold[:CASES])
+    assert own > (0.6 if misses else 0.8)
     bogus = BudgetPart(perfect, {}, "full").probability(fitted.calibrator, "another")
-    assert np.median(bogus) < 0.5
+    assert np.median(bogus) < own - 0.15
     with pytest.raises(Exception, match="maps that miss"):
         fit_calibrator(np.ones((9, 1)), ["a"], ["A"], np.ones(9, bool), np.arange(9), use="A", seed=1)
 
