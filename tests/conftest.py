@@ -1,4 +1,4 @@
-"""One thread (unless more are asked for), one factor for time limits, the node's checkpoint, and an empty store."""
+"""One thread (unless more are asked for), a factor for time limits, the node's checkpoint, an empty store, an intake."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from node.associations.association import Checkpoint
 from node.store import migrate, open_engine, sqlite_url
 from tests.inference.conditions import THREADS
+from tests.node.receiving.intake import Intake
 from tests.patience import share_factor
 
 
@@ -63,3 +64,12 @@ def engine(tmp_path: Path, migrated_store: Path) -> Iterator[Engine]:
     made = open_engine(sqlite_url(tmp_path))
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def intake(tmp_path: Path, migrated_store: Path) -> Iterator[Intake]:
+    """Not listening; what tests of the inbox and the studies need."""
+    shutil.copy(migrated_store, tmp_path)
+    made = Intake(tmp_path)
+    yield made
+    made.close()

@@ -31,7 +31,7 @@ class Consignment:
     states: dict[str, int]
     """Number of objects by state."""
     attempts: int
-    """The largest number of any object."""
+    """Since it was last queued by hand: the largest number of any object."""
     last_error: str | None
     proof: str | None
     updated_at: datetime
@@ -184,12 +184,14 @@ class Consignments:
         return self._move(job_id, destination, late, DeliveryState.QUEUED)
 
     def requeue(self, job_id: str, destination: str) -> int:
-        """Queue again what is not proven to be stored; give how many objects."""
-        return self._move(job_id, destination, deliveries.c.state != DeliveryState.STORED, DeliveryState.QUEUED)
+        """Queue again what is not proven to be stored, with its attempts to come; give how many objects."""
+        unproven = deliveries.c.state != DeliveryState.STORED
+        return self._move(job_id, destination, unproven, DeliveryState.QUEUED, attempts=0)
 
     def abandon(self, job_id: str, destination: str, *, proven: bool) -> int:
-        """Mark as failed what is left; give how many objects."""
-        return self._move(job_id, destination, _left(awaiting_proof=proven), DeliveryState.FAILED)
+        """Mark as failed what was tried and is left, not what was queued again meanwhile; give how many objects."""
+        left = and_(_left(awaiting_proof=proven), deliveries.c.attempts > 0)
+        return self._move(job_id, destination, left, DeliveryState.FAILED)
 
     def _read(self, which: ColumnElement[bool]) -> tuple[Consignment, ...]:
         counts = {state: func.sum(case((deliveries.c.state == state, 1), else_=0)) for state in DeliveryState}
@@ -213,8 +215,11 @@ class Consignments:
             for job_id, destination, attempts, last_error, proof, updated_at, *per_state in rows
         )
 
-    def _move(self, job_id: str, destination: str, which: ColumnElement[bool], state: DeliveryState) -> int:
-        change = update(deliveries).where(_of(job_id, destination), which).values(state=state, updated_at=now())
+    def _move(
+        self, job_id: str, destination: str, which: ColumnElement[bool], state: DeliveryState, **values: int
+    ) -> int:
+        change = update(deliveries).where(_of(job_id, destination), which)
+        change = change.values(state=state, updated_at=now(), **values)
         with self._engine.begin() as connection:
             return connection.execute(change).rowcount
 

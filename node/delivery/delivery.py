@@ -97,12 +97,12 @@ class Deliveries(DBOSConfiguredInstance):
 
     def resend(self, job_id: str, destination: str) -> int:
         """Resend now what a destination is not proven to store; give the number of objects."""
+        live = [workflow for workflow in self._live(f"{job_id}:") if workflow.queue_partition_key == destination]
+        for workflow in live:  # first: what still runs of it begins no further step, such as to give up
+            DBOS.cancel_workflow(workflow.workflow_id)
         count = self._consignments.requeue(job_id, destination)
         if count:
             self._tell(Event.DELIVERY_RESENT, job_id, destination, objects=count)
-            live = [workflow for workflow in self._live(f"{job_id}:") if workflow.queue_partition_key == destination]
-            for workflow in live:
-                DBOS.cancel_workflow(workflow.workflow_id)
             is_sending = any(workflow.status == "PENDING" for workflow in live)
             delay_seconds = self._patience.first_delay_seconds if is_sending else None
             self._enqueue(job_id, destination, time.time_ns(), 1, delay_seconds=delay_seconds)

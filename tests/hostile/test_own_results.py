@@ -1,9 +1,6 @@
 """What says that this product made it (rows 20 and 21): our results come back without effect, a stranger's are kept."""
 
-import shutil
-from collections.abc import Iterator
 from copy import deepcopy
-from pathlib import Path
 
 import httpx
 import pytest
@@ -22,14 +19,6 @@ from tests.node.routing.test_routing import STUDY, Office, rule
 from tests.peers.orthanc import PROGRAM, OrthancServer
 
 ROUNDS = 100
-
-
-@pytest.fixture
-def intake(tmp_path: Path, migrated_store: Path) -> Iterator[Intake]:
-    shutil.copy(migrated_store, tmp_path)
-    made = Intake(tmp_path)
-    yield made
-    made.close()
 
 
 def result_of_ours(intake: Intake, *, role: str = "capture") -> Dataset:

@@ -1,9 +1,7 @@
-"""An intake for each test, and local time for those of hours."""
+"""An intake that listens, and local time for tests of hours."""
 
-import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,15 +15,6 @@ def local_time_is_utc() -> Iterator[None]:
         time.tzset()
         yield
     time.tzset()
-
-
-@pytest.fixture
-def intake(tmp_path: Path, migrated_store: Path) -> Iterator[Intake]:
-    """Not listening; what tests of the inbox and the studies need."""
-    shutil.copy(migrated_store, tmp_path)
-    made = Intake(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture
