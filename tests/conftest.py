@@ -1,4 +1,4 @@
-"""One thread (unless more are asked for), a factor for time limits, the node's checkpoint, an empty store, an intake."""
+"""One thread (unless more are asked for), a factor for time limits, the node's checkpoint, a store, an intake."""
 
 import shutil
 from collections.abc import Iterator
