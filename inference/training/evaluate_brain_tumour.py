@@ -5,7 +5,7 @@
 
 Prints the figures, writes ``figures.json`` and the tables of the model card into the bundle, which must be sealed again
 afterwards. Intervals: 95 %, percentile bootstrap over groups of near copies. ``--unguided``: weights of the primary's
-architecture trained without guidance, for comparison.
+architecture trained without guidance, for comparison; without them its former figures stay, by the method they name.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from inference.training.brain_tumour_card import tables
 from inference.training.measuring import (
     Judged,
     classifiers,
+    figures_of,
     judge,
     localiser_figures,
     localiser_of,
@@ -41,6 +42,7 @@ from inference.training.shortcuts import PLANES, shortcut_guesses
 from inference.training.slices import Slices
 
 UNIT = "groups"
+UNGUIDED = "unguided"
 SMOOTH = 4.0
 """Width of the blobs of brightness and of edges, pixels of the source image."""
 with_interval = partial(measuring.with_interval, unit=UNIT)
@@ -113,16 +115,21 @@ def unguided_network(bundle: Bundle, weights: Path) -> nn.Module:
 def measure(bundle: Bundle, data: Path, splits: Sequence[str], unguided: Path | None) -> dict[str, Any]:
     """Return every figure of the bundle."""
     site, train = (read_tumours(data, names, bundle.preprocessing) for names in (splits, ["train"]))
-    networks = {name: network.module for name, network in classifiers(bundle).items()}
+    networks, method = {name: network.module for name, network in classifiers(bundle).items()}, bundle.manifest.method
     layers = {name: str(network.layer) for name, network in classifiers(bundle).items()}
     if unguided is not None:
-        networks["unguided"], layers["unguided"] = unguided_network(bundle, unguided), layers["primary"]
+        networks[UNGUIDED], layers[UNGUIDED] = unguided_network(bundle, unguided), layers["primary"]
+    measured: dict[str, dict[str, Any]] = {}
+    for name, network in networks.items():
+        measured[name] = {"method": method} | classifier_figures(judge(network, layers[name], site, method=method), site)
+    if unguided is None and UNGUIDED in (known := figures_of(bundle.folder)["networks"]):
+        measured[UNGUIDED] = known[UNGUIDED]
     figures: dict[str, Any] = {
         "splits": list(splits),
         "slices": len(site.labels),
         UNIT: len(np.unique(site.groups)),
         "training_slices": len(train.labels),
-        "networks": {n: classifier_figures(judge(net, layers[n], site), site) for n, net in networks.items()},
+        "networks": measured,
     }
     localiser = bundle.localiser()
     if localiser is not None:

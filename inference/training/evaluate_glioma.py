@@ -76,14 +76,14 @@ def measure(bundle: Bundle, data: Path, splits: Sequence[str]) -> dict[str, Any]
     train = read_patients(data, ["train"], bundle.preprocessing)
     phantoms = make_phantoms(PHANTOM_SEEDS, bundle.preprocessing)
     threshold = next(entry.threshold for entry in bundle.manifest.classes if entry.finding)
-    named = classifiers(bundle)
+    named, method = classifiers(bundle), bundle.manifest.method
     figures: dict[str, Any] = {"splits": list(splits), "slices": len(site.labels), "threshold": threshold}
     for name, network in named.items():
-        judged = judge(network.module, str(network.layer), site, 1)
+        judged = judge(network.module, str(network.layer), site, 1, method=method)
         figures[name] = classifier_figures(judged, site, threshold)
     primary = named["primary"]
     figures["primary_on_phantoms"] = classifier_figures(
-        judge(primary.module, str(primary.layer), phantoms, 1), phantoms, threshold
+        judge(primary.module, str(primary.layer), phantoms, 1, method=method), phantoms, threshold
     )
     localiser = bundle.localiser()
     if localiser is not None:

@@ -31,24 +31,27 @@ class Judged:
     probability: Floats
     """(N, classes)."""
     hit: Floats
-    """(N,) 1 where the peak of its Grad-CAM, on the source grid, lies in the mask."""
+    """(N,) 1 where the peak of its map, on the source grid, lies in the mask."""
 
 
-def judge(network: nn.Module, layer: str, data: Slices, target: int | None = None) -> Judged:
-    """Run a classifier and explain every slice by Grad-CAM, as the node does.
+def judge(
+    network: nn.Module, layer: str, data: Slices, target: int | None = None, *, method: str = "gradcam"
+) -> Judged:
+    """Run a classifier and explain every slice, as the node does.
 
     Args:
         network: a classifier in evaluation mode.
         layer: dotted name of the layer of its class activation maps.
         data: N slices.
         target: the class that is explained; each slice's most probable class where left out.
+        method: name of the saliency method.
     """
     probability, hits = [], []
     for index in torch.split(torch.arange(len(data.labels)), 16):
         with torch.inference_mode():
             probability.append(network(data.inputs[index]).softmax(dim=1))
         explained = probability[-1].argmax(dim=1) if target is None else torch.full_like(index, target)
-        maps = explain(network, data.inputs[index], explained.clone(), "gradcam", layer=layer)
+        maps = explain(network, data.inputs[index], explained.clone(), method, layer=layer)
         hits.append(peak_hits(maps, data.source_masks[index.numpy()]))
     return Judged(torch.cat(probability).double().numpy(), np.concatenate(hits))
 
@@ -134,8 +137,13 @@ def localiser_of(bundle: Bundle) -> nn.Module:
 
 def with_localiser(folder: Path, network: nn.Module, data: Slices, unit: str = "patients") -> dict[str, Any]:
     """Return the figures a bundle has, with those of its localiser measured anew."""
+    return {**figures_of(folder), "localiser": localiser_figures(network, data, unit)}
+
+
+def figures_of(folder: Path) -> dict[str, Any]:
+    """Return the figures a bundle has."""
     known: dict[str, Any] = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
-    return {**known, "localiser": localiser_figures(network, data, unit)}
+    return known
 
 
 def mean(values: Floats) -> float:

@@ -37,7 +37,7 @@ def test_the_primary_classifies_and_points_on_calibration_slices_as_its_figures_
     bundle = load_bundle(BUNDLE)
     data = read_tumours(FOLDER / "brain_t1ce", ["calibration"], bundle.preprocessing)
     primary = bundle.primary()
-    judged = judge(primary.module, str(primary.layer), data)
+    judged = judge(primary.module, str(primary.layer), data, method=bundle.manifest.method)
     said = json.loads((BUNDLE / "figures.json").read_text(encoding="utf-8"))["networks"]["primary"]
     right = (judged.probability.argmax(axis=1) == data.labels.numpy()).mean()
     assert right > said["accuracy"]["interval"][0] - 0.03

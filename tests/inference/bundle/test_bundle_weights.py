@@ -44,7 +44,7 @@ def test_guided_maps_lie_in_the_lesion_and_unguided_ones_do_not_at_the_same_auc(
         bundle = load_bundle(BUNDLES / name)
         site = read_patients(FOLDER / "glioma_flair", ["commissioning"], bundle.preprocessing)
         primary = bundle.primary()
-        judged = judge(primary.module, str(primary.layer), site, 1)
+        judged = judge(primary.module, str(primary.layer), site, 1, method=bundle.manifest.method)
         called = judged.probability[:, 1] >= 0.5
         truth = site.labels.numpy() == 1
         hits.append(judged.hit[called & truth].mean())
