@@ -1,20 +1,22 @@
 """Make the passports that come with the product, on the data they are about: run it where a definition has changed.
 
-``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--verdict]``
+``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--methods NAME,NAME | --verdict]``
 
 DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits and sizes are those of the passport
 that is replaced, methods are its own and some further ones; ``test`` is no split of them. The verdict rests on every
-case, whatever other figures rest on. A killed run goes on with the same ``--work``. ``--verdict``: the verdict alone,
-all other figures stay; where a network beside the primary has changed since, as the localiser, which no other figure
-rests on, the passport says so.
+case, whatever other figures rest on. A killed run goes on with the same ``--work``. ``--methods``: these and the
+bundle's own are measured, on every case; figures of the others stay, and the passport says of which they are.
+``--verdict``: the verdict alone, all other figures stay; where a network beside the primary has changed since, as the
+localiser, which no other figure rests on, the passport says so.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
 from inference.cases.cases import AnnotatedSeries, Excluded
@@ -22,6 +24,7 @@ from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.belonging import settings_of
 from inference.commissioning.commission import add_verdict, commission
 from inference.errors import PassportRefused
+from inference.passport.entries import Sample
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport, save_passport, sealed
 from inference.training.phantom_cases import write_phantoms
 from reports.passport.page import passport_page
@@ -30,6 +33,7 @@ PHANTOMS = "phantoms"
 PHANTOM_PATIENTS = 100
 FURTHER = ("smoothed_gradcam", "guided_integrated_gradients")
 """Methods that are measured beside those of the passport that is replaced."""
+Value = TypeVar("Value")
 CARRIED_OVER = "The figures beside the verdict rest on"
 
 
@@ -52,7 +56,7 @@ EVERY = (
 )
 
 
-def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> None:
+def make(shipped: Shipped, data: Path, work: Path, *, methods: Sequence[str], verdict_alone: bool) -> None:
     """Make one anew, and write it in place of the former."""
     path = SHIPPED_PASSPORTS / shipped.site / shipped.bundle / "passport.json"
     bundle, former = load_bundle(SHIPPED / shipped.bundle), load_passport(path)
@@ -70,14 +74,17 @@ def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> No
         about = f"{time.monotonic() - began:.0f} s {shipped.site} {shipped.bundle}"
         print(f"{about}: {stage} {done} of {total}", flush=True)  # noqa: T201
 
-    if verdict_alone:
-        passport = _of_today(former, bundle)
+    asked = settings_of(former, "cpu")
+    if methods:
+        asked = replace(asked, methods=tuple(methods), limit=None)
+        made = commission(bundle, source, asked, work / "methods", resume=True, progress=say)
+        made = replace(made, passport=_beside(former, made.passport))
     else:
-        asked = settings_of(former, "cpu")
-        asked = replace(asked, methods=tuple(dict.fromkeys((*asked.methods, *FURTHER))))
-        whole = commission(bundle, source, asked, work / "all", resume=True, progress=say)
-        passport = whole.passport
-    made = add_verdict(passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say)
+        passport = _of_today(former, bundle)
+        if not verdict_alone:
+            asked = replace(asked, methods=tuple(dict.fromkeys((*asked.methods, *FURTHER))))
+            passport = commission(bundle, source, asked, work / "all", resume=True, progress=say).passport
+        made = add_verdict(passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say)
     anew = sealed(replace(made.passport, references=former.references))
     save_passport(anew, path)
     name_digest(path, anew.digest)
@@ -85,6 +92,53 @@ def make(shipped: Shipped, data: Path, work: Path, *, verdict_alone: bool) -> No
     if page.exists():
         page.write_text(passport_page(anew, made.pictures), encoding="utf-8")
     say("written", 1, 1)
+
+
+def _beside(former: Passport, measured: Passport) -> Passport:
+    """Return what was measured with the former's figures of all other methods.
+
+    Raises:
+        PassportRefused: they are of another primary network, or of other data.
+    """
+    before, now = former.bundle.weights_digest, measured.bundle.weights_digest
+    if (before, former.data.digest) != (now, measured.data.digest):
+        raise PassportRefused("The passport is of another primary network or other data.", cure="Leave --methods out.")
+    kept = {name: entry for name, entry in former.methods.items() if name not in measured.methods}
+    if not kept:
+        return measured
+    names, of_case = ", ".join(kept), {sample.case: sample for sample in former.sample}
+    about = (
+        f"Figures of {names} are those of the passport before, of the same primary network on the same data: "
+        f"{former.fingerprint.device}, at most {former.settings['limit']} explained cases of each split."
+    )
+    chosen = replace(
+        measured.chosen,
+        tally={**_of(former.chosen.tally, kept), **measured.chosen.tally},
+        reason=f"{measured.chosen.reason} It was not held again against methods whose figures are those of before.",
+    )
+    return replace(
+        measured,
+        methods={**measured.methods, **kept},
+        settings={**measured.settings, "methods": (*measured.methods, *kept)},
+        chosen=chosen,
+        sample=tuple(_with_sample(sample, of_case.get(sample.case), tuple(kept)) for sample in measured.sample),
+        limits=(*measured.limits, about),
+    )
+
+
+def _with_sample(sample: Sample, former: Sample | None, kept: Sequence[str]) -> Sample:
+    if former is None or former.class_name != sample.class_name:
+        return sample
+    return replace(
+        sample,
+        digests={**sample.digests, **_of(former.digests, kept)},
+        average_precision={**sample.average_precision, **_of(former.average_precision, kept)},
+        hit={**sample.hit, **_of(former.hit, kept)},
+    )
+
+
+def _of(figures: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value]:
+    return {name: figures[name] for name in names if name in figures}
 
 
 def _of_today(former: Passport, bundle: Bundle) -> Passport:
@@ -122,6 +176,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--work", type=Path, required=True, help="folder for unfinished work")
     parser.add_argument("--only", help="a site, or SITE/BUNDLE")
+    parser.add_argument("--methods", default="", help="these alone, and the bundle's own, with the verdict")
     parser.add_argument("--verdict", action="store_true", help="the verdict alone")
     asked = parser.parse_args()
     for shipped in EVERY:
@@ -130,7 +185,9 @@ def main() -> None:
         data = asked.work if shipped.data == PHANTOMS else asked.data
         if shipped.data == PHANTOMS and not (asked.work / PHANTOMS / "labels.csv").exists():
             write_phantoms(asked.work / PHANTOMS, PHANTOM_PATIENTS)
-        make(shipped, data, asked.work / shipped.site / shipped.bundle, verdict_alone=asked.verdict)
+        methods = [name for name in asked.methods.split(",") if name]
+        place = asked.work / shipped.site / shipped.bundle
+        make(shipped, data, place, methods=methods, verdict_alone=asked.verdict)
 
 
 if __name__ == "__main__":
