@@ -121,10 +121,6 @@ class Examiner:
         chosen = network or self.bundle.primary(self.device)
         return np.asarray(self._maps(chosen, inputs.to(self.device), [class_index], seed)[0])
 
-    def twin_map(self, inputs: torch.Tensor, class_index: int, *, seed: int) -> Maps:
-        """Explain one input by the weight-randomised twin, (*spatial)."""
-        return self.map(inputs, class_index, seed=seed, network=self._twin(self.bundle.primary(self.device)))
-
     def other_subjects(self, class_index: int) -> Maps:
         """Explain the other subjects whose images the bundle ships, (subjects, *spatial), by the primary; 0 if none.
 
