@@ -1,12 +1,13 @@
 """Write the API documentation, generated from the docstrings by pdoc; a warning is an error.
 
-Usage: ``python deploy/make_docs.py build/docs``.
+Usage: ``python deploy/make_docs.py build/docs``. ``--check``: read what pages are made of, name them, write none.
 """
 
 import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pdoc
 
@@ -28,8 +29,8 @@ def modules() -> list[str]:
     return sorted(".".join(path.parts) for path in named if not {"migrations", "__main__"} & {*path.parts})
 
 
-def make(out: Path) -> None:
-    """Write one page for each module below ``out``.
+def make(out: Path | None) -> None:
+    """Write one page for each module below ``out``; None: read what they are made of.
 
     Raises:
         Warning: a module cannot be imported, or an annotation or a docstring of ours cannot be read.
@@ -40,8 +41,25 @@ def make(out: Path) -> None:
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=_OF_LIBRARIES)
         warnings.filterwarnings("ignore", message="The module specification")  # a package brings some of its modules
-        pdoc.pdoc(*modules(), output_directory=out)
+        if out is not None:
+            pdoc.pdoc(*modules(), output_directory=out)
+            return
+        for name in modules():
+            read(pdoc.doc.Module.from_name(name))
+            print(name)  # noqa: T201
+
+
+def read(of: pdoc.doc.Doc[Any]) -> None:
+    """Read docstring, signature and annotation of a module, a class, a function or a value, and of all in it."""
+    _ = of.docstring
+    if isinstance(of, pdoc.doc.Function):
+        _ = of.signature
+    elif isinstance(of, pdoc.doc.Variable):
+        _ = of.annotation_str
+    elif isinstance(of, pdoc.doc.Module | pdoc.doc.Class):
+        for member in of.own_members:
+            read(member)
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    make(None if sys.argv[1] == "--check" else Path(sys.argv[1]))
