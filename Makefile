@@ -8,6 +8,8 @@ STUDY   ?=
 SECONDS ?= 300
 # Programs of pynetdicom by the names of DCMTK's, which they would shadow wherever this environment is active.
 SHADOWS := echoscp echoscu findscu getscu movescu qrscp storescp storescu
+# The tests start many processes of the same modules: whatever the environment says, these are compiled once.
+export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help install demo serve test check combinations docs fuzz requirements sbom release peers clean
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'

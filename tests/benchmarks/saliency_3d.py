@@ -25,19 +25,19 @@ SIDE = 64
 SHORT = {"samples": 4, "steps": 4, "masks": 16, "channels": 16}
 
 
-def volume() -> torch.Tensor:
-    """Return two smooth blobs in noise, (1, 1, 64, 64, 64)."""
-    axes = torch.meshgrid(*[torch.linspace(-1, 1, SIDE)] * 3, indexing="ij")
+def volume(side: int = SIDE) -> torch.Tensor:
+    """Return two smooth blobs in noise, (1, 1, side, side, side)."""
+    axes = torch.meshgrid(*[torch.linspace(-1, 1, side)] * 3, indexing="ij")
     blobs = sum(torch.exp(-20 * sum((axis - at) ** 2 for axis in axes)) for at in (-0.4, 0.3))
-    return (blobs + 0.05 * torch.rand(SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0)))[None, None]
+    return (blobs + 0.05 * torch.rand(side, side, side, generator=torch.Generator().manual_seed(0)))[None, None]
 
 
 def runs(
-    names: list[str], network: nn.Module, budget_bytes: int, *, short: bool
+    names: list[str], network: nn.Module, budget_bytes: int, *, short: bool, side: int = SIDE
 ) -> Iterator[tuple[str, Run | Unsuitable]]:
     """Explain the volume by each method and see what it costs, or why it is refused for this network."""
     gated = GatedClassifier(3, 1, 2).eval()
-    inputs = volume()
+    inputs = volume(side)
     for name in names:
         model = gated if name == "attention" else network
         few = {key: value for key, value in SHORT.items() if short and key in method_named(name).details}

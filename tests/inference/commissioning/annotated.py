@@ -30,6 +30,14 @@ SMALL = CommissionSettings(
     sample_cases=1,
     chunk_cases=2,
 )
+ONE_CASE = {
+    "perturbation_cases": 1,
+    "information_cases": 1,
+    "region_cases": 1,
+    "prediction_saliency_cases": 1,
+    "prediction_saliency_samples": 2,
+}
+"""Sizes where a test is not about the criteria that pass the network most often."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from inference.training import train_glioma
 from inference.training.architectures import gated
 from inference.training.bundle_folder import manifest_text
 from inference.training.exhibits.train_gated import SETS, manifest_of, read_command, train_gated
-from tests.inference.commissioning.annotated import SMALL
+from tests.inference.commissioning.annotated import ONE_CASE, SMALL
 from tests.inference.commissioning.flair_folder import write_flair
 
 
@@ -74,7 +74,7 @@ def test_attention_and_class_mixtures_of_a_trained_bundle_are_commissioned_like_
     manifest.write_text(manifest.read_text().replace("threshold = 0.5", "threshold = 0.000001"))
     seal(out)
     bundle = load_bundle(out)
-    settings = replace(SMALL, methods=("attention", "class_mixture", "gradcam"), perturbation_cases=1, limit=4)
+    settings = replace(SMALL, methods=("attention", "class_mixture", "gradcam"), limit=4).with_sizes(ONE_CASE)
     passport = commission(
         bundle, lambda _, splits: read_labels_folder(data, splits, is_volume=False), settings, tmp_path / "work"
     ).passport

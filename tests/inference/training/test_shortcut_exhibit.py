@@ -21,6 +21,7 @@ from inference.training.exhibits.marker import add_phantoms, burnt, marker, mark
 from inference.training.exhibits.shortcut_exhibit import QUICK_SIZES, as_text, read_command, run
 from inference.training.flair_data import make_phantoms
 from tests.benchmarks.shortcut_page import NAMES, page, read_pictures
+from tests.inference.commissioning.annotated import ONE_CASE
 from tests.inference.commissioning.flair_folder import write_flair
 
 
@@ -134,6 +135,7 @@ def test_the_exhibit_is_made_from_data_to_table(tmp_path: Path, monkeypatch: pyt
     data = write_flair(tmp_path / "data", {"train": 3, "calibration": 3, "commissioning": 3, "test": 1})
     words = ["--data", str(data), "--bundle", str(SHIPPED / "glioma_flair"), "--out", str(tmp_path / "out"),
              "--methods", "gradcam", "--quick", "--size", "null_pairs=10"]  # fmt: skip
+    words += [word for name, value in ONE_CASE.items() for word in ("--size", f"{name}={value}")]
     found = run(read_command(words))
     out = tmp_path / "out"
     bundle = load_bundle(out / train_marked.NAME)
