@@ -16,7 +16,7 @@ from node.store import DeliveryState
 from node.web.access.caller import Principal
 from node.web.background import BackgroundTask, Progress, ReportProgress
 from node.web.guard import Guard, read_form
-from node.web.pages import Pages
+from node.web.pages import Freshness, Pages, Refresh
 from reports.audit.ledger import Ledger
 
 MOST_LISTED = 500
@@ -30,7 +30,7 @@ STATES_SHOWN = {
 }
 """What the page's filter offers: its label, and the states."""
 SENDING_SECONDS = 2
-"""How often the page refreshes while failed deliveries are sent again."""
+"""How often the page can refresh while failed deliveries are sent again."""
 Resend = Callable[[str, str], int]
 """Queues again what one job has for one destination; returns the number of objects."""
 
@@ -122,6 +122,7 @@ def delivery_routes(desk: DeliveryDesk, pages: Pages, guard: Guard) -> APIRouter
         state: Annotated[str, Query(max_length=16)] = "",
         destination: Annotated[str, Query(max_length=64)] = "",
         after: Annotated[str, Query(max_length=128)] = "",
+        refresh: Refresh = "off",
     ) -> Response:
         if state not in STATES_SHOWN:
             raise UnknownName("There is no such state.", cure="Choose one on the page of deliveries.")
@@ -135,14 +136,14 @@ def delivery_routes(desk: DeliveryDesk, pages: Pages, guard: Guard) -> APIRouter
             chosen={"state": state, "destination": destination},
             first=not after,
             resending=resending,
-            refresh_seconds=SENDING_SECONDS if resending.state == "running" else 0,
+            fresh=Freshness("/deliveries", SENDING_SECONDS if resending.state == "running" else 0, refresh),
         )
 
     @routes.post("/deliveries/resend-failed")
     async def resend_failed(caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
         with suppress(Unavailable):  # this is in progress: the page shows it
             await run_in_threadpool(desk.resend_failed, caller.name)
-        return RedirectResponse("/deliveries", status_code=303)
+        return RedirectResponse("/deliveries?refresh=on", status_code=303)
 
     @routes.post("/deliveries/{consignment_id:path}/resend", dependencies=[Depends(guard.operate)])
     async def resend(consignment_id: str, request: Request) -> Response:

@@ -21,7 +21,7 @@ from node.settings.text.written import rules_as_toml
 from node.web.access.caller import Principal, Scope
 from node.web.background import BackgroundTask, Progress, ReportProgress
 from node.web.guard import Guard, read_form
-from node.web.pages import Pages
+from node.web.pages import Freshness, Pages, Refresh
 from node.web.rules import RuleInWords, in_words
 from node.web.study_records import StudyRecords
 
@@ -30,7 +30,7 @@ MOST_CHANGES = 200
 """Changes that the result keeps, of the newest studies."""
 LONGEST_CANDIDATE = 60_000
 RUNNING_SECONDS = 2
-"""How often the page refreshes during a dry run."""
+"""How often the page can refresh during a dry run."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,9 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
     routes = APIRouter()
     routes.include_router(_api(desk, guard))
 
-    def trial(caller: Principal, *, candidate: str = "", problems: tuple[str, ...] = ()) -> Response:
+    def trial(
+        caller: Principal, *, refresh: Refresh = "off", candidate: str = "", problems: tuple[str, ...] = ()
+    ) -> Response:
         dry_run = desk.progress
         return pages.show(
             "dry_run.html",
@@ -204,12 +206,14 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
             candidate=candidate or (desk.draft if caller.may(Scope.OPERATE) else ""),
             problems=problems,
             tried=STUDIES_TRIED,
-            refresh_seconds=RUNNING_SECONDS if dry_run.state == "running" and not problems else 0,
+            fresh=Freshness(
+                "/rules/dry-run", RUNNING_SECONDS if dry_run.state == "running" and not problems else 0, refresh
+            ),
         )
 
     @routes.get("/rules/dry-run")
-    def show_trial(caller: Annotated[Principal, Depends(guard.page)]) -> Response:
-        return trial(caller)
+    def show_trial(caller: Annotated[Principal, Depends(guard.page)], refresh: Refresh = "off") -> Response:
+        return trial(caller, refresh=refresh)
 
     @routes.post("/rules/dry-run")
     async def try_out(request: Request, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
@@ -219,7 +223,7 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
                 await run_in_threadpool(desk.start, text, caller.name)
         except SettingsInvalid as error:
             return await run_in_threadpool(trial, caller, candidate=text, problems=error.problems)
-        return RedirectResponse("/rules/dry-run", status_code=303)
+        return RedirectResponse("/rules/dry-run?refresh=on", status_code=303)
 
     @routes.post("/rules/put-into-force")
     async def put(request: Request, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:

@@ -15,7 +15,7 @@ from node.routing.rulebook import Rulebook
 from node.web.access.caller import Principal, Scope
 from node.web.background import BackgroundTask, Progress, ReportProgress
 from node.web.guard import Guard, RequiredScope
-from node.web.pages import Pages
+from node.web.pages import Freshness, Pages, Refresh
 from reports.audit.export import TextFormat
 from reports.audit.ledger import Entry, Event, Ledger
 from reports.audit.ledger_page import Filter, anchor_of, lines, newest
@@ -23,7 +23,7 @@ from reports.audit.ledger_page import Filter, anchor_of, lines, newest
 MOST_ROWS = 1000
 ROWS_SHOWN = 100
 CHECKING_SECONDS = 2
-"""How often the page refreshes while the chain is recomputed."""
+"""How often the page can refresh while the chain is recomputed."""
 MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl"}
 
 
@@ -105,6 +105,7 @@ def ledger_routes(desk: LedgerDesk, rulebook: Rulebook, pages: Pages, guard: Gua
         route: Annotated[str, Query(max_length=64)] = "",
         day: Annotated[str, Query(max_length=10)] = "",
         below: Annotated[int | None, Query(ge=1)] = None,
+        refresh: Refresh = "off",
     ) -> Response:
         chosen = _filter((_event(event),) if event else (), route, _day(day))
         verification = desk.verification
@@ -118,14 +119,14 @@ def ledger_routes(desk: LedgerDesk, rulebook: Rulebook, pages: Pages, guard: Gua
             names=[rule.name for rule in rulebook.rules],
             chosen={"event": event, "route": route, "day": day},
             below=below,
-            refresh_seconds=CHECKING_SECONDS if verification.state == "running" else 0,
+            fresh=Freshness("/ledger", CHECKING_SECONDS if verification.state == "running" else 0, refresh),
         )
 
     @routes.post("/ledger/verify")
     async def check(caller: Annotated[Principal, Depends(guard.audit)]) -> Response:
         with suppress(Unavailable):  # a check is in progress: the page shows it
             await run_in_threadpool(desk.verify, caller.name)
-        return RedirectResponse("/ledger", status_code=303)
+        return RedirectResponse("/ledger?refresh=on", status_code=303)
 
     return routes
 

@@ -19,7 +19,7 @@ from node.web.access.caller import Principal
 from node.web.guard import Guard
 from node.web.lists.figures import FiguresReader, OverviewFigures, studies_chart, verdicts_chart
 from node.web.lists.study_lines import IS_CURRENT
-from node.web.pages import Pages
+from node.web.pages import Freshness, Pages, Refresh
 from reports.audit.ledger import Event
 from reports.audit.ledger_page import Filter, newest
 
@@ -240,7 +240,7 @@ def overview_routes(concerns: Concerns, reader: FiguresReader, pages: Pages, gua
     routes = APIRouter()
 
     @routes.get("/")
-    def show(caller: Annotated[Principal, Depends(guard.page)]) -> Response:
+    def show(caller: Annotated[Principal, Depends(guard.page)], refresh: Refresh = "off") -> Response:
         figures = reader.read()
         drawn = [("Studies a day", studies_chart(figures.studies_a_day))]
         if figures.verdicts:
@@ -252,7 +252,7 @@ def overview_routes(concerns: Concerns, reader: FiguresReader, pages: Pages, gua
             open=concerns.all(),
             figures=figures,
             charts=[(title, Markup(chart)) for title, chart in drawn],  # noqa: S704 - every word escaped
-            refresh_seconds=REFRESH_SECONDS,
+            fresh=Freshness("/", REFRESH_SECONDS, refresh),
         )
 
     @routes.get("/api/figures", dependencies=[Depends(guard.read)])

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 
+from node.store import now
 from node.web.access.caller import Principal
 from node.web.access.security import COOKIE
 from node.web.access.sessions import SESSION_SECONDS
@@ -47,6 +49,33 @@ SENTENCES = {
 }
 """Message and cure by HTTP status."""
 UNNAMED = ("The request cannot be answered.", "The list of studies is at /studies.")
+
+
+Refresh = Literal["on", "off"]
+"""The parameter of an address whose page refreshes by itself. No page does unasked: it would take away what somebody is
+typing and where their keyboard stands."""
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """When a page was made, and how it is made anew: by a link, or by itself where its address asks for that."""
+
+    address: str
+    """Of the page, without that it refreshes by itself."""
+    seconds: int
+    """How often it can refresh by itself; 0: nothing on it is in progress."""
+    asked: Refresh
+    made_at: datetime = field(default_factory=now)
+
+    @property
+    def every_seconds(self) -> int:
+        """How often it refreshes; 0: not by itself."""
+        return self.seconds if self.asked == "on" else 0
+
+    @property
+    def repeated(self) -> str:
+        """Address of the page that refreshes by itself."""
+        return f"{self.address}{'&' if '?' in self.address else '?'}refresh=on"
 
 
 class Pages:

@@ -16,13 +16,13 @@ from node.web.access.caller import Principal
 from node.web.guard import Guard, read_form
 from node.web.lists.asked import Delivery, ListAsked, Verdict
 from node.web.lists.study_lines import STATES, StudyLines
-from node.web.pages import Pages
+from node.web.pages import Freshness, Pages, Refresh
 from node.web.study_records import Study, StudyRecords
 from reports.audit.ledger import Detail
 
 MOST_STUDIES = 200
 BUSY_SECONDS, IDLE_SECONDS = 10, 60
-"""How often a page refreshes while a study on it is in progress, and while none is."""
+"""How often a page can refresh while a study on it is in progress, and while none is."""
 PICTURE_HEADERS = {"Cache-Control": "private, max-age=600"}
 Edge = Annotated[int, Query(ge=0, le=4096)]
 Side = Annotated[int, Query(ge=1, le=1024)]
@@ -74,7 +74,7 @@ def study_routes(
             listed=listed,
             obstacles=obstacles(),
             choices={"show": tuple(STATES), "verdict": get_args(Verdict), "delivery": get_args(Delivery)},
-            refresh_seconds=seconds if asked.refresh == "on" and asked.page == 1 else 0,
+            fresh=Freshness(asked.address(page=asked.page, refresh="off"), seconds, asked.refresh),
         )
 
     @routes.post("/studies/find", dependencies=[Depends(guard.read)])
@@ -87,16 +87,15 @@ def study_routes(
         return RedirectResponse(f"/studies/{key}" if is_study else f"/studies?of={key}", status_code=303)
 
     @routes.get("/studies/{key}")
-    def study_page(key: str, caller: Annotated[Principal, Depends(guard.page)]) -> Response:
+    def study_page(key: str, caller: Annotated[Principal, Depends(guard.page)], refresh: Refresh = "off") -> Response:
         study = records.study(key)
-        seconds = BUSY_SECONDS if study.is_busy else 0
         return pages.show(
             "study.html",
             caller=caller,
             study=study,
             timeline=timeline(study),
             rules=rule_names(),
-            refresh_seconds=seconds,
+            fresh=Freshness(f"/studies/{study.key}", BUSY_SECONDS if study.is_busy else 0, refresh),
         )
 
     return routes

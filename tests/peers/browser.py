@@ -9,6 +9,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.chrome.webdriver import WebDriver
 
+PEERS = Path(__file__).parents[2] / "build" / "peers"
+"""What ``make peers`` fetches from the npm registry."""
 CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
 FLAGS = (
@@ -35,9 +37,23 @@ def chromium(profile: Path, *, width: int = 1600, height: int = 1100, dark: bool
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, Service(str(DRIVER)))
     try:
-        if dark:
-            scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+        emulate(browser, dark=dark)
         yield browser
     finally:
         browser.quit()
+
+
+def emulate(browser: WebDriver, *, dark: bool = False, forced_colours: bool = False) -> None:
+    """Show pages as to somebody who prefers dark ones, or whose system forces its own few colours on them."""
+    media = {
+        "prefers-color-scheme": "dark" if dark else "light",
+        "forced-colors": "active" if forced_colours else "none",
+    }
+    features = [{"name": name, "value": value} for name, value in media.items()]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def resize(browser: WebDriver, width: int, *, zoom: int = 1) -> None:
+    """Set the width of the window in pixels of the page at no zoom; narrow ones are a telephone's."""
+    metrics = {"width": width // zoom, "height": 900 // zoom, "deviceScaleFactor": zoom, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

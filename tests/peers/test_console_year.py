@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,9 +21,11 @@ from node.settings.audit import RouteState
 from reports.audit.ledger import Event
 from tests.node.web.web import WebServer
 from tests.node.web.year_site import NAME, YearSite
-from tests.node.web.year_store import SHADOWED, STUDIES, WATCHED
+from tests.node.web.year_store import SHADOWED, STUDIES
 from tests.patience import patient
-from tests.peers.browser import CHROMIUM, DRIVER, chromium
+from tests.peers.axe import AXE
+from tests.peers.browser import CHROMIUM, DRIVER, chromium, resize
+from tests.peers.everyone import faults, sideways
 
 pytestmark = [
     pytest.mark.peers,
@@ -32,7 +34,10 @@ pytestmark = [
 ]
 LONGEST_SECONDS = 3.0
 """Of one page on a machine that does other things as well; alone it is a third of that."""
-WIDTHS = (1440, 390)
+SIZES = ((1, 1440), (2, 1440), (1, 390))
+"""Zoom, and the width of the window in pixels."""
+ALIKE = ("study_withheld", "model_without_passport", "passport", "audit_by_scanner", "audit_stopped")
+"""Pages of the same template as another, and the physicist's, which has tests of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -49,33 +54,15 @@ def address(site: YearSite) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser(site: YearSite, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     """A browser that is logged in as ada."""
-    with chromium(tmp_path_factory.mktemp("profile"), dark=True) as browser:
-        browser.get(address)
-        browser.find_element(By.NAME, "token").send_keys(site.token)
-        browser.find_element(By.CSS_SELECTOR, "form.login button").click()
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        browser.set_script_timeout(patient(60))
+        log_in(browser, address, site.token)
         yield browser
 
 
 @pytest.fixture(scope="module")
-def paths(site: YearSite, address: str) -> dict[str, str]:
-    """Every page by name: what the header leads to, and one of each kind below."""
-    found = {
-        "study": f"/studies/{site.shown}",
-        "study_withheld": f"/studies/{site.withheld}",
-        "model": "/models/glioma_flair",
-        "model_without_passport": "/models/brain_tumour_t1ce",
-        "passport": "/models/glioma_flair/passport",
-        "audit_by_scanner": f"/audit?route={quote(WATCHED)}&scanner={quote('Acme · Two')}&by=scanner",
-        "audit_stopped": f"/audit?route={quote(SHADOWED)}",
-        "no_such_page": "/studies/none",
-    }
-    with httpx.Client(
-        base_url=address, headers={"Authorization": f"Bearer {site.token}"}, timeout=patient(30)
-    ) as caller:
-        header = caller.get("/models").text.split("<nav", 1)[1].split("</nav>", 1)[0]
-    leads = [part.split('"', 1)[0] for part in header.split('href="')[1:]]
-    named = {lead.strip("/").replace("/", "_") or "first": lead for lead in leads}
-    return named | {"studies": "/studies?refresh=off"} | found
+def paths(site: YearSite) -> dict[str, str]:
+    return site.pages()
 
 
 def test_the_server_answers_every_page_of_a_year_in_time(
@@ -95,22 +82,28 @@ def test_the_server_answers_every_page_of_a_year_in_time(
     assert max(seconds.values()) < patient(LONGEST_SECONDS), max(seconds, key=lambda name: seconds[name])
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_keeps_to_itself_fits_its_window_and_shows_names_as_text(
-    browser: WebDriver, address: str, paths: dict[str, str], screenshots: Path, width: int
+def test_every_page_keeps_to_itself_and_serves_keyboard_zoom_telephone_and_forced_colours(
+    browser: WebDriver, address: str, paths: dict[str, str], screenshots: Path
 ) -> None:
-    resize(browser, width)
     browser.get_log("browser")
+    wrong = []
     for name, path in paths.items():
+        resize(browser, 1440)
         browser.get(f"{address}{path}")
         asked = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
         assert {urlsplit(one).netloc for one in asked} <= {urlsplit(address).netloc}, name
         assert browser.find_elements(By.CSS_SELECTOR, "img[src=x], img[onerror], [style], script") == [], name
+        picture(browser, screenshots / f"year_{name}_1440.png")
+        if name not in ALIKE:
+            wrong += [f"{name}: {what}" for what in faults(browser)]
         if name != "passport":  # its tables are for paper and scroll by themselves
-            assert browser.execute_script("return document.documentElement.scrollWidth") <= width, name
-        picture(browser, screenshots / f"year_{name}_{width}.png")
+            wrong += [f"{name}: {what}" for zoom, width in SIZES for what in sideways(browser, width, zoom=zoom)]
+            picture(browser, screenshots / f"year_{name}_390.png")
         complaints = [line["message"] for line in browser.get_log("browser") if "404" not in line["message"]]
         assert complaints == [], name
+    assert wrong == []
+    if not AXE.is_file():
+        pytest.skip("axe-core is not fetched: make peers")
 
 
 def test_names_that_are_markup_are_shown_as_text(browser: WebDriver, address: str, paths: dict[str, str]) -> None:
@@ -183,9 +176,18 @@ def test_a_stopped_route_is_armed_again_by_a_named_user_with_a_reason(
     assert (armed.details["by_whom"], armed.details["problem"]) == ("ada", "Gain of the scanner was put right.")
 
 
-def resize(browser: WebDriver, width: int) -> None:
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+def test_who_logs_out_sees_no_page_until_they_log_in(site: YearSite, browser: WebDriver, address: str) -> None:
+    browser.get(address)
+    follow(browser, browser.find_element(By.CSS_SELECTOR, "header form button"))
+    log_in(browser, address, site.token)
+
+
+def log_in(browser: WebDriver, address: str, token: str) -> None:
+    browser.get(address)
+    assert browser.current_url == f"{address}/login"
+    browser.find_element(By.NAME, "token").send_keys(token)
+    follow(browser, browser.find_element(By.CSS_SELECTOR, "form.login button"))
+    assert browser.current_url == f"{address}/"
 
 
 def follow(browser: WebDriver, button: WebElement) -> None:
@@ -199,8 +201,7 @@ def follow(browser: WebDriver, button: WebElement) -> None:
 
 
 def picture(browser: WebDriver, file: Path) -> None:
-    """Keep a picture of the whole page, which does not renew itself meanwhile."""
-    browser.execute_script("window.stop()")
+    """Keep a picture of the whole page."""
     browser.execute_script("for (const image of document.images) image.loading = 'eager'")
     done = "return [...document.images].every(image => image.complete)"
     WebDriverWait(browser, patient(60)).until(lambda _: browser.execute_script(done))

@@ -28,7 +28,7 @@ class ListAsked(BaseModel):
     order: Literal["", "turned"] = ""
     """Turned: the oldest first, or what needs nobody."""
     page: Annotated[int, Field(ge=1, le=100_000)] = 1
-    refresh: Literal["on", "off"] = "on"
+    refresh: Literal["on", "off"] = "off"
 
     @property
     def is_narrowed(self) -> bool:

@@ -7,17 +7,32 @@ from datetime import timedelta
 from reports.audit.charts.picture import picture
 from reports.audit.content import Block, Drawings, Heading, Paragraph, Summary, Table, Tone
 from reports.audit.ledger import Entry, Event
+from reports.audit.month.found import found_sentences, share, trouble
 from reports.audit.month.month import LEAST_MAPS, Month, Proportion
 from reports.audit.observation import FIGURES
 from reports.audit.repeatability.page import repeatability_content
+from reports.audit.repeatability.statistics import LEAST_SUBJECTS
 from reports.product import NOT_FOR_DIAGNOSTIC_USE
-from reports.wording import number
 
 _CHART_MM = 140
 _WHEN_MM, _PAGE_MM = 22, 178
-_SHARES = (
-    f"Shares are given from {LEAST_MAPS} maps on. Their intervals (Clopper and Pearson) treat every map as one of "
-    "another patient: with several maps a patient they are too narrow."
+_RULES = (
+    (
+        "a good month",
+        f"No alarm, no stop and no failed replay in at least {LEAST_MAPS} maps, with a baseline locked and the golden "
+        "set replayed. With less, nothing is called good.",
+    ),
+    (
+        "a share",
+        f"Given from {LEAST_MAPS} maps on, with its 95 % interval (Clopper and Pearson) in brackets; below, the counts "
+        "alone. The interval takes every map as one of another patient: with several maps a patient it is too narrow.",
+    ),
+    (
+        "a repeatability figure",
+        f"Given from {LEAST_SUBJECTS} golden studies or patients on, with its 95 % interval; below, how many more it "
+        "takes.",
+    ),
+    ("a replay", "R0: every number is identical. R1: all are within the tolerance. Changed: the replay failed."),
 )
 
 
@@ -28,6 +43,7 @@ def month_content(month: Month) -> Iterator[Block]:
     yield Paragraph(f"{month.first.date()} to {last.date()} (UTC); written {month.made:%Y-%m-%d %H:%M} UTC.")
     yield Paragraph(NOT_FOR_DIAGNOSTIC_USE, Tone.WARNING)
     yield _summary(month)
+    yield from _rules(month)
     yield from _results(month)
     yield from _alarms(month)
     yield from _stops(month)
@@ -46,17 +62,23 @@ def month_content(month: Month) -> Iterator[Block]:
 
 
 def _summary(month: Month) -> Summary:
-    stops = sum(entry.event == Event.ROUTE_STOPPED for entry in month.acts)
-    failed = sum(entry.event == Event.REPLAY_FAILED for entry in month.replays)
-    counts = ((len(month.alarms), "alarm"), (stops, "stop"), (failed, "failed replay"))
-    trouble = ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count)
-    notes = (
-        "" if month.control else "No baseline is locked: no control chart was kept.",
-        "" if month.replays else "No golden set was replayed.",
-        "In brackets: 95 % intervals. Plain counts are of all cases and have no interval.",
-    )
-    is_good = False if trouble else True if month.control and month.replays else None
-    return Summary(trouble or "No alarm, no stop, no failed replay", is_good, tuple(note for note in notes if note))
+    wrong = ", ".join(trouble(month))
+    maps = sum(verdict.part for verdict in month.verdicts)
+    is_good = False if wrong else True if month.control and month.replays and maps >= LEAST_MAPS else None
+    return Summary(wrong or "No alarm, no stop, no failed replay", is_good, found_sentences(month))
+
+
+def _rules(month: Month) -> Iterator[Block]:
+    """Say by which rules the month is judged, before any figure."""
+    yield Heading("The rules")
+    yield Table(("what", "rule"), _RULES, (38, _PAGE_MM - 38))
+    if month.control:
+        rate = month.control.design.false_alarms_per_year
+        yield Paragraph(
+            f"The charts of this route together are designed for {rate:g} alarm{'s' if rate != 1 else ''} without a "
+            "cause a year. Above each chart stands how soon a lasting shift of half a standard deviation of a case is "
+            "expected to be seen."
+        )
 
 
 def _results(month: Month) -> Iterator[Block]:
@@ -65,10 +87,6 @@ def _results(month: Month) -> Iterator[Block]:
         yield Paragraph("No study was analysed this month.", Tone.PLAIN)
         return
     maps = sum(verdict.part for verdict in month.verdicts)
-    yield Paragraph(
-        f"{month.studies} studies: {maps} maps, and {month.images_without_finding} images without a finding.",
-        Tone.PLAIN,
-    )
     names = tuple(verdict.name for verdict in month.verdicts)
     rows = [
         (
@@ -83,7 +101,6 @@ def _results(month: Month) -> Iterator[Block]:
         rows.append(("all", str(month.images_without_finding), str(maps), *_shares(month.verdicts, names)))
     widths = (46, 20, 16, *[96 // max(len(names), 1)] * len(names))
     yield Table(("scanner", "no finding", "maps", *names), tuple(rows), widths)
-    yield Paragraph(_SHARES)
 
 
 def _alarms(month: Month) -> Iterator[Block]:
@@ -93,13 +110,6 @@ def _alarms(month: Month) -> Iterator[Block]:
         return
     rows = tuple((_when(alarm), str(alarm.details.get("problem") or "")) for alarm in month.alarms)
     yield Table(("when", "what"), rows, (_WHEN_MM, _PAGE_MM - _WHEN_MM))
-    if month.control:
-        rate = month.control.design.false_alarms_per_year
-        false_alarms = f"{rate:g} false alarm{'s' if rate != 1 else ''}"
-        yield Paragraph(
-            f"The charts of this route together are designed for {false_alarms} a year. Above each chart stands how "
-            "soon a lasting shift of half a standard deviation of a case is expected to be seen."
-        )
 
 
 def _stops(month: Month) -> Iterator[Block]:
@@ -135,14 +145,14 @@ def _opinions(month: Month) -> Iterator[Block]:
     if not month.words:
         yield Paragraph("No opinion was recorded this month.", Tone.PLAIN)
     else:
-        opinions = "; ".join(f"{word.name} {_share(word)}" for word in month.words)
+        opinions = "; ".join(f"{word.name} {share(word)}" for word in month.words)
         few = "" if month.words[0].is_finding else f" Too few to give shares: {LEAST_MAPS} are needed."
         yield Paragraph(f"This month: {opinions}.{few}", Tone.PLAIN)
     if month.accepted:
         rows = tuple(
             (
                 verdict.name,
-                _share(verdict) if verdict.is_finding else f"{_share(verdict)}: {LEAST_MAPS} are needed for a share",
+                share(verdict) if verdict.is_finding else f"{share(verdict)}: {LEAST_MAPS} are needed for a share",
             )
             for verdict in month.accepted
         )
@@ -198,11 +208,4 @@ def _when(entry: Entry) -> str:
 
 def _shares(shares: Sequence[Proportion], names: Sequence[str]) -> list[str]:
     by_name = {share.name: share for share in shares}
-    return [_share(by_name[name]) if name in by_name else "0" for name in names]
-
-
-def _share(share: Proportion) -> str:
-    if not share.is_finding:
-        return f"{share.part} of {share.whole}"
-    low, high = share.interval
-    return f"{share.part} of {share.whole}, {number(share.part / share.whole)} [{number(low)}, {number(high)}]"
+    return [share(by_name[name]) if name in by_name else "0" for name in names]

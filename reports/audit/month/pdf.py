@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fpdf import FPDF
 from fpdf.enums import TableBordersLayout, XPos, YPos
-from fpdf.fonts import FontFace
-from PIL import ImageFont
+from fpdf.fonts import FontFace, TTFFont
 
 from inference.errors import Misconfigured
 from reports.audit.content import Block, Drawings, Heading, Paragraph, Summary, Table, Tone
@@ -18,12 +17,12 @@ from reports.audit.month.month import Month
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, PRODUCT, product_version
 from reports.wording import plain
 
-TITLE, HEADING, BODY, SMALL = 18, 13, 10, 8
+TITLE, HEADING, BODY, SMALL = 17, 12, 9, 7.5
 """Heights of text in points."""
 _HEADINGS = {1: TITLE, 2: HEADING, 3: BODY}
 _MOST_COLUMNS = 6
 """Of a table in the usual size of text; one with more is set smaller."""
-_INK, _QUIET, _BAD = (29, 36, 48), (91, 102, 117), (179, 38, 30)
+_INK, _QUIET, _BAD, _RULED = (29, 36, 48), (91, 102, 117), (179, 38, 30), (170, 178, 188)
 _LINE = 1.4
 _STYLE = """<style>.ink { fill: #1d2430 } .trace { fill: none; stroke: #1d2430 } .quiet { fill: #5b6675 }
 .good { fill: #17703d } .bad { fill: #b3261e } .level-good { stroke: #17703d } .level-bad { stroke: #b3261e }
@@ -46,25 +45,24 @@ def month_pdf(months: Sequence[Month]) -> bytes:
         the same bytes for the same months.
 
     Raises:
-        Misconfigured: the typeface that comes with Pillow is missing.
+        Misconfigured: the typeface that comes with matplotlib is missing.
     """
-    with TemporaryDirectory() as folder:
-        typeface = Path(folder) / "text.ttf"
-        typeface.write_bytes(_typeface())
-        pdf = _Pages(typeface, months[0])
-        for month in months:
-            pdf.add_page()
-            for block in month_content(month):
-                pdf.write_block(block)
-        return bytes(pdf.output())
+    pdf = _Pages(months[0])
+    for month in months:
+        pdf.add_page()
+        for block in month_content(month):
+            pdf.write_block(block)
+    return bytes(pdf.output())
 
 
 class _Pages(FPDF):
     """A4 with a foot on each page."""
 
-    def __init__(self, typeface: Path, month: Month) -> None:
+    def __init__(self, month: Month) -> None:
         super().__init__(format="A4", unit="mm")
-        self.add_font("text", fname=typeface)
+        self.add_font("text", fname=_typeface())
+        font = self.fonts["text"]
+        self._drawn = set(font.cmap) if isinstance(font, TTFFont) else set()
         self.set_margins(16, 14, 16)
         self.set_auto_page_break(auto=True, margin=18)
         self.set_title(f"Quality, {month.first:%B %Y}")
@@ -99,13 +97,13 @@ class _Pages(FPDF):
             case Drawings():
                 self._drawings(block)
 
-    def _line(self, text: str, size: int, colour: tuple[int, int, int] = _INK) -> None:
+    def _line(self, text: str, size: float, colour: tuple[int, int, int] = _INK) -> None:
         """Write a paragraph."""
         self.set_font("text", size=size)
         self.set_text_color(colour)
-        self.multi_cell(0, size * _LINE * 0.3528, _written(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(0, size * _LINE * 0.3528, self._written(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
-    def _heading(self, text: str, size: int) -> None:
+    def _heading(self, text: str, size: float) -> None:
         """Write a heading, on the next page where nothing of what follows would fit."""
         if self.will_page_break(24):
             self.add_page()
@@ -119,6 +117,7 @@ class _Pages(FPDF):
         columns = len(block.heads)
         self.set_font("text", size=SMALL + 1 if columns <= _MOST_COLUMNS else SMALL - 1)
         self.set_text_color(_INK)
+        self.set_draw_color(_RULED)
         with self.table(
             borders_layout=TableBordersLayout.HORIZONTAL_LINES,
             col_widths=block.widths_mm,
@@ -129,7 +128,7 @@ class _Pages(FPDF):
             for cells in (block.heads, *block.rows):
                 row = table.row()
                 for at, cell in enumerate(cells):
-                    words = _written(cell)
+                    words = self._written(cell)
                     if columns > _MOST_COLUMNS:
                         words = words.replace(" [", "\n[")  # the interval below its estimate
                     row.cell(words, colspan=columns - at if at == len(cells) - 1 else 1)
@@ -151,6 +150,10 @@ class _Pages(FPDF):
             if captions := [caption for _, caption in row if caption]:
                 self._line("   ".join(captions), SMALL, _QUIET)
 
+    def _written(self, text: str) -> str:
+        """Return the text on one line; a character that the typeface lacks in its plain form."""
+        return "".join(" " if c.isspace() else c if ord(c) in self._drawn else plain(c) for c in text)
+
 
 def _height_over_width(svg: str) -> float:
     width, height = re.findall(r"[\d.]+", re.findall('viewBox="([^"]+)"', svg)[0])[2:]
@@ -163,13 +166,9 @@ def _for_pdf(svg: str) -> bytes:
     return svg.replace(">", f">{_STYLE}", 1).encode()
 
 
-def _written(text: str) -> str:
-    return plain(text.replace("\N{MIDDLE DOT}", "/"))
-
-
-def _typeface() -> bytes:
-    """Return the file of Pillow's own typeface (Aileron, CC0): every character that ``plain`` leaves is in it."""
-    source = getattr(ImageFont.load_default(size=BODY), "path", None)
-    if not isinstance(source, BytesIO):
-        raise Misconfigured("Pillow has no scalable typeface.", cure="Install Pillow with FreeType.")
-    return source.getvalue()
+def _typeface() -> Path:
+    """Return the file of DejaVu Sans, which matplotlib ships: Latin of every language, Greek and Cyrillic."""
+    package = find_spec("matplotlib")
+    if package is None or package.origin is None:
+        raise Misconfigured("matplotlib, whose typeface the PDF is set in, is missing.", cure="Install it.")
+    return Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"

@@ -277,9 +277,16 @@ def test_the_pages_need_no_other_host_and_no_script(browser: httpx.Client, site:
         assert " style=" not in page
 
 
-def test_a_page_renews_itself_until_told_not_to(browser: httpx.Client) -> None:
-    assert 'http-equiv="refresh"' in browser.get("/studies").text
-    assert 'http-equiv="refresh"' not in browser.get("/studies?refresh=off").text
+@pytest.mark.parametrize("path", ["/", "/studies"])
+def test_a_page_renews_itself_only_where_its_reader_asks_and_until_they_stop_it(
+    browser: httpx.Client, path: str
+) -> None:
+    page = browser.get(path).text
+    assert 'http-equiv="refresh"' not in page
+    assert f'<a href="{path}?refresh=on">' in page
+    renewed = browser.get(f"{path}?refresh=on").text
+    assert 'http-equiv="refresh"' in renewed
+    assert f'(<a href="{path}">stop</a>)' in renewed
 
 
 def test_a_calibrated_probability_of_the_class_stands_beside_the_raw_one(tmp_path: Path) -> None:

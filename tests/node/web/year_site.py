@@ -5,6 +5,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -36,7 +37,7 @@ from node.web.deliveries import DeliveryDesk, delivery_routes
 from node.web.keeping.page import KeepingDesk, keeping_routes
 from node.web.models import model_routes
 from node.web.opinions import opinion_routes
-from node.web.pages import Pages
+from node.web.pages import PAGES, Pages
 from reports.audit.ledger import Ledger
 from reports.audit.observations import Observations, observations
 from reports.objects.phantom_study import write_study
@@ -109,6 +110,23 @@ class YearSite:
             self.engine, settings, metrics, self.ledger, listening=lambda: True, extra_routers=extra_routers
         )
         self.token = Tokens(self.engine).add("ada", tuple(Scope))
+
+    def pages(self) -> dict[str, str]:
+        """Return the address of every page by a name: what the header leads to, and one of each kind below."""
+        header = {path.strip("/") or "first": path for path, _ in PAGES}
+        return header | {
+            "login": "/login",
+            "glossary": "/glossary",
+            "dry_run": "/rules/dry-run",
+            "study": f"/studies/{self.shown}",
+            "study_withheld": f"/studies/{self.withheld}",
+            "model": "/models/glioma_flair",
+            "model_without_passport": "/models/brain_tumour_t1ce",
+            "passport": "/models/glioma_flair/passport",
+            "audit_by_scanner": f"/audit?route={quote(WATCHED)}&scanner={quote('Acme · Two')}&by=scanner",
+            "audit_stopped": f"/audit?route={quote(SHADOWED)}",
+            "no_such_page": "/studies/none",
+        }
 
     def _lock_half_a_year(self, audit: Audit) -> None:
         end = datetime.now(UTC)
