@@ -9,9 +9,10 @@ from contextlib import chdir
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import httpx
+
 from tests.hostile import stand_in
 from tests.node.commands.command import heatproof
-from tests.node.running import is_listening
 from tests.patience import patient, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -95,9 +96,15 @@ class Walk:
         process = stand_in.start(self.folder / "heatproof.toml")
         self._background = [one for one in self._background if not isinstance(one, ForkServerProcess)]
         self._background.append(process)
-        port = int(self.instead["8080"])
-        wait_until(lambda: is_listening(port) or not process.is_alive(), 60, "the start of the node")
+        wait_until(lambda: self._analyses() or not process.is_alive(), 60, "the start of the node")
         assert process.is_alive(), (self.folder / "log").read_text()
+
+    def _analyses(self) -> bool:
+        """Whether the node has loaded its models."""
+        try:
+            return bool(httpx.get(f"http://127.0.0.1:{self.instead['8080']}/readyz").json()["analysing"])
+        except httpx.TransportError:
+            return False
 
     def _end(self, process: ForkServerProcess | subprocess.Popen[bytes], *, hard: bool) -> None:
         if hard:
