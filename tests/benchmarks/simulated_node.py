@@ -7,12 +7,10 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from datetime import datetime, tzinfo
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from pydicom import dcmread
 from sqlalchemy import event, select
@@ -38,13 +36,14 @@ from node.routing.rulebook import Rulebook
 from node.rules.decide import decide
 from node.settings.destination import Destination
 from node.settings.settings import Settings
-from node.store import StudyState, instances, jobs, results
+from node.store import StudyState, instances, results
 from node.studies.studies import Snapshot, Studies
 from reports.audit.ledger import Ledger
 from reports.audit.observation import FIGURES, Observation
-from reports.audit.observations import Observations, observations
+from reports.audit.observations import Observations
 from reports.objects.phantom_study import write_study
 from reports.objects.results import ResultObject
+from tests.benchmarks.copied_study import Template, exchanged, renewed, template_of
 from tests.node.receiving.intake import arrival
 
 DESTINATION = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}
@@ -55,8 +54,6 @@ RULE = {
 EVERY_REAL, EVERY_UNDELIVERED = 500, 1000
 IMAGES = 2
 """Of a study that is not real; of the phantom's five."""
-MOST_RESULT_BYTES = 1 << 16
-"""Of each result of a study that is not real: files are counted, not looked at."""
 
 
 class Clock:
@@ -90,21 +87,6 @@ class StandInTransport:
     def store(self, _destination: Destination, parcels: Sequence[Parcel]) -> dict[str, str]:
         assert all(parcel.path.is_file() for parcel in parcels)
         return {parcel.sop_instance_uid: "The destination is away." if self.away else "" for parcel in parcels}
-
-
-@dataclass(frozen=True)
-class Template:
-    """What a real study came to, to be written again under other UIDs."""
-
-    study: str
-    """Its Study Instance UID, as that of its series ``series``."""
-    series: str
-    images: tuple[Arrival, ...]
-    results: tuple[ResultObject, ...]
-    contents: tuple[bytes, ...]
-    """Of their files."""
-    summary: dict[str, Any]
-    observed: dict[str, Any]
 
 
 class SimulatedNode:
@@ -149,7 +131,7 @@ class SimulatedNode:
         )
 
     def _settings(self, room: dict[str, int]) -> Settings:
-        ages = {"originals_days": 30, "unanalysed_days": 7, "results_days": 365, "rows_days": 730}
+        ages = {"originals_days": 60, "unanalysed_days": 7, "results_days": 90, "rows_days": 730}
         return Settings.model_validate(
             {
                 "node": {"home": self._home, "minimum_free_bytes": 0},
@@ -201,7 +183,7 @@ class SimulatedNode:
 
     def _real_study(self, number: int, *, deliver: bool) -> Template:
         folder = self._home.parent / "phantom"
-        phantom = make_phantom(number % 7, rows=64, columns=64, slices=5)
+        phantom = make_phantom(number % 7, rows=128, columns=128, slices=5)
         paths = write_study(phantom, folder, study_key=str(number), patient_id=f"P-{number // 3}")
         images = tuple(arrival(dcmread(path)) for path in paths)
         header = dcmread(paths[0], stop_before_pixels=True)
@@ -211,30 +193,8 @@ class SimulatedNode:
             assert ending is None, ending
         self._end(number, job_id, str(header.StudyInstanceUID), deliver=deliver)
         self.real += 1
-        return self._template_of(job_id, str(header.StudyInstanceUID), str(header.SeriesInstanceUID), images)
-
-    def _template_of(self, job_id: str, study: str, series: str, images: Sequence[Arrival]) -> Template:
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(results).where(results.c.job_id == job_id)).all()
-            summary = connection.execute(select(jobs.c.summary).where(jobs.c.id == job_id)).scalar_one()
-            seen = connection.execute(select(observations).where(observations.c.job_id == job_id)).first()
-        assert rows
-        assert seen is not None
-        outbox = self._home / "outbox"
-        made = tuple(
-            ResultObject(
-                role=row.role,
-                sop_class_uid=row.sop_class_uid,
-                sop_instance_uid=row.sop_instance_uid,
-                series_instance_uid=row.series_instance_uid,
-                path=outbox / row.path,
-                preview_path=None,
-                sha256=row.sha256,
-            )
-            for row in rows
-        )
-        contents = tuple(item.path.read_bytes()[:MOST_RESULT_BYTES] for item in made)
-        return Template(study, series, tuple(images[:IMAGES]), made, contents, summary, dict(seen._mapping))
+        uids = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+        return template_of(self._engine, self._home / "outbox", job_id, uids, images[:IMAGES])
 
     def _copied_study(self, number: int, *, deliver: bool) -> None:
         """Write the template's bytes under new UIDs, each as long as the one before."""
@@ -309,16 +269,3 @@ class SimulatedNode:
             self._waiting.append((job_id, study))
         else:
             assert self._deliveries.send(job_id, "pacs") == 0
-
-
-def renewed(uid: str, number: int, index: int) -> str:
-    """Return another UID of the same length."""
-    digits = str(int.from_bytes(sha256(f"{number} {index}".encode()).digest()))
-    return f"2.25.1{digits}"[: len(uid)]
-
-
-def exchanged(content: bytes, uids: Mapping[str, str]) -> bytes:
-    """Put UIDs in the place of others of the same length."""
-    for old, new in uids.items():
-        content = content.replace(old.encode(), new.encode())
-    return content
