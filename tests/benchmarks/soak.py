@@ -42,9 +42,11 @@ class Look:
     resident_mib: float
     threads: int
     descriptors: int
+    databases_mib: tuple[float, float]
+    """Of the node's store, and of its workflows, with their logs."""
 
 
-def look(process: int, studies: int, began: float) -> Look:
+def look(process: int, home: Path, studies: int, began: float) -> Look:
     """Read what the kernel knows of a process."""
     folder = Path(f"/proc/{process}")
     fields = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -56,7 +58,13 @@ def look(process: int, studies: int, began: float) -> Look:
         int(status["VmRSS"].split()[0]) / 1024,
         int(status["Threads"]),
         len(list((folder / "fd").iterdir())),
+        (database_mib(home, "heatproof"), database_mib(home, "workflows")),
     )
+
+
+def database_mib(home: Path, name: str) -> float:
+    """Return the size of a database of the node, its log included."""
+    return sum(path.stat().st_size for path in home.glob(f"{name}.sqlite*")) / (1 << 20)
 
 
 def soak(folder: Path, *, studies: int, slices: int) -> Iterator[Look]:
@@ -68,7 +76,7 @@ def soak(folder: Path, *, studies: int, slices: int) -> Iterator[Look]:
             wait_until(lambda: node.listening, 60, "the start of the node")
             engine = open_engine(sqlite_url(node.folder / "home"))
             began = time.monotonic()
-            yield look(process.pid or 0, 0, began)
+            yield look(process.pid or 0, node.folder / "home", 0, began)
             for number in range(1, studies + 1):
                 study = folder / "study"
                 paths = stand_in.write_study_of_blobs(study, number, slices=slices, pixels=128)
@@ -79,7 +87,7 @@ def soak(folder: Path, *, studies: int, slices: int) -> Iterator[Look]:
                 for path in (*paths, *(folder / "pacs").iterdir()):
                     path.unlink()
                 if number % BATCH == 0:
-                    yield look(process.pid or 0, number, began)
+                    yield look(process.pid or 0, node.folder / "home", number, began)
             engine.dispose()
         finally:
             process.terminate()
@@ -111,6 +119,10 @@ def report(looks: list[Look]) -> Iterator[str]:
         f"resident memory: {first.resident_mib:.0f} MiB at the start, {warm.resident_mib:.0f} after {warm.studies}, "
         f"{last.resident_mib:.0f} at the end"
     )
+    grown = [
+        1024 * (end - start) / last.studies for start, end in zip(first.databases_mib, last.databases_mib, strict=True)
+    ]
+    yield f"databases: {grown[0]:.1f} KiB a study in the store, {grown[1]:.1f} in the workflows"
     yield f"threads {warm.threads} then {last.threads}, descriptors {warm.descriptors} then {last.descriptors}"
 
 
