@@ -10,8 +10,12 @@ fetch() {
     [ "$(cat "$folder/version" 2>/dev/null)" = "$3" ] && return
     echo "Fetching $2 $3 ..."
     rm -rf "$folder" && mkdir -p "$folder"
-    (cd "$folder" && npm pack --silent "$2@$3" >/dev/null && tar -xzf ./*.tgz && rm ./*.tgz && echo "$3" >version) ||
-        echo "$2 could not be fetched (needs npm). Tests that need it will be skipped by name."
+    for attempt in 1 2 3; do
+        (cd "$folder" && npm pack --silent "$2@$3" >/dev/null && tar -xzf ./*.tgz && rm ./*.tgz && echo "$3" >version) &&
+            return
+        sleep $((attempt * 5))
+    done
+    echo "$2 could not be fetched (needs npm). Tests that need it will be skipped by name."
 }
 fetch axe-core axe-core 4.14.1
 fetch ohif @ohif/app "$(sed -n 's/.*@ohif\/app@\([0-9.]*[0-9]\).*/\1/p' deploy/ohif/Dockerfile)"
