@@ -1,20 +1,16 @@
 #!/bin/sh
-# Installs the programs the peer tests talk to, when this is a Debian machine and we are root; otherwise says so. Then
-# fetches what pages are shown and checked with from the npm registry, once, below build/peers.
+# Fetches axe-core from the npm registry, which checks the console's pages, below build/peers. Then installs the programs
+# the peer tests talk to, when this is a Debian machine and we are root; otherwise says so.
 set -u
 cd "$(dirname "$0")/.."
 
-# fetch NAME PACKAGE VERSION
-fetch() {
-    folder=build/peers/$1
-    [ "$(cat "$folder/version" 2>/dev/null)" = "$3" ] && return
-    echo "Fetching $2 $3 ..."
+axe=4.14.1 folder=build/peers/axe-core
+if [ "$(cat "$folder/version" 2>/dev/null)" != "$axe" ]; then
+    echo "Fetching axe-core $axe ..."
     rm -rf "$folder" && mkdir -p "$folder"
-    (cd "$folder" && npm pack --silent "$2@$3" >/dev/null && tar -xzf ./*.tgz && rm ./*.tgz && echo "$3" >version) ||
-        echo "$2 could not be fetched (needs npm). Tests that need it will be skipped by name."
-}
-fetch axe-core axe-core 4.14.1
-fetch ohif @ohif/app "$(sed -n 's/.*@ohif\/app@\([0-9.]*[0-9]\).*/\1/p' deploy/ohif/Dockerfile)"
+    (cd "$folder" && npm pack --silent "axe-core@$axe" >/dev/null && tar -xzf ./*.tgz && rm ./*.tgz && echo "$axe" >version) ||
+        echo "axe-core could not be fetched (needs npm). The test that needs it will be skipped by name."
+fi
 
 wanted="orthanc orthanc-dicomweb orthanc-webviewer dcmtk postgresql chromium chromium-driver strace"
 missing=""
