@@ -1,24 +1,19 @@
 #!/bin/sh
-# Installs the programs the peer tests talk to, when this is a Debian machine and we are root; otherwise says so. Then
-# fetches what pages are shown and checked with from the npm registry, once, below build/peers.
+# Fetches axe-core from the npm registry, which checks the console's pages, below build/peers. Then installs the programs
+# the peer tests talk to, when this is a Debian machine and we are root; otherwise says so.
 set -u
 cd "$(dirname "$0")/.."
 
-# fetch NAME PACKAGE VERSION
+axe=4.14.1 folder=build/peers/axe-core
 fetch() {
-    folder=build/peers/$1
-    [ "$(cat "$folder/version" 2>/dev/null)" = "$3" ] && return
-    echo "Fetching $2 $3 ..."
     rm -rf "$folder" && mkdir -p "$folder"
-    for attempt in 1 2 3; do
-        (cd "$folder" && npm pack --silent "$2@$3" >/dev/null && tar -xzf ./*.tgz && rm ./*.tgz && echo "$3" >version) &&
-            return
-        sleep $((attempt * 5))
-    done
-    echo "$2 could not be fetched (needs npm). Tests that need it will be skipped by name."
+    (cd "$folder" && npm pack --silent "axe-core@$axe" >/dev/null && tar -xzf ./*.tgz && rm ./*.tgz && echo "$axe" >version)
 }
-fetch axe-core axe-core 4.14.1
-fetch ohif @ohif/app "$(sed -n 's/.*@ohif\/app@\([0-9.]*[0-9]\).*/\1/p' deploy/ohif/Dockerfile)"
+if [ "$(cat "$folder/version" 2>/dev/null)" != "$axe" ]; then
+    echo "Fetching axe-core $axe ..."
+    fetch || { sleep 5 && fetch; } || { sleep 20 && fetch; } ||
+        echo "axe-core could not be fetched (needs npm). The test that needs it will be skipped by name."
+fi
 
 wanted="orthanc orthanc-dicomweb orthanc-webviewer dcmtk postgresql chromium chromium-driver strace"
 missing=""

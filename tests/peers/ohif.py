@@ -1,8 +1,15 @@
-"""OHIF, which ``make peers`` fetches, before an Orthanc, configured as ``deploy/ohif`` is, without the internet.
+"""OHIF from the npm registry before an Orthanc, with the configuration of ``deploy/ohif``, without the internet.
 
-A phantom's study with every object is opened as a radiologist would, and what is shown is measured.
+By hand, for the table of viewers of the guide: a phantom's study with every object is opened as a radiologist would,
+what is shown is measured, and pictures are kept (needs npm, Orthanc and Chromium)::
+
+    python -m tests.peers.ohif FOLDER_FOR_PICTURES
 """
 
+import subprocess
+import sys
+import tarfile
+import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,12 +33,13 @@ from inference.trust.verdict import Verdict
 from reports.objects.phantom_study import write_study
 from reports.objects.results import write_results
 from reports.objects.roles import ROLES
+from tests.node.web.web import WebServer
 from tests.patience import patient, wait_until
-from tests.peers.browser import PEERS
+from tests.peers.browser import chromium
 from tests.peers.orthanc import OrthancServer
 from tests.reports.conftest import make_analysis
 
-DIST = PEERS / "ohif" / "package" / "dist"
+PACKAGE = "@ohif/app@3.13.2"
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "ohif" / "app-config.js"
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 THUMBNAIL = "//*[starts-with(@data-cy, 'study-browser-thumbnail')]"
@@ -48,7 +56,20 @@ PLANES_WITH_A_MAP = """
 """
 
 
-def viewer(orthanc: OrthancServer) -> FastAPI:
+def fetch(folder: Path) -> Path:
+    """Get OHIF's files once; give the folder with its ``index.html``."""
+    dist = folder / "package" / "dist"
+    if not dist.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        packed = subprocess.run(
+            ["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True, capture_output=True, text=True
+        )
+        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+            archive.extractall(folder, filter="data")
+    return dist
+
+
+def viewer(dist: Path, orthanc: OrthancServer) -> FastAPI:
     """Serve what ``deploy/ohif/nginx.conf`` serves: OHIF's files, our configuration, the PACS's DICOMweb."""
     application = FastAPI()
     pacs = httpx.Client(base_url=orthanc.url, timeout=patient(60))
@@ -63,8 +84,8 @@ def viewer(orthanc: OrthancServer) -> FastAPI:
     def file(path: str) -> FileResponse:
         if path == "app-config.js":
             return FileResponse(CONFIGURATION, headers=ISOLATED)
-        found = DIST / path
-        return FileResponse(found if found.is_file() else DIST / "index.html", headers=ISOLATED)
+        found = dist / path
+        return FileResponse(found if found.is_file() else dist / "index.html", headers=ISOLATED)
 
     return application
 
@@ -138,6 +159,7 @@ def tour(reader: Reader, analysis: Analysis) -> None:
     reader.see("source", colours=False)
     reader.open("OT")
     reader.see("capture", colours=True)
+    print("capture: as a picture")
     reader.open("SEG")
     reader.press("//button[normalize-space(.)='Yes']")
     reader.press("//*[@data-cy='panelSegmentation-btn']")
@@ -148,10 +170,36 @@ def tour(reader: Reader, analysis: Analysis) -> None:
     reader.see("segmentation_off", colours=False)
     reader.press("//*[@data-cy='all-segments-visibility-toggle']")
     reader.see("segmentation_on", colours=True)
+    print("segmentation: over the source, switched off and on")
     reader.open("SR")
     reader.press("//*[@data-cy='viewport-action-arrows-right']")
     wait_until(lambda: "Probability" in str(reader.browser.page_source), 60, "the finding's numbers")
     reader.coloured("report")
+    print("report: the region over its source image, its numbers beside it")
     reader.open("PMAP")
     reader.see("parametric_map", colours=True)
     wait_until(lambda: set(reader.browser.execute_script(PLANES_WITH_A_MAP)) == explained, 60, "the planes explained")
+    print("parametric_map: over the source, on the planes that are explained and on no other")
+
+
+def main(folder: Path) -> None:
+    """Go through one study, and keep pictures of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with OrthancServer() as orthanc, tempfile.TemporaryDirectory() as scratch:
+        analysis, files = analysed(Path(scratch))
+        for path in files:
+            orthanc.upload(path)
+        with (
+            WebServer(viewer(fetch(Path("build/ohif")), orthanc)) as server,
+            chromium(Path(scratch) / "profile") as browser,
+        ):
+            browser.get(f"{server.url}/viewer?StudyInstanceUIDs={analysis.image.study_instance_uid}")
+            reader = Reader(browser, folder)
+            wait_until(lambda: reader.all(THUMBNAIL), 60, "the list of series")
+            reader.press("//button[contains(., 'Confirm and hide')]")
+            reader.press("//*[text()='Skip all']")
+            tour(reader, analysis)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -34,7 +34,7 @@ pytestmark = [
 ]
 LONGEST_SECONDS = 3.0
 """Of one page on a machine that does other things as well; alone it is a third of that."""
-SIZES = ((1, 1440), (2, 1440), (1, 390))
+SIZES = ((1, 1440), (1, 1000), (2, 1440), (1, 390))
 """Zoom, and the width of the window in pixels."""
 ALIKE = ("study_withheld", "model_without_passport", "passport", "audit_by_scanner", "audit_stopped")
 """Pages of the same template as another, and the physicist's, which has tests of its own."""

@@ -14,10 +14,8 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from inference.phantom.phantom import make_phantom
 from reports.objects.phantom_study import write_study
 from reports.objects.results import ResultObject, write_results
-from tests.node.web.web import WebServer
 from tests.patience import wait_until
 from tests.peers.browser import CHROMIUM, DRIVER, chromium
-from tests.peers.ohif import DIST, THUMBNAIL, Reader, analysed, tour, viewer
 from tests.peers.orthanc import OrthancServer
 from tests.reports.conftest import make_analysis
 
@@ -53,22 +51,6 @@ def test_orthancs_viewer_shows_the_overlay_in_its_own_colours(
         browser.get(f"{orthanc.url}/web-viewer/app/viewer.html?series={series}")
         shown = wait_for_heat(browser, screenshots / "overlay_in_orthanc.png")
     assert_alike(shown, dcmread(capture.path).pixel_array)
-
-
-@pytest.mark.skipif(not DIST.is_dir(), reason="OHIF is not fetched: make peers")
-def test_ohif_opens_every_object_over_the_source_switches_the_map_off_and_on_and_goes_to_the_finding(
-    orthanc: OrthancServer, tmp_path: Path, screenshots: Path
-) -> None:
-    analysis, files = analysed(tmp_path)
-    for path in files:
-        orthanc.upload(path)
-    with WebServer(viewer(orthanc)) as server, chromium(tmp_path / "profile") as browser:
-        browser.get(f"{server.url}/viewer?StudyInstanceUIDs={analysis.image.study_instance_uid}")
-        reader = Reader(browser, screenshots)
-        wait_until(lambda: reader.all(THUMBNAIL), 60, "the list of series")
-        reader.press("//button[contains(., 'Confirm and hide')]")
-        reader.press("//*[text()='Skip all']")
-        tour(reader, analysis)
 
 
 def wait_for_heat(browser: WebDriver, file: Path, *, seconds: float = 120) -> NDArray[np.uint8]:
