@@ -101,7 +101,7 @@ class SimulatedNode:
         event.listen(self._engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         store.migrate(self._engine)
         self._ledger = Ledger(self._engine, site_key(home))
-        logs.configure(study_key=self._ledger.pseudonym, level="warning")
+        logs.configure(study_key=self._ledger.pseudonym, level="error")
         self._studies = Studies(self._engine, home / "inbox")
         self._inbox = Inbox(self.settings.node, self._engine, self._ledger, self._studies)
         self._transport = StandInTransport()
