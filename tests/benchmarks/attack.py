@@ -5,7 +5,7 @@
 Everything of ``tests.hostile.attackers`` at once, its process held to half a core, and then unheld for a third of the
 time. The model is a stand-in that answers at once; receiving, rules, reports and delivery are the node's own, in a
 process of its own with the limits of the settings as they are shipped. The attacker's images go to nobody but its own
-DICOMweb service. A run is committed in ``attack.txt``.
+DICOMweb service.
 """
 
 import argparse

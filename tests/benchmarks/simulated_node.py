@@ -161,6 +161,13 @@ class SimulatedNode:
             job_id, _ = self._waiting.popleft()
             assert self._deliveries.send(job_id, "pacs", 2) == 0
 
+    def rest(self) -> None:
+        """Close the store: another process may have it now, and then this one again.
+
+        A second engine on a file of SQLite in one process drops the locks that the first one holds on it.
+        """
+        self._engine.dispose()
+
     def retain(self) -> None:
         """Remove what is due, and look whether it was due."""
         cleared = self._retention.run()
