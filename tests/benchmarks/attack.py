@@ -5,7 +5,7 @@
 Everything of ``tests.hostile.attackers`` at once, its process held to half a core, and then unheld for a third of the
 time. The model is a stand-in that answers at once; receiving, rules, reports and delivery are the node's own, in a
 process of its own with the limits of the settings as they are shipped. The attacker's images go to nobody but its own
-DICOMweb service. A run is committed in ``attack.txt``.
+DICOMweb service.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 import httpx
@@ -41,6 +42,10 @@ from tests.patience import wait_until
 PEER = "127.0.0.2"
 """Address of the peer that is to be served."""
 HALF_A_CORE = 0.5
+RESULTS = 2
+"""Of a study: the capture and the report."""
+LEAST_MIB = 0.05
+"""Growth that is shown."""
 LIMITS = ("receiving_mebibytes", "receiving_mebibytes_per_peer", "maximum_message_mebibytes")
 ROUTES = """
 [[destinations]]
@@ -93,6 +98,7 @@ class Run:
         self._numbers = iter(range(1_000_000))
         self._sent_at: dict[str, float] = {}
         self._seen: set[str] = set()
+        self._arrived: Counter[str] = Counter()
 
     @property
     def target(self) -> Target:
@@ -137,17 +143,16 @@ class Run:
         self._sent_at[str(datasets[0].StudyInstanceUID)] = began
 
     def _note_answers(self, phase: Phase) -> None:
-        """Note each study of which the second result has come."""
+        """Note each study of which all results have come."""
         for uid, path in self._pacs.received().items():
             if uid in self._seen:
                 continue
             with suppress(EOFError):  # it is being written
                 study = str(dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
                 self._seen.add(uid)
-                if (began := self._sent_at.pop(f"{study} half", None)) is not None:
-                    phase.answer_seconds.append(time.monotonic() - began)
-                else:
-                    self._sent_at[f"{study} half"] = self._sent_at.pop(study)
+                self._arrived[study] += 1
+                if self._arrived[study] == RESULTS:
+                    phase.answer_seconds.append(time.monotonic() - self._sent_at[study])
 
     @contextmanager
     def _watched(self, phase: Phase) -> Iterator[None]:
@@ -225,7 +230,7 @@ def memory_mib(process: int) -> float:
 def spread(seconds: Sequence[float]) -> str:
     """Return median, 95th percentile and longest."""
     ordered = sorted(seconds)
-    return f"{statistics.median(ordered):.2f} / {ordered[int(0.95 * (len(ordered) - 1))]:.2f} / {ordered[-1]:.2f} s"
+    return f"{statistics.median(ordered):.2f} / {ordered[ceil(0.95 * len(ordered)) - 1]:.2f} / {ordered[-1]:.2f} s"
 
 
 def table(phases: Sequence[Phase]) -> Iterator[str]:
@@ -241,7 +246,7 @@ def table(phases: Sequence[Phase]) -> Iterator[str]:
             f"{statistics.median(phase.memory_mib):.0f}, {max(phase.memory_mib):.0f} MiB" for phase in phases
         ],
     }
-    for kind in sorted({kind for phase in phases for kind in phase.grown}):
+    for kind in sorted({kind for phase in phases for kind, size in phase.grown.items() if abs(size) >= LEAST_MIB}):
         rows[f"disk, growth: {kind}"] = [f"{phase.grown.get(kind, 0.0):.1f} MiB" for phase in phases]
     attacked = [phase for phase in phases if phase.offered]
     for kind in sorted({kind for phase in attacked for kind in phase.offered} - {"seconds", "bytes", "cpu_seconds"}):

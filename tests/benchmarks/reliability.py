@@ -5,7 +5,7 @@
 
 The rows are those of ``reliability.toml``. The first runs the tests of each row and prints what came of them: a row is
 held where all pass, and partly held where some could not run on this machine. The second writes the rows, as they
-stand, into deploy/RELIABILITY.md. A run is committed in ``reliability.txt``.
+stand, into deploy/RELIABILITY.md.
 """
 
 import argparse

@@ -101,7 +101,7 @@ class SimulatedNode:
         event.listen(self._engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         store.migrate(self._engine)
         self._ledger = Ledger(self._engine, site_key(home))
-        logs.configure(study_key=self._ledger.pseudonym, level="warning")
+        logs.configure(study_key=self._ledger.pseudonym, level="error")
         self._studies = Studies(self._engine, home / "inbox")
         self._inbox = Inbox(self.settings.node, self._engine, self._ledger, self._studies)
         self._transport = StandInTransport()
@@ -160,6 +160,13 @@ class SimulatedNode:
         while self._waiting:
             job_id, _ = self._waiting.popleft()
             assert self._deliveries.send(job_id, "pacs", 2) == 0
+
+    def rest(self) -> None:
+        """Close the store: another process may have it now, and then this one again.
+
+        A second engine on a file of SQLite in one process drops the locks that the first one holds on it.
+        """
+        self._engine.dispose()
 
     def retain(self) -> None:
         """Remove what is due, and look whether it was due."""

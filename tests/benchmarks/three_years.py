@@ -6,7 +6,7 @@ The clock is injected. Every study goes through the node's own inbox, completion
 and deliveries; every 500th is analysed by the shipped network, and the results of the others are its bytes under new
 UIDs. Left out is DBOS Transact, whose rows go with those of the study, and, for speed, every sync to the disk. One
 study in 1,000 is never delivered, and for ten days of each year a destination is away. Start and pages are those of
-the real node on that home. With ``--minutes`` it ends at the day that is reached then. A run is in ``three_years.txt``.
+the real node on that home. With ``--minutes`` it ends at the day that is reached then.
 """
 
 import argparse
@@ -161,11 +161,13 @@ def main() -> None:
         day = 0
         for day in simulate(node, clock, asked.days, asked.studies_a_day, until):
             if day + 1 == min(EARLY_DAYS, asked.days):
+                node.rest()
                 serve(folder)  # it imports the libraries, for all starts that come after it
                 early = measure(folder, day + 1)
             if day % 100 == 99:
                 print(f"day {day + 1}: {used_bytes(node.settings) / (1 << 20):,.1f} MiB", flush=True)
         assert early is not None, "the time was over within the first month"
+        node.rest()
         for line in report(early, measure(folder, day + 1), node):
             print(line, flush=True)
 
