@@ -46,12 +46,14 @@ def enclose(folder: Path, group: str | None = None) -> None:
 def enclose_file(path: Path) -> None:
     """Make a file for its owner alone, or for the group too where its folder has one; take from others what they may.
 
-    Where the folder is not there nothing is made.
+    Where the folder is not there nothing is made. A file that is there is not opened: closing it would drop the locks
+    of POSIX that SQLite holds on it for another connection of this process.
     """
     if not path.parent.is_dir():
         return
     permitted = 0o660 if path.parent.stat().st_mode & stat.S_ISGID else 0o600
-    os.close(os.open(path, os.O_RDONLY | os.O_CREAT, permitted))
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, permitted))
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & ~permitted:
         path.chmod(mode & permitted)

@@ -3,6 +3,8 @@
 import grp
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +78,17 @@ def test_a_home_of_another_user_that_is_open_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(Path, "chmod", not_ours)
     with pytest.raises(Misconfigured, match="cannot be closed"):
         enclose(home)
+
+
+def test_a_second_engine_of_a_process_leaves_the_first_ones_locks_on_the_store(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    first = open_engine(url)
+    migrate(first)
+    with first.connect() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM studies").scalar_one()
+        open_engine(url).dispose()
+        (path,) = tmp_path.glob("*.sqlite")
+        alone = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('PRAGMA journal_mode=DELETE')"
+        other = subprocess.run([sys.executable, "-c", alone, str(path)], capture_output=True, text=True)
+        assert "database is locked" in other.stderr
+    first.dispose()
