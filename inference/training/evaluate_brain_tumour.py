@@ -121,7 +121,8 @@ def measure(bundle: Bundle, data: Path, splits: Sequence[str], unguided: Path | 
         networks[UNGUIDED], layers[UNGUIDED] = unguided_network(bundle, unguided), layers["primary"]
     measured: dict[str, dict[str, Any]] = {}
     for name, network in networks.items():
-        measured[name] = {"method": method} | classifier_figures(judge(network, layers[name], site, method=method), site)
+        judged = judge(network, layers[name], site, method=method)
+        measured[name] = {"method": method, **classifier_figures(judged, site)}
     if unguided is None and UNGUIDED in (known := figures_of(bundle.folder)["networks"]):
         measured[UNGUIDED] = known[UNGUIDED]
     figures: dict[str, Any] = {

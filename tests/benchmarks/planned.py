@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.planned --work DIR [--patients 17,34,60,120,300] [--sites 5] [--write]``
 
-DIR is the work folder of a commissioning that has ended (``deploy/shipped_passports.py --work``): the evidence of every
-map shown and bogus lies there. A site is so many of its patients or groups, drawn without replacement by seed, half of
+DIR is the work folder of a commissioning that has ended (``deploy/shipped_passports.py --work``): the evidence of each
+map, shown or bogus, lies there. A site is so many of its patients or groups, drawn without replacement by seed, half of
 them in the part fitted on. Nulls, envelope, calibrators, floor and certificate are fitted anew on each, as commissioning
 does; networks and localiser are those of the whole, trained on other patients: what fewer patients to train on would
 cost is not in it. ``--write`` puts the table into ``planned.txt``.
@@ -134,7 +134,7 @@ def main() -> None:
     ]
     for patients in map(int, asked.patients.split(",")):
         lines.append(line(site, patients, asked.sites))
-        print(*lines[-1:] if len(lines) > 3 else lines, sep="\n", flush=True)  # noqa: T201
+        print(*lines[-1:] if len(lines) > 3 else lines, sep="\n", flush=True)
     if asked.write:
         Path(__file__).with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

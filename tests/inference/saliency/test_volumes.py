@@ -20,7 +20,8 @@ BESIDE_MEBIBYTES = 250
 def test_every_method_but_lrp_explains_a_volume_within_its_budget():
     torch.manual_seed(0)
     network = DenseNet(3, 1, 2, init_features=16, growth_rate=8, block_config=(2, 4)).eval()
-    for name, run in runs([method.name for method in methods()], network, BUDGET_MEBIBYTES << 20, short=True, side=SIDE):
+    every = [method.name for method in methods()]
+    for name, run in runs(every, network, BUDGET_MEBIBYTES << 20, short=True, side=SIDE):
         if name == "lrp":
             assert "conv3d in features.conv0 (Conv3d)" in str(run)
             continue
