@@ -4,9 +4,9 @@
 
 DIR is the work folder of a commissioning that has ended (``deploy/shipped_passports.py --work``): the evidence of each
 map, shown or bogus, lies there. A site is so many of its patients or groups, drawn without replacement by seed, half of
-them in the part fitted on. Nulls, envelope, calibrators, floor and certificate are fitted anew on each, as commissioning
-does; networks and localiser are those of the whole, trained on other patients: what fewer patients to train on would
-cost is not in it. ``--write`` puts the table into ``planned.txt``.
+them in the part fitted on. Nulls, envelope, calibrators, floor and certificate are fitted anew on each. Networks and
+localiser are those of the whole, trained on other patients: what fewer patients to train on would cost is not in it.
+``--write`` puts the table into ``planned.txt``.
 """
 
 import argparse
