@@ -139,7 +139,7 @@ def test_after_a_power_cut_at_any_call_every_acknowledged_instance_is_whole(
     checked = 0
     before: dict[str, bytes] | None = None
     for number, (name, arguments, result) in enumerate(calls(log)):
-        if name == "write" and "acknowledged" in arguments:
+        if name == "write" and '"acknowledged ' in arguments:
             _, uid, digest = arguments.split('"')[1].removesuffix("\\n").split()
             acknowledged[uid] = digest
         disk.apply(name, arguments, result)
@@ -182,7 +182,7 @@ def test_the_model_of_a_power_cut_sees_a_missing_sync(recorded: tuple[Path, Path
         disk = ModelDisk(home.parent)
         acknowledged: dict[str, str] = {}
         for name, arguments, result in calls(log):
-            if name == "write" and "acknowledged" in arguments:
+            if name == "write" and '"acknowledged ' in arguments:
                 _, uid, digest = arguments.split('"')[1].removesuffix("\\n").split()
                 acknowledged[uid] = digest
             if not (name == "fsync" and left_out in arguments):
