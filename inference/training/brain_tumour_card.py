@@ -51,8 +51,8 @@ def _networks(networks: Mapping[str, Any]) -> str:
     columns = ("accuracy", "peak_in_lesion", "peak_in_lesion_where_right")
     named = {name: name.replace("_", " ") for name in networks} | {"unguided": "unguided primary (not shipped)"}
     return rows(
-        ["network", "accuracy", "peak in lesion", "peak in lesion where the class is right"],
-        ([named[name], *(cell(row[column]) for column in columns)] for name, row in networks.items()),
+        ["network", "map", "accuracy", "peak in lesion", "peak in lesion where the class is right"],
+        ([named[name], row["method"], *(cell(row[column]) for column in columns)] for name, row in networks.items()),
     )
 
 
