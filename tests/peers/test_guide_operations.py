@@ -1,5 +1,6 @@
 """The commands of the page of operations that need Orthanc or PostgreSQL, run as they stand there."""
 
+import gc
 from pathlib import Path
 
 import httpx
@@ -107,3 +108,4 @@ def test_a_node_is_carried_over_to_postgresql(tmp_path: Path) -> None:
             engine.dispose()
         finally:
             walk.stop()
+            gc.collect()  # what commands left open is closed here, not in the middle of another test
