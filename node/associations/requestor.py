@@ -28,6 +28,10 @@ ANSWER_BYTES = 16 << 20
 """Longest message of a destination: what it answers are statuses and identifiers of queries."""
 
 
+class NothingAccepted(DeliveryFailed):
+    """The destination accepts none of the presentation contexts that were proposed to it."""
+
+
 def associate(
     destination: Destination,
     contexts: Sequence[tuple[str, UID]],
@@ -52,6 +56,7 @@ def associate(
         longest_seconds: of the whole association; None: ``exchange_seconds`` of the destination.
 
     Raises:
+        NothingAccepted: the destination is there, and accepts no context.
         DeliveryFailed: there is no association; it says why, and what to do.
     """
     try:
@@ -122,6 +127,12 @@ def _failure(association: BoundedAssociation, destination: Destination, calling_
         return DeliveryFailed(
             f"{destination.place} rejected the association: {why}.",
             cure=f"Check that it knows the calling AE title {calling_ae_title} and is itself {destination.ae_title}.",
+        )
+    if association.rejected_contexts:
+        names = sorted({UID(context.abstract_syntax).name for context in association.rejected_contexts})
+        return NothingAccepted(
+            f"{destination.place} accepts nothing that was proposed: {', '.join(names)}.",
+            cure="Have it enabled there for our AE title.",
         )
     problem = association.dul.socket.problem
     return DeliveryFailed(

@@ -22,7 +22,7 @@ def retention(
     config_file: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what the table [retention] of the settings says is due; the running node does so by itself.
+    """Remove what `retention` in the settings says is due; the running node does so by itself.
 
     Nothing that is not delivered is ever removed, and no row of the ledger.
     """

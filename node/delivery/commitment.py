@@ -18,7 +18,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from sqlalchemy import JSON, Column, Connection, Engine, String, Table, delete, insert, select, update
 
 from inference.errors import DeliveryFailed
-from node.associations.requestor import associate
+from node.associations.requestor import NothingAccepted, associate
 from node.delivery.transport import Parcel
 from node.settings.destination import Destination
 from node.store import METADATA, DeliveryState, Moment, deliveries, now
@@ -153,18 +153,19 @@ class Commitments:
             return connection.execute(query).first() is not None
 
     def _ask(self, destination: Destination, action: Dataset, transaction_uid: str) -> None:
-        association = associate(
-            destination,
-            [(StorageCommitmentPushModel, ImplicitVRLittleEndian)],
-            calling_ae_title=self._calling_ae_title,
-            handlers=[(evt.EVT_N_EVENT_REPORT, self.reported)],
-        )
         try:
-            if not association.accepted_contexts:
-                raise DeliveryFailed(
-                    f"{destination.name} offers no storage commitment.",
-                    cure='Give the destination another proof: "find", "qido" or "none".',
-                )
+            association = associate(
+                destination,
+                [(StorageCommitmentPushModel, ImplicitVRLittleEndian)],
+                calling_ae_title=self._calling_ae_title,
+                handlers=[(evt.EVT_N_EVENT_REPORT, self.reported)],
+            )
+        except NothingAccepted as error:
+            raise DeliveryFailed(
+                f"{destination.name} offers no storage commitment.",
+                cure='Give the destination another proof: "find", "qido" or "none".',
+            ) from error
+        try:
             status, _ = association.send_n_action(
                 action, REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
             )

@@ -9,7 +9,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from inference.errors import DeliveryFailed
-from node.associations.requestor import answers, associate
+from node.associations.requestor import NothingAccepted, answers, associate
 from node.settings.destination import Destination
 
 FIND = StudyRootQueryRetrieveInformationModelFind
@@ -41,10 +41,12 @@ def opened(
         DeliveryFailed: there is none, or the peer does not offer the model.
     """
     contexts = [(model, ImplicitVRLittleEndian)]
-    association = associate(destination, contexts, calling_ae_title=calling_ae_title, longest_seconds=longest_seconds)
-    if not association.accepted_contexts:
-        association.abort()
-        raise DeliveryFailed(f"{destination.name} offers no {service} (Study Root).", cure=cure)
+    try:
+        association = associate(
+            destination, contexts, calling_ae_title=calling_ae_title, longest_seconds=longest_seconds
+        )
+    except NothingAccepted as error:
+        raise DeliveryFailed(f"{destination.name} offers no {service} (Study Root).", cure=cure) from error
     ended = association.abort
     try:
         yield association

@@ -19,7 +19,7 @@ NO_SUCH_OBJECT = 0x0112
 class StandInArchive:
     """Storage, query and storage commitment in one; a context manager."""
 
-    def __init__(self, port: int, *, answers_to: int = 0) -> None:
+    def __init__(self, port: int, *, answers_to: int = 0, storage_only: bool = False) -> None:
         """Prepare to listen on ``port``; reports on associations of their own go to the port ``answers_to``."""
         self.port = port
         self.arrivals: list[tuple[str, str]] = []
@@ -35,8 +35,9 @@ class StandInArchive:
         self.answers_to = answers_to
         self._entity = AE(ae_title="ARCHIVE")
         self._entity.supported_contexts = AllStoragePresentationContexts
-        self._entity.add_supported_context(StorageCommitmentPushModel)
-        self._entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+        if not storage_only:
+            self._entity.add_supported_context(StorageCommitmentPushModel)
+            self._entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
 
     def __enter__(self) -> "StandInArchive":
         handlers: list[Any] = [

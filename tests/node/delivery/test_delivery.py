@@ -42,7 +42,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandInArch
     haste = Patience(
         first_delay_seconds=0.05, longest_delay_seconds=0.1, most_attempts=MOST_ATTEMPTS, linger_seconds=patient(1.0)
     )
-    own_port, port, dead_port = reserve_port(), reserve_port(), reserve_port()
+    own_port, port, dead_port, storage_port = reserve_port(), reserve_port(), reserve_port(), reserve_port()
     archive = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port}
     destinations = [
         {"name": "committing", **archive, "proof": "commitment"},
@@ -52,9 +52,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandInArch
         {"name": "implicit", **archive, "transfer_syntaxes": ["implicit", "explicit"]},
         {"name": "pictures", **archive, "objects": ["capture", "parametric_map"]},
         {"name": "away", **archive, "port": dead_port},
+        {"name": "no commitment", **archive, "port": storage_port, "proof": "commitment"},
+        {"name": "no query", **archive, "port": storage_port, "proof": "find"},
     ]
     with (
         StandInArchive(port, answers_to=own_port) as peer,
+        StandInArchive(storage_port, storage_only=True),
         Sender(tmp_path_factory.mktemp("sender"), destinations, port=own_port, patience=haste) as sender,
     ):
         yield peer, sender
@@ -149,6 +152,18 @@ def test_a_peer_that_never_stops_answering_proves_nothing(archive: StandInArchiv
     (row,) = sender.rows(job, "endless")
     assert row.state != "stored"
     assert "went on answering" in row.last_error
+
+
+@pytest.mark.parametrize(
+    ("destination", "said"),
+    [("no commitment", "no commitment offers no storage commitment."), ("no query", "no query offers no C-FIND")],
+)
+def test_a_proof_that_the_archive_does_not_offer_is_named(sender: Sender, destination: str, said: str) -> None:
+    job = sender.consign(destination)
+    wait_until(lambda: bool(sender.rows(job, destination)[0].last_error), 10, "the request for a proof")
+    (row,) = sender.rows(job, destination)
+    assert row.state == "sent"
+    assert said in row.last_error
 
 
 def test_a_warning_counts_as_taken(archive: StandInArchive, sender: Sender) -> None:
