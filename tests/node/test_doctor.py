@@ -47,7 +47,7 @@ STORESCP = shutil.which("storescp")
 @pytest.fixture(autouse=True)
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "STEP_SECONDS", patient(2))
-    monkeypatch.setattr(doctor, "WHOLE_SECONDS", 3 * doctor.STEP_SECONDS)
+    monkeypatch.setattr(doctor, "WHOLE_SECONDS", max(20.0, 3 * doctor.STEP_SECONDS))
     monkeypatch.setattr(rejection, "PROBE_SECONDS", patient(0.3))
     monkeypatch.setattr(reach, "CONNECT_SECONDS", patient(1.0))
 
