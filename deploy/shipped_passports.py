@@ -34,6 +34,7 @@ PHANTOM_PATIENTS = 100
 FURTHER = ("smoothed_gradcam", "guided_integrated_gradients")
 """Methods that are measured beside those of the passport that is replaced."""
 Value = TypeVar("Value")
+KEPT = "Figures of"
 CARRIED_OVER = "The figures beside the verdict rest on"
 
 
@@ -80,8 +81,9 @@ def make(shipped: Shipped, data: Path, work: Path, *, methods: Sequence[str], ve
         made = commission(bundle, source, asked, work / "methods", resume=True, progress=say)
         made = replace(made, passport=_beside(former, made.passport))
     else:
-        passport = _of_today(former, bundle)
-        if not verdict_alone:
+        if verdict_alone:
+            passport = _of_today(former, bundle)
+        else:
             asked = replace(asked, methods=tuple(dict.fromkeys((*asked.methods, *FURTHER))))
             passport = commission(bundle, source, asked, work / "all", resume=True, progress=say).passport
         made = add_verdict(passport, bundle, source, work / "verdict", device="cpu", resume=True, progress=say)
@@ -98,7 +100,7 @@ def _beside(former: Passport, measured: Passport) -> Passport:
     """Return what was measured with the former's figures of all other methods.
 
     Raises:
-        PassportRefused: they are of another primary network, or of other data.
+        PassportRefused: they are of another primary network, of other data, or of a passport before the former.
     """
     before, now = former.bundle.weights_digest, measured.bundle.weights_digest
     if (before, former.data.digest) != (now, measured.data.digest):
@@ -106,9 +108,13 @@ def _beside(former: Passport, measured: Passport) -> Passport:
     kept = {name: entry for name, entry in former.methods.items() if name not in measured.methods}
     if not kept:
         return measured
+    if any(limit.startswith(KEPT) for limit in former.limits):
+        raise PassportRefused(
+            "Some figures of the passport are those of an earlier one.", cure="Leave --methods out, or name every method."
+        )
     names, of_case = ", ".join(kept), {sample.case: sample for sample in former.sample}
     about = (
-        f"Figures of {names} are those of the passport before, of the same primary network on the same data: "
+        f"{KEPT} {names} are those of the passport before, of the same primary network on the same data: "
         f"{former.fingerprint.device}, at most {former.settings['limit']} explained cases of each split."
     )
     chosen = replace(
@@ -176,8 +182,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--work", type=Path, required=True, help="folder for unfinished work")
     parser.add_argument("--only", help="a site, or SITE/BUNDLE")
-    parser.add_argument("--methods", default="", help="these alone, and the bundle's own, with the verdict")
-    parser.add_argument("--verdict", action="store_true", help="the verdict alone")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--methods", default="", help="these alone, and the bundle's own, with the verdict")
+    part.add_argument("--verdict", action="store_true", help="the verdict alone")
     asked = parser.parse_args()
     for shipped in EVERY:
         if asked.only not in (None, shipped.site, f"{shipped.site}/{shipped.bundle}"):

@@ -20,7 +20,7 @@ from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 
 from node.web.stow import PATH
 from tests.hostile.byte_sender import ByteSender
-from tests.hostile.raw_peer import IMAGE_CONTEXT, RawPeer, fragment, store_command
+from tests.hostile.raw_peer import IMAGE_CONTEXT, RawPeer, fragment, is_closed, store_command
 from tests.node.receiving.intake import encode, mr_image
 
 SOURCE = "127.0.0.1"
@@ -137,7 +137,7 @@ class Attack:
         while self._go_on():
             for port, connections in held.items():
                 for connection in tuple(connections):
-                    if _is_closed(connection):
+                    if is_closed(connection):
                         connection.close()
                         connections.remove(connection)
                 while len(connections) < CONNECTIONS and self._go_on():
@@ -155,7 +155,7 @@ class Attack:
         with socket.create_connection(address, 5, (SOURCE, 0)) as connection:
             connection.sendall(head.encode())
             self._count("dripping bodies", len(head))
-            while self._go_on() and not _is_closed(connection):
+            while self._go_on() and not is_closed(connection):
                 connection.sendall(b"-")
                 self._count("bytes of them", 1)
                 self._stopping.wait(1.0)
@@ -184,38 +184,3 @@ class Attack:
         with self._lock:
             self.offered[kind] += 1
             self.offered["bytes"] += size
-
-
-def _is_closed(connection: socket.socket) -> bool:
-    connection.setblocking(False)
-    try:
-        return connection.recv(1) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    finally:
-        connection.setblocking(True)
-
-
-class Attackers:
-    """The process; ``stop`` gives what it offered."""
-
-    def __init__(self, target: Target, share: float | None) -> None:
-        context = get_context("spawn")
-        self._stopping, self._told = context.Event(), context.SimpleQueue()
-        arguments = (target, self._stopping, share, self._told)
-        self.process: BaseProcess = context.Process(target=_attack, args=arguments, daemon=True)
-        self.process.start()
-
-    def stop(self) -> dict[str, float]:
-        """End the attack."""
-        self._stopping.set()
-        told: dict[str, float] = self._told.get()
-        self.process.kill()
-        self.process.join()
-        return told
-
-
-def _attack(target: Target, stopping: Event, share: float | None, told: Any) -> None:
-    told.put(Attack(target, stopping, share).run())

@@ -173,3 +173,16 @@ def echo_seconds(port: int, *, source: str = "127.0.0.1") -> float:
         assert content[-2:] == b"\0\0"  # Status is the last element of the response
         assert peer.send(pdu(RELEASE_RQ, bytes(4))).answer()[0] == RELEASE_RP
     return time.monotonic() - started
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other side has closed a connection, as far as is known here now."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.setblocking(True)

@@ -9,6 +9,7 @@ import pytest
 
 from node.web import limits
 from node.web.access import server
+from tests.hostile.raw_peer import is_closed
 from tests.patience import patient, wait_until
 
 
@@ -88,7 +89,7 @@ def test_a_flood_of_connections_leaves_the_console_answering(
 ) -> None:
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 20)
     flood = [connect(address) for _ in range(60)]
-    wait_until(lambda: sum(map(_is_closed, flood)) >= 35, 5, "the end of most connections")
+    wait_until(lambda: sum(map(is_closed, flood)) >= 35, 5, "the end of most connections")
     for connection in flood:
         connection.close()
     wait_until(lambda: _answers(stranger), 5, "an answer of the console")
@@ -106,16 +107,6 @@ def connect(address: str) -> socket.socket:
     connection = socket.create_connection((host, int(port)), timeout=patient(0.2))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
-
-
-def _is_closed(connection: socket.socket) -> bool:
-    connection.setblocking(False)
-    try:
-        return connection.recv(1) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def raw(address: str, head: bytes, *, more: bytes = b"", times: int = 0) -> bytes:
