@@ -110,7 +110,8 @@ def _beside(former: Passport, measured: Passport) -> Passport:
         return measured
     if any(limit.startswith(KEPT) for limit in former.limits):
         raise PassportRefused(
-            "Some figures of the passport are those of an earlier one.", cure="Leave --methods out, or name every method."
+            "Some figures of the passport are those of an earlier one.",
+            cure="Leave --methods out, or name every method.",
         )
     names, of_case = ", ".join(kept), {sample.case: sample for sample in former.sample}
     about = (

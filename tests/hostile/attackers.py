@@ -184,3 +184,26 @@ class Attack:
         with self._lock:
             self.offered[kind] += 1
             self.offered["bytes"] += size
+
+
+class Attackers:
+    """The process; ``stop`` gives what it offered."""
+
+    def __init__(self, target: Target, share: float | None) -> None:
+        context = get_context("spawn")
+        self._stopping, self._told = context.Event(), context.SimpleQueue()
+        arguments = (target, self._stopping, share, self._told)
+        self.process: BaseProcess = context.Process(target=_attack, args=arguments, daemon=True)
+        self.process.start()
+
+    def stop(self) -> dict[str, float]:
+        """End the attack."""
+        self._stopping.set()
+        told: dict[str, float] = self._told.get()
+        self.process.kill()
+        self.process.join()
+        return told
+
+
+def _attack(target: Target, stopping: Event, share: float | None, told: Any) -> None:
+    told.put(Attack(target, stopping, share).run())
