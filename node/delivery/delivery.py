@@ -217,13 +217,14 @@ class Deliveries(DBOSConfiguredInstance):
         try:
             held = proof.held(job_id, destination, parcels)
         except DeliveryFailed as error:
-            self._consignments.complain(parcels, destination.name, str(error))
+            self._complain(parcels, destination.name, str(error))
             return
         if held is None:
             return
         missing = [parcel for parcel in parcels if parcel.sop_instance_uid not in held]
         problem = f"{destination.name} accepted this object, but does not find it when queried by {proof.name}."
-        self._consignments.complain(missing, destination.name, problem)
+        if missing:
+            self._complain(missing, destination.name, problem)
         if held:
             with self._engine.begin() as connection:
                 mark_stored(connection, destination.name, sorted(held), proof=proof.name)
@@ -235,6 +236,11 @@ class Deliveries(DBOSConfiguredInstance):
                     objects=len(held),
                     proof=proof.name,
                 )
+
+    def _complain(self, parcels: Sequence[Parcel], destination: str, problem: str) -> None:
+        self._consignments.complain(parcels, destination, problem)
+        told = {"destination": destination, "objects": len(parcels), "problem": problem}
+        self._log.warning("delivery_not_proven", study_instance_uid=parcels[0].study_instance_uid, **told)
 
     def _heard(self, connection: Connection, report: CommitmentReport) -> None:
         """Record the result of a storage commitment."""

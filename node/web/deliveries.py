@@ -16,7 +16,7 @@ from node.store import DeliveryState
 from node.web.access.caller import Principal
 from node.web.background import BackgroundTask, Progress, ReportProgress
 from node.web.guard import Guard, read_form
-from node.web.pages import Freshness, Pages, Refresh
+from node.web.pages import Freshness, Pages
 from reports.audit.ledger import Ledger
 
 MOST_LISTED = 500
@@ -118,11 +118,11 @@ def delivery_routes(desk: DeliveryDesk, pages: Pages, guard: Guard) -> APIRouter
 
     @routes.get("/deliveries")
     def show(
+        request: Request,
         caller: Annotated[Principal, Depends(guard.page)],
         state: Annotated[str, Query(max_length=16)] = "",
         destination: Annotated[str, Query(max_length=64)] = "",
         after: Annotated[str, Query(max_length=128)] = "",
-        refresh: Refresh = "off",
     ) -> Response:
         if state not in STATES_SHOWN:
             raise UnknownName("There is no such state.", cure="Choose one on the page of deliveries.")
@@ -136,7 +136,7 @@ def delivery_routes(desk: DeliveryDesk, pages: Pages, guard: Guard) -> APIRouter
             chosen={"state": state, "destination": destination},
             first=not after,
             resending=resending,
-            fresh=Freshness("/deliveries", SENDING_SECONDS if resending.state == "running" else 0, refresh),
+            fresh=Freshness.of(request, SENDING_SECONDS if resending.state == "running" else 0),
         )
 
     @routes.post("/deliveries/resend-failed")

@@ -21,7 +21,7 @@ from node.settings.text.written import rules_as_toml
 from node.web.access.caller import Principal, Scope
 from node.web.background import BackgroundTask, Progress, ReportProgress
 from node.web.guard import Guard, read_form
-from node.web.pages import Freshness, Pages, Refresh
+from node.web.pages import Freshness, Pages
 from node.web.rules import RuleInWords, in_words
 from node.web.study_records import StudyRecords
 
@@ -191,9 +191,7 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
     routes = APIRouter()
     routes.include_router(_api(desk, guard))
 
-    def trial(
-        caller: Principal, *, refresh: Refresh = "off", candidate: str = "", problems: tuple[str, ...] = ()
-    ) -> Response:
+    def trial(request: Request, caller: Principal, *, candidate: str = "", problems: tuple[str, ...] = ()) -> Response:
         dry_run = desk.progress
         return pages.show(
             "dry_run.html",
@@ -206,14 +204,12 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
             candidate=candidate or (desk.draft if caller.may(Scope.OPERATE) else ""),
             problems=problems,
             tried=STUDIES_TRIED,
-            fresh=Freshness(
-                "/rules/dry-run", RUNNING_SECONDS if dry_run.state == "running" and not problems else 0, refresh
-            ),
+            fresh=Freshness.of(request, RUNNING_SECONDS if dry_run.state == "running" and not problems else 0),
         )
 
     @routes.get("/rules/dry-run")
-    def show_trial(caller: Annotated[Principal, Depends(guard.page)], refresh: Refresh = "off") -> Response:
-        return trial(caller, refresh=refresh)
+    def show_trial(request: Request, caller: Annotated[Principal, Depends(guard.page)]) -> Response:
+        return trial(request, caller)
 
     @routes.post("/rules/dry-run")
     async def try_out(request: Request, caller: Annotated[Principal, Depends(guard.operate)]) -> Response:
@@ -222,7 +218,7 @@ def dry_run_routes(desk: DryRunDesk, pages: Pages, guard: Guard) -> APIRouter:
             with suppress(Unavailable):  # one is in progress: the page shows it
                 await run_in_threadpool(desk.start, text, caller.name)
         except SettingsInvalid as error:
-            return await run_in_threadpool(trial, caller, candidate=text, problems=error.problems)
+            return await run_in_threadpool(trial, request, caller, candidate=text, problems=error.problems)
         return RedirectResponse("/rules/dry-run?refresh=on", status_code=303)
 
     @routes.post("/rules/put-into-force")

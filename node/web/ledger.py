@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +15,7 @@ from node.routing.rulebook import Rulebook
 from node.web.access.caller import Principal, Scope
 from node.web.background import BackgroundTask, Progress, ReportProgress
 from node.web.guard import Guard, RequiredScope
-from node.web.pages import Freshness, Pages, Refresh
+from node.web.pages import Freshness, Pages
 from reports.audit.export import TextFormat
 from reports.audit.ledger import Entry, Event, Ledger
 from reports.audit.ledger_page import Filter, anchor_of, lines, newest
@@ -100,12 +100,12 @@ def ledger_routes(desk: LedgerDesk, rulebook: Rulebook, pages: Pages, guard: Gua
 
     @routes.get("/ledger")
     def show(
+        request: Request,
         caller: Annotated[Principal, Depends(RequiredScope(guard, Scope.AUDIT, page=True))],
         event: Annotated[str, Query(max_length=32)] = "",
         route: Annotated[str, Query(max_length=64)] = "",
         day: Annotated[str, Query(max_length=10)] = "",
         below: Annotated[int | None, Query(ge=1)] = None,
-        refresh: Refresh = "off",
     ) -> Response:
         chosen = _filter((_event(event),) if event else (), route, _day(day))
         verification = desk.verification
@@ -119,7 +119,7 @@ def ledger_routes(desk: LedgerDesk, rulebook: Rulebook, pages: Pages, guard: Gua
             names=[rule.name for rule in rulebook.rules],
             chosen={"event": event, "route": route, "day": day},
             below=below,
-            fresh=Freshness("/ledger", CHECKING_SECONDS if verification.state == "running" else 0, refresh),
+            fresh=Freshness.of(request, CHECKING_SECONDS if verification.state == "running" else 0),
         )
 
     @routes.post("/ledger/verify")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from markupsafe import Markup
 from sqlalchemy import ColumnElement, Engine, func, or_, select
 
@@ -19,7 +19,7 @@ from node.web.access.caller import Principal
 from node.web.guard import Guard
 from node.web.lists.figures import FiguresReader, OverviewFigures, studies_chart, verdicts_chart
 from node.web.lists.study_lines import IS_CURRENT
-from node.web.pages import Freshness, Pages, Refresh
+from node.web.pages import Freshness, Pages
 from reports.audit.ledger import Event
 from reports.audit.ledger_page import Filter, newest
 
@@ -79,7 +79,8 @@ class Concerns:
     def all(self) -> OpenConcerns:
         """Run every check."""
         checks = (
-            self._node(), self._routes(), self._alarms(), self._failed_deliveries(), self._late_deliveries(),
+            self._node(), self._routes(), self._alarms(),
+            self._failed_deliveries(), self._late_deliveries(), self._unproven_deliveries(),
             self._studies(), self._analyses(), self._replays(), self._baselines(), self._passports(), self._refusals(),
         )  # fmt: skip
         concerns = sorted((concern for check in checks for concern in check), key=lambda concern: concern.weight)
@@ -137,6 +138,14 @@ class Concerns:
             sentence = f"{_many(count, 'result is', 'results are')} not delivered to {name} yet. {error or 'Queued.'}"
             link = _at("/deliveries", state="queued", destination=name)
             yield Concern("look", sentence, since, link, "Retries go on for days; the page shows why they fail.")
+
+    def _unproven_deliveries(self) -> Iterator[Concern]:
+        unproven = (deliveries.c.state == DeliveryState.SENT, deliveries.c.last_error.is_not(None))
+        for name, count, since, error in self._undelivered(*unproven):
+            said = f"{_many(count, 'result was', 'results were')} sent to {name}, which does not confirm to store them."
+            link = _at("/deliveries", state="sent", destination=name)
+            cure = f"`heatproof doctor {name}` says what it offers; `proof` in the settings says what is asked for."
+            yield Concern("look", f"{said} {error}", since, link, cure)
 
     def _undelivered(self, *conditions: ColumnElement[bool]) -> Sequence[Any]:
         """Read name, number of objects, earliest change and an error of each destination."""
@@ -240,7 +249,7 @@ def overview_routes(concerns: Concerns, reader: FiguresReader, pages: Pages, gua
     routes = APIRouter()
 
     @routes.get("/")
-    def show(caller: Annotated[Principal, Depends(guard.page)], refresh: Refresh = "off") -> Response:
+    def show(request: Request, caller: Annotated[Principal, Depends(guard.page)]) -> Response:
         figures = reader.read()
         drawn = [("Studies a day", studies_chart(figures.studies_a_day))]
         if figures.verdicts:
@@ -252,7 +261,7 @@ def overview_routes(concerns: Concerns, reader: FiguresReader, pages: Pages, gua
             open=concerns.all(),
             figures=figures,
             charts=[(title, Markup(chart)) for title, chart in drawn],  # noqa: S704 - every word escaped
-            fresh=Freshness("/", REFRESH_SECONDS, refresh),
+            fresh=Freshness.of(request, REFRESH_SECONDS),
         )
 
     @routes.get("/api/figures", dependencies=[Depends(guard.read)])

@@ -5,7 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse
@@ -51,26 +52,27 @@ SENTENCES = {
 UNNAMED = ("The request cannot be answered.", "The list of studies is at /studies.")
 
 
-Refresh = Literal["on", "off"]
-"""The parameter of an address whose page refreshes by itself. No page does unasked: it would take away what somebody is
-typing and where their keyboard stands."""
-
-
 @dataclass(frozen=True)
 class Freshness:
-    """When a page was made, and how it is made anew: by a link, or by itself where its address asks for that."""
+    """When a page was made, and how it is made anew: by a link, or by itself where its address asks for that.
+
+    No page refreshes unasked: it would take away what somebody is typing and where their keyboard stands.
+    """
 
     address: str
-    """Of the page, without that it refreshes by itself."""
+    """Of the page with its filters, without that it refreshes by itself."""
     seconds: int
     """How often it can refresh by itself; 0: nothing on it is in progress."""
-    asked: Refresh
+    every_seconds: int
+    """How often it does; 0: not by itself."""
     made_at: datetime = field(default_factory=now)
 
-    @property
-    def every_seconds(self) -> int:
-        """How often it refreshes; 0: not by itself."""
-        return self.seconds if self.asked == "on" else 0
+    @classmethod
+    def of(cls, request: Request, seconds: int) -> Self:
+        """Take it from what was asked for; see ``seconds``."""
+        query = urlencode([pair for pair in request.query_params.multi_items() if pair[0] != "refresh"])
+        address = f"{request.url.path}?{query}" if query else request.url.path
+        return cls(address, seconds, seconds if request.query_params.get("refresh") == "on" else 0)
 
     @property
     def repeated(self) -> str:

@@ -16,7 +16,7 @@ from node.web.access.caller import Principal
 from node.web.guard import Guard, read_form
 from node.web.lists.asked import Delivery, ListAsked, Verdict
 from node.web.lists.study_lines import STATES, StudyLines
-from node.web.pages import Freshness, Pages, Refresh
+from node.web.pages import Freshness, Pages
 from node.web.study_records import Study, StudyRecords
 from reports.audit.ledger import Detail
 
@@ -63,7 +63,9 @@ def study_routes(
     routes.include_router(_api(records, guard))
 
     @routes.get("/studies")
-    def list_page(caller: Annotated[Principal, Depends(guard.page)], asked: Annotated[ListAsked, Query()]) -> Response:
+    def list_page(
+        request: Request, caller: Annotated[Principal, Depends(guard.page)], asked: Annotated[ListAsked, Query()]
+    ) -> Response:
         listed = lines.page(asked)
         seconds = BUSY_SECONDS if listed.is_busy else IDLE_SECONDS
         return pages.show(
@@ -74,7 +76,7 @@ def study_routes(
             listed=listed,
             obstacles=obstacles(),
             choices={"show": tuple(STATES), "verdict": get_args(Verdict), "delivery": get_args(Delivery)},
-            fresh=Freshness(asked.address(page=asked.page, refresh="off"), seconds, asked.refresh),
+            fresh=Freshness.of(request, seconds),
         )
 
     @routes.post("/studies/find", dependencies=[Depends(guard.read)])
@@ -87,7 +89,7 @@ def study_routes(
         return RedirectResponse(f"/studies/{key}" if is_study else f"/studies?of={key}", status_code=303)
 
     @routes.get("/studies/{key}")
-    def study_page(key: str, caller: Annotated[Principal, Depends(guard.page)], refresh: Refresh = "off") -> Response:
+    def study_page(request: Request, key: str, caller: Annotated[Principal, Depends(guard.page)]) -> Response:
         study = records.study(key)
         return pages.show(
             "study.html",
@@ -95,7 +97,7 @@ def study_routes(
             study=study,
             timeline=timeline(study),
             rules=rule_names(),
-            fresh=Freshness(f"/studies/{study.key}", BUSY_SECONDS if study.is_busy else 0, refresh),
+            fresh=Freshness.of(request, BUSY_SECONDS if study.is_busy else 0),
         )
 
     return routes

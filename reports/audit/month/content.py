@@ -207,5 +207,5 @@ def _when(entry: Entry) -> str:
 
 
 def _shares(shares: Sequence[Proportion], names: Sequence[str]) -> list[str]:
-    by_name = {share.name: share for share in shares}
+    by_name = {one.name: one for one in shares}
     return [share(by_name[name]) if name in by_name else "0" for name in names]

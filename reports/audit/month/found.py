@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from inference.trust.verdict import Verdict
 from reports.audit.ledger import Event
 from reports.audit.month.month import LEAST_MAPS, Month, Proportion
 from reports.wording import number
 
-TRUSTED = "TRUSTED"
+TRUSTED = Verdict.TRUSTED.value
 
 
 def found_sentences(month: Month) -> tuple[str, ...]:
@@ -40,11 +41,11 @@ def _verdicts(month: Month) -> str:
     if maps < LEAST_MAPS:
         return f"{_many(maps, 'map is', 'maps are')} too few to give shares of verdicts: {LEAST_MAPS} are needed."
     trusted = next((verdict for verdict in month.verdicts if verdict.name == TRUSTED), Proportion(TRUSTED, 0, maps))
-    return f"TRUSTED: {share(trusted)}."
+    return f"{TRUSTED}: {share(trusted)}."
 
 
 def _alarms(month: Month) -> str:
-    stops = sum(entry.event == Event.ROUTE_STOPPED for entry in month.acts)
+    stops = _stops(month)
     stopped = f"the route was stopped {_many(stops, 'time', 'times')}" if stops else "the route was not stopped"
     if month.control is None:
         return f"No baseline is locked, so no control chart was kept; {stopped}."
@@ -53,8 +54,7 @@ def _alarms(month: Month) -> str:
 
 
 def _golden_set(month: Month) -> str:
-    events = Counter(entry.event for entry in month.replays)
-    passed, failed = events[Event.REPLAY_PASSED], events[Event.REPLAY_FAILED]
+    passed, failed = _replays(month)
     if not passed + failed:
         return "No golden set was replayed, so nothing says that the maps still repeat."
     return f"The golden set was replayed {_many(passed + failed, 'time', 'times')}: {failed} failed."
@@ -74,9 +74,17 @@ def _many(count: int, single: str, several: str) -> str:
     return f"{count:,} {single if count == 1 else several}"
 
 
+def _stops(month: Month) -> int:
+    return sum(entry.event == Event.ROUTE_STOPPED for entry in month.acts)
+
+
+def _replays(month: Month) -> tuple[int, int]:
+    """Return how many passed, and how many failed."""
+    events = Counter(entry.event for entry in month.replays)
+    return events[Event.REPLAY_PASSED], events[Event.REPLAY_FAILED]
+
+
 def trouble(month: Month) -> Sequence[str]:
     """Name what speaks against the month, with its number."""
-    stops = sum(entry.event == Event.ROUTE_STOPPED for entry in month.acts)
-    failed = sum(entry.event == Event.REPLAY_FAILED for entry in month.replays)
-    counts = ((len(month.alarms), "alarm"), (stops, "stop"), (failed, "failed replay"))
+    counts = ((len(month.alarms), "alarm"), (_stops(month), "stop"), (_replays(month)[1], "failed replay"))
     return [_many(count, name, f"{name}s") for count, name in counts if count]

@@ -16,6 +16,7 @@ from dbos import DBOS
 from pydantic import ValidationError
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ImplicitVRLittleEndian, generate_uid
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from inference.errors import DeliveryFailed
@@ -164,6 +165,11 @@ def test_a_proof_that_the_archive_does_not_offer_is_named(sender: Sender, destin
     (row,) = sender.rows(job, destination)
     assert row.state == "sent"
     assert said in row.last_error
+    with capture_logs() as told:
+        sender.deliveries.send(job, destination)
+    (event,) = (one for one in told if one["event"] == "delivery_not_proven")
+    assert (event["destination"], event["objects"]) == (destination, 1)
+    assert said in event["problem"]
 
 
 def test_a_warning_counts_as_taken(archive: StandInArchive, sender: Sender) -> None:

@@ -277,14 +277,15 @@ def test_the_pages_need_no_other_host_and_no_script(browser: httpx.Client, site:
         assert " style=" not in page
 
 
-@pytest.mark.parametrize("path", ["/", "/studies"])
+@pytest.mark.parametrize("path", ["/", "/studies", "/studies?verdict=TRUSTED"])
 def test_a_page_renews_itself_only_where_its_reader_asks_and_until_they_stop_it(
     browser: httpx.Client, path: str
 ) -> None:
     page = browser.get(path).text
     assert 'http-equiv="refresh"' not in page
-    assert f'<a href="{path}?refresh=on">' in page
-    renewed = browser.get(f"{path}?refresh=on").text
+    asking = f"{path}{'&' if '?' in path else '?'}refresh=on"
+    assert f'<a href="{asking.replace("&", "&amp;")}">' in page
+    renewed = browser.get(asking).text
     assert 'http-equiv="refresh"' in renewed
     assert f'(<a href="{path}">stop</a>)' in renewed
 

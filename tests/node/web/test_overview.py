@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
-from node.store import jobs
+from node.store import DeliveryState, deliveries, jobs
 from node.web.access.caller import Scope
 from reports.audit.ledger import Event
 from tests.node.web.page_site import PageSite, plain
@@ -47,6 +47,22 @@ def test_every_concern_is_a_line_that_links_to_where_it_is_dealt_with(tmp_path: 
         assert shown in text, shown
     assert told["/rules"]["weight"] == "act"
     assert told["/doctor"]["weight"] == "look"
+
+
+def test_results_that_a_destination_never_confirms_to_store_are_a_concern(tmp_path: Path) -> None:
+    site = PageSite(tmp_path)
+    with site.engine.begin() as connection:
+        queued = deliveries.c.state == DeliveryState.QUEUED
+        problem = {"state": DeliveryState.SENT, "last_error": "archive offers no storage commitment."}
+        count = connection.execute(update(deliveries).where(queued).values(problem)).rowcount
+    with site.browser(Scope.READ) as browser:
+        told = {one["link"]: one for one in browser.get("/api/overview").json()["concerns"]}
+    concern = told["/deliveries?state=sent&destination=archive"]
+    assert concern["sentence"].startswith(
+        f"{count} results were sent to archive, which does not confirm to store them."
+    )
+    assert "archive offers no storage commitment." in concern["sentence"]
+    assert "heatproof doctor archive" in concern["cure"]
 
 
 def test_where_nothing_needs_attention_it_says_so_and_since_when(tmp_path: Path) -> None:
