@@ -90,6 +90,11 @@ def create_app(
     ):
         app.include_router(router)
     app.add_api_route("/api/openapi.json", app.openapi, dependencies=[Depends(guard.read)], include_in_schema=False)
+    _answer_errors(app, answers)
+    return app
+
+
+def _answer_errors(app: FastAPI, answers: ErrorAnswers) -> None:
     app.add_exception_handler(HeatproofError, answers.ours)
     app.add_exception_handler(HTTPException, answers.http)
     app.add_exception_handler(RequestValidationError, answers.invalid)
@@ -97,4 +102,3 @@ def create_app(
     app.add_exception_handler(DataError, answers.beyond)
     app.add_exception_handler(DBAPIError, answers.store_away)
     app.add_exception_handler(Exception, answers.unforeseen)
-    return app

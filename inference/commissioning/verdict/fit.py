@@ -9,6 +9,7 @@ small site every patient is fitted on and judged, by fits that did not see the p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 
@@ -80,12 +81,8 @@ def fit_verdict(
     uses = (USES[-1], "C") if witness else (USES[2],)
     found = _merged(parts["full"][0], uses, unit)
     offered, claims = offered_alpha(found), claims_of(fitted)
-    budgets: dict[str, BudgetVerdict] = {
-        budget: fit_budget(
-            *both, classes=classes, witness=witness, passes=passes[budget], least_alpha=offered, claims=claims
-        )
-        for budget, both in parts.items()
-    }
+    fit = partial(fit_budget, classes=classes, witness=witness, least_alpha=offered, claims=claims)
+    budgets: dict[str, BudgetVerdict] = {name: fit(*both, passes=passes[name]) for name, both in parts.items()}
     full, (before, after) = budgets.pop("full"), parts["full"]
     return FittedVerdict(
         **{field.name: getattr(full, field.name) for field in fields(BudgetVerdict)},
