@@ -32,6 +32,8 @@ OTHERS_SEED = 0
 """Of draws for maps of other subjects: they belong to the bundle, so that every case meets the same ones."""
 NOISE = 0.05
 """SD of the noise of the moved image, as a share of the input's own span."""
+NOISE_SEED = 20261129
+"""The noise belongs to the definition, so that node and commissioning add the same one to the same image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +157,7 @@ class Examiner:
         self, primary: Network, inputs: torch.Tensor, probabilities: Numbers, class_index: int, seed: int
     ) -> tuple[Maps, Maps]:
         """Return the maps of the moved image, moved back, and of the next class, by one call of the method."""
-        moved, back = _moved(inputs, seed) if "moved" in self.parts else (inputs[:0], [])
+        moved, back = _moved(inputs) if "moved" in self.parts else (inputs[:0], [])
         other = _likeliest_other(probabilities, class_index) if "contrast" in self.parts else None
         contrast, targets = (inputs[:0], []) if other is None else (inputs, [other])
         several = self._maps(primary, torch.cat([moved, contrast]), [class_index] * len(moved) + targets, seed)
@@ -208,11 +210,11 @@ def _likeliest_other(probabilities: Numbers, class_index: int) -> int | None:
     return next((int(index) for index in order if index != class_index), None)
 
 
-def _moved(inputs: torch.Tensor, seed: int) -> tuple[torch.Tensor, list[Any]]:
+def _moved(inputs: torch.Tensor) -> tuple[torch.Tensor, list[Any]]:
     """Return the image flipped, shifted and with noise, (3, ...), and how a map of each is moved back."""
     last = inputs.ndim - 1
     shift = max(1, inputs.shape[last] // 32)
-    generator = torch.Generator().manual_seed(seed % (1 << 63))
+    generator = torch.Generator().manual_seed(NOISE_SEED)
     noise = torch.randn(inputs.shape, generator=generator).to(inputs.device)
     span = inputs.amax() - inputs.amin()
     moved = [inputs.flip(last), inputs.roll(shift, dims=last), inputs + NOISE * span * noise]

@@ -128,6 +128,7 @@ KINDS: tuple[Kind, ...] = (
         "The peak wanders as the image moves.",
         "",
         turn=0.9,
+        version=2,
     ),
     Kind(
         "moved_spearman",
@@ -136,6 +137,7 @@ KINDS: tuple[Kind, ...] = (
         "The map changes as the image moves.",
         "",
         referenced=True,
+        version=2,
     ),
     Kind("gradient_rank", "A", "rank of the peak in the gradient", "The gradient says otherwise.", "", turn=0.8),
     Kind(

@@ -232,6 +232,15 @@ def test_a_network_of_one_class_without_features_has_evidence_all_the_same(make_
     assert measured["moved_spearman"] > 0
 
 
+def test_the_seed_of_a_case_changes_no_evidence_by_a_method_that_draws_nothing(make_bundle):
+    """A node seeds by a study's UIDs, commissioning by a case's name: what is certified is what is shown."""
+    examiner = Examiner(make_bundle(), "gradcam", {}, CPU)
+    inputs = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+    of_node, of_commissioning = (examiner.evidence(inputs, 0, seed=seed) for seed in (1, 2))
+    for part in ("moved", "contrast", "replicates", "alternates", "twin", "gradient"):
+        np.testing.assert_array_equal(getattr(of_node, part), getattr(of_commissioning, part))
+
+
 def test_maps_of_other_subjects_are_made_once_for_a_bundle_and_class(make_bundle):
     bundle = make_bundle()
     maps = Examiner(bundle, "gradcam", {"relu": True}, CPU).other_subjects(1)
