@@ -53,6 +53,7 @@ def test_words_with_quotes_and_lines_survive_the_manifest() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_removals")
 def test_attention_and_class_mixtures_of_a_trained_bundle_are_commissioned_like_any_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ def test_the_sizes_of_a_trial_exist_and_wrong_ones_are_named() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_removals")
 def test_the_exhibit_is_made_from_data_to_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_glioma, "PHANTOM_SEEDS", range(100_001, 100_003))
     monkeypatch.setattr(train_glioma, "NULL_SEEDS", [900_001, 900_002])
