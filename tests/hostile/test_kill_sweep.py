@@ -22,7 +22,7 @@ from tests.patience import patient
 from tests.peers.orthanc import PROGRAM
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("HEATPROOF_KILLS", "3"))
+KILLS = int(os.environ.get("HEATPROOF_KILLS", "2"))
 """200 in the long run."""
 EVERY = os.environ.get("HEATPROOF_KILL_POINTS", "") == "all"
 """Whether every named point is tried, as in the long run, or the later half of each pair."""

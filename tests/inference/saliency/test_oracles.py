@@ -252,8 +252,7 @@ def test_segments_are_pairs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["full", "fast"])
-@both
+@pytest.mark.parametrize(("name", "algorithm"), [("resnet", "full"), ("densenet", "fast")])
 def test_xrai_is_pairs_given_the_same_attributions(name: str, algorithm: str) -> None:
     model, inputs, targets = asked(name)
     same = {"steps": 12, "baseline": "black_and_white"}

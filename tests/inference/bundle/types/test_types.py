@@ -94,7 +94,7 @@ def test_a_finding_comes_back_to_its_place_in_overlay_and_report(name, tmp_path)
     [
         ("efficientnet", "integrated_gradients", ""),
         ("efficientnet", "gradcam", "_bn0"),
-        ("seresnet50", "integrated_gradients", ""),
+        ("seresnet50", "gradient", ""),
         ("seresnet50", "gradcam", "layer0.relu1"),
     ],
 )
