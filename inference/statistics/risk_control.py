@@ -32,6 +32,8 @@ GRID = tuple(round(step / 100, 2) for step in range(99, 1, -1))
 """Thresholds on a probability, from the top."""
 AT_ONCE = 16
 """Thresholds tested together, though they count one after the other."""
+ORDERS, ORDERS_SEED, STEADY = 100, 20261129, 0.5
+"""Orders of patients drawn to see whether a certificate is luck of its own, and the share of them that must certify."""
 ALPHAS = tuple(round(step / 100, 2) for step in range(50, 0, -1))
 
 
@@ -141,6 +143,21 @@ def certified_step(site: Site, alpha: float, delta: float, unit: Unit, bets: Bet
     return passed - 1 if passed > begin else None
 
 
+def steady_step(site: Site, alpha: float, delta: float, unit: Unit = Unit.PATIENT) -> int | None:
+    """Return what ``certified_step`` does, but None where it is luck of the order in which patients are met.
+
+    The level holds for any order that is drawn beforehand, and so for the one of the site's seed; but where few other
+    orders certify any threshold, that one did says little of the patients. It is luck where fewer than half of
+    ``ORDERS`` drawn ones do. This only takes certificates away, so that the level holds all the more.
+    """
+    step, begin = certified_step(site, alpha, delta, unit), first_tested(site, alpha, delta, unit)
+    if step is None or begin is None or unit is Unit.CASE:
+        return step
+    draw, first = np.random.default_rng(ORDERS_SEED), site.losses[begin]
+    others = np.stack([first[draw.permutation(len(first))] for _ in range(ORDERS)])
+    return step if Bets.of(alpha, delta, len(first)).rejects(others).mean() >= STEADY else None
+
+
 def first_tested(site: Site, alpha: float, delta: float, unit: Unit) -> int | None:
     """Return the highest threshold that enough patients reach to be tested, as its place in the grid; None: none."""
     by_case = unit is Unit.CASE
@@ -181,7 +198,7 @@ def certify(
     unit: Unit = Unit.PATIENT,
     grid: Sequence[float] = GRID,
 ) -> Certificate:
-    """Find the lowest threshold above which at most alpha of maps miss, at confidence 1 - delta.
+    """Find the lowest threshold above which at most alpha of maps miss, at confidence 1 - delta; see ``steady_step``.
 
     Args:
         score: (N,); NaN is never trusted.
@@ -198,7 +215,7 @@ def certify(
     """
     check_levels(alpha, delta)
     site = see_site(score, miss, groups, seed=seed, grid=grid)
-    step = certified_step(site, alpha, delta, unit)
+    step = steady_step(site, alpha, delta, unit)
     threshold = None if step is None else float(site.grid[step])
     trusted = np.asarray(score, np.float64) >= (np.inf if threshold is None else threshold)
     coverage = mean_by_group(trusted.astype(np.float64), groups, seed=seed)
@@ -238,7 +255,7 @@ def smallest_alpha(
     smallest = None
     for alpha in sorted(alphas, reverse=True):
         check_levels(alpha, delta)
-        if certified_step(site, alpha, delta, unit) is None:
+        if steady_step(site, alpha, delta, unit) is None:
             break
         smallest = alpha
     if smallest is None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.passport.verdict import OutOfFoldScores
-from inference.statistics.risk_control import GRID, Certificate, Unit, certified_step, certify, see_site
+from inference.statistics.risk_control import GRID, Certificate, certify, see_site, steady_step
 from inference.statistics.shown import shown
 from inference.statistics.withholding import MORE_LIKELY_WRONG
 
@@ -150,7 +150,7 @@ def thresholds_alone(
         if not len(of.score):
             return NEVER
         site = see_site(of.score, of.miss, of.group, seed=SEED, grid=grid)
-        step = certified_step(site, alpha, delta, Unit.PATIENT)
+        step = steady_step(site, alpha, delta)
         return NEVER if step is None else float(site.grid[step])
 
     pooled = one(maps)

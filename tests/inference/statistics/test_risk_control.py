@@ -134,6 +134,20 @@ def test_the_threshold_is_the_lowest_down_to_which_all_are_certified() -> None:
     assert binom.cdf(optimistic.misses, optimistic.trusted, 0.1) <= 0.1
 
 
+def test_what_few_orders_of_patients_certify_is_certified_by_none() -> None:
+    """Of 26 patients with one miss few orders certify 0.10: whatever the seed, it is not certified."""
+    score, miss, groups = np.ones(26), np.arange(26) == 0, np.arange(26)
+    by_seed = [see_site(score, miss, groups, seed=seed) for seed in range(60)]
+    lucky = [certified_step(site, 0.1, 0.1, Unit.PATIENT) is not None for site in by_seed]
+    assert 0 < sum(lucky) < 30
+    for seed in range(60):
+        assert certify(score, miss, groups, alpha=0.1, delta=0.1, seed=seed).threshold is None
+    assert certify(score, miss, groups, alpha=0.2, delta=0.1, seed=0).threshold is not None
+    possible = smallest_alpha(score, miss, groups, delta=0.1, seed=0)
+    assert possible is not None
+    assert possible.alpha > 0.1
+
+
 def test_names_and_order_of_the_cases_change_nothing_but_the_lot() -> None:
     score, miss, groups = site_of(120)
     shuffled = np.random.default_rng(0).permutation(len(score))
