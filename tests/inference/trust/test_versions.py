@@ -104,6 +104,7 @@ def test_a_passport_without_a_record_counts_as_version_1_of_everything(
     judged: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "PROCEDURE", tuple(replace(part, version=1) for part in PROCEDURE))
+    monkeypatch.setattr(kinds, "KINDS", tuple(replace(kind, version=1) for kind in kinds.KINDS))
     bare = with_verdict(lambda verdict: replace(verdict, versions=None))
     assert judged(bare).verdict is Verdict.TRUSTED
     assert judged(PASSPORT).verdict is Verdict.CAUTION, "a passport of a later version"
