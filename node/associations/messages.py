@@ -42,6 +42,7 @@ class Messages(DIMSEServiceProvider):
         super().__init__(association)
         self.msg_queue = RingingQueue(taken=association.dul.wake)
         self.dropped = False
+        self._over = False
         self._bounds = bounds
         self._lease = lease
         self._bytes = {"command": 0, "data": 0}
@@ -49,6 +50,8 @@ class Messages(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: Any) -> None:
         """Take the content of one PDU; a message that is too long or too slow aborts the association."""
+        if self._over:
+            return
         if not any(self._bytes.values()):
             self._began_seconds = time.monotonic()
         for _, fragment in primitive.presentation_data_value_list:
@@ -67,6 +70,19 @@ class Messages(DIMSEServiceProvider):
         self.dropped = False
         if self._lease is not None:
             self._lease.release()
+
+    def end(self) -> None:
+        """Let go of the message under way and of those that wait, once the association is over.
+
+        An association, its layers and its threads refer to each other in circles, which Python frees at its next full
+        collection of garbage: in a node that has loaded its models after hours. The messages must not wait for it.
+        """
+        self._over = True
+        self.message = None
+        if self.assoc.is_acceptor:
+            with self.msg_queue.mutex:
+                self.msg_queue.queue.clear()
+        self.served()
 
     def _drop(self, primitive: Any) -> None:
         """Take the bytes out of the data set, those that came before and those of one PDU."""

@@ -1,5 +1,6 @@
 """One budget of memory for what is being received, for the node and for each peer; a status for every C-STORE."""
 
+import gc
 import struct
 import time
 from collections.abc import Iterator
@@ -135,3 +136,32 @@ def test_shares_never_give_more_than_there_is_and_take_everything_back() -> None
 def test_a_budget_that_no_message_fits_into_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must not fall"):
         NodeSettings(home=tmp_path, receiving_mebibytes_per_peer=256)
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """Python's collections of cyclic garbage come rarely in a process with many objects; here none comes at all."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collections")
+def test_memory_of_associations_that_ended_inside_a_message_is_given_back(port: int, small: Shares) -> None:
+    before = footprint()
+    for _ in range(20):
+        with ExitStack() as stack:
+            unfinished(stack, port, 8)
+            wait_until(lambda: small.taken >= 7 * MEBIBYTE, 5, "the message")
+        wait_until(lambda: small.taken == 0, 5, "the end of the association")
+    assert settled(before).resident_bytes - before.resident_bytes < 80 * MEBIBYTE  # of 160
+
+
+@pytest.mark.usefixtures("no_collections", "small")
+def test_an_association_that_is_idle_does_not_keep_its_last_message(port: int, many: ExitStack) -> None:
+    before = footprint()
+    for _ in range(15):
+        kind, content = unfinished(many, port, 8).send(fragment(IMAGE_CONTEXT, 2, bytes(8))).answer()
+        assert (kind, status_of(content)) == (P_DATA, 0xC000)
+    assert footprint().resident_bytes - before.resident_bytes < 60 * MEBIBYTE  # of 120
