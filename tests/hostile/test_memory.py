@@ -13,7 +13,17 @@ from node.associations import messages
 from node.associations.shares import Shares
 from node.settings.node import NodeSettings
 from tests.hostile.footprint import footprint, settled
-from tests.hostile.raw_peer import IMAGE_CONTEXT, P_DATA, RawPeer, command, echo_seconds, even, fragment, store_command
+from tests.hostile.raw_peer import (
+    ECHO_CONTEXT,
+    IMAGE_CONTEXT,
+    P_DATA,
+    RawPeer,
+    command,
+    echo_seconds,
+    even,
+    fragment,
+    store_command,
+)
 from tests.hostile.raw_peer import MR_IMAGE as MR_CLASS
 from tests.node.receiving.intake import Intake, encode, mr_image
 from tests.patience import patient, wait_until
@@ -136,6 +146,31 @@ def test_shares_never_give_more_than_there_is_and_take_everything_back() -> None
 def test_a_budget_that_no_message_fits_into_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must not fall"):
         NodeSettings(home=tmp_path, receiving_mebibytes_per_peer=256)
+
+
+def creation(stack: ExitStack, port: int) -> RawPeer:
+    """A peer that has sent the command set of N-CREATE, whose data set is decoded."""
+    elements = ((0x0002, b"1.2.3\0"), (0x0100, b"\x40\1"), (0x0110, b"\1\0"), (0x0800, b"\1\0"), (0x1000, b"1.2.3\0"))
+    return stack.enter_context(RawPeer(port)).associate().send(fragment(ECHO_CONTEXT, 3, command(*elements)))
+
+
+def test_a_data_set_that_is_decoded_counts_as_what_it_becomes(port: int, small: Shares, many: ExitStack) -> None:
+    peer = creation(many, port).send(fragment(ECHO_CONTEXT, 0, bytes(120_000)))
+    wait_until(lambda: small.taken >= 9 * MEBIBYTE, 5, "what is counted for it")
+    peer.send(fragment(ECHO_CONTEXT, 2, bytes(120_000)))  # more than the share of a peer
+    assert peer.is_closed_within(2)
+    wait_until(lambda: small.taken == 0, 5, "the end of what was held")
+
+
+def test_a_data_set_that_is_decoded_is_short(
+    node: Intake, port: int, many: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.listener._acceptor, "_memory", Shares(1 << 40, 1 << 40))
+    peer = creation(many, port)
+    with suppress(OSError):
+        for _ in range(1 + messages.MAXIMUM_ATTRIBUTES_BYTES // 100_000):
+            peer.send(fragment(ECHO_CONTEXT, 0, bytes(100_000)))
+    assert peer.is_closed_within(2)
 
 
 @pytest.fixture
