@@ -20,7 +20,7 @@ ORDER = (
     "node.receiving", "node.studies", "node.delivery", "node.associations", "node.rules",
     # the ground of the node
     "node.metrics", "node.workflow_store", "node.store", "node.migrations", "node.logs", "node.home",
-    "node.progress_bars", "node.waking", "node.settings",
+    "node.progress_bars", "node.waking", "node.memory", "node.settings",
     # what is said of a study, and kept
     "reports.adoption",
     "reports.audit", "reports.passport", "reports.objects", "reports.regions", "reports.picture", "reports.explained",

@@ -83,6 +83,21 @@ def test_unfinished_messages_of_one_peer_stay_within_its_share_and_others_are_se
     wait_until(lambda: small.taken == 0, 5, "the end of what was held")
 
 
+def test_a_process_holds_about_what_its_budget_says(
+    node: Intake, port: int, many: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = Shares(128 * MEBIBYTE, 96 * MEBIBYTE)
+    monkeypatch.setattr(node.listener._acceptor, "_memory", shares)
+    before = footprint()
+    for _ in range(12):
+        unfinished(many, port, 24)
+    wait_until(lambda: shares.taken >= 64 * MEBIBYTE, 5, "the use of the share")
+    assert footprint().resident_bytes - before.resident_bytes < 2 * 96 * MEBIBYTE  # of 288 sent; 1.3 x 96 as a rule
+    many.close()
+    settled(before)
+    wait_until(lambda: shares.taken == 0, 5, "the end of what was held")
+
+
 def test_a_message_that_was_refused_for_memory_is_taken_when_it_is_sent_again(
     node: Intake, small: Shares, many: ExitStack
 ) -> None:
