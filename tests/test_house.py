@@ -35,8 +35,8 @@ ORDER = (
     "inference.passport", "inference.bundle", "inference.criteria", "inference.saliency", "inference.attention_gate",
     "inference.pyramid_classifier",
     "inference.reading", "inference.statistics", "inference.phantom", "inference.findings", "inference.archive",
-    "inference.options", "inference.batches", "inference.devices", "inference.limited", "inference.parsing",
-    "inference.errors",
+    "inference.options", "inference.batches", "inference.devices", "inference.fingerprint", "inference.limited",
+    "inference.parsing", "inference.errors",
 )  # fmt: skip
 """All rooms of the product from top to bottom: each may import only what stands further down."""
 MOST_FILES_IN_A_FOLDER = 20

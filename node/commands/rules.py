@@ -260,9 +260,15 @@ def running(home: Path) -> int:
 
     path = home / "lock"
     nobody = UnknownName(f"No node runs on {home}.", cure="Start it: it reads its rules at start.")
-    if not path.is_file():
-        raise nobody
-    with path.open("r+b") as file:
+    try:
+        file = path.open("r+b")
+    except PermissionError as error:
+        raise UnknownName(
+            f"Whether a node runs on {home} cannot be told by this user.", cure="Run it as the node's user, or as root."
+        ) from error
+    except OSError as error:
+        raise nobody from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

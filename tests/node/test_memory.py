@@ -1,4 +1,4 @@
-"""What the threads of a node free goes back to the system: shown in a new process, whose arenas are still to be made."""
+"""What the threads of a node free goes back to the system: shown in a new process, whose arenas are yet to be made."""
 
 import subprocess
 import sys
