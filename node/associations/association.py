@@ -119,13 +119,18 @@ class BoundedAssociation(Association):
         try:
             super().run()
         except FAULTS:
-            self.dul.kill_dul()
-            self.dul.socket.cut()
-            if self.dul.is_alive():
-                self.dul.join(_LAST_WORD_SECONDS)
+            self._stop_reading()
         finally:
             self.dimse.end()
             self.on_end()
+
+    def _stop_reading(self) -> None:
+        """End the upper layer, so that it takes no message any more."""
+        self.dul.kill_dul()
+        if self.dul.socket is not None:
+            self.dul.socket.cut()
+        if self.dul.is_alive():
+            self.dul.join(_LAST_WORD_SECONDS)
 
     def cut(self) -> None:
         """End it from another thread by its connection, whatever it waits for."""

@@ -82,7 +82,8 @@ class Run:
         self._process = stand_in.start_node(self.node)
         wait_until(lambda: self.node.analysing, 60, "the loading of the models")
         self._numbers = iter(range(1_000_000))
-        self._sent_at: dict[str, float] = {}
+        self._sent: dict[str, tuple[float, Phase]] = {}
+        """Of each study when, and in which part."""
         self._seen: set[str] = set()
         self._arrived: Counter[str] = Counter()
         self._said_at = 0.0
@@ -104,7 +105,9 @@ class Run:
                     self._note_answers(phase)
                     time.sleep(min(left, 0.1))
                 self._send(phase)
-            while (passed := time.monotonic() - began) < seconds or len(phase.answer_seconds) < phase.sent:
+            while (passed := time.monotonic() - began) < seconds or len(
+                phase.answer_seconds
+            ) < phase.sent - phase.refused:
                 self._note_answers(phase)
                 time.sleep(0.1)
                 if passed > seconds + ANSWER_SECONDS:
@@ -124,6 +127,7 @@ class Run:
         client.add_requested_context(MRImageStorage, datasets[0].file_meta.TransferSyntaxUID)
         began = time.monotonic()
         association = client.associate("127.0.0.1", self.node.dicom_port, ae_title="HEATPROOF", bind_address=(PEER, 0))
+        self._sent[str(datasets[0].StudyInstanceUID)] = (began, phase)
         statuses = []
         if association.is_established:
             statuses = [association.send_c_store(dataset).get("Status", -1) for dataset in datasets]
@@ -133,7 +137,6 @@ class Run:
             phase.refused += 1
             return
         phase.store_seconds.append(time.monotonic() - began)
-        self._sent_at[str(datasets[0].StudyInstanceUID)] = began
 
     def _note_answers(self, phase: Phase) -> None:
         """Note each study of which all results have come; say now and then how far it is."""
@@ -149,7 +152,8 @@ class Run:
                 self._seen.add(uid)
                 self._arrived[study] += 1
                 if self._arrived[study] == RESULTS:
-                    phase.answer_seconds.append(time.monotonic() - self._sent_at[study])
+                    began, of_phase = self._sent[study]
+                    of_phase.answer_seconds.append(time.monotonic() - began)
 
     @contextmanager
     def _watched(self, phase: Phase) -> Iterator[None]:

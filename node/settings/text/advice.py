@@ -61,6 +61,14 @@ def _secrets(settings: Settings) -> Iterator[str]:
             yield f"{name}: {path} belongs to another user than {settings.node.home}: the node cannot read it; chown it"
 
 
+def _is_missing(path: Path) -> bool:
+    """Whether there is no such file; one in a folder that is closed to this user counts as there."""
+    try:
+        return not path.is_file()
+    except PermissionError:
+        return False
+
+
 def _owner(home: Path) -> int | None:
     """Return the number of the user that a home belongs to; None: it is not there yet."""
     try:
@@ -93,7 +101,7 @@ def _files(settings: Settings) -> Iterator[str]:
     if tls is not None:
         public += [("tls.certificate", tls.certificate), ("tls.ca_file", tls.ca_file), ("tls.crl_file", tls.crl_file)]
     for name, path in public:
-        if path is not None and not path.is_file():
+        if path is not None and _is_missing(path):
             yield f"{name}: there is no file {path}"
 
 
