@@ -32,6 +32,11 @@ class Phase:
     grown: Mapping[str, float] = field(default_factory=dict)
     """MiB of the home, by what."""
 
+    @property
+    def unanswered(self) -> int:
+        """How many of the studies that were taken have not been answered."""
+        return self.sent - self.refused - len(self.answer_seconds)
+
 
 def machine() -> str:
     """Return processor, cores, memory, load and libraries of this machine."""
