@@ -7,8 +7,7 @@ import pytest
 
 from inference.errors import UnknownName
 from node.commands.config import waiting
-from node.commands.rules import running
-from node.home import lock
+from node.home import lock, running
 from node.rules.never import impossible
 from node.settings.rule import Rule
 from node.settings.settings import Settings, load
