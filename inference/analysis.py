@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from inference.bundle.identity import BundleIdentity
-from inference.devices import Fingerprint
 from inference.findings import Classification
+from inference.fingerprint import Fingerprint
 from inference.reading.image import Image
 from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.statement import Statement

@@ -7,32 +7,18 @@ import threading
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from inference.errors import Misconfigured
+from inference.fingerprint import Fingerprint
 
 _FINGERPRINTED = ("monai", "numpy", "pydicom", "scikit-image", "scipy", "torch")
 _NAME = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
 _DRIVER = Path("/proc/driver/nvidia/version")
 _TURNS = threading.RLock()
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What a result depends on beside weights and pixels."""
-
-    device: str
-    """"cpu" or the CUDA device's name."""
-    python: str
-    libraries: tuple[tuple[str, str], ...]
-    """(distribution, version), sorted."""
-    threads: int
-    arithmetic: tuple[tuple[str, str], ...] = ()
-    """(what, value), sorted: the CPU's instruction set; of a CUDA device its driver, libraries, kind and flags."""
 
 
 def choose_device(setting: str) -> torch.device:

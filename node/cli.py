@@ -26,6 +26,7 @@ from node.commands.models import adopt, commissioning, companions
 from node.commands.options import CONFIG, AsJson, Config, Device
 from node.commands.printed import print_json
 from node.commands.tree import CommandTree, print_version
+from node.memory import bound_arenas
 
 app = typer.Typer(
     name="heatproof",
@@ -77,6 +78,7 @@ def main() -> None:
 @app.command()
 def serve(config_file: Config = CONFIG) -> None:
     """Run the node until SIGTERM or Ctrl-C."""
+    bound_arenas()  # before numerics start threads, each of which takes an arena
     from node.service import Node
     from node.settings.settings import load
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from inference.errors import Misconfigured
+from inference.errors import Misconfigured, UnknownName
 
 _OF_OWNER, _OF_GROUP = 0o700, 0o2770
 
@@ -74,6 +74,30 @@ def lock(home: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())  # whom `heatproof rules reload` tells
     return descriptor
+
+
+def running(home: Path) -> int:
+    """Return the process id of the node that holds a home folder.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    path = home / "lock"
+    nobody = UnknownName(f"No node runs on {home}.", cure="Start it: it reads its rules at start.")
+    try:
+        file = path.open("r+b")
+    except PermissionError as error:
+        raise UnknownName(
+            f"Whether a node runs on {home} cannot be told by this user.", cure="Run it as the node's user, or as root."
+        ) from error
+    except OSError as error:
+        raise nobody from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return int(file.read())
+    raise nobody
 
 
 def site_key(folder: Path) -> bytes:

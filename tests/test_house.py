@@ -20,7 +20,7 @@ ORDER = (
     "node.receiving", "node.studies", "node.delivery", "node.associations", "node.rules",
     # the ground of the node
     "node.metrics", "node.workflow_store", "node.store", "node.migrations", "node.logs", "node.home",
-    "node.progress_bars", "node.waking", "node.settings",
+    "node.progress_bars", "node.waking", "node.memory", "node.settings",
     # what is said of a study, and kept
     "reports.adoption",
     "reports.audit", "reports.passport", "reports.objects", "reports.regions", "reports.picture", "reports.explained",
@@ -35,8 +35,8 @@ ORDER = (
     "inference.passport", "inference.bundle", "inference.criteria", "inference.saliency", "inference.attention_gate",
     "inference.pyramid_classifier",
     "inference.reading", "inference.statistics", "inference.phantom", "inference.findings", "inference.archive",
-    "inference.options", "inference.batches", "inference.devices", "inference.limited", "inference.parsing",
-    "inference.errors",
+    "inference.options", "inference.batches", "inference.devices", "inference.fingerprint", "inference.limited",
+    "inference.parsing", "inference.errors",
 )  # fmt: skip
 """All rooms of the product from top to bottom: each may import only what stands further down."""
 MOST_FILES_IN_A_FOLDER = 20

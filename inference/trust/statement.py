@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from inference.findings import Classification, Finding
 from inference.passport.class_calibration import ClassCalibration
 from inference.passport.entries import Missed
-from inference.trust.likeness import Likeness
-from inference.trust.warrant import Warrant
+
+if TYPE_CHECKING:  # both bring torch
+    from inference.trust.likeness import Likeness
+    from inference.trust.warrant import Warrant
 
 NOT_COMMISSIONED = "This bundle has not been commissioned at this site: nothing is known of what it misses here."
 ANOTHER_STATE = (
@@ -58,7 +61,7 @@ class Statement:
 
 
 def state(
-    classification: Classification, likeness: Likeness | None, warrant: Warrant | None, bundle_digest: str
+    classification: Classification, likeness: "Likeness | None", warrant: "Warrant | None", bundle_digest: str
 ) -> Statement:
     """Say what is said of a stack: a stack unlike those of commissioning has findings, or no statement.
 

@@ -119,9 +119,18 @@ class BoundedAssociation(Association):
         try:
             super().run()
         except FAULTS:
-            self.dul.kill_dul()
+            self._stop_reading()
         finally:
+            self.dimse.end()
             self.on_end()
+
+    def _stop_reading(self) -> None:
+        """End the upper layer, so that it takes no message any more."""
+        self.dul.kill_dul()
+        if self.dul.socket is not None:
+            self.dul.socket.cut()
+        if self.dul.is_alive():
+            self.dul.join(_LAST_WORD_SECONDS)
 
     def cut(self) -> None:
         """End it from another thread by its connection, whatever it waits for."""
@@ -145,17 +154,21 @@ class BoundedAssociation(Association):
             return
         while not self._kill and not self._is_over():
             self._is_paused = True
-            try:
-                context_id, message = self.dimse.msg_queue.get(timeout=LONGEST_REST_SECONDS)
-            except queue.Empty:
-                continue
-            try:
-                if message is not None:
-                    self._serve(message, context_id)
-            finally:
-                self.dimse.msg_queue.task_done()
-                self.dul.wake()
+            self._serve_next()
         self.kill()
+
+    def _serve_next(self) -> None:
+        """Wait for a message for some time and serve it; nothing refers to it any more once this returns."""
+        try:
+            context_id, message = self.dimse.msg_queue.get(timeout=LONGEST_REST_SECONDS)
+        except queue.Empty:
+            return
+        try:
+            if message is not None:
+                self._serve(message, context_id)
+        finally:
+            self.dimse.msg_queue.task_done()
+            self.dul.wake()
 
     def _serve(self, message: Any, context_id: int) -> None:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
@@ -19,6 +20,10 @@ MAXIMUM_COMMAND_BYTES = 1 << 16
 MESSAGE_SECONDS = 60.0
 """From the first fragment of a message to the last, and the time that ``LEAST_BYTES_A_SECOND`` gives it beside."""
 LEAST_BYTES_A_SECOND = 8192
+MAXIMUM_ATTRIBUTES_BYTES = 8 << 20
+"""Of the data set of any message but C-STORE; a performed step that lists 65,536 instances takes 7.6 MB."""
+DECODED_BYTES_OF_ONE = 84
+"""Memory for each byte of such a data set once it is decoded: empty items, which take most, are objects of Python."""
 _STEP_BYTES = 1 << 20
 """Memory is taken from the share of a peer in pieces of this size."""
 
@@ -42,6 +47,7 @@ class Messages(DIMSEServiceProvider):
         super().__init__(association)
         self.msg_queue = RingingQueue(taken=association.dul.wake)
         self.dropped = False
+        self._over = False
         self._bounds = bounds
         self._lease = lease
         self._bytes = {"command": 0, "data": 0}
@@ -49,6 +55,8 @@ class Messages(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: Any) -> None:
         """Take the content of one PDU; a message that is too long or too slow aborts the association."""
+        if self._over:
+            return
         if not any(self._bytes.values()):
             self._began_seconds = time.monotonic()
         for _, fragment in primitive.presentation_data_value_list:
@@ -68,6 +76,19 @@ class Messages(DIMSEServiceProvider):
         if self._lease is not None:
             self._lease.release()
 
+    def end(self) -> None:
+        """Let go of the message under way and of those that wait, once the association is over.
+
+        An association, its layers and its threads refer to each other in circles, which Python frees at its next full
+        collection of garbage: in a node that has loaded its models after hours. The messages must not wait for it.
+        """
+        self._over = True
+        self.message = None
+        if self.assoc.is_acceptor:
+            with self.msg_queue.mutex:
+                self.msg_queue.queue.clear()
+        self.served()
+
     def _drop(self, primitive: Any) -> None:
         """Take the bytes out of the data set, those that came before and those of one PDU."""
         values = primitive.presentation_data_value_list
@@ -83,9 +104,10 @@ class Messages(DIMSEServiceProvider):
 
     def _problem(self) -> str:
         """Say what is wrong with the length or the pace of the message; empty: nothing is."""
+        most_bytes = MAXIMUM_ATTRIBUTES_BYTES if self._is_decoded else self._bounds.message_bytes
         for part, length, most in (
             ("command set", self._bytes["command"], MAXIMUM_COMMAND_BYTES),
-            ("message", sum(self._bytes.values()), self._bounds.message_bytes),
+            ("message", sum(self._bytes.values()), most_bytes),
         ):
             if length > most:
                 return f"A {part} grew beyond {most >> 10} KiB."
@@ -94,9 +116,15 @@ class Messages(DIMSEServiceProvider):
             return f"A message came more slowly than {LEAST_BYTES_A_SECOND >> 10} KiB/s."
         return ""
 
+    @property
+    def _is_decoded(self) -> bool:
+        """Whether the data set under way will be decoded here: that of every message but C-STORE."""
+        return type(self.message) not in (type(None), DIMSEMessage, C_STORE_RQ)
+
     def _has_memory(self) -> bool:
-        """Hold the peer's memory for what has come so far, in steps."""
-        steps = -(-self._bytes["data"] // _STEP_BYTES)
+        """Hold the peer's memory for what has come so far, and for what it is decoded to, in steps."""
+        needed = self._bytes["data"] * (DECODED_BYTES_OF_ONE if self._is_decoded else 1)
+        steps = -(-needed // _STEP_BYTES)
         return self._lease is None or self._lease.hold(steps * _STEP_BYTES)
 
     def send_msg(self, primitive: Any, context_id: int) -> None:

@@ -58,7 +58,7 @@ def config_example(
 def waiting(settings: "Settings") -> Iterator[str]:
     """Yield a sentence for each table that the running node of this home was started with otherwise."""
     from inference.errors import UnknownName
-    from node.commands.rules import running
+    from node.home import running
     from node.settings.started import changed_since, tables_of
 
     try:

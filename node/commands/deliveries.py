@@ -1,17 +1,23 @@
 """The commands about deliveries of results: list and resend."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from inference.errors import UnknownName
 from node.commands.asking import ask_node
 from node.commands.options import CONFIG, AsJson, Config
 from node.commands.printed import print_json
+
+FIELDS = ("delivery", "objects", "attempts", "proof", "since", "last error")
+WIDTH_BESIDE_ID = 90
+"""Columns of a terminal that the other fields need in a table."""
 
 if TYPE_CHECKING:
     from node.settings.settings import Settings
@@ -36,17 +42,13 @@ def list_deliveries(
     if as_json:
         print_json(rows)
         return
-    table = Table("delivery", "objects", "attempts", "proof", "since", "last error")
-    for row in rows:
-        objects = ", ".join(f"{count} {state}" for state, count in row["states"].items())
-        since = row["updated_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(row["id"], objects, str(row["attempts"]), row["proof"] or "", since, row["last_error"] or "")
-    Console().print(table)
+    console = Console()
+    _show(rows, console)
     notes = {
         destination.name: destination.viewer_note for destination in settings.destinations if destination.viewer_note
     }
     for name, note in notes.items():
-        Console().print(f"{name}: {note}", soft_wrap=True, markup=False)
+        console.print(f"{name}: {note}", soft_wrap=True, markup=False)
 
 
 @deliveries.command("resend")
@@ -61,6 +63,33 @@ def resend(
     path = "/api/deliveries/resend-failed" if delivery is None else f"/api/deliveries/{quote(delivery)}/resend"
     said = ask_node("POST", path, config_file)
     Console().print(f"{said['objects']} objects of {said['deliveries']} deliveries are sent again.")
+
+
+def _show(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print a table, or one field a line where the terminal is too narrow for a table: no ID is ever cut."""
+    cells = [
+        (
+            row["id"],
+            ", ".join(f"{count} {state}" for state, count in row["states"].items()),
+            str(row["attempts"]),
+            row["proof"] or "",
+            row["updated_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            row["last_error"] or "",
+        )
+        for row in rows
+    ]
+    longest = max((len(row[0]) for row in cells), default=0)
+    if console.width < longest + WIDTH_BESIDE_ID:
+        for row in cells:
+            for name, value in zip(FIELDS, row, strict=True):
+                if value:
+                    console.print(f"{name:11}{value}", soft_wrap=True, markup=False, highlight=False)
+            console.print()
+        return
+    table = Table(Column(FIELDS[0], no_wrap=True, min_width=longest), *FIELDS[1:])
+    for row in cells:
+        table.add_row(*map(escape, row))
+    console.print(table)
 
 
 def _rows(settings: "Settings", *, failed: bool) -> list[dict[str, Any]]:

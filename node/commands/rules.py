@@ -110,6 +110,7 @@ def rules_reload(
     import os
     import signal
 
+    from node.home import running
     from node.settings.settings import load
     from node.settings.started import changed_since, tables_of
 
@@ -248,26 +249,6 @@ def _change(change: "DecisionChange") -> Iterable[str]:
         )
         yield escape("; ".join([outcome, *(f"{expression!r} missing" for expression in decision.missing_series)]))
     yield escape(change.after.trace[-1])
-
-
-def running(home: Path) -> int:
-    """Return the process id of the node that holds a home folder.
-
-    Raises:
-        UnknownName: there is none.
-    """
-    import fcntl
-
-    path = home / "lock"
-    nobody = UnknownName(f"No node runs on {home}.", cure="Start it: it reads its rules at start.")
-    if not path.is_file():
-        raise nobody
-    with path.open("r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return int(file.read())
-    raise nobody
 
 
 def _last_reload(engine: "Engine") -> tuple[int, str]:

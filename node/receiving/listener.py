@@ -144,6 +144,7 @@ class Listener:
                 "instance_refused",
                 error=type(error).__name__,
                 status=f"{error.dimse_status:04X}",
+                calling_ae_title=event.assoc.requestor.ae_title,
                 peer_address=event.assoc.requestor.address,
                 problem=str(error.args[0]),
                 cure=cure_of(error),
@@ -152,7 +153,13 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - the boundary to the network: the sender must get an answer
             name = self._inbox.set_aside(arrival, error) if arrival else uuid.uuid4().hex
             self._metrics.instance("failed")
-            self._log.error("instance_failed", id=name, error=type(error).__name__)
+            self._log.error(
+                "instance_failed",
+                id=name,
+                error=type(error).__name__,
+                calling_ae_title=event.assoc.requestor.ae_title,
+                peer_address=event.assoc.requestor.address,
+            )
             return _answer(UnreadableInstance.dimse_status, f"Unexpected error; see {name}")
         self._metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
         return _answer(0x0000)

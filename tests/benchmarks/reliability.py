@@ -1,14 +1,16 @@
 """What goes wrong at a DICOM node, row by row, and whether the tests that hold it pass here.
 
-    python -m tests.benchmarks.reliability [--rows 1-20] [--workers 2]
+    python -m tests.benchmarks.reliability [--rows 1-20] [--workers 2] [--keep FILE]
     python -m tests.benchmarks.reliability --write
 
 The rows are those of ``reliability.toml``. The first runs the tests of each row and prints what came of them: a row is
-held where all pass, and partly held where some could not run on this machine. The second writes the rows, as they
-stand, into deploy/RELIABILITY.md.
+held where all pass, and partly held where some could not run on this machine. With ``--keep`` what came of them is kept
+row by row, and a run that was broken off goes on where it was; once all rows are done the table is written into
+``reliability.txt`` beside it. The second writes the rows, as they stand, into deploy/RELIABILITY.md.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -16,11 +18,15 @@ import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
+
+from tests.benchmarks.attack_table import machine
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "deploy" / "RELIABILITY.md"
+FIGURES = Path(__file__).with_suffix(".txt")
 BEGIN, END = "<!-- rows of tests/benchmarks/reliability.toml -->", "<!-- end of rows -->"
 
 
@@ -69,9 +75,43 @@ def with_table(page: str, rows: Sequence[Row]) -> str:
     return f"{before}{BEGIN}\n\n{page_table(rows)}\n\n{END}{rest.partition(END)[2]}"
 
 
-def run(rows: Sequence[Row], workers: int) -> dict[str, Outcome]:
-    """Run every test of the rows once; give the outcome by ``FILE::TEST``."""
-    wanted = dict.fromkeys(str(TESTS / name) for row in rows for name in row.held_by)
+@dataclass
+class Kept:
+    """What came of tests so far; in a file where one is named."""
+
+    path: Path | None
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    """By ``FILE::TEST``."""
+    done: set[str] = field(default_factory=set)
+    """What was asked for: test files, or ``FILE::TEST``."""
+
+    @classmethod
+    def read(cls, path: Path | None) -> Self:
+        """Read what an earlier run left; nothing where there is none."""
+        if path is None or not path.is_file():
+            return cls(path)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(path, {name: Outcome(**one) for name, one in content["outcomes"].items()}, set(content["done"]))
+
+    def missing(self, row: Row) -> tuple[str, ...]:
+        """Return what of a row has not been run."""
+        return tuple(name for name in row.held_by if not {name, name.partition("::")[0]} & self.done)
+
+    def add(self, names: Sequence[str], outcomes: dict[str, Outcome]) -> None:
+        """Keep what came of some tests."""
+        self.outcomes.update(outcomes)
+        self.done.update(names)
+        if self.path is not None:
+            content = {
+                "outcomes": {name: asdict(one) for name, one in self.outcomes.items()},
+                "done": sorted(self.done),
+            }
+            self.path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def run(names: Sequence[str], workers: int) -> dict[str, Outcome]:
+    """Run tests once, files or ``FILE::TEST``; give the outcome by ``FILE::TEST``."""
+    wanted = dict.fromkeys(str(TESTS / name) for name in names)
     whole = {name for name in wanted if "::" not in name}
     asked = [name for name in wanted if name in whole or name.partition("::")[0] not in whole]
     with tempfile.TemporaryDirectory() as folder:
@@ -126,16 +166,24 @@ def main() -> None:
     )
     parser.add_argument("--rows", default="", help="only these, such as 1-20")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="file of what came of the tests so far; what stands there is not run")
     asked = parser.parse_args()
-    rows = read_rows()
+    every = rows = read_rows()
     if asked.write:
         PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
         return
     if asked.rows:
         first, _, last = asked.rows.partition("-")
         rows = rows[int(first) - 1 : int(last or first)]
-    for line in lines(rows, run(rows, asked.workers)):
-        print(line, flush=True)
+    kept = Kept.read(asked.keep)
+    for row in rows:
+        if names := kept.missing(row):
+            kept.add(names, run(names, min(asked.workers, len(names))))
+        print(*list(lines([row], kept.outcomes))[:-1], sep="\n", flush=True)
+    print(list(lines(rows, kept.outcomes))[-1])
+    if asked.keep and not any(map(kept.missing, every)):
+        head = f"python -m tests.benchmarks.reliability\n{machine()}\n"
+        FIGURES.write_text("\n".join([head, *lines(every, kept.outcomes)]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

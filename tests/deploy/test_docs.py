@@ -31,6 +31,22 @@ def test_make_docs_runs_the_program_that_is_tested() -> None:
     assert f"$(BIN)/python {PROGRAM} build/docs" in (REPOSITORY / "Makefile").read_text()
 
 
+def test_every_module_that_a_page_has_run_exists() -> None:
+    pages = [
+        *REPOSITORY.glob("*.md"),
+        *(REPOSITORY / "deploy").rglob("*.md"),
+    ]  # model cards are sealed with their bundles
+    ours = ("node", "inference", "reports", "tests", "deploy")
+    named = {name for page in pages for name in re.findall(r"python -m (\w+(?:\.\w+)*)", page.read_text())}
+    paths = {name: REPOSITORY.joinpath(*name.split(".")) for name in named if name.partition(".")[0] in ours}
+    assert len(paths) > 5
+    assert not [
+        name
+        for name, path in paths.items()
+        if not (path.with_suffix(".py").is_file() or (path / "__main__.py").is_file())
+    ]
+
+
 def test_every_decision_is_listed_by_its_number_and_says_why_and_what_it_costs() -> None:
     files = sorted(path.name for path in DECISIONS.glob("[0-9]*.md"))
     assert re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (DECISIONS / "README.md").read_text()) == files

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Event, Lock, Thread
 from typing import Any
@@ -28,6 +29,7 @@ LONG = "t1" * 500_000
 """A Series Description in which Python's engine looks for `t1.*ce` in time quadratic in its length."""
 SECONDS_BETWEEN_LONG = 2.0
 """One such image is enough to stop a node that backtracks; more would only be many images."""
+STOPPING_SECONDS = 60.0
 CONNECTIONS = 300
 UNFINISHED = 10
 PIECE = bytes((1 << 17) - 20)
@@ -191,19 +193,28 @@ class Attackers:
 
     def __init__(self, target: Target, share: float | None) -> None:
         context = get_context("spawn")
-        self._stopping, self._told = context.Event(), context.SimpleQueue()
-        arguments = (target, self._stopping, share, self._told)
+        self._stopping = context.Event()
+        self._hears, tells = context.Pipe(duplex=False)
+        arguments = (target, self._stopping, share, tells)
         self.process: BaseProcess = context.Process(target=_attack, args=arguments, daemon=True)
         self.process.start()
+        tells.close()
 
     def stop(self) -> dict[str, float]:
-        """End the attack."""
+        """End the attack.
+
+        Raises:
+            TimeoutError: its process does not say what it offered.
+        """
         self._stopping.set()
-        told: dict[str, float] = self._told.get()
+        if not self._hears.poll(STOPPING_SECONDS):
+            self.process.kill()
+            raise TimeoutError(f"The attackers' process has ended with {self.process.exitcode}, or hangs")
+        told: dict[str, float] = self._hears.recv()
         self.process.kill()
         self.process.join()
         return told
 
 
-def _attack(target: Target, stopping: Event, share: float | None, told: Any) -> None:
-    told.put(Attack(target, stopping, share).run())
+def _attack(target: Target, stopping: Event, share: float | None, tells: Connection) -> None:
+    tells.send(Attack(target, stopping, share).run())

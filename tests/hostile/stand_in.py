@@ -29,6 +29,7 @@ from node.delivery.delivery import Deliveries
 from node.jobs import steps
 from node.jobs.job import Jobs
 from node.jobs.steps import Steps
+from node.memory import MOST_ARENAS
 from node.receiving.inbox import Inbox
 from node.receiving.register import Register
 from node.service import Node
@@ -91,6 +92,7 @@ def write_study_of_blobs(folder: Path, number: int, *, slices: int = SLICES, pix
 
 
 def _forkserver() -> ForkServerContext:
+    os.environ.setdefault("MALLOC_ARENA_MAX", str(MOST_ARENAS))  # as `heatproof serve` has it
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context

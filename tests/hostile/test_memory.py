@@ -1,5 +1,6 @@
 """One budget of memory for what is being received, for the node and for each peer; a status for every C-STORE."""
 
+import gc
 import struct
 import time
 from collections.abc import Iterator
@@ -12,7 +13,17 @@ from node.associations import messages
 from node.associations.shares import Shares
 from node.settings.node import NodeSettings
 from tests.hostile.footprint import footprint, settled
-from tests.hostile.raw_peer import IMAGE_CONTEXT, P_DATA, RawPeer, command, echo_seconds, even, fragment, store_command
+from tests.hostile.raw_peer import (
+    ECHO_CONTEXT,
+    IMAGE_CONTEXT,
+    P_DATA,
+    RawPeer,
+    command,
+    echo_seconds,
+    even,
+    fragment,
+    store_command,
+)
 from tests.hostile.raw_peer import MR_IMAGE as MR_CLASS
 from tests.node.receiving.intake import Intake, encode, mr_image
 from tests.patience import patient, wait_until
@@ -70,6 +81,21 @@ def test_unfinished_messages_of_one_peer_stay_within_its_share_and_others_are_se
     many.close()
     settled(before)
     wait_until(lambda: small.taken == 0, 5, "the end of what was held")
+
+
+def test_a_process_holds_about_what_its_budget_says(
+    node: Intake, port: int, many: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = Shares(128 * MEBIBYTE, 96 * MEBIBYTE)
+    monkeypatch.setattr(node.listener._acceptor, "_memory", shares)
+    before = footprint()
+    for _ in range(12):
+        unfinished(many, port, 24)
+    wait_until(lambda: shares.taken >= 64 * MEBIBYTE, 5, "the use of the share")
+    assert footprint().resident_bytes - before.resident_bytes < 2 * 96 * MEBIBYTE  # of 288 sent; 1.3 x 96 as a rule
+    many.close()
+    settled(before)
+    wait_until(lambda: shares.taken == 0, 5, "the end of what was held")
 
 
 def test_a_message_that_was_refused_for_memory_is_taken_when_it_is_sent_again(
@@ -135,3 +161,57 @@ def test_shares_never_give_more_than_there_is_and_take_everything_back() -> None
 def test_a_budget_that_no_message_fits_into_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must not fall"):
         NodeSettings(home=tmp_path, receiving_mebibytes_per_peer=256)
+
+
+def creation(stack: ExitStack, port: int) -> RawPeer:
+    """A peer that has sent the command set of N-CREATE, whose data set is decoded."""
+    elements = ((0x0002, b"1.2.3\0"), (0x0100, b"\x40\1"), (0x0110, b"\1\0"), (0x0800, b"\1\0"), (0x1000, b"1.2.3\0"))
+    return stack.enter_context(RawPeer(port)).associate().send(fragment(ECHO_CONTEXT, 3, command(*elements)))
+
+
+def test_a_data_set_that_is_decoded_counts_as_what_it_becomes(port: int, small: Shares, many: ExitStack) -> None:
+    peer = creation(many, port).send(fragment(ECHO_CONTEXT, 0, bytes(120_000)))
+    wait_until(lambda: small.taken >= 9 * MEBIBYTE, 5, "what is counted for it")
+    peer.send(fragment(ECHO_CONTEXT, 2, bytes(120_000)))  # more than the share of a peer
+    assert peer.is_closed_within(2)
+    wait_until(lambda: small.taken == 0, 5, "the end of what was held")
+
+
+def test_a_data_set_that_is_decoded_is_short(
+    node: Intake, port: int, many: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.listener._acceptor, "_memory", Shares(1 << 40, 1 << 40))
+    peer = creation(many, port)
+    with suppress(OSError):
+        for _ in range(1 + messages.MAXIMUM_ATTRIBUTES_BYTES // 100_000):
+            peer.send(fragment(ECHO_CONTEXT, 0, bytes(100_000)))
+    assert peer.is_closed_within(2)
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """Python's collections of cyclic garbage come rarely in a process with many objects; here none comes at all."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collections")
+def test_memory_of_associations_that_ended_inside_a_message_is_given_back(port: int, small: Shares) -> None:
+    before = footprint()
+    for _ in range(20):
+        with ExitStack() as stack:
+            unfinished(stack, port, 8)
+            wait_until(lambda: small.taken >= 7 * MEBIBYTE, 5, "the message")
+        wait_until(lambda: small.taken == 0, 5, "the end of the association")
+    assert settled(before).resident_bytes - before.resident_bytes < 80 * MEBIBYTE  # of 160
+
+
+@pytest.mark.usefixtures("no_collections", "small")
+def test_an_association_that_is_idle_does_not_keep_its_last_message(port: int, many: ExitStack) -> None:
+    before = footprint()
+    for _ in range(15):
+        kind, content = unfinished(many, port, 8).send(fragment(IMAGE_CONTEXT, 2, bytes(8))).answer()
+        assert (kind, status_of(content)) == (P_DATA, 0xC000)
+    assert footprint().resident_bytes - before.resident_bytes < 60 * MEBIBYTE  # of 120

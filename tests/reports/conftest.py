@@ -15,8 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from inference.analysis import Analysis, Explanation
 from inference.bundle.identity import BundleIdentity
-from inference.devices import Fingerprint
 from inference.findings import Classification, Code, Finding, PlaneRange
+from inference.fingerprint import Fingerprint
 from inference.reading.study import read_series
 from inference.saliency.engine.maps import SaliencyMap
 from inference.trust.statement import NOT_COMMISSIONED, Conclusion, Statement

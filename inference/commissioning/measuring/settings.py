@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 from inference.bundle.bundle import Bundle
-from inference.devices import Fingerprint, fingerprint
+from inference.devices import fingerprint
 from inference.errors import UnknownName
+from inference.fingerprint import Fingerprint
 from inference.passport.passport import Setting
 from inference.saliency import methods as known_methods
 from inference.saliency.registry import libraries_of, method_named, settle

@@ -43,13 +43,38 @@ def _folders(settings: Settings) -> Iterator[str]:
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
-    """Check that what identifies this node or opens it is its user's alone."""
+    """Check that what identifies this node or opens it is its user's alone, who is the owner of its home."""
+    owner = _owner(settings.node.home)
     for name, path, needed in _secret_files(settings):
-        if not path.exists():
+        try:
+            status = path.stat()
+        except PermissionError:
+            yield f"{name}: {path} is closed to this user; run the check as the node's user, or as root"
+            continue
+        except OSError:
             if needed:
                 yield f"{name}: there is no file {path}"
-        elif path.stat().st_mode & _OTHERS:
-            yield f"{name}: {path} can be read by others (mode {stat.S_IMODE(path.stat().st_mode):04o}); chmod 600"
+            continue
+        if status.st_mode & _OTHERS:
+            yield f"{name}: {path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o}); chmod 600"
+        elif owner is not None and status.st_uid != owner:
+            yield f"{name}: {path} belongs to another user than {settings.node.home}: the node cannot read it; chown it"
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is no such file; one in a folder that is closed to this user counts as there."""
+    try:
+        return not path.is_file()
+    except PermissionError:
+        return False
+
+
+def _owner(home: Path) -> int | None:
+    """Return the number of the user that a home belongs to; None: it is not there yet."""
+    try:
+        return home.stat().st_uid
+    except OSError:
+        return None
 
 
 def _secret_files(settings: Settings) -> Iterator[tuple[str, Path, bool]]:
@@ -76,7 +101,7 @@ def _files(settings: Settings) -> Iterator[str]:
     if tls is not None:
         public += [("tls.certificate", tls.certificate), ("tls.ca_file", tls.ca_file), ("tls.crl_file", tls.crl_file)]
     for name, path in public:
-        if path is not None and not path.is_file():
+        if path is not None and _is_missing(path):
             yield f"{name}: there is no file {path}"
 
 

@@ -1,16 +1,18 @@
 """`heatproof config check`: what is valid and yet probably not meant; and the tree of commands."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from inference.errors import UnknownName
 from node.commands.config import waiting
-from node.home import lock
+from node.home import lock, running
 from node.rules.never import impossible
 from node.settings.rule import Rule
 from node.settings.settings import Settings, load
 from node.settings.started import record_started
-from node.settings.text.advice import advice
+from node.settings.text.advice import _secrets, advice
 from tests.node.commands.command import heatproof
 from tests.node.settings.minimal import MINIMAL
 
@@ -54,6 +56,38 @@ def test_a_secret_that_others_can_read_is_said_with_its_mode(tmp_path: Path) -> 
     assert "0644" in sentence
     settings.http.token_file.chmod(0o600)
     assert advice(settings) == ()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give a file to another user.")
+def test_root_checks_a_node_of_another_user_by_what_that_user_can_read_and_leaves_no_file(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.node.home.mkdir(mode=0o700)
+    os.chown(settings.node.home, 65534, 65534)
+    heatproof("config", "check", "--config", str(tmp_path / "heatproof.toml"))
+    assert list(settings.node.home.iterdir()) == []
+    settings.http.token_file.write_text("secret")
+    settings.http.token_file.chmod(0o600)
+    (sentence,) = advice(settings)
+    assert "belongs to another user" in sentence
+    os.chown(settings.http.token_file, 65534, 65534)
+    assert advice(settings) == ()
+
+
+def test_what_is_closed_to_this_user_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tmp_path)
+
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", closed)
+        sentences = list(_secrets(settings))
+    assert len(sentences) == 2
+    assert all("is closed to this user" in sentence for sentence in sentences)
+    monkeypatch.setattr(Path, "open", closed)
+    with pytest.raises(UnknownName, match="cannot be told"):
+        running(settings.node.home)
+    assert list(waiting(settings)) == []
 
 
 def test_a_home_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, AllStoragePresentationContexts, build_context
 from pynetdicom.dsutils import encode
+from structlog.testing import capture_logs
 
 from node.associations import entrance
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
@@ -91,6 +92,15 @@ def test_every_common_transfer_syntax_is_accepted_for_every_storage_class(listen
         assert len(peer.accepted_contexts) == len(some)
         assert peer.acceptor.maximum_length == MAXIMUM_PDU_LENGTH_BYTES
         peer.release()
+
+
+def test_what_is_refused_is_logged_with_its_sender(listening: Intake) -> None:
+    image = mr_image()
+    del image.StudyInstanceUID
+    with capture_logs() as written:
+        assert listening.send(image, calling="MODALITY7") == [0xC000]
+    (entry,) = [one for one in written if one["event"] == "instance_refused"]
+    assert (entry["calling_ae_title"], entry["peer_address"]) == ("MODALITY7", "127.0.0.1")
 
 
 @pytest.mark.parametrize("retired", RETIRED_IMAGE_CLASSES)

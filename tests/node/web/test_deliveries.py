@@ -37,6 +37,7 @@ def test_stored_is_shown_with_its_proof_and_an_unknown_state_with_a_cure(browser
     assert "storage commitment" in browser.get("/deliveries?state=stored").text
     assert browser.get("/deliveries?state=odd").status_code == 404
     assert browser.get("/deliveries?after=odd").status_code == 404
+    assert "These are the oldest" not in browser.get("/deliveries?state=stored").text  # there is but one page
     assert "No delivery is in this state." in browser.get("/deliveries?destination=nowhere").text
 
 
