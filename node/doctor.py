@@ -22,7 +22,7 @@ from pynetdicom.sop_class import (
 
 from inference.bundle.bundle import Bundle
 from inference.errors import DeliveryFailed, HeatproofError, PassportRefused, UnknownName
-from node.associations.refusals import Refusal
+from node.associations.refusal import Refusal
 from node.associations.rejection import told
 from node.associations.requestor import associate
 from node.delivery import dicomweb

@@ -12,7 +12,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.associations.connection import RingingQueue
-from node.associations.shares import Lease
+from node.associations.shares import Holding
 
 MAXIMUM_COMMAND_BYTES = 1 << 16
 """A command set has some hundred bytes."""
@@ -38,7 +38,7 @@ class Messages(DIMSEServiceProvider):
     is set: its request is to be answered with a failure.
     """
 
-    def __init__(self, association: Association, bounds: Bounds, lease: Lease | None = None) -> None:
+    def __init__(self, association: Association, bounds: Bounds, lease: Holding | None = None) -> None:
         super().__init__(association)
         self.msg_queue = RingingQueue(taken=association.dul.wake)
         self.dropped = False

@@ -1,7 +1,8 @@
 import pytest
 
 from node.associations import refusals as module
-from node.associations.refusals import Refusal, Refusals
+from node.associations.refusal import Refusal
+from node.associations.refusals import Refusals
 from node.associations.refusals import refusals as table
 from node.associations.request import Offer
 from reports.audit.counted import CountedEvents
