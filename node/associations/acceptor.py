@@ -10,7 +10,6 @@ from pynetdicom import AE
 from pynetdicom.presentation import PresentationContext
 
 from node.associations.admission import Admission
-from node.associations.association import IDLE_SECONDS
 from node.associations.connection import reject_pdu
 from node.associations.entrance import Entrance
 from node.associations.messages import Bounds
@@ -68,7 +67,6 @@ class Acceptor:
             further: gives the storage contexts that are accepted beside those of ``entity``, of what a peer offers.
             elsewhere: other processes that serve associations; this one does where left out.
         """
-        entity.acse_timeout, entity.network_timeout = 10.0, IDLE_SECONDS
         self._entity = entity
         self._handlers = handlers
         self._settings = settings
@@ -126,7 +124,7 @@ class Acceptor:
             association.join(max(deadline - time.monotonic(), 0.0))
         left = self._admission.associations
         for association in left:
-            association.abort(block=False)
+            association.dismiss()
         deadline = time.monotonic() + _ABORT_SECONDS
         for association in left:
             association.join(max(deadline - time.monotonic(), 0.0))

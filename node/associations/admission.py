@@ -54,7 +54,7 @@ class Admission:
                     del self._inside[going]
                     break
         if going is not None:
-            going.abort(block=False)
+            going.dismiss()
         return None
 
     def enter(self, association: OpenAssociation, address: str) -> None:

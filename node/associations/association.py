@@ -123,6 +123,10 @@ class BoundedAssociation(Association):
         finally:
             self.on_end()
 
+    def dismiss(self) -> None:
+        """Abort it, and wait for nothing."""
+        self.abort(block=False)
+
     def cut(self) -> None:
         """End it from another thread by its connection, whatever it waits for."""
         self.dul.socket.cut()

@@ -37,8 +37,8 @@ class OpenAssociation(Protocol):
     def idle_seconds(self) -> float:
         """Return the idle time; 0 while a message is received, or a request served."""
 
-    def abort(self, *, block: bool) -> None:
-        """Abort it."""
+    def dismiss(self) -> None:
+        """Abort it, and wait for nothing."""
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it is over, for so many seconds at most."""
@@ -115,13 +115,13 @@ class Provider:
         accounts.accepted(Refusal(problem, cure, requestor.address, *titles, _offers(missed), accepted=True))
 
     def _ended(self, association: BoundedAssociation, accounts: Accounts) -> None:
-        accounts.ended(association)
         association.dimse.served()
         if association.problem:
             requestor = association.requestor
             cure = "Check the sender against the conformance statement of this node."
             titles = (requestor.ae_title, self.entity.ae_title)
             accounts.refused(Refusal(association.problem, cure, requestor.address, *titles))
+        accounts.ended(association)
 
 
 def request_primitive(pdu: bytes) -> Any:
