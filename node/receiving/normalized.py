@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_CREATE, N_EVENT_REPORT, N_SET
 from pynetdicom.events import Event
@@ -83,7 +84,7 @@ def event_of(message: LineMessage, kind: NormalizedKind, *, address: str, ae_tit
     if message.details["has_data_set"]:
         setattr(request, kind.data_set, BytesIO(message.file))
     number, abstract_syntax, transfer_syntax = message.details["context"]
-    context = PresentationContextTuple(number, abstract_syntax, transfer_syntax)
+    context = PresentationContextTuple(number, UID(abstract_syntax), UID(transfer_syntax))
     peer: Any = SimpleNamespace(requestor=SimpleNamespace(address=address, ae_title=ae_title))
     return Event(peer, kind.event, {"request": request, "context": context})
 
