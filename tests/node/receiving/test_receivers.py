@@ -94,7 +94,9 @@ def test_what_four_associations_send_at_once_is_registered_once_and_belongs_to_o
     assert {(row.calling_ae_title, row.peer_address) for row in rows} == {("SENDER", "127.0.0.1")}
     assert all(digest_of(several.home / "inbox" / row.path) == row.sha256 for row in rows)
     with several.engine.connect() as connection:
-        assert connection.execute(select(studies.c.arrivals).where(studies.c.study_instance_uid == study)).scalar() == 24
+        assert (
+            connection.execute(select(studies.c.arrivals).where(studies.c.study_instance_uid == study)).scalar() == 24
+        )
 
 
 def test_associations_go_to_the_least_busy_receiver(several: Intake) -> None:
