@@ -33,7 +33,7 @@ from node.receiving.normalized import KINDS, PROCESSING_FAILURE, event_of, value
 class Answers:
     """Who answers what the peers of receivers ask for."""
 
-    keep: Callable[[Callable[[], Arrival], str], Dataset]
+    keep: Callable[[Callable[[], Arrival], str], Dataset | int]
     """Keeps an arrival of a peer, by its address, and gives the status of C-STORE; never raises."""
     handlers: Mapping[Any, Callable[[Any], Any]]
     """By event of pynetdicom: answers a request of DIMSE-N, with status and data set."""

@@ -118,11 +118,11 @@ class Listener:
         if self._receivers is not None:
             self._receivers.stop()
 
-    def _store(self, event: Any) -> Dataset:
+    def _store(self, event: Any) -> Dataset | int:
         """Answer one C-STORE request."""
         return self._keep(partial(_arrival, event, self._purpose), event.assoc.requestor.address)
 
-    def _keep(self, arriving: Callable[[], Arrival], peer_address: str) -> Dataset:
+    def _keep(self, arriving: Callable[[], Arrival], peer_address: str) -> Dataset | int:
         """Keep what arrives, and answer; nothing that goes wrong here may end the association or lose the arrival."""
         arrival = None
         try:
@@ -145,7 +145,7 @@ class Listener:
             self._log.error("instance_failed", id=name, error=type(error).__name__)
             return _answer(UnreadableInstance.dimse_status, f"Unexpected error; see {name}")
         self._metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
-        return _answer(0x0000)
+        return 0x0000
 
 
 def prior_listener(
@@ -198,10 +198,10 @@ def _arrival(event: Any, purpose: Purpose) -> Arrival:
     )
 
 
-def _answer(status: int, comment: str = "") -> Dataset:
+def _answer(status: int, comment: str) -> Dataset:
     """Return the status of a response; where PS3.7 9.1.1.1 allows it, with an Error Comment that says what is wrong."""
     answer = Dataset()
     answer.Status = status
-    if comment and status >= 0xA700:
+    if status >= 0xA700:
         answer.ErrorComment = error_comment(comment)
     return answer
