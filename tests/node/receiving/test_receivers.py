@@ -28,7 +28,7 @@ from node.settings.node import NodeSettings
 from node.store import performed_steps, studies
 from node.studies.performed_steps import PerformedSteps
 from tests.hostile.kill_sweep import digest_of
-from tests.hostile.raw_peer import ABORT, IMAGE_CONTEXT, P_DATA, RawPeer, echo_request, fragment
+from tests.hostile.raw_peer import ABORT, ASSOCIATE_RJ, IMAGE_CONTEXT, P_DATA, RawPeer, echo_request, fragment, request
 from tests.hostile.test_memory import MEBIBYTE, status_of, unfinished
 from tests.patience import patient, wait_until
 
@@ -111,8 +111,8 @@ def test_associations_go_to_the_least_busy_receiver(several: Intake) -> None:
 def test_refusals_and_figures_are_those_of_the_node(several: Intake) -> None:
     image, other = mr_image(seed=1), mr_image(seed=2)
     other.SOPInstanceUID = image.SOPInstanceUID
-    unknown = several.associate(called="SOMEBODY")
-    assert unknown.is_rejected
+    with RawPeer(several.listener.port) as stranger:
+        assert stranger.send(request(called=b"SOMEBODY")).answer()[0] == ASSOCIATE_RJ
     assert several.send(image, other) == [0x0000, 0x0111]
     assert "quarantined" in several.events()
     page = several.metrics.page().decode()
@@ -134,10 +134,10 @@ def test_the_limit_of_associations_of_one_peer_holds_over_all_receivers(
     monkeypatch.setattr(admission, "IDLE_ENOUGH_SECONDS", patient(60.0))
     port = several.listener.port
     peers = [many.enter_context(RawPeer(port)).associate() for _ in range(COUNT)]
-    assert several.associate().is_rejected
+    assert many.enter_context(RawPeer(port)).send(request()).answer() == (ASSOCIATE_RJ, bytes((0, 2, 3, 2)))
     monkeypatch.setattr(admission, "IDLE_ENOUGH_SECONDS", 0.0)
     assert peers[0].send(echo_request()).answer()[0] == P_DATA  # the others are idle for longer
-    several.associate().release()
+    many.enter_context(RawPeer(port)).associate()
     assert peers[1].answer()[0] == ABORT
     assert peers[0].send(echo_request()).answer()[0] == P_DATA
 
