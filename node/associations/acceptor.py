@@ -15,9 +15,8 @@ from node.associations.entrance import Entrance
 from node.associations.messages import Bounds
 from node.associations.peers import Caller, Peers, Rejection
 from node.associations.provider import Accounts, OpenAssociation, Provider, request_primitive
-from node.associations.refusal import Refusal
 from node.associations.refusals import Refusals
-from node.associations.request import AssociationRequest, Offer, read_request
+from node.associations.request import AssociationRequest, Offer, Refusal, read_request
 from node.associations.shares import Lease, Shares
 from node.associations.tls import server_context
 from node.metrics import Metrics

@@ -18,8 +18,7 @@ from pynetdicom.transport import AddressInformation
 from node.associations.association import BoundedAssociation
 from node.associations.connection import BoundedSocket
 from node.associations.messages import Bounds
-from node.associations.refusal import Refusal
-from node.associations.request import MalformedRequest, Offer
+from node.associations.request import MalformedRequest, Offer, Refusal
 from node.associations.shares import Holding
 from node.associations.storage_classes import is_unread_class
 from node.associations.upper_layer import FAULTS

@@ -27,8 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from node.associations.refusal import Refusal
-from node.associations.request import Offer, printable
+from node.associations.request import Offer, Refusal, printable
 from node.store import METADATA, Moment, insert_into
 from reports.audit.counted import CountedEvents
 from reports.audit.ledger import Event

@@ -20,17 +20,16 @@ from inference.errors import HeatproofError, UnreadableInstance
 from node.associations.connection import abort_pdu
 from node.associations.peers import Caller
 from node.associations.provider import Accounts
-from node.associations.refusal import Refusal
-from node.associations.request import Offer
+from node.associations.request import Offer, Refusal
 from node.associations.shares import Lease
 from node.associations.upper_layer import FAULTS
 from node.receiving.inspection import Arrival, Purpose
-from node.receiving.line import Line, LineMessage
+from node.receiving.line import LineMessage, ReceiverLine
 from node.receiving.normalized import KINDS, PROCESSING_FAILURE, event_of, values_of
 
 
 @dataclass(frozen=True)
-class Answers:
+class NodeAnswers:
     """Who answers what the peers of receivers ask for."""
 
     keep: Callable[[Callable[[], Arrival], str], Dataset | int]
@@ -49,10 +48,10 @@ class DelegatedAssociation(threading.Thread):
         connection: socket.socket,
         caller: Caller,
         pdu: bytes,
-        line: Line,
+        line: ReceiverLine,
         lease: Lease,
         accounts: Accounts,
-        answers: Answers,
+        answers: NodeAnswers,
     ) -> None:
         super().__init__(name="delegated association", daemon=True)
         self._connection = connection

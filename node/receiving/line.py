@@ -28,7 +28,7 @@ class LineMessage:
     """What the file that came with it holds."""
 
 
-class Line:
+class ReceiverLine:
     """One end of a line; a message is sent whole, whatever thread sends it."""
 
     def __init__(self, end: socket.socket) -> None:

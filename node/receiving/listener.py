@@ -21,7 +21,7 @@ from node.associations.refusals import Refusals
 from node.associations.shares import Shares
 from node.metrics import Metrics
 from node.receiving.contexts import Terms
-from node.receiving.delegated import Answers
+from node.receiving.delegated import NodeAnswers
 from node.receiving.inbox import Inbox, cure_of
 from node.receiving.inspection import Arrival, Purpose
 from node.receiving.receivers import Receivers
@@ -66,7 +66,7 @@ class Listener:
         self._metrics = metrics
         self._log = structlog.get_logger("listener")
         terms = _terms(settings, handlers)
-        answers = Answers(self._keep, dict(handlers), purpose)
+        answers = NodeAnswers(self._keep, dict(handlers), purpose)
         several = settings.receivers > 1 and purpose is Purpose.STUDY
         self._receivers = (
             Receivers(settings.receivers, terms, answers, log_level=settings.log_level) if several else None

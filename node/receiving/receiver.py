@@ -26,10 +26,10 @@ from inference.errors import Unavailable
 from node import logs
 from node.associations.messages import Bounds
 from node.associations.provider import Accounts, Provider, request_primitive
-from node.associations.refusal import Refusal
+from node.associations.request import Refusal
 from node.associations.upper_layer import FAULTS
 from node.receiving.contexts import Terms
-from node.receiving.line import Line, file_of
+from node.receiving.line import ReceiverLine, file_of
 from node.receiving.normalized import KINDS, NormalizedKind, described, status_of
 
 _MOST_CONFIGURATION_BYTES = 1 << 16
@@ -38,7 +38,7 @@ _MOST_CONFIGURATION_BYTES = 1 << 16
 class NodeProxy:
     """Stands for the node in one association: what is asked of it goes over the line."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: ReceiverLine) -> None:
         self._line = line
         self._held = 0
 
@@ -121,7 +121,7 @@ class Receiver:
 
     def serve(self, connection: socket.socket, end: socket.socket) -> None:
         """Serve a connection whose request comes over its line."""
-        line = Line(end)
+        line = ReceiverLine(end)
         try:
             asked = line.receive()
             if asked is None:

@@ -23,8 +23,8 @@ from node.associations.peers import Caller
 from node.associations.provider import Accounts, OpenAssociation
 from node.associations.shares import Lease
 from node.receiving.contexts import Terms
-from node.receiving.delegated import Answers, DelegatedAssociation
-from node.receiving.line import Line
+from node.receiving.delegated import DelegatedAssociation, NodeAnswers
+from node.receiving.line import ReceiverLine
 
 PROGRAM = "node.receiving.receiver"
 _LONG_LIFE_SECONDS = 10.0
@@ -37,7 +37,7 @@ _ENDING_SECONDS = 1.0
 class Receivers:
     """So many processes; each is started again where it ends."""
 
-    def __init__(self, count: int, terms: Terms, answers: Answers, *, log_level: str) -> None:
+    def __init__(self, count: int, terms: Terms, answers: NodeAnswers, *, log_level: str) -> None:
         """Make them; ``start`` starts them.
 
         Args:
@@ -79,7 +79,7 @@ class Receivers:
                     here.close()
                     continue
             counted = Accounts(accounts.accepted, accounts.refused, _ending(seat, accounts))
-            return DelegatedAssociation(connection, caller, pdu, Line(here), lease, counted, self._answers)
+            return DelegatedAssociation(connection, caller, pdu, ReceiverLine(here), lease, counted, self._answers)
         return None
 
 

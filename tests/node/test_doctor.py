@@ -22,9 +22,8 @@ from typer.testing import CliRunner, Result
 from inference.errors import UnknownName
 from node import doctor
 from node.associations import rejection
-from node.associations.refusal import Refusal
 from node.associations.refusals import Refusals
-from node.associations.request import Offer
+from node.associations.request import Offer, Refusal
 from node.cli import app
 from node.delivery import reach
 from node.delivery.reach import Step
