@@ -37,7 +37,7 @@ class ReceiverLine:
         self._asking = threading.Lock()
 
     def send(self, word: str, content: bytes = b"", *, descriptor: int | None = None, **details: Any) -> None:
-        """Send one message, and the descriptor of an open file with it.
+        """Send one message, and an open file with it: its descriptor is closed here.
 
         Raises:
             OSError: the other end is closed.
@@ -46,7 +46,10 @@ class ReceiverLine:
         message = _LENGTHS.pack(len(header), len(content)) + header + content
         sent = 0
         if descriptor is not None:
-            sent = socket.send_fds(self._end, [message], [descriptor])
+            try:
+                sent = socket.send_fds(self._end, [message], [descriptor])
+            finally:
+                os.close(descriptor)  # who reads it holds the last reference to its memory
         self._end.sendall(message[sent:])
 
     def receive(self) -> LineMessage | None:

@@ -100,11 +100,7 @@ class NodeProxy:
 
     def _ask(self, word: str, details: dict[str, Any], data_set: memoryview | None) -> Dataset:
         descriptor = None if data_set is None else file_of(data_set)
-        try:
-            return status_of(self._line.ask(word, descriptor=descriptor, **details).details["values"])
-        finally:
-            if descriptor is not None:
-                os.close(descriptor)
+        return status_of(self._line.ask(word, descriptor=descriptor, **details).details["values"])
 
     def _tell(self, word: str, **details: Any) -> None:
         with suppress(OSError):  # the node is gone, and this process with it

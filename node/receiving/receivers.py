@@ -158,7 +158,10 @@ class _Seat:
         pause_seconds = 0.0
         while not self._stopping.wait(pause_seconds):
             began = time.monotonic()
-            status = self._run()
+            try:
+                status: int | None = self._run()
+            except OSError:  # no memory, no process or no descriptor left
+                status = None
             if self._stopping.is_set():
                 return
             lived_seconds = time.monotonic() - began
@@ -206,8 +209,10 @@ def _ending(seat: _Seat, accounts: Accounts) -> Callable[[OpenAssociation], None
     return ended
 
 
-def _cause(status: int) -> str:
+def _cause(status: int | None) -> str:
     """Say how a process ended: by which signal, or with which exit status."""
+    if status is None:
+        return "an error of the system, which did not start it"
     if status >= 0:
         return f"exit status {status}"
     with suppress(ValueError):
