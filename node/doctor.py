@@ -22,8 +22,8 @@ from pynetdicom.sop_class import (
 
 from inference.bundle.bundle import Bundle
 from inference.errors import DeliveryFailed, HeatproofError, PassportRefused, UnknownName
-from node.associations.refusals import Refusal
 from node.associations.rejection import told
+from node.associations.request import Refusal
 from node.associations.requestor import associate
 from node.delivery import dicomweb
 from node.delivery.reach import FAILS, NOTE, WORKS, Step, addresses_of, handshake, reach

@@ -2,39 +2,37 @@
 
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from pydicom.uid import UID
-from pynetdicom import AE, evt
-from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
+from pynetdicom import AE
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import AddressInformation
 
 from node.associations.admission import Admission
-from node.associations.association import IDLE_SECONDS, BoundedAssociation
-from node.associations.connection import BoundedSocket, reject_pdu
+from node.associations.connection import reject_pdu
 from node.associations.entrance import Entrance
 from node.associations.messages import Bounds
 from node.associations.peers import Caller, Peers, Rejection
-from node.associations.refusals import Refusal, Refusals
-from node.associations.request import AssociationRequest, MalformedRequest, Offer, read_request
-from node.associations.shares import Shares
-from node.associations.storage_classes import is_unread_class
+from node.associations.provider import Accounts, OpenAssociation, Provider, request_primitive
+from node.associations.refusals import Refusals
+from node.associations.request import AssociationRequest, Offer, Refusal, read_request
+from node.associations.shares import Lease, Shares
 from node.associations.tls import server_context
-from node.associations.upper_layer import FAULTS
 from node.metrics import Metrics
 from node.settings.node import NodeSettings
 from node.settings.tls import TlsSettings
 
-STORAGE_SERVICE_CLASS = "1.2.840.10008.4.2"
 _ABORT_SECONDS = 1.0
-_HEADER = struct.Struct(">BBL")
+
+
+class Elsewhere(Protocol):
+    """Has another process serve associations that were admitted here."""
+
+    def associate(
+        self, connection: socket.socket, caller: Caller, pdu: bytes, lease: Lease, accounts: Accounts
+    ) -> OpenAssociation | None:
+        """Hand a connection and its request over; None: it is to be served here."""
 
 
 class Acceptor:
@@ -52,6 +50,7 @@ class Acceptor:
         tls: TlsSettings | None,
         memory: Shares | None = None,
         further: Callable[[Sequence[Offer]], list[PresentationContext]] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Bind to an application entity.
 
@@ -65,15 +64,16 @@ class Acceptor:
             tls: port and files of DICOM over TLS.
             memory: bytes for messages that are being received; of these settings where left out.
             further: gives the storage contexts that are accepted beside those of ``entity``, of what a peer offers.
+            elsewhere: other processes that serve associations; this one does where left out.
         """
-        entity.acse_timeout, entity.network_timeout = 10.0, IDLE_SECONDS
         self._entity = entity
-        self._handlers = [*handlers, (evt.EVT_ACCEPTED, self._accepted)]
+        self._handlers = handlers
         self._settings = settings
         self._refusals = refusals
         self._metrics = metrics
         self._tls = tls
         self._further = further
+        self._elsewhere = elsewhere
         self._memory = memory or memory_of(settings)
         self._bounds = Bounds(message_bytes=settings.maximum_message_mebibytes << 20)
         self._admission = Admission(
@@ -123,7 +123,7 @@ class Acceptor:
             association.join(max(deadline - time.monotonic(), 0.0))
         left = self._admission.associations
         for association in left:
-            association.abort(block=False)
+            association.dismiss()
         deadline = time.monotonic() + _ABORT_SECONDS
         for association in left:
             association.join(max(deadline - time.monotonic(), 0.0))
@@ -143,87 +143,40 @@ class Acceptor:
         """
         request = read_request(pdu)
         rejection = self._admission.rejection(request, caller)
-        primitive = _primitive(pdu) if rejection is None else None
+        primitive = request_primitive(pdu) if rejection is None else None
         rejection = rejection or self._admission.make_room(caller.address)
         if rejection is not None:
             self._refused(_refusal(request, caller, rejection))
             return reject_pdu(rejection.result, rejection.source, rejection.reason)
-        connection.setblocking(True)
-        lease = self._memory.lease(caller.address)
-        association = BoundedAssociation(self._entity, MODE_ACCEPTOR, bounds=self._bounds, lease=lease)
-        association.on_end = partial(self._ended, association)
-        association.set_socket(BoundedSocket(association, client_socket=connection))
-        association.take_request(primitive)
-        association.requestor.address_info = AddressInformation(caller.address, connection.getpeername()[1])
-        acceptor = association.acceptor
-        acceptor.ae_title, acceptor.maximum_length = self._settings.ae_title, self._entity.maximum_pdu_size
-        acceptor.implementation_class_uid = self._entity.implementation_class_uid
-        acceptor.implementation_version_name = self._entity.implementation_version_name
-        further = self._further(request.offers) if self._further else []
-        acceptor.supported_contexts = [*self._entity.supported_contexts, *further]
-        for event, handler in [*self._handlers, (evt.EVT_SOP_COMMON, partial(_as_storage, further))]:
-            association.bind(event, handler)
-        self._admission.enter(association, caller.address)
+        association = self._associate(connection, caller, pdu, primitive)
         association.start()
         return b""
+
+    def _associate(self, connection: socket.socket, caller: Caller, pdu: bytes, primitive: Any) -> OpenAssociation:
+        lease = self._memory.lease(caller.address)
+        accounts = Accounts(self._accepted, self._refused, self._admission.leave)
+        association: OpenAssociation | None = None
+        if self._elsewhere is not None and not caller.over_tls:
+            association = self._elsewhere.associate(connection, caller, pdu, lease, accounts)
+        if association is None:
+            provider = Provider(self._entity, self._handlers, self._bounds, self._further)
+            association = provider.associate(connection, caller.address, primitive, lease, accounts)
+        self._admission.enter(association, caller.address)
+        return association
 
     def _refused(self, refusal: Refusal) -> None:
         self._metrics.association("rejected" if refusal.result else "aborted")
         self._refusals.record(refusal)
 
-    def _accepted(self, event: Any) -> None:
+    def _accepted(self, missed: Refusal | None) -> None:
         self._metrics.association("accepted")
-        accepted = {context.abstract_syntax for context in event.assoc.accepted_contexts}
-        offered = event.assoc.requestor.primitive.presentation_context_definition_list
-        missed = [context for context in offered if context.abstract_syntax not in accepted]
-        if missed:
-            known = {context.abstract_syntax for context in event.assoc.acceptor.supported_contexts}
-            problem, cure = _context_problem(missed, known)
-            offers = tuple(
-                Offer(context.context_id, str(context.abstract_syntax), tuple(map(str, context.transfer_syntax)))
-                for context in missed
-            )
-            requestor = event.assoc.requestor
-            self._refusals.record(
-                Refusal(
-                    problem, cure, requestor.address, requestor.ae_title, self._settings.ae_title, offers, accepted=True
-                )
-            )
-
-    def _ended(self, association: BoundedAssociation) -> None:
-        self._admission.leave(association)
-        association.dimse.served()
-        if association.problem:
-            requestor = association.requestor
-            cure = "Check the sender against the conformance statement of this node."
-            self._refused(
-                Refusal(association.problem, cure, requestor.address, requestor.ae_title, self._settings.ae_title)
-            )
+        if missed is not None:
+            self._refusals.record(missed)
 
 
 def memory_of(settings: NodeSettings) -> Shares:
     """Return the bytes that messages and requests with studies may take while they are received."""
     return Shares(settings.receiving_mebibytes << 20, settings.receiving_mebibytes_per_peer << 20)
-
-
-def _as_storage(contexts: Sequence[PresentationContext], _event: Any) -> dict[UID, Any]:
-    """Have pynetdicom serve these SOP classes as storage classes, as if the peer had said so (PS3.7 D.3.3.6)."""
-    served = {}
-    for context in contexts:
-        item = SOPClassCommonExtendedNegotiation()
-        item.sop_class_uid, item.service_class_uid = context.abstract_syntax, STORAGE_SERVICE_CLASS
-        served[UID(context.abstract_syntax)] = item
-    return served
-
-
-def _primitive(pdu: bytes) -> Any:
-    """Decode the request with pynetdicom, so that its errors arise before an association thread exists."""
-    try:
-        request = A_ASSOCIATE_RQ()
-        request.decode(_HEADER.pack(1, 0, len(pdu)) + pdu)
-        return request.to_primitive()
-    except FAULTS as error:
-        raise MalformedRequest("holds a value that is not allowed") from error
 
 
 def _refusal(request: AssociationRequest, caller: Caller, rejection: Rejection) -> Refusal:
@@ -237,20 +190,4 @@ def _refusal(request: AssociationRequest, caller: Caller, rejection: Rejection) 
         rejection.result,
         rejection.source,
         rejection.reason,
-    )
-
-
-def _context_problem(missed: Sequence[PresentationContext], known: set[UID]) -> tuple[str, str]:
-    """Describe the first rejected presentation context; the others are in the list of offers."""
-    first = missed[0]
-    name = UID(first.abstract_syntax).name
-    if first.abstract_syntax not in known:
-        cure = "Configure the sender to leave it out, or set node.keep_unknown_classes = true to have it kept unread."
-        if not is_unread_class(first.abstract_syntax):
-            cure = "Configure the sender to leave it out, or to send it elsewhere."
-        return f"{name} is not accepted here.", cure
-    syntaxes = " and ".join(UID(syntax).name for syntax in first.transfer_syntax)
-    return (
-        f"No transfer syntax in common for {name}: it offers only {syntaxes}.",
-        "Configure the sender to offer Explicit VR Little Endian too.",
     )

@@ -2,8 +2,8 @@
 
 import threading
 
-from node.associations.association import BoundedAssociation
 from node.associations.peers import Caller, Peers, Rejection
+from node.associations.provider import OpenAssociation
 from node.associations.request import APPLICATION_CONTEXT, AssociationRequest
 
 IDLE_ENOUGH_SECONDS = 1.0
@@ -27,7 +27,7 @@ class Admission:
         self._peers = peers
         self._most = most
         self._most_of_peer = most_of_peer
-        self._inside: dict[BoundedAssociation, str] = {}
+        self._inside: dict[OpenAssociation, str] = {}
         self._lock = threading.Lock()
 
     def rejection(self, request: AssociationRequest, caller: Caller) -> Rejection | None:
@@ -54,21 +54,21 @@ class Admission:
                     del self._inside[going]
                     break
         if going is not None:
-            going.abort(block=False)
+            going.dismiss()
         return None
 
-    def enter(self, association: BoundedAssociation, address: str) -> None:
+    def enter(self, association: OpenAssociation, address: str) -> None:
         """Add an association."""
         with self._lock:
             self._inside[association] = address
 
-    def leave(self, association: BoundedAssociation) -> None:
+    def leave(self, association: OpenAssociation) -> None:
         """Remove an association."""
         with self._lock:
             self._inside.pop(association, None)
 
     @property
-    def associations(self) -> tuple[BoundedAssociation, ...]:
+    def associations(self) -> tuple[OpenAssociation, ...]:
         """The open associations."""
         with self._lock:
             return tuple(self._inside)

@@ -19,7 +19,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from inference.errors import Unavailable, UnreadableInstance
 from node.associations.comments import error_comment
 from node.associations.messages import Bounds, Messages
-from node.associations.shares import Lease
+from node.associations.shares import Holding
 from node.associations.upper_layer import FAULTS, LONGEST_REST_SECONDS, UpperLayer
 
 _config.LOG_HANDLER_LEVEL = "none"  # pynetdicom's own log would name patients, and takes a tenth of the time
@@ -69,7 +69,7 @@ class BoundedAssociation(Association):
 
     _rests = False
 
-    def __init__(self, ae: Any, mode: str, *, bounds: Bounds, lease: Lease | None = None) -> None:
+    def __init__(self, ae: Any, mode: str, *, bounds: Bounds, lease: Holding | None = None) -> None:
         super().__init__(ae, mode)
         self._reactor_checkpoint = Checkpoint(self)
         self.is_established: bool = False
@@ -123,6 +123,10 @@ class BoundedAssociation(Association):
         finally:
             self.dimse.end()
             self.on_end()
+
+    def dismiss(self) -> None:
+        """Abort it, and wait for nothing."""
+        self.abort(block=False)
 
     def _stop_reading(self) -> None:
         """End the upper layer, so that it takes no message any more."""

@@ -194,9 +194,9 @@ class Bell:
     def wait(self, connection: socket.socket | None, seconds: float) -> None:
         """Wait until it is woken, the connection is readable, or the timeout has passed."""
         with suppress(OSError, ValueError):  # closed meanwhile, which the next turn finds out
-            _poll(seconds, *(readable for readable in (self._inside, connection) if readable is not None))
-        with suppress(OSError):
-            self._inside.recv(4096)
+            ready = _poll(seconds, *(readable for readable in (self._inside, connection) if readable is not None))
+            if any(descriptor == self._inside.fileno() for descriptor, _ in ready):
+                self._inside.recv(4096)
 
     def close(self) -> None:
         """Close the two descriptors."""

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 
 from node.associations.connection import LEAVING_SECONDS, abort_pdu
 from node.associations.peers import Caller, PeerCertificate
-from node.associations.refusals import Refusal
-from node.associations.request import MAXIMUM_REQUEST_BYTES, MalformedRequest, printable, titles_of
+from node.associations.request import MAXIMUM_REQUEST_BYTES, MalformedRequest, Refusal, printable, titles_of
 from node.associations.tls import common_names, fingerprint
 from node.associations.upper_layer import FAULTS
 

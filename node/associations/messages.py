@@ -2,6 +2,7 @@
 
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -13,7 +14,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.associations.connection import RingingQueue
-from node.associations.shares import Lease
+from node.associations.shares import Holding
+from node.associations.store_request import StoreRequest, store_request
 
 MAXIMUM_COMMAND_BYTES = 1 << 16
 """A command set has some hundred bytes."""
@@ -24,6 +26,8 @@ MAXIMUM_ATTRIBUTES_BYTES = 8 << 20
 """Of the data set of any message but C-STORE; a performed step that lists 65,536 instances takes 7.6 MB."""
 DECODED_BYTES_OF_ONE = 84
 """Memory for each byte of such a data set once it is decoded: empty items, which take most, are objects of Python."""
+_WHOLE_COMMAND = 0x03
+"""Message control header (PS3.8 E.2) of the only fragment of a command set."""
 _STEP_BYTES = 1 << 20
 """Memory is taken from the share of a peer in pieces of this size."""
 
@@ -43,7 +47,10 @@ class Messages(DIMSEServiceProvider):
     is set: its request is to be answered with a failure.
     """
 
-    def __init__(self, association: Association, bounds: Bounds, lease: Lease | None = None) -> None:
+    message: Any
+    """What has come of a message that is not complete; None between two messages."""
+
+    def __init__(self, association: Association, bounds: Bounds, lease: Holding | None = None) -> None:
         super().__init__(association)
         self.msg_queue = RingingQueue(taken=association.dul.wake)
         self.dropped = False
@@ -66,9 +73,31 @@ class Messages(DIMSEServiceProvider):
             return
         if self.dropped or not self._has_memory():
             self._drop(primitive)
-        super().receive_primitive(primitive)
+        if not self._receive_store(primitive.presentation_data_value_list):
+            super().receive_primitive(primitive)
         if self.message is None:
             self._bytes = {"command": 0, "data": 0}
+
+    def _receive_store(self, values: Sequence[tuple[int, bytes | memoryview]]) -> bool:
+        """Take the content of one PDU where it is of a C-STORE request that is read by hand; say whether it is."""
+        message = self.message
+        if message is None and len(values) == 1 and values[0][1][0] & 3 == _WHOLE_COMMAND:
+            request = store_request(bytes(values[0][1][1:]))
+            if request is not None:
+                self.message = StoreRequest(request, values[0][0])
+            return request is not None
+        if not isinstance(message, StoreRequest):
+            return False
+        for _, fragment in values:
+            if fragment[0] & 1:
+                self._give_up("A command set came within a data set.")
+                return True
+            message.data_set.write(fragment[1:])
+            if fragment[0] & 2:
+                self.message = None
+                self.msg_queue.put((message.context_id, message.complete()))
+                return True
+        return True
 
     def served(self) -> None:
         """Give back the memory of the message that was served."""
@@ -95,9 +124,8 @@ class Messages(DIMSEServiceProvider):
         primitive._presentation_data_value_list = [
             (context, fragment if fragment[0] & 1 else fragment[:1]) for context, fragment in values
         ]
-        message: Any = self.message
-        if message is not None:
-            message.data_set = BytesIO()
+        if self.message is not None:
+            self.message.data_set = BytesIO()
         if self._lease is not None:
             self._lease.release()
         self.dropped = True
@@ -119,7 +147,7 @@ class Messages(DIMSEServiceProvider):
     @property
     def _is_decoded(self) -> bool:
         """Whether the data set under way will be decoded here: that of every message but C-STORE."""
-        return type(self.message) not in (type(None), DIMSEMessage, C_STORE_RQ)
+        return type(self.message) not in (type(None), DIMSEMessage, C_STORE_RQ, StoreRequest)
 
     def _has_memory(self) -> bool:
         """Hold the peer's memory for what has come so far, and for what it is decoded to, in steps."""

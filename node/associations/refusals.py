@@ -7,8 +7,7 @@ background thread writes them in batches.
 import threading
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from dataclasses import asdict, replace
 from hashlib import sha256
 
 import structlog
@@ -28,8 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from node.associations.request import Offer, printable
-from node.store import METADATA, Moment, insert_into, now
+from node.associations.request import Offer, Refusal, printable
+from node.store import METADATA, Moment, insert_into
 from reports.audit.counted import CountedEvents
 from reports.audit.ledger import Event
 
@@ -57,35 +56,6 @@ refusals = Table(
     Column("problem", Text, nullable=False),
     Column("cure", Text, nullable=False),
 )
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """One refusal; all text of the peer is escaped and truncated."""
-
-    problem: str
-    """A sentence: what was wrong."""
-    cure: str
-    """A sentence: what to change, and where."""
-    peer_address: str
-    calling_ae_title: str = ""
-    called_ae_title: str = ""
-    offers: tuple[Offer, ...] = ()
-    """Presentation contexts that were offered; where the association was accepted, only those that were refused."""
-    result: int | None = None
-    """Of the A-ASSOCIATE-RJ (PS3.8 table 9-21), 1 permanent or 2 transient; None where it was aborted or accepted."""
-    source: int | None = None
-    """Of the A-ASSOCIATE-RJ, or of the A-ABORT where ``result`` is None (PS3.8 9.3.8)."""
-    reason: int | None = None
-    """Of the A-ASSOCIATE-RJ or the A-ABORT."""
-    accepted: bool = False
-    """Whether the association was accepted all the same, without these contexts."""
-    at: datetime = field(default_factory=now)
-    """The last time."""
-    times: int = 1
-    """How often the same peer was refused the same."""
-    id: str = ""
-    """Of the row."""
 
 
 class Refusals:

@@ -1,9 +1,10 @@
-"""Strict parsing of an association request (A-ASSOCIATE-RQ, PS3.8 9.3.2)."""
+"""Strict parsing of an association request (A-ASSOCIATE-RQ, PS3.8 9.3.2), and what is said of one that is refused."""
 
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 MAXIMUM_REQUEST_BYTES = 1 << 18
@@ -56,6 +57,35 @@ class AssociationRequest:
     maximum_pdu_bytes: int
     """Of P-DATA that the peer takes; 0 means any."""
     identity: Identity | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One refusal; all text of the peer is escaped and truncated."""
+
+    problem: str
+    """A sentence: what was wrong."""
+    cure: str
+    """A sentence: what to change, and where."""
+    peer_address: str
+    calling_ae_title: str = ""
+    called_ae_title: str = ""
+    offers: tuple[Offer, ...] = ()
+    """Presentation contexts that were offered; where the association was accepted, only those that were refused."""
+    result: int | None = None
+    """Of the A-ASSOCIATE-RJ (PS3.8 table 9-21), 1 permanent or 2 transient; None where it was aborted or accepted."""
+    source: int | None = None
+    """Of the A-ASSOCIATE-RJ, or of the A-ABORT where ``result`` is None (PS3.8 9.3.8)."""
+    reason: int | None = None
+    """Of the A-ASSOCIATE-RJ or the A-ABORT."""
+    accepted: bool = False
+    """Whether the association was accepted all the same, without these contexts."""
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The last time."""
+    times: int = 1
+    """How often the same peer was refused the same."""
+    id: str = ""
+    """Of the row."""
 
 
 def read_request(pdu: bytes) -> AssociationRequest:

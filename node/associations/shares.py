@@ -1,6 +1,17 @@
 """What many peers use of one limited thing, such as memory or places: so much in all, and so much for each peer."""
 
 import threading
+from typing import Protocol
+
+
+class Holding(Protocol):
+    """Holds some of a peer's share, wherever that is counted."""
+
+    def hold(self, amount: int) -> bool:
+        """Hold so much from now on; say whether that is possible."""
+
+    def release(self) -> None:
+        """Hold nothing any more."""
 
 
 class Shares:
@@ -55,6 +66,11 @@ class Lease:
         self._shares = shares
         self._peer = peer
         self._held = 0
+
+    @property
+    def held(self) -> int:
+        """How much is held."""
+        return self._held
 
     def hold(self, amount: int) -> bool:
         """Hold so much from now on; say whether that is possible. Where it is not, what is held stays."""

@@ -14,9 +14,9 @@ from node.priors.records import PriorRecords
 from node.priors.retrieve import move, retrieve
 from node.priors.search import Prior, search
 from node.receiving.awaited import PriorState
+from node.receiving.contexts import TRANSFER_SYNTAXES
 from node.receiving.inbox import Inbox
 from node.receiving.inspection import Arrival, Purpose
-from node.receiving.listener import TRANSFER_SYNTAXES
 from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, read_file_meta
 from node.rules.series_header import SeriesHeader
 from node.settings.destination import Destination

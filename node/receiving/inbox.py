@@ -1,11 +1,11 @@
 """The inbox: one file and one row for each instance that was answered with success, both synced before the answer.
 
-The order is the promise: temporary file, fsync, rename, fsync of the folder, commit of the row, and only then success.
-A crash in between leaves a file without a row, which was never acknowledged and is swept at the next start.
+The order is the promise: file, fsync, fsync of the folder, commit of the row, and only then success. A crash in between
+leaves a file without a row, whole or not, which was never acknowledged and is swept at the next start. Nobody knows a
+file but by its row: there is no name to be kept from others meanwhile, and no rename that the disk would log once more.
 """
 
 import errno
-import hashlib
 import os
 import shutil
 import uuid
@@ -32,6 +32,7 @@ from inference.errors import (
 from node.associations.storage_classes import is_unread_class
 from node.receiving.awaited import is_awaited
 from node.receiving.conflicts import Conflicts, Relation
+from node.receiving.digest import Digest
 from node.receiving.inspection import Arrival, Header, Purpose, inspect
 from node.receiving.part10 import file_head
 from node.receiving.quarantine import Quarantine
@@ -157,7 +158,7 @@ class Inbox:
         return name
 
     def sweep(self) -> int:
-        """Remove what a crash left: temporary files, and files without a row. Run it before anything arrives.
+        """Remove what a crash left, files without a row, and temporary ones of older releases; before anything arrives.
 
         Returns:
             how many files were removed.
@@ -191,14 +192,14 @@ class Inbox:
         self._counted.tell(event, arrival.peer_address, error, named)
 
     def _admit(self, arrival: Arrival, header: Header) -> Receipt:
-        sha256 = hashlib.sha256(arrival.encoded).hexdigest()
-        instance = Instance(
+        digest = Digest(arrival.encoded)
+        draft = Instance(
             sop_class_uid=header.sop_class_uid,
             sop_instance_uid=header.sop_instance_uid,
             series_instance_uid=header.series_instance_uid,
             study_instance_uid=header.study_instance_uid,
             transfer_syntax_uid=arrival.transfer_syntax_uid,
-            sha256=sha256,
+            sha256="",
             size_bytes=len(arrival.encoded),
             path=f"{self._prefix}{uuid.uuid4().hex}.dcm",
             calling_ae_title=arrival.calling_ae_title,
@@ -209,16 +210,17 @@ class Inbox:
             accession=accession_key(self._ledger.pseudonym, header.accession_number),
         )
         try:
-            self._write(instance, arrival.encoded)
-            winner = self._enter(instance, arrival.purpose)
+            self._write(draft, arrival.encoded)
+            winner = self._enter(replace(draft, sha256=digest.text()), arrival.purpose)
         except StorageFull:
             known = self._register.find(header.sop_instance_uid)
             if known is None:
                 raise
             winner = known  # what is here already needs no room
+        instance = replace(draft, sha256=digest.text())
         if winner.path == instance.path:
             return Receipt(Outcome.STORED, winner)
-        if winner.sha256 != sha256:
+        if winner.sha256 != instance.sha256:
             relation = self._conflicts.relation(arrival, header, instance, winner)
             if relation is Relation.CORRECTION:
                 return self._correct(arrival, instance, winner)
@@ -266,21 +268,19 @@ class Inbox:
             raise _unwritten(error) from error
 
     def _write(self, instance: Instance, encoded: bytes) -> None:
-        """Put the file under its final name, synced; nothing of it is left where that fails."""
+        """Write the file, synced; nothing of it is left where that fails."""
         if shutil.disk_usage(self.folder).free - len(encoded) < self._minimum_free_bytes:
             raise StorageFull("There is too little free space to keep what was sent.", cure=_ROOM_CURE)
-        final = self.folder / instance.path
-        temporary = final.with_suffix(".part")
+        path = self.folder / instance.path
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(file_head(instance))
                 file.write(encoded)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.rename(final)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise _unwritten(error) from error
 
 

@@ -5,53 +5,31 @@ answers with what the inbox says. No pixel is decoded here.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
-from pydicom import uid
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_context, evt, register_uid
-from pynetdicom.presentation import PresentationContext
-from pynetdicom.service_class import StorageServiceClass
-from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitmentPushModel, Verification
+from pynetdicom import evt
 
 from inference.errors import HeatproofError, UnreadableInstance
 from node.associations.acceptor import Acceptor
 from node.associations.comments import error_comment
-from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
 from node.associations.peers import Peers
 from node.associations.refusals import Refusals
-from node.associations.request import Offer
 from node.associations.shares import Shares
-from node.associations.storage_classes import READ_CLASSES, RETIRED_IMAGE_CLASSES, is_unread_class
 from node.metrics import Metrics
+from node.receiving.contexts import Terms
+from node.receiving.delegated import NodeAnswers, Sender
 from node.receiving.inbox import Inbox, cure_of
 from node.receiving.inspection import Arrival, Purpose
+from node.receiving.receivers import Receivers
 from node.settings.node import NodeSettings
 from node.settings.settings import Settings
 from node.settings.tls import TlsSettings
 from node.store import now
 from reports.objects.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-
-TRANSFER_SYNTAXES = (
-    uid.ExplicitVRLittleEndian,
-    uid.ImplicitVRLittleEndian,
-    uid.ExplicitVRBigEndian,
-    uid.RLELossless,
-    uid.JPEGBaseline8Bit,
-    uid.JPEGExtended12Bit,
-    uid.JPEGLossless,
-    uid.JPEGLosslessSV1,
-    uid.JPEGLSLossless,
-    uid.JPEGLSNearLossless,
-    uid.JPEG2000Lossless,
-    uid.JPEG2000,
-    uid.HTJ2KLossless,
-    uid.HTJ2KLosslessRPCL,
-    uid.HTJ2K,
-)
-"""All that are common but deflated: 1 MB of it can become gigabytes."""
 
 
 class Listener:
@@ -87,19 +65,23 @@ class Listener:
         self._purpose = purpose
         self._metrics = metrics
         self._log = structlog.get_logger("listener")
-        entity = _entity(settings)
-        if any(event is evt.EVT_N_CREATE for event, _ in handlers):
-            entity.add_supported_context(ModalityPerformedProcedureStep)
+        terms = _terms(settings, handlers)
+        answers = NodeAnswers(self._keep, dict(handlers), purpose)
+        several = settings.receivers > 1 and purpose is Purpose.STUDY
+        self._receivers = (
+            Receivers(settings.receivers, terms, answers, log_level=settings.log_level) if several else None
+        )
         self._acceptor = Acceptor(
             settings,
-            entity,
+            terms.entity(),
             [(evt.EVT_C_STORE, self._store), *handlers],
             refusals,
             metrics,
             peers=peers or Peers(),
             tls=tls,
             memory=memory,
-            further=_unread_contexts if settings.keep_unknown_classes else None,
+            further=terms.further,
+            elsewhere=self._receivers,
         )
 
     @property
@@ -127,16 +109,25 @@ class Listener:
         if self._purpose is Purpose.STUDY:
             self._inbox.sweep()
         self._acceptor.start()
+        if self._receivers is not None:
+            self._receivers.start()
 
     def stop(self, *, grace_seconds: float = 5.0) -> None:
         """Accept nothing new, let open associations end, and abort those that have not after ``grace_seconds``."""
         self._acceptor.stop(grace_seconds=grace_seconds)
+        if self._receivers is not None:
+            self._receivers.stop()
 
-    def _store(self, event: Any) -> Dataset:
-        """Answer one C-STORE request; nothing that goes wrong here may end the association or lose the arrival."""
+    def _store(self, event: Any) -> Dataset | int:
+        """Answer one C-STORE request."""
+        requestor = event.assoc.requestor
+        return self._keep(partial(_arrival, event, self._purpose), Sender(requestor.address, requestor.ae_title))
+
+    def _keep(self, arriving: Callable[[], Arrival], sender: Sender) -> Dataset | int:
+        """Keep what arrives, and answer; nothing that goes wrong here may end the association or lose the arrival."""
         arrival = None
         try:
-            arrival = _arrival(event, self._purpose)
+            arrival = arriving()
             receipt = self._inbox.keep(arrival)
         except HeatproofError as error:
             self._metrics.instance(error.audit_outcome)
@@ -144,8 +135,8 @@ class Listener:
                 "instance_refused",
                 error=type(error).__name__,
                 status=f"{error.dimse_status:04X}",
-                calling_ae_title=event.assoc.requestor.ae_title,
-                peer_address=event.assoc.requestor.address,
+                calling_ae_title=sender.ae_title,
+                peer_address=sender.address,
                 problem=str(error.args[0]),
                 cure=cure_of(error),
             )
@@ -157,12 +148,12 @@ class Listener:
                 "instance_failed",
                 id=name,
                 error=type(error).__name__,
-                calling_ae_title=event.assoc.requestor.ae_title,
-                peer_address=event.assoc.requestor.address,
+                calling_ae_title=sender.ae_title,
+                peer_address=sender.address,
             )
             return _answer(UnreadableInstance.dimse_status, f"Unexpected error; see {name}")
         self._metrics.instance(receipt.outcome, size_bytes=receipt.instance.size_bytes if receipt.instance else 0)
-        return _answer(0x0000)
+        return 0x0000
 
 
 def prior_listener(
@@ -183,25 +174,15 @@ def prior_listener(
     return Listener(node, inbox, metrics, refusals, peers=peers, tls=own_tls, purpose=Purpose.PRIOR, memory=memory)
 
 
-def _entity(settings: NodeSettings) -> AE:
-    entity = AE(ae_title=settings.ae_title)
-    entity.maximum_pdu_size = MAXIMUM_PDU_LENGTH_BYTES
-    entity.maximum_associations = 1 << 16  # ours to count
-    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    for retired, keyword in RETIRED_IMAGE_CLASSES.items():
-        register_uid(retired, keyword, StorageServiceClass)
-    for storage_class in READ_CLASSES:
-        entity.add_supported_context(storage_class, list(TRANSFER_SYNTAXES))
-    entity.add_supported_context(Verification)
-    entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)  # the reports of a peer
-    return entity
-
-
-def _unread_contexts(offers: Sequence[Offer]) -> list[PresentationContext]:
-    """Return the contexts in which private and unknown storage classes are accepted."""
-    classes = dict.fromkeys(offer.abstract_syntax for offer in offers if is_unread_class(offer.abstract_syntax))
-    return [build_context(sop_class_uid, list(TRANSFER_SYNTAXES)) for sop_class_uid in classes]
+def _terms(settings: NodeSettings, handlers: Sequence[tuple[Any, Any]]) -> Terms:
+    return Terms(
+        ae_title=settings.ae_title,
+        implementation_class_uid=str(IMPLEMENTATION_CLASS_UID),
+        implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        message_bytes=settings.maximum_message_mebibytes << 20,
+        takes_unknown_classes=settings.keep_unknown_classes,
+        takes_performed_steps=any(event is evt.EVT_N_CREATE for event, _ in handlers),
+    )
 
 
 def _arrival(event: Any, purpose: Purpose) -> Arrival:
@@ -225,10 +206,10 @@ def _arrival(event: Any, purpose: Purpose) -> Arrival:
     )
 
 
-def _answer(status: int, comment: str = "") -> Dataset:
+def _answer(status: int, comment: str) -> Dataset:
     """Return the status of a response; where PS3.7 9.1.1.1 allows it, with an Error Comment that says what is wrong."""
     answer = Dataset()
     answer.Status = status
-    if comment and status >= 0xA700:
+    if status >= 0xA700:
         answer.ErrorComment = error_comment(comment)
     return answer

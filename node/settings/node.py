@@ -39,6 +39,8 @@ class NodeSettings(Section):
     """Quiet time: a study is complete when no image of it has arrived for this long."""
     minimum_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     """Below this much free space stores are refused with 0xA700 until there is room again."""
+    receivers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that speak with senders, of 75 MiB each, where TLS is not used; 1: the node's own process alone."""
     maximum_associations: Annotated[int, Field(ge=1)] = 60
     """Maximum number of open associations; above it the oldest idle one is aborted, or the new one rejected."""
     maximum_associations_per_peer: Annotated[int, Field(ge=1)] = 20

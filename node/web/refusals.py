@@ -8,7 +8,8 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import Engine
 
-from node.associations.refusals import Refusal, Refusals
+from node.associations.refusals import Refusals
+from node.associations.request import Refusal
 from node.receiving.refused import RefusedInstances, count_refused, latest_refused
 from node.web.access.caller import Principal
 from node.web.guard import Guard

@@ -15,9 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from inference.errors import HeatproofError, Unavailable
 from node.associations.shares import Shares
 from node.metrics import Metrics
+from node.receiving.contexts import TRANSFER_SYNTAXES
 from node.receiving.inbox import Inbox
 from node.receiving.inspection import Arrival
-from node.receiving.listener import TRANSFER_SYNTAXES
 from node.receiving.multipart import boundary_of, parts_of
 from node.receiving.part10 import CLASS, INSTANCE, SYNTAX, read_file_meta
 from node.store import now

@@ -1,10 +1,11 @@
 """How fast instances are received: ours, Orthanc and DCMTK's storescp, by the same sender, in one run, in turn.
 
-    python -m tests.benchmarks.receive [--rounds 5] [--scale 1.0]
+    python -m tests.benchmarks.receive [--rounds 5] [--scale 1.0] [--receivers 1 2 4]
 
 The sender is DCMTK's storescu, one process for each association; TCP_NODELAY=1 is set for every process of DCMTK and
 Orthanc (without it Debian's builds wait 43 ms for each instance). Ours answers after two fsyncs of the file system and
-one of the database's log; Orthanc syncs its storage area and its index; storescp syncs nothing.
+one of the database's log; Orthanc syncs its storage area and its index; storescp syncs nothing. Ours is measured once
+for each number of processes that receive (``node.receivers``). A run is committed in ``receive.txt``.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,16 +110,22 @@ def send(batches: Sequence[Sequence[Path]], to: Receiver) -> float:
 
 
 @contextmanager
-def ours(folder: Path) -> Iterator[Receiver]:
+def ours(folder: Path, *, receivers: int) -> Iterator[Receiver]:
     """Yield a whole node of ours that never finds a study complete, so that it only receives."""
-    node = RunningNode(folder / "node", destination_port=reserve_port(), quiet_seconds=3600)
+    home = folder / f"node{receivers}"
+    node = RunningNode(home, destination_port=reserve_port(), quiet_seconds=3600, receivers=receivers)
     process = stand_in.start(node.settings)
     try:
         wait_until(lambda: node.listening, 60, "the start of the node")
-        yield Receiver("heatproof", "HEATPROOF", node.dicom_port)
+        yield Receiver(name_of(receivers), "HEATPROOF", node.dicom_port)
     finally:
         process.terminate()
         process.join()
+
+
+def name_of(receivers: int) -> str:
+    """Name a node of ours by the processes that receive."""
+    return "heatproof" if receivers == 1 else f"heatproof, {receivers} receivers"
 
 
 @contextmanager
@@ -142,15 +150,16 @@ def storescps(folder: Path) -> Iterator[Receiver]:
         process.wait()
 
 
-RECEIVERS: Sequence[Callable[[Path], AbstractContextManager[Receiver]]] = (ours, orthancs, storescps)
+OTHERS: Sequence[Callable[[Path], AbstractContextManager[Receiver]]] = (orthancs, storescps)
 
 
-def measure(folder: Path, *, rounds: int, scale: float) -> Iterator[str]:
+def measure(folder: Path, *, rounds: int, scale: float, processes: Sequence[int]) -> Iterator[str]:
     """Run all rounds, and give the table line by line."""
-    yield "| images | associations | receiver | instances/s (median, range) | MB/s | ours to it |"
-    yield "|---|---|---|---|---|---|"
+    yield "| images | associations | receiver | instances/s (median, range) | MB/s | to Orthanc | to storescp |"
+    yield "|---|---|---|---|---|---|---|"
     with ExitStack() as stack:
-        receivers = [stack.enter_context(make(folder)) for make in RECEIVERS]
+        receivers = [stack.enter_context(ours(folder, receivers=count)) for count in processes]
+        receivers += [stack.enter_context(make(folder)) for make in OTHERS]
         for kind in KINDS:
             for associations, count in kind.counts.items():
                 each = max(round(count * scale), 2)
@@ -168,13 +177,16 @@ def measure(folder: Path, *, rounds: int, scale: float) -> Iterator[str]:
 
 
 def lines(kind: Kind, associations: int, rates: Mapping[str, Sequence[float]]) -> Iterator[str]:
-    """Yield the rows of one setting; the ratio is the median over the rounds, each within one round."""
+    """Yield the rows of one setting; a ratio is the median over the rounds, each within one round."""
     for name, found in rates.items():
         median = statistics.median(found)
-        ratio = statistics.median(mine / theirs for mine, theirs in zip(rates["heatproof"], found, strict=True))
+        ratios = " | ".join(
+            f"{statistics.median(mine / theirs for mine, theirs in zip(found, rates[other], strict=True)):.2f}"
+            for other in ("Orthanc", "storescp")
+        )
         yield (
             f"| {kind.name} | {associations} | {name} | {median:.0f} ({min(found):.0f} to {max(found):.0f}) "
-            f"| {median * kind.megabytes:.0f} | {ratio:.2f} |"
+            f"| {median * kind.megabytes:.0f} | {ratios} |"
         )
 
 
@@ -183,9 +195,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of instances")
+    parser.add_argument("--receivers", type=int, nargs="+", default=[1, 2, 4], help="processes of ours that receive")
     arguments = parser.parse_args()
+    print(f"python -m tests.benchmarks.receive {' '.join(sys.argv[1:])} ({os.cpu_count()} cores)\n")
     with tempfile.TemporaryDirectory() as folder:
-        for line in measure(Path(folder), rounds=arguments.rounds, scale=arguments.scale):
+        for line in measure(
+            Path(folder), rounds=arguments.rounds, scale=arguments.scale, processes=arguments.receivers
+        ):
             print(line, flush=True)
 
 

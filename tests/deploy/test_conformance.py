@@ -12,8 +12,8 @@ from inference import errors
 from inference.trust.kinds import KINDS
 from inference.trust.verdict import Verdict
 from node.associations.connection import MAXIMUM_PDU_LENGTH_BYTES
+from node.receiving.contexts import TRANSFER_SYNTAXES
 from node.receiving.elements import elements_of
-from node.receiving.listener import TRANSFER_SYNTAXES
 from node.settings.limits import STANDARD
 from reports.objects import codes
 from reports.objects.equipment import IMPLEMENTATION_VERSION_NAME

@@ -9,8 +9,7 @@ import pytest
 
 from node.associations import admission, association, connection, entrance
 from node.associations.connection import MAXIMUM_PDU_BYTES
-from node.associations.refusals import Refusal
-from node.associations.request import MAXIMUM_REQUEST_BYTES
+from node.associations.request import MAXIMUM_REQUEST_BYTES, Refusal
 from tests.hostile.footprint import footprint, seconds_of, settled
 from tests.hostile.raw_peer import (
     ABORT,

@@ -178,7 +178,7 @@ def whole_after_cut(left: dict[str, bytes], home: Path, folder: Path, acknowledg
 def test_the_model_of_a_power_cut_sees_a_missing_sync(recorded: tuple[Path, Path], tmp_path: Path) -> None:
     """Without fsync of the inbox's folder, or of the files in it, the same check fails."""
     home, log = recorded
-    for left_out in ("inbox>", ".part>"):
+    for left_out in ("inbox>", ".dcm>"):
         disk = ModelDisk(home.parent)
         acknowledged: dict[str, str] = {}
         for name, arguments, result in calls(log):

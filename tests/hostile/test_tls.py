@@ -13,7 +13,7 @@ import pytest
 
 from inference.errors import SettingsInvalid
 from node.associations.peers import Peers
-from node.associations.refusals import Refusal
+from node.associations.request import Refusal
 from node.associations.tls import TLS_1_2_SUITES, client_context, server_context
 from node.settings.peer import Peer
 from node.settings.tls import TlsSettings

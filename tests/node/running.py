@@ -48,6 +48,7 @@ class RunningNode:
         planes_explained: int = 1,
         quiet_seconds: float = 3.0,
         trust_budget: Budget = "fast",
+        receivers: int = 1,
     ) -> None:
         self.folder = folder
         self.dicom_port = reserve_port()
@@ -56,6 +57,7 @@ class RunningNode:
         self._rules = rules.replace("PLANES", str(planes_explained))
         self._quiet_seconds = patient(quiet_seconds)
         self._trust_budget = trust_budget
+        self._receivers = receivers
         folder.mkdir(parents=True, exist_ok=True)
         if destination_port is not None:
             self.write_settings(destination_port=destination_port)
@@ -77,6 +79,7 @@ port = {self.dicom_port}
 home = "{self.folder / "home"}"
 quiet_seconds = {self._quiet_seconds}
 minimum_free_bytes = 0
+receivers = {self._receivers}
 
 [http]
 port = {self.http_port}

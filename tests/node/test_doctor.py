@@ -22,8 +22,8 @@ from typer.testing import CliRunner, Result
 from inference.errors import UnknownName
 from node import doctor
 from node.associations import rejection
-from node.associations.refusals import Refusal, Refusals
-from node.associations.request import Offer
+from node.associations.refusals import Refusals
+from node.associations.request import Offer, Refusal
 from node.cli import app
 from node.delivery import reach
 from node.delivery.reach import Step

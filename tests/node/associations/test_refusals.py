@@ -1,9 +1,9 @@
 import pytest
 
 from node.associations import refusals as module
-from node.associations.refusals import Refusal, Refusals
+from node.associations.refusals import Refusals
 from node.associations.refusals import refusals as table
-from node.associations.request import Offer
+from node.associations.request import Offer, Refusal
 from reports.audit.counted import CountedEvents
 from tests.node.receiving.intake import Intake
 

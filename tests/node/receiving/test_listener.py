@@ -349,9 +349,8 @@ def promised_order(calls: list[str], home: Path) -> bool:
     folder = re.escape(str(home / "inbox"))
     store = re.escape(str(home / "heatproof.sqlite-wal"))
     wanted = [
-        rf"write\(\d+<{folder}/[0-9a-f]+\.part>",
-        rf"fsync\(\d+<{folder}/[0-9a-f]+\.part>",
-        rf"rename(at2?)?\(.*{folder}/[0-9a-f]+\.part.*{folder}/[0-9a-f]+\.dcm",
+        rf"write\(\d+<{folder}/[0-9a-f]+\.dcm>",
+        rf"fsync\(\d+<{folder}/[0-9a-f]+\.dcm>",
         rf"fsync\(\d+<{folder}>",
         rf"pwrite64\(\d+<{store}>",
         rf"f(data)?sync\(\d+<{store}>",
