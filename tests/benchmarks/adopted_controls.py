@@ -238,7 +238,7 @@ def main() -> None:
         if asked.only in (None, control.name):
             for is_guided in (True, False) if asked.unguided else (True,):
                 told = adopted(control, asked.work, Zoo(asked.zoo), is_guided=is_guided)
-                lines += as_text(f"{control.name}, {'guided' if is_guided else 'not guided'}", told)
+                lines += as_text(f"{control.name}, {'guidance asked for' if is_guided else 'without guidance'}", told)
     print("\n".join(lines))
     if asked.write:
         RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
