@@ -11,6 +11,8 @@ from typing import Any
 
 import pdoc
 
+import inference.saliency
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("inference", "reports", "node")
 _INHERITED = r"associations\.connection\.\w+\.(assoc|provider_queue)\b"
@@ -41,6 +43,8 @@ def make(out: Path | None) -> None:
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=_OF_LIBRARIES)
         warnings.filterwarnings("ignore", message="The module specification")  # a package brings some of its modules
+        for name in inference.saliency.__all__:  # which it imports when it is asked for one, and pdoc asks for none
+            getattr(inference.saliency, name)
         if out is not None:
             pdoc.pdoc(*modules(), output_directory=out)
             return

@@ -22,4 +22,6 @@ def __getattr__(name: str) -> object:
     """Import one name of ``__all__`` (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'registry')}"), name)
+    found: object = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'registry')}"), name)
+    globals()[name] = found
+    return found
