@@ -40,7 +40,8 @@ class NodeSettings(Section):
     minimum_free_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     """Below this much free space stores are refused with 0xA700 until there is room again."""
     receivers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that speak with senders, of 75 MiB each, where TLS is not used; 1: the node's own process alone."""
+    """Processes that speak with senders, of 75 MiB each, where TLS is not used; 1: the node's own process alone. With
+    more a message takes up to three times its length while handed over; ``receiving_mebibytes`` counts it once."""
     maximum_associations: Annotated[int, Field(ge=1)] = 60
     """Maximum number of open associations; above it the oldest idle one is aborted, or the new one rejected."""
     maximum_associations_per_peer: Annotated[int, Field(ge=1)] = 20
