@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def every_answer_reaches_its_request() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Association, "__init__", made)
         yield
+
+
+@pytest.fixture
+def few_removals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove a tenth of the pixels at a time instead of a hundredth: for tests that are not about fidelity."""
+    from inference.commissioning.measuring import removal
+
+    monkeypatch.setattr(removal, "removal", partial(removal.removal, step=0.1))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from scipy.ndimage import gaussian_filter
 
 from inference.bundle import bundle as reading_bundles
 from inference.bundle.bundle import Bundle, load_bundle
-from inference.commissioning.measuring import removal as measuring_removal
 from inference.porting.seal import seal
 from inference.reading import series as reading_series
 from tests.inference.conditions import NOISE, THREADS, disturbed, disturbed_array
@@ -31,12 +29,6 @@ AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 def few_threads():
     """Set them again: a training sets its own."""
     torch.set_num_threads(THREADS)
-
-
-@pytest.fixture
-def few_removals(monkeypatch):
-    """Remove a tenth of the pixels at a time instead of a hundredth: for tests that are not about fidelity."""
-    monkeypatch.setattr(measuring_removal, "removal", partial(measuring_removal.removal, step=0.1))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -20,6 +20,7 @@ from tests.inference.companions.own_site import as_boxes
 from tests.node.commands.command import Run, heatproof
 from tests.node.commands.test_commission_command import SIZES as COSTLY
 
+pytestmark = pytest.mark.usefixtures("few_removals")
 ROOT = Path(__file__).parents[3]
 SIZES = (*(f"{size}_cases" for size in COSTLY), "smprt_samples")
 FEW = {"train": 12, "calibration": 5, "commissioning": 5}

@@ -56,6 +56,7 @@ def written_reference(path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_removals")
 def test_commission_writes_passport_and_report_and_check_finds_what_changed(site: Path, tmp_path: Path) -> None:
     sizes = [word for size in SIZES for word in ("--size", f"{size}_cases=2")]
     arguments = ["glioma_flair", "--data", str(site), "--out", str(tmp_path), "--methods", "gradcam", "--threads", "1"]
