@@ -5,7 +5,7 @@
 The sender is DCMTK's storescu, one process for each association; TCP_NODELAY=1 is set for every process of DCMTK and
 Orthanc (without it Debian's builds wait 43 ms for each instance). Ours answers after two fsyncs of the file system and
 one of the database's log; Orthanc syncs its storage area and its index; storescp syncs nothing. Ours is measured once
-for each number of processes that receive (``node.receivers``). A run is committed in ``receive.txt``.
+for each number of processes that receive (``node.receivers``). A run is committed in ``results/receive.txt``.
 """
 
 import argparse
