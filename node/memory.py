@@ -1,8 +1,8 @@
 """How the C library manages the memory of this process: what many threads free goes back to the system.
 
-glibc gives up to eight arenas for each core to threads, and keeps up to 64 MiB free in each: 19 messages of 20 MiB, on
-as many associations, left 376 MiB behind. With two arenas they leave 60 MiB. Threads of this process seldom allocate at
-the same time, because Python's interpreter lock lets one of them run.
+glibc gives up to eight arenas for each core to threads, and keeps up to 64 MiB free in each, so that messages on many
+associations at once leave hundreds behind (``tests/node/test_arenas.py``). Threads of this process seldom allocate at
+the same time, because Python's interpreter lock lets one of them run: two arenas do.
 """
 
 import ctypes

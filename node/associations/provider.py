@@ -114,7 +114,6 @@ class Provider:
         accounts.accepted(Refusal(problem, cure, requestor.address, *titles, _offers(missed), accepted=True))
 
     def _ended(self, association: BoundedAssociation, accounts: Accounts) -> None:
-        association.dimse.served()
         if association.problem:
             requestor = association.requestor
             cure = "Check the sender against the conformance statement of this node."

@@ -1,4 +1,4 @@
-"""The request of C-STORE (PS3.7 9.3.1.1), read by hand: it comes with every image, and takes a tenth of the time so.
+"""The request of C-STORE (PS3.7 9.3.1.1), read by hand: it comes with every image, and pynetdicom decodes it slowly.
 
 Only a command set as the standard writes it is read here; whatever else comes is pynetdicom's to judge.
 """

@@ -108,7 +108,7 @@ class DelegatedAssociation(threading.Thread):
     def _answer(self, message: LineMessage) -> None:
         details = message.details
         if message.word == "hold":
-            self._line.send("held", possible=self._lease.hold(int(details["bytes"])))
+            self._line.send("held", possible=self._lease.hold(max(int(details["bytes"]), 0)))
         elif message.word == "served":
             self._lease.release()
         elif message.word == "store":

@@ -50,7 +50,7 @@ class NodeSettings(Section):
     """Longest DIMSE message, data set included. An idle association takes 0.1 MiB, a receiving one its message."""
     receiving_mebibytes: Annotated[int, Field(ge=1)] = 3072
     """Memory for messages and STOW-RS parts while they are received; beyond it they are answered 0xA700 or HTTP 503.
-    The process takes up to 1.3 times this above its idle size, and gives it back afterwards. What is decoded as it
+    The process takes less than twice this above its idle size, and gives it back afterwards. What is decoded as it
     comes, such as a performed step, counts 84 times its length."""
     receiving_mebibytes_per_peer: Annotated[int, Field(ge=1)] = 1280
     """Of that, for one address; at least maximum_message_mebibytes."""

@@ -67,7 +67,6 @@ def study_routes(
         request: Request, caller: Annotated[Principal, Depends(guard.page)], asked: Annotated[ListAsked, Query()]
     ) -> Response:
         listed = lines.page(asked)
-        seconds = BUSY_SECONDS if listed.is_busy else IDLE_SECONDS
         return pages.show(
             "studies.html",
             caller=caller,
@@ -76,7 +75,7 @@ def study_routes(
             listed=listed,
             obstacles=obstacles(),
             choices={"show": tuple(STATES), "verdict": get_args(Verdict), "delivery": get_args(Delivery)},
-            fresh=Freshness.of(request, seconds),
+            fresh=Freshness.of(request, BUSY_SECONDS if listed.is_busy else IDLE_SECONDS),
         )
 
     @routes.post("/studies/find", dependencies=[Depends(guard.read)])

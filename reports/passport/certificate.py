@@ -142,7 +142,8 @@ def sensitivity_blocks(verdict: FittedVerdict) -> tuple[Block, ...]:
         return ()
     words = [
         "Patients are met in an order drawn beforehand. Certified: in so many of other orders drawn at random; "
-        "covered: the share with a TRUSTED map, the middle 95 % of orders.",
+        "covered: the share with a TRUSTED map, the middle 95 % of orders. What fewer than half of them certify is not "
+        "certified.",
     ]
     if verdict.merged:
         least = verdict.least_alpha

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.attack [--minutes 10] [--studies 200]
 
 Prints how far it is, and writes the table into ``attack.txt`` beside it, with the machine. It ends within twice the
-minutes and a quarter of an hour, whatever happens.
+minutes and 17 more, whatever happens.
 
 Everything of ``tests.hostile.attackers`` at once, its process held to half a core, and then unheld for a third of the
 time. The model is a stand-in that answers at once; receiving, rules, reports and delivery are the node's own, in a
