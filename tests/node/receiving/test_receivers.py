@@ -136,7 +136,13 @@ def test_the_limit_of_associations_of_one_peer_holds_over_all_receivers(
     peers = [many.enter_context(RawPeer(port)).associate() for _ in range(COUNT)]
     assert many.enter_context(RawPeer(port)).send(request()).answer() == (ASSOCIATE_RJ, bytes((0, 2, 3, 2)))
     monkeypatch.setattr(admission, "IDLE_ENOUGH_SECONDS", 0.0)
-    assert peers[0].send(echo_request()).answer()[0] == P_DATA  # the others are idle for longer
+    assert peers[0].send(echo_request()).answer()[0] == P_DATA
+    first, *others = several.listener._acceptor._admission.associations
+    wait_until(
+        lambda: first.idle_seconds() < min(other.idle_seconds() for other in others),
+        5,
+        "the node's knowledge that the first was used, which comes after the answer",
+    )
     many.enter_context(RawPeer(port)).associate()
     assert peers[1].answer()[0] == ABORT
     assert peers[0].send(echo_request()).answer()[0] == P_DATA
