@@ -63,7 +63,7 @@ test: $(STAMP) peers ## everything: lint, types, all tests; peers that cannot be
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal -p no:cacheprovider
+	$(BIN)/pytest -n 3 --dist worksteal -p no:cacheprovider
 
 clean:           ## remove what was built
 	rm -rf $(VENV) demo build *.egg-info

@@ -14,6 +14,7 @@ from node.store import JobState, StudyState, jobs, now, results
 from reports.audit.counted import CountedEvents
 from reports.audit.ledger import Event, Ledger
 from reports.objects.uids import uid_of
+from tests.connections import ONCE
 from tests.node.receiving.intake import Intake, arrival, compressed, mr_image, own_capture, with_meta
 from tests.node.routing.test_routing import STUDY, Office, rule
 from tests.peers.orthanc import PROGRAM, OrthancServer
@@ -145,7 +146,10 @@ def test_many_addresses_are_counted_together_beyond_a_hundred(intake: Intake) ->
 def test_orthanc_that_coerces_and_recompresses_may_send_a_result_back_a_hundred_times(intake: Intake) -> None:
     ours = result_of_ours(intake)
     intake.listener.start()
-    with OrthancServer(heatproof_port=intake.listener.port) as orthanc, httpx.Client(base_url=orthanc.url) as rest:
+    with (
+        OrthancServer(heatproof_port=intake.listener.port) as orthanc,
+        httpx.Client(base_url=orthanc.url, limits=ONCE) as rest,
+    ):
         path = intake.home / "result.dcm"
         ours.save_as(path, enforce_file_format=True)
         rest.post("/instances", content=path.read_bytes()).raise_for_status()

@@ -33,6 +33,7 @@ from inference.trust.verdict import Verdict
 from reports.objects.phantom_study import write_study
 from reports.objects.results import write_results
 from reports.objects.roles import ROLES
+from tests.connections import ONCE
 from tests.node.web.web import WebServer
 from tests.patience import patient, wait_until
 from tests.peers.browser import chromium
@@ -72,7 +73,7 @@ def fetch(folder: Path) -> Path:
 def viewer(dist: Path, orthanc: OrthancServer) -> FastAPI:
     """Serve what ``deploy/ohif/nginx.conf`` serves: OHIF's files, our configuration, the PACS's DICOMweb."""
     application = FastAPI()
-    pacs = httpx.Client(base_url=orthanc.url, timeout=patient(60))
+    pacs = httpx.Client(base_url=orthanc.url, timeout=patient(60), limits=ONCE)
 
     @application.get("/dicom-web/{path:path}")
     def dicom_web(path: str, request: Request) -> Response:

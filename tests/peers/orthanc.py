@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from node.demo.ports import reserve_port
+from tests.connections import ONCE
 from tests.patience import patient, wait_until
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "orthanc" / "orthanc.json"
@@ -34,7 +35,7 @@ class OrthancServer:
         self._stable_seconds = stable_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="orthanc-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self._rest = httpx.Client(base_url=self.url, timeout=patient(60))
+        self._rest = httpx.Client(base_url=self.url, timeout=patient(60), limits=ONCE)
 
     def __enter__(self) -> "OrthancServer":
         self.start()

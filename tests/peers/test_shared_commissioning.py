@@ -121,7 +121,7 @@ def test_a_training_whose_node_is_killed_is_gone_on_with_by_the_other_and_ends_i
     seal(folder)
     own = load_bundle(folder)
     data = write_site(tmp_path / "shared" / "data")
-    asked = CompanionSettings(replicates=1, alternate="none", localiser="none", epochs=40, device="cpu")
+    asked = CompanionSettings(replicates=1, alternate="none", localiser="none", epochs=15, device="cpu")
     make_companions(own, source_of(data), asked, tmp_path / "alone")
     for node in nodes.values():
         node.start()

@@ -9,6 +9,7 @@ import httpx
 from fastapi import FastAPI
 
 from node.web.access.server import bounded_server
+from tests.connections import ONCE
 from tests.patience import patient, wait_until
 
 
@@ -36,14 +37,14 @@ class WebServer:
 def calling(address: str, token: str = "") -> httpx.Client:
     """A program that calls with a token, or with none; it follows no redirect."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=address, headers=headers, timeout=patient(30))
+    return httpx.Client(base_url=address, headers=headers, timeout=patient(30), limits=ONCE)
 
 
 @contextmanager
 def logged_in(address: str, token: str) -> Iterator[httpx.Client]:
     """A browser after the login; it follows redirects."""
     with httpx.Client(
-        base_url=address, headers={"Origin": address}, follow_redirects=True, timeout=patient(30)
+        base_url=address, headers={"Origin": address}, follow_redirects=True, timeout=patient(30), limits=ONCE
     ) as client:
         assert client.post("/login", data={"token": token}).status_code == 200
         yield client
