@@ -1,11 +1,13 @@
 """Make the passports that come with the product, on the data they are about: run it where a definition has changed.
 
-``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--methods NAME,NAME | --verdict]``
+``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--methods NAME,NAME | --verdict |
+--further NAME,NAME [--limit N]]``
 
 DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits and sizes are those of the passport
 that is replaced, methods are its own and some further ones; ``test`` is no split of them. The verdict rests on every
 case, whatever other figures rest on. A killed run goes on with the same ``--work``. ``--methods``: these and the
 bundle's own are measured, on every case; figures of the others stay, and the passport says of which they are.
+``--further``: rows of these methods are put beside those there are, on at most N cases of each split.
 ``--verdict``: the verdict alone, all other figures stay; where a network beside the primary has changed since, as the
 localiser, which no other figure rests on, the passport says so.
 """
@@ -35,6 +37,7 @@ FURTHER = ("smoothed_gradcam", "guided_integrated_gradients")
 """Methods that are measured beside those of the passport that is replaced."""
 Value = TypeVar("Value")
 KEPT = "Figures of"
+ADDED = "The rows of"
 CARRIED_OVER = "The figures beside the verdict rest on"
 
 
@@ -57,7 +60,20 @@ EVERY = (
 )
 
 
-def make(shipped: Shipped, data: Path, work: Path, *, methods: Sequence[str], verdict_alone: bool) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What is measured anew: every method where nothing is said."""
+
+    methods: tuple[str, ...] = ()
+    """These alone, and the bundle's own."""
+    further: tuple[str, ...] = ()
+    """Rows of these beside those there are."""
+    limit: int | None = None
+    """Explained cases of each split for the further ones."""
+    verdict_alone: bool = False
+
+
+def make(shipped: Shipped, data: Path, work: Path, wanted: Asked) -> None:
     """Make one anew, and write it in place of the former."""
     path = SHIPPED_PASSPORTS / shipped.site / shipped.bundle / "passport.json"
     bundle, former = load_bundle(SHIPPED / shipped.bundle), load_passport(path)
@@ -76,13 +92,17 @@ def make(shipped: Shipped, data: Path, work: Path, *, methods: Sequence[str], ve
         print(f"{about}: {stage} {done} of {total}", flush=True)  # noqa: T201
 
     asked = settings_of(former, "cpu")
-    if methods:
-        asked = replace(asked, methods=tuple(methods), limit=None)
+    if wanted.methods:
+        asked = replace(asked, methods=wanted.methods, limit=None)
         made = commission(bundle, source, asked, work / "methods", resume=True, progress=say)
         made = replace(made, passport=_beside(former, made.passport))
     else:
-        if verdict_alone:
+        if wanted.verdict_alone:
             passport = _of_today(former, bundle)
+        elif wanted.further:
+            asked = replace(asked, methods=wanted.further, limit=wanted.limit)
+            measured = commission(bundle, source, asked, work / "further", resume=True, progress=say).passport
+            passport = _with_rows(former, measured, wanted)
         else:
             asked = replace(asked, methods=tuple(dict.fromkeys((*asked.methods, *FURTHER))))
             passport = commission(bundle, source, asked, work / "all", resume=True, progress=say).passport
@@ -96,15 +116,39 @@ def make(shipped: Shipped, data: Path, work: Path, *, methods: Sequence[str], ve
     say("written", 1, 1)
 
 
+def _with_rows(former: Passport, measured: Passport, wanted: Asked) -> Passport:
+    """Return the former passport with the rows of further methods.
+
+    Raises:
+        PassportRefused: they are of another primary network or of other data.
+    """
+    _check_alike(former, measured)
+    of = "all explained cases" if wanted.limit is None else f"at most {wanted.limit} explained cases of each split"
+    about = f"{ADDED} {', '.join(wanted.further)} are of {of}: {measured.fingerprint.device}."
+    methods = {**former.methods, **_of(measured.methods, wanted.further)}
+    return sealed(
+        replace(
+            former,
+            methods=methods,
+            settings={**former.settings, "methods": tuple(methods)},
+            limits=(*(limit for limit in former.limits if not limit.startswith(ADDED)), about),
+        )
+    )
+
+
+def _check_alike(former: Passport, measured: Passport) -> None:
+    before, now = former.bundle.weights_digest, measured.bundle.weights_digest
+    if (before, former.data.digest) != (now, measured.data.digest):
+        raise PassportRefused("The passport is of another primary network or other data.", cure="Leave --methods out.")
+
+
 def _beside(former: Passport, measured: Passport) -> Passport:
     """Return what was measured with the former's figures of all other methods.
 
     Raises:
         PassportRefused: they are of another primary network, of other data, or of a passport before the former.
     """
-    before, now = former.bundle.weights_digest, measured.bundle.weights_digest
-    if (before, former.data.digest) != (now, measured.data.digest):
-        raise PassportRefused("The passport is of another primary network or other data.", cure="Leave --methods out.")
+    _check_alike(former, measured)
     kept = {name: entry for name, entry in former.methods.items() if name not in measured.methods}
     if not kept:
         return measured
@@ -185,17 +229,19 @@ def main() -> None:
     parser.add_argument("--only", help="a site, or SITE/BUNDLE")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--methods", default="", help="these alone, and the bundle's own, with the verdict")
+    part.add_argument("--further", default="", help="rows of these beside those there are, with the verdict")
     part.add_argument("--verdict", action="store_true", help="the verdict alone")
+    parser.add_argument("--limit", type=int, help="explained cases of each split, of --further")
     asked = parser.parse_args()
+    methods, further = (tuple(filter(None, names.split(","))) for names in (asked.methods, asked.further))
+    wanted = Asked(methods, further, asked.limit, asked.verdict)
     for shipped in EVERY:
         if asked.only not in (None, shipped.site, f"{shipped.site}/{shipped.bundle}"):
             continue
         data = asked.work if shipped.data == PHANTOMS else asked.data
         if shipped.data == PHANTOMS and not (asked.work / PHANTOMS / "labels.csv").exists():
             write_phantoms(asked.work / PHANTOMS, PHANTOM_PATIENTS)
-        methods = [name for name in asked.methods.split(",") if name]
-        place = asked.work / shipped.site / shipped.bundle
-        make(shipped, data, place, methods=methods, verdict_alone=asked.verdict)
+        make(shipped, data, asked.work / shipped.site / shipped.bundle, wanted)
 
 
 if __name__ == "__main__":

@@ -32,10 +32,8 @@ def test_make_docs_runs_the_program_that_is_tested() -> None:
 
 
 def test_every_module_that_a_page_has_run_exists() -> None:
-    pages = [
-        *REPOSITORY.glob("*.md"),
-        *(REPOSITORY / "deploy").rglob("*.md"),
-    ]  # model cards are sealed with their bundles
+    folders = [REPOSITORY / name for name in ("deploy", "inference")]
+    pages = [*REPOSITORY.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
     ours = ("node", "inference", "reports", "tests", "deploy")
     named = {name for page in pages for name in re.findall(r"python -m (\w+(?:\.\w+)*)", page.read_text())}
     paths = {name: REPOSITORY.joinpath(*name.split(".")) for name in named if name.partition(".")[0] in ours}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,7 @@ from node.commands.options import (
     Images,
     Limit,
     Localiser,
+    Nodes,
     Replicates,
     Seed,
     Size,
@@ -99,6 +101,7 @@ def adopt(
     device: Device = "auto",
     workers: Workers = 1,
     threads: Threads = 1,
+    nodes: Nodes = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an adoption that was begun.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show hours and the alpha to hope for; train nothing.")] = False,
     patients: Annotators = None,
@@ -113,7 +116,7 @@ def adopt(
     from node.commands.bundle import answers_of
     from node.commands.models.commission import settings_of, use_threads
 
-    use_threads(threads)
+    use_threads(1 if nodes else threads)
     chosen = CompanionSettings(
         replicates=replicates, alternate=alternate, localiser=localiser, start=start, hours=hours, epochs=epochs,
         device=device, seed=seed,
@@ -129,11 +132,13 @@ def adopt(
         return
     if data is None or out is None:
         raise typer.BadParameter("Give --data and --out; or --plan with --data or --patients.")
-    account = _adopted(settings, out, resume=resume, workers=workers, quiet=as_json)
+    account = _adopted(settings, out, resume=resume, workers=workers, nodes=nodes, quiet=as_json)
     raise typer.Exit(0 if account.is_trusted else NOT_TRUSTED)
 
 
-def _adopted(settings: AdoptionSettings, out: Path, *, resume: bool, workers: int, quiet: bool) -> "AdoptionAccount":
+def _adopted(
+    settings: AdoptionSettings, out: Path, *, resume: bool, workers: int, nodes: Path | None, quiet: bool
+) -> "AdoptionAccount":
     """Go through every step that is not done, and write the page."""
     from inference.adopting.site import AdoptionSite
     from inference.bundle.bundle import load_bundle
@@ -145,7 +150,7 @@ def _adopted(settings: AdoptionSettings, out: Path, *, resume: bool, workers: in
     bundle = _brought(settings, site.bundles)
     site.begin(settings.words())
     settings = _guided(settings, bundle)
-    report = site.companions() or _companions(site, bundle, settings, quiet=quiet)
+    report = site.companions() or _companions(site, bundle, settings, nodes, quiet=quiet)
     folder = _place_of(site, bundle) if report.written else bundle.folder
     name = load_bundle(folder).manifest.name
     path = site.passport(name)
@@ -154,8 +159,9 @@ def _adopted(settings: AdoptionSettings, out: Path, *, resume: bool, workers: in
         if commissioning.methods == (OWN,):
             commissioning = replace(commissioning, methods=(bundle.manifest.method,))
         commission_bundle(
-            str(folder), settings.data, path.parent, commissioning, resume=resume, workers=workers, quiet=quiet
-        )
+            str(folder), settings.data, path.parent, commissioning,
+            resume=resume, workers=workers, nodes=nodes, quiet=quiet,
+        )  # fmt: skip
     return _written(site, settings, report, load_passport(path), bundle.manifest.input.modality, quiet=quiet)
 
 
@@ -186,7 +192,7 @@ def _place_of(site: "AdoptionSite", bundle: "Bundle") -> Path:
 
 
 def _companions(
-    site: "AdoptionSite", bundle: "Bundle", settings: AdoptionSettings, *, quiet: bool
+    site: "AdoptionSite", bundle: "Bundle", settings: AdoptionSettings, nodes: Path | None, *, quiet: bool
 ) -> "CompanionReport":
     """Train the companions, or go on with them; guidance that nobody asked for is left out where it does not fit."""
     from inference.cases.folder import source_of
@@ -194,6 +200,7 @@ def _companions(
     from inference.companions.companions import make_companions
     from inference.companions.files import read_json
     from inference.companions.report import report_of
+    from node.commands.models.companions import trained_by
 
     place = _place_of(site, bundle)
     if place.is_dir():  # ended between the bundle and its note
@@ -202,15 +209,16 @@ def _companions(
         return report
     source, chosen, note = source_of(settings.data), settings.companions, ""
     with _shown(quiet=quiet) as progress:
+        make = partial(
+            make_companions, resume=True, progress=progress, train_elsewhere=trained_by(nodes, settings.data)
+        )
         try:
-            report = make_companions(bundle, source, chosen, place, resume=True, progress=progress)
+            report = make(bundle, source, chosen, place)
         except Unsuitable as error:
             if settings.guide is not None or not chosen.guide:
                 raise
             note = f"No guidance: {error}"
-            report = make_companions(
-                bundle, source, replace(chosen, guide=False), place, resume=True, progress=progress
-            )
+            report = make(bundle, source, replace(chosen, guide=False), place)
     if note:
         report = replace(report, left_out=(note, *report.left_out))
     site.note_companions(report)

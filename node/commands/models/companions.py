@@ -83,7 +83,7 @@ def companions(
     with progress_shown(quiet=as_json) as progress:
         report = make_companions(
             bundle, source_of(data), settings, out,
-            resume=resume, progress=progress, train_elsewhere=_nodes_of(nodes, data),
+            resume=resume, progress=progress, train_elsewhere=trained_by(nodes, data),
         )  # fmt: skip
     if as_json:
         print_json(report.as_dict())
@@ -118,7 +118,7 @@ def _show_plan(
     print_lines(made.lines)
 
 
-def _nodes_of(nodes: Path | None, data: Path) -> "TrainElsewhere | None":
+def trained_by(nodes: Path | None, data: Path) -> "TrainElsewhere | None":
     """Return what has the nodes of a settings file train; None: this process does."""
     if nodes is None:
         return None

@@ -134,6 +134,16 @@ def test_a_network_of_chance_and_a_class_without_cases_are_said(tmp_path: Path) 
     assert told["bundle"] == "chance"
 
 
+def test_nodes_are_asked_and_a_place_that_they_do_not_look_into_is_refused_with_the_cure(
+    own: Path, site_of: Callable[[Change], Path], tmp_path: Path
+) -> None:
+    settings = tmp_path / "heatproof.toml"
+    node = f'[node]\nhome = "{tmp_path}"\ncommissioning_folder = "{tmp_path / "shared"}"\n'
+    settings.write_text(f'{node}[http]\ntoken_file = "{tmp_path / "token"}"\n')
+    run = adopted(own, site_of(as_boxes), tmp_path / "site", *QUICK, "--nodes", str(settings), status=78)
+    assert "does not lie in node.commissioning_folder" in " ".join(run.stderr.split())
+
+
 def test_a_plan_trains_nothing_and_says_hours_and_alpha(own: Path, tmp_path: Path) -> None:
     run = heatproof(
         "adopt", str(own), "--plan", "--patients", "300", "--json", "--device", "cpu", "--alternate", "none"
