@@ -1,13 +1,14 @@
 """Make the passports that come with the product, on the data they are about: run it where a definition has changed.
 
 ``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--methods NAME,NAME | --verdict |
---further NAME,NAME [--limit N]]``
+--further NAME,NAME [--limit N] [--size NAME=N]]``
 
 DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits and sizes are those of the passport
 that is replaced, methods are its own and some further ones; ``test`` is no split of them. The verdict rests on every
 case, whatever other figures rest on. A killed run goes on with the same ``--work``. ``--methods``: these and the
 bundle's own are measured, on every case; figures of the others stay, and the passport says of which they are.
-``--further``: rows of these methods are put beside those there are, on at most N cases of each split.
+``--further``: rows of these methods are put beside those there are, on at most N cases of each split; the
+verdict stays.
 ``--verdict``: the verdict alone, all other figures stay; where a network beside the primary has changed since, as the
 localiser, which no other figure rests on, the passport says so.
 """
@@ -16,7 +17,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,8 @@ from inference.bundle.bundle import SHIPPED, Bundle, load_bundle
 from inference.cases.cases import AnnotatedSeries, Excluded
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.belonging import settings_of
-from inference.commissioning.commission import add_verdict, commission
+from inference.commissioning.commission import Commissioned, add_verdict, commission
+from inference.commissioning.pictures import pictures_of
 from inference.errors import PassportRefused
 from inference.passport.entries import Sample
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport, save_passport, sealed
@@ -70,6 +72,8 @@ class Asked:
     """Rows of these beside those there are."""
     limit: int | None = None
     """Explained cases of each split for the further ones."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Cases of costly criteria for the further ones."""
     verdict_alone: bool = False
 
 
@@ -96,13 +100,14 @@ def make(shipped: Shipped, data: Path, work: Path, wanted: Asked) -> None:
         asked = replace(asked, methods=wanted.methods, limit=None)
         made = commission(bundle, source, asked, work / "methods", resume=True, progress=say)
         made = replace(made, passport=_beside(former, made.passport))
+    elif wanted.further:
+        asked = replace(asked, methods=wanted.further, limit=wanted.limit).with_sizes(wanted.sizes)
+        measured = commission(bundle, source, asked, work / "further", resume=True, progress=say).passport
+        pictures = pictures_of(former, bundle, source, work / "pictures", device="cpu")
+        made = Commissioned(_with_rows(former, measured, wanted), pictures)
     else:
         if wanted.verdict_alone:
             passport = _of_today(former, bundle)
-        elif wanted.further:
-            asked = replace(asked, methods=wanted.further, limit=wanted.limit)
-            measured = commission(bundle, source, asked, work / "further", resume=True, progress=say).passport
-            passport = _with_rows(former, measured, wanted)
         else:
             asked = replace(asked, methods=tuple(dict.fromkeys((*asked.methods, *FURTHER))))
             passport = commission(bundle, source, asked, work / "all", resume=True, progress=say).passport
@@ -229,12 +234,14 @@ def main() -> None:
     parser.add_argument("--only", help="a site, or SITE/BUNDLE")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--methods", default="", help="these alone, and the bundle's own, with the verdict")
-    part.add_argument("--further", default="", help="rows of these beside those there are, with the verdict")
+    part.add_argument("--further", default="", help="rows of these beside those there are")
     part.add_argument("--verdict", action="store_true", help="the verdict alone")
     parser.add_argument("--limit", type=int, help="explained cases of each split, of --further")
+    parser.add_argument("--size", action="append", default=[], help="cases of a costly criterion, of --further")
     asked = parser.parse_args()
     methods, further = (tuple(filter(None, names.split(","))) for names in (asked.methods, asked.further))
-    wanted = Asked(methods, further, asked.limit, asked.verdict)
+    sizes = {name: int(count) for name, count in (size.split("=") for size in asked.size)}
+    wanted = Asked(methods, further, asked.limit, sizes, asked.verdict)
     for shipped in EVERY:
         if asked.only not in (None, shipped.site, f"{shipped.site}/{shipped.bundle}"):
             continue

@@ -8,7 +8,6 @@ and gives a bit-identical passport.
 
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,9 +24,10 @@ from inference.commissioning.benches import set_up
 from inference.commissioning.calibrating import with_calibrations
 from inference.commissioning.fitting import verdict_of
 from inference.commissioning.measuring.bench import PRIMARY, REPLICATE, Bench
-from inference.commissioning.measuring.explaining import Maps, fitting
+from inference.commissioning.measuring.explaining import fitting
 from inference.commissioning.measuring.settings import CommissionSettings, Device, fingerprint_of, key_of, resolve
 from inference.commissioning.measuring.store import Raw, Store
+from inference.commissioning.pictures import made_again, pictures_kept
 from inference.commissioning.unseen import unseen
 from inference.commissioning.work import (
     BenchJob,
@@ -40,7 +40,7 @@ from inference.commissioning.work import (
 )
 from inference.commissioning.writing import write
 from inference.errors import Unsuitable
-from inference.passport.entries import GalleryEntry, Run
+from inference.passport.entries import Run
 from inference.passport.gallery import GalleryPicture
 from inference.passport.passport import Passport, sealed
 from inference.passport.verdict import FittedVerdict, NoVerdict
@@ -111,7 +111,7 @@ def commission(
         _save_maps(bench, out / "maps")
     seconds = time.perf_counter() - began
     run = _run(bench.store, trial["seconds"], seconds, explaining / seconds)
-    return Commissioned(replace(passport, run=run), _pictures(bench, passport.gallery))
+    return Commissioned(replace(passport, run=run), pictures_kept(bench, passport.gallery))
 
 
 def add_verdict(
@@ -163,9 +163,7 @@ def add_verdict(
         verdict = verdict_of(bench, known, job, pool, progress)
     seen, limits = acquisitions_seen(cases.entries), _limits(passport, verdict)
     refitted = sealed(replace(passport, classification=known, verdict=verdict, acquisition=seen, limits=limits))
-    explained = {bench.cases.entries[case.position].id for case in bench.explained}
-    there = (entry for entry in passport.gallery if entry.case in explained)
-    return Commissioned(refitted, tuple(made_again(bench, entry) for entry in there))
+    return Commissioned(refitted, made_again(bench, passport.gallery))
 
 
 def _limits(passport: Passport, verdict: FittedVerdict | NoVerdict) -> tuple[str, ...]:
@@ -198,27 +196,6 @@ def _fitting(bench: Bench, progress: Progress) -> Raw:
         reasons[name] = {**reasons[PRIMARY], **unfit}
         seconds = seconds or took
     return {"reasons": reasons, "seconds": seconds}
-
-
-def made_again(bench: Bench, entry: GalleryEntry) -> GalleryPicture:
-    """Make the picture of a gallery's entry again."""
-    cases = [bench.cases.entries[explained.position].id for explained in bench.explained]
-    row = cases.index(entry.case)
-    explained = bench.explained[row]
-    maps = bench.explainer.maps(bench.primary, explained.position, explained.target, [entry.method])
-    return _picture(bench, entry, row, maps[entry.method])
-
-
-def _pictures(bench: Bench, entries: Sequence[GalleryEntry]) -> tuple[GalleryPicture, ...]:
-    rows = {bench.cases.entries[explained.position].id: row for row, explained in enumerate(bench.explained)}
-    return tuple(
-        _picture(bench, entry, rows[entry.case], bench.maps(entry.method, [rows[entry.case]])[0]) for entry in entries
-    )
-
-
-def _picture(bench: Bench, entry: GalleryEntry, row: int, values: Maps) -> GalleryPicture:
-    image = bench.cases.input_of(bench.explained[row].position)[0]
-    return GalleryPicture(entry, image, values, bench.masks([row])[0])
 
 
 def _save_maps(bench: Bench, folder: Path) -> None:

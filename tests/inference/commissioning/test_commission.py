@@ -18,6 +18,7 @@ from inference.bundle.bundle import Bundle, load_bundle
 from inference.cases.cases import AnnotatedSeries, Excluded, class_of, gather
 from inference.cases.labels_folder import read_labels_folder
 from inference.commissioning.commission import Commissioned, commission
+from inference.commissioning.pictures import pictures_of
 from inference.errors import DeviceExhausted, PassportRefused, Refused, UnknownName, Unsuitable
 from inference.passport.passport import digest_of_passport, load_passport, save_passport, sealed
 from inference.passport.rules import RULES
@@ -56,6 +57,18 @@ def done(tiny: Bundle, data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     found = commission(tiny, folder_source(data), settings, out, progress=lambda *step: told.append(step))
     assert {"reading cases", "judging"} <= {stage for stage, _, _ in told}
     return found, out
+
+
+def test_the_gallery_drawn_again_shows_the_same_maps(
+    tiny: Bundle, data: Path, done: tuple[Commissioned, Path], tmp_path: Path
+) -> None:
+    passport, pictures = done[0].passport, done[0].pictures
+    again = pictures_of(passport, tiny, folder_source(data), tmp_path, device="cpu")
+    assert [picture.entry for picture in again] == list(passport.gallery)
+    assert len(again) > 1
+    for first, second in zip(pictures, again, strict=True):
+        np.testing.assert_array_equal(first.image, second.image)
+        np.testing.assert_array_equal(first.map, second.map)
 
 
 def test_every_method_and_control_has_every_criterion_with_a_value_or_a_reason(done: tuple[Commissioned, Path]) -> None:
