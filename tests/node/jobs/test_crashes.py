@@ -1,4 +1,7 @@
-"""kill -9 at a step boundary of a job of a real model: one result set, none lost."""
+"""kill -9 at a step boundary of a job of a real model: one result set, none lost.
+
+All boundaries, and those of receive and delivery, by a stand-in model: ``tests/hostile/test_kill_sweep.py``.
+"""
 
 from pathlib import Path
 
@@ -11,8 +14,6 @@ from tests.node.running import RunningNode
 from tests.patience import wait_until
 
 DRIVER = str(Path(__file__).with_name("crashing_node.py"))
-BOUNDARIES = ["after:report"]
-"""All of them, and those of receive and delivery, by a stand-in model: ``tests/hostile/test_kill_sweep.py``."""
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +38,9 @@ def results_after_crash(where: str, study: list[Path], folder: Path) -> list[str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", BOUNDARIES)
-def test_killed_at_any_step_the_study_comes_back_once(where: str, phantom_study: list[Path], tmp_path: Path) -> None:
-    arrivals = results_after_crash(where, phantom_study, tmp_path)
-    assert len(arrivals) == len(set(arrivals)) == 2
-
-
-@pytest.mark.slow
-def test_uids_after_a_crash_are_those_of_a_run_without_one(phantom_study: list[Path], tmp_path: Path) -> None:
+def test_killed_before_its_report_a_study_comes_back_once_under_the_uids_of_a_run_without_a_crash(
+    phantom_study: list[Path], tmp_path: Path
+) -> None:
     with (
         FilingScp(tmp_path / "pacs") as pacs,
         RunningNode(tmp_path / "node", destination_port=pacs.port) as node,
@@ -52,4 +48,6 @@ def test_uids_after_a_crash_are_those_of_a_run_without_one(phantom_study: list[P
         node.send(phantom_study)
         wait_until(lambda: len(pacs.received()) == 2, 60, "the results")
         undisturbed = set(pacs.received())
-    assert set(results_after_crash("after:explain", phantom_study, tmp_path / "crashed")) == undisturbed
+    arrivals = results_after_crash("after:explain", phantom_study, tmp_path / "crashed")
+    assert len(arrivals) == len(set(arrivals)) == 2
+    assert set(arrivals) == undisturbed
