@@ -139,17 +139,25 @@ def print_line(name: str, alpha: float, patients: int, truths: list[tuple[float,
 
 
 def print_comparison() -> None:
-    """Show that ``certified``, which commissioning and node ask, gives the thresholds that are counted here."""
+    """Show that ``certified``, which commissioning and node ask, gives the thresholds that are counted here.
+
+    Where fewer than half of drawn orders of the patients give one, it gives a higher one or none.
+    """
     for name in ("correlated", "two classes"):
         law, classes = _law(name, ALPHAS[1]), len(LAWS[name].critical)
-        same = 0
+        same = higher = 0
         for number in range(COMPARED):
             maps = law.site(120, site_seed(name, ALPHAS[1], 120, number))
             steps = certified_steps(maps, ALPHAS[1], DELTA, classes)
             words = [f"class {index}" for index in range(classes)]
             made = certified(maps, words, alpha=ALPHAS[1], delta=DELTA, by_class=classes > 1).thresholds(words)
-            same += made.tolist() == [np.inf if step is None else TRUSTABLE[step] for step in steps]
-        print(f"certified() gives the same thresholds at {same} of {COMPARED} sites of law {name!r}, 120 patients")
+            counted = np.array([np.inf if step is None else TRUSTABLE[step] for step in steps])
+            same += bool((made == counted).all())
+            higher += bool((made >= counted).all() and (made > counted).any())
+        print(
+            f"certified() gives the same thresholds at {same}, a higher one or none at {higher} of {COMPARED} sites "
+            f"of law {name!r}, 120 patients"
+        )
 
 
 PRINTED: Mapping[str, Callable[[Cell, list[Any]], None]] = {"scores": print_scores, "fitted": print_fitted}
