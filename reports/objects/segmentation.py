@@ -1,9 +1,9 @@
 """Segmentation of an analysis (PS3.3 A.51): where each map is hottest, switched on and off over the source image.
 
 Overlapping BINARY segments of each explanation: the region that the map marks, its hottest 1, 5 and 20 %, and what the
-independent localiser sees. They come in the order in which OHIF 3.13 stacks the slices: of overlapping segments it loses
-those of every slice that stands in its stack before one it has read. Never FRACTIONAL: a saliency map is neither a
-probability nor an occupancy, and no bundle's localiser is calibrated pixel by pixel.
+independent localiser sees. They come in the order in which OHIF 3.13 stacks the slices: of overlapping segments it
+loses those of every slice that stands in its stack before one it has read. Never FRACTIONAL: a saliency map is neither
+a probability nor an occupancy, and no bundle's localiser is calibrated pixel by pixel.
 """
 
 from collections.abc import Iterator, Sequence

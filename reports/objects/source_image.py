@@ -89,9 +89,10 @@ def in_space(image: Image, planes: Sequence[int]) -> tuple[int, ...] | None:
 
 
 def as_stacked(image: Image) -> tuple[int, ...]:
-    """Return all planes in the order in which OHIF 3.13 stacks a series (``isDisplaySetReconstructable``, ``ImageSet``).
+    """Return all planes in the order in which OHIF 3.13 stacks a series (its ``isDisplaySetReconstructable``).
 
-    From the far end of the normal back where the instances lie evenly, gaps included; else by instance and frame number.
+    From the far end of the normal back where the instances lie evenly, gaps included; else by instance and frame
+    number.
     """
     frames = image.frames
     whole = in_space(image, range(len(frames)))
