@@ -56,7 +56,7 @@ release: sbom    ## build the wheel into dist, check what it holds, and write di
 	$(BIN)/python deploy/check_wheel.py dist/*.whl
 	cp build/sbom.json dist/ && cd dist && sha256sum * > SHA256SUMS
 
-peers:           ## install Orthanc, DCMTK, PostgreSQL and Chromium where that is possible
+peers:           ## fetch OHIF, dwv and axe-core; install Orthanc, DCMTK, PostgreSQL and Chromium where that is possible
 	@deploy/install-peers.sh
 
 test: $(STAMP) peers ## everything: lint, types, all tests; peers that cannot be installed are skipped by name

@@ -1,8 +1,9 @@
 """Segmentation of an analysis (PS3.3 A.51): where each map is hottest, switched on and off over the source image.
 
-Overlapping BINARY segments, of each explanation in the order of the slices: the region that the map marks, its hottest
-1, 5 and 20 %, and what the independent localiser sees. Never FRACTIONAL: a saliency map is neither a probability nor an
-occupancy, and no bundle's localiser is calibrated pixel by pixel.
+Overlapping BINARY segments of each explanation: the region that the map marks, its hottest 1, 5 and 20 %, and what the
+independent localiser sees. They come in the order in which OHIF 3.13 stacks the slices: of overlapping segments it
+loses those of every slice that stands in its stack before one it has read. Never FRACTIONAL: a saliency map is neither
+a probability nor an occupancy, and no bundle's localiser is calibrated pixel by pixel.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from reports.objects.equipment import LONG_STRING, complete, described, equipmen
 from reports.objects.header.laterality import take_over_side
 from reports.objects.measurements import tracked_as
 from reports.objects.request import WriteRequest
-from reports.objects.source_image import in_space, refer, stand_ins
+from reports.objects.source_image import as_stacked, in_space, refer, stand_ins
 from reports.picture.colours import LOCALISER, OUTLINE, Colour, plasma
 from reports.product import NOT_FOR_DIAGNOSTIC_USE, product_version
 from reports.regions import marked
@@ -55,7 +56,9 @@ class _Segment:
 
 def write(request: WriteRequest) -> Iterator[Segmentation]:
     """Make the Segmentation of an analysis; none where every map is withheld or marks nothing."""
-    segments = [segment for explained in request.in_order for segment in _segments(explained)]
+    stack = as_stacked(request.analysis.image)
+    in_order = sorted(request.in_order, key=lambda explained: stack.index(explained.map.frame))
+    segments = [segment for explained in in_order for segment in _segments(explained)]
     if segments and not _lost(request.planes):
         yield _segmentation(segments, request)
 

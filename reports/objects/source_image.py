@@ -18,6 +18,8 @@ _PARALLEL = 1e-3
 """Difference of two direction cosines up to which planes are parallel."""
 _SAME_MM = 1e-3
 """Difference up to which two places or spacings are the same."""
+_EVEN = 0.2
+"""Of the mean distance: how much one distance may differ in a stack that OHIF takes for a volume."""
 
 
 def stand_in(explained: ExplainedPlane) -> Dataset:
@@ -84,6 +86,22 @@ def in_space(image: Image, planes: Sequence[int]) -> tuple[int, ...] | None:
     if len(planes) > 1 and np.diff(places[order]).min() <= _SAME_MM:
         return None
     return tuple(planes[place] for place in order)
+
+
+def as_stacked(image: Image) -> tuple[int, ...]:
+    """Return all planes in the order in which OHIF 3.13 stacks a series (its ``isDisplaySetReconstructable``).
+
+    From the far end of the normal back where the instances lie evenly, gaps included; else by instance and frame
+    number.
+    """
+    frames = image.frames
+    whole = in_space(image, range(len(frames)))
+    if whole and len({frame.sop_instance_uid for frame in frames}) == len(frames) > 1:
+        steps = np.linalg.norm(np.diff([frames[index].position_mm or () for index in whole], axis=0), axis=1)
+        counts = np.maximum(1, np.rint(steps / steps.mean()))
+        if (abs(steps / counts - steps.mean()) < _EVEN * steps.mean()).all():
+            return whole[::-1]
+    return tuple(sorted(range(len(frames)), key=lambda at: (frames[at].instance_number or 0, frames[at].frame_number)))
 
 
 def point(reference: Dataset, frame: Frame, source: Dataset, *, at_frame: bool = True) -> None:

@@ -53,7 +53,7 @@ BENCHMARKS = (
     Benchmark("receive", "Receiving instances, beside Orthanc and DCMTK's storescp."),
     Benchmark("idle", "A node that has nothing to do."),
     Benchmark("soak", "Thousands of studies through a whole node.", ("--studies", "2000", "--slices", "20")),
-    Benchmark("console", "Pages of the console over 1,000 studies."),
+    Benchmark("console", "Pages of the console over 1,000 studies; Quality over 100,000 findings.", ("--audit",)),
     Benchmark("reading_cost", "Reading a series."),
     Benchmark("saliency", "Saliency methods beside captum, pytorch-grad-cam, PAIR and MONAI."),
     Benchmark("saliency_3d", "Saliency methods on a volume."),

@@ -1,20 +1,26 @@
 """Draw the README's pictures of verdicts and console: ``python -m tests.benchmarks.pictures --out DIR``.
 
 ``verdicts.png``: the overlay of a phantom as each verdict is shown. ``console.png``: Overview and Studies of a node
-with 500 studies (needs Chromium).
+with 500 studies (needs Chromium). With ``--shapes``, for looking at, the verdicts on five shapes of source instead,
+each overlay 512 pixels wide, as in a small window. The former look, by this file in a checkout of that time::
+
+    git worktree add /tmp/before 7282ab9~1 && cp tests/benchmarks/pictures.py /tmp/before/tests/benchmarks/
+    cd /tmp/before && PYTHONPATH=. python -m tests.benchmarks.pictures --shapes --out build/before
 """
 
 import argparse
 import tempfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Picture
 from scipy.ndimage import gaussian_filter
 from selenium.webdriver.common.by import By
 
-from inference.phantom.phantom import make_phantom
+from inference.phantom.phantom import Phantom, make_phantom
 from inference.trust.verdict import Verdict
 from node.web.access.caller import Scope
 from node.web.access.tokens import Tokens
@@ -35,34 +41,60 @@ SAID = {
 """P and the reason of each picture: examples, not results."""
 GAP, PAGE = 12, (16, 17, 20)
 WIDTH = 1200
+SMALL = 512
+SHAPES = {
+    "square": (256, 256),
+    "wide_radiograph": (1200, 2400),
+    "portrait": (2400, 1200),
+    "64_px": (64, 64),
+    "3000_px": (3000, 3000),
+}
+"""(rows, columns) of the sources; all but the first are single images."""
 
 
 def verdicts() -> Picture.Image:
     """Draw two rows of two overlays."""
     phantom = make_phantom(1)
-    frame = max(phantom.lesion_slices, key=lambda index: int(phantom.masks[index].sum()))
-    heat = gaussian_filter(phantom.masks[frame].astype(np.float32), 6)
-    heat /= heat.max()
     with tempfile.TemporaryDirectory() as folder:
         source = write_study(phantom, Path(folder))
-        drawn = [
-            draw_overlay(
-                ExplainedPlane.of(
-                    make_analysis(
-                        source,
-                        on_frame=heat,
-                        frame=frame,
-                        verdict=verdict,
-                        score=score,
-                        reasons=(reason,),
-                        localiser=heat,
-                    ),
-                    0,
-                )
-            )
-            for verdict, (score, reason) in SAID.items()
-        ]
-    return tiled([Picture.fromarray(overlay.rgb) for overlay in drawn])
+        return tiled(overlays(source, _widest(phantom), _heat(phantom)))
+
+
+def verdicts_on(shape: tuple[int, int]) -> Picture.Image:
+    """Draw two rows of two overlays of a single image of a shape, a head in its middle."""
+    phantom = make_phantom(1)
+    side, frame = min(shape), _widest(phantom)
+    above, before = ((full - side) // 2 for full in shape)
+
+    def spread(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+        large = np.zeros(shape, np.float32)
+        resized = Picture.fromarray(plane).resize((side, side), Picture.Resampling.BICUBIC)
+        large[above : above + side, before : before + side] = np.clip(np.asarray(resized), 0, 1)
+        return large
+
+    alone = replace(phantom, pixels=spread(phantom.pixels[frame])[None])
+    with tempfile.TemporaryDirectory() as folder:
+        return tiled(overlays(write_study(alone, Path(folder)), 0, spread(_heat(phantom))), width=2 * SMALL + GAP)
+
+
+def overlays(source: list[Path], frame: int, heat: NDArray[np.float32]) -> list[Picture.Image]:
+    """Draw the overlay of a plane with each verdict."""
+    made = (
+        make_analysis(
+            source, on_frame=heat, frame=frame, verdict=verdict, score=score, reasons=(reason,), localiser=heat
+        )
+        for verdict, (score, reason) in SAID.items()
+    )
+    return [Picture.fromarray(draw_overlay(ExplainedPlane.of(analysis, 0)).rgb) for analysis in made]
+
+
+def _widest(phantom: Phantom) -> int:
+    return max(phantom.lesion_slices, key=lambda index: int(phantom.masks[index].sum()))
+
+
+def _heat(phantom: Phantom) -> NDArray[np.float32]:
+    heat = gaussian_filter(phantom.masks[_widest(phantom)].astype(np.float32), 6)
+    return np.asarray(heat / heat.max(), np.float32)
 
 
 def console() -> Picture.Image:
@@ -84,23 +116,28 @@ def console() -> Picture.Image:
     return tiled(taken)
 
 
-def tiled(pictures: list[Picture.Image]) -> Picture.Image:
-    """Lay pictures of one size out in rows of two."""
-    width, height = pictures[0].size
+def tiled(pictures: list[Picture.Image], width: int = WIDTH) -> Picture.Image:
+    """Lay pictures of one size out in rows of two, in a sheet so wide."""
+    wide, high = pictures[0].size
     rows = (len(pictures) + 1) // 2
-    sheet = Picture.new("RGB", (2 * width + GAP, rows * (height + GAP) - GAP), PAGE)
+    sheet = Picture.new("RGB", (2 * wide + GAP, rows * (high + GAP) - GAP), PAGE)
     for place, picture in enumerate(pictures):
-        sheet.paste(picture, (place % 2 * (width + GAP), place // 2 * (height + GAP)))
-    sheet.thumbnail((WIDTH, 2 * WIDTH))
+        sheet.paste(picture, (place % 2 * (wide + GAP), place // 2 * (high + GAP)))
+    sheet.thumbnail((width, 4 * width))
     return sheet
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--shapes", action="store_true", help="the verdicts on five shapes of source instead")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
+    if asked.shapes:
+        for name, shape in SHAPES.items():
+            verdicts_on(shape).save(asked.out / f"verdicts_{name}.png")
+        return
     for name, draw in (("verdicts", verdicts), ("console", console)):
         draw().quantize(192).save(asked.out / f"{name}.png", optimize=True)
 

@@ -67,9 +67,8 @@ def gathered(ledger: Ledger, observations: Observations, *, watched: bool) -> Mo
     )
 
 
-def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def august(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Month, Ledger, int]:
+    """A month in which everything happened, the ledger it is written in, and how many studies it had."""
     engine = create_engine(f"sqlite:///{tmp_path / 'store.sqlite'}")
     METADATA.create_all(engine)
     LEDGER.create_all(engine)
@@ -80,11 +79,16 @@ def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
         keep_pairs(engine, draw_pairs(again, 40, at_day(BASELINE_DAYS + 30)))
     ledger = Ledger(engine, b"key")
     written(ledger, monkeypatch)
-    month = gathered(ledger, Observations(engine), watched=True)
+    return gathered(ledger, Observations(engine), watched=True), ledger, int(((day >= 207) & (day < 238)).sum())
+
+
+def test_a_month_is_one_page_of_its_own_that_tells_what_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    month, ledger, here = august(tmp_path, monkeypatch)
     page = page_of(month)
     (tmp_path / "month.html").write_text(page)
 
-    here = int(((day >= 207) & (day < 238)).sum())
     assert month.studies == here
     assert f"{here} studies of 1 scanner: {here} maps" in page
     assert page.count("<svg") == 15 + 3 * 7 + 4 + 1
