@@ -1,6 +1,6 @@
 """Make the passports that come with the product, on the data they are about: run it where a definition has changed.
 
-``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--methods NAME,NAME | --verdict |
+``python deploy/shipped_passports.py --data DIR --work DIR [--only site_c] [--methods NAME,NAME | --verdict | --card |
 --further NAME,NAME [--limit N] [--size NAME=N]]``
 
 DIR holds ``glioma_flair`` and ``brain_t1ce``; phantoms are drawn by seed. Splits and sizes are those of the passport
@@ -9,6 +9,7 @@ case, whatever other figures rest on. A killed run goes on with the same ``--wor
 bundle's own are measured, on every case; figures of the others stay, and the passport says of which they are.
 ``--further``: rows of these methods are put beside those there are, on at most N cases of each split; the
 verdict stays.
+``--card``: nothing but words of the bundle's model card has changed since; the passport names the digest of today.
 ``--verdict``: the verdict alone, all other figures stay; where a network beside the primary has changed since, as the
 localiser, which no other figure rests on, the passport says so.
 """
@@ -40,6 +41,7 @@ FURTHER = ("smoothed_gradcam", "guided_integrated_gradients")
 Value = TypeVar("Value")
 KEPT = "Figures of"
 ADDED = "The rows of"
+MOVED = "Moved to the bundle's digest of today: words of the model card are all that has changed."
 CARRIED_OVER = "The figures beside the verdict rest on"
 
 
@@ -75,6 +77,8 @@ class Asked:
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Cases of costly criteria for the further ones."""
     verdict_alone: bool = False
+    card_alone: bool = False
+    """Nothing: words of the model card are all that has changed."""
 
 
 def make(shipped: Shipped, data: Path, work: Path, wanted: Asked) -> None:
@@ -96,6 +100,9 @@ def make(shipped: Shipped, data: Path, work: Path, wanted: Asked) -> None:
         print(f"{about}: {stage} {done} of {total}", flush=True)  # noqa: T201
 
     asked = settings_of(former, "cpu")
+    if wanted.card_alone:
+        _name_bundle(path, former, bundle)
+        return
     if wanted.methods:
         asked = replace(asked, methods=wanted.methods, limit=None)
         made = commission(bundle, source, asked, work / "methods", resume=True, progress=say)
@@ -218,6 +225,25 @@ def _of_today(former: Passport, bundle: Bundle) -> Passport:
     return sealed(replace(former, bundle=entry, limits=(*limits, about)))
 
 
+def _name_bundle(path: Path, former: Passport, bundle: Bundle) -> None:
+    """Have a passport and its page name the digest of a bundle of which words of the model card alone have changed.
+
+    Raises:
+        PassportRefused: it is of another version of the bundle or another primary network.
+    """
+    now, then = bundle.identity, former.bundle
+    if (now.version, now.weights_digest) != (then.version, then.weights_digest):
+        raise PassportRefused("More than the model card has changed.", cure="Leave --card out.")
+    limits = (*(limit for limit in former.limits if limit != MOVED), MOVED)
+    anew = sealed(replace(former, bundle=replace(then, digest=now.digest), limits=limits))
+    save_passport(anew, path)
+    name_digest(path, anew.digest)
+    page = path.with_name("report.html")
+    if page.exists():
+        text = page.read_text(encoding="utf-8").replace(then.digest, now.digest).replace(former.digest, anew.digest)
+        page.write_text(text, encoding="utf-8")
+
+
 def name_digest(path: Path, digest: str) -> None:
     """Name a shipped passport by its digest in the product: a node takes it without anybody's acceptance."""
     named = SHIPPED_PASSPORTS / "digests.json"
@@ -236,17 +262,18 @@ def main() -> None:
     part.add_argument("--methods", default="", help="these alone, and the bundle's own, with the verdict")
     part.add_argument("--further", default="", help="rows of these beside those there are")
     part.add_argument("--verdict", action="store_true", help="the verdict alone")
+    part.add_argument("--card", action="store_true", help="only words of the model card have changed")
     parser.add_argument("--limit", type=int, help="explained cases of each split, of --further")
     parser.add_argument("--size", action="append", default=[], help="cases of a costly criterion, of --further")
     asked = parser.parse_args()
     methods, further = (tuple(filter(None, names.split(","))) for names in (asked.methods, asked.further))
     sizes = {name: int(count) for name, count in (size.split("=") for size in asked.size)}
-    wanted = Asked(methods, further, asked.limit, sizes, asked.verdict)
+    wanted = Asked(methods, further, asked.limit, sizes, asked.verdict, asked.card)
     for shipped in EVERY:
         if asked.only not in (None, shipped.site, f"{shipped.site}/{shipped.bundle}"):
             continue
         data = asked.work if shipped.data == PHANTOMS else asked.data
-        if shipped.data == PHANTOMS and not (asked.work / PHANTOMS / "labels.csv").exists():
+        if shipped.data == PHANTOMS and not asked.card and not (asked.work / PHANTOMS / "labels.csv").exists():
             write_phantoms(asked.work / PHANTOMS, PHANTOM_PATIENTS)
         make(shipped, data, asked.work / shipped.site / shipped.bundle, wanted)
 
