@@ -72,7 +72,8 @@ TERMS = (
 )  # fmt: skip
 """At most ten: what a person meets on any page."""
 VERDICTS: Mapping[str, str] = {
-    "TRUSTED": "The map passed what it had to pass at this site: among such maps at most a stated share miss.",
+    "TRUSTED": "The map passed what it had to pass at this site: of such maps at most a stated share miss, "
+    "over patients and with a stated confidence.",
     "CAUTION": "The map may be right; look at the image first.",
     "WITHHELD": "The finding stands, and no map is shown: it would point no better than chance, or a check failed.",
     "OUT OF ENVELOPE": "The image is unlike those of commissioning: how reliable the result is, is not known.",

@@ -104,7 +104,7 @@ def rows() -> dict[str, Row]:
     for alpha in (0.05, 0.10, 0.20):
         made |= _trusted_rows(alpha)
     made["maps shown of the part fitted on that miss, from a score of 0.90; 0.80; 0.70; 0.50, by class"] = _by_score
-    made["smallest alpha certified, a suggestion"] = lambda v: (
+    made["smallest alpha certified of all classes together, groups not merged: a suggestion"] = lambda v: (
         "none" if v.smallest_alpha.patient is None else f"{v.smallest_alpha.patient.alpha:.2f}"
     )
     made["groups merged by look, no floor: alpha, groups, drawn orders that certify; share with a TRUSTED map"] = (
