@@ -139,7 +139,7 @@ def main() -> None:
             verdicts_on(shape).save(asked.out / f"verdicts_{name}.png")
         return
     for name, draw in (("verdicts", verdicts), ("console", console)):
-        draw().quantize(192).save(asked.out / f"{name}.png", optimize=True)
+        draw().quantize(256, kmeans=2).save(asked.out / f"{name}.png", optimize=True)  # rare colours are kept
 
 
 if __name__ == "__main__":

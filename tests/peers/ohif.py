@@ -5,6 +5,7 @@ and with every map and segment over the image. So the window is small, the stack
 what it shows before they take a picture of it.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from selenium.common.exceptions import (
     ElementClickInterceptedException,
     JavascriptException,
     StaleElementReferenceException,
+    TimeoutException,
 )
 from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.webdriver import WebDriver
@@ -156,8 +158,25 @@ class Reader:
     def page(self, name: str) -> Seen:
         """Keep a picture of the page; give it, (rows, columns, 3)."""
         path = self._folder / f"ohif_{name}.png"
-        path.write_bytes(self.browser.get_screenshot_as_png())
+
+        def is_taken() -> bool:
+            with suppress(TimeoutException):  # the driver waits ten seconds for a frame, and no longer
+                return path.write_bytes(self.browser.get_screenshot_as_png()) > 0
+            return False
+
+        wait_until(is_taken, SECONDS, f"a picture of {name}")
         return np.asarray(Picture.open(path).convert("RGB"))
+
+    def image_when(self, holds: Callable[[Seen], object], name: str, shape: tuple[int, int]) -> Seen:
+        """Wait until something holds of the image, and give it: see ``image``."""
+        seen: list[Seen] = []
+
+        def is_seen() -> bool:
+            seen[:] = [self.image(name, shape)]
+            return bool(holds(seen[0]))
+
+        wait_until(is_seen, SECONDS, f"{name} as it should be")
+        return seen[0]
 
     def image(self, name: str, shape: tuple[int, int]) -> Seen:
         """Give what the screen shows at the centre of each pixel of the image, (rows, columns, 3)."""

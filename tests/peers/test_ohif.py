@@ -130,7 +130,7 @@ def reader(newcomer: Reader, study: Study) -> Reader:
 
 def test_the_source_is_shown_as_it_is_in_its_own_window(reader: Reader, study: Study) -> None:
     reader.turn_to(study.unexplained)
-    wait_until(lambda: is_source(reader.image("source", GRID), study, study.unexplained), SECONDS, "the source")
+    reader.image_when(lambda seen: is_source(seen, study, study.unexplained), "source", GRID)
 
 
 def test_segments_lie_over_the_source_where_they_were_written_and_are_switched_off_and_on(
@@ -140,18 +140,17 @@ def test_segments_lie_over_the_source_where_they_were_written_and_are_switched_o
     reader.press("//button[normalize-space(.)='Yes']")
     wait_until(lambda: is_coloured(reader.page("segments")[100:500, 300:900]).any(), SECONDS, "colours on the image")
     reader.press("//*[@data-cy='panelSegmentation-btn']")
-    hottest = [item.text for item in reader.all("//*[contains(text(), 'hottest 1 %')]")]
-    assert len(hottest) == EXPLAINED, hottest
+    hottest = "//*[contains(text(), 'hottest 1 %')]"
+    wait_until(lambda: len(reader.all(hottest)) == EXPLAINED, SECONDS, "a segment of each plane in the list")
     on = {uid: coloured_at(reader, uid, peak, "segments_on") for uid, peak in study.explained.items()}
     reader.press(EYE)
     for uid, seen in on.items():
         reader.turn_to(uid)
-        wait_until(lambda at=uid: is_source(reader.image("segments_off", GRID), study, at), SECONDS, "the source alone")
-        marked = changed(seen, reader.image("segments_off", GRID))
+        off = reader.image_when(lambda alone, at=uid: is_source(alone, study, at), "segments_off", GRID)
+        marked = changed(seen, off)
         assert (marked == segments(study, uid)).mean() > 0.98
     reader.press(EYE)
-    for uid, peak in study.explained.items():
-        coloured_at(reader, uid, peak, "segments_again")
+    coloured_at(reader, *next(iter(study.explained.items())), "segments_again")
 
 
 def test_the_arrow_jumps_from_one_finding_of_the_report_to_the_next(reader: Reader, study: Study) -> None:
@@ -173,7 +172,7 @@ def test_the_raw_map_colours_the_planes_that_are_explained_and_no_other(reader: 
         hue, colour = shown - shown.min(), np.array(reader.ask(COLOUR_OF_MAP, HIGHEST))
         assert hue == pytest.approx(colour * hue.max(), abs=12), "the map's colour, and the source through it"
     reader.turn_to(study.unexplained, layers=2)
-    wait_until(lambda: is_coloured(reader.image("no_map", GRID)).mean() < WORDS, SECONDS, "no colours here")
+    reader.image_when(lambda seen: is_coloured(seen).mean() < WORDS, "no_map", GRID)
 
 
 def test_captures_and_details_are_shown_as_they_were_written(reader: Reader, study: Study) -> None:
@@ -203,8 +202,7 @@ def test_of_presentation_states_and_key_objects_there_is_a_warning_sign(reader: 
 def coloured_at(reader: Reader, uid: str, peak: tuple[int, int], name: str) -> Seen:
     """Turn to a plane, wait for the colours under the peak of its map, and give the image."""
     reader.turn_to(uid, layers=2)
-    wait_until(lambda: is_coloured(reader.image(name, GRID))[peak], SECONDS, "colours at the peak")
-    return reader.image(name, GRID)
+    return reader.image_when(lambda seen: is_coloured(seen)[peak], name, GRID)
 
 
 def is_coloured(seen: Seen) -> NDArray[np.bool_]:
@@ -233,5 +231,5 @@ def segments(study: Study, uid: str) -> NDArray[np.bool_]:
 
 
 def assert_shown(reader: Reader, stored: Seen, name: str) -> None:
-    shape = stored.shape[:2]
-    wait_until(lambda: alike(reader.image(name, shape), stored), SECONDS, f"{name} as it was written")
+    rows, columns = stored.shape[:2]
+    reader.image_when(lambda seen: alike(seen, stored), name, (rows, columns))
