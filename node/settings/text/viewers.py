@@ -34,6 +34,7 @@ VIEWERS: Mapping[str, ViewerProfile] = {
         {
             "capture": True,
             "details": True,
+            "negative_capture": True,
             "report": True,
             "segmentation": True,
             "parametric_map": True,
@@ -41,7 +42,8 @@ VIEWERS: Mapping[str, ViewerProfile] = {
             "key_objects": False,
         },
     ),
-    "orthanc": ViewerProfile("Orthanc's web viewer", {"capture": True}),
+    "orthanc": ViewerProfile("Orthanc's web viewer", dict.fromkeys(("capture", "details", "negative_capture"), True)),
+    "dwv": ViewerProfile("dwv 0.36", dict.fromkeys(("capture", "details", "negative_capture"), True)),
     "other": ViewerProfile("any other viewer", {}),
 }
 """By the name that ``heatproof config objects`` takes."""

@@ -40,4 +40,4 @@ def test_ohif_gets_what_it_lays_over_the_source() -> None:
 def test_an_unknown_viewer_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(Misconfigured) as refusal:
         proposal("sonar")
-    assert "ohif, orthanc, other" in str(refusal.value.cure)
+    assert "ohif, orthanc, dwv, other" in str(refusal.value.cure)
