@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class Store:
         """Write the maps of one chunk of cases by every method, (cases, *spatial) each."""
         path = self._chunk(name, chunk)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
+        part = _part_of(path)
         with part.open("wb") as file:
             np.savez(file, allow_pickle=False, **dict(maps), **{SECONDS: np.array(seconds)})
             file.flush()
@@ -123,7 +124,7 @@ class Store:
 
     def _replace(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
+        part = _part_of(path)
         with part.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -138,3 +139,8 @@ class Store:
 
     def _chunks(self, name: str) -> list[Path]:
         return sorted((self.folder / name).glob("*.npz"))
+
+
+def _part_of(path: Path) -> Path:
+    """Return a name of its own for an unfinished file: several workers may write the same one at the same time."""
+    return path.with_suffix(f".{uuid4().hex}.part")
