@@ -15,7 +15,6 @@ localiser, which no other figure rests on, the passport says so.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +30,7 @@ from inference.commissioning.pictures import pictures_of
 from inference.errors import PassportRefused
 from inference.passport.entries import Sample
 from inference.passport.passport import SHIPPED_PASSPORTS, Passport, load_passport, save_passport, sealed
+from inference.passport.shipped import move, name_digest
 from inference.training.phantom_cases import write_phantoms
 from reports.passport.page import passport_page
 
@@ -41,7 +41,7 @@ FURTHER = ("smoothed_gradcam", "guided_integrated_gradients")
 Value = TypeVar("Value")
 KEPT = "Figures of"
 ADDED = "The rows of"
-MOVED = "Moved to the bundle's digest of today: words of the model card are all that has changed."
+MOVED, CARD = "Moved to the bundle's digest of today: words", "of the model card are all that has changed."
 CARRIED_OVER = "The figures beside the verdict rest on"
 
 
@@ -85,6 +85,9 @@ def make(shipped: Shipped, data: Path, work: Path, wanted: Asked) -> None:
     """Make one anew, and write it in place of the former."""
     path = SHIPPED_PASSPORTS / shipped.site / shipped.bundle / "passport.json"
     bundle, former = load_bundle(SHIPPED / shipped.bundle), load_passport(path)
+    if wanted.card_alone:
+        _move(path, former, bundle)
+        return
 
     def source(of: Bundle, splits: Sequence[str]) -> Iterator[AnnotatedSeries | Excluded]:
         for entry in read_labels_folder(data / shipped.data, splits, is_volume=of.manifest.kind == "volume"):
@@ -100,9 +103,6 @@ def make(shipped: Shipped, data: Path, work: Path, wanted: Asked) -> None:
         print(f"{about}: {stage} {done} of {total}", flush=True)  # noqa: T201
 
     asked = settings_of(former, "cpu")
-    if wanted.card_alone:
-        _name_bundle(path, former, bundle)
-        return
     if wanted.methods:
         asked = replace(asked, methods=wanted.methods, limit=None)
         made = commission(bundle, source, asked, work / "methods", resume=True, progress=say)
@@ -225,8 +225,8 @@ def _of_today(former: Passport, bundle: Bundle) -> Passport:
     return sealed(replace(former, bundle=entry, limits=(*limits, about)))
 
 
-def _name_bundle(path: Path, former: Passport, bundle: Bundle) -> None:
-    """Have a passport and its page name the digest of a bundle of which words of the model card alone have changed.
+def _move(path: Path, former: Passport, bundle: Bundle) -> None:
+    """Have a passport name a bundle of which words of the model card alone have changed.
 
     Raises:
         PassportRefused: it is of another version of the bundle or another primary network.
@@ -234,22 +234,7 @@ def _name_bundle(path: Path, former: Passport, bundle: Bundle) -> None:
     now, then = bundle.identity, former.bundle
     if (now.version, now.weights_digest) != (then.version, then.weights_digest):
         raise PassportRefused("More than the model card has changed.", cure="Leave --card out.")
-    limits = (*(limit for limit in former.limits if limit != MOVED), MOVED)
-    anew = sealed(replace(former, bundle=replace(then, digest=now.digest), limits=limits))
-    save_passport(anew, path)
-    name_digest(path, anew.digest)
-    page = path.with_name("report.html")
-    if page.exists():
-        text = page.read_text(encoding="utf-8").replace(then.digest, now.digest).replace(former.digest, anew.digest)
-        page.write_text(text, encoding="utf-8")
-
-
-def name_digest(path: Path, digest: str) -> None:
-    """Name a shipped passport by its digest in the product: a node takes it without anybody's acceptance."""
-    named = SHIPPED_PASSPORTS / "digests.json"
-    digests = json.loads(named.read_text(encoding="utf-8"))
-    digests[path.parent.relative_to(SHIPPED_PASSPORTS).as_posix()] = digest
-    named.write_text(json.dumps(dict(sorted(digests.items())), indent=1) + "\n", encoding="utf-8")
+    move(path, now.digest, MOVED, CARD)
 
 
 def main() -> None:

@@ -28,9 +28,8 @@ def pictures_kept(bench: Bench, entries: Sequence[GalleryEntry]) -> tuple[Galler
 
 def made_again(bench: Bench, entries: Sequence[GalleryEntry]) -> tuple[GalleryPicture, ...]:
     """Draw the maps again; of the cases that a limit left."""
-    return tuple(
-        _made_again(bench, entry, row) for entry in entries if (row := _rows(bench).get(entry.case)) is not None
-    )
+    rows = _rows(bench)
+    return tuple(_made_again(bench, entry, rows[entry.case]) for entry in entries if entry.case in rows)
 
 
 def pictures_of(

@@ -232,4 +232,5 @@ def timed(bench: Bench, action: Action, piece: Piece) -> None:
     action(bench, *piece)
     seconds, in_network = time.perf_counter() - began, bench.explainer.clock.seconds - passed
     clocked = action in (make_chunk, measure)
-    bench.store.note_time(".".join(str(part) for part in piece[:2]), seconds, in_network if clocked else None)
+    name = ".".join(str(part) for part in piece if not isinstance(part, tuple))  # methods of a chunk are no name
+    bench.store.note_time(name, seconds, in_network if clocked else None)

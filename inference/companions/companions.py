@@ -17,7 +17,7 @@ from inference.cases.cases import gather
 from inference.cases.folder import Source
 from inference.companions.assembling import Companion, assemble, check_place
 from inference.companions.budget import SizedTraining
-from inference.companions.data import Division, check_enough, divide, mask_counts
+from inference.companions.data import Division, MaskCounts, check_enough, divide, mask_counts
 from inference.companions.guiding import MARGIN, GuidanceTest, tested_guidance
 from inference.companions.independence import measure_independence
 from inference.companions.measuring import (
@@ -96,8 +96,7 @@ def make_companions(
     check_enough(cases, bundle.manifest)
     counts = mask_counts(cases, bundle.manifest)
     settings = possible(settings, counts)
-    printed = fingerprint(settings.device)
-    key = digest_of((bundle.identity.digest, cases.digest, settings.words(), repr(printed)))
+    key = digest_of((bundle.identity.digest, cases.digest, settings.words(), repr(fingerprint(settings.device))))
     folder = work_folder(work, key, resume=resume)
     site = TrainingSite(bundle, cases, folder, key, choose_device(settings.device), progress, checkpoint_seconds)
     division = divide(cases, tuple(range(len(cases.entries))), "companions", settings.seed)
@@ -107,9 +106,21 @@ def make_companions(
     made = _Made([], [], [])
     _guide(site, settings, plan, division, made)
     _train_others(site, settings, plan, division, made, train_elsewhere)
-    report = CompanionReport(
-        bundle=bundle.manifest.name,
-        bundle_digest=bundle.identity.digest,
+    report = _report(site, settings, division, counts, made)
+    if report.written:
+        progress("sealing the new bundle", 0, 0)
+        assemble(bundle, made.companions, report, out)
+    shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def _report(
+    site: TrainingSite, settings: CompanionSettings, division: Division, counts: MaskCounts, made: "_Made"
+) -> CompanionReport:
+    printed, digest = fingerprint(settings.device), site.bundle.identity.digest
+    return CompanionReport(
+        bundle=site.bundle.manifest.name,
+        bundle_digest=digest,
         masks=counts,
         learning_patients=len(set(groups_of(site.data(division), division.learning))),
         stopping_patients=len(set(groups_of(site.data(division), division.stopping))),
@@ -120,14 +131,9 @@ def make_companions(
         written=bool(made.companions),
         settings=settings,
         libraries={"device": printed.device, "threads": str(printed.threads), **dict(printed.libraries)},
-        cases=tuple(sorted({case.id for case in cases.entries})),
-        patients=tuple(sorted({patient_digest(bundle.identity.digest, case.group) for case in cases.entries})),
+        cases=tuple(sorted({case.id for case in site.cases.entries})),
+        patients=tuple(sorted({patient_digest(digest, case.group) for case in site.cases.entries})),
     )
-    if report.written:
-        progress("sealing the new bundle", 0, 0)
-        assemble(bundle, made.companions, report, out)
-    shutil.rmtree(work, ignore_errors=True)
-    return report
 
 
 def _given(site: TrainingSite) -> nn.Module:

@@ -1,6 +1,6 @@
 """What a site's passport allows to be said of one map: the formula, the threshold, and when to say nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -102,10 +102,8 @@ class Warrant:
                 maps, self.classes, alpha=alpha, delta=delta, floor=self.floor, least_alpha=least, by_class=by_class
             )  # fmt: skip
             limits = (alpha, delta, least)
-            claims = tuple(
-                _certified_claim(of.region, scores, self.classes, count, limits, by_class=by_class)
-                for of in self.claims
-            )
+            regions = (claim.region for claim in self.claims)
+            claims = _claims(regions, scores, self.classes, count, limits, by_class=by_class)
             self._made[count] = replace(
                 self, certificate=made.certificate, by_class=made.by_class, shown=count, claims=claims
             )
@@ -152,7 +150,7 @@ class Warrant:
         maps = shown_scores(formula.scores, shown)
         made = certified(
             maps, classes, alpha=alpha, delta=delta, floor=formula.floor, least_alpha=least, by_class=by_class
-        )  # fmt: skip
+        )
         localiser = formula.witness_calibrator
         return cls(
             bundle_digest=passport.bundle.digest,
@@ -169,16 +167,8 @@ class Warrant:
             believed=_believed(formula, alpha),
             changed=changed_definitions(verdict, budget),
             acquisition=passport.acquisition,
-            calibrations={
-                label: replace(figures.calibration, judged={})
-                for label, figures in passport.classification.classes.items()
-                if figures.calibration is not None
-            },
-            missed={
-                label: figures.missed
-                for label, figures in passport.classification.classes.items()
-                if figures.missed is not None
-            },
+            calibrations=_calibrations(passport),
+            missed={name: of.missed for name, of in passport.classification.classes.items() if of.missed is not None},
             classes=classes,
             scores=formula.scores,
             shown=shown,
@@ -187,11 +177,14 @@ class Warrant:
             saw_healthy=not verdict.counts.fitted.called or verdict.counts.fitted.healthy > 0,
             least_alpha=least,
             floor=formula.floor,
-            claims=tuple(
-                _certified_claim(region, formula.scores, classes, shown, (alpha, delta, least), by_class=by_class)
-                for region in formula.regions
-            ),
+            claims=_claims(formula.regions, formula.scores, classes, shown, (alpha, delta, least), by_class=by_class),
         )
+
+
+def _calibrations(passport: Passport) -> dict[str, ClassCalibration]:
+    """Return how probable each class is at the site, without the figures that it was judged by."""
+    classes = passport.classification.classes.items()
+    return {name: replace(of.calibration, judged={}) for name, of in classes if of.calibration is not None}
 
 
 def _formula(passport: Passport, budget: Budget) -> tuple[FittedVerdict, BudgetVerdict]:
@@ -226,22 +219,26 @@ def _possible_alpha(maps: ShownScores, made: Certificate, floor: float | None) -
     return None if possible is None else possible.alpha
 
 
-def _certified_claim(
-    region: RegionClaim,
+def _claims(
+    regions: Iterable[RegionClaim],
     scores: OutOfFoldScores,
     classes: tuple[str, ...],
     count: int,
     limits: tuple[float, float, float | None],
     *,
     by_class: bool,
-) -> CertifiedClaim:
-    """Certify a claim of the region for alpha, delta and the least alpha offered, where ``count`` planes are shown."""
+) -> tuple[CertifiedClaim, ...]:
+    """Certify claims of the region for alpha, delta and the least alpha offered, where ``count`` planes are shown."""
     alpha, delta, least = limits
-    maps = shown_scores(replace(scores, miss=region.miss), count)
-    made = certified(
-        maps, classes, alpha=alpha, delta=delta, floor=region.floor, least_alpha=least, by_class=by_class
-    )  # fmt: skip
-    return CertifiedClaim(region, made, believed_at(region.guards, alpha))
+
+    def certified_claim(region: RegionClaim) -> CertifiedClaim:
+        maps = shown_scores(replace(scores, miss=region.miss), count)
+        made = certified(
+            maps, classes, alpha=alpha, delta=delta, floor=region.floor, least_alpha=least, by_class=by_class
+        )  # fmt: skip
+        return CertifiedClaim(region, made, believed_at(region.guards, alpha))
+
+    return tuple(map(certified_claim, regions))
 
 
 def _believed(formula: BudgetVerdict, alpha: float) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from inference.cases.cases import Excluded
 from inference.cases.labels_folder import read_labels_folder
 from inference.classify import classify
 from inference.options import AnalysisOptions
-from inference.passport.passport import SHIPPED_PASSPORTS, load_passport, save_passport, sealed
+from inference.passport.passport import SHIPPED_PASSPORTS, load_passport
+from inference.passport.shipped import move
 from inference.phantom.phantom import make_phantom
 from inference.prepare import prepare
 from inference.reading.image import Image
@@ -52,7 +53,7 @@ CARD = (
 PHANTOMS = range(1, 9)
 FLOAT_NOISE = 1e-4
 """Largest difference of a probability that is rounding: values are float32 and scaled in another order."""
-MOVED = "Moved to the bundle's digest of today: same files but for stated keys of heatproof.toml, largest difference "
+MOVED = "Moved to the bundle's digest of today: same files but for stated keys of heatproof.toml, largest difference"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class Difference:
     planes: int
     largest: float
     calls_changed: int
+
+    @property
+    def words(self) -> str:
+        """As a passport says it."""
+        return f"{self.largest:.0e} of any probability on {self.planes} pictures, {self.calls_changed} calls changed."
 
 
 def as_sealed_before(bundle: Path, folder: Path) -> Bundle:
@@ -103,28 +109,6 @@ def compare(before: Bundle, now: Bundle, images: Iterator[Image]) -> Difference:
     return Difference(planes, largest, changed)
 
 
-def move(passport_path: Path, before: str, now: str, difference: Difference) -> None:
-    """Rewrite one passport, and the digests on its page, to name the bundle's digest of today."""
-    passport = load_passport(passport_path)
-    sentence = (
-        f"{MOVED}{difference.largest:.0e} of any probability on {difference.planes} pictures, "
-        f"{difference.calls_changed} calls changed."
-    )
-    moved = sealed(
-        replace(
-            passport,
-            bundle=replace(passport.bundle, digest=now),
-            limits=(*(limit for limit in passport.limits if not limit.startswith(MOVED)), sentence),
-        )
-    )
-    save_passport(moved, passport_path)
-    page = passport_path.with_name("report.html")
-    if page.is_file():
-        text = page.read_text(encoding="utf-8").replace(before, now).replace(passport.digest, moved.digest)
-        last = passport.limits[-1]
-        page.write_text(text.replace(last, f"{last}</li><li>{sentence}"), encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", choices=DATA)
@@ -149,7 +133,7 @@ def main() -> None:
         if asked.move and found.largest <= FLOAT_NOISE and not found.calls_changed:
             for path, digest in named.items():
                 if digest == former:
-                    move(path, former, today, found)
+                    move(path, today, MOVED, found.words)
                     print(f"  moved {path.relative_to(SHIPPED_PASSPORTS)}")
 
 

@@ -142,5 +142,5 @@ class Store:
 
 
 def _part_of(path: Path) -> Path:
-    """Return a name of its own for an unfinished file: several workers may write the same one at the same time."""
+    """Return a name of its own for an unfinished file: a node whose piece was taken over may still be writing it."""
     return path.with_suffix(f".{uuid4().hex}.part")

@@ -59,41 +59,31 @@ def commission(
 
     1: it failed; with --check, the passport does not hold. 78: a bundle or passport cannot be used.
     """
-    from node.commands.models.commission import (
-        check_passport,
-        commission_bundle,
-        refit_verdict,
-        settings_of,
-        show,
-        show_check,
-        show_plan,
-        status_of,
-        use_threads,
-    )
+    from node.commands.models import commission as steps
 
     if plan:
-        show_plan(patients, as_json=as_json)
+        steps.show_plan(patients, as_json=as_json)
         return
-    use_threads(1 if nodes else threads)
+    steps.use_threads(1 if nodes else threads)
     if check is not None:
-        checked = check_passport(check, data, bundle_name, device=device, quiet=as_json)
-        print_json(checked) if as_json else show_check(checked)
+        checked = steps.check_passport(check, data, bundle_name, device=device, quiet=as_json)
+        print_json(checked) if as_json else steps.show_check(checked)
         raise typer.Exit(0 if checked["agrees"] else 1)
     if data is None or out is None or (bundle_name is None and verdict is None):
         raise typer.BadParameter("Give BUNDLE, --data and --out; or --check PASSPORT; or --plan.")
     if verdict is not None:
-        passport = refit_verdict(
+        passport = steps.refit_verdict(
             verdict, data, out, bundle_name=bundle_name, references=references or (), limit=limit,
             device=device, resume=resume, workers=workers, nodes=nodes, quiet=as_json,
         )  # fmt: skip
     else:
-        settings = settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
-        passport = commission_bundle(
+        settings = steps.settings_of(methods, split, size or (), limit=limit, device=device, save_maps=save_maps)
+        passport = steps.commission_bundle(
             str(bundle_name), data, out, settings,
             references=references or (), resume=resume, workers=workers, nodes=nodes, quiet=as_json,
         )  # fmt: skip
     if as_json:
         sys.stdout.write((out / "passport.json").read_text(encoding="utf-8"))
     else:
-        show(passport, out)
-    raise typer.Exit(status_of(passport))
+        steps.show(passport, out)
+    raise typer.Exit(steps.status_of(passport))

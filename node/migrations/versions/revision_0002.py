@@ -20,6 +20,7 @@ def upgrade() -> None:
     _create_proofs()
     _create_refusals()
     _create_audit()
+    _create_opinions()
     _create_pairs()
 
 
@@ -200,6 +201,9 @@ def _create_audit() -> None:
         sa.Column("passed", sa.Boolean, nullable=False),
         sa.Column("sentence", sa.Text, nullable=False),
     )
+
+
+def _create_opinions() -> None:
     op.create_table(
         "opinions",
         sa.Column("capture", sa.String(64), primary_key=True),

@@ -71,6 +71,13 @@ def test_the_gallery_drawn_again_shows_the_same_maps(
         np.testing.assert_array_equal(first.map, second.map)
 
 
+def test_every_piece_of_the_verdict_notes_its_own_time(done: tuple[Commissioned, Path]) -> None:
+    figures = {path.name for path in (done[1] / "work").rglob("figures/verdict.*.json")}
+    times = {path.name for path in (done[1] / "work").rglob("times/verdict.*.json")}
+    assert len(figures) > 2
+    assert len(times) == len(figures)
+
+
 def test_every_method_and_control_has_every_criterion_with_a_value_or_a_reason(done: tuple[Commissioned, Path]) -> None:
     passport = done[0].passport
     assert set(passport.methods) == {"gradcam", "gradient"} | CONTROLS
